@@ -1,0 +1,56 @@
+"""The house plan: which component goes into which Scrapy setting."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from scrapy.exceptions import NotConfigured
+from scrapy.extensions.feedexport import FeedExporter
+from scrapy.settings import SETTINGS_PRIORITIES, BaseSettings
+from scrapy.utils.misc import load_object
+
+from .feeds import T8FeedExporter
+from .scheduler import T8DupeFilter, T8Scheduler
+from .start import T8StartMiddleware
+
+logger = logging.getLogger(__name__)
+
+OUTERMOST = 1
+"""The spider middleware nearest to the engine: it sees what ``start()`` yields in its final form."""
+
+
+class T8Addon:
+    """``ADDONS = {"scrapy_t8.T8Addon": 500}`` turns everything on.
+
+    What the project has set itself stays: a scheduler of its own keeps T8 off, with a warning that says so.
+    """
+
+    def update_settings(self, settings: BaseSettings) -> None:
+        taken = _own(settings, "SCHEDULER", T8Scheduler)
+        if taken is not None:
+            raise NotConfigured(f"SCHEDULER is set to {taken}, which T8 does not replace: this crawl does not survive a kill")
+        settings.set("SCHEDULER", T8Scheduler, "addon")
+        self._set_dupefilter(settings)
+        settings.setdefault_in_component_priority_dict("EXTENSIONS", T8FeedExporter, 0)
+        settings.set_in_component_priority_dict("EXTENSIONS", FeedExporter, None)
+        settings.setdefault_in_component_priority_dict("SPIDER_MIDDLEWARES", T8StartMiddleware, OUTERMOST)
+
+    def _set_dupefilter(self, settings: BaseSettings) -> None:
+        taken = _own(settings, "DUPEFILTER_CLASS", T8DupeFilter)
+        if taken is None:
+            settings.set("DUPEFILTER_CLASS", T8DupeFilter, "addon")
+        else:
+            logger.warning(
+                "DUPEFILTER_CLASS is set to %s and stays: what it has seen is not in T8's commits, so that after a kill "
+                "it may let a request pass twice",
+                taken,
+            )
+
+
+def _own(settings: BaseSettings, name: str, ours: type) -> Any:
+    """The project's own value of a setting that T8 would set, or None."""
+    value = settings[name]
+    if (settings.getpriority(name) or 0) <= SETTINGS_PRIORITIES["addon"] or load_object(value) is ours:
+        return None
+    return value

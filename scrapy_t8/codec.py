@@ -1,0 +1,348 @@
+"""Requests and items as safe bytes, and back.
+
+A payload is one version byte, a CRC-32 of the body, the body: msgpack with one extension code per type that msgpack does
+not know. Loading executes nothing: a class is rebuilt only if its module is already imported *and* it is an item class or
+a Request class; a callback is rebuilt only as a method of the spider. What has no such encoding raises
+:exc:`~scrapy_t8.errors.CannotStore`; pickle is used instead only where it was allowed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+import struct
+import sys
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+from zlib import crc32
+from zoneinfo import ZoneInfo
+
+import msgpack
+from itemadapter import ItemAdapter
+from scrapy import Request, Spider
+from scrapy.http import Headers
+from scrapy.http.request import NO_CALLBACK
+
+from .errors import CannotLoad, CannotStore
+
+MSGPACK, PICKLE = 1, 2
+HEADER = struct.Struct(">BI")
+DEFAULTS: dict[str, Any] = {
+    "method": "GET",
+    "body": b"",
+    "encoding": "utf-8",
+    "priority": 0,
+    "dont_filter": False,
+}
+NO_CALLBACK_NAME = "!NO_CALLBACK"
+
+ITEM, REQUEST = 20, 21
+
+
+class Codec:
+    """Encodes the requests and items of one spider.
+
+    :param spider: whose methods callbacks are, or None where only items are handled.
+    :param allow_pickle: use pickle for what has no safe encoding, and load what was stored so.
+    """
+
+    def __init__(self, spider: Spider | None = None, *, allow_pickle: bool = False) -> None:
+        self._spider = spider
+        self._allow_pickle = allow_pickle
+        self._packer = msgpack.Packer(
+            strict_types=True, default=self._extend, unicode_errors="surrogatepass", autoreset=True
+        )
+
+    # -- requests and items --------------------------------------------------------------------------------------
+
+    def encode_request(self, request: Request) -> bytes:
+        """The bytes of *request*.
+
+        :raises CannotStore: naming the attribute and the key that cannot be stored.
+        """
+        return self._seal(self._request_fields(request))
+
+    def decode_request(self, payload: bytes) -> Request:
+        """The request of *payload*.
+
+        :raises CannotLoad: if it is damaged, or names a callback or class that is not there (``kind`` tells which).
+        """
+        return self._request(self._open(payload))
+
+    def encode_item(self, item: Any) -> bytes:
+        """The bytes of *item*, of any kind that itemadapter knows.
+
+        :raises CannotStore: naming the field that cannot be stored.
+        """
+        return self._seal(item)
+
+    def decode_item(self, payload: bytes) -> Any:
+        """The item of *payload*, of the class it had.
+
+        :raises CannotLoad: if it is damaged or its class is not imported.
+        """
+        return self._open(payload)
+
+    # -- the envelope --------------------------------------------------------------------------------------------
+
+    def _seal(self, value: Any) -> bytes:
+        version = MSGPACK
+        try:
+            body = self._pack(value)
+        except CannotStore as error:
+            if not self._allow_pickle:
+                raise CannotStore(str(error), error.where or self._locate(value)) from None
+            version, body = PICKLE, self._pickle(value, error)
+        return HEADER.pack(version, crc32(body)) + body
+
+    def _open(self, payload: bytes) -> Any:
+        if len(payload) < HEADER.size:
+            raise CannotLoad("the stored bytes are cut short")
+        version, checksum = HEADER.unpack_from(payload)
+        body = payload[HEADER.size :]
+        if crc32(body) != checksum:
+            raise CannotLoad("the stored bytes are damaged: their checksum differs")
+        if version == MSGPACK:
+            return self._unpack(body)
+        if version != PICKLE:
+            raise CannotLoad(f"the stored bytes are of version {version}, which this T8 does not know")
+        if not self._allow_pickle:
+            raise CannotLoad("stored with pickle, and T8_ALLOW_PICKLE is off")
+        return pickle.loads(body)
+
+    def _pack(self, value: Any) -> bytes:
+        try:
+            return self._packer.pack(value)  # type: ignore[no-any-return]
+        except CannotStore:
+            raise
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise CannotStore(str(error)) from None
+
+    def _unpack(self, body: bytes) -> Any:
+        try:
+            return msgpack.unpackb(
+                body, ext_hook=self._rebuild, strict_map_key=False, unicode_errors="surrogatepass"
+            )
+        except CannotLoad:
+            raise
+        except Exception as error:
+            raise CannotLoad(f"the stored bytes cannot be read: {error}") from None
+
+    def _pickle(self, value: Any, error: CannotStore) -> bytes:
+        try:
+            return pickle.dumps(value, protocol=4)
+        except Exception:
+            raise CannotStore(str(error), self._locate(value)) from None
+
+    def _locate(self, value: Any, path: str = "") -> str:
+        """The innermost part of *value* that cannot be packed, as ``meta['loader']``."""
+        parts: Any = ()
+        if isinstance(value, dict):
+            parts = value.items()
+        elif isinstance(value, (list, tuple)):
+            parts = enumerate(value)
+        elif ItemAdapter.is_item(value):
+            parts = ItemAdapter(value).items()
+        for key, part in parts:
+            try:
+                # Not with the shared packer: this may run inside one of its own calls.
+                msgpack.packb(part, strict_types=True, default=self._extend, unicode_errors="surrogatepass")
+            except Exception:
+                return self._locate(part, f"{path}[{key!r}]" if path else str(key))
+        return path
+
+    # -- types beyond msgpack's own ------------------------------------------------------------------------------
+
+    def _extend(self, value: Any) -> Any:
+        known = ENCODERS.get(type(value))
+        if known is not None:
+            code, encode = known
+            return msgpack.ExtType(code, self._nested(encode(value)))
+        if isinstance(value, Request):
+            return msgpack.ExtType(REQUEST, self._nested(self._request_fields(value)))
+        if ItemAdapter.is_item(value) and type(value) is not dict:
+            return msgpack.ExtType(ITEM, self._nested(_item_fields(value)))
+        raise CannotStore(f"a {type(value).__module__}.{type(value).__qualname__} cannot be stored")
+
+    def _nested(self, value: Any) -> bytes:
+        """Pack inside a call of the packer, which is not re-entrant."""
+        return msgpack.packb(  # type: ignore[no-any-return]
+            value, strict_types=True, default=self._extend, unicode_errors="surrogatepass"
+        )
+
+    def _rebuild(self, code: int, data: bytes) -> Any:
+        value = self._unpack(data)
+        if code == ITEM:
+            return _item(*value)
+        if code == REQUEST:
+            return self._request(value)
+        if code not in DECODERS:
+            raise CannotLoad(f"the stored bytes hold a type (code {code}) that this T8 does not know")
+        return DECODERS[code](value)
+
+    # -- requests ------------------------------------------------------------------------------------------------
+
+    def _request_fields(self, request: Request) -> dict[str, Any]:
+        cls = type(request)
+        if cls.to_dict is not Request.to_dict:
+            return request.to_dict(spider=self._spider)
+        fields = {name: getattr(request, name) for name in cls.attributes}
+        # Names instead of methods. Request.to_dict does the same, but walks all members of the spider each time.
+        for name in ("callback", "errback"):
+            if fields[name] is not None:
+                fields[name] = self._callback_name(request, name, fields[name])
+        if cls is not Request:
+            # A subclass may have other defaults: keep all of its attributes.
+            return {**fields, "_class": _class_path(cls)}
+        return {k: v for k, v in fields.items() if v and v != DEFAULTS.get(k)}
+
+    def _callback_name(self, request: Request, attribute: str, function: Callable[..., Any]) -> str:
+        if function is NO_CALLBACK:
+            return NO_CALLBACK_NAME
+        owner, code = getattr(function, "__self__", None), getattr(function, "__func__", None)
+        if owner is self._spider and code is not None:
+            name: str = code.__name__
+            if getattr(getattr(self._spider, name, None), "__func__", None) is code:
+                return name
+        try:
+            # Under another name (an alias, a private method), or not a method of the spider at all.
+            return str(request.replace(meta={}, cb_kwargs={}).to_dict(spider=self._spider)[attribute])
+        except ValueError:
+            shown = getattr(function, "__qualname__", repr(function))
+            raise CannotStore(f"{shown} is not a method of the spider", attribute) from None
+
+    def _request(self, fields: dict[str, Any]) -> Request:
+        cls = _find_class(fields.pop("_class"), "request") if "_class" in fields else Request
+        for name in ("callback", "errback"):
+            if isinstance(fields.get(name), str):
+                fields[name] = self._callback(fields[name], name)
+        try:
+            request: Request = cls(**{k: v for k, v in fields.items() if k in cls.attributes})
+        except Exception as error:
+            raise CannotLoad(f"cannot be made a {cls.__name__} again: {error}") from None
+        return request
+
+    def _callback(self, name: str, attribute: str) -> Callable[..., Any]:
+        if name == NO_CALLBACK_NAME:
+            return NO_CALLBACK
+        method = getattr(self._spider, name, None)
+        if not callable(method):
+            message = f"its {attribute} {name!r} is no longer a method of the spider"
+            raise CannotLoad(message, kind="callback")
+        return method  # type: ignore[no-any-return]
+
+
+# -- classes -----------------------------------------------------------------------------------------------------
+
+
+def _class_path(cls: type) -> str:
+    path = f"{cls.__module__}:{cls.__qualname__}"
+    try:
+        same = _lookup(path) is cls
+    except (KeyError, AttributeError):
+        same = False
+    if not same:
+        raise CannotStore(f"the class {path} cannot be found again by its name")
+    return path
+
+
+def _lookup(path: str) -> Any:
+    """An object by name, without ever importing: a state file must not be able to name code to run."""
+    module, _, name = path.partition(":")
+    found: Any = sys.modules[module]
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found
+
+
+def _find_class(path: str, what: str) -> Any:
+    try:
+        cls = _lookup(path)
+    except (KeyError, AttributeError):
+        raise CannotLoad(f"its class {path} is not imported by the spider", kind="class") from None
+    fits = isinstance(cls, type) and (
+        issubclass(cls, Request) if what == "request" else ItemAdapter.is_item_class(cls)
+    )
+    if not fits:
+        raise CannotLoad(f"{path} is not a class of {what}s", kind="class")
+    return cls
+
+
+def _item_fields(item: Any) -> list[Any]:
+    return [_class_path(type(item)), dict(ItemAdapter(item).items())]
+
+
+def _item(path: str, values: dict[str, Any]) -> Any:
+    """The item as it was: fields are set, the class's own ``__init__`` and validation are not run again."""
+    cls = _find_class(path, "item")
+    if hasattr(cls, "model_construct"):
+        return cls.model_construct(**values)
+    if dataclasses.is_dataclass(cls) or hasattr(cls, "__attrs_attrs__"):
+        item = cls.__new__(cls)
+        for name, value in values.items():
+            object.__setattr__(item, name, value)
+        return item
+    return cls(**values)
+
+
+# -- datetimes ---------------------------------------------------------------------------------------------------
+
+
+def _zone_name(value: datetime | time) -> str | None:
+    zone = value.tzinfo
+    if zone is None or isinstance(zone, timezone):
+        return None
+    if isinstance(zone, ZoneInfo) and zone.key:
+        return zone.key
+    raise CannotStore(f"a time zone of {type(zone).__qualname__} cannot be stored")
+
+
+def _encode_time(value: Any) -> list[Any]:
+    zone = _zone_name(value)
+    plain = value.replace(tzinfo=None) if zone else value
+    return [plain.isoformat(), value.fold, zone]
+
+
+def _decode_time(cls: Any) -> Callable[[list[Any]], Any]:
+    def decode(stored: list[Any]) -> Any:
+        text, fold, zone = stored
+        value = cls.fromisoformat(text).replace(fold=fold)
+        return value.replace(tzinfo=ZoneInfo(zone)) if zone else value
+
+    return decode
+
+
+ENCODERS: dict[type, tuple[int, Callable[[Any], Any]]] = {
+    tuple: (1, list),
+    set: (2, list),
+    frozenset: (3, list),
+    datetime: (4, _encode_time),
+    date: (5, date.isoformat),
+    time: (6, _encode_time),
+    timedelta: (7, lambda value: [value.days, value.seconds, value.microseconds]),
+    Decimal: (8, str),
+    int: (9, str),  # only those beyond 64 bits come here
+    complex: (10, lambda value: [value.real, value.imag]),
+    UUID: (11, lambda value: value.bytes),
+    OrderedDict: (12, lambda value: [list(pair) for pair in value.items()]),
+    Headers: (13, lambda value: dict(value.items())),
+}
+DECODERS: dict[int, Callable[[Any], Any]] = {
+    1: tuple,
+    2: set,
+    3: frozenset,
+    4: _decode_time(datetime),
+    5: date.fromisoformat,
+    6: _decode_time(time),
+    7: lambda stored: timedelta(*stored),
+    8: Decimal,
+    9: int,
+    10: lambda stored: complex(*stored),
+    11: lambda stored: UUID(bytes=stored),
+    12: lambda stored: OrderedDict((key, value) for key, value in stored),
+    13: Headers,
+}

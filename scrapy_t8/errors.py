@@ -1,0 +1,88 @@
+"""What can go wrong, as one tree.
+
+::
+
+    T8Error                  anything T8 says to a person: one line, what, where, what to do
+    +-- ConfigError          a setting that cannot be used
+    +-- JobError             this job cannot be opened as asked
+    |   +-- JobLocked        another live process owns it
+    |   +-- JobMismatch      the spider or its arguments differ from the job's
+    +-- StoreError           the state cannot be read or written
+    |   +-- StoreDamaged     the state file is not (or no longer) a database
+    |   +-- StoreVersion     the state was written by another version
+    +-- FeedError            a feed file cannot be written
+    +-- CodecError
+    |   +-- CannotStore      a value has no safe encoding
+    |   +-- CannotLoad       stored bytes do not become a request or an item again
+    +-- ScrapyChanged        this Scrapy lacks something that T8 stands on
+
+Every class has a ``reason``: the close reason of a crawl that ends because of it.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class T8Error(Exception):
+    """One line for a person: what happened, where, and what to do."""
+
+    reason: ClassVar[str] = "t8_error"
+
+
+class ConfigError(T8Error):
+    reason = "t8_config"
+
+
+class JobError(T8Error):
+    reason = "t8_job"
+
+
+class JobLocked(JobError):
+    reason = "t8_locked"
+
+
+class JobMismatch(JobError):
+    reason = "t8_mismatch"
+
+
+class StoreError(T8Error):
+    reason = "t8_store_failed"
+
+
+class StoreDamaged(StoreError):
+    reason = "t8_store_damaged"
+
+
+class StoreVersion(StoreError):
+    reason = "t8_store_version"
+
+
+class FeedError(T8Error):
+    reason = "t8_feed_failed"
+
+
+class CodecError(T8Error):
+    pass
+
+
+class CannotStore(CodecError):
+    """A value that has no safe encoding. ``where`` names it, as in ``meta['loader']``."""
+
+    reason = "t8_unserializable"
+
+    def __init__(self, message: str, where: str = "") -> None:
+        super().__init__(message)
+        self.where = where
+
+
+class CannotLoad(CodecError):
+    """Stored bytes that do not become a request again. ``kind`` is the cause, for the dead-letter box."""
+
+    def __init__(self, message: str, kind: str = "payload") -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class ScrapyChanged(T8Error):
+    reason = "t8_scrapy_changed"

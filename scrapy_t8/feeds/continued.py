@@ -1,0 +1,99 @@
+"""A feed that goes on where it was, whatever stopped it: JSON lines and CSV in local files."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from scrapy.extensions.feedexport import FeedSlot, FileFeedStorage
+
+from .journal import Journal, UndoLog
+from .rows import Rows
+
+logger = logging.getLogger(__name__)
+
+
+class ContinuedFeed:
+    """One feed of the job: the file of its current batch, how long it was at the last commit, its header.
+
+    :param slot: Scrapy's own idea of the feed, as it would begin now.
+    :param rows: made from what is known of the header.
+    :param next_uri: the URI of the batch after the one given.
+    :param undo: where files are noted before they begin.
+    :param record: what the last commit says of it; None if this job has not had it yet.
+    """
+
+    def __init__(
+        self,
+        slot: FeedSlot,
+        rows: Rows,
+        next_uri: Callable[[FeedSlot], str],
+        undo: UndoLog,
+        record: dict[str, Any] | None,
+        *,
+        power: bool,
+    ) -> None:
+        self.name = f"feed:{slot.uri_template}"
+        self.slot = slot
+        self.rows = rows
+        self._next_uri = next_uri
+        self._undo = undo
+        self._power = power
+        self._overwrite = bool(slot.feed_options["overwrite"])
+        self._limit = slot.feed_options["batch_item_count"] or 0
+        self.ended: list[tuple[str, int]] = []
+        """Batches that are complete, with their items, and of which nobody has been told yet."""
+        length = None
+        if record is not None:
+            slot.uri, slot.batch_id, slot.itemcount = record["uri"], record["batch"], record["items"]
+            length = record["length"]
+        self._file = self._open(length)
+
+    def write(self, records: list[bytes]) -> None:
+        while records:
+            room = self._limit - self.slot.itemcount if self._limit else len(records)
+            part, records = records[:room], records[room:]
+            head = b"" if self.slot.itemcount else self.rows.header or b""
+            self._file.append(head + b"".join(part))
+            self.slot.itemcount += len(part)
+            if self._limit and self.slot.itemcount >= self._limit:
+                self._next_batch()
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def record(self) -> dict[str, Any]:
+        header = self.rows.header
+        return {
+            "uri": self.slot.uri,
+            "path": str(self._file.path),
+            "batch": self.slot.batch_id,
+            "items": self.slot.itemcount,
+            "length": self._file.length,
+            "header": None if header is None else header.decode("latin-1"),
+            "fields": self.rows.fields,
+            "noted": self._undo.noted,
+        }
+
+    def finish(self) -> bool:
+        """Close the file. False if there is none, since it has no items and an empty one is not wanted."""
+        wanted = bool(self.slot.itemcount) or (self.slot.store_empty and self.slot.batch_id == 1)
+        if wanted and not self.slot.itemcount:
+            self._file.touch()
+        self._file.close()
+        return wanted
+
+    def _next_batch(self) -> None:
+        self._file.flush()
+        self._file.close()
+        self.ended.append((self.slot.uri, self.slot.itemcount))
+        uri = self._next_uri(self.slot)
+        self.slot.uri, self.slot.batch_id, self.slot.itemcount = uri, self.slot.batch_id + 1, 0
+        self._file = self._open(None)
+        self._undo.note(self._file.path)
+
+    def _open(self, length: int | None) -> Journal:
+        path = Path(FileFeedStorage(self.slot.uri).path).absolute()
+        return Journal(path, length, overwrite=self._overwrite, power=self._power)

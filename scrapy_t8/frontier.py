@@ -1,0 +1,281 @@
+"""The frontier: all requests known and not yet done, in memory as far as needed, in the store for the rest.
+
+Everything changes here first and becomes durable with the next :class:`~scrapy_t8.model.Batch`. A request pushed and
+settled between two commits is never written at all.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from scrapy import Request
+
+from .codec import Codec
+from .errors import CannotLoad, CannotStore
+from .model import SEQ_BITS, START, Batch, DeadLetter, Entry, JobRecord, QueueRecord, Recovery, entry_id
+from .page import Page
+from .stores.base import Store
+
+logger = logging.getLogger(__name__)
+
+class Frontier:
+    """The queues, the seen-set and what is in flight, for one run of a job.
+
+    :param fingerprint: a request's fingerprint as an integer of 63 bits.
+    :param unstorable: told of each request that has no stored form; may refuse it by raising.
+    :param flush: commits everything that is pending, at once.
+    :param clock: the time, in Unix seconds.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        codec: Codec,
+        fingerprint: Callable[[Request], int],
+        unstorable: Callable[[Request, CannotStore], None],
+        flush: Callable[[], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self.store = store
+        self.codec = codec
+        self.fingerprint = fingerprint
+        self.flush = flush
+        self._unstorable = unstorable
+        self.filters = True
+        """Whether requests pass the seen-set. Not so where the project has a duplicate filter of its own."""
+        self._clock = clock
+        self._records: dict[str, QueueRecord] = {}
+        self._by_id: dict[int, QueueRecord] = {}
+        self.out: set[int] = set()
+        """Entries whose row must not be read again: in flight, or settled and not yet committed."""
+        self._leased: set[int] = set()
+        self.flying: dict[Request, Page] = {}
+        self.added: dict[int, bytes] = {}
+        self._children: list[tuple[Page, int, Request]] = []
+        self._seen: set[int] = set()
+        self._late_seen: set[int] = set()
+        self._reclaimed: set[int] = set()
+        self._parents: set[int] = set()
+        self._unmark: list[int] = []
+        self._batch = Batch()
+        self._dirty: set[int] = set()
+
+    def open(self, recovery: Recovery) -> None:
+        """Take over what the store holds."""
+        self.record: JobRecord = recovery.job
+        self._attempt = recovery.run << 32
+        for record in self.store.queues():
+            self._records[record.key] = self._by_id[record.id] = record
+        self._parents = self.store.parents()
+        self.suspects = deque(recovery.suspects)
+        self._leased.update(entry.id for entry in recovery.suspects)
+        self.out |= self._leased
+
+    def __len__(self) -> int:
+        """The entries not yet done, in flight or not. What only memory knows is not counted."""
+        return sum(record.stored for record in self._records.values()) + len(self.added)
+
+    # -- queues --------------------------------------------------------------------------------------------------
+
+    def records(self) -> list[QueueRecord]:
+        """The queues that had entries when the job was opened, and those made since."""
+        return list(self._records.values())
+
+    def record_of(self, key: str) -> QueueRecord | None:
+        return self._records.get(key)
+
+    def ready(self, record: QueueRecord) -> int:
+        """How many stored entries of a queue are not in flight. Scrapy drops a queue that is empty and makes it anew."""
+        if not record.stored:
+            return 0
+        away = [e for e in self._leased if e >> SEQ_BITS == record.id and e not in self.added]
+        return record.stored - len(away)
+
+    def new_record(self, key: str, slot: str | None) -> QueueRecord:
+        record = self.store.new_queue(key, slot)
+        self._records[key] = self._by_id[record.id] = record
+        return record
+
+    def take_all(self, record: QueueRecord) -> Iterator[Entry]:
+        """Every stored entry of a queue, oldest first, to be given another home."""
+        beyond = None
+        while read := self.store.read(record.id, newest_first=False, beyond=beyond, limit=1000):
+            beyond = read[-1].id
+            yield from (entry for entry in read if entry.id not in self.out)
+
+    def next_id(self, queue: QueueRecord) -> int:
+        seq = self.record.next_seq
+        self.record.next_seq += 1
+        return entry_id(queue.id, seq)
+
+    # -- the seen-set --------------------------------------------------------------------------------------------
+
+    def seen(self, fingerprint: int) -> bool:
+        return fingerprint in self._seen or fingerprint in self._late_seen or self.store.seen(fingerprint)
+
+    def see(self, fingerprint: int) -> None:
+        """Durable with the next commit, together with the entry that it belongs to."""
+        self._seen.add(fingerprint)
+
+    def covers(self, request: Request) -> bool:
+        """Whether the seen-set knows *request*, so that a page that yields it again is understood without more."""
+        return self.filters and not request.dont_filter
+
+    def see_with(self, page: Page, fingerprint: int) -> None:
+        """Durable only when *page* settles: its request runs from memory, and a replay must run it again."""
+        self._seen.discard(fingerprint)
+        self._late_seen.add(fingerprint)
+        page.late_seen.append(fingerprint)
+
+    # -- what an unsettled page has spawned ----------------------------------------------------------------------
+
+    def respawned(self, page: Page, fingerprint: int) -> bool:
+        """Whether a replayed *page* yields again what an earlier attempt of it has already brought about."""
+        if not page.respawns or page.entry is None:
+            return False
+        for child in self.store.spawned(page.entry, fingerprint, page.attempt):
+            if child not in self._reclaimed:
+                self._reclaimed.add(child)
+                self._batch.spawned.append((page.entry, fingerprint, child, page.attempt))
+                return True
+        return False
+
+    def remember(self, page: Page, fingerprint: int, child: int) -> None:
+        """Until *page* settles, remember that it brought about *child*."""
+        if page.entry is not None:
+            self._batch.spawned.append((page.entry, fingerprint, child, page.attempt))
+            page.remembered = True
+
+    # -- pages ---------------------------------------------------------------------------------------------------
+
+    def new_page(self, entry: int | None, parent: Page | None = None) -> Page:
+        self._attempt += 1
+        page = Page(entry, self._attempt, parent)
+        page.respawns = entry in self._parents
+        return page
+
+    def admit(self, queue: QueueRecord, payload: bytes, request: Request, page: Page | None) -> int:
+        """Add a request to the frontier, as an output of *page* or in its place. Returns the id of its entry."""
+        entry = self.next_id(queue)
+        self.added[entry] = payload
+        if page is not None and page.replacing:
+            page.replaced = True
+            if page.respawns and page.entry is not None:
+                self._batch.inherited.append((page.entry, entry))
+                self._parents.add(entry)
+        else:
+            self.record.ledger.admitted += 1
+            if page is not None and not self.covers(request):
+                self._children.append((page, entry, request))
+        return entry
+
+    def admit_live(self, request: Request, page: Page | None, error: CannotStore) -> Page:
+        """Let a request run from memory as a part of *page*, which does not settle before it. Returns that page."""
+        self._unstorable(request, error)
+        if page is None:
+            page = self.new_page(None)
+        else:
+            page.pending += 1
+        if self.covers(request):
+            self.see_with(page, self.fingerprint(request))
+        return page
+
+    def rebuild(self, entry: int, payload: bytes) -> Request | None:
+        """The request of a stored entry. One that cannot be made a request again is buried, and None returned."""
+        try:
+            return self.codec.decode_request(payload)
+        except CannotLoad as error:
+            self._bury(entry, payload, error)
+            return None
+
+    def lease(self, entry: int, request: Request) -> Request:
+        """Begin the page of a stored request. Returns the request to send, which is an object of its own."""
+        if request in self.flying:
+            request = request.copy()
+        self.out.add(entry)
+        self._leased.add(entry)
+        self.store.mark(entry)
+        self.flying[request] = self.new_page(entry)
+        return request
+
+    def lease_live(self, root: Page, request: Request) -> Request:
+        """Begin a request that runs from memory: a part of the page that yielded it."""
+        if request in self.flying:
+            request = request.copy()
+        self.flying[request] = root
+        return request
+
+    def _bury(self, entry: int, payload: bytes, error: CannotLoad) -> None:
+        logger.error("A stored request goes to the dead-letter box (entry %d): %s", entry, error)
+        self._batch.buried.append(DeadLetter(entry, payload, error.kind, str(error), self._clock()))
+        self.record.ledger.dead += 1
+        self.out.add(entry)
+        self._remove(entry)
+
+    def settle(self, page: Page) -> None:
+        """Take a page whose outputs have all ended out of the frontier."""
+        page.settled = True
+        for fingerprint in page.late_seen:
+            self._late_seen.discard(fingerprint)
+            self._seen.add(fingerprint)
+        if page.memory is not None and page.parent is not None:
+            self.record.next_seq += 1
+            self.remember(page.parent, page.memory, self.record.next_seq)
+        if page.entry is None:
+            return
+        if page.entry == START:
+            self.record.start_done = True
+        if page.remembered or page.respawns:
+            self._batch.forgotten.append(page.entry)
+            self._parents.discard(page.entry)
+        if page.entry >> SEQ_BITS:
+            self._remove(page.entry)
+            self._unmark.append(page.entry)
+            self._count(page)
+
+    def _count(self, page: Page) -> None:
+        if page.dropped:
+            self.record.ledger.discarded += 1
+        elif not page.replaced:
+            self.record.ledger.done += 1
+
+    def _remove(self, entry: int) -> None:
+        self._leased.discard(entry)
+        if self.added.pop(entry, None) is None:
+            self._batch.removed.append(entry)
+            self._by_id[entry >> SEQ_BITS].stored -= 1
+            self._dirty.add(entry >> SEQ_BITS)
+        else:
+            self.out.discard(entry)
+
+    # -- commits -------------------------------------------------------------------------------------------------
+
+    @property
+    def pending(self) -> int:
+        """The changes that wait for the next commit, roughly."""
+        return len(self.added) + len(self._seen) + len(self._batch.removed)
+
+    def batch(self) -> Batch:
+        """Everything that changed since the last commit. To be followed by :meth:`committed`."""
+        batch = self._batch
+        for page, child, request in self._children:
+            if not page.settled:
+                self.remember(page, self.fingerprint(request), child)
+        for entry, payload in self.added.items():
+            batch.added.append((entry, payload))
+            self._by_id[entry >> SEQ_BITS].stored += 1
+            self._dirty.add(entry >> SEQ_BITS)
+        batch.seen = list(self._seen)
+        batch.queues = [self._by_id[queue] for queue in self._dirty]
+        return batch
+
+    def committed(self) -> None:
+        """The batch is durable: what was kept for it can go."""
+        self.out.difference_update(self._batch.removed)
+        for entry in self._unmark:
+            self.store.unmark(entry)
+        for kept in (self.added, self._seen, self._reclaimed, self._children, self._unmark, self._dirty):
+            kept.clear()
+        self._batch = Batch()

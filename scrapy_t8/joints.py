@@ -1,0 +1,121 @@
+"""Every private name of Scrapy that T8 stands on, in one place, and the check that each is still what we think.
+
+=============================================  ===================================================================
+private name                                   why no public joint does
+=============================================  ===================================================================
+``ExecutionEngine._handle_downloader_output``  The one place that every scheduled request passes with what became of
+                                               it, and whose end is the end of its callback, items and requests. No
+                                               signal says as much: after an IgnoreRequest there is none at all.
+``FeedExporter._start_new_batch``,             A feed that cannot be continued is written whole from the spool by
+``_get_uri_params``                            Scrapy's own code, under the URI that the job began with.
+locals of ``Crawler.crawl[_async]``            The arguments of the spider, to tell one job from another. Not needed:
+                                               where they cannot be seen, they are not compared.
+=============================================  ===================================================================
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from scrapy import Request
+from scrapy.core.engine import ExecutionEngine
+from scrapy.crawler import Crawler
+from scrapy.extensions.feedexport import FeedExporter
+from scrapy.utils.asyncio import is_asyncio_available
+from scrapy.utils.defer import deferred_from_coro
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from .errors import ScrapyChanged
+
+logger = logging.getLogger(__name__)
+
+EXPECTED: tuple[tuple[type, str, tuple[str, ...]], ...] = (
+    (ExecutionEngine, "_handle_downloader_output", ("result", "request")),
+    (ExecutionEngine, "close_spider_async", ("reason",)),
+    (FeedExporter, "_start_new_batch", ("batch_id", "uri", "feed_options", "spider", "uri_template")),
+    (FeedExporter, "_get_uri_params", ("spider", "uri_params_function", "slot")),
+)
+
+
+def check(crawler: Crawler) -> None:
+    """See that the engine of *crawler* still has what the settlement watches.
+
+    :raises ScrapyChanged: naming what is missing.
+    """
+    for owner, name, parameters in EXPECTED:
+        function = getattr(owner, name, None)
+        if function is None or not set(parameters) <= set(inspect.signature(function).parameters):
+            raise _changed(f"{owner.__name__}.{name}({', '.join(parameters)})")
+    starter = getattr(ExecutionEngine, "_start_scheduled_request", None)
+    code = inspect.unwrap(starter).__code__ if starter is not None else None
+    if code is None or "_handle_downloader_output" not in code.co_names:
+        raise _changed("a call of _handle_downloader_output for each scheduled request")
+    if not is_asyncio_available():
+        raise ScrapyChanged(
+            "T8 needs asyncio, and TWISTED_REACTOR names a reactor without it: remove that setting (the default is "
+            "asyncio), or set TWISTED_REACTOR_ENABLED=False"
+        )
+
+
+def _changed(what: str) -> ScrapyChanged:
+    from scrapy import __version__
+
+    return ScrapyChanged(
+        f"Scrapy {__version__} has no {what}, so T8 cannot tell when a page is settled, and does not start. "
+        "Use a Scrapy release that the README of scrapy_t8 names, or remove the add-on"
+    )
+
+
+def watch(
+    crawler: Crawler, arrived: Callable[[Request, bool], object], left: Callable[[Request], object]
+) -> None:
+    """Be told of every scheduled request that comes back, and when all it brought about has ended.
+
+    :param arrived: called with the request, and whether another request takes its place (a retry, a redirect). The
+        context that it leaves behind is the one in which callbacks, pipelines and signals of this request run.
+    :param left: called when its callback or errback, its items and its requests are through, whatever the path.
+    """
+    engine = crawler.engine
+    assert engine is not None
+    handle = engine._handle_downloader_output
+
+    def watched(result: Any, request: Request) -> Deferred[None]:
+        arrived(request, isinstance(result, Request))
+        deferred: Deferred[None] = handle(result, request)
+        deferred.addBoth(_after, left, request)
+        return deferred
+
+    engine._handle_downloader_output = watched  # type: ignore[method-assign]
+
+
+def _after(result: Any, left: Callable[[Request], object], request: Request) -> Any:
+    left(request)
+    return result
+
+
+def close_spider(crawler: Crawler, reason: str) -> None:
+    """Close the spider from synchronous code, without waiting for it."""
+    engine = crawler.engine
+    if engine is not None and engine.spider is not None:
+        deferred_from_coro(engine.close_spider_async(reason=reason)).addErrback(_not_closed)
+
+
+def _not_closed(failure: Failure) -> None:
+    logger.debug("The spider was closed already: %s", failure.getErrorMessage())
+
+
+def spider_arguments(crawler: Crawler) -> dict[str, Any] | None:
+    """What the spider of *crawler* was made with, read off the call that is making it; None if it is not there."""
+    frame = sys._getframe()
+    while frame is not None:
+        names = frame.f_locals
+        if frame.f_code.co_name in ("crawl", "crawl_async") and names.get("self") is crawler:
+            positional = {str(i): value for i, value in enumerate(names.get("args", ()))}
+            return {**positional, **names.get("kwargs", {})}
+        frame = frame.f_back  # type: ignore[assignment]
+    return None

@@ -1,0 +1,116 @@
+"""A page: one request from the frontier, together with everything that it brings about.
+
+Which page an output belongs to is told by the context (:mod:`contextvars`) that it is produced in: Scrapy runs each
+callback in a task of its own, and tasks inherit their context, through generators, item pipelines and signals alike.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from array import array
+from collections.abc import Iterator
+from contextvars import ContextVar
+from pathlib import Path
+
+SPILL = 1 << 20
+"""Bytes of one page's staged output that are held in memory before they go to a file."""
+
+_current: ContextVar[Page | None] = ContextVar("t8_page", default=None)
+
+
+class Page:
+    """What is known of a page until it is settled.
+
+    :param entry: the id of its stored request; None for work that no stored request stands for.
+    :param attempt: a number that grows with every lease of the job, so that older attempts can be told.
+    :param parent: a page that is not to settle before this one.
+    """
+
+    __slots__ = (
+        "attempt",
+        "dropped",
+        "entry",
+        "late_seen",
+        "memory",
+        "parent",
+        "pending",
+        "remembered",
+        "replaced",
+        "replacing",
+        "respawns",
+        "settled",
+        "staged",
+    )
+
+    def __init__(self, entry: int | None, attempt: int = 0, parent: Page | None = None) -> None:
+        self.entry = entry
+        self.attempt = attempt
+        self.parent = parent
+        self.pending = 1
+        """What it still waits for: its own end, its requests that run from memory, its child pages."""
+        self.settled = False
+        """It goes into the next commit: nothing of it need be remembered any more."""
+        self.replacing = False
+        """True while the downloader hands over a request that takes this one's place."""
+        self.replaced = False
+        self.dropped = False
+        self.respawns = False
+        """An earlier attempt has already spawned some of its children."""
+        self.remembered = False
+        """The store remembers what this page has spawned."""
+        self.late_seen: list[int] = []
+        """Fingerprints of its requests that run from memory: durable only with the page itself."""
+        self.memory: int | None = None
+        """The fingerprint by which its unsettled parent is to remember it: that of an item of ``start()``."""
+        self.staged: dict[str, Staged] = {}
+        if parent is not None:
+            parent.pending += 1
+
+    def stage(self, sink: str, data: bytes, directory: Path) -> None:
+        """Keep one record for *sink* until the page settles."""
+        if sink not in self.staged:
+            self.staged[sink] = Staged(directory)
+        self.staged[sink].add(data)
+
+    def enter(self) -> None:
+        """From here on, and in every task begun from here, outputs belong to this page."""
+        _current.set(self)
+
+
+def current_page() -> Page | None:
+    """The page whose output is being produced here, if it has not ended yet."""
+    page = _current.get()
+    return None if page is None or not page.pending else page
+
+
+def leave_page() -> None:
+    """From here on, outputs belong to no page."""
+    _current.set(None)
+
+
+class Staged:
+    """The records of one page for one sink, in order; in memory while they are small."""
+
+    def __init__(self, directory: Path) -> None:
+        # A file without a name: it is gone with the process, and a replayed page stages anew.
+        self._file = tempfile.SpooledTemporaryFile(max_size=SPILL, dir=directory)  # noqa: SIM115
+        self._lengths = array("Q")
+
+    def add(self, data: bytes) -> None:
+        self._file.write(data)
+        self._lengths.append(len(data))
+
+    def batches(self, size: int) -> Iterator[list[bytes]]:
+        """All records in order, in lists of about *size* bytes."""
+        self._file.seek(0)
+        batch: list[bytes] = []
+        weight = 0
+        for length in self._lengths:
+            batch.append(self._file.read(length))
+            weight += length
+            if weight >= size:
+                yield batch
+                batch, weight = [], 0
+        if batch:
+            yield batch
+        self._file.close()

@@ -1,0 +1,92 @@
+"""What T8 asks of a store. Bytes in, records out; nothing above a store knows what it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal, Protocol
+
+from ..model import Batch, DeadLetter, Entry, JobRecord, QueueRecord, Recovery, Run
+
+
+IfDamaged = Literal["refuse", "salvage", "replace"]
+
+
+class Store(Protocol):
+    """One job's durable state, owned by one process at a time.
+
+    Every method raises :exc:`~scrapy_t8.errors.StoreError` when the state cannot be read or written. After that the
+    store is not to be used again: the last commit is the state.
+    """
+
+    def open(self, *, if_damaged: IfDamaged = "refuse") -> None:
+        """Own the state and make it readable.
+
+        :param if_damaged: ``refuse``; or set the damaged state aside and ``salvage`` what can be read, or ``replace``
+            it by an empty one.
+        :raises JobLocked: if a live process owns it.
+        :raises StoreDamaged: if it is damaged and that is to be refused.
+        :raises StoreVersion: if another version wrote it.
+        """
+
+    def close(self) -> None:
+        """Give the state up. Does not commit."""
+
+    # A job and its runs
+
+    def job(self) -> JobRecord | None:
+        """The job that lives here, or None before the first."""
+
+    def last_run(self) -> Run | None:
+        """The newest run of the job."""
+
+    def begin_job(self, job: JobRecord, *, keep: bool = False) -> None:
+        """Start *job* with an empty frontier, or with what was salvaged (*keep*). Dead letters always stay."""
+
+    def begin_run(self, now: float, crash_limit: int) -> Recovery:
+        """Open a run. If the last one died, charge what was in flight with a crash; bury what crashed too often."""
+
+    def end_run(self, now: float, reason: str, job: JobRecord) -> None:
+        """Close the run: it did not die."""
+
+    # The frontier
+
+    def queues(self) -> list[QueueRecord]:
+        """The queues that have entries."""
+
+    def new_queue(self, key: str, slot: str | None) -> QueueRecord:
+        """A queue with an id of its own. It becomes durable with its first commit."""
+
+    def count_entries(self) -> int:
+        """The entries there are, counted one by one: for checking the books, not for every day."""
+
+    def read(self, queue: int, *, newest_first: bool, beyond: int | None, limit: int) -> list[Entry]:
+        """Up to *limit* entries of *queue* below the id *beyond* (newest first) or above it (oldest first)."""
+
+    def entries(self) -> Iterator[Entry]:
+        """Every entry, oldest first."""
+
+    def seen(self, fingerprint: int) -> bool:
+        """Whether a request with this fingerprint was ever admitted."""
+
+    def spawned(self, parent: int, fingerprint: int, before: int) -> list[int]:
+        """The children of an unsettled *parent* with this fingerprint, from attempts older than *before*."""
+
+    def parents(self) -> set[int]:
+        """The unsettled entries that have spawned something."""
+
+    def dead(self) -> list[DeadLetter]:
+        """The dead-letter box, newest last."""
+
+    def feeds(self) -> dict[str, dict[str, Any]]:
+        """What each feed has noted about itself at the last commit."""
+
+    # Work
+
+    def mark(self, entry: int) -> None:
+        """Note that *entry* is in flight, so that a death of the process is charged to it. Survives a kill at once."""
+
+    def unmark(self, entry: int) -> None:
+        """Take the note back."""
+
+    def commit(self, batch: Batch, job: JobRecord, now: float) -> None:
+        """Make all of *batch* and the books of *job* durable, or nothing of it."""

@@ -1,0 +1,101 @@
+"""What to do with a damaged state file: keep it, and copy out of it whatever can still be read."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..model import SEQ_BITS
+
+logger = logging.getLogger(__name__)
+
+COLUMNS = {
+    "job": "one, record",
+    "run": "id, started, ended, reason, last_commit",
+    "queue": "id, key, slot, stored",
+    "entry": "id, payload, crashes",
+    "seen": "fingerprint",
+    "dead": "id, payload, kind, error, buried_at",
+    "spawned": "parent, fingerprint, child, attempt",
+    "feed": "name, record",
+}
+KEYS = {"run": "id", "queue": "id", "entry": "id", "seen": "fingerprint", "dead": "rowid"}
+LOWEST, HIGHEST = -(2**63), 2**63 - 1
+PATIENCE = 20_000
+"""Reads that may fail in one table before the rest of it is given up."""
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged file and its companions. Returns where it is now."""
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    aside = path.with_name(f"{path.name}.damaged-{stamp}")
+    for suffix in ("", "-wal", "-shm"):
+        old = path.with_name(path.name + suffix)
+        if old.exists():
+            old.rename(aside.with_name(aside.name + suffix))
+    return aside
+
+
+def salvage(damaged: Path, into: sqlite3.Connection, why: str) -> dict[str, int]:
+    """Copy every readable row of *damaged* into the new database *into*. Returns the rows kept, by table."""
+    kept = dict.fromkeys(COLUMNS, 0)
+    old = sqlite3.connect(f"file:{damaged}?mode=ro", uri=True)
+    into.execute("BEGIN")
+    for table, columns in COLUMNS.items():
+        marks = ", ".join("?" * len(columns.split(",")))
+        insert = f"INSERT OR IGNORE INTO {table} ({columns}) VALUES ({marks})"
+        for row in _rows(old, table, columns):
+            try:
+                kept[table] += into.execute(insert, row).rowcount
+            except sqlite3.Error:
+                continue
+    # The counts of the queues may be among what was lost: the entries themselves are the truth.
+    into.execute(f"UPDATE queue SET stored = (SELECT count(*) FROM entry WHERE entry.id >> {SEQ_BITS} = queue.id)")
+    into.execute("COMMIT")
+    old.close()
+    logger.warning("%s It is kept as %s. Read from it: %s", why.split(". ")[0] + ".", damaged, _told(kept))
+    return kept
+
+
+def _rows(db: sqlite3.Connection, table: str, columns: str) -> Iterator[tuple[object, ...]]:
+    key = KEYS.get(table)
+    if key is None:
+        yield from _readable(db, f"SELECT {columns} FROM {table}", ())
+    else:
+        yield from _between(db, f"SELECT {columns} FROM {table} WHERE {key} BETWEEN ? AND ? ORDER BY {key}", *_ends(db, table, key))
+
+
+def _ends(db: sqlite3.Connection, table: str, key: str) -> tuple[int, int]:
+    ends = []
+    for end, default in (("min", LOWEST), ("max", HIGHEST)):
+        found = list(_readable(db, f"SELECT {end}({key}) FROM {table}", ()))
+        ends.append(found[0][0] if found and isinstance(found[0][0], int) else default)
+    return ends[0], ends[1]
+
+
+def _between(db: sqlite3.Connection, query: str, low: int, high: int) -> Iterator[tuple[object, ...]]:
+    """All rows of a range; where reading fails, those of its halves, down to the rows that cannot be had."""
+    stack, failures = [(low, high)], 0
+    while stack and failures < PATIENCE:
+        low, high = stack.pop()
+        try:
+            yield from db.execute(query, (low, high)).fetchall()
+        except sqlite3.Error:
+            failures += 1
+            if low < high:
+                middle = (low + high) // 2
+                stack += [(middle + 1, high), (low, middle)]
+
+
+def _readable(db: sqlite3.Connection, query: str, arguments: tuple[object, ...]) -> Iterator[tuple[object, ...]]:
+    try:
+        yield from db.execute(query, arguments)
+    except sqlite3.Error:
+        return
+
+
+def _told(kept: dict[str, int]) -> str:
+    return ", ".join(f"{count} {table}" for table, count in kept.items() if count) or "nothing"

@@ -1,0 +1,343 @@
+"""The store on one machine: one SQLite file in WAL mode."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from ..errors import JobLocked, StoreDamaged, StoreError, StoreVersion
+from ..model import SEQ_BITS, Batch, DeadLetter, Entry, JobRecord, Ledger, QueueRecord, Recovery, Run, queue_range
+from . import queries as sql
+from .base import IfDamaged
+from .marks import Marks
+from .salvage import salvage, set_aside
+
+MAGIC = b"SQLite format 3\0"
+APPLICATION_ID = 0x54384A42  # "T8JB"
+SCHEMA_VERSION = 1
+FORGET_SLICE = 500
+
+
+class SQLiteStore:
+    """A :class:`~scrapy_t8.stores.base.Store` in the directory *path* (made if it is missing).
+
+    :param power: commits survive a power cut, not only the death of the process.
+    """
+
+    def __init__(self, path: Path, *, power: bool = False) -> None:
+        self.path = path / "state.db"
+        self._power = power
+        self._lock = FileLock(path / "lock", mode=0o600, thread_local=False)
+        self._holder = path / "holder"
+        self._db: sqlite3.Connection
+        self._marks: Marks
+        self._inode = 0
+        self._run = 0
+        self._last_queue = 0
+        self._forgetting: list[int] = []
+
+    # -- opening and closing -------------------------------------------------------------------------------------
+
+    def open(self, *, if_damaged: IfDamaged = "refuse") -> None:
+        directory = self.path.parent
+        with self._guard("open"):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._acquire()
+        try:
+            with self._guard("open"):
+                self._make_sure_it_is_there()
+                self._connect_or(if_damaged)
+                self._marks = Marks(directory / "marks")
+                self._inode = self.path.stat().st_ino
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def close(self) -> None:
+        if self._lock.is_locked:
+            self._marks.close()
+            self._db.close()
+            self._holder.unlink(missing_ok=True)
+            self._lock.release()
+
+    def _acquire(self) -> None:
+        # The lock is the kernel's (flock): it is gone with its holder, however that ended.
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            who = self._holder.read_text() if self._holder.exists() else "unknown"
+            raise JobLocked(
+                f"the job in {self.path.parent.parent} is in use by another process (pid {who}): "
+                "wait for it to end, stop it, or use another JOBDIR"
+            ) from None
+        self._holder.write_text(str(os.getpid()))
+
+    def _make_sure_it_is_there(self) -> None:
+        """A new file appears whole or not at all: one that is empty or cut off is damage, never a beginning."""
+        if self.path.exists():
+            return
+        new = self.path.with_name("state.db.new")
+        new.unlink(missing_ok=True)
+        create(new)
+        new.rename(self.path)
+
+    def _connect_or(self, if_damaged: IfDamaged) -> None:
+        try:
+            self._connect()
+        except StoreDamaged as damage:
+            if if_damaged == "refuse":
+                raise
+            old = set_aside(self.path)
+            self._make_sure_it_is_there()
+            self._connect()
+            if if_damaged == "salvage":
+                salvage(old, self._db, str(damage))
+                self._last_queue = self._db.execute(sql.LAST_QUEUE).fetchone()[0] or 0
+
+    def _connect(self) -> None:
+        check_file(self.path)
+        try:
+            self._db = connect(self.path, power=self._power)
+            check_version(self._db, self.path)
+            self._last_queue = self._db.execute(sql.LAST_QUEUE).fetchone()[0] or 0
+            self.job(), self.last_run(), self.feeds()
+        except (sqlite3.DatabaseError, ValueError, TypeError, KeyError) as error:
+            if isinstance(error, sqlite3.OperationalError) and "no such" not in str(error):
+                raise
+            raise damaged(self.path, str(error)) from None
+
+    @contextmanager
+    def _guard(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise StoreError(f"cannot {what} the state in {self.path.parent}: {error}. {remedy(error)}") from error
+
+    # -- a job and its runs --------------------------------------------------------------------------------------
+
+    def job(self) -> JobRecord | None:
+        row = self._db.execute(sql.GET_JOB).fetchone()
+        if row is None:
+            return None
+        record = json.loads(row[0])
+        return JobRecord(**{**record, "ledger": Ledger(**record["ledger"])})
+
+    def last_run(self) -> Run | None:
+        row = self._db.execute(sql.LAST_RUN).fetchone()
+        return Run(*row) if row else None
+
+    def begin_job(self, job: JobRecord, *, keep: bool = False) -> None:
+        with self._guard("write"), self._transaction() as db:
+            for table in () if keep else sql.OF_A_JOB:
+                db.execute(f"DELETE FROM {table}")
+            db.execute(sql.PUT_JOB, (_dump(job),))
+
+    def begin_run(self, now: float, crash_limit: int) -> Recovery:
+        with self._guard("recover"):
+            job, last = self.job(), self.last_run()
+            if job is None:
+                raise StoreError(f"there is no job in {self.path.parent}")
+            marked_by, flying = self._marks.read()
+            with self._transaction() as db:
+                died = last is not None and last.ended is None
+                if last is not None and died:
+                    last = replace(last, ended=last.last_commit, reason="died")
+                    db.execute(sql.END_RUN, (last.ended, last.reason, last.id))
+                    # Only the marks of that very run: a crash in the middle of this must not charge them twice.
+                    flying = flying if marked_by == last.id else []
+                    db.executemany(sql.CHARGE, [(entry,) for entry in flying])
+                buried = self._bury_suspects(job, now, crash_limit)
+                self._run = db.execute(sql.OPEN_RUN, (now, now)).lastrowid or 0
+                db.execute(sql.PUT_JOB, (_dump(job),))
+            self._marks.reset(self._run)
+            suspects = [Entry(*row) for row in self._db.execute(sql.CRASHED, (crash_limit,))]
+        return Recovery(job, self._run, last, len(flying) if died else 0, suspects, buried)
+
+    def end_run(self, now: float, reason: str, job: JobRecord) -> None:
+        with self._guard("write"), self._transaction() as db:
+            db.execute(sql.END_RUN, (now, reason, self._run))
+            db.execute(sql.PUT_JOB, (_dump(job),))
+
+    def _bury_suspects(self, job: JobRecord, now: float, limit: int) -> int:
+        """A suspect runs alone: one more crash is its own."""
+        guilty = [Entry(*row) for row in self._db.execute(sql.CRASHED, (limit + 1,))]
+        for entry in guilty:
+            error = f"the process died {entry.crashes} times during this page, the last time with nothing else running"
+            self._db.execute(sql.BURY, (entry.id, entry.payload, "crash", error, now))
+            self._db.execute(sql.REMOVE_ENTRY, (entry.id,))
+            self._db.execute(sql.SHRINK_QUEUE, (entry.id >> SEQ_BITS,))
+        job.ledger.dead += len(guilty)
+        return len(guilty)
+
+    # -- the frontier --------------------------------------------------------------------------------------------
+
+    def queues(self) -> list[QueueRecord]:
+        return [QueueRecord(*row) for row in self._db.execute(sql.GET_QUEUES)]
+
+    def new_queue(self, key: str, slot: str | None) -> QueueRecord:
+        self._last_queue += 1
+        return QueueRecord(self._last_queue, key, slot)
+
+    def read(self, queue: int, *, newest_first: bool, beyond: int | None, limit: int) -> list[Entry]:
+        first, last = queue_range(queue)
+        with self._guard("read"):
+            if newest_first:
+                rows = self._db.execute(sql.NEWEST, (first, last + 1 if beyond is None else beyond, limit))
+            else:
+                rows = self._db.execute(sql.OLDEST, (first - 1 if beyond is None else beyond, last, limit))
+            return [Entry(*row) for row in rows]
+
+    def entries(self) -> Iterator[Entry]:
+        return (Entry(*row) for row in self._db.execute(sql.ALL_ENTRIES))
+
+    def count_entries(self) -> int:
+        count: int = self._db.execute(sql.COUNT_ENTRIES).fetchone()[0]
+        return count
+
+    def seen(self, fingerprint: int) -> bool:
+        try:
+            return self._db.execute(sql.IS_SEEN, (fingerprint,)).fetchone() is not None
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot read the state in {self.path.parent}: {error}. {remedy(error)}") from error
+
+    def spawned(self, parent: int, fingerprint: int, before: int) -> list[int]:
+        with self._guard("read"):
+            return [row[0] for row in self._db.execute(sql.SPAWNED, (parent, fingerprint, before))]
+
+    def parents(self) -> set[int]:
+        with self._guard("read"):
+            return {row[0] for row in self._db.execute(sql.PARENTS)}
+
+    def dead(self) -> list[DeadLetter]:
+        with self._guard("read"):
+            return [DeadLetter(*row) for row in self._db.execute(sql.DEAD)]
+
+    def feeds(self) -> dict[str, dict[str, Any]]:
+        return {name: json.loads(record) for name, record in self._db.execute(sql.GET_FEEDS)}
+
+    # -- work ----------------------------------------------------------------------------------------------------
+
+    def mark(self, entry: int) -> None:
+        try:
+            self._marks.add(entry)
+        except OSError as error:
+            raise StoreError(f"cannot write the state in {self.path.parent}: {error}. {remedy(error)}") from error
+
+    def unmark(self, entry: int) -> None:
+        self._marks.discard(entry)
+
+    def commit(self, batch: Batch, job: JobRecord, now: float) -> None:
+        with self._guard("write"):
+            self._still_there()
+            with self._transaction() as db:
+                db.executemany(sql.ADD_ENTRY, batch.added)
+                db.executemany(sql.REMOVE_ENTRY, [(entry,) for entry in batch.removed])
+                db.executemany(sql.BURY, [_letter(letter) for letter in batch.buried])
+                # In order, neighbouring keys share a page of the table.
+                db.executemany(sql.ADD_SEEN, [(fingerprint,) for fingerprint in sorted(batch.seen)])
+                db.executemany(sql.INHERIT, [(new, old) for old, new in batch.inherited])
+                db.executemany(sql.ADD_SPAWNED, batch.spawned)
+                db.executemany(sql.PUT_QUEUE, [(q.id, q.key, q.slot, q.stored) for q in batch.queues])
+                db.executemany(sql.PUT_FEED, [(name, json.dumps(r)) for name, r in batch.feeds.items()])
+                db.execute(sql.PUT_JOB, (_dump(job),))
+                db.execute(sql.TOUCH_RUN, (now, self._run))
+                self._forget(batch.forgotten)
+
+    def _forget(self, parents: list[int]) -> None:
+        self._forgetting += parents
+        while self._forgetting:
+            if self._db.execute(sql.FORGET, (self._forgetting[-1], FORGET_SLICE)).rowcount == FORGET_SLICE:
+                return
+            self._forgetting.pop()
+
+    def _still_there(self) -> None:
+        # SQLite would go on happily in a file that has no name any more.
+        if os.stat(self.path).st_ino != self._inode:
+            raise OSError(f"{self.path.name} was replaced while the crawl ran")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._db
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+
+
+# -- the file ----------------------------------------------------------------------------------------------------
+
+
+def create(path: Path) -> None:
+    """Make an empty state file, readable by its owner alone."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    db = connect(path, power=True)
+    db.executescript((Path(__file__).parent / "schema.sql").read_text(encoding="utf-8"))
+    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    db.close()
+
+
+def connect(path: Path, *, power: bool) -> sqlite3.Connection:
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=64)
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute(f"PRAGMA synchronous = {'FULL' if power else 'NORMAL'}")
+    db.execute("PRAGMA cache_size = -16000")
+    return db
+
+
+def check_file(path: Path) -> None:
+    """Whether *path* can be a database at all. SQLite takes an empty file for a new one, and does not miss a lost tail."""
+    with path.open("rb") as file:
+        header = file.read(100)
+    if header[:16] != MAGIC or len(header) < 100:
+        raise damaged(path, "it is not a database" if header else "it is empty")
+    page_size = int.from_bytes(header[16:18], "big")
+    pages = int.from_bytes(header[28:32], "big")
+    if path.stat().st_size < pages * (65536 if page_size == 1 else page_size):
+        raise damaged(path, "its end is missing")
+
+
+def check_version(db: sqlite3.Connection, path: Path) -> None:
+    if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+        raise damaged(path, "it is a database of another program")
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version != SCHEMA_VERSION:
+        raise StoreVersion(
+            f"{path} is of schema {version}, this scrapy_t8 reads schema {SCHEMA_VERSION}: "
+            "use the release that wrote it, or another JOBDIR"
+        )
+
+
+def damaged(path: Path, why: str) -> StoreDamaged:
+    return StoreDamaged(
+        f"the state file {path} is damaged: {why}. Nothing was changed. To go on with what can be read, run the same "
+        "command with -s T8_RESUME=continue; to begin anew, with -s T8_RESUME=fresh (the damaged file is kept aside)"
+    )
+
+
+def remedy(error: Exception) -> str:
+    text = str(error).lower()
+    if "full" in text or "space" in text or "disk i/o" in text or "too large" in text:
+        return "Make space, then run the same command again: nothing is lost"
+    if "permission" in text or "read-only" in text or "readonly" in text or "unable to open" in text:
+        return "Make the directory writable for this user, or use another JOBDIR"
+    return "The last commit is safe: run the same command again"
+
+
+def _dump(job: JobRecord) -> str:
+    return json.dumps(asdict(job))
+
+
+def _letter(letter: DeadLetter) -> tuple[int, bytes, str, str, float]:
+    return (letter.id, letter.payload, letter.kind, letter.error, letter.buried_at)
