@@ -10,6 +10,7 @@ from scrapy.extensions.feedexport import FeedExporter
 from scrapy.settings import SETTINGS_PRIORITIES, BaseSettings
 from scrapy.utils.misc import load_object
 
+from .checkpoint import T8Checkpoint
 from .feeds import T8FeedExporter
 from .scheduler import T8DupeFilter, T8Scheduler
 from .start import T8StartMiddleware
@@ -18,6 +19,10 @@ logger = logging.getLogger(__name__)
 
 OUTERMOST = 1
 """The spider middleware nearest to the engine: it sees what ``start()`` yields in its final form."""
+
+
+FIRST = -1000
+"""The extension that is made before all others: the job is owned before anybody touches the JOBDIR."""
 
 
 class T8Addon:
@@ -29,9 +34,10 @@ class T8Addon:
     def update_settings(self, settings: BaseSettings) -> None:
         taken = _own(settings, "SCHEDULER", T8Scheduler)
         if taken is not None:
-            raise NotConfigured(f"SCHEDULER is set to {taken}, which T8 does not replace: this crawl does not survive a kill")
+            raise NotConfigured(f"SCHEDULER is set to {taken} and stays: this crawl does not survive a kill")
         settings.set("SCHEDULER", T8Scheduler, "addon")
         self._set_dupefilter(settings)
+        settings.setdefault_in_component_priority_dict("EXTENSIONS", T8Checkpoint, FIRST)
         settings.setdefault_in_component_priority_dict("EXTENSIONS", T8FeedExporter, 0)
         settings.set_in_component_priority_dict("EXTENSIONS", FeedExporter, None)
         settings.setdefault_in_component_priority_dict("SPIDER_MIDDLEWARES", T8StartMiddleware, OUTERMOST)

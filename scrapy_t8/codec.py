@@ -1,8 +1,8 @@
 """Requests and items as safe bytes, and back.
 
-A payload is one version byte, a CRC-32 of the body, the body: msgpack with one extension code per type that msgpack does
-not know. Loading executes nothing: a class is rebuilt only if its module is already imported *and* it is an item class or
-a Request class; a callback is rebuilt only as a method of the spider. What has no such encoding raises
+A payload is one version byte, a CRC-32 of the body, the body: msgpack with one extension code per type that msgpack
+does not know. Loading executes nothing: a class is rebuilt only if its module is already imported *and* it is an item
+class or a Request class; a callback is rebuilt only as a method of the spider. What has no such encoding raises
 :exc:`~scrapy_t8.errors.CannotStore`; pickle is used instead only where it was allowed.
 """
 
@@ -124,9 +124,7 @@ class Codec:
 
     def _unpack(self, body: bytes) -> Any:
         try:
-            return msgpack.unpackb(
-                body, ext_hook=self._rebuild, strict_map_key=False, unicode_errors="surrogatepass"
-            )
+            return msgpack.unpackb(body, ext_hook=self._rebuild, strict_map_key=False, unicode_errors="surrogatepass")
         except CannotLoad:
             raise
         except Exception as error:
@@ -264,9 +262,7 @@ def _find_class(path: str, what: str) -> Any:
         cls = _lookup(path)
     except (KeyError, AttributeError):
         raise CannotLoad(f"its class {path} is not imported by the spider", kind="class") from None
-    fits = isinstance(cls, type) and (
-        issubclass(cls, Request) if what == "request" else ItemAdapter.is_item_class(cls)
-    )
+    fits = isinstance(cls, type) and (issubclass(cls, Request) if what == "request" else ItemAdapter.is_item_class(cls))
     if not fits:
         raise CannotLoad(f"{path} is not a class of {what}s", kind="class")
     return cls

@@ -86,3 +86,13 @@ class CannotLoad(CodecError):
 
 class ScrapyChanged(T8Error):
     reason = "t8_scrapy_changed"
+
+
+def remedy(error: Exception) -> str:
+    """What a person can do about an error of the system."""
+    text = str(error).lower()
+    if "full" in text or "space" in text or "disk i/o" in text or "too large" in text:
+        return "Make space, then run the same command again: nothing is lost"
+    if "permission" in text or "read-only" in text or "readonly" in text or "unable to open" in text:
+        return "Make the directory writable for this user, or use another JOBDIR"
+    return "The last commit is safe: run the same command again"

@@ -20,6 +20,7 @@ from .stores.base import Store
 
 logger = logging.getLogger(__name__)
 
+
 class Frontier:
     """The queues, the seen-set and what is in flight, for one run of a job.
 
@@ -87,7 +88,7 @@ class Frontier:
         return self._records.get(key)
 
     def ready(self, record: QueueRecord) -> int:
-        """How many stored entries of a queue are not in flight. Scrapy drops a queue that is empty and makes it anew."""
+        """How many stored entries of a queue are not in flight. Scrapy drops an empty queue and makes it anew."""
         if not record.stored:
             return 0
         away = [e for e in self._leased if e >> SEQ_BITS == record.id and e not in self.added]

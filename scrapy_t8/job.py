@@ -1,7 +1,6 @@
 """What the components of one crawl share: the config, the store, the frontier, the commit loop.
 
-One :class:`Job` per crawler. Every door asks for it with :meth:`Job.of`; the scheduler opens it, and it ends itself when
-the spider is closed.
+One :class:`Job` per crawler. Every door asks for it with :meth:`Job.of`; the checkpoint extension opens and closes it.
 """
 
 from __future__ import annotations
@@ -13,21 +12,21 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from weakref import WeakKeyDictionary
 
-from scrapy import Request, signals
+from scrapy import Request
 from scrapy.crawler import Crawler
-from scrapy.exceptions import CloseSpider
 from scrapy.utils.asyncio import CallLaterResult, call_later
 from scrapy.utils.project import data_path
 
 from . import joints
 from .codec import Codec
 from .config import Config
-from .errors import CannotStore, FeedError, JobMismatch, T8Error
+from .errors import CannotStore, FeedError, JobMismatch, T8Error, remedy
 from .frontier import Frontier
 from .model import START, JobRecord, Recovery
 from .page import Page, current_page
@@ -67,11 +66,11 @@ class Job:
     :param clock: the time, in Unix seconds.
     """
 
-    _of: WeakKeyDictionary[Crawler, Job] = WeakKeyDictionary()
+    _of: ClassVar[WeakKeyDictionary[Crawler, Job]] = WeakKeyDictionary()
 
     @classmethod
     def of(cls, crawler: Crawler) -> Job:
-        """The job of *crawler*, made on first use. A setting that cannot be used is told when the job is opened."""
+        """The job of *crawler*, made on first use."""
         if crawler not in cls._of:
             cls._of[crawler] = cls(crawler, joints.spider_arguments(crawler))
         return cls._of[crawler]
@@ -90,25 +89,19 @@ class Job:
         self._ended: deque[Page] = deque()
         self._draining: Iterator[tuple[Sink, list[bytes]]] | None = None
         self._timer: CallLaterResult | None = None
-        self._is_open = False
+        self.is_open = False
         self.closers: list[Callable[[], Awaitable[bool]]] = []
         """Called in turn before the run ends; one that returns False keeps the job from being finished."""
         self.longest_commit = 0.0
         """Seconds that one commit has held up the event loop, at the most."""
-        crawler.signals.connect(self._begun, signals.spider_opened)
-        crawler.signals.connect(self._closed, signals.spider_closed)
 
     # -- opening -------------------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Own the job and find out where it is. An error is kept in ``error``: the crawl then ends by itself."""
-        try:
-            self._open()
-        except T8Error as error:
-            self.error = error
-            logger.critical("%s", error)
+        """Own the job and find out where it is.
 
-    def _open(self) -> None:
+        :raises T8Error: if it cannot be had; nothing was changed then.
+        """
         crawler = self.crawler
         assert crawler.spider is not None
         joints.check(crawler)
@@ -118,7 +111,7 @@ class Job:
         self.store: Store = SQLiteStore(self.state_directory, power=config.durability == "power")
         damaged: dict[str, IfDamaged] = {"auto": "refuse", "continue": "salvage", "fresh": "replace"}
         self.store.open(if_damaged=damaged[config.resume])
-        self._is_open = True
+        self.is_open = True
         atexit.register(self._abandon)
         try:
             self.recovery = self._resume_or_begin()
@@ -196,7 +189,7 @@ class Job:
     @property
     def works(self) -> bool:
         """Whether the job is open and its store fit."""
-        return self._is_open and self.error is None
+        return self.is_open and self.error is None
 
     def fingerprint(self, request: Request) -> int:
         """63 bits of a hash of Scrapy's own fingerprint, which a user's fingerprinter need not spread evenly."""
@@ -281,7 +274,7 @@ class Job:
         if not self.works:
             return
         began = time.perf_counter()
-        try:
+        with self.guard("commit"):
             if not self._drain(limit):
                 self._timer = call_later(0, self.commit)
                 return
@@ -292,14 +285,10 @@ class Job:
             self.store.commit(batch, self.record, self.clock())
             self.frontier.committed()
             self._written.clear()
-        except OSError as error:
-            self.fail(FeedError(f"cannot write a feed: {error}. Make space, then run the same command again"))
-        except T8Error as error:
-            self.fail(error)
         self.longest_commit = max(self.longest_commit, time.perf_counter() - began)
 
     def _drain(self, limit: int | None) -> bool:
-        """Write the outputs of ended pages. False if one page is written in part only: then nothing may be committed."""
+        """Write the outputs of ended pages. False if one is written in part only: then nothing may be committed."""
         left = limit
         while self._draining is not None or self._ended:
             if self._draining is None:
@@ -321,6 +310,19 @@ class Job:
             for records in staged.batches(SLICE // 8):
                 yield self._sinks[name], records
 
+    @contextmanager
+    def guard(self, what: str) -> Iterator[None]:
+        """Whatever goes wrong inside stops the crawl, loudly: nobody could say what is lost if it went on."""
+        try:
+            yield
+        except T8Error as error:
+            self.fail(error)
+        except OSError as error:
+            self.fail(FeedError(f"cannot {what}: {error}. {remedy(error)}"))
+        except Exception as error:
+            logger.exception("A bug in scrapy_t8")
+            self.fail(T8Error(f"cannot {what}: {error!r}. {remedy(error)}"))
+
     # -- ends ----------------------------------------------------------------------------------------------------
 
     def fail(self, error: T8Error) -> None:
@@ -335,29 +337,9 @@ class Job:
         """Ask the engine to close the spider, from wherever we are."""
         joints.close_spider(self.crawler, reason)
 
-    def _begun(self) -> None:
-        """Say what was found. A job that could not be opened ends here, before the first request."""
-        if self.error is not None:
-            raise CloseSpider(self.error.reason)
-        found, last = self.recovery, self.recovery.last_run
-        if last is None:
-            return
-        logger.info(
-            "Resuming job %s: run %d ended %s (%s). Requests: %d ready, %d recovered from flight, %d in the dead-letter box",
-            found.job.id,
-            last.id,
-            "unknown" if last.ended is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(last.ended)),
-            last.reason,
-            len(self.frontier),
-            found.recovered,
-            found.job.ledger.dead,
-        )
-        if found.buried:
-            logger.error("%d requests were buried: the process died each time they were tried alone", found.buried)
-
-    async def _closed(self, reason: str) -> None:
+    async def close(self, reason: str) -> None:
         """Finish the feeds, balance the books, end the run and give the job up."""
-        if not self._is_open:
+        if not self.is_open:
             return
         complete = True
         for closer in self.closers:
@@ -371,7 +353,9 @@ class Job:
         left = len(self.frontier)
         difference = self.record.ledger.difference(left)
         if difference:
-            logger.error("The books do not balance: %d requests are unaccounted for. %s", difference, self.record.ledger)
+            logger.error(
+                "The books do not balance: %d requests are unaccounted for. %s", difference, self.record.ledger
+            )
         through = self.record.start_done and not left and complete and not difference
         self.record.finished = through and reason == "finished"
         if reason == "finished" and not through:
@@ -390,14 +374,14 @@ class Job:
         self._release()
 
     def _release(self) -> None:
-        self._is_open = False
+        self.is_open = False
         atexit.unregister(self._abandon)
         self.store.close()
 
     def _abandon(self) -> None:
         """The interpreter ends with the job open, as after a second Ctrl-C: keep what has settled."""
         self.flush()
-        if self._is_open:
+        if self.is_open:
             self._give_up("forced")
 
 

@@ -71,9 +71,7 @@ def _changed(what: str) -> ScrapyChanged:
     )
 
 
-def watch(
-    crawler: Crawler, arrived: Callable[[Request, bool], object], left: Callable[[Request], object]
-) -> None:
+def watch(crawler: Crawler, arrived: Callable[[Request, bool], object], left: Callable[[Request], object]) -> None:
     """Be told of every scheduled request that comes back, and when all it brought about has ended.
 
     :param arrived: called with the request, and whether another request takes its place (a retry, a redirect). The
@@ -119,3 +117,15 @@ def spider_arguments(crawler: Crawler) -> dict[str, Any] | None:
             return {**positional, **names.get("kwargs", {})}
         frame = frame.f_back  # type: ignore[assignment]
     return None
+
+
+def say_no_more_of(told: type[Exception]) -> None:
+    """Keep the traceback of an error that was told in one clear line out of the log."""
+
+    class Told(logging.Filter):
+        def filter(self, record: logging.LogRecord) -> bool:
+            return not (record.exc_info and isinstance(record.exc_info[1], told))
+
+    for name in ("asyncio", "twisted"):
+        # An exception that ends a crawl before it began ends up with one of these.
+        logging.getLogger(name).addFilter(Told())

@@ -93,7 +93,7 @@ class Staged:
 
     def __init__(self, directory: Path) -> None:
         # A file without a name: it is gone with the process, and a replayed page stages anew.
-        self._file = tempfile.SpooledTemporaryFile(max_size=SPILL, dir=directory)  # noqa: SIM115
+        self._file = tempfile.SpooledTemporaryFile(max_size=SPILL, dir=str(directory))  # noqa: SIM115
         self._lengths = array("Q")
 
     def add(self, data: bytes) -> None:

@@ -16,7 +16,7 @@ from scrapy import Request
 
 from .errors import CannotStore
 from .frontier import Frontier
-from .model import Entry, QueueRecord
+from .model import Entry
 from .page import Page, current_page
 
 logger = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ class FrontierQueue(ABC):
         held = self._end(self._held)[1]
         return held if isinstance(held, Request) else self._frontier.codec.decode_request(held)
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027
         """Nothing to do: the frontier outlives its queues."""
 
     @abstractmethod
@@ -102,7 +102,7 @@ class FrontierQueue(ABC):
 
     def _live_is_next(self) -> bool:
         live, held = self._end(self._live), self._end(self._held)
-        return live[0] > held[0] if self.newest_first else live[0] < held[0]
+        return bool(live[0] > held[0] if self.newest_first else live[0] < held[0])
 
     def _end(self, items: deque) -> tuple:  # type: ignore[type-arg]
         return items[-1] if self.newest_first else items[0]  # type: ignore[no-any-return]
@@ -123,9 +123,7 @@ class FrontierQueue(ABC):
 
     def _read(self) -> list[Entry]:
         assert self._record is not None
-        read = self._frontier.store.read(
-            self._record.id, newest_first=self.newest_first, beyond=self._edge, limit=LOAD
-        )
+        read = self._frontier.store.read(self._record.id, newest_first=self.newest_first, beyond=self._edge, limit=LOAD)
         if read:
             self._edge = read[-1].id
         return read
@@ -180,4 +178,3 @@ class Line(FrontierQueue):
             self._frontier.flush()
             read = super()._read()
         return read
-

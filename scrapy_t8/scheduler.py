@@ -15,7 +15,7 @@ from scrapy.settings import BaseSettings
 from scrapy.utils.misc import build_from_crawler, load_object
 
 from . import inflight
-from .errors import T8Error
+from .errors import ConfigError
 from .job import Job
 from .model import QueueRecord
 from .page import Page, current_page, leave_page
@@ -33,7 +33,7 @@ FIFO = (queuelib.FifoMemoryQueue, queuelib.FifoDiskQueue, queuelib.FifoSQLiteQue
 class T8Scheduler(Scheduler):
     """Scrapy's scheduler: its priority queues, its order, its statistics; nothing of it is lost with the process.
 
-    Opens the job. The order, LIFO or FIFO, is that of SCHEDULER_DISK_QUEUE or SCHEDULER_MEMORY_QUEUE, whichever the
+    The order, LIFO or FIFO, is that of SCHEDULER_DISK_QUEUE or SCHEDULER_MEMORY_QUEUE, whichever the
     project has set.
     """
 
@@ -56,13 +56,13 @@ class T8Scheduler(Scheduler):
         self._alone: Page | None = None
 
     def open(self, spider: Spider) -> Any:
-        self._job.open()
+        if not self._job.is_open:
+            raise ConfigError("T8Scheduler needs the extension scrapy_t8.T8Checkpoint: add it to EXTENSIONS")
         opened = super().open(spider)
-        if self._job.works:
-            self._job.frontier.filters = isinstance(self.df, T8DupeFilter)
-            self.dqs = self._durable_queue()
-            self._rehome()
-            inflight.watch(self._job)
+        self._job.frontier.filters = isinstance(self.df, T8DupeFilter)
+        self.dqs = self._durable_queue()
+        self._rehome()
+        inflight.watch(self._job)
         return opened
 
     def close(self, reason: str) -> Any:
@@ -79,16 +79,15 @@ class T8Scheduler(Scheduler):
         if not self._job.works:
             return False
         page = current_page()
-        try:
+        accepted = False
+        # An exception would only vanish in a log line of the parallel consumer, with the request.
+        with self._job.guard("keep a request"):
             if page is not None and page.respawns and not page.replacing and self._respawned(request, page):
                 return True
             accepted = super().enqueue_request(request)
-        except T8Error as error:
-            self._job.fail(error)
-            return False
-        if page is not None and page.replacing:
-            page.dropped = not accepted
-        self._job.changed()
+            if page is not None and page.replacing:
+                page.dropped = not accepted
+            self._job.changed()
         return accepted
 
     def next_request(self) -> Request | None:
@@ -96,13 +95,11 @@ class T8Scheduler(Scheduler):
         leave_page()
         if not self._job.works:
             return None
-        try:
+        with self._job.guard("take a request"):
             if self._alone is not None or self._job.frontier.suspects:
                 return self._next_suspect()
             return self._next()
-        except T8Error as error:
-            self._job.fail(error)
-            return None
+        return None
 
     def _next(self) -> Request | None:
         assert self.dqs is not None
@@ -139,8 +136,9 @@ class T8Scheduler(Scheduler):
     def _durable_queue(self) -> Any:
         """Scrapy's priority queue over the store's queues. What Scrapy keeps in active.json, the store knows."""
         assert self.crawler is not None
+        priority_queue: Any = self.pqclass
         return build_from_crawler(
-            self.pqclass,
+            priority_queue,
             self.crawler,
             downstream_queue_cls=self.dqclass,
             key="",

@@ -1,8 +1,8 @@
 """Exactly-once feed export, as an extension of Scrapy's ``FeedExporter``.
 
-JSON lines and CSV in a local file are *continued*: items are encoded as they are scraped, written when their page settles,
-and the length of the file is part of the commit. Every other feed is written *whole* at the end of each run, by Scrapy's
-own code, from a spool that holds every item of the job.
+JSON lines and CSV in a local file are *continued*: items are encoded as they are scraped, written when their page
+settles, and the length of the file is part of the commit. Every other feed is written *whole* at the end of each run,
+by Scrapy's own code, from a spool that holds every item of the job.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from scrapy.extensions.feedexport import FeedExporter, FeedSlot, FileFeedStorage
 from scrapy.utils.asyncio import sleep
 from scrapy.utils.misc import build_from_crawler
 
-from ..errors import CannotLoad, FeedError
+from ..errors import CannotLoad
 from ..job import Job
 from .continued import ContinuedFeed
 from .journal import UndoLog, cut_back
@@ -63,10 +63,8 @@ class T8FeedExporter(FeedExporter):
     def open_spider(self, spider: Spider) -> None:
         if not self._job.works:
             return
-        try:
+        with self._job.guard("open a feed"):
             self._open(spider)
-        except OSError as error:
-            self._job.fail(FeedError(f"cannot open a feed: {error}. Mend that, then run the same command again"))
 
     def _open(self, spider: Spider) -> None:
         records = self._job.store.feeds()
@@ -122,7 +120,7 @@ class T8FeedExporter(FeedExporter):
         params = self._get_uri_params(slot.spider, slot.feed_options["uri_params"], slot)
         return apply_uri_params(slot.uri_template, params)
 
-    def _start_new_batch(  # type: ignore[override]
+    def _start_new_batch(
         self, batch_id: int, uri: str, feed_options: dict[str, Any], spider: Spider, uri_template: str
     ) -> FeedSlot:
         """A whole feed is written at the end of every run: each time to the files that its first run has chosen."""
@@ -144,18 +142,25 @@ class T8FeedExporter(FeedExporter):
     def item_scraped(self, item: Any, spider: Spider) -> None:
         if not self._job.works:
             return
-        try:
-            for feed in self._continued:
-                if feed.slot.filter.accepts(item):
-                    self._job.stage(feed, feed.rows.encode(item))
-            if self.slots:
-                self._job.stage(self._spool, self._spooled(item))
-        except OSError as error:
-            self._job.fail(FeedError(f"cannot keep an item: {error}. Make space, then run the same command again"))
+        for feed in self._continued:
+            if feed.slot.filter.accepts(item) and (row := self._encoded(feed, item)) is not None:
+                with self._job.guard("keep an item"):
+                    self._job.stage(feed, row)
+        if self.slots and self._spool is not None:
+            with self._job.guard("keep an item"):
+                self._job.stage(self._spool, self._spooled(self._spool, item))
 
-    def _spooled(self, item: Any) -> bytes:
-        assert self._spool is not None
-        data, error = self._spool.encode(item)
+    def _encoded(self, feed: ContinuedFeed, item: Any) -> bytes | None:
+        try:
+            return feed.rows.encode(item)
+        except Exception:
+            # As in plain Scrapy, an item that the exporter does not take is missing from that feed; here it is counted.
+            logger.exception("An item cannot be exported to %s: %r", feed.slot.uri, item)
+            self.crawler.stats.inc_value(f"feedexport/failed_items/{feed.slot.format}")
+            return None
+
+    def _spooled(self, spool: Spool, item: Any) -> bytes:
+        data, error = spool.encode(item)
         if error is not None and not self._told:
             self._told = True
             logger.warning("%s of an item is kept as text: %s. Not said again", error.where or "A part", error)
@@ -191,7 +196,8 @@ class T8FeedExporter(FeedExporter):
             await self.crawler.signals.send_catch_log_async(signals.feed_slot_closed, slot=feed.slot)
 
     async def _write_whole(self) -> None:
-        assert self._spool is not None and self.crawler.spider is not None
+        assert self._spool is not None
+        assert self.crawler.spider is not None
         for number, item in enumerate(self._spool.items()):
             super().item_scraped(item, self.crawler.spider)
             if number % AT_A_TIME == 0:

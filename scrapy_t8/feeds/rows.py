@@ -26,37 +26,39 @@ class Rows:
     :param header: the header that this job has already written, with the *fields* it was made for.
     """
 
-    def __init__(
-        self, build: Callable[..., BaseItemExporter], header: bytes | None = None, fields: Any = None
-    ) -> None:
+    def __init__(self, build: Callable[..., BaseItemExporter], header: bytes | None = None, fields: Any = None) -> None:
         self._build = build
         self._target = _Target()
-        self._exporter: BaseItemExporter | None = None
+        self._exporter = build(self._target)
         self.header = header
         self.fields = fields
-        if header is not None:
+        if not isinstance(self._exporter, CsvItemExporter):
+            self.header = b""
+        elif header is not None:
             self._exporter = self._without_header(self._target, fields)
 
     def encode(self, item: Any) -> bytes:
         """The bytes of *item*, less any header."""
-        if self._exporter is None:
+        if self.header is None:
             return self._first(item)
-        self._exporter.export_item(item)
+        return self._row(item)
+
+    def _row(self, item: Any) -> bytes:
+        try:
+            self._exporter.export_item(item)
+        except BaseException:
+            self._target.take()
+            raise
         return self._target.take()
 
     def _first(self, item: Any) -> bytes:
-        """The first item decides on the header (CSV): it is what stands before the same row written without one."""
-        exporter = self._build(self._target)
-        exporter.export_item(item)
-        whole = self._target.take()
-        self.fields = exporter.fields_to_export
-        row = whole
-        if isinstance(exporter, CsvItemExporter):
-            target = _Target()
-            self._without_header(target, self.fields).export_item(item)
-            row = target.take()
+        """The first item decides on a CSV header: it is what stands before the same row written without one."""
+        whole = self._row(item)
+        self.fields = self._exporter.fields_to_export
+        target = _Target()
+        self._without_header(target, self.fields).export_item(item)
+        row = target.take()
         self.header = whole[: len(whole) - len(row)]
-        self._exporter = exporter
         return row
 
     def _without_header(self, target: _Target, fields: Any) -> BaseItemExporter:

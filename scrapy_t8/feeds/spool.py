@@ -116,8 +116,8 @@ class _Part:
     def __init__(self, file: IO[bytes], length: int) -> None:
         self._file, self._left = file, length
 
-    def read(self, count: int) -> bytes:
-        data = self._file.read(min(count, self._left))
+    def read(self, count: int = -1, /) -> bytes:
+        data = self._file.read(self._left if count < 0 else min(count, self._left))
         self._left -= len(data)
         return data
 

@@ -7,7 +7,6 @@ from typing import Any, Literal, Protocol
 
 from ..model import Batch, DeadLetter, Entry, JobRecord, QueueRecord, Recovery, Run
 
-
 IfDamaged = Literal["refuse", "salvage", "replace"]
 
 

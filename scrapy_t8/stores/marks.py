@@ -1,7 +1,7 @@
 """Which entries are in flight, in a file that survives a kill without a commit.
 
 A page that kills its process may do so before the next commit, every time; only a note made *before* it runs can be
-charged with the crash. One ``pwrite`` of eight bytes per lease is that note: the kernel keeps it whatever becomes of us.
+charged with the crash. One ``pwrite`` of eight bytes per lease is that note: the kernel keeps it, come what may.
 """
 
 from __future__ import annotations

@@ -65,7 +65,9 @@ def _rows(db: sqlite3.Connection, table: str, columns: str) -> Iterator[tuple[ob
     if key is None:
         yield from _readable(db, f"SELECT {columns} FROM {table}", ())
     else:
-        yield from _between(db, f"SELECT {columns} FROM {table} WHERE {key} BETWEEN ? AND ? ORDER BY {key}", *_ends(db, table, key))
+        yield from _between(
+            db, f"SELECT {columns} FROM {table} WHERE {key} BETWEEN ? AND ? ORDER BY {key}", *_ends(db, table, key)
+        )
 
 
 def _ends(db: sqlite3.Connection, table: str, key: str) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from ..errors import JobLocked, StoreDamaged, StoreError, StoreVersion
+from ..errors import JobLocked, StoreDamaged, StoreError, StoreVersion, remedy
 from ..model import SEQ_BITS, Batch, DeadLetter, Entry, JobRecord, Ledger, QueueRecord, Recovery, Run, queue_range
 from . import queries as sql
 from .base import IfDamaged
@@ -146,20 +146,20 @@ class SQLiteStore:
             if job is None:
                 raise StoreError(f"there is no job in {self.path.parent}")
             marked_by, flying = self._marks.read()
+            recovered = 0
             with self._transaction() as db:
-                died = last is not None and last.ended is None
-                if last is not None and died:
+                if last is not None and last.ended is None:
                     last = replace(last, ended=last.last_commit, reason="died")
                     db.execute(sql.END_RUN, (last.ended, last.reason, last.id))
                     # Only the marks of that very run: a crash in the middle of this must not charge them twice.
                     flying = flying if marked_by == last.id else []
-                    db.executemany(sql.CHARGE, [(entry,) for entry in flying])
+                    recovered = db.executemany(sql.CHARGE, [(entry,) for entry in flying]).rowcount
                 buried = self._bury_suspects(job, now, crash_limit)
                 self._run = db.execute(sql.OPEN_RUN, (now, now)).lastrowid or 0
                 db.execute(sql.PUT_JOB, (_dump(job),))
             self._marks.reset(self._run)
             suspects = [Entry(*row) for row in self._db.execute(sql.CRASHED, (crash_limit,))]
-        return Recovery(job, self._run, last, len(flying) if died else 0, suspects, buried)
+        return Recovery(job, self._run, last, max(recovered, 0), suspects, buried)
 
     def end_run(self, now: float, reason: str, job: JobRecord) -> None:
         with self._guard("write"), self._transaction() as db:
@@ -297,7 +297,7 @@ def connect(path: Path, *, power: bool) -> sqlite3.Connection:
 
 
 def check_file(path: Path) -> None:
-    """Whether *path* can be a database at all. SQLite takes an empty file for a new one, and does not miss a lost tail."""
+    """Whether *path* can be a database at all. SQLite takes an empty file for a new one, and misses no lost tail."""
     with path.open("rb") as file:
         header = file.read(100)
     if header[:16] != MAGIC or len(header) < 100:
@@ -324,15 +324,6 @@ def damaged(path: Path, why: str) -> StoreDamaged:
         f"the state file {path} is damaged: {why}. Nothing was changed. To go on with what can be read, run the same "
         "command with -s T8_RESUME=continue; to begin anew, with -s T8_RESUME=fresh (the damaged file is kept aside)"
     )
-
-
-def remedy(error: Exception) -> str:
-    text = str(error).lower()
-    if "full" in text or "space" in text or "disk i/o" in text or "too large" in text:
-        return "Make space, then run the same command again: nothing is lost"
-    if "permission" in text or "read-only" in text or "readonly" in text or "unable to open" in text:
-        return "Make the directory writable for this user, or use another JOBDIR"
-    return "The last commit is safe: run the same command again"
 
 
 def _dump(job: JobRecord) -> str:

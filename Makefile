@@ -1,0 +1,51 @@
+# Everything a fresh machine needs is python3 (with venv) and make.
+PYTHON ?= python3
+VENV := .venv
+OLDEST := .venv-oldest
+BIN := $(VENV)/bin
+
+.PHONY: test fast lint crash oldest torture demo bench scale clean
+
+test: lint fast crash oldest
+
+lint: $(VENV)/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+fast: $(VENV)/.ready
+	$(BIN)/python -m pytest tests -m "not slow"
+
+crash: $(VENV)/.ready
+	$(BIN)/python -m pytest tests -m slow
+
+# The oldest Scrapy that is promised.
+oldest: $(OLDEST)/.ready
+	$(OLDEST)/bin/python -m pytest tests -m "not slow" -q
+	$(OLDEST)/bin/python -m pytest tests/crash -m slow -q --trials 4
+
+# Hundreds of kills: an hour or so.
+torture: $(VENV)/.ready
+	$(BIN)/python -m pytest tests/crash -m slow --trials 300
+
+demo: $(VENV)/.ready
+	$(BIN)/python example_project/demo.py
+
+bench: $(VENV)/.ready
+	$(BIN)/python -m benchmarks.overhead
+
+scale: $(VENV)/.ready
+	$(BIN)/python -m benchmarks.scale
+
+$(VENV)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	touch $@
+
+$(OLDEST)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[dev]" "scrapy==2.18.0"
+	touch $@
+
+clean:
+	rm -rf $(VENV) $(OLDEST) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

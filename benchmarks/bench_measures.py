@@ -1,0 +1,85 @@
+"""What is compared, how two crawls of one round compare, and what T8 may cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import quantiles
+
+from benchmarks.bench_crawl import Crawl
+
+BASE = "memory"
+JUDGED = "t8"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number of a crawl paired with the in-memory crawl of the same round."""
+
+    name: str
+    compare: Callable[[Crawl, Crawl], float]
+    digits: int
+    of_wall_time: bool = False
+    """Says nothing when the modes run together and wait for each other."""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """The limit for the median of a measure."""
+
+    limit: float
+    at_least: bool = False
+
+    def holds(self, value: float) -> bool:
+        """Whether the value is on the right side."""
+        return value >= self.limit if self.at_least else value <= self.limit
+
+    def verdict(self, spread: Spread) -> str:
+        """Say in a word or two what the spread says."""
+        word = "pass" if self.holds(spread.median) else "FAIL"
+        noisy = self.holds(spread.lower) != self.holds(spread.upper)
+        return f"{self} {word}{', within the noise' if noisy else ''}"
+
+    def __str__(self) -> str:
+        return f"{'>=' if self.at_least else '<='} {self.limit:g}"
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Median and quartiles of the paired values."""
+
+    lower: float
+    median: float
+    upper: float
+
+    @classmethod
+    def of(cls, values: list[float]) -> Spread:
+        """One value is its own spread."""
+        return cls(*quantiles(values * 2 if len(values) == 1 else values, n=4, method="inclusive"))
+
+
+MEASURES = (
+    Measure("CPU of the crawl, ratio", lambda crawl, base: crawl.cpu / base.cpu, 3),
+    Measure("CPU of the process, ratio", lambda crawl, base: crawl.process_cpu / base.process_cpu, 3),
+    Measure("CPU per page, added us", lambda crawl, base: _cpu_per_page(crawl) - _cpu_per_page(base), 0),
+    Measure("pages per second, ratio", lambda crawl, base: _pace(crawl) / _pace(base), 3, of_wall_time=True),
+    Measure("peak memory, added MB", lambda crawl, base: crawl.peak_mb - base.peak_mb, 1),
+)
+
+COMMON_BARS = {
+    "CPU of the crawl, ratio": Bar(1.05),
+    "pages per second, ratio": Bar(0.97, at_least=True),
+    "peak memory, added MB": Bar(10),
+}
+BARS: dict[str, dict[str, Bar]] = {
+    "pages": COMMON_BARS,
+    "links": COMMON_BARS | {"CPU per page, added us": Bar(250)},
+}
+
+
+def _cpu_per_page(crawl: Crawl) -> float:
+    return crawl.cpu / crawl.pages * 1e6
+
+
+def _pace(crawl: Crawl) -> float:
+    return crawl.pages / crawl.seconds

@@ -1,0 +1,14 @@
+"""The Scrapy settings that every mode shares; what makes a mode is added on the command line."""
+
+METER_FILE = "meter.json"
+
+SPIDER_MODULES = ["benchmarks.bench_spiders"]
+EXTENSIONS = {"benchmarks.bench_spiders.Meter": 0}
+
+CONCURRENT_REQUESTS = 16
+# All pages are on one host, where the default would halve the above.
+CONCURRENT_REQUESTS_PER_DOMAIN = 16
+DOWNLOAD_DELAY = 0
+AUTOTHROTTLE_ENABLED = False
+TELNETCONSOLE_ENABLED = False
+LOG_LEVEL = "INFO"

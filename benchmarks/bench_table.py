@@ -1,0 +1,52 @@
+"""Print the rounds of a scenario as tables, and say which bars hold."""
+
+from __future__ import annotations
+
+from statistics import median
+
+from benchmarks.bench_crawl import MODES
+from benchmarks.bench_measures import BARS, BASE, JUDGED, MEASURES, Measure, Spread
+from benchmarks.bench_rounds import Round
+
+
+def print_scenario(scenario: str, rounds: list[Round], together: bool) -> bool:
+    """Print all of a scenario; True if every bar holds."""
+    measures = [measure for measure in MEASURES if not (together and measure.of_wall_time)]
+    print(f"\n{scenario}, medians of rounds 1 to {len(rounds)}")
+    _print_absolutes(rounds)
+    return _print_measures(scenario, measures, rounds)
+
+
+def _print_absolutes(rounds: list[Round]) -> None:
+    print(f"\n{'mode':<10}{'crawl CPU s':>12}{'process CPU s':>15}{'pages/s':>10}{'peak MB':>10}")
+    for mode in _modes(rounds):
+        crawls = [crawls[mode] for crawls in rounds]
+        cpu = median(crawl.cpu for crawl in crawls)
+        process_cpu = median(crawl.process_cpu for crawl in crawls)
+        pace = median(crawl.pages / crawl.seconds for crawl in crawls)
+        peak = median(crawl.peak_mb for crawl in crawls)
+        print(f"{mode:<10}{cpu:>12.2f}{process_cpu:>15.2f}{pace:>10.0f}{peak:>10.1f}")
+
+
+def _print_measures(scenario: str, measures: list[Measure], rounds: list[Round]) -> bool:
+    print(f"\n{'against memory, per round':<27}{'mode':<10}{'median':>8}{'quartiles':>18}  bar")
+    verdicts = [
+        _print_measure(scenario, measure, mode, rounds)
+        for measure in measures
+        for mode in _modes(rounds)
+        if mode != BASE
+    ]
+    return all(verdicts)
+
+
+def _print_measure(scenario: str, measure: Measure, mode: str, rounds: list[Round]) -> bool:
+    spread = Spread.of([measure.compare(crawls[mode], crawls[BASE]) for crawls in rounds])
+    lower, middle, upper = (f"{v:.{measure.digits}f}" for v in (spread.lower, spread.median, spread.upper))
+    bar = BARS[scenario].get(measure.name) if mode == JUDGED else None
+    verdict = bar.verdict(spread) if bar else ""
+    print(f"{measure.name:<27}{mode:<10}{middle:>8}{f'{lower} .. {upper}':>18}  {verdict}".rstrip())
+    return bar is None or bar.holds(spread.median)
+
+
+def _modes(rounds: list[Round]) -> list[str]:
+    return [mode for mode in MODES if mode in rounds[0]]

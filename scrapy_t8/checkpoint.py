@@ -1,0 +1,69 @@
+"""The extension that opens the job before anything else happens, says what it found, and closes it after everything."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from scrapy import signals
+from scrapy.crawler import Crawler
+
+from . import joints
+from .errors import T8Error
+from .job import Job
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+logger = logging.getLogger(__name__)
+
+
+class T8Checkpoint:
+    """Owns the job from the start of the crawler to the end of the spider.
+
+    :raises T8Error: from ``from_crawler``, if the job cannot be had. The crawl does not begin then, the exit status is
+        1, and the one line that says why is in the log.
+    """
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Self:
+        job = Job.of(crawler)
+        try:
+            job.open()
+        except T8Error as error:
+            logger.critical("%s", error)
+            joints.say_no_more_of(T8Error)
+            raise
+        checkpoint = cls(job)
+        crawler.signals.connect(checkpoint.spider_opened, signals.spider_opened)
+        crawler.signals.connect(checkpoint.spider_closed, signals.spider_closed)
+        return checkpoint
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    def spider_opened(self) -> None:
+        found = self._job.recovery
+        if found.buried:
+            logger.error("%d requests were buried: the process died also when each was tried alone", found.buried)
+        if found.last_run is None:
+            return
+        logger.info(
+            "Resuming %s in %s: run %d ended %s (%s). %d requests to do, %d of them in flight when it ended, %d dead",
+            found.job.id,
+            self._job.directory,
+            found.last_run.id,
+            _local_time(found.last_run.ended),
+            found.last_run.reason,
+            len(self._job.frontier),
+            found.recovered,
+            found.job.ledger.dead,
+        )
+
+    async def spider_closed(self, reason: str) -> None:
+        await self._job.close(reason)
+
+
+def _local_time(when: float | None) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(when))
