@@ -48,8 +48,8 @@ class T8Addon:
             settings.set("DUPEFILTER_CLASS", T8DupeFilter, "addon")
         else:
             logger.warning(
-                "DUPEFILTER_CLASS is set to %s and stays: what it has seen is not in T8's commits, so that after a kill "
-                "it may let a request pass twice",
+                "DUPEFILTER_CLASS is set to %s and stays: what it has seen is not in T8's commits, so that after "
+                "a kill it may let a request pass twice",
                 taken,
             )
 

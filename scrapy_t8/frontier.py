@@ -16,6 +16,7 @@ from .codec import Codec
 from .errors import CannotLoad, CannotStore
 from .model import SEQ_BITS, START, Batch, DeadLetter, Entry, JobRecord, QueueRecord, Recovery, entry_id
 from .page import Page
+from .seen import SeenSet
 from .stores.base import Store
 
 logger = logging.getLogger(__name__)
@@ -55,8 +56,6 @@ class Frontier:
         self.flying: dict[Request, Page] = {}
         self.added: dict[int, bytes] = {}
         self._children: list[tuple[Page, int, Request]] = []
-        self._seen: set[int] = set()
-        self._late_seen: set[int] = set()
         self._reclaimed: set[int] = set()
         self._parents: set[int] = set()
         self._unmark: list[int] = []
@@ -70,6 +69,7 @@ class Frontier:
         for record in self.store.queues():
             self._records[record.key] = self._by_id[record.id] = record
         self._parents = self.store.parents()
+        self.seen = SeenSet(self.store)
         self.suspects = deque(recovery.suspects)
         self._leased.update(entry.id for entry in recovery.suspects)
         self.out |= self._leased
@@ -111,24 +111,9 @@ class Frontier:
         self.record.next_seq += 1
         return entry_id(queue.id, seq)
 
-    # -- the seen-set --------------------------------------------------------------------------------------------
-
-    def seen(self, fingerprint: int) -> bool:
-        return fingerprint in self._seen or fingerprint in self._late_seen or self.store.seen(fingerprint)
-
-    def see(self, fingerprint: int) -> None:
-        """Durable with the next commit, together with the entry that it belongs to."""
-        self._seen.add(fingerprint)
-
     def covers(self, request: Request) -> bool:
         """Whether the seen-set knows *request*, so that a page that yields it again is understood without more."""
         return self.filters and not request.dont_filter
-
-    def see_with(self, page: Page, fingerprint: int) -> None:
-        """Durable only when *page* settles: its request runs from memory, and a replay must run it again."""
-        self._seen.discard(fingerprint)
-        self._late_seen.add(fingerprint)
-        page.late_seen.append(fingerprint)
 
     # -- what an unsettled page has spawned ----------------------------------------------------------------------
 
@@ -180,7 +165,7 @@ class Frontier:
         else:
             page.pending += 1
         if self.covers(request):
-            self.see_with(page, self.fingerprint(request))
+            self.seen.add_with(page, self.fingerprint(request))
         return page
 
     def rebuild(self, entry: int, payload: bytes) -> Request | None:
@@ -218,9 +203,7 @@ class Frontier:
     def settle(self, page: Page) -> None:
         """Take a page whose outputs have all ended out of the frontier."""
         page.settled = True
-        for fingerprint in page.late_seen:
-            self._late_seen.discard(fingerprint)
-            self._seen.add(fingerprint)
+        self.seen.settle(page)
         if page.memory is not None and page.parent is not None:
             self.record.next_seq += 1
             self.remember(page.parent, page.memory, self.record.next_seq)
@@ -256,7 +239,7 @@ class Frontier:
     @property
     def pending(self) -> int:
         """The changes that wait for the next commit, roughly."""
-        return len(self.added) + len(self._seen) + len(self._batch.removed)
+        return len(self.added) + len(self.seen.new) + len(self._batch.removed)
 
     def batch(self) -> Batch:
         """Everything that changed since the last commit. To be followed by :meth:`committed`."""
@@ -268,7 +251,7 @@ class Frontier:
             batch.added.append((entry, payload))
             self._by_id[entry >> SEQ_BITS].stored += 1
             self._dirty.add(entry >> SEQ_BITS)
-        batch.seen = list(self._seen)
+        batch.seen = list(self.seen.new)
         batch.queues = [self._by_id[queue] for queue in self._dirty]
         return batch
 
@@ -277,6 +260,6 @@ class Frontier:
         self.out.difference_update(self._batch.removed)
         for entry in self._unmark:
             self.store.unmark(entry)
-        for kept in (self.added, self._seen, self._reclaimed, self._children, self._unmark, self._dirty):
+        for kept in (self.added, self.seen.new, self._reclaimed, self._children, self._unmark, self._dirty):
             kept.clear()
         self._batch = Batch()

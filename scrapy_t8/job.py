@@ -12,7 +12,6 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -310,18 +309,9 @@ class Job:
             for records in staged.batches(SLICE // 8):
                 yield self._sinks[name], records
 
-    @contextmanager
-    def guard(self, what: str) -> Iterator[None]:
+    def guard(self, what: str) -> Guard:
         """Whatever goes wrong inside stops the crawl, loudly: nobody could say what is lost if it went on."""
-        try:
-            yield
-        except T8Error as error:
-            self.fail(error)
-        except OSError as error:
-            self.fail(FeedError(f"cannot {what}: {error}. {remedy(error)}"))
-        except Exception as error:
-            logger.exception("A bug in scrapy_t8")
-            self.fail(T8Error(f"cannot {what}: {error!r}. {remedy(error)}"))
+        return Guard(self, what)
 
     # -- ends ----------------------------------------------------------------------------------------------------
 
@@ -383,6 +373,31 @@ class Job:
         self.flush()
         if self.is_open:
             self._give_up("forced")
+
+
+class Guard:
+    """A context that turns every exception into the end of the crawl. May be entered again and again."""
+
+    def __init__(self, job: Job, what: str) -> None:
+        self._job = job
+        self._what = what
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: Any) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        self._job.fail(self._told(error))
+        return True
+
+    def _told(self, error: Exception) -> T8Error:
+        if isinstance(error, T8Error):
+            return error
+        if isinstance(error, OSError):
+            return FeedError(f"cannot {self._what}: {error}. {remedy(error)}")
+        logger.error("A bug in scrapy_t8", exc_info=error)
+        return T8Error(f"cannot {self._what}: {error!r}. {remedy(error)}")
 
 
 def _hash(data: bytes) -> int:

@@ -54,6 +54,8 @@ class T8Scheduler(Scheduler):
         assert self.crawler is not None
         self._job = Job.of(self.crawler)
         self._alone: Page | None = None
+        self._keeping = self._job.guard("keep a request")
+        self._taking = self._job.guard("take a request")
 
     def open(self, spider: Spider) -> Any:
         if not self._job.is_open:
@@ -81,7 +83,7 @@ class T8Scheduler(Scheduler):
         page = current_page()
         accepted = False
         # An exception would only vanish in a log line of the parallel consumer, with the request.
-        with self._job.guard("keep a request"):
+        with self._keeping:
             if page is not None and page.respawns and not page.replacing and self._respawned(request, page):
                 return True
             accepted = super().enqueue_request(request)
@@ -95,7 +97,7 @@ class T8Scheduler(Scheduler):
         leave_page()
         if not self._job.works:
             return None
-        with self._job.guard("take a request"):
+        with self._taking:
             if self._alone is not None or self._job.frontier.suspects:
                 return self._next_suspect()
             return self._next()
@@ -194,10 +196,10 @@ class T8DupeFilter(RFPDupeFilter):
         return dupefilter
 
     def request_seen(self, request: Request) -> bool:
-        fingerprint = self._job.fingerprint(request)
-        if self._job.frontier.seen(fingerprint):
+        fingerprint, seen = self._job.fingerprint(request), self._job.frontier.seen
+        if fingerprint in seen:
             return True
-        self._job.frontier.see(fingerprint)
+        seen.add(fingerprint)
         return False
 
 

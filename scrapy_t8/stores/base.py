@@ -67,6 +67,9 @@ class Store(Protocol):
     def seen(self, fingerprint: int) -> bool:
         """Whether a request with this fingerprint was ever admitted."""
 
+    def some_seen(self, limit: int) -> set[int]:
+        """All fingerprints if there are less than *limit*, else any *limit* of them."""
+
     def spawned(self, parent: int, fingerprint: int, before: int) -> list[int]:
         """The children of an unsettled *parent* with this fingerprint, from attempts older than *before*."""
 

@@ -26,6 +26,7 @@ CHARGE = "UPDATE entry SET crashes = crashes + 1 WHERE id = ?"
 CRASHED = "SELECT id, payload, crashes FROM entry WHERE crashes >= ? ORDER BY id"
 
 IS_SEEN = "SELECT 1 FROM seen WHERE fingerprint = ?"
+SOME_SEEN = "SELECT fingerprint FROM seen LIMIT ?"
 ADD_SEEN = "INSERT OR IGNORE INTO seen (fingerprint) VALUES (?)"
 
 SPAWNED = "SELECT child FROM spawned WHERE parent = ? AND fingerprint = ? AND attempt < ? ORDER BY child"

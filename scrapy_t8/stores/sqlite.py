@@ -208,6 +208,10 @@ class SQLiteStore:
         except sqlite3.Error as error:
             raise StoreError(f"cannot read the state in {self.path.parent}: {error}. {remedy(error)}") from error
 
+    def some_seen(self, limit: int) -> set[int]:
+        with self._guard("read"):
+            return {row[0] for row in self._db.execute(sql.SOME_SEEN, (limit,))}
+
     def spawned(self, parent: int, fingerprint: int, before: int) -> list[int]:
         with self._guard("read"):
             return [row[0] for row in self._db.execute(sql.SPAWNED, (parent, fingerprint, before))]

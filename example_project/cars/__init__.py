@@ -1,0 +1,1 @@
+"""A normal Scrapy project: a spider for a car catalogue."""
