@@ -39,8 +39,7 @@ class ShopSpider(Spider):
             "crumbs": response.css("nav.crumbs a::text").getall(),
             "description": " ".join(response.css("div.description p::text").getall()),
             "specs": {
-                row.css("th::text").get(): row.xpath("./td/text()").get()
-                for row in response.css("table.specs tr")
+                row.css("th::text").get(): row.xpath("./td/text()").get() for row in response.css("table.specs tr")
             },
             "url": response.url,
         }

@@ -136,9 +136,11 @@ class Codec:
         except Exception:
             raise CannotStore(str(error), self._locate(value)) from None
 
-    def _locate(self, value: Any, path: str = "") -> str:
-        """The innermost part of *value* that cannot be packed, as ``meta['loader']``."""
+    def _locate(self, value: Any, path: str = "", depth: int = 8) -> str:
+        """The part of *value* that cannot be packed, as ``meta['loader']``; not deeper than a person would look."""
         parts: Any = ()
+        if not depth:
+            return path
         if isinstance(value, dict):
             parts = value.items()
         elif isinstance(value, (list, tuple)):
@@ -150,7 +152,7 @@ class Codec:
                 # Not with the shared packer: this may run inside one of its own calls.
                 msgpack.packb(part, strict_types=True, default=self._extend, unicode_errors="surrogatepass")
             except Exception:
-                return self._locate(part, f"{path}[{key!r}]" if path else str(key))
+                return self._locate(part, f"{path}[{key!r}]" if path else str(key), depth - 1)
         return path
 
     # -- types beyond msgpack's own ------------------------------------------------------------------------------
@@ -202,16 +204,16 @@ class Codec:
         if function is NO_CALLBACK:
             return NO_CALLBACK_NAME
         owner, code = getattr(function, "__self__", None), getattr(function, "__func__", None)
-        if owner is self._spider and code is not None:
-            name: str = code.__name__
-            if getattr(getattr(self._spider, name, None), "__func__", None) is code:
-                return name
+        if owner is not self._spider or code is None:
+            raise _not_a_method(function, attribute)
+        name: str = code.__name__
+        if getattr(getattr(self._spider, name, None), "__func__", None) is code:
+            return name
         try:
-            # Under another name (an alias, a private method), or not a method of the spider at all.
+            # Under another name: an alias, a private method.
             return str(request.replace(meta={}, cb_kwargs={}).to_dict(spider=self._spider)[attribute])
         except ValueError:
-            shown = getattr(function, "__qualname__", repr(function))
-            raise CannotStore(f"{shown} is not a method of the spider", attribute) from None
+            raise _not_a_method(function, attribute) from None
 
     def _request(self, fields: dict[str, Any]) -> Request:
         cls = _find_class(fields.pop("_class"), "request") if "_class" in fields else Request
@@ -232,6 +234,11 @@ class Codec:
             message = f"its {attribute} {name!r} is no longer a method of the spider"
             raise CannotLoad(message, kind="callback")
         return method  # type: ignore[no-any-return]
+
+
+def _not_a_method(function: Callable[..., Any], attribute: str) -> CannotStore:
+    shown = getattr(function, "__qualname__", repr(function))
+    return CannotStore(f"{shown} is not a method of the spider", attribute)
 
 
 # -- classes -----------------------------------------------------------------------------------------------------

@@ -26,14 +26,12 @@ class T8StartMiddleware:
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
-        middleware = cls(Job.of(crawler))
-        for signal in (signals.item_scraped, signals.item_dropped, signals.item_error):
-            crawler.signals.connect(middleware.item_ended, signal)
-        return middleware
+        return cls(Job.of(crawler))
 
     def __init__(self, job: Job) -> None:
         self._job = job
         self._items: set[Page] = set()
+        self._listens = False
 
     async def process_start(self, start: AsyncIterator[Any]) -> AsyncIterator[Any]:
         job = self._job
@@ -59,6 +57,7 @@ class T8StartMiddleware:
             return None
         page = self._job.frontier.new_page(None, parent=start)
         page.memory = fingerprint
+        self._listen()
         self._items.add(page)
         return page
 
@@ -67,6 +66,13 @@ class T8StartMiddleware:
             return self._job.frontier.codec.encode_item(item)
         except CannotStore:
             return repr(item).encode(errors="replace")
+
+    def _listen(self) -> None:
+        # Not before there is an item of start(): Scrapy makes a task for each handler of each item.
+        if not self._listens:
+            self._listens = True
+            for signal in (signals.item_scraped, signals.item_dropped, signals.item_error):
+                self._job.crawler.signals.connect(self.item_ended, signal)
 
     def item_ended(self) -> None:
         page = current_page()

@@ -8,6 +8,7 @@ by Scrapy's own code, from a spool that holds every item of the job.
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
@@ -16,6 +17,7 @@ from urllib.parse import urlparse
 
 from scrapy import Spider, signals
 from scrapy.crawler import Crawler
+from scrapy.exceptions import NotConfigured
 from scrapy.exporters import BaseItemExporter
 from scrapy.extensions.feedexport import FeedExporter, FeedSlot, FileFeedStorage, apply_uri_params
 from scrapy.utils.asyncio import sleep
@@ -42,7 +44,11 @@ class T8FeedExporter(FeedExporter):
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
-        exporter = cls(crawler)
+        try:
+            exporter = cls(crawler)
+        except NotConfigured:
+            take_back_all(Job.of(crawler))
+            raise
         crawler.signals.connect(exporter.open_spider, signals.spider_opened)
         crawler.signals.connect(exporter.item_scraped, signals.item_scraped)
         exporter._job.closers.append(exporter._finish)
@@ -54,6 +60,7 @@ class T8FeedExporter(FeedExporter):
         self._continued: list[ContinuedFeed] = []
         self._spool: Spool | None = None
         self._told = False
+        self._unwritten = 0
         for scheme in ("", "file"):
             if self.storages.get(scheme) is FileFeedStorage:
                 self.storages[scheme] = WholeFile
@@ -78,10 +85,8 @@ class T8FeedExporter(FeedExporter):
         self.slots = [slot for slot in self.slots if not self._goes_on(slot)]
         if self.slots:
             self._job.add_sink(self._spool)
-        for record in records.values():
-            # A feed of an earlier run that this command does not name: no torn tail may stay.
-            if record["length"] is not None and Path(record["path"]).exists():
-                cut_back(Path(record["path"]), record["length"])
+        for name, record in records.items():
+            take_back(self._job, name, record)
         self._job.flush()
 
     def _goes_on(self, slot: FeedSlot) -> bool:
@@ -97,10 +102,10 @@ class T8FeedExporter(FeedExporter):
             header = None if record["header"] is None else record["header"].encode("latin-1")
             fields, noted = record["fields"], record["noted"]
         rows = Rows(partial(self._build_exporter, slot), header, fields)
-        log = self._job.state_directory / f"feed-{blake2b(slot.uri_template.encode(), digest_size=6).hexdigest()}.undo"
+        log = undo_log(self._job, f"feed:{slot.uri_template}")
         if record is None:
             log.unlink(missing_ok=True)
-        feed = ContinuedFeed(slot, rows, self._next_uri, UndoLog(log, noted), record, power=power)
+        feed = ContinuedFeed(slot, rows, self._next_uri, UndoLog(log, noted, power=power), record, power=power)
         self._continued.append(feed)
         self._job.add_sink(feed)
 
@@ -128,7 +133,7 @@ class T8FeedExporter(FeedExporter):
         name = f"{batch_id} {uri_template}"
         if name not in self._spool.targets:
             local = urlparse(uri).scheme in ("", "file")
-            base = base_of(uri, overwrite=feed_options["overwrite"]) if local else 0
+            base = base_of(uri, overwrite=feed_options.get("overwrite", False)) if local else 0
             self._spool.targets[name] = {"uri": uri, "base": base}
             self._job.flush()
         target = self._spool.targets[name]
@@ -139,24 +144,24 @@ class T8FeedExporter(FeedExporter):
 
     # -- items ---------------------------------------------------------------------------------------------------
 
-    def item_scraped(self, item: Any, spider: Spider) -> None:
+    def item_scraped(self, item: Any, spider: Spider) -> Awaitable[None] | None:  # type: ignore[override]
         if not self._job.works:
-            return
+            return None
         for feed in self._continued:
-            if feed.slot.filter.accepts(item) and (row := self._encoded(feed, item)) is not None:
+            row = self._encoded(feed, item)
+            if row is not None:
                 with self._job.guard("keep an item"):
                     self._job.stage(feed, row)
         if self.slots and self._spool is not None:
             with self._job.guard("keep an item"):
                 self._job.stage(self._spool, self._spooled(self._spool, item))
+        return self._tell() if any(feed.stored for feed in self._continued) else None
 
     def _encoded(self, feed: ContinuedFeed, item: Any) -> bytes | None:
         try:
-            return feed.rows.encode(item)
+            return feed.rows.encode(item) if feed.slot.filter.accepts(item) else None
         except Exception:
-            # As in plain Scrapy, an item that the exporter does not take is missing from that feed; here it is counted.
-            logger.exception("An item cannot be exported to %s: %r", feed.slot.uri, item)
-            self.crawler.stats.inc_value(f"feedexport/failed_items/{feed.slot.format}")
+            self._not_taken(item, feed.slot)
             return None
 
     def _spooled(self, spool: Spool, item: Any) -> bytes:
@@ -166,6 +171,20 @@ class T8FeedExporter(FeedExporter):
             logger.warning("%s of an item is kept as text: %s. Not said again", error.where or "A part", error)
         return data
 
+    def _not_taken(self, item: Any, slot: FeedSlot) -> None:
+        # As in plain Scrapy, an item that the exporter does not take is missing from that feed; here it is counted.
+        logger.exception("An item cannot be exported to %s: %r", slot.uri, item)
+        self.crawler.stats.inc_value(f"feedexport/failed_items/{slot.format}")
+
+    async def _tell(self) -> None:
+        """Say which files of continued feeds are complete."""
+        for feed in self._continued:
+            stored, feed.stored = feed.stored, []
+            for slot in stored:
+                logger.info("Stored %s feed (%d items) in: %s", slot.format, slot.itemcount, slot.uri)
+                self.crawler.stats.inc_value("feedexport/success_count/FileFeedStorage")
+                await self.crawler.signals.send_catch_log_async(signals.feed_slot_closed, slot=slot)
+
     # -- the end of a run ----------------------------------------------------------------------------------------
 
     async def _finish(self) -> bool:
@@ -173,36 +192,81 @@ class T8FeedExporter(FeedExporter):
         self._job.flush()
         if not self._job.works or self._spool is None:
             return False
+        assert self.crawler.spider is not None
         failed = self._failures()
         try:
             for feed in self._continued:
-                await self._tell(feed)
+                feed.finish()
+            await self._tell()
             if self.slots:
-                await self._write_whole()
-            assert self.crawler.spider is not None
+                await self._write_whole(self._spool, self.crawler.spider)
             await super().close_spider(self.crawler.spider)
         except (OSError, CannotLoad) as error:
             logger.error("A feed cannot be written: %s. Its items are kept: mend that and run the command again", error)
             return False
         self._spool.close()
-        return self._failures() == failed
+        return not self._unwritten and self._failures() == failed
 
-    async def _tell(self, feed: ContinuedFeed) -> None:
-        wanted = feed.finish()
-        stored = [*feed.ended, (feed.slot.uri, feed.slot.itemcount)] if wanted else feed.ended
-        for uri, count in stored:
-            logger.info("Stored %s feed (%d items) in: %s", feed.slot.format, count, uri)
-            self.crawler.stats.inc_value("feedexport/success_count/FileFeedStorage")
-            await self.crawler.signals.send_catch_log_async(signals.feed_slot_closed, slot=feed.slot)
-
-    async def _write_whole(self) -> None:
-        assert self._spool is not None
-        assert self.crawler.spider is not None
-        for number, item in enumerate(self._spool.items()):
-            super().item_scraped(item, self.crawler.spider)
+    async def _write_whole(self, spool: Spool, spider: Spider) -> None:
+        for number, item in enumerate(spool.items()):
+            # Each slot by itself: what one of them does not take, the others may.
+            self.slots = [left for slot in self.slots for left in self._written(slot, item, spider)]
             if number % AT_A_TIME == 0:
                 await sleep(0)
+
+    def _written(self, slot: FeedSlot, item: Any, spider: Spider) -> list[FeedSlot]:
+        """Write *item* to *slot*. Returns the slots to go on with: the next batch, or none if there is no file."""
+        self.slots = [slot]
+        try:
+            super().item_scraped(item, spider)
+        except OSError as error:
+            return self._not_written(slot, error)
+        except Exception:
+            try:
+                slot.start_exporting()
+            except Exception as error:
+                return self._not_written(slot, error)
+            self._not_taken(item, slot)
+        return self.slots
+
+    async def _close_slot(self, slot: FeedSlot, spider: Spider) -> None:
+        try:
+            await super()._close_slot(slot, spider)
+        except Exception as error:
+            self._not_written(slot, error)
+
+    def _not_written(self, slot: FeedSlot, error: Exception) -> list[FeedSlot]:
+        self._unwritten += 1
+        logger.error(
+            "The feed %s cannot be written: %r. Its items are kept: mend that and run the command again",
+            slot.uri,
+            error,
+        )
+        return []
 
     def _failures(self) -> int:
         stats = self.crawler.stats.get_stats()
         return sum(count for name, count in stats.items() if name.startswith("feedexport/failed_count/"))
+
+
+# -- feeds of earlier runs that this one does not name ------------------------------------------------------------
+
+
+def take_back_all(job: Job) -> None:
+    """This run has no feeds at all."""
+    if job.works:
+        with job.guard("mend a feed"):
+            for name, record in job.store.feeds().items():
+                take_back(job, name, record)
+
+
+def take_back(job: Job, name: str, record: dict[str, Any]) -> None:
+    """Undo what came after the last commit: no torn tail may stay."""
+    if name.startswith("feed:"):
+        UndoLog(undo_log(job, name), record["noted"])
+        if record["length"] is not None:
+            cut_back(Path(record["path"]), record["length"])
+
+
+def undo_log(job: Job, name: str) -> Path:
+    return job.state_directory / f"{blake2b(name.encode(), digest_size=6).hexdigest()}.undo"

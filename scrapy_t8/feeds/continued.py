@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,6 @@ from scrapy.extensions.feedexport import FeedSlot, FileFeedStorage
 
 from .journal import Journal, UndoLog
 from .rows import Rows
-
-logger = logging.getLogger(__name__)
 
 
 class ContinuedFeed:
@@ -41,28 +39,36 @@ class ContinuedFeed:
         self._next_uri = next_uri
         self._undo = undo
         self._power = power
-        self._overwrite = bool(slot.feed_options["overwrite"])
+        self._overwrite = bool(slot.feed_options.get("overwrite", False))
         self._limit = slot.feed_options["batch_item_count"] or 0
-        self.ended: list[tuple[str, int]] = []
-        """Batches that are complete, with their items, and of which nobody has been told yet."""
+        self._ended: list[FeedSlot] = []
+        self._committed: list[FeedSlot] = []
+        self.stored: list[FeedSlot] = []
+        """Batches that are complete and committed, and of which nobody has been told yet."""
         length = None
         if record is not None:
             slot.uri, slot.batch_id, slot.itemcount = record["uri"], record["batch"], record["items"]
             length = record["length"]
         self._file = self._open(length)
+        if not self._file.length:
+            slot.itemcount = 0  # nothing of it is there any more: it begins anew, with its header
 
     def write(self, records: list[bytes]) -> None:
         while records:
-            room = self._limit - self.slot.itemcount if self._limit else len(records)
+            if not self.slot.itemcount:
+                self._begin()
+            room = max(self._limit - self.slot.itemcount, 0) if self._limit else len(records)
             part, records = records[:room], records[room:]
-            head = b"" if self.slot.itemcount else self.rows.header or b""
-            self._file.append(head + b"".join(part))
+            self._file.append(b"".join(part))
             self.slot.itemcount += len(part)
             if self._limit and self.slot.itemcount >= self._limit:
                 self._next_batch()
 
     def flush(self) -> None:
         self._file.flush()
+        # A batch that ended before the last commit is there to stay.
+        self.stored += self._committed
+        self._committed, self._ended = self._ended, []
 
     def record(self) -> dict[str, Any]:
         header = self.rows.header
@@ -77,22 +83,26 @@ class ContinuedFeed:
             "noted": self._undo.noted,
         }
 
-    def finish(self) -> bool:
-        """Close the file. False if there is none, since it has no items and an empty one is not wanted."""
-        wanted = bool(self.slot.itemcount) or (self.slot.store_empty and self.slot.batch_id == 1)
-        if wanted and not self.slot.itemcount:
+    def finish(self) -> None:
+        """Close the file, after the last commit. One without items is there only if an empty one is wanted."""
+        self.stored += [*self._committed, *self._ended]
+        self._committed, self._ended = [], []
+        if self.slot.itemcount or (self.slot.store_empty and self.slot.batch_id == 1):
             self._file.touch()
+            self.stored.append(self.slot)
         self._file.close()
-        return wanted
+
+    def _begin(self) -> None:
+        self._undo.note(self._file.path, keep=not self._overwrite)
+        self._file.append(self.rows.heading(empty=not self._file.length))
 
     def _next_batch(self) -> None:
         self._file.flush()
         self._file.close()
-        self.ended.append((self.slot.uri, self.slot.itemcount))
+        self._ended.append(copy(self.slot))
         uri = self._next_uri(self.slot)
         self.slot.uri, self.slot.batch_id, self.slot.itemcount = uri, self.slot.batch_id + 1, 0
         self._file = self._open(None)
-        self._undo.note(self._file.path)
 
     def _open(self, length: int | None) -> Journal:
         path = Path(FileFeedStorage(self.slot.uri).path).absolute()

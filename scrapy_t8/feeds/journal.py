@@ -70,13 +70,11 @@ class Journal:
     def _begin(self) -> int:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         fresh = self.length is None and self._overwrite
-        fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if fresh else os.O_APPEND), 0o666)
+        fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | (os.O_TRUNC if fresh else 0), 0o666)
         if fresh:
             self.length = 0
         if self._power:
-            directory = os.open(self.path.parent, os.O_RDONLY)
-            os.fsync(directory)
-            os.close(directory)
+            sync(self.path.parent)
         return fd
 
     def _cut_back(self, length: int) -> None:
@@ -88,36 +86,50 @@ class UndoLog:
     """Notes each file *before* it begins in the middle of a commit, so that a crash in between can be undone.
 
     :param path: the log, one JSON line a file.
-    :param noted: the lines that the last commit knows of: what comes after them is undone.
+    :param noted: its length at the last commit: what comes after is undone.
     """
 
-    def __init__(self, path: Path, noted: int) -> None:
+    def __init__(self, path: Path, noted: int, *, power: bool = False) -> None:
         self._path = path
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        for line in lines[noted:]:
-            begun = json.loads(line)
-            undo(Path(begun["path"]), begun["length"])
-        self._lines = lines[:noted]
-        if len(lines) > noted:
-            path.write_text("".join(f"{line}\n" for line in self._lines), encoding="utf-8")
+        self._power = power
+        self.noted = min(noted, size(path))
+        if size(path) > self.noted:
+            self._undo()
+            os.truncate(path, self.noted)
 
-    @property
-    def noted(self) -> int:
-        return len(self._lines)
+    def note(self, path: Path, *, keep: bool) -> None:
+        """The file *path* is about to begin: at the end of what is there (*keep*), or in its place."""
+        length = (size(path) if keep else 0) if path.exists() else None
+        line = json.dumps({"path": str(path.resolve()), "length": length}).encode() + b"\n"
+        with self._path.open("ab") as file:
+            file.write(line)
+        if self._power:
+            sync(self._path)
+        self.noted += len(line)
 
-    def note(self, path: Path) -> None:
-        line = json.dumps({"path": str(path), "length": size(path) if path.exists() else None})
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(f"{line}\n")
-        self._lines.append(line)
+    def _undo(self) -> None:
+        with self._path.open("rb") as file:
+            file.seek(self.noted)
+            for line in file:
+                if line.endswith(b"\n"):
+                    begun = json.loads(line)
+                    undo(Path(begun["path"]), begun["length"])
 
 
 def size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
+def sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    os.fsync(fd)
+    os.close(fd)
+
+
 def cut_back(path: Path, length: int) -> None:
     """Take away what was written after the last commit."""
+    if not path.is_file():
+        return  # a pipe or a device has no length
     there = size(path)
     if there > length:
         os.truncate(path, length)

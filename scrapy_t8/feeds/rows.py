@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from scrapy.exporters import BaseItemExporter, CsvItemExporter, JsonLinesItemExporter
@@ -33,7 +33,7 @@ class Rows:
         self.header = header
         self.fields = fields
         if not isinstance(self._exporter, CsvItemExporter):
-            self.header = b""
+            self.header = self._target.take()
         elif header is not None:
             self._exporter = self._without_header(self._target, fields)
 
@@ -42,6 +42,11 @@ class Rows:
         if self.header is None:
             return self._first(item)
         return self._row(item)
+
+    def heading(self, *, empty: bool) -> bytes:
+        """What stands before the first row: without a byte order mark in a file that is not *empty*."""
+        header = self.header or b""
+        return header if empty else header.removeprefix("".encode(self._exporter.encoding or "utf-8"))
 
     def _row(self, item: Any) -> bytes:
         try:
@@ -53,8 +58,12 @@ class Rows:
 
     def _first(self, item: Any) -> bytes:
         """The first item decides on a CSV header: it is what stands before the same row written without one."""
-        whole = self._row(item)
-        self.fields = self._exporter.fields_to_export
+        try:
+            self._exporter.export_item(item)
+        finally:
+            # An item that cannot be written has no row, but it has decided.
+            self.header = whole = self._target.take()
+            self.fields = _plain(self._exporter.fields_to_export)
         target = _Target()
         self._without_header(target, self.fields).export_item(item)
         row = target.take()
@@ -63,9 +72,15 @@ class Rows:
 
     def _without_header(self, target: _Target, fields: Any) -> BaseItemExporter:
         target.begun = True
-        if fields is None:
-            return self._build(target, include_headers_line=False)
-        return self._build(target, include_headers_line=False, fields_to_export=fields)
+        overrides = {} if fields is None else {"fields_to_export": fields}
+        exporter = self._build(target, include_headers_line=False, **overrides)
+        target.take()  # what a subclass writes as soon as it is made belongs to the header
+        return exporter
+
+
+def _plain(fields: Any) -> Any:
+    """Fields to export in a form that can be stored."""
+    return fields if fields is None else dict(fields) if isinstance(fields, Mapping) else list(fields)
 
 
 class _Target(io.RawIOBase):

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from copy import copy
 from pathlib import Path
 from typing import IO, Any
 
 from itemadapter import ItemAdapter
-from scrapy import Spider
+from scrapy import Item, Spider
 from scrapy.extensions.feedexport import FileFeedStorage
 
 from ..codec import Codec
-from ..errors import CannotStore
+from ..errors import CannotLoad, CannotStore
 from .journal import Journal, size
 
+logger = logging.getLogger(__name__)
+
 LENGTH = struct.Struct(">I")
+DEPTH = 50
+"""How deep into an item the part is looked for that cannot be stored."""
+KIN: dict[type, Callable[[Any], Any]] = {int: int, float: float, bytes: bytes, str: str.__str__}
+"""What a value of a derived class (an enumeration, a number of numpy) is without it."""
 
 
 class Spool:
@@ -40,7 +48,7 @@ class Spool:
         try:
             return self._framed(self._codec.encode_item(item)), None
         except CannotStore as error:
-            return self._framed(self._codec.encode_item(as_text(self._codec, item))), error
+            return self._framed(self._codec.encode_item(storable(self._codec, item))), error
 
     def _framed(self, data: bytes) -> bytes:
         return LENGTH.pack(len(data)) + data
@@ -62,26 +70,66 @@ class Spool:
         if not self._file.length:
             return
         with self._file.path.open("rb") as file:
-            while (position := file.tell()) < self._file.length:
-                (length,) = LENGTH.unpack(file.read(LENGTH.size))
-                assert position + length < self._file.length + 1
-                yield self._codec.decode_item(file.read(length))
+            while file.tell() < self._file.length:
+                frame = file.read(LENGTH.size)
+                if len(frame) < LENGTH.size:
+                    raise CannotLoad(f"{self._file.path} is cut short")
+                yield self._codec.decode_item(file.read(*LENGTH.unpack(frame)))
 
     def close(self) -> None:
         self._file.close()
 
 
-def as_text(codec: Codec, value: Any) -> Any:
-    """*value* with every part that cannot be stored replaced by its text."""
+# -- items that the codec does not take ---------------------------------------------------------------------------
+
+
+def storable(codec: Codec, value: Any, depth: int = 0) -> Any:
+    """*value* with every part that cannot be stored replaced: by its plain kin if it has one, else by its text."""
+    if depth < DEPTH and _is_stored(codec, value):
+        return value
+    for base, plain in KIN.items():
+        if isinstance(value, base):
+            return plain(value)
+    if depth < DEPTH:
+        return _by_parts(codec, value, depth + 1)
+    return str(value)
+
+
+def _by_parts(codec: Codec, value: Any, depth: int) -> Any:
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [storable(codec, part, depth) for part in value]
+    if ItemAdapter.is_item(value):
+        fields = {
+            key if _is_stored(codec, key) else str(key): storable(codec, part, depth)
+            for key, part in ItemAdapter(value).items()
+        }
+        item = fields if isinstance(value, dict) else _of_its_class(value, fields)
+        return item if _is_stored(codec, item) else fields
+    return str(value)
+
+
+def _of_its_class(item: Any, fields: dict[str, Any]) -> Any:
+    """*item* with other values, so that feeds that are choosy about classes still know it."""
+    if hasattr(item, "model_copy"):
+        return item.model_copy(update=fields)
+    same = copy(item)
+    if isinstance(item, Item):
+        same.update(fields)
+    else:
+        for name, value in fields.items():
+            object.__setattr__(same, name, value)
+    return same
+
+
+def _is_stored(codec: Codec, value: Any) -> bool:
     try:
         codec.encode_item(value)
     except CannotStore:
-        if isinstance(value, (list, tuple)):
-            return [as_text(codec, part) for part in value]
-        if ItemAdapter.is_item(value):
-            return {key: as_text(codec, part) for key, part in ItemAdapter(value).items()}
-        return str(value)
-    return value
+        return False
+    return True
+
+
+# -- local files --------------------------------------------------------------------------------------------------
 
 
 class WholeFile(FileFeedStorage):
@@ -93,23 +141,36 @@ class WholeFile(FileFeedStorage):
     base = 0
 
     def open(self, spider: Spider) -> IO[bytes]:
-        self._target = Path(self.path).resolve()
+        there = Path(self.path)
+        self._target = there.resolve()
+        self._new = self._target.with_name(f".{self._target.name}.t8-new")
+        if there.exists() and not there.is_file():
+            self._new = self._target
+            return super().open(spider)  # nothing takes the place of a pipe or a device
         self._target.parent.mkdir(parents=True, exist_ok=True)
         file = self._new.open("w+b")
-        if self.base:
-            with self._target.open("rb") as old:
-                shutil.copyfileobj(_Part(old, self.base), file)
+        file.raw.name = self.path  # type: ignore[attr-defined]  # gzip notes it in the file
+        self._begin(file)
         return file
 
-    def store(self, file: IO[bytes]) -> None:
-        file.flush()
-        os.fsync(file.fileno())
-        file.close()
-        self._new.replace(self._target)
+    def _begin(self, file: IO[bytes]) -> None:
+        if self._target.exists():
+            shutil.copymode(self._target, self._new)
+        if size(self._target) < self.base:
+            logger.error("The feed %s is shorter than before the job: somebody has changed it", self.path)
+        if self.base and self._target.exists():
+            with self._target.open("rb") as old:
+                shutil.copyfileobj(_Part(old, self.base), file)
 
-    @property
-    def _new(self) -> Path:
-        return self._target.with_name(f".{self._target.name}.t8-new")
+    def store(self, file: IO[bytes]) -> None:
+        if self._new != self._target:
+            file.flush()
+            os.fsync(file.fileno())
+            self._new.replace(self._target)
+        file.close()
+
+
+WholeFile.__name__ = FileFeedStorage.__name__  # statistics are kept under it
 
 
 class _Part:

@@ -6,6 +6,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from ..model import SEQ_BITS
@@ -24,8 +25,8 @@ COLUMNS = {
 }
 KEYS = {"run": "id", "queue": "id", "entry": "id", "seen": "fingerprint", "dead": "rowid"}
 LOWEST, HIGHEST = -(2**63), 2**63 - 1
-PATIENCE = 20_000
-"""Reads that may fail in one table before the rest of it is given up."""
+PATIENCE = 2_000
+"""Reads that may fail in one table before the rest of it is given up, and one more for each row that was had."""
 
 
 def set_aside(path: Path) -> Path:
@@ -43,6 +44,8 @@ def salvage(damaged: Path, into: sqlite3.Connection, why: str) -> dict[str, int]
     """Copy every readable row of *damaged* into the new database *into*. Returns the rows kept, by table."""
     kept = dict.fromkeys(COLUMNS, 0)
     old = sqlite3.connect(f"file:{damaged}?mode=ro", uri=True)
+    with suppress(sqlite3.Error):
+        old.execute("PRAGMA writable_schema = ON")  # else SQLite reads nothing at all of a file that was cut short
     into.execute("BEGIN")
     for table, columns in COLUMNS.items():
         marks = ", ".join("?" * len(columns.split(",")))
@@ -80,13 +83,15 @@ def _ends(db: sqlite3.Connection, table: str, key: str) -> tuple[int, int]:
 
 def _between(db: sqlite3.Connection, query: str, low: int, high: int) -> Iterator[tuple[object, ...]]:
     """All rows of a range; where reading fails, those of its halves, down to the rows that cannot be had."""
-    stack, failures = [(low, high)], 0
-    while stack and failures < PATIENCE:
+    stack, patience = [(low, high)], PATIENCE
+    while stack and patience:
         low, high = stack.pop()
         try:
-            yield from db.execute(query, (low, high)).fetchall()
+            rows = db.execute(query, (low, high)).fetchall()
+            patience += len(rows)
+            yield from rows
         except sqlite3.Error:
-            failures += 1
+            patience -= 1
             if low < high:
                 middle = (low + high) // 2
                 stack += [(middle + 1, high), (low, middle)]

@@ -286,6 +286,7 @@ def create(path: Path) -> None:
     """Make an empty state file, readable by its owner alone."""
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     db = connect(path, power=True)
+    db.execute("PRAGMA journal_mode = WAL")  # a property of the file: never set on one that is not ours
     db.executescript((Path(__file__).parent / "schema.sql").read_text(encoding="utf-8"))
     db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
@@ -294,7 +295,6 @@ def create(path: Path) -> None:
 
 def connect(path: Path, *, power: bool) -> sqlite3.Connection:
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=64)
-    db.execute("PRAGMA journal_mode = WAL")
     db.execute(f"PRAGMA synchronous = {'FULL' if power else 'NORMAL'}")
     db.execute("PRAGMA cache_size = -16000")
     return db

@@ -1,0 +1,66 @@
+"""Imports go downward only: roof, doors, hall, storeroom and rules, words."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import scrapy_t8
+
+ROOT = Path(scrapy_t8.__file__).parent
+FLOORS = [
+    {"errors", "model"},
+    {"codec", "config", "joints", "page", "stores"},
+    {"seen", "frontier", "queues", "job", "inflight"},
+    {"scheduler", "start", "checkpoint", "feeds"},
+    {"addon"},
+    {"__init__"},
+]
+DOORS = FLOORS[3]
+INSIDE_THE_HALL = ["seen", "frontier", "queues", "job", "inflight"]
+
+
+def room(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def floor(name: str) -> int:
+    return next(number for number, rooms in enumerate(FLOORS) if name in rooms)
+
+
+def imported(path: Path) -> set[str]:
+    """The rooms that a module imports, by relative imports from the package's root."""
+    depth = len(path.relative_to(ROOT).parts)
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level == depth:
+            found |= {node.module.split(".")[0]} if node.module else {alias.name for alias in node.names}
+    return found
+
+
+def test_every_room_has_a_floor() -> None:
+    for path in ROOT.rglob("*.py"):
+        floor(room(path))
+
+
+def test_imports_go_downward() -> None:
+    for path in ROOT.rglob("*.py"):
+        here = room(path)
+        for there in imported(path) - {here}:
+            assert floor(there) <= floor(here), f"{here} imports {there}"
+            assert not {here, there} <= DOORS, f"the door {here} imports the door {there}"
+            if {here, there} <= set(INSIDE_THE_HALL):
+                assert INSIDE_THE_HALL.index(there) < INSIDE_THE_HALL.index(here), f"{here} imports {there}"
+
+
+def test_nothing_above_the_store_knows_sql() -> None:
+    for path in ROOT.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        if room(path) != "stores":
+            assert "sqlite3" not in text, path
+
+
+def test_private_names_of_scrapy_are_in_one_module() -> None:
+    for path in ROOT.rglob("*.py"):
+        if room(path) != "joints":
+            assert "engine._" not in path.read_text(encoding="utf-8"), path

@@ -1,0 +1,155 @@
+"""The frontier against a plain model of it: random pushes, pops, settlements, commits and crashes."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from scrapy import Request
+from scrapy.utils.request import fingerprint
+
+from scrapy_t8.codec import Codec
+from scrapy_t8.frontier import Frontier
+from scrapy_t8.model import JobRecord
+from scrapy_t8.page import Page, leave_page
+from scrapy_t8.queues import FrontierQueue, Line, Stack
+from scrapy_t8.stores.sqlite import SQLiteStore
+
+
+def refuse(request: Request, error: Exception) -> None: ...
+
+
+class FrontierMachine(RuleBasedStateMachine):
+    """``ready`` is the queue as a list; ``durable`` what the last commit must bring back."""
+
+    kind: type[FrontierQueue] = Stack
+
+    @initialize(keep=st.integers(1, 4), load=st.integers(1, 3))
+    def begin(self, keep: int, load: int) -> None:
+        self.directory = tempfile.TemporaryDirectory()
+        # Small numbers, so that a few requests already are too many for memory.
+        from scrapy_t8 import queues
+
+        queues.KEEP, queues.LOAD = keep, load
+        self.ready: list[int] = []
+        self.flying: dict[int, tuple[Request, Page]] = {}
+        self.ended: list[Page] = []
+        self.done: set[int] = set()
+        self.durable: set[int] = set()
+        self.number = 0
+        self.runs = 0
+        self._open(first=True)
+
+    def _open(self, first: bool = False) -> None:
+        self.store = SQLiteStore(Path(self.directory.name) / "t8")
+        self.store.open()
+        if first:
+            self.store.begin_job(JobRecord("j", "s", {}, 0.0))
+        recovery = self.store.begin_run(0.0, 1000)
+        self.frontier = Frontier(
+            self.store, Codec(), lambda r: int.from_bytes(fingerprint(r)[:7], "big"), refuse, self._flush, lambda: 0.0
+        )
+        self.frontier.open(recovery)
+        self._new_queue()
+
+    def _new_queue(self) -> None:
+        self.queue = self.kind(self.frontier, "/h/0", lambda request: "h")
+
+    def _flush(self) -> None:
+        for page in self.ended:
+            self.frontier.settle(page)
+        self.ended.clear()
+        self.store.commit(self.frontier.batch(), self.frontier.record, 0.0)
+        self.frontier.committed()
+        self.durable = set(self.ready) | set(self.flying)
+
+    def _request(self, **kwargs: Any) -> Request:
+        self.number += 1
+        return Request(f"http://h/{self.number}", **kwargs)
+
+    @rule(count=st.integers(1, 5))
+    def push(self, count: int) -> None:
+        for _ in range(count):
+            self.queue.push(self._request())
+            self.ready.append(self.number)
+
+    @rule()
+    def pop(self) -> None:
+        leave_page()
+        request = self.queue.pop()
+        if not self.ready:
+            assert request is None
+            return
+        assert request is not None
+        number = self.ready.pop() if self.kind is Stack else self.ready.pop(0)
+        assert request.url == f"http://h/{number}"
+        self.flying[number] = (request, self.frontier.flying.pop(request))
+        if not len(self.queue):
+            self._new_queue()  # as Scrapy does with an empty one
+
+    @precondition(lambda self: self.flying)
+    @rule(data=st.data())
+    def settle(self, data: st.DataObject) -> None:
+        number = data.draw(st.sampled_from(sorted(self.flying)))
+        _, page = self.flying.pop(number)
+        page.pending = 0
+        self.ended.append(page)
+        self.done.add(number)
+
+    @precondition(lambda self: self.flying)
+    @rule(data=st.data())
+    def replace(self, data: st.DataObject) -> None:
+        """A retry: another request in the place of this one."""
+        number = data.draw(st.sampled_from(sorted(self.flying)))
+        _, page = self.flying.pop(number)
+        page.replacing = True
+        page.enter()
+        self.queue.push(self._request())
+        leave_page()
+        self.ready.append(self.number)
+        page.pending = 0
+        self.ended.append(page)
+
+    @rule()
+    def commit(self) -> None:
+        self._flush()
+
+    @rule()
+    def crash(self) -> None:
+        self.store._db.close()
+        self.store._marks.close()
+        self.store._lock.release()
+        self.ready = sorted(self.durable)
+        self.flying.clear()
+        self.ended.clear()
+        self._open()
+
+    @invariant()
+    def counts_agree(self) -> None:
+        if hasattr(self, "queue"):
+            assert len(self.queue) == len(self.ready)
+
+    @invariant()
+    def books_balance(self) -> None:
+        if hasattr(self, "frontier") and not self.ended:
+            assert self.frontier.record.ledger.difference(len(self.frontier)) == 0
+
+    def teardown(self) -> None:
+        if hasattr(self, "store"):
+            self._flush()
+            assert self.store.count_entries() == len(self.frontier)
+            self.store.close()
+            self.directory.cleanup()
+
+
+class LineMachine(FrontierMachine):
+    kind = Line
+
+
+TestStack = FrontierMachine.TestCase
+TestLine = LineMachine.TestCase
+TestStack.settings = TestLine.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
