@@ -8,7 +8,11 @@ from random import Random
 PER_LIST = 50
 LINKS = 10
 
-WORDS = ["the", "a", "with", "for", "and", "of", "in", "to", "from", "light", "heavy", "steel", "cotton", "oak", "compact", "durable", "everyday", "kitchen", "garden", "travel", "winter", "summer", "handle", "cover", "frame", "surface", "weight", "battery", "display", "cable", "warranty", "delivery", "quality", "design", "finish", "colour", "washable", "foldable", "adjustable", "recommended", "tested", "original", "replacement", "accessories"]
+WORDS = (
+    "the a with for and of in to from light heavy steel cotton oak compact durable everyday kitchen garden "
+    "travel winter summer handle cover frame surface weight battery display cable warranty delivery quality "
+    "design finish colour washable foldable adjustable recommended tested original replacement accessories"
+).split()
 BRANDS = ("Alder", "Borealis", "Cobalt", "Dune", "Ember", "Fjord")
 SPECS = ("Weight", "Width", "Height", "Depth", "Material", "Colour", "Warranty", "Origin")
 NAVIGATION = "".join(

@@ -242,10 +242,9 @@ class Job:
         self._ended.append(page)
         if page.parent is not None:
             self.end(page.parent)
-        if len(self._ended) >= self.config.commit_pages:
+        self.changed()
+        if len(self._ended) >= self.config.commit_pages and self.store.is_ready():
             self.commit()
-        else:
-            self.changed()
 
     # -- commits -------------------------------------------------------------------------------------------------
 
@@ -253,10 +252,10 @@ class Job:
         """There is something to commit, within the interval."""
         if not self.works:
             return
-        if self.frontier.pending >= PENDING:
-            self.commit()
-        elif self._timer is None:
+        if self._timer is None:
             self._timer = call_later(self.config.commit_interval, self.commit)
+        if self.frontier.pending >= PENDING and self.store.is_ready():
+            self.commit()
 
     def commit(self) -> None:
         """Make durable what has settled. Large staged outputs are written in slices first, over several turns."""
@@ -271,6 +270,9 @@ class Job:
             self._timer.cancel()
             self._timer = None
         if not self.works:
+            return
+        if limit is not None and not self.store.is_ready():
+            self.changed()
             return
         began = time.perf_counter()
         with self.guard("commit"):
@@ -340,6 +342,7 @@ class Job:
         self._give_up(self.error.reason if self.error else reason)
 
     def _finish(self, reason: str, complete: bool) -> None:
+        self.crawler.stats.set_value("t8/longest_commit_seconds", round(self.longest_commit, 4))
         left = len(self.frontier)
         difference = self.record.ledger.difference(left)
         if difference:

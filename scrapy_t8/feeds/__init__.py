@@ -7,13 +7,12 @@ by Scrapy's own code, from a spool that holds every item of the job.
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Awaitable
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
-from urllib.parse import urlparse
 
 from scrapy import Spider, signals
 from scrapy.crawler import Crawler
@@ -25,10 +24,12 @@ from scrapy.utils.misc import build_from_crawler
 
 from ..errors import CannotLoad
 from ..job import Job
+from ..page import leave_page
 from .continued import ContinuedFeed
 from .journal import UndoLog, cut_back
 from .rows import Rows, can_be_continued
-from .spool import Spool, WholeFile, base_of
+from .spool import Spool
+from .whole import Target, WholeFile
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -59,6 +60,8 @@ class T8FeedExporter(FeedExporter):
         self._job = Job.of(crawler)
         self._continued: list[ContinuedFeed] = []
         self._spool: Spool | None = None
+        self._targets: dict[str, Target] = {}
+        self._telling: set[asyncio.Task[None]] = set()
         self._told = False
         self._unwritten = 0
         for scheme in ("", "file"):
@@ -78,6 +81,8 @@ class T8FeedExporter(FeedExporter):
         power = self._job.config.durability == "power"
         spool = self._job.state_directory / "items.spool"
         self._spool = Spool(spool, self._job.frontier.codec, records.pop("spool", None), power=power)
+        for name in [name for name in records if name.startswith("target:")]:
+            self._targets[name] = Target(name, **records.pop(name))
         super().open_spider(spider)
         for slot in self.slots:
             if self._goes_on(slot):
@@ -129,24 +134,26 @@ class T8FeedExporter(FeedExporter):
         self, batch_id: int, uri: str, feed_options: dict[str, Any], spider: Spider, uri_template: str
     ) -> FeedSlot:
         """A whole feed is written at the end of every run: each time to the files that its first run has chosen."""
-        assert self._spool is not None
-        name = f"{batch_id} {uri_template}"
-        if name not in self._spool.targets:
-            local = urlparse(uri).scheme in ("", "file")
-            base = base_of(uri, overwrite=feed_options.get("overwrite", False)) if local else 0
-            self._spool.targets[name] = {"uri": uri, "base": base}
+        name = f"target:{batch_id} {uri_template}"
+        target = self._targets.get(name)
+        uri = uri if target is None else target.uri
+        slot = super()._start_new_batch(batch_id, uri, feed_options, spider, uri_template)
+        if self._goes_on(slot):
+            return slot
+        local = slot.storage if isinstance(slot.storage, WholeFile) else None
+        if target is None:
+            target = self._targets[name] = Target(name, uri, local.there() if local else 0)
+            self._job.add_sink(target)
             self._job.flush()
-        target = self._spool.targets[name]
-        slot = super()._start_new_batch(batch_id, target["uri"], feed_options, spider, uri_template)
-        if isinstance(slot.storage, WholeFile):
-            slot.storage.base = target["base"]
+        if local:
+            local.base = target.base
         return slot
 
     # -- items ---------------------------------------------------------------------------------------------------
 
-    def item_scraped(self, item: Any, spider: Spider) -> Awaitable[None] | None:  # type: ignore[override]
+    def item_scraped(self, item: Any, spider: Spider) -> None:
         if not self._job.works:
-            return None
+            return
         for feed in self._continued:
             row = self._encoded(feed, item)
             if row is not None:
@@ -155,7 +162,10 @@ class T8FeedExporter(FeedExporter):
         if self.slots and self._spool is not None:
             with self._job.guard("keep an item"):
                 self._job.stage(self._spool, self._spooled(self._spool, item))
-        return self._tell() if any(feed.stored for feed in self._continued) else None
+        if any(feed.stored for feed in self._continued):
+            task = asyncio.create_task(self._tell())
+            self._telling.add(task)
+            task.add_done_callback(self._telling.discard)
 
     def _encoded(self, feed: ContinuedFeed, item: Any) -> bytes | None:
         try:
@@ -178,6 +188,7 @@ class T8FeedExporter(FeedExporter):
 
     async def _tell(self) -> None:
         """Say which files of continued feeds are complete."""
+        leave_page()
         for feed in self._continued:
             stored, feed.stored = feed.stored, []
             for slot in stored:
@@ -197,7 +208,7 @@ class T8FeedExporter(FeedExporter):
         try:
             for feed in self._continued:
                 feed.finish()
-            await self._tell()
+            await asyncio.gather(self._tell(), *self._telling)
             if self.slots:
                 await self._write_whole(self._spool, self.crawler.spider)
             await super().close_spider(self.crawler.spider)

@@ -35,6 +35,8 @@ class Rows:
         if not isinstance(self._exporter, CsvItemExporter):
             self.header = self._target.take()
         elif header is not None:
+            # A target of its own: an exporter that goes closes the one that it has.
+            self._target = _Target()
             self._exporter = self._without_header(self._target, fields)
 
     def encode(self, item: Any) -> bytes:

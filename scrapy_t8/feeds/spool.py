@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import shutil
 import struct
 from collections.abc import Callable, Iterator
 from copy import copy
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from itemadapter import ItemAdapter
-from scrapy import Item, Spider
-from scrapy.extensions.feedexport import FileFeedStorage
+from scrapy import Item
 
 from ..codec import Codec
 from ..errors import CannotLoad, CannotStore
-from .journal import Journal, size
-
-logger = logging.getLogger(__name__)
+from .journal import Journal
 
 LENGTH = struct.Struct(">I")
 DEPTH = 50
@@ -37,11 +31,8 @@ class Spool:
     name = "spool"
 
     def __init__(self, path: Path, codec: Codec, record: dict[str, Any] | None, *, power: bool) -> None:
-        known = record or {"length": None, "targets": {}}
         self._codec = codec
-        self._file = Journal(path, known["length"], overwrite=True, power=power)
-        self.targets: dict[str, dict[str, Any]] = known["targets"]
-        """The files that the job writes to, by feed and batch: their URIs, and how long they were before the job."""
+        self._file = Journal(path, record["length"] if record else None, overwrite=True, power=power)
 
     def encode(self, item: Any) -> tuple[bytes, CannotStore | None]:
         """The bytes of *item*. What has no stored form in it becomes text, and the error tells what that was."""
@@ -60,7 +51,7 @@ class Spool:
         self._file.flush()
 
     def record(self) -> dict[str, Any]:
-        return {"length": self._file.length, "targets": self.targets}
+        return {"length": self._file.length}
 
     def items(self) -> Iterator[Any]:
         """All committed items, oldest first.
@@ -78,9 +69,6 @@ class Spool:
 
     def close(self) -> None:
         self._file.close()
-
-
-# -- items that the codec does not take ---------------------------------------------------------------------------
 
 
 def storable(codec: Codec, value: Any, depth: int = 0) -> Any:
@@ -127,62 +115,3 @@ def _is_stored(codec: Codec, value: Any) -> bool:
     except CannotStore:
         return False
     return True
-
-
-# -- local files --------------------------------------------------------------------------------------------------
-
-
-class WholeFile(FileFeedStorage):
-    """Scrapy's storage for local files, by atomic replacement: a reader sees the old content or the new, never half.
-
-    ``base`` is the length of what was there before the job, which appending (``overwrite: False``) keeps.
-    """
-
-    base = 0
-
-    def open(self, spider: Spider) -> IO[bytes]:
-        there = Path(self.path)
-        self._target = there.resolve()
-        self._new = self._target.with_name(f".{self._target.name}.t8-new")
-        if there.exists() and not there.is_file():
-            self._new = self._target
-            return super().open(spider)  # nothing takes the place of a pipe or a device
-        self._target.parent.mkdir(parents=True, exist_ok=True)
-        file = self._new.open("w+b")
-        file.raw.name = self.path  # type: ignore[attr-defined]  # gzip notes it in the file
-        self._begin(file)
-        return file
-
-    def _begin(self, file: IO[bytes]) -> None:
-        if self._target.exists():
-            shutil.copymode(self._target, self._new)
-        if size(self._target) < self.base:
-            logger.error("The feed %s is shorter than before the job: somebody has changed it", self.path)
-        if self.base and self._target.exists():
-            with self._target.open("rb") as old:
-                shutil.copyfileobj(_Part(old, self.base), file)
-
-    def store(self, file: IO[bytes]) -> None:
-        if self._new != self._target:
-            file.flush()
-            os.fsync(file.fileno())
-            self._new.replace(self._target)
-        file.close()
-
-
-WholeFile.__name__ = FileFeedStorage.__name__  # statistics are kept under it
-
-
-class _Part:
-    def __init__(self, file: IO[bytes], length: int) -> None:
-        self._file, self._left = file, length
-
-    def read(self, count: int = -1, /) -> bytes:
-        data = self._file.read(self._left if count < 0 else min(count, self._left))
-        self._left -= len(data)
-        return data
-
-
-def base_of(uri: str, *, overwrite: bool) -> int:
-    """How much of a local file stays in front of what a job appends to it."""
-    return 0 if overwrite else size(Path(FileFeedStorage(uri).path))

@@ -90,5 +90,8 @@ class Store(Protocol):
     def unmark(self, entry: int) -> None:
         """Take the note back."""
 
+    def is_ready(self) -> bool:
+        """Whether a commit would not have to wait for something that the store does in the background."""
+
     def commit(self, batch: Batch, job: JobRecord, now: float) -> None:
         """Make all of *batch* and the books of *job* durable, or nothing of it."""

@@ -17,6 +17,7 @@ from ..errors import JobLocked, StoreDamaged, StoreError, StoreVersion, remedy
 from ..model import SEQ_BITS, Batch, DeadLetter, Entry, JobRecord, Ledger, QueueRecord, Recovery, Run, queue_range
 from . import queries as sql
 from .base import IfDamaged
+from .checkpointer import Checkpointer
 from .marks import Marks
 from .salvage import salvage, set_aside
 
@@ -39,6 +40,7 @@ class SQLiteStore:
         self._holder = path / "holder"
         self._db: sqlite3.Connection
         self._marks: Marks
+        self._checkpointer = Checkpointer(lambda: connect(self.path, power=power))
         self._inode = 0
         self._run = 0
         self._last_queue = 0
@@ -63,6 +65,7 @@ class SQLiteStore:
 
     def close(self) -> None:
         if self._lock.is_locked:
+            self._checkpointer.wait()
             self._marks.close()
             self._db.close()
             self._holder.unlink(missing_ok=True)
@@ -238,7 +241,11 @@ class SQLiteStore:
     def unmark(self, entry: int) -> None:
         self._marks.discard(entry)
 
+    def is_ready(self) -> bool:
+        return not self._checkpointer.is_running
+
     def commit(self, batch: Batch, job: JobRecord, now: float) -> None:
+        self._checkpointer.wait()
         with self._guard("write"):
             self._still_there()
             with self._transaction() as db:
@@ -254,6 +261,7 @@ class SQLiteStore:
                 db.execute(sql.PUT_JOB, (_dump(job),))
                 db.execute(sql.TOUCH_RUN, (now, self._run))
                 self._forget(batch.forgotten)
+        self._checkpointer.committed(self._db.total_changes)
 
     def _forget(self, parents: list[int]) -> None:
         self._forgetting += parents
@@ -297,6 +305,7 @@ def connect(path: Path, *, power: bool) -> sqlite3.Connection:
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=64)
     db.execute(f"PRAGMA synchronous = {'FULL' if power else 'NORMAL'}")
     db.execute("PRAGMA cache_size = -16000")
+    db.execute("PRAGMA wal_autocheckpoint = 0")
     return db
 
 

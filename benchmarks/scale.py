@@ -1,0 +1,188 @@
+"""Does a long crawl stay cheap? Open and work on a job with millions of seen and pending requests.
+
+``python -m benchmarks.scale`` builds the job (in a process of its own, some minutes for the full size), then measures
+in a fresh process: memory, the time until a resume is ready, the CPU of a pop plus its settling, the commits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+BARS = {
+    "memory_mb": ("memory of the process grows by, MB", 100.0),
+    "resume_s": ("a resume is ready in, s", 1.0),
+    "page_us": ("a pop plus its settling, us of CPU", 150.0),
+    "longest_ms": ("longest commit, ms, median of the runs", 25.0),
+}
+PAGES = 5000
+PER_COMMIT = 10
+LINKS = 10
+
+
+def build(directory: Path, seen: int, pending: int) -> None:
+    """A job as a long crawl leaves it."""
+    from scrapy import Request
+
+    from scrapy_t8.codec import Codec
+    from scrapy_t8.model import Batch, JobRecord, Ledger, entry_id
+    from scrapy_t8.stores.sqlite import SQLiteStore
+
+    rng = random.Random(1)
+    store, job = SQLiteStore(directory), JobRecord("job", "scale", {}, 0.0)
+    store.open()
+    store.begin_job(job)
+    store.begin_run(0.0, 5)
+    queue = store.new_queue("/host/0", "host")
+    fingerprints = sorted(rng.getrandbits(63) for _ in range(seen))
+    for start in range(0, seen, 200_000):
+        store.commit(Batch(seen=fingerprints[start : start + 200_000]), job, 0.0)
+    codec = Codec()
+    for start in range(0, pending, 50_000):
+        numbers = range(start, min(start + 50_000, pending))
+        added = [
+            (entry_id(queue.id, n + 1), codec.encode_request(Request(f"http://host/page/{n}", meta={"depth": 3})))
+            for n in numbers
+        ]
+        queue.stored = numbers.stop
+        store.commit(Batch(added=added, queues=[queue]), job, 0.0)
+    job.next_seq, job.ledger = pending + 1, Ledger(admitted=pending)
+    store.end_run(0.0, "shutdown", job)
+    store.close()
+
+
+def measure(directory: Path) -> dict[str, float]:
+    """One resumed run of it: open, then pages with links, ten pages a commit."""
+    from scrapy import Request
+    from scrapy.utils.request import fingerprint
+
+    from scrapy_t8.codec import Codec
+    from scrapy_t8.frontier import Frontier
+    from scrapy_t8.page import Page, leave_page
+    from scrapy_t8.queues import Stack
+    from scrapy_t8.stores.sqlite import SQLiteStore
+
+    before, began = memory(), time.perf_counter()
+    store = SQLiteStore(directory)
+    store.open()
+    recovery = store.begin_run(0.0, 5)
+
+    def number(request: Request) -> int:
+        return int.from_bytes(fingerprint(request)[:8], "big") >> 1
+
+    frontier = Frontier(store, Codec(), number, lambda request, error: None, lambda: None, lambda: 0.0)
+    frontier.open(recovery)
+    queue = Stack(frontier, "/host/0", lambda request: "host")
+    first = queue.pop()
+    resume = time.perf_counter() - began
+    assert first is not None
+    commits: list[float] = []
+
+    def commit(pages: list[Page]) -> None:
+        start = time.perf_counter()
+        for page in pages:
+            page.pending = 0
+            frontier.settle(page)
+        store.commit(frontier.batch(), frontier.record, 0.0)
+        frontier.committed()
+        commits.append(time.perf_counter() - start)
+
+    def work(links: int, name: str) -> float:
+        """CPU seconds for PAGES pages with *links* new links each."""
+        start = time.process_time()
+        pages: list[Page] = []
+        for done in range(0, PAGES, PER_COMMIT):
+            for _ in range(PER_COMMIT):
+                request = queue.pop()
+                assert request is not None
+                pages.append(frontier.flying.pop(request))
+                leave_page()
+                for link in range(links):
+                    child = Request(f"http://host/{name}/{recovery.run}/{done}/{len(pages)}/{link}")
+                    key = number(child)
+                    if key not in frontier.seen:
+                        frontier.seen.add(key)
+                        queue.push(child)
+            if store.is_ready():  # as the job does: the crawl goes on while the store tidies up
+                commit(pages)
+                pages = []
+        commit(pages)
+        return time.process_time() - start
+
+    bare = work(0, "bare")
+    linked = work(LINKS, "linked")
+    grown = memory() - before
+    store.end_run(0.0, "shutdown", frontier.record)
+    store.close()
+    return {
+        "memory_mb": grown,
+        "resume_s": resume,
+        "page_us": bare / PAGES * 1e6,
+        "longest_ms": max(commits) * 1e3,
+        "commit_median_ms": median(commits) * 1e3,
+        "link_us": (linked - bare) / PAGES / LINKS * 1e6,
+    }
+
+
+def memory() -> float:
+    """Resident size of this process in MB, now."""
+    import psutil
+
+    size: int = psutil.Process().memory_info().rss
+    return size / 2**20
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seen", type=int, default=10_000_000)
+    parser.add_argument("--pending", type=int, default=1_000_000)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--dir", type=Path, help="build the job here, or use the one that is here already")
+    parser.add_argument("--step", choices=["build", "measure"], help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.step == "build":
+        build(options.dir, options.seen, options.pending)
+        return 0
+    if options.step == "measure":
+        print(json.dumps(measure(options.dir)))
+        return 0
+    with tempfile.TemporaryDirectory(prefix="t8-scale-") as name:
+        directory = options.dir or Path(name, "t8")
+        return report(directory, options, lambda step: run(step, directory, options))
+
+
+def run(step: str, directory: Path, options: argparse.Namespace) -> str:
+    """One step in a process of its own, so that what it leaves in memory disturbs nobody."""
+    sizes = ["--seen", str(options.seen), "--pending", str(options.pending)]
+    command = [sys.executable, "-m", "benchmarks.scale", "--step", step, "--dir", str(directory), *sizes]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def report(directory: Path, options: argparse.Namespace, step: Callable[[str], str]) -> int:
+    if not (directory / "state.db").exists():
+        began = time.perf_counter()
+        step("build")
+        print(f"built: {options.seen:,} seen, {options.pending:,} pending, in {time.perf_counter() - began:.0f} s")
+    print(f"state file: {(directory / 'state.db').stat().st_size / 2**20:.0f} MB")
+    runs = [json.loads(step("measure")) for _ in range(options.runs)]
+    passed = True
+    for name, (told, bar) in BARS.items():
+        figure = median(run[name] for run in runs)
+        passed &= figure <= bar
+        spread = f"{min(r[name] for r in runs):.2f} .. {max(r[name] for r in runs):.2f}"
+        print(f"{told:42} {figure:9.2f}  ({spread})  <= {bar:g} {'pass' if figure <= bar else 'FAIL'}")
+    for name, told in (("commit_median_ms", "median commit, ms"), ("link_us", "one new link, us of CPU")):
+        print(f"{told:42} {median(run[name] for run in runs):9.2f}")
+    return 0 if passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
