@@ -10,6 +10,7 @@ from scrapy.extensions.feedexport import FeedExporter
 from scrapy.settings import SETTINGS_PRIORITIES, BaseSettings
 from scrapy.utils.misc import load_object
 
+from . import joints
 from .checkpoint import T8Checkpoint
 from .feeds import T8FeedExporter
 from .scheduler import T8DupeFilter, T8Scheduler
@@ -28,10 +29,13 @@ FIRST = -1000
 class T8Addon:
     """``ADDONS = {"scrapy_t8.T8Addon": 500}`` turns everything on.
 
-    What the project has set itself stays: a scheduler of its own keeps T8 off, with a warning that says so.
+    What the project has set itself stays: a scheduler of its own keeps T8 off, with a warning that says so. Commands that
+    only look at a page (``scrapy shell``, ``fetch``, ``parse``, ...) are left alone.
     """
 
     def update_settings(self, settings: BaseSettings) -> None:
+        if joints.only_looks():
+            raise NotConfigured
         taken = _own(settings, "SCHEDULER", T8Scheduler)
         if taken is not None:
             raise NotConfigured(f"SCHEDULER is set to {taken} and stays: this crawl does not survive a kill")

@@ -2,8 +2,8 @@
 
 A payload is one version byte, a CRC-32 of the body, the body: msgpack with one extension code per type that msgpack
 does not know. Loading executes nothing: a class is rebuilt only if its module is already imported *and* it is an item
-class or a Request class; a callback is rebuilt only as a method of the spider. What has no such encoding raises
-:exc:`~scrapy_t8.errors.CannotStore`; pickle is used instead only where it was allowed.
+class, a Request class, an enum or a named tuple; a callback is rebuilt only as a method of the spider. What has no such
+encoding raises :exc:`~scrapy_t8.errors.CannotStore`; pickle is used instead only where it was allowed.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
+from enum import Enum
+from pathlib import PosixPath
 from typing import Any
 from uuid import UUID
 from zlib import crc32
@@ -23,6 +25,7 @@ from zoneinfo import ZoneInfo
 
 import msgpack
 from itemadapter import ItemAdapter
+from lxml.etree import _ElementUnicodeResult
 from scrapy import Request, Spider
 from scrapy.http import Headers
 from scrapy.http.request import NO_CALLBACK
@@ -40,7 +43,7 @@ DEFAULTS: dict[str, Any] = {
 }
 NO_CALLBACK_NAME = "!NO_CALLBACK"
 
-ITEM, REQUEST = 20, 21
+ITEM, REQUEST, ENUM, NAMEDTUPLE = 20, 21, 22, 23
 
 
 class Codec:
@@ -162,8 +165,14 @@ class Codec:
         if known is not None:
             code, encode = known
             return msgpack.ExtType(code, self._nested(encode(value)))
+        if isinstance(value, _ElementUnicodeResult):
+            return str(value)  # the text of a link, as link extractors give it
         if isinstance(value, Request):
             return msgpack.ExtType(REQUEST, self._nested(self._request_fields(value)))
+        if isinstance(value, Enum):
+            return msgpack.ExtType(ENUM, self._nested([_class_path(type(value)), value.name]))
+        if isinstance(value, tuple) and hasattr(value, "_fields"):
+            return msgpack.ExtType(NAMEDTUPLE, self._nested([_class_path(type(value)), list(value)]))
         if ItemAdapter.is_item(value) and type(value) is not dict:
             return msgpack.ExtType(ITEM, self._nested(_item_fields(value)))
         raise CannotStore(f"a {type(value).__module__}.{type(value).__qualname__} cannot be stored")
@@ -180,6 +189,10 @@ class Codec:
             return _item(*value)
         if code == REQUEST:
             return self._request(value)
+        if code == ENUM:
+            return _find_class(value[0], "enum")[value[1]]
+        if code == NAMEDTUPLE:
+            return tuple.__new__(_find_class(value[0], "named tuple"), value[1])
         if code not in DECODERS:
             raise CannotLoad(f"the stored bytes hold a type (code {code}) that this T8 does not know")
         return DECODERS[code](value)
@@ -264,13 +277,20 @@ def _lookup(path: str) -> Any:
     return found
 
 
+REBUILT: dict[str, Callable[[type], bool]] = {
+    "request": lambda cls: issubclass(cls, Request),
+    "item": ItemAdapter.is_item_class,
+    "enum": lambda cls: issubclass(cls, Enum),
+    "named tuple": lambda cls: issubclass(cls, tuple) and hasattr(cls, "_fields"),
+}
+
+
 def _find_class(path: str, what: str) -> Any:
     try:
         cls = _lookup(path)
     except (KeyError, AttributeError):
         raise CannotLoad(f"its class {path} is not imported by the spider", kind="class") from None
-    fits = isinstance(cls, type) and (issubclass(cls, Request) if what == "request" else ItemAdapter.is_item_class(cls))
-    if not fits:
+    if not isinstance(cls, type) or not REBUILT[what](cls):
         raise CannotLoad(f"{path} is not a class of {what}s", kind="class")
     return cls
 
@@ -333,6 +353,7 @@ ENCODERS: dict[type, tuple[int, Callable[[Any], Any]]] = {
     UUID: (11, lambda value: value.bytes),
     OrderedDict: (12, lambda value: [list(pair) for pair in value.items()]),
     Headers: (13, lambda value: dict(value.items())),
+    PosixPath: (14, str),
 }
 DECODERS: dict[int, Callable[[Any], Any]] = {
     1: tuple,
@@ -348,4 +369,5 @@ DECODERS: dict[int, Callable[[Any], Any]] = {
     11: lambda stored: UUID(bytes=stored),
     12: lambda stored: OrderedDict((key, value) for key, value in stored),
     13: Headers,
+    14: PosixPath,
 }

@@ -118,6 +118,7 @@ class Job:
             self._release()
             raise
         self.record = self.recovery.job
+        self._fingerprint = crawler.request_fingerprinter.fingerprint
         codec = Codec(crawler.spider, allow_pickle=config.allow_pickle)
         self.frontier = Frontier(self.store, codec, self.fingerprint, self._unstorable, self.flush, self.clock)
         self.frontier.open(self.recovery)
@@ -192,7 +193,7 @@ class Job:
 
     def fingerprint(self, request: Request) -> int:
         """63 bits of a hash of Scrapy's own fingerprint, which a user's fingerprinter need not spread evenly."""
-        return _hash(self.crawler.request_fingerprinter.fingerprint(request))
+        return _hash(self._fingerprint(request))
 
     def item_fingerprint(self, content: bytes) -> int:
         """The same for the content of an item, in a domain of its own."""
@@ -370,6 +371,7 @@ class Job:
         self.is_open = False
         atexit.unregister(self._abandon)
         self.store.close()
+        self._of.pop(self.crawler, None)
 
     def _abandon(self) -> None:
         """The interpreter ends with the job open, as after a second Ctrl-C: keep what has settled."""

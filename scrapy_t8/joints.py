@@ -10,6 +10,8 @@ private name                                   why no public joint does
 ``_get_uri_params``                            Scrapy's own code, under the URI that the job began with.
 locals of ``Crawler.crawl[_async]``            The arguments of the spider, to tell one job from another. Not needed:
                                                where they cannot be seen, they are not compared.
+``self`` of a command's ``run``                To keep out of ``scrapy shell``, ``fetch``, ``parse`` and the like, which
+                                               must not touch the job of a crawl.
 =============================================  ===================================================================
 """
 
@@ -18,10 +20,13 @@ from __future__ import annotations
 import inspect
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Any
 
 from scrapy import Request
+from scrapy.commands import BaseRunSpiderCommand, ScrapyCommand
+from scrapy.commands.parse import Command as Parse
 from scrapy.core.engine import ExecutionEngine
 from scrapy.crawler import Crawler
 from scrapy.extensions.feedexport import FeedExporter
@@ -109,14 +114,26 @@ def _not_closed(failure: Failure) -> None:
 
 def spider_arguments(crawler: Crawler) -> dict[str, Any] | None:
     """What the spider of *crawler* was made with, read off the call that is making it; None if it is not there."""
-    frame = sys._getframe()
-    while frame is not None:
+    for frame in _callers():
         names = frame.f_locals
         if frame.f_code.co_name in ("crawl", "crawl_async") and names.get("self") is crawler:
             positional = {str(i): value for i, value in enumerate(names.get("args", ()))}
             return {**positional, **names.get("kwargs", {})}
-        frame = frame.f_back  # type: ignore[assignment]
     return None
+
+
+def only_looks() -> bool:
+    """Whether this is ``scrapy shell``, ``fetch``, ``view``, ``parse``, ``check`` or ``bench``: no crawl to resume."""
+    commands = (frame.f_locals.get("self") for frame in _callers() if frame.f_code.co_name == "run")
+    command = next((found for found in commands if isinstance(found, ScrapyCommand)), None)
+    return command is not None and (isinstance(command, Parse) or not isinstance(command, BaseRunSpiderCommand))
+
+
+def _callers() -> Iterator[FrameType]:
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
 
 
 def say_no_more_of(told: type[Exception]) -> None:

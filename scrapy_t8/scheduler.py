@@ -89,7 +89,8 @@ class T8Scheduler(Scheduler):
             accepted = super().enqueue_request(request)
             if page is not None and page.replacing:
                 page.dropped = not accepted
-            self._job.changed()
+            if accepted:
+                self._job.changed()
         return accepted
 
     def next_request(self) -> Request | None:

@@ -104,13 +104,14 @@ class T8FeedExporter(FeedExporter):
     def _continue(self, slot: FeedSlot, record: dict[str, Any] | None, power: bool) -> None:
         header, fields, noted = None, None, 0
         if record is not None:
+            slot = self._slot(slot, record["batch"], record["uri"])
             header = None if record["header"] is None else record["header"].encode("latin-1")
             fields, noted = record["fields"], record["noted"]
         rows = Rows(partial(self._build_exporter, slot), header, fields)
         log = undo_log(self._job, f"feed:{slot.uri_template}")
         if record is None:
             log.unlink(missing_ok=True)
-        feed = ContinuedFeed(slot, rows, self._next_uri, UndoLog(log, noted, power=power), record, power=power)
+        feed = ContinuedFeed(slot, rows, self._following, UndoLog(log, noted, power=power), record, power=power)
         self._continued.append(feed)
         self._job.add_sink(feed)
 
@@ -126,9 +127,13 @@ class T8FeedExporter(FeedExporter):
         exporter: BaseItemExporter = build_from_crawler(self.exporters[slot.format], self.crawler, file, **arguments)
         return exporter
 
-    def _next_uri(self, slot: FeedSlot) -> str:
+    def _following(self, slot: FeedSlot) -> FeedSlot:
         params = self._get_uri_params(slot.spider, slot.feed_options["uri_params"], slot)
-        return apply_uri_params(slot.uri_template, params)
+        return self._slot(slot, slot.batch_id + 1, apply_uri_params(slot.uri_template, params))
+
+    def _slot(self, slot: FeedSlot, batch: int, uri: str) -> FeedSlot:
+        """Another batch of the feed of *slot*."""
+        return super()._start_new_batch(batch, uri, slot.feed_options, slot.spider, slot.uri_template)
 
     def _start_new_batch(
         self, batch_id: int, uri: str, feed_options: dict[str, Any], spider: Spider, uri_template: str

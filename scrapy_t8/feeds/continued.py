@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,9 @@ from .rows import Rows
 class ContinuedFeed:
     """One feed of the job: the file of its current batch, how long it was at the last commit, its header.
 
-    :param slot: Scrapy's own idea of the feed, as it would begin now.
+    :param slot: Scrapy's own idea of the feed and its current batch.
     :param rows: made from what is known of the header.
-    :param next_uri: the URI of the batch after the one given.
+    :param following: makes the slot of the batch after the one given.
     :param undo: where files are noted before they begin.
     :param record: what the last commit says of it; None if this job has not had it yet.
     """
@@ -27,7 +26,7 @@ class ContinuedFeed:
         self,
         slot: FeedSlot,
         rows: Rows,
-        next_uri: Callable[[FeedSlot], str],
+        following: Callable[[FeedSlot], FeedSlot],
         undo: UndoLog,
         record: dict[str, Any] | None,
         *,
@@ -36,7 +35,7 @@ class ContinuedFeed:
         self.name = f"feed:{slot.uri_template}"
         self.slot = slot
         self.rows = rows
-        self._next_uri = next_uri
+        self._following = following
         self._undo = undo
         self._power = power
         self._overwrite = bool(slot.feed_options.get("overwrite", False))
@@ -47,8 +46,7 @@ class ContinuedFeed:
         """Batches that are complete and committed, and of which nobody has been told yet."""
         length = None
         if record is not None:
-            slot.uri, slot.batch_id, slot.itemcount = record["uri"], record["batch"], record["items"]
-            length = record["length"]
+            slot.itemcount, length = record["items"], record["length"]
         self._file = self._open(length)
         if not self._file.length:
             slot.itemcount = 0  # nothing of it is there any more: it begins anew, with its header
@@ -99,11 +97,11 @@ class ContinuedFeed:
     def _next_batch(self) -> None:
         self._file.flush()
         self._file.close()
-        self._ended.append(copy(self.slot))
-        uri = self._next_uri(self.slot)
-        self.slot.uri, self.slot.batch_id, self.slot.itemcount = uri, self.slot.batch_id + 1, 0
+        self._ended.append(self.slot)
+        self.slot = self._following(self.slot)
         self._file = self._open(None)
 
     def _open(self, length: int | None) -> Journal:
-        path = Path(FileFeedStorage(self.slot.uri).path).absolute()
+        assert isinstance(self.slot.storage, FileFeedStorage)
+        path = Path(self.slot.storage.path).absolute()
         return Journal(path, length, overwrite=self._overwrite, power=self._power)

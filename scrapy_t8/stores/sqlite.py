@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ from .base import IfDamaged
 from .checkpointer import Checkpointer
 from .marks import Marks
 from .salvage import salvage, set_aside
+
+logger = logging.getLogger(__name__)
 
 MAGIC = b"SQLite format 3\0"
 APPLICATION_ID = 0x54384A42  # "T8JB"
@@ -81,6 +84,7 @@ class SQLiteStore:
                 f"the job in {self.path.parent.parent} is in use by another process (pid {who}): "
                 "wait for it to end, stop it, or use another JOBDIR"
             ) from None
+        self._holder.touch(mode=0o600)
         self._holder.write_text(str(os.getpid()))
 
     def _make_sure_it_is_there(self) -> None:
@@ -103,7 +107,17 @@ class SQLiteStore:
             self._connect()
             if if_damaged == "salvage":
                 salvage(old, self._db, str(damage))
+                self._rebalance()
                 self._last_queue = self._db.execute(sql.LAST_QUEUE).fetchone()[0] or 0
+
+    def _rebalance(self) -> None:
+        """What was in the damaged part cannot be told any more: the books go by what is there."""
+        job = self.job()
+        if job is not None:
+            lost = job.ledger.difference(self.count_entries())
+            job.ledger.admitted -= lost
+            self._db.execute(sql.PUT_JOB, (_dump(job),))
+            logger.error("%d requests were in the part that cannot be read. Their pages will be missing", max(lost, 0))
 
     def _connect(self) -> None:
         check_file(self.path)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from enum import Enum
+from typing import Any, NamedTuple
 
 import attrs
 from pydantic import BaseModel
@@ -13,6 +14,15 @@ from scrapy import Field, Item, Request, Spider
 class PlainItem(Item):
     name = Field()
     parts = Field()
+
+
+class Colour(Enum):
+    RED = 1
+
+
+class Point(NamedTuple):
+    x: int
+    y: Any
 
 
 @dataclass

@@ -8,10 +8,13 @@ from collections import OrderedDict
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from functools import partial
+from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
+import lxml.html
 import msgpack
 import pytest
 from hypothesis import given
@@ -23,7 +26,7 @@ from scrapy.http.request import NO_CALLBACK
 from scrapy_t8.codec import HEADER, ITEM, MSGPACK, Codec, crc32
 from scrapy_t8.errors import CannotLoad, CannotStore
 
-from .samples import AttrsItem, DataItem, ModelItem, PlainItem, PostRequest, SampleSpider
+from .samples import AttrsItem, Colour, DataItem, ModelItem, PlainItem, Point, PostRequest, SampleSpider
 
 spider = SampleSpider()
 codec = Codec(spider)
@@ -82,6 +85,10 @@ def test_values_in_meta_come_back_with_their_types(value: Any) -> None:
         date.max,
         OrderedDict(b=1, a=2),
         uuid4(),
+        Colour.RED,
+        HTTPStatus.NOT_FOUND,
+        Point(1, {2}),
+        Path("/a/b"),
         {1: {(1, 2): {b"x"}}},
     ],
     ids=repr,
@@ -91,6 +98,13 @@ def test_values_that_other_codecs_change(value: Any) -> None:
     assert (back, type(back)) == (value, type(value))
     if isinstance(value, datetime):
         assert (back.fold, back.utcoffset(), back.tzinfo) == (value.fold, value.utcoffset(), value.tzinfo)
+
+
+def test_the_text_of_a_link() -> None:
+    """LinkExtractor gives a text type of lxml, and CrawlSpider puts it into meta."""
+    text = lxml.html.fromstring("<p>text</p>").xpath("//p/text()")[0]
+    back = there_and_back(Request("http://a", meta={"link_text": text})).meta["link_text"]
+    assert (back, type(back)) == ("text", str)
 
 
 def test_nan() -> None:
