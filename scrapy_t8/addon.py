@@ -29,8 +29,8 @@ FIRST = -1000
 class T8Addon:
     """``ADDONS = {"scrapy_t8.T8Addon": 500}`` turns everything on.
 
-    What the project has set itself stays: a scheduler of its own keeps T8 off, with a warning that says so. Commands that
-    only look at a page (``scrapy shell``, ``fetch``, ``parse``, ...) are left alone.
+    What the project has set itself stays: a scheduler of its own keeps T8 off, with a warning that says so. Commands
+    that only look at a page (``scrapy shell``, ``fetch``, ``parse``, ...) are left alone.
     """
 
     def update_settings(self, settings: BaseSettings) -> None:

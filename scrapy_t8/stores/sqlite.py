@@ -117,7 +117,8 @@ class SQLiteStore:
             lost = job.ledger.difference(self.count_entries())
             job.ledger.admitted -= lost
             self._db.execute(sql.PUT_JOB, (_dump(job),))
-            logger.error("%d requests were in the part that cannot be read. Their pages will be missing", max(lost, 0))
+            if lost > 0:
+                logger.error("%d requests were in the part that cannot be read. Their pages will be missing", lost)
 
     def _connect(self) -> None:
         check_file(self.path)
