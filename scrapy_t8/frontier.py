@@ -54,6 +54,9 @@ class Frontier:
         """Entries whose row must not be read again: in flight, or settled and not yet committed."""
         self._leased: set[int] = set()
         self.flying: dict[Request, Page] = {}
+        """The page that each request in flight belongs to."""
+        self.live: set[Request] = set()
+        """Those of them that run from memory: a part of their page, not the page itself."""
         self.added: dict[int, bytes] = {}
         self._children: list[tuple[Page, int, Request]] = []
         self._reclaimed: set[int] = set()
@@ -191,6 +194,7 @@ class Frontier:
         if request in self.flying:
             request = request.copy()
         self.flying[request] = root
+        self.live.add(request)
         return request
 
     def _bury(self, entry: int, payload: bytes, error: CannotLoad) -> None:

@@ -14,7 +14,7 @@ from .page import leave_page
 
 def watch(job: Job) -> None:
     """From now on, pages of *job* end when the engine lets their requests go."""
-    flying = job.frontier.flying
+    flying, live = job.frontier.flying, job.frontier.live
 
     def arrived(request: Request, replaced: bool) -> None:
         page = flying.get(request)
@@ -22,13 +22,15 @@ def watch(job: Job) -> None:
             leave_page()
             return
         page.enter()
-        if replaced:
+        if replaced and request not in live:
             page.replacing = page.dropped = True
 
     def left(request: Request) -> None:
         leave_page()
+        live.discard(request)
         page = flying.pop(request, None)
         if page is not None:
+            page.replacing = False
             job.end(page)
 
     joints.watch(job.crawler, arrived, left)
