@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator
+from typing import Protocol
+from weakref import WeakSet
 
 from scrapy import Request
 
@@ -20,6 +22,16 @@ from .seen import SeenSet
 from .stores.base import Store
 
 logger = logging.getLogger(__name__)
+
+
+HELD = 20_000
+"""Requests of all queues together that stay in memory, roughly."""
+
+
+class Thinned(Protocol):
+    """What can leave all but *keep* of its requests to the store."""
+
+    def thin(self, keep: int) -> None: ...
 
 
 class Frontier:
@@ -64,6 +76,8 @@ class Frontier:
         self._unmark: list[int] = []
         self._batch = Batch()
         self._dirty: set[int] = set()
+        self._queues: WeakSet[Thinned] = WeakSet()
+        self._pushed = 0
 
     def open(self, recovery: Recovery) -> None:
         """Take over what the store holds."""
@@ -82,6 +96,10 @@ class Frontier:
         return sum(record.stored for record in self._records.values()) + len(self.added)
 
     # -- queues --------------------------------------------------------------------------------------------------
+
+    def register(self, queue: Thinned) -> None:
+        """Count *queue* in when memory is shared out."""
+        self._queues.add(queue)
 
     def records(self) -> list[QueueRecord]:
         """The queues that had entries when the job was opened, and those made since."""
@@ -149,6 +167,7 @@ class Frontier:
         """Add a request to the frontier, as an output of *page* or in its place. Returns the id of its entry."""
         entry = self.next_id(queue)
         self.added[entry] = payload
+        self._pushed += 1
         if page is not None and page.replacing:
             page.replaced = True
             if page.respawns and page.entry is not None:
@@ -267,3 +286,11 @@ class Frontier:
         for kept in (self.added, self.seen.new, self._reclaimed, self._children, self._unmark, self._dirty):
             kept.clear()
         self._batch = Batch()
+        if self._pushed >= HELD // 4:
+            self._thin_out()
+
+    def _thin_out(self) -> None:
+        """Share the memory out among the queues. What goes is in the store, as a commit has just been."""
+        self._pushed = 0
+        for queue in list(self._queues):
+            queue.thin(HELD // len(self._queues))

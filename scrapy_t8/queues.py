@@ -49,6 +49,7 @@ class FrontierQueue(ABC):
         self._stored = frontier.ready(self._record) if self._record is not None else 0
         """Ready entries that are not in memory."""
         self._edge: int | None = None
+        frontier.register(self)
 
     def __len__(self) -> int:
         return self._stored + len(self._held) + len(self._live)
@@ -95,6 +96,10 @@ class FrontierQueue(ABC):
 
     def close(self) -> None:  # noqa: B027
         """Nothing to do: the frontier outlives its queues."""
+
+    @abstractmethod
+    def thin(self, keep: int) -> None:
+        """Leave all but *keep* requests to the store."""
 
     @abstractmethod
     def _put(self, entry: int, request: Request) -> None:
@@ -144,14 +149,14 @@ class Stack(FrontierQueue):
     def _put(self, entry: int, request: Request) -> None:
         self._held.append((entry, request))
         if len(self._held) >= 2 * KEEP:
-            self._thin()
+            self.thin(KEEP)
 
     def _take(self, entry: Entry) -> None:
         self._held.appendleft((entry.id, entry.payload))
 
-    def _thin(self) -> None:
+    def thin(self, keep: int) -> None:
         """Leave the oldest to the store, as far as it has them already."""
-        while len(self._held) > KEEP and self._held[0][0] not in self._frontier.added:
+        while len(self._held) > keep and self._held[0][0] not in self._frontier.added:
             self._edge = self._held.popleft()[0] + 1
             self._stored += 1
 
@@ -170,6 +175,12 @@ class Line(FrontierQueue):
 
     def _take(self, entry: Entry) -> None:
         self._held.append((entry.id, entry.payload))
+
+    def thin(self, keep: int) -> None:
+        """Leave the youngest to the store, as far as it has them already."""
+        while len(self._held) > keep and self._held[-1][0] not in self._frontier.added:
+            self._edge = self._held.pop()[0] - 1
+            self._stored += 1
 
     def _read(self) -> list[Entry]:
         read = super()._read()

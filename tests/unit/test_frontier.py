@@ -118,6 +118,10 @@ class FrontierMachine(RuleBasedStateMachine):
     def commit(self) -> None:
         self._flush()
 
+    @rule(keep=st.integers(0, 3))
+    def thin(self, keep: int) -> None:
+        self.queue.thin(keep)
+
     @rule()
     def crash(self) -> None:
         self.store._db.close()
