@@ -73,6 +73,8 @@ class Frontier:
         self._children: list[tuple[Page, int, Request]] = []
         self._reclaimed: set[int] = set()
         self._parents: set[int] = set()
+        self._heirs: dict[int, int] = {}
+        """Entries that take over what another has spawned with the next commit; until then it is under the other."""
         self._unmark: list[int] = []
         self._batch = Batch()
         self._dirty: set[int] = set()
@@ -142,7 +144,8 @@ class Frontier:
         """Whether a replayed *page* yields again what an earlier attempt of it has already brought about."""
         if not page.respawns or page.entry is None:
             return False
-        for child in self.store.spawned(page.entry, fingerprint, page.attempt):
+        parent = self._heirs.get(page.entry, page.entry)
+        for child in self.store.spawned(parent, fingerprint, page.attempt):
             if child not in self._reclaimed:
                 self._reclaimed.add(child)
                 self._batch.spawned.append((page.entry, fingerprint, child, page.attempt))
@@ -172,6 +175,7 @@ class Frontier:
             page.replaced = True
             if page.respawns and page.entry is not None:
                 self._batch.inherited.append((page.entry, entry))
+                self._heirs[entry] = self._heirs.get(page.entry, page.entry)
                 self._parents.add(entry)
         else:
             self.record.ledger.admitted += 1
@@ -283,7 +287,15 @@ class Frontier:
         self.out.difference_update(self._batch.removed)
         for entry in self._unmark:
             self.store.unmark(entry)
-        for kept in (self.added, self.seen.new, self._reclaimed, self._children, self._unmark, self._dirty):
+        for kept in (
+            self.added,
+            self.seen.new,
+            self._reclaimed,
+            self._children,
+            self._heirs,
+            self._unmark,
+            self._dirty,
+        ):
             kept.clear()
         self._batch = Batch()
         if self._pushed >= HELD // 4:

@@ -362,7 +362,8 @@ class Job:
     def _give_up(self, reason: str) -> None:
         try:
             # An end that we saw is nobody's crash: the marks go.
-            self.store.end_run(self.clock(), reason, self.record)
+            # After an error the books in memory are ahead of the last commit.
+            self.store.end_run(self.clock(), reason, self.record if self.error is None else None)
         except T8Error as error:
             logger.critical("%s", error)
         self._release()

@@ -26,9 +26,11 @@ from ..errors import CannotLoad
 from ..job import Job
 from ..page import leave_page
 from .continued import ContinuedFeed
-from .journal import UndoLog, cut_back
+from .files import cut_back
+from .reach import Reach
 from .rows import Rows, can_be_continued
 from .spool import Spool
+from .undo import UndoLog
 from .whole import Target, WholeFile
 
 if TYPE_CHECKING:
@@ -108,10 +110,13 @@ class T8FeedExporter(FeedExporter):
             header = None if record["header"] is None else record["header"].encode("latin-1")
             fields, noted = record["fields"], record["noted"]
         rows = Rows(partial(self._build_exporter, slot), header, fields)
-        log = undo_log(self._job, f"feed:{slot.uri_template}")
+        log, ends = (notes(self._job, f"feed:{slot.uri_template}", kind) for kind in ("undo", "reach"))
         if record is None:
             log.unlink(missing_ok=True)
-        feed = ContinuedFeed(slot, rows, self._following, UndoLog(log, noted, power=power), record, power=power)
+            ends.unlink(missing_ok=True)
+        reach = Reach(ends, power=power)
+        undo = UndoLog(log, noted, reach, power=power)
+        feed = ContinuedFeed(slot, rows, self._following, undo, reach, record, power=power)
         self._continued.append(feed)
         self._job.add_sink(feed)
 
@@ -279,10 +284,13 @@ def take_back_all(job: Job) -> None:
 def take_back(job: Job, name: str, record: dict[str, Any]) -> None:
     """Undo what came after the last commit: no torn tail may stay."""
     if name.startswith("feed:"):
-        UndoLog(undo_log(job, name), record["noted"])
+        reach = Reach(notes(job, name, "reach"))
+        UndoLog(notes(job, name, "undo"), record["noted"], reach)
         if record["length"] is not None:
-            cut_back(Path(record["path"]), record["length"])
+            cut_back(Path(record["path"]), record["length"], reach)
+        reach.undone()
 
 
-def undo_log(job: Job, name: str) -> Path:
-    return job.state_directory / f"{blake2b(name.encode(), digest_size=6).hexdigest()}.undo"
+def notes(job: Job, name: str, kind: str) -> Path:
+    """The file with what is noted of a feed besides its record."""
+    return job.state_directory / f"{blake2b(name.encode(), digest_size=6).hexdigest()}.{kind}"

@@ -8,8 +8,10 @@ from typing import Any
 
 from scrapy.extensions.feedexport import FeedSlot, FileFeedStorage
 
-from .journal import Journal, UndoLog
+from .journal import Journal
+from .reach import Reach
 from .rows import Rows
+from .undo import UndoLog
 
 
 class ContinuedFeed:
@@ -19,6 +21,7 @@ class ContinuedFeed:
     :param rows: made from what is known of the header.
     :param following: makes the slot of the batch after the one given.
     :param undo: where files are noted before they begin.
+    :param reach: where it is noted how far they are written.
     :param record: what the last commit says of it; None if this job has not had it yet.
     """
 
@@ -28,6 +31,7 @@ class ContinuedFeed:
         rows: Rows,
         following: Callable[[FeedSlot], FeedSlot],
         undo: UndoLog,
+        reach: Reach,
         record: dict[str, Any] | None,
         *,
         power: bool,
@@ -37,6 +41,7 @@ class ContinuedFeed:
         self.rows = rows
         self._following = following
         self._undo = undo
+        self._reach = reach
         self._power = power
         self._overwrite = bool(slot.feed_options.get("overwrite", False))
         self._limit = slot.feed_options["batch_item_count"] or 0
@@ -48,6 +53,7 @@ class ContinuedFeed:
         if record is not None:
             slot.itemcount, length = record["items"], record["length"]
         self._file = self._open(length)
+        reach.undone()
         if not self._file.length:
             slot.itemcount = 0  # nothing of it is there any more: it begins anew, with its header
 
@@ -64,6 +70,7 @@ class ContinuedFeed:
 
     def flush(self) -> None:
         self._file.flush()
+        self._reach.flush()
         # A batch that ended before the last commit is there to stay.
         self.stored += self._committed
         self._committed, self._ended = self._ended, []
@@ -89,9 +96,11 @@ class ContinuedFeed:
             self._file.touch()
             self.stored.append(self.slot)
         self._file.close()
+        self._reach.close()
 
     def _begin(self) -> None:
         self._undo.note(self._file.path, keep=not self._overwrite)
+        self._file.touch()
         self._file.append(self.rows.heading(empty=not self._file.length))
 
     def _next_batch(self) -> None:
@@ -104,4 +113,4 @@ class ContinuedFeed:
     def _open(self, length: int | None) -> Journal:
         assert isinstance(self.slot.storage, FileFeedStorage)
         path = Path(self.slot.storage.path).absolute()
-        return Journal(path, length, overwrite=self._overwrite, power=self._power)
+        return Journal(path, length, overwrite=self._overwrite, power=self._power, reach=self._reach)

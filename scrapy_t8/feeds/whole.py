@@ -12,7 +12,7 @@ from typing import IO, Any
 from scrapy import Spider
 from scrapy.extensions.feedexport import FileFeedStorage
 
-from .journal import size
+from .files import beside, copy, size
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class WholeFile(FileFeedStorage):
     def open(self, spider: Spider) -> IO[bytes]:
         there = Path(self.path)
         self._target = there.resolve()
-        self._new = self._target.with_name(f".{self._target.name}.t8-new")
+        self._new = beside(there)
         if there.exists() and not there.is_file():
             self._new = self._target
             return super().open(spider)  # nothing takes the place of a pipe or a device
@@ -70,7 +70,7 @@ class WholeFile(FileFeedStorage):
             logger.error("The feed %s is shorter than before the job: somebody has changed it", self.path)
         if self.base and self._target.exists():
             with self._target.open("rb") as old:
-                shutil.copyfileobj(_Part(old, self.base), file)
+                copy(old, file, self.base)
 
     def store(self, file: IO[bytes]) -> None:
         if self._new != self._target:
@@ -81,13 +81,3 @@ class WholeFile(FileFeedStorage):
 
 
 WholeFile.__name__ = FileFeedStorage.__name__  # statistics are kept under it
-
-
-class _Part:
-    def __init__(self, file: IO[bytes], length: int) -> None:
-        self._file, self._left = file, length
-
-    def read(self, count: int = -1, /) -> bytes:
-        data = self._file.read(self._left if count < 0 else min(count, self._left))
-        self._left -= len(data)
-        return data

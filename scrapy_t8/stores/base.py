@@ -44,8 +44,8 @@ class Store(Protocol):
     def begin_run(self, now: float, crash_limit: int) -> Recovery:
         """Open a run. If the last one died, charge what was in flight with a crash; bury what crashed too often."""
 
-    def end_run(self, now: float, reason: str, job: JobRecord) -> None:
-        """Close the run: it did not die."""
+    def end_run(self, now: float, reason: str, job: JobRecord | None) -> None:
+        """Close the run: it did not die. Without *job* its books stay as the last commit left them."""
 
     # The frontier
 

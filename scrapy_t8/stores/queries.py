@@ -14,6 +14,7 @@ PUT_QUEUE = """
     INSERT INTO queue (id, key, slot, stored) VALUES (?, ?, ?, ?)
     ON CONFLICT (id) DO UPDATE SET stored = excluded.stored
 """
+DROP_EMPTY_QUEUES = "DELETE FROM queue WHERE stored <= 0"
 SHRINK_QUEUE = "UPDATE queue SET stored = stored - 1 WHERE id = ?"
 
 NEWEST = "SELECT id, payload, crashes FROM entry WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT ?"

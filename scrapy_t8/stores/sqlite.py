@@ -173,16 +173,19 @@ class SQLiteStore:
                     flying = flying if marked_by == last.id else []
                     recovered = db.executemany(sql.CHARGE, [(entry,) for entry in flying]).rowcount
                 buried = self._bury_suspects(job, now, crash_limit)
+                db.execute(sql.DROP_EMPTY_QUEUES)
                 self._run = db.execute(sql.OPEN_RUN, (now, now)).lastrowid or 0
                 db.execute(sql.PUT_JOB, (_dump(job),))
             self._marks.reset(self._run)
             suspects = [Entry(*row) for row in self._db.execute(sql.CRASHED, (crash_limit,))]
         return Recovery(job, self._run, last, max(recovered, 0), suspects, buried)
 
-    def end_run(self, now: float, reason: str, job: JobRecord) -> None:
+    def end_run(self, now: float, reason: str, job: JobRecord | None) -> None:
+        self._checkpointer.wait()
         with self._guard("write"), self._transaction() as db:
             db.execute(sql.END_RUN, (now, reason, self._run))
-            db.execute(sql.PUT_JOB, (_dump(job),))
+            if job is not None:
+                db.execute(sql.PUT_JOB, (_dump(job),))
 
     def _bury_suspects(self, job: JobRecord, now: float, limit: int) -> int:
         """A suspect runs alone: one more crash is its own."""
