@@ -28,10 +28,14 @@ HELD = 20_000
 """Requests of all queues together that stay in memory, roughly."""
 
 
-class Thinned(Protocol):
-    """What can leave all but *keep* of its requests to the store."""
+class Registered(Protocol):
+    """What the frontier asks of its queues."""
 
-    def thin(self, keep: int) -> None: ...
+    def thin(self, keep: int) -> None:
+        """Leave all but *keep* requests to the store, as far as it has them already."""
+
+    def pop_live(self, page: Page) -> Request | None:
+        """Lease a request of *page* that runs from memory."""
 
 
 class Frontier:
@@ -78,7 +82,7 @@ class Frontier:
         self._unmark: list[int] = []
         self._batch = Batch()
         self._dirty: set[int] = set()
-        self._queues: WeakSet[Thinned] = WeakSet()
+        self._queues: WeakSet[Registered] = WeakSet()
         self._pushed = 0
 
     def open(self, recovery: Recovery) -> None:
@@ -99,8 +103,8 @@ class Frontier:
 
     # -- queues --------------------------------------------------------------------------------------------------
 
-    def register(self, queue: Thinned) -> None:
-        """Count *queue* in when memory is shared out."""
+    def register(self, queue: Registered) -> None:
+        """Know *queue*, as long as it is in use."""
         self._queues.add(queue)
 
     def records(self) -> list[QueueRecord]:
@@ -212,6 +216,11 @@ class Frontier:
         self.flying[request] = self.new_page(entry)
         return request
 
+    def next_live(self, page: Page) -> Request | None:
+        """Lease a request that runs from memory as a part of *page*, out of its turn."""
+        found = (queue.pop_live(page) for queue in list(self._queues))
+        return next((request for request in found if request is not None), None)
+
     def lease_live(self, root: Page, request: Request) -> Request:
         """Begin a request that runs from memory: a part of the page that yielded it."""
         if request in self.flying:
@@ -224,6 +233,7 @@ class Frontier:
         logger.error("A stored request goes to the dead-letter box (entry %d): %s", entry, error)
         self._batch.buried.append(DeadLetter(entry, payload, error.kind, str(error), self._clock()))
         self.record.ledger.dead += 1
+        self._batch.forgotten.append(entry)
         self.out.add(entry)
         self._remove(entry)
 

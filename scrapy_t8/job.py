@@ -118,6 +118,8 @@ class Job:
             self._release()
             raise
         self.record = self.recovery.job
+        last = self.recovery.last_run
+        self._careful_until = self.clock() + 2 * config.commit_interval if last and last.reason == "died" else 0.0
         self._fingerprint = crawler.request_fingerprinter.fingerprint
         codec = Codec(crawler.spider, allow_pickle=config.allow_pickle)
         self.frontier = Frontier(self.store, codec, self.fingerprint, self._unstorable, self.flush, self.clock)
@@ -190,6 +192,14 @@ class Job:
     def works(self) -> bool:
         """Whether the job is open and its store fit."""
         return self.is_open and self.error is None
+
+    @property
+    def is_careful(self) -> bool:
+        """Whether to commit before every lease: for a moment, after a death.
+
+        A page that kills the process before anything was committed would leave nothing to charge with the crash.
+        """
+        return self.clock() < self._careful_until
 
     def fingerprint(self, request: Request) -> int:
         """63 bits of a hash of Scrapy's own fingerprint, which a user's fingerprinter need not spread evenly."""

@@ -83,6 +83,14 @@ class FrontierQueue(ABC):
                 return self._frontier.lease(entry, found)
         return None
 
+    def pop_live(self, page: Page) -> Request | None:
+        """Lease a request of *page* that runs from memory, out of its turn."""
+        for number, (_, request, owner) in enumerate(self._live):
+            if owner is page:
+                del self._live[number]
+                return self._frontier.lease_live(page, request)
+        return None
+
     def peek(self) -> Request | None:
         """The next request, left where it is."""
         if not self._held and self._stored:

@@ -106,6 +106,8 @@ class T8Scheduler(Scheduler):
 
     def _next(self) -> Request | None:
         assert self.dqs is not None
+        if self._job.is_careful:
+            self._job.flush()
         while (request := super().next_request()) is None and len(self.dqs):
             pass  # a whole queue was buried; the next one may have something
         return request
@@ -121,7 +123,7 @@ class T8Scheduler(Scheduler):
         if frontier.flying:
             return None
         if self._alone is not None and self._alone.pending:
-            return self._next()  # it waits for requests of its own that run from memory
+            return frontier.next_live(self._alone)
         self._alone = None
         self._job.flush()
         while frontier.suspects:

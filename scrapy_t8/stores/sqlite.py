@@ -195,6 +195,7 @@ class SQLiteStore:
             self._db.execute(sql.BURY, (entry.id, entry.payload, "crash", error, now))
             self._db.execute(sql.REMOVE_ENTRY, (entry.id,))
             self._db.execute(sql.SHRINK_QUEUE, (entry.id >> SEQ_BITS,))
+            self._db.execute(sql.FORGET, (entry.id, -1))
         job.ledger.dead += len(guilty)
         return len(guilty)
 

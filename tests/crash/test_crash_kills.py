@@ -1,0 +1,45 @@
+"""kill -9 at random moments, in every form of the command."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from .checks import check, check_lags
+from .lab import Lab
+from .options import seed_of, trials_of
+from .plan import VARIANTS, Blow, Plan, kill
+from .trial import Trial
+
+pytestmark = pytest.mark.slow
+KILLS = 5
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    plans = [plan_of(seed_of(metafunc.config), number) for number in range(trials_of(metafunc.config))]
+    metafunc.parametrize("plan", plans, ids=[plan.name for plan in plans])
+
+
+def plan_of(seed: int, number: int) -> Plan:
+    """The same for the same seed and number, however many trials there are."""
+    chance = random.Random(f"{seed} {number}")
+    names = list(VARIANTS)
+    variant = VARIANTS[names[(seed + number) % len(names)]]
+    kills = [random_kill(chance) for _ in range(chance.randint(1, KILLS))]
+    if chance.random() < 0.25:
+        kills[-1] = kill(chance.uniform(0, 0.25), progress=chance.uniform(0.95, 1))
+    return Plan(f"{number}-{variant.name}", tuple(kills), variant)
+
+
+def random_kill(chance: random.Random) -> Blow:
+    """At the start, or in the middle of things."""
+    if chance.random() < 0.3:
+        return kill(chance.uniform(0.02, 1.5))
+    return kill(chance.uniform(0, 0.06), progress=chance.uniform(0, 0.6))
+
+
+def test_nothing_is_lost_and_nothing_is_doubled(plan: Plan, trial: Trial, lab: Lab) -> None:
+    figures = check(trial)
+    check_lags(trial)
+    lab.done(figures, trial)
