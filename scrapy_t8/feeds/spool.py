@@ -71,24 +71,24 @@ class Spool:
         self._file.close()
 
 
-def storable(codec: Codec, value: Any, depth: int = 0) -> Any:
+def storable(codec: Codec, value: Any, above: tuple[int, ...] = ()) -> Any:
     """*value* with every part that cannot be stored replaced: by its plain kin if it has one, else by its text."""
-    if depth < DEPTH and _is_stored(codec, value):
+    if id(value) in above or len(above) == DEPTH:
+        return str(value)
+    if _is_stored(codec, value):
         return value
     for base, plain in KIN.items():
         if isinstance(value, base):
             return plain(value)
-    if depth < DEPTH:
-        return _by_parts(codec, value, depth + 1)
-    return str(value)
+    return _by_parts(codec, value, (*above, id(value)))
 
 
-def _by_parts(codec: Codec, value: Any, depth: int) -> Any:
+def _by_parts(codec: Codec, value: Any, above: tuple[int, ...]) -> Any:
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [storable(codec, part, depth) for part in value]
+        return [storable(codec, part, above) for part in value]
     if ItemAdapter.is_item(value):
         fields = {
-            key if _is_stored(codec, key) else str(key): storable(codec, part, depth)
+            key if _is_stored(codec, key) else str(key): storable(codec, part, above)
             for key, part in ItemAdapter(value).items()
         }
         item = fields if isinstance(value, dict) else _of_its_class(value, fields)

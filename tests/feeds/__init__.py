@@ -1,0 +1,1 @@
+"""Feeds are what plain Scrapy would have written, whatever stopped the crawl."""

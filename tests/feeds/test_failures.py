@@ -1,0 +1,151 @@
+"""Feeds that cannot be written, and items that a feed does not take."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .crawls import KILLED, crawl, files
+from .records import records
+
+pytestmark = pytest.mark.slow
+
+ALL = 97
+JSONL = {"format": "jsonlines"}
+JSON = {"format": "json"}
+
+
+def test_a_feed_that_is_removed_stops_the_crawl(tmp_path: Path) -> None:
+    feeds = {"items.jsonl": JSONL, "other.jsonl": JSONL}
+
+    stopped = crawl(tmp_path, feeds, die="page:9 items.jsonl")
+
+    assert stopped.reason == "t8_feed_failed"
+    (line,) = stopped.lines("CRITICAL")
+    assert f"the feed {tmp_path}/items.jsonl was removed while the crawl ran" in line
+    so_far = records(tmp_path / "other.jsonl")
+
+    resumed = crawl(tmp_path, feeds)
+
+    assert resumed.reason == "finished"
+    (line,) = resumed.lines("ERROR")
+    assert "items.jsonl is gone" in line
+    whole = records(tmp_path / "other.jsonl")
+    assert set(whole.values()) == {1}
+    assert whole.total() == ALL
+    assert set(records(tmp_path / "items.jsonl")) < set(whole)
+    assert so_far.total() < ALL
+
+
+def test_a_directory_that_cannot_be_written_stops_the_crawl(tmp_path: Path) -> None:
+    (tmp_path / "blocked").write_text("a file where a directory should be")
+    feeds = {"blocked/items.jsonl": JSONL}
+    # No items from start(): Scrapy 2.19 itself never closes a spider while one of those is being processed.
+    page = ("-a", "count=5")
+
+    stopped = crawl(tmp_path, feeds, *page, spider="huge")
+
+    assert stopped.reason == "t8_feed_failed"
+    (line,) = stopped.lines("CRITICAL")
+    assert str(tmp_path / "blocked") in line
+    assert "Traceback" not in stopped.log
+    (tmp_path / "blocked").unlink()
+
+    assert crawl(tmp_path, feeds, *page, spider="huge").reason == "finished"
+    written = records(tmp_path / "blocked" / "items.jsonl")
+    assert written.total() == len(written) == 5
+
+
+def test_a_job_is_not_finished_before_each_feed_is_stored(tmp_path: Path) -> None:
+    (tmp_path / "blocked").write_text("a file where a directory should be")
+    nothing = {"format": "json", "item_filter": "shop_parts.Nothing"}
+    feeds = {
+        "blocked/items.json": JSON,
+        "blocked/none.json": nothing,
+        "shelf://items.json": JSON,
+        "shelf://five-%(batch_id)d.csv": {"format": "csv", "batch_item_count": 50},
+        "fine.json": JSON,
+        "items.jsonl": JSONL,
+    }
+
+    failed = crawl(tmp_path, feeds, env={"SHELF": "closed"})
+
+    assert failed.stats["feedexport/failed_count/Shelf"] == 3
+    assert failed.stats["feedexport/success_count/FileFeedStorage"] == 2
+    assert sum("blocked" in line for line in failed.lines("ERROR")) == 2
+    assert "the job is not" in failed.lines("ERROR")[-1]
+    assert records(tmp_path / "fine.json").total() == ALL
+    (tmp_path / "blocked").unlink()
+
+    mended = crawl(tmp_path, feeds)
+
+    assert mended.reason == "finished"
+    assert not mended.lines("ERROR")
+    assert "response_received_count" not in mended.stats
+    expected = {
+        "blocked/items.json": ALL,
+        "blocked/none.json": 0,
+        "shelf/items.json": ALL,
+        "shelf/five-1.csv": 50 + 1,
+        "shelf/five-2.csv": 47 + 1,
+        "fine.json": ALL,
+        "items.jsonl": ALL,
+    }
+    assert {name: records(path).total() for name, path in files(tmp_path).items()} == expected
+
+    again = crawl(tmp_path, {"new.jsonl": JSONL})
+    assert again.stats["response_received_count"] == 30, "the job had finished, so this is a new one"
+
+
+def test_items_that_a_feed_does_not_take(tmp_path: Path) -> None:
+    plain, place = tmp_path / "plain", tmp_path / "t8"
+    chosen = {"item_classes": ["shop_parts.BookItem", "shop_parts.BookData"]}
+    feeds: dict[str, Any] = {
+        "items.jsonl": JSONL,
+        "items.csv": {"format": "csv"},
+        "items.json": JSON,
+        "chosen.json": {"format": "json", **chosen},
+        "chosen.jsonl": {"format": "jsonlines", **chosen},
+    }
+    for directory in (plain, place):
+        directory.mkdir()
+    # A feed that does not take an item keeps plain Scrapy from giving it to the feeds after it.
+    crawl(plain, {"items.jsonl": JSONL}, spider="awkward", t8=False)
+    assert crawl(place, feeds, spider="awkward", die="page:12").status == KILLED
+
+    run = crawl(place, feeds, spider="awkward")
+
+    assert run.reason == "finished"
+    assert records(place / "items.jsonl") == records(plain / "items.jsonl")
+    assert ids(place / "items.jsonl").keys() & AWKWARD == {"x-4"}
+    assert ids(place / "items.json").keys() & AWKWARD == {"x-1", "x-2", "x-4"}
+    assert ids(place / "chosen.json").keys() & AWKWARD == {"x-1", "x-2"}
+    for name in ("items.json", "items.jsonl", "chosen.json", "chosen.jsonl"):
+        assert set(ids(place / name).values()) == {1}
+    assert b"x-1,ONE,opaque," in (place / "items.csv").read_bytes()
+    first = next(item for item in json.loads((place / "items.json").read_bytes()) if item["id"] == "x-1")
+    assert first["price"] == "opaque"
+    assert first["tags"] == [{"deep": "opaque"}]
+
+
+def test_what_is_kept_as_text_is_said_once(tmp_path: Path) -> None:
+    run = crawl(tmp_path, {"items.json": JSON, "items.jsonl": JSONL}, spider="awkward")
+
+    (line,) = run.lines("WARNING")
+    assert "price of an item is kept as text: a shop_parts.Opaque cannot be stored" in line
+    assert len(run.lines("ERROR")) == 4, "three of items.jsonl, one of items.json"
+    assert run.stats["feedexport/failed_items/jsonlines"] == 3
+    assert run.stats["feedexport/failed_items/json"] == 1
+
+
+AWKWARD = {"x-1", "x-2", "x-3", "x-4"}
+
+
+def ids(path: Path) -> Counter[str]:
+    data = path.read_text()
+    items = json.loads(data) if path.suffix == ".json" else map(json.loads, data.splitlines())
+    return Counter(item["id"] for item in items)

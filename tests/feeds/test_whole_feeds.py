@@ -1,0 +1,66 @@
+"""Feeds that can only be written whole: what is in them at the end of each run of an unfinished job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from .conftest import Ways
+from .crawls import files
+from .menu import BATCH, WHOLE
+from .records import records
+
+pytestmark = pytest.mark.slow
+
+COMPLETE = [
+    "plain.json",
+    "plain.xml",
+    "plain.pickle",
+    "plain.marshal",
+    "over.json",
+    "elsewhere/link.json",
+    "packed.jsonl.gz",
+    "shelf/remote.jsonl",
+]
+"""Whole feeds of every item, with no more in each record than the record itself."""
+
+
+@pytest.mark.parametrize("name", COMPLETE)
+def test_a_stopped_run_leaves_all_items_so_far(name: str, stopped: Ways) -> None:
+    for directory in stopped.after:
+        written = records(directory / name)
+        assert set(written.values()) == {1}
+        assert written.total() == records(directory / "plain.jsonl").total()
+
+
+def test_its_batches_are_full_but_the_last(stopped: Ways) -> None:
+    for directory in stopped.after:
+        items = records(directory / "plain.jsonl").total()
+        whole = -(-items // BATCH)
+        for pattern in ("seven-{}.json", "shelf/seven-{}.csv", "at-#{}.xml"):
+            found = files(directory)
+            batches = [found[pattern.format(number)] for number in range(1, whole + 1)]
+            assert pattern.format(whole + 1) not in found
+            headers = len(batches) if pattern.endswith("csv") else 0
+            assert sum(records(path).total() for path in batches) == items + headers
+
+
+def test_a_killed_run_touches_none(killed: Ways) -> None:
+    for directory in killed.after[:-1]:
+        written = {path.name for path in files(directory).values()}
+        there = {"over.json", "old.json", "private.json"}
+        assert written & set(WHOLE) == there
+        assert (directory / "over.json").read_text().startswith("id,left")
+        assert (directory / "private.json").read_text() == "old\n"
+
+
+def test_what_was_there_before_the_job_stays_in_front(stopped: Ways, killed: Ways) -> None:
+    for directory in (*stopped.after, *killed.after):
+        assert (directory / "old.json").read_bytes().startswith(b'[\n{"id": "old"}\n]')
+
+
+def test_no_half_written_file_stays(undisturbed: Ways, stopped: Ways, killed: Ways) -> None:
+    for ways in (undisturbed, stopped, killed):
+        hidden = [path.name for path in Path(ways.directory).rglob(".*")]
+        assert not hidden
