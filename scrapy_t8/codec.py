@@ -26,7 +26,7 @@ from zoneinfo import ZoneInfo
 import msgpack
 from itemadapter import ItemAdapter
 from lxml.etree import _ElementUnicodeResult
-from scrapy import Request, Spider
+from scrapy import Item, Request, Spider
 from scrapy.http import Headers
 from scrapy.http.request import NO_CALLBACK
 
@@ -173,7 +173,7 @@ class Codec:
             return msgpack.ExtType(ENUM, self._nested([_class_path(type(value)), value.name]))
         if isinstance(value, tuple) and hasattr(value, "_fields"):
             return msgpack.ExtType(NAMEDTUPLE, self._nested([_class_path(type(value)), list(value)]))
-        if ItemAdapter.is_item(value) and type(value) is not dict:
+        if ItemAdapter.is_item(value) and not isinstance(value, dict):
             return msgpack.ExtType(ITEM, self._nested(_item_fields(value)))
         raise CannotStore(f"a {type(value).__module__}.{type(value).__qualname__} cannot be stored")
 
@@ -308,6 +308,10 @@ def _item(path: str, values: dict[str, Any]) -> Any:
         item = cls.__new__(cls)
         for name, value in values.items():
             object.__setattr__(item, name, value)
+        return item
+    item = cls.__new__(cls)
+    if isinstance(item, Item):
+        Item.__init__(item, values)
         return item
     return cls(**values)
 

@@ -93,6 +93,8 @@ def remedy(error: Exception) -> str:
     text = str(error).lower()
     if "full" in text or "space" in text or "disk i/o" in text or "too large" in text:
         return "Make space, then run the same command again: nothing is lost"
+    if "not a directory" in text or "file exists" in text or "no such file" in text:
+        return "Use another JOBDIR or feed path, or make room for this one"
     if "permission" in text or "read-only" in text or "readonly" in text or "unable to open" in text:
         return "Make the directory writable for this user, or use another JOBDIR"
     return "The last commit is safe: run the same command again"

@@ -19,6 +19,7 @@ from weakref import WeakKeyDictionary
 
 from scrapy import Request
 from scrapy.crawler import Crawler
+from scrapy.exceptions import NotConfigured
 from scrapy.utils.asyncio import CallLaterResult, call_later
 from scrapy.utils.project import data_path
 
@@ -105,7 +106,7 @@ class Job:
         assert crawler.spider is not None
         joints.check(crawler)
         self.config = config = Config.from_settings(crawler.settings)
-        self.directory = Path(crawler.settings["JOBDIR"] or data_path(f"t8/{crawler.spider.name}"))
+        self.directory = Path(crawler.settings["JOBDIR"] or _default_directory(crawler.spider.name))
         self.state_directory = self.directory / "t8"
         self.store: Store = SQLiteStore(self.state_directory, power=config.durability == "power")
         damaged: dict[str, IfDamaged] = {"auto": "refuse", "continue": "salvage", "fresh": "replace"}
@@ -346,7 +347,8 @@ class Job:
             return
         complete = True
         for closer in self.closers:
-            complete = await closer() and complete
+            with self.guard("finish"):
+                complete = await closer() and complete
         self.flush()
         if self.error is None:
             self._finish(reason, complete)
@@ -414,6 +416,13 @@ class Guard:
             return FeedError(f"cannot {self._what}: {error}. {remedy(error)}")
         logger.error("A bug in scrapy_t8", exc_info=error)
         return T8Error(f"cannot {self._what}: {error!r}. {remedy(error)}")
+
+
+def _default_directory(spider: str) -> str:
+    try:
+        return data_path(f"t8/{spider}")
+    except NotConfigured:  # settings of a project, but no scrapy.cfg
+        return f".scrapy/t8/{spider}"
 
 
 def _hash(data: bytes) -> int:

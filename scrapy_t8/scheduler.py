@@ -54,6 +54,7 @@ class T8Scheduler(Scheduler):
         assert self.crawler is not None
         self._job = Job.of(self.crawler)
         self._alone: Page | None = None
+        self._start_class = queue_class(self.crawler.settings, "SCHEDULER_START")
         self._keeping = self._job.guard("keep a request")
         self._taking = self._job.guard("take a request")
 
@@ -148,7 +149,7 @@ class T8Scheduler(Scheduler):
             downstream_queue_cls=self.dqclass,
             key="",
             startprios=self._stored_priorities(),
-            start_queue_cls=queue_class(self.crawler.settings, "SCHEDULER_START"),
+            start_queue_cls=self._start_class,
         )
 
     @property
@@ -167,8 +168,9 @@ class T8Scheduler(Scheduler):
         return sorted(set().union(*by_slot.values()))
 
     def _is_foreign(self, record: QueueRecord) -> bool:
-        """Whether another SCHEDULER_PRIORITY_QUEUE named this queue: ``/priority``, or ``/slot/priority``."""
-        return record.key.count("/") != (2 if self._by_slot else 1)
+        """Whether other settings named this queue: it is ``/priority`` or ``/slot/priority``, with an s for start."""
+        start = record.key.endswith("s") and self._start_class is None
+        return start or record.key.count("/") != (2 if self._by_slot else 1)
 
     def _rehome(self) -> None:
         """The priority queue class has changed since the last run: push what it cannot see into its own queues."""

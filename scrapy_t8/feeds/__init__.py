@@ -293,4 +293,4 @@ def take_back(job: Job, name: str, record: dict[str, Any]) -> None:
 
 def notes(job: Job, name: str, kind: str) -> Path:
     """The file with what is noted of a feed besides its record."""
-    return job.state_directory / f"{blake2b(name.encode(), digest_size=6).hexdigest()}.{kind}"
+    return job.state_directory / f"feed-{blake2b(name.encode(), digest_size=6).hexdigest()}.{kind}"

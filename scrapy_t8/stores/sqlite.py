@@ -99,6 +99,8 @@ class SQLiteStore:
     def _connect_or(self, if_damaged: IfDamaged) -> None:
         try:
             self._connect()
+            if if_damaged != "refuse":
+                self._check_all()
         except StoreDamaged as damage:
             if if_damaged == "refuse":
                 raise
@@ -109,6 +111,16 @@ class SQLiteStore:
                 salvage(old, self._db, str(damage))
                 self._rebalance()
                 self._last_queue = self._db.execute(sql.LAST_QUEUE).fetchone()[0] or 0
+
+    def _check_all(self) -> None:
+        """Look at every page. It takes a second for a gigabyte, so only where damage was told or is suspected."""
+        try:
+            found = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        except sqlite3.DatabaseError as error:
+            found = str(error)
+        if found != "ok":
+            self._db.close()
+            raise damaged(self.path, found)
 
     def _rebalance(self) -> None:
         """What was in the damaged part cannot be told any more: the books go by what is there."""
@@ -137,6 +149,8 @@ class SQLiteStore:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
+            if isinstance(error, sqlite3.DatabaseError) and "malformed" in str(error):
+                raise damaged(self.path, str(error)) from error
             raise StoreError(f"cannot {what} the state in {self.path.parent}: {error}. {remedy(error)}") from error
 
     # -- a job and its runs --------------------------------------------------------------------------------------
@@ -334,6 +348,9 @@ def check_file(path: Path) -> None:
         header = file.read(100)
     if header[:16] != MAGIC or len(header) < 100:
         raise damaged(path, "it is not a database" if header else "it is empty")
+    log = path.with_name(f"{path.name}-wal")
+    if log.exists() and log.stat().st_size:
+        return  # a kill in the middle of a checkpoint: SQLite puts the file in order from its log
     page_size = int.from_bytes(header[16:18], "big")
     pages = int.from_bytes(header[28:32], "big")
     if path.stat().st_size < pages * (65536 if page_size == 1 else page_size):

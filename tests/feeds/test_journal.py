@@ -1,19 +1,16 @@
-"""A file whose length is part of the commit, and the log of the files that begin in the middle of one."""
+"""A file whose length is part of the commit."""
 
 from __future__ import annotations
 
 import logging
 import os
 from pathlib import Path
-from zlib import crc32
 
 import pytest
 
 from scrapy_t8.errors import FeedError
 from scrapy_t8.feeds.files import cut_back
 from scrapy_t8.feeds.journal import HELD, Journal
-from scrapy_t8.feeds.reach import Reach
-from scrapy_t8.feeds.undo import UndoLog
 
 
 @pytest.fixture
@@ -108,169 +105,6 @@ class TestJournal:
         assert os.read(reader, 10) == b"x\n"
         os.close(reader)
         assert not caplog.records
-
-
-class TestUndoLog:
-    @pytest.fixture
-    def log(self, tmp_path: Path) -> Path:
-        return tmp_path / "log"
-
-    @pytest.fixture
-    def ends(self, tmp_path: Path) -> Path:
-        return tmp_path / "ends"
-
-    def test_undoes_what_was_noted_after_the_commit(self, log: Path, ends: Path, tmp_path: Path) -> None:
-        new, old, replaced, committed = (tmp_path / name for name in ("new", "old", "replaced", "committed"))
-        for path in (old, replaced):
-            path.write_bytes(b"before")
-        reach = Reach(ends)
-        first = UndoLog(log, 0, reach)
-        begin(first, reach, committed)
-        noted = first.noted
-        begin(first, reach, new, old)
-        begin(first, reach, replaced, keep=False)
-
-        assert UndoLog(log, noted, Reach(ends)).noted == noted
-
-        assert not new.exists()
-        assert old.read_bytes() == b"before"
-        assert replaced.read_bytes() == b""
-        assert committed.read_bytes() == b" and after"
-
-    def test_once_is_enough(self, log: Path, ends: Path, tmp_path: Path) -> None:
-        begin(UndoLog(log, 0, Reach(ends)), Reach(ends), tmp_path / "new")
-        UndoLog(log, 0, Reach(ends))
-        (tmp_path / "new").write_bytes(b"another one")
-        UndoLog(log, 0, Reach(ends))
-        assert (tmp_path / "new").exists()
-
-    def test_a_link_stays(self, log: Path, ends: Path, tmp_path: Path) -> None:
-        (tmp_path / "link").symlink_to("target")
-        begin(UndoLog(log, 0, Reach(ends)), Reach(ends), tmp_path / "link")
-        UndoLog(log, 0, Reach(ends))
-        assert (tmp_path / "link").is_symlink()
-        assert not (tmp_path / "target").exists()
-
-    def test_a_torn_line_was_followed_by_nothing(self, log: Path, ends: Path, tmp_path: Path) -> None:
-        undo = UndoLog(log, 0, Reach(ends), power=True)
-        undo.note(tmp_path / "new", keep=True)
-        with log.open("ab") as file:
-            file.write(b'{"path": "/')
-        assert UndoLog(log, undo.noted, Reach(ends)).noted == undo.noted
-        assert log.stat().st_size == undo.noted
-
-    def test_a_lost_log_begins_anew(self, log: Path, ends: Path) -> None:
-        assert UndoLog(log, 500, Reach(ends)).noted == 0
-
-    def test_what_others_wrote_to_a_new_file_stays(self, log: Path, ends: Path, tmp_path: Path) -> None:
-        begin(UndoLog(log, 0, Reach(ends)), Reach(ends), tmp_path / "new")
-        with (tmp_path / "new").open("ab") as file:
-            file.write(b" of others")
-        UndoLog(log, 0, Reach(ends))
-        assert (tmp_path / "new").read_bytes() == b" of others"
-
-
-def begin(log: UndoLog, reach: Reach, *paths: Path, keep: bool = True) -> None:
-    """Write to files as a feed does."""
-    for path in paths:
-        log.note(path, keep=keep)
-        Journal(path, None, overwrite=not keep, reach=reach).append(b" and after")
-
-
-class TestReach:
-    """``|`` is the committed length; small letters are the job's own, capitals are of others."""
-
-    @pytest.mark.parametrize(
-        ("there", "left"),
-        [
-            ("abc|", "abc"),
-            ("abc|d", "abc"),
-            ("abc|D", "abcD"),
-            ("abc|dE", "abcE"),
-            ("abc|Def", "abcD"),
-            ("abc|dEf", "abcE"),
-            ("abc|dEfGhI", "abcEGI"),
-            ("aBc|DEf", "aBcDE"),
-        ],
-    )
-    def test_only_the_jobs_own_writes_are_cut_off(self, there: str, left: str, path: Path) -> None:
-        ends = path.with_name("ends")
-        reach = Reach(ends)
-        journal = Journal(path, None, reach=reach)
-        length = 0
-        for letter in there:
-            if letter == "|":
-                journal.flush()
-                reach.flush()
-                length = path.stat().st_size
-            elif letter.islower():
-                journal.append(letter.encode())
-            else:
-                with path.open("a") as file:
-                    file.write(letter)
-        path.chmod(0o640)
-
-        cut = Journal(path, length, reach=Reach(ends))
-
-        assert path.read_text() == left
-        assert cut.length == len(left)
-        assert path.stat().st_mode & 0o777 == 0o640
-        assert not list(path.parent.glob(".*"))
-
-    def test_others_are_mentioned(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
-        reach = Reach(path.with_name("ends"))
-        Journal(path, None, reach=reach).append(b"mine")
-        with path.open("a") as file:
-            file.write("theirs")
-        Journal(path, 0, reach=Reach(path.with_name("ends")))
-        (record,) = caplog.records
-        assert "Somebody else has written to the feed" in record.getMessage()
-
-    def test_once_is_enough(self, path: Path) -> None:
-        ends = path.with_name("ends")
-        Journal(path, None, reach=Reach(ends)).append(b"mine")
-        reach = Reach(ends)
-        Journal(path, 0, reach=reach)
-        reach.undone()
-        path.write_text("theirs")
-        assert Reach(ends).own(path, 0) == []
-
-    def test_a_write_that_was_cut_short_is_its_own(self, path: Path) -> None:
-        ends = path.with_name("ends")
-        Journal(path, None, reach=Reach(ends)).append(b"mine and more")
-        os.truncate(path, 6)
-        assert Reach(ends).own(path, 0) == [(0, 6)]
-
-    def test_so_is_one_that_the_disk_has_lost(self, path: Path) -> None:
-        ends = path.with_name("ends")
-        journal = Journal(path, None, power=True, reach=Reach(ends, power=True))
-        journal.append(b"mine")
-        journal.flush()
-        path.write_bytes(b"\0\0\0\0")
-        assert Reach(ends).own(path, 0) == [(0, 4)]
-
-    def test_it_can_be_told_in_a_copy(self, path: Path) -> None:
-        ends = path.with_name("ends")
-        Journal(path, None, reach=Reach(ends)).append(b"mine")
-        copy = path.with_name("copy")
-        copy.write_bytes(b"minetheirs")
-        assert Reach(ends).own(copy, 0) == [(0, 4)]
-        copy.write_bytes(b"not mine")
-        assert Reach(ends).own(copy, 0) == []
-
-    def test_each_file_has_its_own(self, path: Path) -> None:
-        path.with_name("next").write_bytes(b"mine")
-        reach = Reach(path.with_name("ends"))
-        for name in ("feed", "next"):
-            Journal(path.with_name(name), None, reach=reach).append(b"mine")
-        noted = Reach(path.with_name("ends"))
-        assert noted.own(path, 0) == [(0, 4)]
-        assert noted.own(path.with_name("next"), 4) == [(4, 8)]
-
-    def test_a_torn_note_tells_nothing(self, path: Path) -> None:
-        path.write_text("mine")
-        path.with_name("ends").write_bytes(Reach.RECORD.pack(2, 3, crc32(b"n")) + b"torn")
-        assert Reach(path.with_name("ends")).own(path, 2) == [(2, 3)]
 
 
 def test_cutting_back_what_is_not_there_does_nothing(tmp_path: Path) -> None:
