@@ -17,7 +17,7 @@ fast: $(VENV)/.ready
 	$(BIN)/python -m pytest tests -m "not slow"
 
 crash: $(VENV)/.ready
-	$(BIN)/python -m pytest tests -m slow
+	$(BIN)/python -m pytest tests -m slow -q
 
 # The oldest Scrapy that is promised.
 oldest: $(OLDEST)/.ready

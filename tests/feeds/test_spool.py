@@ -131,7 +131,6 @@ def test_a_class_that_cannot_be_found_again_becomes_a_dict(path: Path) -> None:
     assert through(path, Local(1)) == [{"a": 1}]
 
 
-@pytest.mark.xfail(reason="the codec stores it, and cannot load it again", strict=False)
 @pytest.mark.parametrize("counts", [defaultdict(int, {1: 2}), Counter({("a", 1): 2})])
 def test_dicts_of_other_classes(counts: Any, path: Path) -> None:
     assert through(path, {"counts": counts}) == [{"counts": counts}]

@@ -1,0 +1,1 @@
+"""The spiders, by what they are about."""

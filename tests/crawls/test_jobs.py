@@ -1,0 +1,159 @@
+"""One command, again and again: it begins a job, goes on with it, or says clearly why not."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+
+import pytest
+
+from .harness import Crawl, Lab, Run
+
+ALL = Counter(json.dumps({"page": f"{kind}{number}", "size": ""}) for number in range(120) for kind in ("", "of-"))
+
+
+def assert_refused(run: Run, *parts: str) -> None:
+    """Exit status 1, and exactly one line that tells all of *parts*."""
+    assert run.code == 1, run.log
+    (line,) = re.findall(r"^.* (?:ERROR|CRITICAL): .*$", run.log, re.MULTILINE)
+    for part in parts:
+        assert part in line
+    assert "Traceback" not in run.log
+    assert "Spider opened" not in run.log
+
+
+@pytest.fixture
+def broken(lab: Lab) -> Crawl:
+    """A job that was killed in the middle."""
+    crawl = lab.crawl("shelf")
+    crawl.killed("page:90", settings={"T8_COMMIT_INTERVAL": 0.01})
+    return crawl
+
+
+def test_a_finished_job_makes_room_for_a_new_one(lab: Lab) -> None:
+    crawl = lab.crawl("shelf")
+    crawl.finished()
+    first = crawl.job["id"]
+    assert crawl.last.lines("A new job begins in job")
+    assert crawl.items == ALL
+    crawl.finished()
+    assert crawl.last.lines(f"The last job here ({first}) has finished: a new one begins")
+    assert crawl.job["id"] != first
+    assert crawl.items == ALL
+
+
+def test_a_stopped_job_goes_on_and_says_so(lab: Lab) -> None:
+    """When and how the last run ended, and what is left. Traps 1, 2, 4, 5, 18."""
+    crawl = lab.crawl("shelf")
+    crawl.stopped("page:60")
+    (left,) = crawl.query("SELECT count(*) FROM entry")[0]
+    crawl.killed("page:60", settings={"T8_COMMIT_INTERVAL": 0.01})
+    (line,) = crawl.last.lines("Resuming")
+    assert re.search(
+        rf"Resuming job_\w+ in job: run 1 ended [\d-]+ [\d:]+ \(shutdown\)\. {left} requests to do, 0 ", line
+    )
+    crawl.finished()
+    (line,) = crawl.last.lines("Resuming")
+    told = re.search(r"run 2 ended [\d-]+ [\d:]+ \(died\)\. (\d+) requests to do, (\d+) of them in flight", line)
+    assert told
+    assert 0 < int(told[1]) < 240
+    assert 0 < int(told[2]) <= 16
+    assert crawl.items == ALL
+    # It began at once, not with the next beat of the engine's heart.
+    assert crawl.last.stats["elapsed_time_seconds"] < 5
+
+
+def test_killed_while_it_closes(broken: Crawl) -> None:
+    """The scheduler is closed before the feeds are: what was done counts, in both. Trap 17."""
+    broken.killed("closed")
+    broken.finished()
+    assert broken.items == ALL
+
+
+def test_stopped_again_and_again(lab: Lab) -> None:
+    """The limits of Scrapy's closespider extension count for each run by itself. Trap 19."""
+    crawl = lab.crawl("shelf", settings={"CLOSESPIDER_ITEMCOUNT": 100})
+    reasons = [crawl.run().reason for _ in range(3)]
+    assert reasons == ["closespider_itemcount", "closespider_itemcount", "finished"]
+    assert crawl.items == ALL
+    crawl.check_books()
+
+
+def test_other_arguments(lab: Lab) -> None:
+    """Refused, with the difference and the two ways on; both of them work."""
+    crawls = [lab.crawl("shelf") for _ in range(2)]
+    for crawl in crawls:
+        crawl.killed("page:90")
+    going_on, anew = crawls
+    before = going_on.content
+    assert_refused(
+        going_on.run("-a", "tag=b"), "tag was None, is 'b'", "T8_RESUME=continue", "T8_RESUME=fresh", "JOBDIR"
+    )
+    assert going_on.content == before
+    assert going_on.run("-a", "tag=b", settings={"T8_RESUME": "continue"}).reason == "finished"
+    assert going_on.items == ALL
+    going_on.check_books()
+    old = anew.job["id"]
+    assert anew.run("-a", "tag=b", settings={"T8_RESUME": "fresh"}).reason == "finished"
+    assert anew.last.lines(f"the unfinished job {old} is given up")
+    assert anew.job["id"] != old
+    assert anew.items == ALL
+    assert sum(page == "0" for page in anew.pages) == 2
+    anew.check_books()
+
+
+def test_another_spider(lab: Lab, broken: Crawl) -> None:
+    before = broken.content
+    command = [word.replace("shelf", "other") for word in broken.command()]
+    other = Crawl(command[1:], lab.directory / "other", broken.site, {"JOBDIR": str(broken.directory / "job")})
+    assert_refused(other.run(), "begun with spider 'shelf', not 'other'", "T8_RESUME=continue", "T8_RESUME=fresh")
+    assert broken.content == before
+    broken.finished()
+    assert broken.items == ALL
+
+
+def test_fresh_on_an_unfinished_job(broken: Crawl) -> None:
+    broken.finished(settings={"T8_RESUME": "fresh"})
+    assert broken.items == ALL
+    assert Counter(broken.pages)["0"] == 2
+
+
+def test_without_a_job_directory(lab: Lab) -> None:
+    """The job lives with Scrapy's other data, by the name of the spider."""
+    crawl = lab.crawl("shelf", settings={"JOBDIR": ""})
+    crawl.killed("page:90")
+    assert (crawl.directory / ".scrapy" / "t8" / "shelf" / "t8" / "state.db").exists()
+    run = crawl.run()
+    assert run.reason == "finished"
+    assert run.lines("Resuming")
+    assert crawl.items == ALL
+
+
+def test_without_a_project_file(lab: Lab) -> None:
+    """As deployed: the settings are named by the environment, and there is no scrapy.cfg."""
+    crawl = lab.crawl("shelf", settings={"JOBDIR": ""})
+    (crawl.directory / "scrapy.cfg").unlink()
+    run = crawl.run(environment={"SCRAPY_SETTINGS_MODULE": "scenes.settings"})
+    assert run.reason == "finished", run.log
+    assert crawl.items == ALL
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "told"),
+    [
+        ("T8_COMIT_INTERVAL", "1", "did you mean T8_COMMIT_INTERVAL?"),
+        ("T8_SOMETHING", "1", "T8_SOMETHING"),
+        ("T8_COMMIT_INTERVAL", "soon", "T8_COMMIT_INTERVAL is 'soon'"),
+        ("T8_COMMIT_INTERVAL", "0", "above 0"),
+        ("T8_COMMIT_PAGES", "1.5", "T8_COMMIT_PAGES"),
+        ("T8_DURABILITY", "maybe", "process, power"),
+        ("T8_ALLOW_PICKLE", "perhaps", "true or false"),
+        ("T8_RESUME", "yes", "auto, continue, fresh"),
+    ],
+)
+def test_bad_settings(lab: Lab, setting: str, value: str, told: str) -> None:
+    """One line that names the setting, exit status 1, and nothing is made."""
+    crawl = lab.crawl("shelf", settings={setting: value})
+    assert_refused(crawl.run(), setting, told)
+    assert not crawl.state.exists()

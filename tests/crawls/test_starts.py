@@ -1,0 +1,54 @@
+"""``start()`` is read to its end once, whatever comes between."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+from .harness import Lab
+
+
+def test_start_that_takes_its_time(lab: Lab) -> None:
+    """Broken off again and again, it brings its requests and its items once. Traps 7, 20, 21."""
+    lab.compare("patient", ("start 1", "start 3", "end of start"), ("item 1", "start 5", "p/5"))
+
+
+def test_start_that_was_read_to_its_end_is_not_read_again(lab: Lab) -> None:
+    """Also if its last requests are still to be done. Trap 20."""
+    crawl = lab.crawl("patient")
+    crawl.killed("slow/500/of/p/5")
+    crawl.finished()
+    assert crawl.notes.count("start begins") == 1
+    # Nor are the pages that were done and committed long before the kill.
+    assert [lab.site.hits[crawl.token][f"p/{number}"] for number in range(4)] == [1, 1, 1, 1]
+
+
+def test_start_that_raises(lab: Lab) -> None:
+    """Such a job has not finished, and goes on when the spider is mended."""
+    plain, crawl = lab.crawl("raising", t8=False), lab.crawl("raising")
+    assert crawl.run().reason == plain.run().reason == "start_error"
+    assert crawl.items == plain.items
+    assert not crawl.job["finished"]
+    assert not crawl.last.complaints
+    crawl.finished(switch="mended")
+    assert crawl.items == Counter(
+        json.dumps(item) for number in range(5) for item in ({"page": f"p/{number}"}, {"start": number})
+    )
+
+
+def test_sitemap(lab: Lab) -> None:
+    """Its start requests are filtered: a resumed crawl must not find all of them seen. Trap 20."""
+    lab.compare("sitemap", ("p/5", "p/2"))
+
+
+def test_rules(lab: Lab) -> None:
+    lab.compare("rules", ("tree/6", "tree/9:1"))
+
+
+def test_many_start_urls(lab: Lab) -> None:
+    """Five thousand of them, and a kill in the middle. Traps 1, 4, 20."""
+    crawl = lab.crawl("many")
+    crawl.killed("page:2500")
+    crawl.finished()
+    assert crawl.items == Counter(json.dumps({"page": f"{number}"}) for number in range(5000))
+    assert crawl.last.stats["response_received_count"] < 2600
