@@ -8,7 +8,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -284,13 +284,14 @@ class SQLiteStore:
             with self._transaction() as db:
                 db.executemany(sql.ADD_ENTRY, batch.added)
                 db.executemany(sql.REMOVE_ENTRY, [(entry,) for entry in batch.removed])
-                db.executemany(sql.BURY, [_letter(letter) for letter in batch.buried])
                 # In order, neighbouring keys share a page of the table.
                 db.executemany(sql.ADD_SEEN, [(fingerprint,) for fingerprint in sorted(batch.seen)])
-                db.executemany(sql.INHERIT, [(new, old) for old, new in batch.inherited])
-                db.executemany(sql.ADD_SPAWNED, batch.spawned)
                 db.executemany(sql.PUT_QUEUE, [(q.id, q.key, q.slot, q.stored) for q in batch.queues])
                 db.executemany(sql.PUT_FEED, [(name, json.dumps(r)) for name, r in batch.feeds.items()])
+                if batch.buried or batch.inherited or batch.spawned:
+                    db.executemany(sql.BURY, [_letter(letter) for letter in batch.buried])
+                    db.executemany(sql.INHERIT, [(new, old) for old, new in batch.inherited])
+                    db.executemany(sql.ADD_SPAWNED, batch.spawned)
                 db.execute(sql.PUT_JOB, (_dump(job),))
                 db.execute(sql.TOUCH_RUN, (now, self._run))
                 self._forget(batch.forgotten)
@@ -376,7 +377,9 @@ def damaged(path: Path, why: str) -> StoreDamaged:
 
 
 def _dump(job: JobRecord) -> str:
-    return json.dumps(asdict(job))
+    # By hand: dataclasses.asdict copies deeply, and this is done with every commit.
+    ledger = {name: getattr(job.ledger, name) for name in Ledger.__slots__}
+    return json.dumps({**{name: getattr(job, name) for name in JobRecord.__slots__}, "ledger": ledger})
 
 
 def _letter(letter: DeadLetter) -> tuple[int, bytes, str, str, float]:

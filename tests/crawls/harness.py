@@ -11,7 +11,7 @@ import sqlite3
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGKILL
@@ -130,7 +130,7 @@ class Crawl:
         run = self.run(**options)
         assert (run.code, run.reason) == (0, "finished"), run.log[-5000:]
         assert not run.complaints, run.complaints
-        if self.job is not None:
+        if self.state.exists():
             self.check_books()
         return run
 
@@ -171,13 +171,13 @@ class Crawl:
         return content
 
     @property
-    def job(self) -> dict[str, Any] | None:
-        return json.loads(self.query("SELECT record FROM job")[0][0]) if self.state.exists() else None
+    def job(self) -> Mapping[str, Any]:
+        record: Mapping[str, Any] = json.loads(self.query("SELECT record FROM job")[0][0])
+        return record
 
     def check_books(self) -> None:
         """Nothing is left, and the books of the job balance."""
         job = self.job
-        assert job is not None
         books = job["ledger"]
         assert job["finished"], job
         assert job["start_done"], job
@@ -234,7 +234,7 @@ class Lab:
         crawls = [self.crawl(spider, t8=number > 0, settings=settings) for number in range(2 + len(chains))]
         plain, undisturbed, *broken = crawls
         with ThreadPoolExecutor(3) as pool:
-            ends = [pool.submit(plain.finished)]
+            ends: list[Future[Any]] = [pool.submit(plain.finished)]
             ends += [pool.submit(_through, crawl, chain) for crawl, chain in zip(broken, chains, strict=True)]
             ends += [pool.submit(undisturbed.finished)] if calm else []
             for end in ends:

@@ -73,11 +73,12 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         token, _, page = self.path.lstrip("/").partition("/")
         if token == "robots.txt":
-            return self._answer(200, ROBOTS, kind="text/plain")
+            self._answer(200, ROBOTS, kind="text/plain")
+            return
         count = self.server.site.hit(token, page)
         self._base = f"http://{self.headers['Host']}/{token}"
         kind, _, rest = page.partition("/")
-        return getattr(self, f"_{kind.replace('.', '_')}", self._p)(rest, count)
+        getattr(self, f"_{kind.replace('.', '_')}", self._p)(rest, count)
 
     def log_message(self, *args: Any) -> None:
         """Nobody reads it."""
