@@ -123,7 +123,9 @@ class Job:
         self._careful_until = self.clock() + 2 * config.commit_interval if last and last.reason == "died" else 0.0
         self._fingerprint = crawler.request_fingerprinter.fingerprint
         codec = Codec(crawler.spider, allow_pickle=config.allow_pickle)
-        self.frontier = Frontier(self.store, codec, self.fingerprint, self._unstorable, self.flush, self.clock)
+        self.frontier = Frontier(
+            self.store, codec, self.fingerprint, self._unstorable, self._flush_or_raise, self.clock
+        )
         self.frontier.open(self.recovery)
         self.start_page = self.frontier.new_page(START)
 
@@ -276,6 +278,12 @@ class Job:
     def flush(self) -> None:
         """Commit everything that has settled, before anything else happens."""
         self._commit(None)
+
+    def _flush_or_raise(self) -> None:
+        """For a queue that goes on reading what was just committed: it must not do so after a failure."""
+        self.flush()
+        if self.error is not None:
+            raise self.error
 
     def _commit(self, limit: int | None) -> None:
         if self._timer is not None:
