@@ -19,7 +19,7 @@ fast: $(VENV)/.ready
 crash: $(VENV)/.ready
 	$(BIN)/python -m pytest tests -m slow -q
 
-# The oldest Scrapy that is promised.
+# The oldest Scrapy that is promised; without a reactor it downloads with httpx.
 oldest: $(OLDEST)/.ready
 	$(OLDEST)/bin/python -m pytest tests -m "not slow" -q
 	$(OLDEST)/bin/python -m pytest tests/crash/test_crash_kills.py -m slow -q --trials 5
@@ -44,7 +44,7 @@ $(VENV)/.ready: pyproject.toml
 
 $(OLDEST)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(OLDEST)
-	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[dev]" "scrapy==2.18.0"
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[dev]" "scrapy[httpx]==2.18.0"
 	touch $@
 
 clean:
