@@ -8,29 +8,21 @@ encoding raises :exc:`~scrapy_t8.errors.CannotStore`; pickle is used instead onl
 
 from __future__ import annotations
 
-import dataclasses
 import pickle
 import struct
-import sys
-from collections import OrderedDict
 from collections.abc import Callable
-from datetime import date, datetime, time, timedelta, timezone
-from decimal import Decimal
 from enum import Enum
-from pathlib import PosixPath
 from typing import Any
-from uuid import UUID
 from zlib import crc32
-from zoneinfo import ZoneInfo
 
 import msgpack
 from itemadapter import ItemAdapter
 from lxml.etree import _ElementUnicodeResult
-from scrapy import Item, Request, Spider
-from scrapy.http import Headers
+from scrapy import Request, Spider
 from scrapy.http.request import NO_CALLBACK
 
 from .errors import CannotLoad, CannotStore
+from .values import DECODERS, ENCODERS, class_path, find_class, item_fields, make_item
 
 MSGPACK, PICKLE = 1, 2
 HEADER = struct.Struct(">BI")
@@ -43,6 +35,7 @@ DEFAULTS: dict[str, Any] = {
 }
 NO_CALLBACK_NAME = "!NO_CALLBACK"
 
+# Beside the codes of values.ENCODERS.
 ITEM, REQUEST, ENUM, NAMEDTUPLE = 20, 21, 22, 23
 
 
@@ -170,11 +163,11 @@ class Codec:
         if isinstance(value, Request):
             return msgpack.ExtType(REQUEST, self._nested(self._request_fields(value)))
         if isinstance(value, Enum):
-            return msgpack.ExtType(ENUM, self._nested([_class_path(type(value)), value.name]))
+            return msgpack.ExtType(ENUM, self._nested([class_path(type(value)), value.name]))
         if isinstance(value, tuple) and hasattr(value, "_fields"):
-            return msgpack.ExtType(NAMEDTUPLE, self._nested([_class_path(type(value)), list(value)]))
+            return msgpack.ExtType(NAMEDTUPLE, self._nested([class_path(type(value)), list(value)]))
         if ItemAdapter.is_item(value) and not isinstance(value, dict):
-            return msgpack.ExtType(ITEM, self._nested(_item_fields(value)))
+            return msgpack.ExtType(ITEM, self._nested(item_fields(value)))
         raise CannotStore(f"a {type(value).__module__}.{type(value).__qualname__} cannot be stored")
 
     def _nested(self, value: Any) -> bytes:
@@ -186,13 +179,13 @@ class Codec:
     def _rebuild(self, code: int, data: bytes) -> Any:
         value = self._unpack(data)
         if code == ITEM:
-            return _item(*value)
+            return make_item(*value)
         if code == REQUEST:
             return self._request(value)
         if code == ENUM:
-            return _find_class(value[0], "enum")[value[1]]
+            return find_class(value[0], "enum")[value[1]]
         if code == NAMEDTUPLE:
-            return tuple.__new__(_find_class(value[0], "named tuple"), value[1])
+            return tuple.__new__(find_class(value[0], "named tuple"), value[1])
         if code not in DECODERS:
             raise CannotLoad(f"the stored bytes hold a type (code {code}) that this T8 does not know")
         return DECODERS[code](value)
@@ -210,7 +203,7 @@ class Codec:
                 fields[name] = self._callback_name(request, name, fields[name])
         if cls is not Request:
             # A subclass may have other defaults: keep all of its attributes.
-            return {**fields, "_class": _class_path(cls)}
+            return {**fields, "_class": class_path(cls)}
         return {k: v for k, v in fields.items() if v and v != DEFAULTS.get(k)}
 
     def _callback_name(self, request: Request, attribute: str, function: Callable[..., Any]) -> str:
@@ -229,7 +222,7 @@ class Codec:
             raise _not_a_method(function, attribute) from None
 
     def _request(self, fields: dict[str, Any]) -> Request:
-        cls = _find_class(fields.pop("_class"), "request") if "_class" in fields else Request
+        cls = find_class(fields.pop("_class"), "request") if "_class" in fields else Request
         for name in ("callback", "errback"):
             if isinstance(fields.get(name), str):
                 fields[name] = self._callback(fields[name], name)
@@ -252,126 +245,3 @@ class Codec:
 def _not_a_method(function: Callable[..., Any], attribute: str) -> CannotStore:
     shown = getattr(function, "__qualname__", repr(function))
     return CannotStore(f"{shown} is not a method of the spider", attribute)
-
-
-# -- classes -----------------------------------------------------------------------------------------------------
-
-
-def _class_path(cls: type) -> str:
-    path = f"{cls.__module__}:{cls.__qualname__}"
-    try:
-        same = _lookup(path) is cls
-    except (KeyError, AttributeError):
-        same = False
-    if not same:
-        raise CannotStore(f"the class {path} cannot be found again by its name")
-    return path
-
-
-def _lookup(path: str) -> Any:
-    """An object by name, without ever importing: a state file must not be able to name code to run."""
-    module, _, name = path.partition(":")
-    found: Any = sys.modules[module]
-    for part in name.split("."):
-        found = getattr(found, part)
-    return found
-
-
-REBUILT: dict[str, Callable[[type], bool]] = {
-    "request": lambda cls: issubclass(cls, Request),
-    "item": ItemAdapter.is_item_class,
-    "enum": lambda cls: issubclass(cls, Enum),
-    "named tuple": lambda cls: issubclass(cls, tuple) and hasattr(cls, "_fields"),
-}
-
-
-def _find_class(path: str, what: str) -> Any:
-    try:
-        cls = _lookup(path)
-    except (KeyError, AttributeError):
-        raise CannotLoad(f"its class {path} is not imported by the spider", kind="class") from None
-    if not isinstance(cls, type) or not REBUILT[what](cls):
-        raise CannotLoad(f"{path} is not a class of {what}s", kind="class")
-    return cls
-
-
-def _item_fields(item: Any) -> list[Any]:
-    return [_class_path(type(item)), dict(ItemAdapter(item).items())]
-
-
-def _item(path: str, values: dict[str, Any]) -> Any:
-    """The item as it was: fields are set, the class's own ``__init__`` and validation are not run again."""
-    cls = _find_class(path, "item")
-    if hasattr(cls, "model_construct"):
-        return cls.model_construct(**values)
-    if dataclasses.is_dataclass(cls) or hasattr(cls, "__attrs_attrs__"):
-        item = cls.__new__(cls)
-        for name, value in values.items():
-            object.__setattr__(item, name, value)
-        return item
-    item = cls.__new__(cls)
-    if isinstance(item, Item):
-        Item.__init__(item, values)
-        return item
-    return cls(**values)
-
-
-# -- datetimes ---------------------------------------------------------------------------------------------------
-
-
-def _zone_name(value: datetime | time) -> str | None:
-    zone = value.tzinfo
-    if zone is None or isinstance(zone, timezone):
-        return None
-    if isinstance(zone, ZoneInfo) and zone.key:
-        return zone.key
-    raise CannotStore(f"a time zone of {type(zone).__qualname__} cannot be stored")
-
-
-def _encode_time(value: Any) -> list[Any]:
-    zone = _zone_name(value)
-    plain = value.replace(tzinfo=None) if zone else value
-    return [plain.isoformat(), value.fold, zone]
-
-
-def _decode_time(cls: Any) -> Callable[[list[Any]], Any]:
-    def decode(stored: list[Any]) -> Any:
-        text, fold, zone = stored
-        value = cls.fromisoformat(text).replace(fold=fold)
-        return value.replace(tzinfo=ZoneInfo(zone)) if zone else value
-
-    return decode
-
-
-ENCODERS: dict[type, tuple[int, Callable[[Any], Any]]] = {
-    tuple: (1, list),
-    set: (2, list),
-    frozenset: (3, list),
-    datetime: (4, _encode_time),
-    date: (5, date.isoformat),
-    time: (6, _encode_time),
-    timedelta: (7, lambda value: [value.days, value.seconds, value.microseconds]),
-    Decimal: (8, str),
-    int: (9, str),  # only those beyond 64 bits come here
-    complex: (10, lambda value: [value.real, value.imag]),
-    UUID: (11, lambda value: value.bytes),
-    OrderedDict: (12, lambda value: [list(pair) for pair in value.items()]),
-    Headers: (13, lambda value: dict(value.items())),
-    PosixPath: (14, str),
-}
-DECODERS: dict[int, Callable[[Any], Any]] = {
-    1: tuple,
-    2: set,
-    3: frozenset,
-    4: _decode_time(datetime),
-    5: date.fromisoformat,
-    6: _decode_time(time),
-    7: lambda stored: timedelta(*stored),
-    8: Decimal,
-    9: int,
-    10: lambda stored: complex(*stored),
-    11: lambda stored: UUID(bytes=stored),
-    12: lambda stored: OrderedDict((key, value) for key, value in stored),
-    13: Headers,
-    14: PosixPath,
-}

@@ -6,15 +6,13 @@ One :class:`Job` per crawler. Every door asks for it with :meth:`Job.of`; the ch
 from __future__ import annotations
 
 import atexit
-import json
 import logging
 import secrets
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakKeyDictionary
 
 from scrapy import Request
@@ -26,9 +24,12 @@ from scrapy.utils.project import data_path
 from . import joints
 from .codec import Codec
 from .config import Config
-from .errors import CannotStore, FeedError, JobMismatch, T8Error, remedy
+from .errors import CannotStore, JobMismatch, T8Error
 from .frontier import Frontier
+from .guard import Guard
+from .identity import Identity
 from .model import START, JobRecord, Recovery
+from .outputs import SLICE, Outputs, Sink
 from .page import Page, current_page
 from .stores.sqlite import SQLiteStore
 
@@ -37,25 +38,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SLICE = 4 << 20
-"""Bytes of staged output that are written before the event loop gets its turn again."""
 PENDING = 1000
 """Changes after which a commit does not wait for its interval."""
-
-
-class Sink(Protocol):
-    """Where staged records go when their page settles: a feed file, or the spool."""
-
-    name: str
-
-    def write(self, records: list[bytes]) -> None:
-        """Append *records*. They count with the next commit."""
-
-    def flush(self) -> None:
-        """What was written is with the kernel, or with ``power`` on the disk."""
-
-    def record(self) -> dict[str, Any]:
-        """What must be known of it to go on from this point."""
 
 
 class Job:
@@ -84,10 +68,7 @@ class Job:
         self.config = Config()
         self._arguments = arguments
         self._warned: set[tuple[str, str]] = set()
-        self._sinks: dict[str, Sink] = {}
-        self._written: set[str] = set()
-        self._ended: deque[Page] = deque()
-        self._draining: Iterator[tuple[Sink, list[bytes]]] | None = None
+        self._outputs = Outputs()
         self._timer: CallLaterResult | None = None
         self.is_open = False
         self.closers: list[Callable[[], Awaitable[bool]]] = []
@@ -106,6 +87,7 @@ class Job:
         assert crawler.spider is not None
         joints.check(crawler)
         self.config = config = Config.from_settings(crawler.settings)
+        self._identity = Identity.of(crawler.spider.name, self._arguments)
         self.directory = Path(crawler.settings["JOBDIR"] or _default_directory(crawler.spider.name))
         self.state_directory = self.directory / "t8"
         self.store: Store = SQLiteStore(self.state_directory, power=config.durability == "power")
@@ -133,17 +115,21 @@ class Job:
         old = self.store.job()
         if old is None or old.finished or self.config.resume == "fresh":
             self._begin(old)
-        elif old.spider != self._spider_name or self._differs(old):
+        elif not self._identity.owns(old):
             if self.config.resume != "continue":
-                raise JobMismatch(self._difference(old))
-            old.spider, old.arguments = self._spider_name, self._identity
+                raise JobMismatch(
+                    f"the unfinished job in {self.directory} was begun with {self._identity.difference(old)}. To go on "
+                    "with it all the same, run with -s T8_RESUME=continue; to give it up and begin a new one, with "
+                    "-s T8_RESUME=fresh; or use another JOBDIR"
+                )
+            self._identity.take_over(old)
         return self.store.begin_run(self.clock(), self.config.crash_limit)
 
     def _begin(self, old: JobRecord | None) -> None:
         job = JobRecord(
             id=f"job_{time.strftime('%Y%m%d_%H%M%S', time.gmtime(self.clock()))}_{secrets.token_hex(2)}",
-            spider=self._spider_name,
-            arguments=self._identity,
+            spider=self._identity.spider,
+            arguments=self._identity.arguments or {},
             begun=self.clock(),
         )
         salvaged = 0 if old else self.store.count_entries()
@@ -157,37 +143,6 @@ class Job:
             logger.warning("T8_RESUME=fresh: the unfinished job %s is given up, a new one begins", old.id)
         else:
             logger.info("A new job begins in %s", self.directory)
-
-    # -- who we are ----------------------------------------------------------------------------------------------
-
-    @property
-    def _spider_name(self) -> str:
-        assert self.crawler.spider is not None
-        return self.crawler.spider.name
-
-    @property
-    def _identity(self) -> dict[str, Any]:
-        """The arguments in a form that can be stored and compared; of an object, its type must do."""
-        arguments = self._arguments or {}
-        plain = json.dumps(arguments, default=lambda value: type(value).__qualname__, sort_keys=True)
-        return json.loads(plain)  # type: ignore[no-any-return]
-
-    def _differs(self, old: JobRecord) -> bool:
-        return self._arguments is not None and old.arguments != self._identity
-
-    def _difference(self, old: JobRecord) -> str:
-        if old.spider != self._spider_name:
-            what = f"spider {old.spider!r}, not {self._spider_name!r}"
-        else:
-            before, now = old.arguments, self._identity
-            names = sorted(n for n in {*before, *now} if before.get(n) != now.get(n))
-            what = "other spider arguments: " + ", ".join(
-                f"{name} was {before.get(name)!r}, is {now.get(name)!r}" for name in names
-            )
-        return (
-            f"the unfinished job in {self.directory} was begun with {what}. To go on with it all the same, run with "
-            "-s T8_RESUME=continue; to give it up and begin a new one, with -s T8_RESUME=fresh; or use another JOBDIR"
-        )
 
     # -- what the doors need -------------------------------------------------------------------------------------
 
@@ -230,12 +185,12 @@ class Job:
             )
 
     def add_sink(self, sink: Sink) -> None:
-        self._sinks[sink.name] = sink
-        self.touch(sink)
+        self._outputs.add_sink(sink)
+        self.changed()
 
     def touch(self, sink: Sink) -> None:
         """The sink's record goes into the next commit."""
-        self._written.add(sink.name)
+        self._outputs.touch(sink)
         self.changed()
 
     def stage(self, sink: Sink, data: bytes) -> None:
@@ -253,11 +208,11 @@ class Job:
         page.pending -= 1
         if page.pending or not self.works:
             return
-        self._ended.append(page)
+        self._outputs.add(page)
         if page.parent is not None:
             self.end(page.parent)
         self.changed()
-        if len(self._ended) >= self.config.commit_pages and self.store.is_ready():
+        if len(self._outputs) >= self.config.commit_pages and self.store.is_ready():
             self.commit()
 
     # -- commits -------------------------------------------------------------------------------------------------
@@ -296,44 +251,23 @@ class Job:
             return
         began = time.perf_counter()
         with self.guard("commit"):
-            if not self._drain(limit):
+            for page in self._outputs.drain(limit):
+                self.frontier.settle(page)
+            if self._outputs.is_cut:
                 self._timer = call_later(0, self.commit)
                 return
-            for name in self._written:
-                self._sinks[name].flush()
+            self.record.ledger.items += self._outputs.count()
+            feeds = self._outputs.flush()
             batch = self.frontier.batch()
-            batch.feeds = {name: self._sinks[name].record() for name in self._written}
+            batch.feeds = feeds
             self.store.commit(batch, self.record, self.clock())
             self.frontier.committed()
-            self._written.clear()
+            self._outputs.committed()
         self.longest_commit = max(self.longest_commit, time.perf_counter() - began)
 
-    def _drain(self, limit: int | None) -> bool:
-        """Write the outputs of ended pages. False if one is written in part only: then nothing may be committed."""
-        left = limit
-        while self._draining is not None or self._ended:
-            if self._draining is None:
-                self._draining = self._outputs(self._ended[0])
-            for sink, records in self._draining:
-                sink.write(records)
-                self._written.add(sink.name)
-                self.record.ledger.items += len(records)
-                if left is not None:
-                    left -= sum(map(len, records))
-                    if left <= 0:
-                        return False
-            self._draining = None
-            self.frontier.settle(self._ended.popleft())
-        return True
-
-    def _outputs(self, page: Page) -> Iterator[tuple[Sink, list[bytes]]]:
-        for name, staged in page.staged.items():
-            for records in staged.batches(SLICE // 8):
-                yield self._sinks[name], records
-
     def guard(self, what: str) -> Guard:
-        """Whatever goes wrong inside stops the crawl, loudly: nobody could say what is lost if it went on."""
-        return Guard(self, what)
+        """A context: whatever goes wrong inside stops the crawl."""
+        return Guard(self.fail, what)
 
     # -- ends ----------------------------------------------------------------------------------------------------
 
@@ -399,31 +333,6 @@ class Job:
         self.flush()
         if self.is_open:
             self._give_up("forced")
-
-
-class Guard:
-    """A context that turns every exception into the end of the crawl. May be entered again and again."""
-
-    def __init__(self, job: Job, what: str) -> None:
-        self._job = job
-        self._what = what
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: Any) -> bool:
-        if not isinstance(error, Exception):
-            return False
-        self._job.fail(self._told(error))
-        return True
-
-    def _told(self, error: Exception) -> T8Error:
-        if isinstance(error, T8Error):
-            return error
-        if isinstance(error, OSError):
-            return FeedError(f"cannot {self._what}: {error}. {remedy(error)}")
-        logger.error("A bug in scrapy_t8", exc_info=error)
-        return T8Error(f"cannot {self._what}: {error!r}. {remedy(error)}")
 
 
 def _default_directory(spider: str) -> str:

@@ -7,7 +7,8 @@ private name                                   why no public joint does
                                                it, and whose end is the end of its callback, items and requests. No
                                                signal says as much: after an IgnoreRequest there is none at all.
 ``FeedExporter._start_new_batch``,             A feed that cannot be continued is written whole from the spool by
-``_get_uri_params``                            Scrapy's own code, under the URI that the job began with.
+``_get_uri_params``, ``_close_slot``            Scrapy's own code, under the URI that the job began with; what goes
+                                               wrong while it is stored is told, and its items are kept.
 locals of ``Crawler.crawl[_async]``            The arguments of the spider, to tell one job from another. Not needed:
                                                where they cannot be seen, they are not compared.
 ``self`` of a command's ``run``                To keep out of ``scrapy shell``, ``fetch``, ``parse`` and the like, which
@@ -44,6 +45,7 @@ EXPECTED: tuple[tuple[type, str, tuple[str, ...]], ...] = (
     (ExecutionEngine, "close_spider_async", ("reason",)),
     (FeedExporter, "_start_new_batch", ("batch_id", "uri", "feed_options", "spider", "uri_template")),
     (FeedExporter, "_get_uri_params", ("spider", "uri_params_function", "slot")),
+    (FeedExporter, "_close_slot", ("slot", "spider")),
 )
 
 

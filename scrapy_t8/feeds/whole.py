@@ -29,7 +29,7 @@ class Target:
     base: int
 
     def write(self, records: list[bytes]) -> None:
-        raise NotImplementedError("items of whole feeds go to the spool")
+        raise TypeError("items of whole feeds go to the spool, not to their target")
 
     def flush(self) -> None:
         """It holds nothing back."""

@@ -14,19 +14,17 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from ..errors import JobLocked, StoreDamaged, StoreError, StoreVersion, remedy
+from ..errors import JobLocked, StoreDamaged, StoreError, remedy
 from ..model import SEQ_BITS, Batch, DeadLetter, Entry, JobRecord, Ledger, QueueRecord, Recovery, Run, queue_range
 from . import queries as sql
 from .base import IfDamaged
 from .checkpointer import Checkpointer
+from .file import check_all, check_file, check_version, connect, create, damaged
 from .marks import Marks
 from .salvage import salvage, set_aside
 
 logger = logging.getLogger(__name__)
 
-MAGIC = b"SQLite format 3\0"
-APPLICATION_ID = 0x54384A42  # "T8JB"
-SCHEMA_VERSION = 1
 FORGET_SLICE = 500
 
 
@@ -100,7 +98,7 @@ class SQLiteStore:
         try:
             self._connect()
             if if_damaged != "refuse":
-                self._check_all()
+                check_all(self._db, self.path)
         except StoreDamaged as damage:
             if if_damaged == "refuse":
                 raise
@@ -111,16 +109,6 @@ class SQLiteStore:
                 salvage(old, self._db, str(damage))
                 self._rebalance()
                 self._last_queue = self._db.execute(sql.LAST_QUEUE).fetchone()[0] or 0
-
-    def _check_all(self) -> None:
-        """Look at every page. It takes a second for a gigabyte, so only where damage was told or is suspected."""
-        try:
-            found = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
-        except sqlite3.DatabaseError as error:
-            found = str(error)
-        if found != "ok":
-            self._db.close()
-            raise damaged(self.path, found)
 
     def _rebalance(self) -> None:
         """What was in the damaged part cannot be told any more: the books go by what is there."""
@@ -319,61 +307,6 @@ class SQLiteStore:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
-
-
-# -- the file ----------------------------------------------------------------------------------------------------
-
-
-def create(path: Path) -> None:
-    """Make an empty state file, readable by its owner alone."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-    db = connect(path, power=True)
-    db.execute("PRAGMA journal_mode = WAL")  # a property of the file: never set on one that is not ours
-    db.executescript((Path(__file__).parent / "schema.sql").read_text(encoding="utf-8"))
-    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-    db.close()
-
-
-def connect(path: Path, *, power: bool) -> sqlite3.Connection:
-    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=64)
-    db.execute(f"PRAGMA synchronous = {'FULL' if power else 'NORMAL'}")
-    db.execute("PRAGMA cache_size = -16000")
-    db.execute("PRAGMA wal_autocheckpoint = 0")
-    return db
-
-
-def check_file(path: Path) -> None:
-    """Whether *path* can be a database at all. SQLite takes an empty file for a new one, and misses no lost tail."""
-    with path.open("rb") as file:
-        header = file.read(100)
-    if header[:16] != MAGIC or len(header) < 100:
-        raise damaged(path, "it is not a database" if header else "it is empty")
-    log = path.with_name(f"{path.name}-wal")
-    if log.exists() and log.stat().st_size:
-        return  # a kill in the middle of a checkpoint: SQLite puts the file in order from its log
-    page_size = int.from_bytes(header[16:18], "big")
-    pages = int.from_bytes(header[28:32], "big")
-    if path.stat().st_size < pages * (65536 if page_size == 1 else page_size):
-        raise damaged(path, "its end is missing")
-
-
-def check_version(db: sqlite3.Connection, path: Path) -> None:
-    if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
-        raise damaged(path, "it is a database of another program")
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    if version != SCHEMA_VERSION:
-        raise StoreVersion(
-            f"{path} is of schema {version}, this scrapy_t8 reads schema {SCHEMA_VERSION}: "
-            "use the release that wrote it, or another JOBDIR"
-        )
-
-
-def damaged(path: Path, why: str) -> StoreDamaged:
-    return StoreDamaged(
-        f"the state file {path} is damaged: {why}. Nothing was changed. To go on with what can be read, run the same "
-        "command with -s T8_RESUME=continue; to begin anew, with -s T8_RESUME=fresh (the damaged file is kept aside)"
-    )
 
 
 def _dump(job: JobRecord) -> str:

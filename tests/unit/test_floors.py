@@ -10,14 +10,14 @@ import scrapy_t8
 ROOT = Path(scrapy_t8.__file__).parent
 FLOORS = [
     {"errors", "model"},
-    {"codec", "config", "joints", "page", "stores"},
-    {"seen", "frontier", "queues", "job", "inflight"},
+    {"codec", "config", "identity", "joints", "page", "stores", "values"},
+    {"guard", "outputs", "seen", "frontier", "queues", "job", "inflight"},
     {"scheduler", "start", "checkpoint", "feeds"},
     {"addon"},
     {"__init__"},
 ]
 DOORS = FLOORS[3]
-INSIDE_THE_HALL = ["seen", "frontier", "queues", "job", "inflight"]
+INSIDE_THE_HALL = ["guard", "outputs", "seen", "frontier", "queues", "job", "inflight"]
 
 
 def room(path: Path) -> str:

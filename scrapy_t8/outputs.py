@@ -1,0 +1,96 @@
+"""The staged outputs of pages on their way to the feeds: written when their page has ended."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from .page import Page
+
+SLICE = 4 << 20
+"""Bytes that are written before the event loop gets its turn again."""
+
+
+class Sink(Protocol):
+    """Where staged records go when their page settles: a feed file, or the spool."""
+
+    name: str
+
+    def write(self, records: list[bytes]) -> None:
+        """Append *records*. They count with the next commit."""
+
+    def flush(self) -> None:
+        """What was written is with the kernel, or with ``power`` on the disk."""
+
+    def record(self) -> dict[str, Any]:
+        """What must be known of it to go on from this point."""
+
+
+class Outputs:
+    """The sinks of one run, and the ended pages whose records they have yet to get."""
+
+    def __init__(self) -> None:
+        self._sinks: dict[str, Sink] = {}
+        self._written: set[str] = set()
+        self._ended: deque[Page] = deque()
+        self._draining: Iterator[tuple[Sink, list[bytes]]] | None = None
+        self._count = 0
+
+    def __len__(self) -> int:
+        """The pages that wait."""
+        return len(self._ended)
+
+    def add_sink(self, sink: Sink) -> None:
+        self._sinks[sink.name] = sink
+        self.touch(sink)
+
+    def touch(self, sink: Sink) -> None:
+        """The sink's record goes into the next commit."""
+        self._written.add(sink.name)
+
+    def add(self, page: Page) -> None:
+        """*page* has ended."""
+        self._ended.append(page)
+
+    def drain(self, limit: int | None) -> Iterator[Page]:
+        """Write the records of ended pages, and give each page that is through. Stops after *limit* bytes."""
+        left = limit
+        while self._draining is not None or self._ended:
+            if self._draining is None:
+                self._draining = self._records(self._ended[0])
+            for sink, records in self._draining:
+                sink.write(records)
+                self._written.add(sink.name)
+                self._count += len(records)
+                if left is not None:
+                    left -= sum(map(len, records))
+                    if left <= 0:
+                        return
+            self._draining = None
+            yield self._ended.popleft()
+
+    def _records(self, page: Page) -> Iterator[tuple[Sink, list[bytes]]]:
+        for name, staged in page.staged.items():
+            for records in staged.batches(SLICE // 8):
+                yield self._sinks[name], records
+
+    def count(self) -> int:
+        """The records written since this was last asked."""
+        count, self._count = self._count, 0
+        return count
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether a page is written in part only: then nothing may be committed."""
+        return self._draining is not None
+
+    def flush(self) -> dict[str, dict[str, Any]]:
+        """Everything written is safe. Returns what the commit is to say of each sink that has changed."""
+        for name in self._written:
+            self._sinks[name].flush()
+        return {name: self._sinks[name].record() for name in self._written}
+
+    def committed(self) -> None:
+        """What :meth:`flush` has returned is durable."""
+        self._written.clear()
