@@ -20,6 +20,7 @@ from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 from scrapy.utils.asyncio import CallLaterResult, call_later
 from scrapy.utils.project import data_path
+from scrapy.utils.request import RequestFingerprinter
 
 from . import joints
 from .codec import Codec
@@ -71,6 +72,8 @@ class Job:
         self._outputs = Outputs()
         self._timer: CallLaterResult | None = None
         self.is_open = False
+        self.works = False
+        """Whether the job is open and its store fit."""
         self.closers: list[Callable[[], Awaitable[bool]]] = []
         """Called in turn before the run ends; one that returns False keeps the job from being finished."""
         self.longest_commit = 0.0
@@ -103,13 +106,17 @@ class Job:
         self.record = self.recovery.job
         last = self.recovery.last_run
         self._careful_until = self.clock() + 2 * config.commit_interval if last and last.reason == "died" else 0.0
-        self._fingerprint = crawler.request_fingerprinter.fingerprint
+        fingerprinter = crawler.request_fingerprinter
+        assert fingerprinter is not None
+        self._fingerprint = fingerprinter.fingerprint
+        self._spread = _cut if type(fingerprinter) is RequestFingerprinter else _hash
         codec = Codec(crawler.spider, allow_pickle=config.allow_pickle)
         self.frontier = Frontier(
             self.store, codec, self.fingerprint, self._unstorable, self._flush_or_raise, self.clock
         )
         self.frontier.open(self.recovery)
         self.start_page = self.frontier.new_page(START)
+        self.works = True
 
     def _resume_or_begin(self) -> Recovery:
         old = self.store.job()
@@ -147,11 +154,6 @@ class Job:
     # -- what the doors need -------------------------------------------------------------------------------------
 
     @property
-    def works(self) -> bool:
-        """Whether the job is open and its store fit."""
-        return self.is_open and self.error is None
-
-    @property
     def is_careful(self) -> bool:
         """Whether to commit before every lease: for a moment, after a death.
 
@@ -160,8 +162,8 @@ class Job:
         return self.clock() < self._careful_until
 
     def fingerprint(self, request: Request) -> int:
-        """63 bits of a hash of Scrapy's own fingerprint, which a user's fingerprinter need not spread evenly."""
-        return _hash(self._fingerprint(request))
+        """63 bits of Scrapy's own fingerprint; of a hash of it, where a user's fingerprinter need not spread evenly."""
+        return self._spread(self._fingerprint(request))
 
     def item_fingerprint(self, content: bytes) -> int:
         """The same for the content of an item, in a domain of its own."""
@@ -276,6 +278,7 @@ class Job:
         if self.error is not None:
             return
         self.error = error
+        self.works = False
         logger.critical("%s", error)
         self.stop(error.reason)
 
@@ -323,7 +326,7 @@ class Job:
         self._release()
 
     def _release(self) -> None:
-        self.is_open = False
+        self.is_open = self.works = False
         atexit.unregister(self._abandon)
         self.store.close()
         self._of.pop(self.crawler, None)
@@ -340,6 +343,10 @@ def _default_directory(spider: str) -> str:
         return data_path(f"t8/{spider}")
     except NotConfigured:  # settings of a project, but no scrapy.cfg
         return f".scrapy/t8/{spider}"
+
+
+def _cut(digest: bytes) -> int:
+    return int.from_bytes(digest[:8], "big") >> 1
 
 
 def _hash(data: bytes) -> int:

@@ -34,7 +34,9 @@ class Outputs:
         self._sinks: dict[str, Sink] = {}
         self._written: set[str] = set()
         self._ended: deque[Page] = deque()
-        self._draining: Iterator[tuple[Sink, list[bytes]]] | None = None
+        self._draining: Iterator[tuple[str, list[bytes]]] | None = None
+        self._gathered: dict[str, list[bytes]] = {}
+        self._weight = 0
         self._count = 0
 
     def __len__(self) -> int:
@@ -59,21 +61,34 @@ class Outputs:
         while self._draining is not None or self._ended:
             if self._draining is None:
                 self._draining = self._records(self._ended[0])
-            for sink, records in self._draining:
-                sink.write(records)
-                self._written.add(sink.name)
-                self._count += len(records)
-                if left is not None:
-                    left -= sum(map(len, records))
-                    if left <= 0:
-                        return
+            for name, records in self._draining:
+                left = self._gather(name, records, left)
+                if left is not None and left <= 0:
+                    return self._write()
             self._draining = None
             yield self._ended.popleft()
+        return self._write()
 
-    def _records(self, page: Page) -> Iterator[tuple[Sink, list[bytes]]]:
+    def _records(self, page: Page) -> Iterator[tuple[str, list[bytes]]]:
         for name, staged in page.staged.items():
             for records in staged.batches(SLICE // 8):
-                yield self._sinks[name], records
+                yield name, records
+
+    def _gather(self, name: str, records: list[bytes], left: int | None) -> int | None:
+        # Small pages are written together: it saves system calls.
+        self._gathered.setdefault(name, []).extend(records)
+        weight = sum(map(len, records))
+        self._weight += weight
+        if self._weight >= SLICE // 8:
+            self._write()
+        return None if left is None else left - weight
+
+    def _write(self) -> None:
+        gathered, self._gathered, self._weight = self._gathered, {}, 0
+        for name, records in gathered.items():
+            self._sinks[name].write(records)
+            self._written.add(name)
+            self._count += len(records)
 
     def count(self) -> int:
         """The records written since this was last asked."""

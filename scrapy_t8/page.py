@@ -11,6 +11,7 @@ from array import array
 from collections.abc import Iterator
 from contextvars import ContextVar
 from pathlib import Path
+from typing import IO
 
 SPILL = 1 << 20
 """Bytes of one page's staged output that are held in memory before they go to a file."""
@@ -92,25 +93,43 @@ class Staged:
     """The records of one page for one sink, in order; in memory while they are small."""
 
     def __init__(self, directory: Path) -> None:
-        # A file without a name: it is gone with the process, and a replayed page stages anew.
-        self._file = tempfile.SpooledTemporaryFile(max_size=SPILL, dir=str(directory))  # noqa: SIM115
+        self._directory = directory
+        self._held: list[bytes] = []
+        self._weight = 0
+        self._file: IO[bytes] | None = None
         self._lengths = array("Q")
 
     def add(self, data: bytes) -> None:
-        self._file.write(data)
-        self._lengths.append(len(data))
+        self._held.append(data)
+        self._weight += len(data)
+        if self._weight >= SPILL:
+            self._spill()
 
     def batches(self, size: int) -> Iterator[list[bytes]]:
         """All records in order, in lists of about *size* bytes."""
-        self._file.seek(0)
+        if self._file is not None:
+            yield from self._spilled(self._file, size)
+        if self._held:
+            yield self._held
+
+    def _spill(self) -> None:
+        if self._file is None:
+            # A file without a name: it is gone with the process, and a replayed page stages anew.
+            self._file = tempfile.TemporaryFile(dir=str(self._directory))  # noqa: SIM115
+        self._file.writelines(self._held)
+        self._lengths.extend(map(len, self._held))
+        self._held, self._weight = [], 0
+
+    def _spilled(self, file: IO[bytes], size: int) -> Iterator[list[bytes]]:
+        file.seek(0)
         batch: list[bytes] = []
         weight = 0
         for length in self._lengths:
-            batch.append(self._file.read(length))
+            batch.append(file.read(length))
             weight += length
             if weight >= size:
                 yield batch
                 batch, weight = [], 0
         if batch:
             yield batch
-        self._file.close()
+        file.close()

@@ -16,7 +16,8 @@ WIDTH = 8
 class Marks:
     """The ids in flight of one run.
 
-    :param path: the file: the run's id, then one slot per entry in flight (0: free), each eight bytes.
+    :param path: the file: the run's id, then one slot per entry, each eight bytes. A free slot keeps what it had:
+        that entry has settled, and is not in the store any more.
     """
 
     def __init__(self, path: Path) -> None:
@@ -46,7 +47,6 @@ class Marks:
         slot = self._slots.pop(entry, None)
         if slot is not None:
             self._free.append(slot)
-            os.pwrite(self._fd, bytes(WIDTH), slot * WIDTH)
 
     def close(self) -> None:
         os.close(self._fd)
