@@ -253,12 +253,9 @@ class Job:
             return
         began = time.perf_counter()
         with self.guard("commit"):
-            for page in self._outputs.drain(limit):
-                self.frontier.settle(page)
-            if self._outputs.is_cut:
+            if not self._drain(limit):
                 self._timer = call_later(0, self.commit)
                 return
-            self.record.ledger.items += self._outputs.count()
             feeds = self._outputs.flush()
             batch = self.frontier.batch()
             batch.feeds = feeds
@@ -266,6 +263,13 @@ class Job:
             self.frontier.committed()
             self._outputs.committed()
         self.longest_commit = max(self.longest_commit, time.perf_counter() - began)
+
+    def _drain(self, limit: int | None) -> bool:
+        """Write the outputs of ended pages. False if one is written in part only: then nothing may be committed."""
+        for page in self._outputs.drain(limit):
+            self.frontier.settle(page)
+        self.record.ledger.items += self._outputs.count()
+        return not self._outputs.is_cut
 
     def guard(self, what: str) -> Guard:
         """A context: whatever goes wrong inside stops the crawl."""

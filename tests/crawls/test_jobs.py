@@ -58,7 +58,8 @@ def test_a_stopped_job_goes_on_and_says_so(lab: Lab) -> None:
     told = re.search(r"run 2 ended [\d-]+ [\d:]+ \(died\)\. (\d+) requests to do, (\d+) of them in flight", line)
     assert told
     assert 0 < int(told[1]) < 240
-    assert 0 < int(told[2]) <= 16
+    # In flight are sixteen downloads, the callbacks that run, and what has settled since the last commit.
+    assert 0 < int(told[2]) < 40
     assert crawl.items == ALL
     # It began at once, not with the next beat of the engine's heart.
     assert crawl.last.stats["elapsed_time_seconds"] < 5
