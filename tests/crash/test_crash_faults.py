@@ -35,7 +35,7 @@ AT_WORK = {
     "right after the first COMMIT": f"{COMMIT}:after:1",
     "right after a COMMIT": f"{COMMIT}:after:8",
     "after a commit, before the marks go": f"{MARKS}.discard:before:20",
-    "between the feed and the commit": f"{WRITE}:after:12",
+    "between the feed and the commit": f"{WRITE}:after:4",
     "after the flush of a feed": "scrapy_t8.feeds.continued:ContinuedFeed.flush:after:6",
     "after a request is marked": f"{MARKS}.add:after:30",
     "when a page has settled": "scrapy_t8.frontier:Frontier.settle:after:25",
@@ -74,7 +74,7 @@ WHOLE = {
     "in the middle of the whole feed": "scrapy.exporters:JsonItemExporter.export_item:after:100",
     "before the whole feed replaces the old one": "pathlib:Path.replace:before:1",
     "after the whole feed replaced the old one": "pathlib:Path.replace:after:1",
-    "between the spool and the commit": "scrapy_t8.feeds.spool:Spool.write:after:12",
+    "between the spool and the commit": "scrapy_t8.feeds.spool:Spool.write:after:4",
 }
 IN_PART = Fault("scrapy_t8.job:Job._drain:false:1")
 """A page has so many items that they are written over several turns of the event loop."""
