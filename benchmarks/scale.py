@@ -49,7 +49,7 @@ def build(directory: Path, seen: int, pending: int) -> None:
     for start in range(0, pending, 50_000):
         numbers = range(start, min(start + 50_000, pending))
         added = [
-            (entry_id(queue.id, n + 1), codec.encode_request(Request(f"http://host/page/{n}", meta={"depth": 3})))
+            (entry_id(queue.id, n + 1), codec.encode_request(Request(f"http://host/page/{n}", meta={"depth": 3})), None)
             for n in numbers
         ]
         queue.stored = numbers.stop

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from scrapy.downloadermiddlewares.retry import RetryMiddleware
 from scrapy.exceptions import NotConfigured
 from scrapy.extensions.feedexport import FeedExporter
 from scrapy.settings import SETTINGS_PRIORITIES, BaseSettings
@@ -13,6 +14,8 @@ from scrapy.utils.misc import load_object
 from . import joints
 from .checkpoint import T8Checkpoint
 from .feeds import T8FeedExporter
+from .mishaps import T8MishapMiddleware
+from .retry import T8CacheGuard, T8RetryMiddleware
 from .scheduler import T8DupeFilter, T8Scheduler
 from .start import T8StartMiddleware
 
@@ -21,6 +24,12 @@ logger = logging.getLogger(__name__)
 OUTERMOST = 1
 """The spider middleware nearest to the engine: it sees what ``start()`` yields in its final form."""
 
+
+INNERMOST = 100_000
+"""The spider middleware nearest to the spider: it sees each exception first."""
+
+BELOW_THE_CACHE = 950
+"""Between Scrapy's HTTP cache (900) and the network."""
 
 FIRST = -1000
 """The extension that is made before all others: the job is owned before anybody touches the JOBDIR."""
@@ -45,6 +54,20 @@ class T8Addon:
         settings.setdefault_in_component_priority_dict("EXTENSIONS", T8FeedExporter, 0)
         settings.set_in_component_priority_dict("EXTENSIONS", FeedExporter, None)
         settings.setdefault_in_component_priority_dict("SPIDER_MIDDLEWARES", T8StartMiddleware, OUTERMOST)
+        settings.setdefault_in_component_priority_dict("SPIDER_MIDDLEWARES", T8MishapMiddleware, INNERMOST)
+        self._set_retry(settings)
+        settings.setdefault_in_component_priority_dict("DOWNLOADER_MIDDLEWARES", T8CacheGuard, BELOW_THE_CACHE)
+
+    def _set_retry(self, settings: BaseSettings) -> None:
+        """In the place of Scrapy's. Where the project has switched that off, it stays off."""
+        place = {
+            load_object(component): priority
+            for name in ("DOWNLOADER_MIDDLEWARES_BASE", "DOWNLOADER_MIDDLEWARES")
+            for component, priority in settings.getdict(name).items()
+        }.get(RetryMiddleware)
+        if place is not None:
+            settings.set_in_component_priority_dict("DOWNLOADER_MIDDLEWARES", RetryMiddleware, None)
+            settings.setdefault_in_component_priority_dict("DOWNLOADER_MIDDLEWARES", T8RetryMiddleware, place)
 
     def _set_dupefilter(self, settings: BaseSettings) -> None:
         taken = _own(settings, "DUPEFILTER_CLASS", T8DupeFilter)

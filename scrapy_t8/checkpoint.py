@@ -37,6 +37,7 @@ class T8Checkpoint:
             raise
         checkpoint = cls(job)
         crawler.signals.connect(checkpoint.spider_opened, signals.spider_opened)
+        crawler.signals.connect(checkpoint.spider_idle, signals.spider_idle)
         crawler.signals.connect(checkpoint.spider_closed, signals.spider_closed)
         return checkpoint
 
@@ -45,8 +46,10 @@ class T8Checkpoint:
 
     def spider_opened(self) -> None:
         found = self._job.recovery
-        if found.buried:
-            logger.error("%d requests were buried: the process died also when each was tried alone", found.buried)
+        if self._job.buried:
+            logger.error("%d requests were buried: the process died also when each was tried alone", self._job.buried)
+        if self._job.revived:
+            logger.info("The spider's code has changed: %d dead letters are tried again", self._job.revived)
         if found.last_run is None:
             return
         logger.info(
@@ -60,6 +63,10 @@ class T8Checkpoint:
             found.recovered,
             found.job.ledger.dead,
         )
+
+    def spider_idle(self) -> None:
+        """Nothing to do but to wait: stay for what is due soon, and leave the rest to the next run."""
+        self._job.vigil.idle()
 
     async def spider_closed(self, reason: str) -> None:
         await self._job.close(reason)

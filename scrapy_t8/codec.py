@@ -69,6 +69,14 @@ class Codec:
         """
         return self._request(self._open(payload))
 
+    def outline(self, payload: bytes) -> tuple[str, str]:
+        """URL and name of the callback of a *payload* that may not become a request again; empty if unreadable."""
+        try:
+            fields = self._open(payload)
+            return str(fields.get("url", "")), str(fields.get("callback") or "")
+        except (CannotLoad, AttributeError):
+            return "", ""
+
     def encode_item(self, item: Any) -> bytes:
         """The bytes of *item*, of any kind that itemadapter knows.
 

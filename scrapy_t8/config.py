@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any
+
+from scrapy.settings import BaseSettings
 
 from .errors import ConfigError
 
@@ -40,15 +43,63 @@ class Config:
     resume: str = "auto"
     """``continue``: go on although arguments differ or the state is damaged. ``fresh``: begin anew."""
 
+    retry_base: float = 1.0
+    """Seconds before the first retry, at the most."""
+    retry_factor: float = 2.0
+    """How much longer each next delay may be."""
+    retry_cap: float = 600.0
+    """Seconds that no delay exceeds."""
+    retry_jitter: float = 1.0
+    """The part of each delay that is drawn by chance: 1 is full jitter, 0 none."""
+    retry_kinds: dict[str, Any] = field(default_factory=dict)
+    """What is otherwise for some kinds of failure: ``{"ban": {"times": 1, "base": 60}}``."""
+    retry_after_cap: float = 3600.0
+    """Seconds that a Retry-After header may ask for, at the most."""
+    retry_wait: float = 600.0
+    """An otherwise idle crawl stays open for retries that are due within so many seconds."""
+    retry_checks: list[Any] = field(default_factory=list)
+    """Response checks: callables, or their import paths, that look at a response before the callback."""
+    retry_handlers: dict[str, Any] = field(default_factory=dict)
+    """What does the retries of a task type in place of the crawl: callables, or their import paths."""
+    retry_handler_timeout: float = 300.0
+    """Seconds that a handler may take."""
+    breaker_failures: int = 5
+    """Different requests that fail in a row before a host is thought to be down; 0: it never is."""
+    breaker_probe: float = 5.0
+    """Seconds before the first probe of a host that is down. Each next interval is twice as long."""
+    breaker_probe_cap: float = 300.0
+    """Seconds between two probes, at the most."""
+    breaker_give_up: float = 86400.0
+    """Seconds after which the requests of a host that is still down are charged, and buried, like any others."""
+    body_sample: int = 2000
+    """Bytes of a response that are kept in a dead letter."""
+    revive_on_code_change: bool = True
+    """Pages that failed by a bug are tried again when the code of the spider has changed."""
+    failed_task_ttl: float = 2592000.0
+    """Seconds that a dead letter is kept."""
+    max_failed_tasks: int = 1000
+    """Dead letters that are kept; the oldest go first."""
+
     def __post_init__(self) -> None:
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise _bad(name, getattr(self, name), "one of " + ", ".join(allowed))
         if not 0 < self.commit_interval <= 60:
             raise _bad("commit_interval", self.commit_interval, "seconds, above 0 and at most 60")
-        for name in ("commit_pages", "crash_limit"):
+        for name in ("commit_pages", "crash_limit", "max_failed_tasks"):
             if getattr(self, name) < 1:
                 raise _bad(name, getattr(self, name), "a whole number of at least 1")
+        for name in ("breaker_failures", "body_sample"):
+            if getattr(self, name) < 0:
+                raise _bad(name, getattr(self, name), "a whole number of at least 0")
+        for name in ("retry_after_cap", "retry_wait", "breaker_give_up", "failed_task_ttl"):
+            if not getattr(self, name) >= 0:
+                raise _bad(name, getattr(self, name), "seconds of at least 0")
+        for name in ("breaker_probe", "retry_handler_timeout"):
+            if not getattr(self, name) > 0:
+                raise _bad(name, getattr(self, name), "seconds above 0")
+        if self.breaker_probe_cap < self.breaker_probe:
+            raise _bad("breaker_probe_cap", self.breaker_probe_cap, "seconds of at least T8_BREAKER_PROBE")
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Config:
@@ -63,6 +114,13 @@ class Config:
                 raise ConfigError(_unknown(name, known))
         return cls(**{known[n].name: _typed(known[n], value) for n, value in given.items()})
 
+    def retry_rule(self, settings: BaseSettings) -> dict[str, Any]:
+        """What all kinds of failure have in common; with RETRY_TIMES, if the user has set it."""
+        rule: dict[str, Any] = {name: getattr(self, f"retry_{name}") for name in ("base", "factor", "cap", "jitter")}
+        if settings.getpriority("RETRY_TIMES"):
+            rule["times"] = settings.getint("RETRY_TIMES")
+        return rule
+
 
 def _unknown(name: str, known: Mapping[str, Any]) -> str:
     near = get_close_matches(name, known, n=1)
@@ -72,15 +130,27 @@ def _unknown(name: str, known: Mapping[str, Any]) -> str:
 
 def _typed(field: Any, value: Any) -> Any:
     """*value*, which may come from a command line as text, as the type of the field's default."""
-    kind = type(field.default)
+    kind = type(field.default if field.default is not MISSING else field.default_factory())
     try:
         if kind is bool:
             return _bool(value)
+        if kind in (dict, list):
+            return _collection(kind, value)
         if kind is not str and isinstance(value, bool):
             raise ValueError
         return kind(value)
     except (TypeError, ValueError):
-        raise _bad(field.name, value, {bool: "true or false"}.get(kind, f"of type {kind.__name__}")) from None
+        expected = {bool: "true or false", dict: "a dict, or one as JSON", list: "a list, or one as JSON"}
+        raise _bad(field.name, value, expected.get(kind, f"of type {kind.__name__}")) from None
+
+
+def _collection(kind: type, value: Any) -> Any:
+    value = json.loads(value) if isinstance(value, str) else value
+    if isinstance(value, (BaseSettings, tuple)):  # what Scrapy makes of a dict
+        value = kind(value)
+    if not isinstance(value, kind):
+        raise ValueError(value)
+    return value
 
 
 def _bool(value: Any) -> bool:

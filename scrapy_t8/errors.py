@@ -14,6 +14,7 @@
     +-- CodecError
     |   +-- CannotStore      a value has no safe encoding
     |   +-- CannotLoad       stored bytes do not become a request or an item again
+    +-- FormatError          a document lacks a field, or has something else in it
     +-- ScrapyChanged        this Scrapy lacks something that T8 stands on
 
 Every class has a ``reason``: the close reason of a crawl that ends because of it.
@@ -82,6 +83,14 @@ class CannotLoad(CodecError):
     def __init__(self, message: str, kind: str = "payload") -> None:
         super().__init__(message)
         self.kind = kind
+
+
+class FormatError(T8Error):
+    """A document that is not of the format it should be. ``field`` is the name of what is wrong in it."""
+
+    def __init__(self, message: str, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class ScrapyChanged(T8Error):

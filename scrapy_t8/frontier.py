@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Protocol
 from weakref import WeakSet
 
@@ -16,9 +17,22 @@ from scrapy import Request
 
 from .codec import Codec
 from .errors import CannotLoad, CannotStore
-from .model import SEQ_BITS, START, Batch, DeadLetter, Entry, JobRecord, QueueRecord, Recovery, entry_id
+from .model import (
+    SEQ_BITS,
+    START,
+    Batch,
+    DeadLetter,
+    Entry,
+    JobRecord,
+    QueueRecord,
+    Recovery,
+    Story,
+    Waiting,
+    entry_id,
+)
 from .page import Page
 from .seen import SeenSet
+from .spawned import Spawned
 from .stores.base import Store
 
 logger = logging.getLogger(__name__)
@@ -61,6 +75,8 @@ class Frontier:
         self.fingerprint = fingerprint
         self.flush = flush
         self._unstorable = unstorable
+        self.expect: Callable[[float], None] = lambda due: None
+        """Told when an entry begins to wait, until when."""
         self.filters = True
         """Whether requests pass the seen-set. Not so where the project has a duplicate filter of its own."""
         self._clock = clock
@@ -74,11 +90,8 @@ class Frontier:
         self.live: set[Request] = set()
         """Those of them that run from memory: a part of their page, not the page itself."""
         self.added: dict[int, bytes] = {}
-        self._children: list[tuple[Page, int, Request]] = []
-        self._reclaimed: set[int] = set()
-        self._parents: set[int] = set()
-        self._heirs: dict[int, int] = {}
-        """Entries that take over what another has spawned with the next commit; until then it is under the other."""
+        self._stories: dict[int, str] = {}
+        """What has become of entries in earlier attempts."""
         self._unmark: list[int] = []
         self._batch = Batch()
         self._dirty: set[int] = set()
@@ -91,15 +104,19 @@ class Frontier:
         self._attempt = recovery.run << 32
         for record in self.store.queues():
             self._records[record.key] = self._by_id[record.id] = record
-        self._parents = self.store.parents()
+        self.spawned = Spawned(self.store, self.fingerprint)
         self.seen = SeenSet(self.store)
-        self.suspects = deque(recovery.suspects)
-        self._leased.update(entry.id for entry in recovery.suspects)
+        self.waiting = self.store.count_waiting()
+        """Entries between two attempts."""
+        self.dead = self.store.box.fingerprints()
+        """Fingerprints of all requests that have a dead letter."""
+        self.suspects = deque(recovery.crashed)
+        self._leased.update(entry.id for entry in recovery.crashed)
         self.out |= self._leased
 
     def __len__(self) -> int:
-        """The entries not yet done, in flight or not. What only memory knows is not counted."""
-        return sum(record.stored for record in self._records.values()) + len(self.added)
+        """The entries not yet done: ready, waiting or in flight. What only memory knows is not counted."""
+        return sum(record.stored for record in self._records.values()) + len(self.added) + self.waiting
 
     # -- queues --------------------------------------------------------------------------------------------------
 
@@ -142,32 +159,12 @@ class Frontier:
         """Whether the seen-set knows *request*, so that a page that yields it again is understood without more."""
         return self.filters and not request.dont_filter
 
-    # -- what an unsettled page has spawned ----------------------------------------------------------------------
-
-    def respawned(self, page: Page, fingerprint: int) -> bool:
-        """Whether a replayed *page* yields again what an earlier attempt of it has already brought about."""
-        if not page.respawns or page.entry is None:
-            return False
-        parent = self._heirs.get(page.entry, page.entry)
-        for child in self.store.spawned(parent, fingerprint, page.attempt):
-            if child not in self._reclaimed:
-                self._reclaimed.add(child)
-                self._batch.spawned.append((page.entry, fingerprint, child, page.attempt))
-                return True
-        return False
-
-    def remember(self, page: Page, fingerprint: int, child: int) -> None:
-        """Until *page* settles, remember that it brought about *child*."""
-        if page.entry is not None:
-            self._batch.spawned.append((page.entry, fingerprint, child, page.attempt))
-            page.remembered = True
-
     # -- pages ---------------------------------------------------------------------------------------------------
 
     def new_page(self, entry: int | None, parent: Page | None = None) -> Page:
         self._attempt += 1
         page = Page(entry, self._attempt, parent)
-        page.respawns = entry in self._parents
+        page.respawns = self.spawned.has(entry)
         return page
 
     def admit(self, queue: QueueRecord, payload: bytes, request: Request, page: Page | None) -> int:
@@ -177,14 +174,13 @@ class Frontier:
         self._pushed += 1
         if page is not None and page.replacing:
             page.replaced = True
-            if page.respawns and page.entry is not None:
-                self._batch.inherited.append((page.entry, entry))
-                self._heirs[entry] = self._heirs.get(page.entry, page.entry)
-                self._parents.add(entry)
+            self.spawned.inherit(page, entry)
+            if page.story is not None:
+                self._stories[entry] = page.story.dumps()
         else:
             self.record.ledger.admitted += 1
             if page is not None and not self.covers(request):
-                self._children.append((page, entry, request))
+                self.spawned.add(page, entry, request)
         return entry
 
     def admit_live(self, request: Request, page: Page | None, error: CannotStore) -> Page:
@@ -213,8 +209,22 @@ class Frontier:
         self.out.add(entry)
         self._leased.add(entry)
         self.store.mark(entry)
-        self.flying[request] = self.new_page(entry)
+        self.flying[request] = page = self.new_page(entry)
+        if entry in self._stories:
+            page.story = Story.loads(self._stories[entry])
         return request
+
+    def wake(self, waiting: Waiting) -> Page:
+        """Begin the way back of an entry that waited: a request of this page takes its place."""
+        page = self.new_page(waiting.id)
+        page.woken = page.replacing = page.dropped = True
+        page.story = Story.loads(waiting.story)
+        return page
+
+    def told(self, entry: Entry) -> None:
+        """An entry was read from the store: keep its story at hand."""
+        if entry.story is not None:
+            self._stories[entry.id] = entry.story
 
     def next_live(self, page: Page) -> Request | None:
         """Lease a request that runs from memory as a part of *page*, out of its turn."""
@@ -231,39 +241,97 @@ class Frontier:
 
     def _bury(self, entry: int, payload: bytes, error: CannotLoad) -> None:
         logger.error("A stored request goes to the dead-letter box (entry %d): %s", entry, error)
-        self._batch.buried.append(DeadLetter(entry, payload, error.kind, str(error), self._clock()))
-        self.record.ledger.dead += 1
-        self._batch.forgotten.append(entry)
-        self.out.add(entry)
-        self._remove(entry)
+        self.execute(Entry(entry, payload, story=self._stories.pop(entry, None)), error.kind, str(error))
+
+    def execute_guilty(self, limit: int) -> int:
+        """Bury what the process has died of also when it ran alone. Returns how many."""
+        guilty = [entry for entry in self.suspects if entry.crashes > limit]
+        for entry in guilty:
+            self.suspects.remove(entry)
+            self.execute(
+                entry,
+                "crash",
+                f"the process died {entry.crashes} times during this page, the last time with nothing else running",
+            )
+        return len(guilty)
+
+    def execute(self, entry: Entry, kind: str, error: str) -> None:
+        """Bury a stored entry that never came to run."""
+        url, callback = self.codec.outline(entry.payload)
+        self.bury(
+            DeadLetter(
+                entry.id,
+                entry.payload,
+                kind,
+                error,
+                self._clock(),
+                url=url,
+                host=self._by_id[entry.id >> SEQ_BITS].slot or "",
+                callback=callback,
+                target=url,
+                story=entry.story,
+            )
+        )
+        self.out.add(entry.id)
+        self._remove(entry.id)
+
+    def bury(self, letter: DeadLetter) -> None:
+        """Put *letter* into the dead-letter box. One of no entry (it ran from memory) is in no books."""
+        record = self.record
+        self._batch.buried.append(replace(letter, job=record.id if letter.entry else "", spider=record.spider))
+        if letter.entry:
+            record.ledger.dead += 1
+        if letter.fingerprint is not None:
+            self.dead.add(letter.fingerprint)
+
+    def resolve(self, fingerprint: int) -> None:
+        """The request with this fingerprint has succeeded: it needs no dead letter any more."""
+        self.dead.discard(fingerprint)
+        self._batch.resolved.append(fingerprint)
 
     def settle(self, page: Page) -> None:
-        """Take a page whose outputs have all ended out of the frontier."""
+        """Take a page whose outputs have all ended out of the frontier, or put it where its verdict says."""
         page.settled = True
         self.seen.settle(page)
         if page.memory is not None and page.parent is not None:
             self.record.next_seq += 1
-            self.remember(page.parent, page.memory, self.record.next_seq)
+            self.spawned.remember(page.parent, page.memory, self.record.next_seq)
         if page.entry is None:
             return
         if page.entry == START:
             self.record.start_done = True
-        if page.remembered or page.respawns:
-            self._batch.forgotten.append(page.entry)
-            self._parents.discard(page.entry)
-        if page.entry >> SEQ_BITS:
+        if page.verdict is None:
+            self.spawned.forget(page)
+        elif page.remembered or page.respawns:
+            self.spawned.keep(page.entry)
+        if page.woken:
+            self._batch.woken.append(page.entry)
+            self.waiting -= 1
+        elif page.entry >> SEQ_BITS:
             self._remove(page.entry)
             self._unmark.append(page.entry)
-            self._count(page)
+        if page.entry:
+            self._book(page)
 
-    def _count(self, page: Page) -> None:
-        if page.dropped:
+    def _book(self, page: Page) -> None:
+        verdict = page.verdict
+        if isinstance(verdict, Waiting):
+            self._batch.waiting.append(verdict)
+            self.waiting += 1
+            self.expect(verdict.due)
+        elif verdict is not None:
+            if page.delivered and page.story is not None:
+                page.story.delivered += page.delivered
+                verdict = replace(verdict, story=page.story.dumps())
+            self.bury(verdict)
+        elif page.dropped:
             self.record.ledger.discarded += 1
         elif not page.replaced:
             self.record.ledger.done += 1
 
     def _remove(self, entry: int) -> None:
         self._leased.discard(entry)
+        self._stories.pop(entry, None)
         if self.added.pop(entry, None) is None:
             self._batch.removed.append(entry)
             self._by_id[entry >> SEQ_BITS].stored -= 1
@@ -281,11 +349,9 @@ class Frontier:
     def batch(self) -> Batch:
         """Everything that changed since the last commit. To be followed by :meth:`committed`."""
         batch = self._batch
-        for page, child, request in self._children:
-            if not page.settled:
-                self.remember(page, self.fingerprint(request), child)
+        self.spawned.drain(batch)
         for entry, payload in self.added.items():
-            batch.added.append((entry, payload))
+            batch.added.append((entry, payload, self._stories.get(entry)))
             self._by_id[entry >> SEQ_BITS].stored += 1
             self._dirty.add(entry >> SEQ_BITS)
         batch.seen = list(self.seen.new)
@@ -297,15 +363,8 @@ class Frontier:
         self.out.difference_update(self._batch.removed)
         for entry in self._unmark:
             self.store.unmark(entry)
-        for kept in (
-            self.added,
-            self.seen.new,
-            self._reclaimed,
-            self._children,
-            self._heirs,
-            self._unmark,
-            self._dirty,
-        ):
+        self.spawned.committed()
+        for kept in (self.added, self.seen.new, self._unmark, self._dirty):
             kept.clear()
         self._batch = Batch()
         if self._pushed >= HELD // 4:

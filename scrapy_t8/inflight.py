@@ -6,31 +6,53 @@ A page has settled when the engine is through with its request *and* with every 
 from __future__ import annotations
 
 from scrapy import Request
+from scrapy.exceptions import IgnoreRequest
+from twisted.python.failure import Failure
 
 from . import joints
+from .failure import of_download
 from .job import Job
 from .page import leave_page
+
+
+def _failed(job: Job, request: Request, error: BaseException | None) -> bool:
+    """A download has ended without an answer. Returns whether it was meant to."""
+    if error is None or isinstance(error, IgnoreRequest):
+        return True
+    if not job.retries.is_noted(request):
+        job.retries.note(request, of_download(error, final=True))
+    return False
 
 
 def watch(job: Job) -> None:
     """From now on, pages of *job* end when the engine lets their requests go."""
     flying, live = job.frontier.flying, job.frontier.live
 
-    def arrived(request: Request, replaced: bool) -> None:
+    def arrived(request: Request, result: object) -> None:
         page = flying.get(request)
         if page is None:
             leave_page()
             return
         page.enter()
-        if replaced and request not in live:
-            page.replacing = page.dropped = True
+        if isinstance(result, Failure):
+            is_dropped = _failed(job, request, result.value)
+        else:
+            is_dropped = page.replacing = isinstance(result, Request) and request not in live
+        if is_dropped and request not in live:
+            page.dropped = True
 
     def left(request: Request) -> None:
         leave_page()
+        page = flying.get(request)
+        if page is None:
+            return
+        page.replacing = False
+        with deciding:
+            job.retries.conclude(request, page, live=request in live)
         live.discard(request)
-        page = flying.pop(request, None)
-        if page is not None:
-            page.replacing = False
-            job.end(page)
+        del flying[request]
+        job.end(page)
+
+    deciding = job.guard("decide on a failed request")
 
     joints.watch(job.crawler, arrived, left)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import atexit
 import logging
-import secrets
 import time
 from collections.abc import Awaitable, Callable
 from hashlib import blake2b
@@ -19,20 +18,31 @@ from scrapy import Request
 from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 from scrapy.utils.asyncio import CallLaterResult, call_later
+from scrapy.utils.misc import load_object
 from scrapy.utils.project import data_path
 from scrapy.utils.request import RequestFingerprinter
 
 from . import joints
+from .breaker import Breaker
+from .code import code_of
 from .codec import Codec
 from .config import Config
-from .errors import CannotStore, JobMismatch, T8Error
+from .deadletters import DeadLetters
+from .errors import CannotStore, T8Error
+from .failure import OF_THE_CODE
 from .frontier import Frontier
 from .guard import Guard
+from .handlers import Handlers
 from .identity import Identity
-from .model import START, JobRecord, Recovery
+from .model import START, Which
+from .opening import resume_or_begin
 from .outputs import SLICE, Outputs, Sink
 from .page import Page, current_page
+from .parking import ParkedQueue
+from .retries import Retries
 from .stores.sqlite import SQLiteStore
+from .vigil import Vigil
+from .waiting import WaitingRoom
 
 if TYPE_CHECKING:
     from .stores.base import IfDamaged, Store
@@ -70,6 +80,8 @@ class Job:
         self._arguments = arguments
         self._warned: set[tuple[str, str]] = set()
         self._outputs = Outputs()
+        self.parked: ParkedQueue | None = None
+        """The queue of the scheduler."""
         self._timer: CallLaterResult | None = None
         self.is_open = False
         self.works = False
@@ -99,7 +111,7 @@ class Job:
         self.is_open = True
         atexit.register(self._abandon)
         try:
-            self.recovery = self._resume_or_begin()
+            self.recovery = resume_or_begin(self.store, self._identity, config, self.directory, self.clock())
         except BaseException:
             self._release()
             raise
@@ -116,40 +128,70 @@ class Job:
         )
         self.frontier.open(self.recovery)
         self.start_page = self.frontier.new_page(START)
+        self._open_failures()
         self.works = True
+        with self.guard("begin"):
+            self._tidy()
 
-    def _resume_or_begin(self) -> Recovery:
-        old = self.store.job()
-        if old is None or old.finished or self.config.resume == "fresh":
-            self._begin(old)
-        elif not self._identity.owns(old):
-            if self.config.resume != "continue":
-                raise JobMismatch(
-                    f"the unfinished job in {self.directory} was begun with {self._identity.difference(old)}. To go on "
-                    "with it all the same, run with -s T8_RESUME=continue; to give it up and begin a new one, with "
-                    "-s T8_RESUME=fresh; or use another JOBDIR"
-                )
-            self._identity.take_over(old)
-        return self.store.begin_run(self.clock(), self.config.crash_limit)
-
-    def _begin(self, old: JobRecord | None) -> None:
-        job = JobRecord(
-            id=f"job_{time.strftime('%Y%m%d_%H%M%S', time.gmtime(self.clock()))}_{secrets.token_hex(2)}",
-            spider=self._identity.spider,
-            arguments=self._identity.arguments or {},
-            begun=self.clock(),
+    def _open_failures(self) -> None:
+        """Everything that has to do with failed requests."""
+        crawler, config, frontier = self.crawler, self.config, self.frontier
+        assert crawler.spider is not None
+        breaker = Breaker(
+            config.breaker_failures, config.breaker_probe, config.breaker_probe_cap, config.breaker_give_up
         )
-        salvaged = 0 if old else self.store.count_entries()
-        if salvaged:
-            job.ledger.admitted = salvaged
-            job.next_seq = 1 << 32  # beyond whatever ids the lost record had given out
-        self.store.begin_job(job, keep=bool(salvaged))
-        if old is not None and old.finished:
-            logger.info("The last job here (%s) has finished: a new one begins", old.id)
-        elif old is not None:
-            logger.warning("T8_RESUME=fresh: the unfinished job %s is given up, a new one begins", old.id)
-        else:
-            logger.info("A new job begins in %s", self.directory)
+        breaker.load(self.store.hosts())
+        self.retries = Retries(crawler, frontier, config, breaker, self._hold, code_of(crawler.spider), self.clock)
+        handlers = {kind: load_object(handler) for kind, handler in config.retry_handlers.items()}
+        self.handlers = Handlers(handlers, config.retry_handler_timeout, self.retries.handler_failed, self.end)
+        self.room = WaitingRoom(frontier, self.handlers, self._crawl, self.end, self.flush, self._nudge, self.clock)
+        frontier.expect = self.room.expect
+        self.vigil = Vigil(crawler, self.room, self.handlers, breaker, self._opening, config.retry_wait, self.clock)
+        self.dead_letters = DeadLetters(
+            self.store, self.record, frontier.codec, self.clock, before=self._flush_or_raise, after=self._taken_up
+        )
+
+    def _hold(self, due: float, request: Request, page: Page) -> None:
+        self.room.hold(due, request, page)
+
+    def _crawl(self, request: Request) -> None:
+        assert self.crawler.engine is not None
+        self.crawler.engine.crawl(request)
+
+    def _nudge(self) -> None:
+        joints.wake(self.crawler)
+
+    def _opening(self) -> float | None:
+        """When the first request of a host that is spared may go; None if nothing is set aside."""
+        return self.parked.next_opening() if self.parked is not None else None
+
+    def _taken_up(self) -> None:
+        """Dead letters have become entries again, or are gone."""
+        self.frontier.waiting = self.store.count_waiting()
+        self.frontier.dead = self.store.box.fingerprints()
+        if self.works:
+            self.room.expect(self.room.next_due())
+
+    def _tidy(self) -> None:
+        """What is done with failures of earlier runs when a run begins."""
+        config, now = self.config, self.clock()
+        self.buried = self.frontier.execute_guilty(config.crash_limit)
+        self.flush()
+        box, record = self.store.box, self.record
+        box.prune(record, now, ttl=config.failed_task_ttl, limit=config.max_failed_tasks)
+        self.revived = self._revive_by_code() if config.revive_on_code_change else 0
+        self._taken_up()
+
+    def _revive_by_code(self) -> int:
+        """Bugs may have been mended: the pages that failed by them get another try, if they are of this job."""
+        box, code = self.store.box, self.retries.code
+        changed = tuple(
+            letter.id
+            for kind in OF_THE_CODE
+            for letter in box.letters(Which(kind=kind, job=self.record.id))
+            if letter.code != code
+        )
+        return box.revive(Which(ids=changed), self.record, self.clock()) if changed else 0
 
     # -- what the doors need -------------------------------------------------------------------------------------
 
@@ -259,6 +301,7 @@ class Job:
             feeds = self._outputs.flush()
             batch = self.frontier.batch()
             batch.feeds = feeds
+            batch.hosts = self.retries.breaker.dump()
             self.store.commit(batch, self.record, self.clock())
             self.frontier.committed()
             self._outputs.committed()
@@ -294,6 +337,8 @@ class Job:
         """Finish the feeds, balance the books, end the run and give the job up."""
         if not self.is_open:
             return
+        self.room.close()
+        self.handlers.close()
         complete = True
         for closer in self.closers:
             with self.guard("finish"):

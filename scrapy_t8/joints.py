@@ -6,6 +6,8 @@ private name                                   why no public joint does
 ``ExecutionEngine._handle_downloader_output``  The one place that every scheduled request passes with what became of
                                                it, and whose end is the end of its callback, items and requests. No
                                                signal says as much: after an IgnoreRequest there is none at all.
+``ExecutionEngine._slot.nextcall.schedule()``  To have the engine ask for a request when one is due. Where it is not
+                                               there, the engine's own heartbeat does it, within five seconds.
 ``FeedExporter._start_new_batch``,             A feed that cannot be continued is written whole from the spool by
 ``_get_uri_params``, ``_close_slot``            Scrapy's own code, under the URI that the job began with; what goes
                                                wrong while it is stored is told, and its items are kept.
@@ -78,11 +80,12 @@ def _changed(what: str) -> ScrapyChanged:
     )
 
 
-def watch(crawler: Crawler, arrived: Callable[[Request, bool], object], left: Callable[[Request], object]) -> None:
+def watch(crawler: Crawler, arrived: Callable[[Request, object], object], left: Callable[[Request], object]) -> None:
     """Be told of every scheduled request that comes back, and when all it brought about has ended.
 
-    :param arrived: called with the request, and whether another request takes its place (a retry, a redirect). The
-        context that it leaves behind is the one in which callbacks, pipelines and signals of this request run.
+    :param arrived: called with the request and what came back: a response, a failure, or another request that takes its
+        place (a retry, a redirect). The context that it leaves behind is the one in which callbacks, pipelines and
+        signals of this request run.
     :param left: called when its callback or errback, its items and its requests are through, whatever the path.
     """
     engine = crawler.engine
@@ -90,7 +93,7 @@ def watch(crawler: Crawler, arrived: Callable[[Request, bool], object], left: Ca
     handle = engine._handle_downloader_output
 
     def watched(result: Any, request: Request) -> Deferred[None]:
-        arrived(request, isinstance(result, Request))
+        arrived(request, result)
         deferred: Deferred[None] = handle(result, request)
         deferred.addBoth(_after, left, request)
         return deferred
@@ -101,6 +104,14 @@ def watch(crawler: Crawler, arrived: Callable[[Request, bool], object], left: Ca
 def _after(result: Any, left: Callable[[Request], object], request: Request) -> Any:
     left(request)
     return result
+
+
+def wake(crawler: Crawler) -> None:
+    """Have the engine ask the scheduler for requests soon."""
+    slot = getattr(crawler.engine, "_slot", None)
+    nextcall = getattr(slot, "nextcall", None)
+    if nextcall is not None:
+        nextcall.schedule()
 
 
 def close_spider(crawler: Crawler, reason: str) -> None:

@@ -6,12 +6,16 @@ a queue are a contiguous range, sorted as pushed, and no store needs a second in
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 SEQ_BITS = 38
 SEQ_MASK = (1 << SEQ_BITS) - 1
+
+HISTORY = 20
+"""Attempts of one request whose errors are kept."""
 
 START = 0
 """The id under which ``start()`` is the parent of what it yields."""
@@ -28,22 +32,127 @@ def queue_range(queue: int) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One stored request."""
+    """One stored request. ``story`` is what has become of it so far, as :meth:`Story.dumps` gives it."""
 
     id: int
     payload: bytes
     crashes: int = 0
+    story: str | None = None
+
+
+@dataclass(slots=True)
+class Story:
+    """What has become of a request in earlier attempts."""
+
+    attempts: list[tuple[float, str, str]] = field(default_factory=list)
+    """The latest failures: (Unix seconds, kind, error)."""
+    counts: dict[str, int] = field(default_factory=dict)
+    """Failures charged to it, by kind."""
+    delivered: list[int] = field(default_factory=list)
+    """Fingerprints of the records that are in the feeds although the page has failed."""
+    task_type: str = ""
+    target: str = ""
+    max_retries: int = 0
+
+    def add(self, when: float, kind: str, error: str, *, charged: bool) -> None:
+        """One more attempt has failed."""
+        self.attempts = [*self.attempts, (when, kind, error)][-HISTORY:]
+        if charged:
+            self.counts[kind] = self.counts.get(kind, 0) + 1
+
+    @property
+    def retries(self) -> int:
+        """Failures charged so far, of all kinds."""
+        return sum(self.counts.values())
+
+    def dumps(self) -> str:
+        return json.dumps({name: getattr(self, name) for name in self.__slots__})
+
+    @classmethod
+    def loads(cls, text: str | None) -> Story:
+        story = cls(**json.loads(text)) if text else cls()
+        story.attempts = [(when, kind, error) for when, kind, error in story.attempts]
+        return story
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An entry that failed and is due again later. Keeps the id that it had in its queue."""
+
+    id: int
+    due: float
+    slot: str
+    payload: bytes
+    story: str
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """An entry given up on, with why."""
+    """An entry given up on, with why.
 
-    id: int
+    :param entry: the id that it had in the frontier of its ``job``.
+    :param payload: the stored request; empty if it ran from memory, and so cannot be revived.
+    :param code: what the spider's code was then (a hash).
+    :param story: its attempts, as :meth:`Story.dumps` gives them.
+    :param detail: JSON: traceback, referer, depth, redirects and a sample of the body, as far as there are any.
+    :param id: the number of the letter in the box; given by the store.
+    """
+
+    entry: int
     payload: bytes
     kind: str
     error: str
     buried_at: float
+    url: str = ""
+    host: str = ""
+    callback: str = ""
+    status: int | None = None
+    fingerprint: int | None = None
+    job: str = ""
+    spider: str = ""
+    code: str = ""
+    task_type: str = ""
+    target: str = ""
+    story: str | None = None
+    detail: str | None = None
+    id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Which:
+    """A choice of dead letters: those that meet all that is given.
+
+    :param error: a part of the error, in any case.
+    :param host: the host of the URL.
+    :param callback: the name of the spider's method.
+    :param older_than: buried at least so many seconds ago.
+    :param newer_than: buried at most so many seconds ago.
+    :param ids: the numbers of letters.
+    """
+
+    kind: str | None = None
+    host: str | None = None
+    callback: str | None = None
+    error: str | None = None
+    older_than: float | None = None
+    newer_than: float | None = None
+    job: str | None = None
+    ids: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Dead letters of one cause."""
+
+    kind: str
+    error: str
+    host: str
+    callback: str
+    count: int
+    first: float
+    last: float
+    example: int
+    """The number of one of them."""
 
 
 @dataclass(slots=True)
@@ -69,7 +178,10 @@ class Run:
 
 @dataclass(slots=True)
 class Ledger:
-    """The books: ``admitted == done + discarded + dead + frontier``, at every commit."""
+    """The books: ``admitted == done + discarded + dead + frontier``, at every commit.
+
+    The frontier is what is ready, waiting or leased.
+    """
 
     admitted: int = 0
     done: int = 0
@@ -103,15 +215,15 @@ class Recovery:
     run: int
     last_run: Run | None = None
     recovered: int = 0
-    suspects: Sequence[Entry] = ()
-    buried: int = 0
+    crashed: Sequence[Entry] = ()
+    """Those that the process has died of as often as it may, or more."""
 
 
 @dataclass(slots=True)
 class Batch:
     """Everything that one commit changes. All of it happens, or none."""
 
-    added: list[tuple[int, bytes]] = field(default_factory=list)
+    added: list[tuple[int, bytes, str | None]] = field(default_factory=list)
     removed: list[int] = field(default_factory=list)
     buried: list[DeadLetter] = field(default_factory=list)
     seen: list[int] = field(default_factory=list)
@@ -119,7 +231,19 @@ class Batch:
     """(parent, fingerprint, child, attempt): what a page not yet settled has brought about."""
     inherited: list[tuple[int, int]] = field(default_factory=list)
     """(old, new): a retry or redirect that takes over what the old entry has spawned."""
+    waiting: list[Waiting] = field(default_factory=list)
+    woken: list[int] = field(default_factory=list)
+    """Ids that wait no longer."""
+    resolved: list[int] = field(default_factory=list)
+    """Fingerprints of requests that have succeeded: their dead letters can go."""
+    hosts: dict[str, dict[str, Any] | None] = field(default_factory=dict)
+    """What has changed about the health of hosts, by download slot; None for one that is well again."""
     forgotten: list[int] = field(default_factory=list)
     """Parents that have settled: what they spawned need not be remembered."""
     queues: list[QueueRecord] = field(default_factory=list)
     feeds: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def has_failures(self) -> bool:
+        """Whether anything failed, or came back."""
+        return bool(self.waiting or self.woken or self.buried or self.resolved or self.hosts)

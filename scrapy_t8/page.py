@@ -13,6 +13,8 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import IO
 
+from .model import DeadLetter, Story, Waiting
+
 SPILL = 1 << 20
 """Bytes of one page's staged output that are held in memory before they go to a file."""
 
@@ -29,6 +31,7 @@ class Page:
 
     __slots__ = (
         "attempt",
+        "delivered",
         "dropped",
         "entry",
         "late_seen",
@@ -41,6 +44,9 @@ class Page:
         "respawns",
         "settled",
         "staged",
+        "story",
+        "verdict",
+        "woken",
     )
 
     def __init__(self, entry: int | None, attempt: int = 0, parent: Page | None = None) -> None:
@@ -64,6 +70,14 @@ class Page:
         self.memory: int | None = None
         """The fingerprint by which its unsettled parent is to remember it: that of an item of ``start()``."""
         self.staged: dict[str, Staged] = {}
+        self.story: Story | None = None
+        """What became of its request in earlier attempts, if they failed."""
+        self.verdict: Waiting | DeadLetter | None = None
+        """What becomes of its entry after it has failed."""
+        self.delivered: list[int] = []
+        """Fingerprints of what has reached the feeds although the page has failed."""
+        self.woken = False
+        """Its entry was waiting, and takes its place in a queue again."""
         if parent is not None:
             parent.pending += 1
 

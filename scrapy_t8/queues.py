@@ -129,6 +129,7 @@ class FrontierQueue(ABC):
             read = self._read()
             ready = [entry for entry in read if entry.id not in self._frontier.out]
             for entry in ready:
+                self._frontier.told(entry)
                 self._take(entry)
             self._stored -= len(ready)
             if not read:

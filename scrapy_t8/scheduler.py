@@ -17,8 +17,9 @@ from scrapy.utils.misc import build_from_crawler, load_object
 from . import inflight
 from .errors import ConfigError
 from .job import Job
-from .model import QueueRecord
+from .model import SEQ_BITS, QueueRecord, Story
 from .page import Page, current_page, leave_page
+from .parking import ParkedQueue
 from .queues import FrontierQueue, Line, Stack
 
 if TYPE_CHECKING:
@@ -63,7 +64,12 @@ class T8Scheduler(Scheduler):
             raise ConfigError("T8Scheduler needs the extension scrapy_t8.T8Checkpoint: add it to EXTENSIONS")
         opened = super().open(spider)
         self._job.frontier.filters = isinstance(self.df, T8DupeFilter)
-        self.dqs = self._durable_queue()
+        engine = self._job.crawler.engine
+        assert engine is not None
+        slot_of = engine.downloader.get_slot_key
+        self._parked = ParkedQueue(self._durable_queue(), self._job.retries.breaker, slot_of, self._job.clock)
+        self.dqs = self._parked  # type: ignore[assignment]
+        self._job.parked = self._parked
         self._rehome()
         inflight.watch(self._job)
         return opened
@@ -87,6 +93,11 @@ class T8Scheduler(Scheduler):
         with self._keeping:
             if page is not None and page.respawns and not page.replacing and self._respawned(request, page):
                 return True
+            due = self._job.retries.postponed(request)
+            if due is not None and page is not None:
+                self._job.retries.postpone(request, page, due, live=not page.replacing)
+                page.dropped = False
+                return True
             accepted = super().enqueue_request(request)
             if page is not None and page.replacing:
                 page.dropped = not accepted
@@ -109,14 +120,16 @@ class T8Scheduler(Scheduler):
         assert self.dqs is not None
         if self._job.is_careful:
             self._job.flush()
-        while (request := super().next_request()) is None and len(self.dqs):
+        while (request := super().next_request()) is None and len(self.dqs) and not self._parked.is_full:
             pass  # a whole queue was buried; the next one may have something
+        if request is None and self._parked.parked:
+            self._job.room.expect(self._parked.next_opening())
         return request
 
     def _respawned(self, request: Request, page: Page) -> bool:
         """A page that is replayed after a crash yields what it had already brought about."""
         frontier = self._job.frontier
-        return not frontier.covers(request) and frontier.respawned(page, self._job.fingerprint(request))
+        return not frontier.covers(request) and frontier.spawned.again(page, self._job.fingerprint(request))
 
     def _next_suspect(self) -> Request | None:
         """A page that the process died of too often is tried with nothing else in flight, and a commit after it."""
@@ -132,6 +145,7 @@ class T8Scheduler(Scheduler):
             request = frontier.rebuild(entry.id, entry.payload)
             if request is not None:
                 logger.warning("%s is tried alone: the process died %d times during it", request, entry.crashes)
+                frontier.told(entry)
                 request = frontier.lease(entry.id, request)
                 self._alone = frontier.flying[request]
                 return request
@@ -180,6 +194,7 @@ class T8Scheduler(Scheduler):
             for entry in self._job.frontier.take_all(record):
                 page = self._job.frontier.new_page(entry.id)
                 page.replacing = True
+                page.story = Story.loads(entry.story) if entry.story else None
                 page.enter()
                 request = self._job.frontier.rebuild(entry.id, entry.payload)
                 if request is not None:
@@ -203,7 +218,9 @@ class T8DupeFilter(RFPDupeFilter):
     def request_seen(self, request: Request) -> bool:
         fingerprint, seen = self._job.fingerprint(request), self._job.frontier.seen
         if fingerprint in seen:
-            return True
+            # One that comes back after a failure was seen when it came first. An entry of no queue is of another job.
+            page = current_page()
+            return page is None or not page.woken or not page.entry or not page.entry >> SEQ_BITS
         seen.add(fingerprint)
         return False
 

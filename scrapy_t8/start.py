@@ -53,7 +53,7 @@ class T8StartMiddleware:
     def _item_page(self, item: Any, start: Page) -> Page | None:
         """A page for one item of ``start()``; None if an earlier run has brought it already."""
         fingerprint = self._job.item_fingerprint(self._content(item))
-        if self._job.frontier.respawned(start, fingerprint):
+        if self._job.frontier.spawned.again(start, fingerprint):
             return None
         page = self._job.frontier.new_page(None, parent=start)
         page.memory = fingerprint

@@ -5,9 +5,55 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal, Protocol
 
-from ..model import Batch, DeadLetter, Entry, JobRecord, QueueRecord, Recovery, Run
+from ..model import (
+    Batch,
+    DeadLetter,
+    Entry,
+    Group,
+    JobRecord,
+    QueueRecord,
+    Recovery,
+    Run,
+    Waiting,
+    Which,
+)
 
+ALL = Which()
 IfDamaged = Literal["refuse", "salvage", "replace"]
+
+
+class Box(Protocol):
+    """The dead-letter box of a store. Each change is one transaction, and keeps the books of *job* balanced with it.
+
+    A letter of the running job that leaves the box otherwise than by reviving counts as discarded from then on.
+    """
+
+    def letters(self, which: Which = ALL, *, limit: int | None = None, after: int = 0) -> list[DeadLetter]:
+        """The chosen letters without their bodies (payload, story and detail), by number, beginning *after* one."""
+
+    def letter(self, number: int) -> DeadLetter | None:
+        """One letter, whole."""
+
+    def count(self, which: Which = ALL) -> int:
+        """How many there are."""
+
+    def groups(self, which: Which = ALL) -> list[Group]:
+        """The chosen letters by cause, the most frequent first."""
+
+    def fingerprints(self) -> set[int]:
+        """Those of all letters."""
+
+    def revive(self, which: Which, job: JobRecord, now: float) -> int:
+        """Make the chosen letters entries that wait and are due *now*, with fresh attempts. Returns how many.
+
+        Letters of another job are admitted to *job*. A finished job is open again. Letters without a payload stay.
+        """
+
+    def discard(self, which: Which, job: JobRecord) -> int:
+        """Throw the chosen letters away. Returns how many."""
+
+    def prune(self, job: JobRecord, now: float, *, ttl: float, limit: int) -> tuple[int, int]:
+        """Throw away what is older than *ttl* seconds, then the oldest beyond *limit*. Returns both numbers."""
 
 
 class Store(Protocol):
@@ -16,6 +62,10 @@ class Store(Protocol):
     Every method raises :exc:`~scrapy_t8.errors.StoreError` when the state cannot be read or written. After that the
     store is not to be used again: the last commit is the state.
     """
+
+    @property
+    def box(self) -> Box:
+        """The dead-letter box."""
 
     def open(self, *, if_damaged: IfDamaged = "refuse") -> None:
         """Own the state and make it readable.
@@ -42,7 +92,7 @@ class Store(Protocol):
         """Start *job* with an empty frontier, or with what was salvaged (*keep*). Dead letters always stay."""
 
     def begin_run(self, now: float, crash_limit: int) -> Recovery:
-        """Open a run. If the last one died, charge what was in flight with a crash; bury what crashed too often."""
+        """Open a run. If the last one died, charge what was in flight with a crash; tell what has *crash_limit*."""
 
     def end_run(self, now: float, reason: str, job: JobRecord | None) -> None:
         """Close the run: it did not die. Without *job* its books stay as the last commit left them."""
@@ -76,8 +126,20 @@ class Store(Protocol):
     def parents(self) -> set[int]:
         """The unsettled entries that have spawned something."""
 
-    def dead(self) -> list[DeadLetter]:
-        """The dead-letter box, newest last."""
+    def count_waiting(self) -> int:
+        """The entries that wait."""
+
+    def due(self, now: float, limit: int) -> list[Waiting]:
+        """Up to *limit* waiting entries that are due, the earliest first."""
+
+    def next_due(self, *, after: float = 0.0) -> float | None:
+        """When the first waiting entry that is due *after* a time is due, or None."""
+
+    def waiting(self, *, limit: int | None = None) -> list[Waiting]:
+        """The waiting entries, the earliest first."""
+
+    def hosts(self) -> dict[str, dict[str, Any]]:
+        """The hosts that are not well, by download slot."""
 
     def feeds(self) -> dict[str, dict[str, Any]]:
         """What each feed has noted about itself at the last commit."""

@@ -15,16 +15,15 @@ PUT_QUEUE = """
     ON CONFLICT (id) DO UPDATE SET stored = excluded.stored
 """
 DROP_EMPTY_QUEUES = "DELETE FROM queue WHERE stored <= 0"
-SHRINK_QUEUE = "UPDATE queue SET stored = stored - 1 WHERE id = ?"
 
-NEWEST = "SELECT id, payload, crashes FROM entry WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT ?"
-OLDEST = "SELECT id, payload, crashes FROM entry WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"
-ALL_ENTRIES = "SELECT id, payload, crashes FROM entry ORDER BY id"
+NEWEST = "SELECT id, payload, crashes, story FROM entry WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT ?"
+OLDEST = "SELECT id, payload, crashes, story FROM entry WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"
+ALL_ENTRIES = "SELECT id, payload, crashes, story FROM entry ORDER BY id"
 COUNT_ENTRIES = "SELECT count(*) FROM entry"
-ADD_ENTRY = "INSERT INTO entry (id, payload) VALUES (?, ?)"
+ADD_ENTRY = "INSERT INTO entry (id, payload, story) VALUES (?, ?, ?)"
 REMOVE_ENTRY = "DELETE FROM entry WHERE id = ?"
 CHARGE = "UPDATE entry SET crashes = crashes + 1 WHERE id = ?"
-CRASHED = "SELECT id, payload, crashes FROM entry WHERE crashes >= ? ORDER BY id"
+CRASHED = "SELECT id, payload, crashes, story FROM entry WHERE crashes >= ? ORDER BY id"
 
 IS_SEEN = "SELECT 1 FROM seen WHERE fingerprint = ?"
 SOME_SEEN = "SELECT fingerprint FROM seen LIMIT ?"
@@ -43,10 +42,102 @@ FORGET = """
         (SELECT parent, fingerprint, child FROM spawned WHERE parent = ? LIMIT ?)
 """
 
-BURY = "INSERT INTO dead (id, payload, kind, error, buried_at) VALUES (?, ?, ?, ?, ?)"
-DEAD = "SELECT id, payload, kind, error, buried_at FROM dead ORDER BY rowid"
+COUNT_WAITING = "SELECT count(*) FROM waiting"
+WAIT = "INSERT INTO waiting (id, due, slot, payload, story) VALUES (?, ?, ?, ?, ?)"
+WAKE = "DELETE FROM waiting WHERE id = ?"
+DUE = "SELECT id, due, slot, payload, story FROM waiting WHERE due <= ? ORDER BY due, id LIMIT ?"
+NEXT_DUE = "SELECT min(due) FROM waiting WHERE due > ?"
+
+GET_HOSTS = "SELECT slot, record FROM host"
+PUT_HOST = "INSERT INTO host (slot, record) VALUES (?, ?) ON CONFLICT (slot) DO UPDATE SET record = excluded.record"
+DROP_HOST = "DELETE FROM host WHERE slot = ?"
 
 GET_FEEDS = "SELECT name, record FROM feed"
 PUT_FEED = "INSERT INTO feed (name, record) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET record = excluded.record"
 
-OF_A_JOB = ("queue", "entry", "seen", "spawned", "feed", "run")
+# -- the dead-letter box; {where} is a condition of box.py -------------------------------------------------------
+
+HEAD = (
+    *("entry", "job", "spider", "kind", "error", "url", "host", "callback", "status", "fingerprint", "code"),
+    *("task_type", "target", "buried_at"),
+)
+NEXT_LETTER = "SELECT ifnull(max(id), 0) + 1 FROM dead"
+BURY = f"INSERT INTO dead (id, {', '.join(HEAD)}) VALUES (?{', ?' * len(HEAD)})"
+BURY_BODY = "INSERT INTO dead_body (id, payload, story, detail) VALUES (?, ?, ?, ?)"
+
+# Columns as the fields of DeadLetter.
+LETTERS = """
+    SELECT entry, x'', kind, error, buried_at, url, host, callback, status, fingerprint, job, spider, code, task_type,
+        target, NULL, NULL, id
+    FROM dead WHERE id > :after AND {where} ORDER BY id LIMIT :limit
+"""
+WHOLE_LETTERS = """
+    SELECT entry, ifnull(payload, x''), kind, error, buried_at, url, host, callback, status, fingerprint, job, spider,
+        code, task_type, target, story, detail, id
+    FROM dead LEFT JOIN dead_body USING (id) WHERE {where} ORDER BY id
+"""
+COUNT_LETTERS = "SELECT count(*) FROM dead WHERE {where}"
+GROUPS = """
+    SELECT kind, error, host, callback, count(*), min(buried_at), max(buried_at), max(id)
+    FROM dead WHERE {where} GROUP BY kind, error, host, callback ORDER BY count(*) DESC, max(id) DESC
+"""
+DEAD_FINGERPRINTS = "SELECT DISTINCT fingerprint FROM dead WHERE fingerprint IS NOT NULL AND {where}"
+
+# letter: its number. id: that of the entry it becomes. mine: it is one of the running job's.
+CHOSEN = """
+    CREATE TEMP TABLE IF NOT EXISTS chosen
+        (id INTEGER PRIMARY KEY, letter INTEGER NOT NULL, entry INTEGER NOT NULL, mine INTEGER NOT NULL)
+"""
+CHOOSE = "INSERT INTO chosen (id, letter, entry, mine) SELECT id, id, entry, job = :job_id FROM dead WHERE {where}"
+CHOOSE_OLDEST = """
+    INSERT INTO chosen (id, letter, entry, mine) SELECT id, id, entry, job = :job_id FROM dead
+    WHERE id NOT IN (SELECT letter FROM chosen) AND {where} ORDER BY buried_at DESC, id DESC LIMIT -1 OFFSET :limit
+"""
+CHOOSE_RESOLVED = """
+    INSERT INTO chosen (id, letter, entry, mine) SELECT id, id, entry, job = :job_id FROM dead
+    WHERE fingerprint IN (SELECT value FROM json_each(:fingerprints))
+"""
+# A letter of the job gets its old id, under which its children are known, unless it is taken. Others get new ones.
+CHOOSE_OLD_IDS = """
+    INSERT OR IGNORE INTO chosen (id, letter, entry, mine) SELECT entry, id, entry, 1 FROM dead
+    WHERE job = :job_id AND NOT EXISTS (SELECT 1 FROM entry WHERE entry.id = dead.entry)
+        AND NOT EXISTS (SELECT 1 FROM waiting WHERE waiting.id = dead.entry) AND {where} ORDER BY id
+"""
+CHOOSE_NEW_IDS = """
+    INSERT INTO chosen (id, letter, entry, mine)
+    SELECT :next_seq - 1 + row_number() OVER (ORDER BY id), id, entry, job = :job_id FROM dead
+    WHERE id NOT IN (SELECT letter FROM chosen) AND {where}
+"""
+COUNT_CHOSEN = "SELECT ifnull(sum(mine), 0), ifnull(sum(NOT mine), 0) FROM chosen"
+CHOSEN_KINDS = "SELECT kind, count(*) FROM chosen JOIN dead ON dead.id = letter GROUP BY kind ORDER BY count(*) DESC"
+NOTHING_CHOSEN = "DELETE FROM chosen"
+
+# With nothing of its past but what holds for any attempt. In the order of the ids: pages are written once.
+REVIVE = """
+    INSERT INTO waiting (id, due, slot, payload, story)
+    SELECT chosen.id, :now, host, payload, CASE
+        WHEN story IS NULL THEN json_object(
+            'attempts', json('[]'), 'counts', json('{}'), 'delivered', json('[]'),
+            'task_type', task_type, 'target', target, 'max_retries', 0)
+        ELSE json_set(story, '$.attempts', json('[]'), '$.counts', json('{}'), '$.max_retries', 0) END
+    FROM chosen CROSS JOIN dead ON dead.id = letter CROSS JOIN dead_body ON dead_body.id = letter
+    WHERE length(payload) > 0 ORDER BY chosen.id
+"""
+LEAVE_UNREVIVED = "DELETE FROM chosen WHERE NOT EXISTS (SELECT 1 FROM waiting WHERE waiting.id = chosen.id)"
+ALL_ARE_CHOSEN = "SELECT (SELECT count(*) FROM chosen) = (SELECT count(*) FROM dead)"
+# Letters in order: each page is written once.
+TAKE_OUT = (
+    "DELETE FROM dead_body WHERE id IN (SELECT letter FROM chosen ORDER BY letter)",
+    "DELETE FROM dead WHERE id IN (SELECT letter FROM chosen ORDER BY letter)",
+)
+# Without a condition SQLite lets go of the pages as they are.
+EMPTY_BOX = ("DELETE FROM dead_body", "DELETE FROM dead")
+# An entry that is alive all the same, or dead twice, still needs to know its children.
+FORGET_CHOSEN = """
+    DELETE FROM spawned WHERE parent IN (SELECT entry FROM chosen WHERE mine)
+        AND NOT EXISTS (SELECT 1 FROM entry WHERE entry.id = parent)
+        AND NOT EXISTS (SELECT 1 FROM waiting WHERE waiting.id = parent)
+        AND parent NOT IN (SELECT entry FROM dead WHERE job = :job_id AND id NOT IN (SELECT letter FROM chosen))
+"""
+
+OF_A_JOB = ("queue", "entry", "waiting", "seen", "spawned", "feed", "run")

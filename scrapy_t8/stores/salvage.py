@@ -17,13 +17,17 @@ COLUMNS = {
     "job": "one, record",
     "run": "id, started, ended, reason, last_commit",
     "queue": "id, key, slot, stored",
-    "entry": "id, payload, crashes",
+    "entry": "id, payload, crashes, story",
+    "waiting": "id, due, slot, payload, story",
+    "host": "slot, record",
     "seen": "fingerprint",
-    "dead": "id, payload, kind, error, buried_at",
+    "dead": "id, entry, job, spider, kind, error, url, host, callback, status, fingerprint, code, task_type, target, "
+    "buried_at",
+    "dead_body": "id, payload, story, detail",
     "spawned": "parent, fingerprint, child, attempt",
     "feed": "name, record",
 }
-KEYS = {"run": "id", "queue": "id", "entry": "id", "seen": "fingerprint", "dead": "rowid"}
+KEYS = {"seen": "fingerprint"} | dict.fromkeys(("run", "queue", "entry", "waiting", "dead", "dead_body"), "id")
 LOWEST, HIGHEST = -(2**63), 2**63 - 1
 PATIENCE = 2_000
 """Reads that may fail in one table before the rest of it is given up, and one more for each row that was had."""

@@ -24,7 +24,8 @@ CREATE TABLE queue (
 CREATE TABLE entry (
     id INTEGER PRIMARY KEY,
     payload BLOB NOT NULL,
-    crashes INTEGER NOT NULL DEFAULT 0
+    crashes INTEGER NOT NULL DEFAULT 0,
+    story TEXT
 );
 
 CREATE INDEX entry_crashes ON entry (crashes) WHERE crashes > 0;
@@ -42,12 +43,48 @@ CREATE TABLE spawned (
     PRIMARY KEY (parent, fingerprint, child)
 ) WITHOUT ROWID;
 
-CREATE TABLE dead (
-    id INTEGER NOT NULL,
+-- An entry between two attempts. When it is due it gets a new place in its queue.
+CREATE TABLE waiting (
+    id INTEGER PRIMARY KEY,
+    due REAL NOT NULL,
+    slot TEXT NOT NULL,
     payload BLOB NOT NULL,
+    story TEXT NOT NULL
+);
+
+CREATE INDEX waiting_due ON waiting (due);
+
+CREATE TABLE host (
+    slot TEXT PRIMARY KEY,
+    record TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- The dead-letter box outlives its job. What is long stands in a table of its own, so that a look at many is quick.
+CREATE TABLE dead (
+    id INTEGER PRIMARY KEY,
+    entry INTEGER NOT NULL,
+    job TEXT NOT NULL,
+    spider TEXT NOT NULL,
     kind TEXT NOT NULL,
     error TEXT NOT NULL,
+    url TEXT NOT NULL,
+    host TEXT NOT NULL,
+    callback TEXT NOT NULL,
+    status INTEGER,
+    fingerprint INTEGER,
+    code TEXT NOT NULL,
+    task_type TEXT NOT NULL,
+    target TEXT NOT NULL,
     buried_at REAL NOT NULL
+);
+
+CREATE INDEX dead_fingerprint ON dead (fingerprint);
+
+CREATE TABLE dead_body (
+    id INTEGER PRIMARY KEY,
+    payload BLOB NOT NULL,
+    story TEXT,
+    detail TEXT
 );
 
 CREATE TABLE feed (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -15,12 +16,14 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ..errors import JobLocked, StoreDamaged, StoreError, remedy
-from ..model import SEQ_BITS, Batch, DeadLetter, Entry, JobRecord, Ledger, QueueRecord, Recovery, Run, queue_range
+from ..model import Batch, Entry, JobRecord, Ledger, QueueRecord, Recovery, Run, Waiting, queue_range
 from . import queries as sql
 from .base import IfDamaged
+from .box import SQLiteBox
 from .checkpointer import Checkpointer
 from .file import check_all, check_file, check_version, connect, create, damaged
 from .marks import Marks
+from .records import dump_job
 from .salvage import salvage, set_aside
 
 logger = logging.getLogger(__name__)
@@ -41,6 +44,7 @@ class SQLiteStore:
         self._holder = path / "holder"
         self._db: sqlite3.Connection
         self._marks: Marks
+        self.box: SQLiteBox
         self._checkpointer = Checkpointer(lambda: connect(self.path, power=power))
         self._inode = 0
         self._run = 0
@@ -114,9 +118,9 @@ class SQLiteStore:
         """What was in the damaged part cannot be told any more: the books go by what is there."""
         job = self.job()
         if job is not None:
-            lost = job.ledger.difference(self.count_entries())
+            lost = job.ledger.difference(self.count_entries() + self.count_waiting())
             job.ledger.admitted -= lost
-            self._db.execute(sql.PUT_JOB, (_dump(job),))
+            self._db.execute(sql.PUT_JOB, (dump_job(job),))
             if lost > 0:
                 logger.error("%d requests were in the part that cannot be read. Their pages will be missing", lost)
 
@@ -127,6 +131,7 @@ class SQLiteStore:
             check_version(self._db, self.path)
             self._last_queue = self._db.execute(sql.LAST_QUEUE).fetchone()[0] or 0
             self.job(), self.last_run(), self.feeds()
+            self.box = SQLiteBox(self._db, self._guard, self._change)
         except (sqlite3.DatabaseError, ValueError, TypeError, KeyError) as error:
             if isinstance(error, sqlite3.OperationalError) and "no such" not in str(error):
                 raise
@@ -158,7 +163,7 @@ class SQLiteStore:
         with self._guard("write"), self._transaction() as db:
             for table in () if keep else sql.OF_A_JOB:
                 db.execute(f"DELETE FROM {table}")
-            db.execute(sql.PUT_JOB, (_dump(job),))
+            db.execute(sql.PUT_JOB, (dump_job(job),))
 
     def begin_run(self, now: float, crash_limit: int) -> Recovery:
         with self._guard("recover"):
@@ -174,32 +179,19 @@ class SQLiteStore:
                     # Only the marks of that very run: a crash in the middle of this must not charge them twice.
                     flying = flying if marked_by == last.id else []
                     recovered = db.executemany(sql.CHARGE, [(entry,) for entry in flying]).rowcount
-                buried = self._bury_suspects(job, now, crash_limit)
                 db.execute(sql.DROP_EMPTY_QUEUES)
                 self._run = db.execute(sql.OPEN_RUN, (now, now)).lastrowid or 0
-                db.execute(sql.PUT_JOB, (_dump(job),))
+                db.execute(sql.PUT_JOB, (dump_job(job),))
             self._marks.reset(self._run)
-            suspects = [Entry(*row) for row in self._db.execute(sql.CRASHED, (crash_limit,))]
-        return Recovery(job, self._run, last, max(recovered, 0), suspects, buried)
+            crashed = [Entry(*row) for row in self._db.execute(sql.CRASHED, (crash_limit,))]
+        return Recovery(job, self._run, last, max(recovered, 0), crashed)
 
     def end_run(self, now: float, reason: str, job: JobRecord | None) -> None:
         self._checkpointer.wait()
         with self._guard("write"), self._transaction() as db:
             db.execute(sql.END_RUN, (now, reason, self._run))
             if job is not None:
-                db.execute(sql.PUT_JOB, (_dump(job),))
-
-    def _bury_suspects(self, job: JobRecord, now: float, limit: int) -> int:
-        """A suspect runs alone: one more crash is its own."""
-        guilty = [Entry(*row) for row in self._db.execute(sql.CRASHED, (limit + 1,))]
-        for entry in guilty:
-            error = f"the process died {entry.crashes} times during this page, the last time with nothing else running"
-            self._db.execute(sql.BURY, (entry.id, entry.payload, "crash", error, now))
-            self._db.execute(sql.REMOVE_ENTRY, (entry.id,))
-            self._db.execute(sql.SHRINK_QUEUE, (entry.id >> SEQ_BITS,))
-            self._db.execute(sql.FORGET, (entry.id, -1))
-        job.ledger.dead += len(guilty)
-        return len(guilty)
+                db.execute(sql.PUT_JOB, (dump_job(job),))
 
     # -- the frontier --------------------------------------------------------------------------------------------
 
@@ -244,9 +236,26 @@ class SQLiteStore:
         with self._guard("read"):
             return {row[0] for row in self._db.execute(sql.PARENTS)}
 
-    def dead(self) -> list[DeadLetter]:
+    def count_waiting(self) -> int:
         with self._guard("read"):
-            return [DeadLetter(*row) for row in self._db.execute(sql.DEAD)]
+            count: int = self._db.execute(sql.COUNT_WAITING).fetchone()[0]
+            return count
+
+    def due(self, now: float, limit: int) -> list[Waiting]:
+        with self._guard("read"):
+            return [Waiting(*row) for row in self._db.execute(sql.DUE, (now, limit))]
+
+    def next_due(self, *, after: float = 0.0) -> float | None:
+        with self._guard("read"):
+            first: float | None = self._db.execute(sql.NEXT_DUE, (after,)).fetchone()[0]
+            return first
+
+    def waiting(self, *, limit: int | None = None) -> list[Waiting]:
+        return self.due(math.inf, -1 if limit is None else limit)
+
+    def hosts(self) -> dict[str, dict[str, Any]]:
+        with self._guard("read"):
+            return {slot: json.loads(record) for slot, record in self._db.execute(sql.GET_HOSTS)}
 
     def feeds(self) -> dict[str, dict[str, Any]]:
         return {name: json.loads(record) for name, record in self._db.execute(sql.GET_FEEDS)}
@@ -266,24 +275,34 @@ class SQLiteStore:
         return not self._checkpointer.is_running
 
     def commit(self, batch: Batch, job: JobRecord, now: float) -> None:
-        self._checkpointer.wait()
         with self._guard("write"):
             self._still_there()
-            with self._transaction() as db:
+            with self._change() as db:
                 db.executemany(sql.ADD_ENTRY, batch.added)
                 db.executemany(sql.REMOVE_ENTRY, [(entry,) for entry in batch.removed])
                 # In order, neighbouring keys share a page of the table.
                 db.executemany(sql.ADD_SEEN, [(fingerprint,) for fingerprint in sorted(batch.seen)])
                 db.executemany(sql.PUT_QUEUE, [(q.id, q.key, q.slot, q.stored) for q in batch.queues])
                 db.executemany(sql.PUT_FEED, [(name, json.dumps(r)) for name, r in batch.feeds.items()])
-                if batch.buried or batch.inherited or batch.spawned:
-                    db.executemany(sql.BURY, [_letter(letter) for letter in batch.buried])
+                if batch.inherited or batch.spawned:
                     db.executemany(sql.INHERIT, [(new, old) for old, new in batch.inherited])
                     db.executemany(sql.ADD_SPAWNED, batch.spawned)
-                db.execute(sql.PUT_JOB, (_dump(job),))
+                if batch.has_failures:
+                    self._commit_failures(db, batch, job)
+                db.execute(sql.PUT_JOB, (dump_job(job),))
                 db.execute(sql.TOUCH_RUN, (now, self._run))
                 self._forget(batch.forgotten)
-        self._checkpointer.committed(self._db.total_changes)
+
+    def _commit_failures(self, db: sqlite3.Connection, batch: Batch, job: JobRecord) -> None:
+        db.executemany(sql.WAKE, [(entry,) for entry in batch.woken])
+        db.executemany(sql.WAIT, [(w.id, w.due, w.slot, w.payload, w.story) for w in batch.waiting])
+        self.box.resolve(batch.resolved, job)
+        self.box.bury(batch.buried)
+        for slot, record in batch.hosts.items():
+            if record is None:
+                db.execute(sql.DROP_HOST, (slot,))
+            else:
+                db.execute(sql.PUT_HOST, (slot, json.dumps(record)))
 
     def _forget(self, parents: list[int]) -> None:
         self._forgetting += parents
@@ -298,6 +317,14 @@ class SQLiteStore:
             raise OSError(f"{self.path.name} was replaced while the crawl ran")
 
     @contextmanager
+    def _change(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that keeps out of the way of a checkpoint, and may be followed by one."""
+        self._checkpointer.wait()
+        with self._transaction() as db:
+            yield db
+        self._checkpointer.committed(self._db.total_changes)
+
+    @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         self._db.execute("BEGIN IMMEDIATE")
         try:
@@ -307,13 +334,3 @@ class SQLiteStore:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
-
-
-def _dump(job: JobRecord) -> str:
-    # By hand: dataclasses.asdict copies deeply, and this is done with every commit.
-    ledger = {name: getattr(job.ledger, name) for name in Ledger.__slots__}
-    return json.dumps({**{name: getattr(job, name) for name in JobRecord.__slots__}, "ledger": ledger})
-
-
-def _letter(letter: DeadLetter) -> tuple[int, bytes, str, str, float]:
-    return (letter.id, letter.payload, letter.kind, letter.error, letter.buried_at)

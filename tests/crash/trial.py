@@ -106,7 +106,13 @@ def command(variant: Variant, arguments: Mapping[str, str], settings: Mapping[st
     for name, value in arguments.items():
         words += ["-a", f"{name}={value}"]
     jobdir = {"JOBDIR": "job"} if variant.jobdir else {}
-    for name, value in {"LOG_LEVEL": "INFO", "TELNETCONSOLE_ENABLED": "0", **jobdir, **variant.settings, **settings}.items():
+    for name, value in {
+        "LOG_LEVEL": "INFO",
+        "TELNETCONSOLE_ENABLED": "0",
+        **jobdir,
+        **variant.settings,
+        **settings,
+    }.items():
         words += ["-s", f"{name}={value}"]
     return words
 

@@ -10,14 +10,20 @@ import scrapy_t8
 ROOT = Path(scrapy_t8.__file__).parent
 FLOORS = [
     {"errors", "model"},
-    {"codec", "config", "identity", "joints", "page", "stores", "values"},
-    {"guard", "outputs", "seen", "frontier", "queues", "job", "inflight"},
-    {"scheduler", "start", "checkpoint", "feeds"},
+    {"breaker", "code", "codec", "config", "failure", "identity", "joints", "page", "policy", "stores", "values"},
+    {
+        *("guard", "outputs", "tasks", "deadletters", "opening", "seen", "spawned", "frontier", "queues", "parking"),
+        *("retries", "handlers", "waiting", "vigil", "job", "inflight"),
+    },
+    {"scheduler", "start", "checkpoint", "feeds", "retry", "mishaps"},
     {"addon"},
     {"__init__"},
 ]
 DOORS = FLOORS[3]
-INSIDE_THE_HALL = ["guard", "outputs", "seen", "frontier", "queues", "job", "inflight"]
+INSIDE_THE_HALL = [
+    *("guard", "outputs", "tasks", "deadletters", "opening", "seen", "spawned", "frontier", "queues", "parking"),
+    *("retries", "handlers", "waiting", "vigil", "job", "inflight"),
+]
 
 
 def room(path: Path) -> str:

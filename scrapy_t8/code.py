@@ -1,0 +1,24 @@
+"""Has the spider's code changed since?"""
+
+from __future__ import annotations
+
+import sys
+from hashlib import blake2b
+from pathlib import Path
+
+from scrapy import Spider
+
+
+def code_of(spider: Spider) -> str:
+    """A hash of the source files of the spider's project: of all that is imported of the packages of its classes."""
+    packages = {cls.__module__.partition(".")[0] for cls in type(spider).__mro__} - {"builtins", "scrapy", "scrapy_t8"}
+    digest = blake2b(digest_size=8)
+    for name, module in sorted(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if name.partition(".")[0] in packages and file and file.endswith(".py"):
+            digest.update(name.encode())
+            try:
+                digest.update(Path(file).read_bytes())
+            except OSError:
+                continue
+    return digest.hexdigest()

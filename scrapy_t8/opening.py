@@ -1,0 +1,55 @@
+"""A job is taken up where it was left, or a new one begins."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from pathlib import Path
+
+from .config import Config
+from .errors import JobMismatch
+from .identity import Identity
+from .model import JobRecord, Recovery
+from .stores.base import Store
+
+logger = logging.getLogger(__name__)
+
+
+def resume_or_begin(store: Store, identity: Identity, config: Config, directory: Path, now: float) -> Recovery:
+    """Open a run of the job in *directory*.
+
+    :raises JobMismatch: if the unfinished job there is another one.
+    """
+    old = store.job()
+    if old is None or old.finished or config.resume == "fresh":
+        _begin(store, old, identity, directory, now)
+    elif not identity.owns(old):
+        if config.resume != "continue":
+            raise JobMismatch(
+                f"the unfinished job in {directory} was begun with {identity.difference(old)}. To go on with it all "
+                "the same, run with -s T8_RESUME=continue; to give it up and begin a new one, with "
+                "-s T8_RESUME=fresh; or use another JOBDIR"
+            )
+        identity.take_over(old)
+    return store.begin_run(now, config.crash_limit)
+
+
+def _begin(store: Store, old: JobRecord | None, identity: Identity, directory: Path, now: float) -> None:
+    job = JobRecord(
+        id=f"job_{time.strftime('%Y%m%d_%H%M%S', time.gmtime(now))}_{secrets.token_hex(2)}",
+        spider=identity.spider,
+        arguments=identity.arguments or {},
+        begun=now,
+    )
+    salvaged = 0 if old else store.count_entries() + store.count_waiting()
+    if salvaged:
+        job.ledger.admitted = salvaged
+        job.next_seq = 1 << 32  # beyond whatever ids the lost record had given out
+    store.begin_job(job, keep=bool(salvaged))
+    if old is not None and old.finished:
+        logger.info("The last job here (%s) has finished: a new one begins", old.id)
+    elif old is not None:
+        logger.warning("T8_RESUME=fresh: the unfinished job %s is given up, a new one begins", old.id)
+    else:
+        logger.info("A new job begins in %s", directory)

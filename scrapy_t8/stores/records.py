@@ -1,0 +1,13 @@
+"""Records that are stored as text."""
+
+from __future__ import annotations
+
+import json
+
+from ..model import JobRecord, Ledger
+
+
+def dump_job(job: JobRecord) -> str:
+    # By hand: dataclasses.asdict copies deeply, and this is done with every commit.
+    ledger = {name: getattr(job.ledger, name) for name in Ledger.__slots__}
+    return json.dumps({**{name: getattr(job, name) for name in JobRecord.__slots__}, "ledger": ledger})

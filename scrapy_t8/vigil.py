@@ -1,0 +1,98 @@
+"""A crawl that has nothing to do but to wait for retries: how long does it stay?"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from scrapy.crawler import Crawler
+from scrapy.exceptions import CloseSpider, DontCloseSpider
+from scrapy.extensions.closespider import CloseSpider as CloseSpiderExtension
+
+from .breaker import Breaker
+from .handlers import Handlers
+from .waiting import WaitingRoom
+
+logger = logging.getLogger("T8ResumeAndRetry")
+
+REASON = "retries_waiting"
+
+
+class Vigil:
+    """Keeps an idle crawl open for what is due within *patience* seconds, and closes it if there is only more beyond.
+
+    A host that is down is waited for as long, from when it went down or the run began.
+
+    :param opening: when the first request of a host that is spared may go, if there is one.
+    """
+
+    def __init__(
+        self,
+        crawler: Crawler,
+        room: WaitingRoom,
+        handlers: Handlers,
+        breaker: Breaker,
+        opening: Callable[[], float | None],
+        patience: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._crawler = crawler
+        self._room = room
+        self._handlers = handlers
+        self._breaker = breaker
+        self._opening = opening
+        self._patience = patience
+        self._clock = clock
+        self._began = clock()
+        self._told: float | None = None
+
+    def idle(self) -> None:
+        """The spider is idle.
+
+        :raises DontCloseSpider: to stay.
+        :raises CloseSpider: with the reason ``retries_waiting``, to leave what waits to the next run.
+        """
+        if self._handlers.busy:
+            self._stay(None)
+        due, opening = self._room.next_due(), self._opening()
+        if due is None and opening is None:
+            return
+        now = self._clock()
+        if due is not None and due <= now + self._patience and not self._is_only_for_dead_hosts(now):
+            self._stay(due)
+        if opening is not None and opening <= now + self._patience and self._is_worth_it(now):
+            self._stay(opening)
+        first = min(when for when in (due, opening) if when is not None)
+        logger.info(
+            "What is left waits until %s or later, beyond T8_RETRY_WAIT (%g s): run the same command again then",
+            _local(first),
+            self._patience,
+        )
+        raise CloseSpider(REASON)
+
+    def _is_worth_it(self, now: float) -> bool:
+        """Whether a host went down so lately that it may be back soon."""
+        hosts = self._breaker.hosts().values()
+        if any(now < health.paused_until <= now + self._patience for health in hosts):
+            return True
+        downs = [max(health.since, self._began) for health in hosts if health.is_open]
+        return not downs or max(downs) + self._patience > now
+
+    def _is_only_for_dead_hosts(self, now: float) -> bool:
+        return bool(self._breaker) and not self._is_worth_it(now)
+
+    def _stay(self, due: float | None) -> None:
+        extension = self._crawler.get_extension(CloseSpiderExtension)
+        if extension is not None and hasattr(extension, "items_in_period"):
+            # No items come because the crawl waits, not because it has gone wrong.
+            extension.items_in_period = max(1, extension.items_in_period)
+        if due is not None and due != self._told:
+            self._told = due
+            self._room.expect(due)
+            logger.info("%d requests wait for another try, the first until %s", len(self._room), _local(due))
+        raise DontCloseSpider
+
+
+def _local(when: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(when))
