@@ -4,21 +4,35 @@ from __future__ import annotations
 
 from .addon import T8Addon
 from .checkpoint import T8Checkpoint
+from .deadletters import DeadLetters, open_dead_letters
 from .errors import T8Error
+from .failure import RetryPage
 from .feeds import T8FeedExporter
+from .mishaps import T8MishapMiddleware
+from .model import Which
+from .retry import T8CacheGuard, T8RetryMiddleware
 from .scheduler import T8DupeFilter, T8FifoQueue, T8LifoQueue, T8Scheduler
 from .start import T8StartMiddleware
+from .tasks import FailedTask
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "DeadLetters",
+    "FailedTask",
+    "RetryPage",
     "T8Addon",
+    "T8CacheGuard",
     "T8Checkpoint",
     "T8DupeFilter",
     "T8Error",
     "T8FeedExporter",
     "T8FifoQueue",
     "T8LifoQueue",
+    "T8MishapMiddleware",
+    "T8RetryMiddleware",
     "T8Scheduler",
     "T8StartMiddleware",
+    "Which",
+    "open_dead_letters",
 ]

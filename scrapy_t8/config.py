@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from scrapy.settings import BaseSettings
+from scrapy.utils.misc import load_object
 
 from .errors import ConfigError
 
@@ -120,6 +121,20 @@ class Config:
         if settings.getpriority("RETRY_TIMES"):
             rule["times"] = settings.getint("RETRY_TIMES")
         return rule
+
+
+def loaded(setting: str, path: Any) -> Any:
+    """The callable at an import *path*, or the callable that it is.
+
+    :raises ConfigError: naming the setting, if there is none.
+    """
+    try:
+        found = load_object(path)
+    except (ImportError, NameError, TypeError, ValueError) as error:
+        raise ConfigError(f"{setting} names {path!r}, which cannot be loaded: {error}") from None
+    if not callable(found):
+        raise ConfigError(f"{setting} names {path!r}, which cannot be called")
+    return found
 
 
 def _unknown(name: str, known: Mapping[str, Any]) -> str:

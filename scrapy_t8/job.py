@@ -18,7 +18,6 @@ from scrapy import Request
 from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 from scrapy.utils.asyncio import CallLaterResult, call_later
-from scrapy.utils.misc import load_object
 from scrapy.utils.project import data_path
 from scrapy.utils.request import RequestFingerprinter
 
@@ -26,7 +25,7 @@ from . import joints
 from .breaker import Breaker
 from .code import code_of
 from .codec import Codec
-from .config import Config
+from .config import Config, loaded
 from .deadletters import DeadLetters
 from .errors import CannotStore, T8Error
 from .failure import OF_THE_CODE
@@ -39,6 +38,7 @@ from .opening import resume_or_begin
 from .outputs import SLICE, Outputs, Sink
 from .page import Page, current_page
 from .parking import ParkedQueue
+from .policy import Policy
 from .retries import Retries
 from .stores.sqlite import SQLiteStore
 from .vigil import Vigil
@@ -102,6 +102,9 @@ class Job:
         assert crawler.spider is not None
         joints.check(crawler)
         self.config = config = Config.from_settings(crawler.settings)
+        policy = Policy(config.retry_rule(crawler.settings), config.retry_kinds, config.retry_after_cap)
+        handlers = {kind: loaded("T8_RETRY_HANDLERS", name) for kind, name in config.retry_handlers.items()}
+        self.checks = [loaded("T8_RETRY_CHECKS", name) for name in config.retry_checks]
         self._identity = Identity.of(crawler.spider.name, self._arguments)
         self.directory = Path(crawler.settings["JOBDIR"] or _default_directory(crawler.spider.name))
         self.state_directory = self.directory / "t8"
@@ -128,12 +131,12 @@ class Job:
         )
         self.frontier.open(self.recovery)
         self.start_page = self.frontier.new_page(START)
-        self._open_failures()
+        self._open_failures(policy, handlers)
         self.works = True
         with self.guard("begin"):
             self._tidy()
 
-    def _open_failures(self) -> None:
+    def _open_failures(self, policy: Policy, handlers: dict[str, Any]) -> None:
         """Everything that has to do with failed requests."""
         crawler, config, frontier = self.crawler, self.config, self.frontier
         assert crawler.spider is not None
@@ -141,8 +144,7 @@ class Job:
             config.breaker_failures, config.breaker_probe, config.breaker_probe_cap, config.breaker_give_up
         )
         breaker.load(self.store.hosts())
-        self.retries = Retries(crawler, frontier, config, breaker, self._hold, code_of(crawler.spider), self.clock)
-        handlers = {kind: load_object(handler) for kind, handler in config.retry_handlers.items()}
+        self.retries = Retries(crawler, frontier, policy, breaker, self._hold, code_of(crawler.spider), self.clock)
         self.handlers = Handlers(handlers, config.retry_handler_timeout, self.retries.handler_failed, self.end)
         self.room = WaitingRoom(frontier, self.handlers, self._crawl, self.end, self.flush, self._nudge, self.clock)
         frontier.expect = self.room.expect

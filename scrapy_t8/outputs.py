@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from .page import Page
+from .model import DeadLetter
+from .page import Page, record_fingerprint
 
 SLICE = 4 << 20
 """Bytes that are written before the event loop gets its turn again."""
@@ -72,6 +73,9 @@ class Outputs:
     def _records(self, page: Page) -> Iterator[tuple[str, list[bytes]]]:
         for name, staged in page.staged.items():
             for records in staged.batches(SLICE // 8):
+                if isinstance(page.verdict, DeadLetter):
+                    # Should the page be revived, these are not to be written again.
+                    page.delivered += [record_fingerprint(name, record) for record in records]
                 yield name, records
 
     def _gather(self, name: str, records: list[bytes], left: int | None) -> int | None:

@@ -18,7 +18,6 @@ from scrapy.crawler import Crawler
 from scrapy.downloadermiddlewares.retry import get_retry_request
 
 from .breaker import Breaker
-from .config import Config
 from .errors import CannotStore, ConfigError
 from .failure import OF_THE_HOST, THROTTLED, Failure
 from .frontier import Frontier
@@ -44,17 +43,16 @@ class Retries:
         self,
         crawler: Crawler,
         frontier: Frontier,
-        config: Config,
+        policy: Policy,
         breaker: Breaker,
         hold: Callable[[float, Request, Page], None],
         code: str,
         clock: Callable[[], float],
     ) -> None:
         self.breaker = breaker
-        self.policy = Policy(config.retry_rule(crawler.settings), config.retry_kinds, config.retry_after_cap)
+        self.policy = policy
         self._crawler = crawler
         self._frontier = frontier
-        self._config = config
         self._hold = hold
         self.code = code
         self._clock = clock

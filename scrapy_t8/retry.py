@@ -35,7 +35,7 @@ class T8RetryMiddleware(RetryMiddleware):
         middleware = cls(crawler.settings)
         middleware.crawler = crawler
         middleware._job = job = Job.of(crawler)
-        middleware._checks = [load_object(check) for check in job.config.retry_checks]
+        middleware._checks = job.checks
         middleware._caches = crawler.settings.getbool("HTTPCACHE_ENABLED")
         return middleware
 

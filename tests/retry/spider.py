@@ -1,0 +1,55 @@
+"""Asks for pages by their ways of failing."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from scrapy import Request, Spider
+from scrapy.exceptions import DropItem
+
+from scrapy_t8 import RetryPage
+
+
+def no_captcha(response: Any) -> str | None:
+    """A response check."""
+    return "captcha" if b"human" in response.body else None
+
+
+def handled(target: str, metadata: dict[str, Any]) -> bool:
+    """A retry handler: succeeds at the second try, and writes its calls down."""
+    with open("handled.jsonl", "a", encoding="utf-8") as file:
+        file.write(json.dumps([target, metadata["attempt"]]) + "\n")
+    return int(metadata["attempt"]) > 1
+
+
+class Pipeline:
+    """Chokes on an item, as long as ``CHOKE`` says so."""
+
+    def process_item(self, item: Any) -> Any:
+        if item["path"].endswith("/choke") and os.environ.get("CHOKE"):
+            raise ValueError("the pipeline chokes")
+        if item["path"].endswith("/drop"):
+            raise DropItem("not wanted")
+        return item
+
+
+class FailingSpider(Spider):
+    name = "failing"
+
+    async def start(self) -> Any:
+        """Every page is asked for once."""
+        for path in self.paths.split(","):
+            meta = {"t8_task_type": "BY_HAND"} if path.endswith("/by-hand") else {}
+            yield Request(f"{self.site}/{path}", self.parse, meta=meta)
+
+    def parse(self, response: Any) -> Iterator[Any]:
+        path = response.url.removeprefix(self.site)
+        yield {"path": path}
+        if path.endswith("/bug") and os.environ.get("BUG"):
+            raise ValueError("a bug")
+        if path.endswith("/again") and response.meta.get("retry_times", 0) < 2:
+            raise RetryPage("not complete", delay=0.1)
+        yield {"path": path + "#second"}
