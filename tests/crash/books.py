@@ -17,7 +17,9 @@ class Books:
 
     record: dict[str, Any]
     entries: int
+    """Ready, in flight, or waiting for another try."""
     spawned: int
+    """What is remembered of pages that are neither settled nor buried."""
     dead: list[tuple[str, bytes]]
     run_began: float
     last_commit: float
@@ -61,9 +63,9 @@ def _read(db: sqlite3.Connection) -> Books | None:
     run = one("SELECT started, last_commit, ended IS NULL FROM run ORDER BY id DESC LIMIT 1") or (0.0, 0.0, False)
     return Books(
         record=json.loads(record[0]),
-        entries=one("SELECT count(*) FROM entry")[0],
-        spawned=one("SELECT count(*) FROM spawned")[0],
-        dead=db.execute("SELECT kind, payload FROM dead").fetchall(),
+        entries=one("SELECT (SELECT count(*) FROM entry) + (SELECT count(*) FROM waiting)")[0],
+        spawned=one("SELECT count(*) FROM spawned WHERE parent NOT IN (SELECT entry FROM dead)")[0],
+        dead=db.execute("SELECT kind, payload FROM dead JOIN dead_body USING (id) ORDER BY id").fetchall(),
         run_began=run[0],
         last_commit=run[1],
         run_died=bool(run[2]),
