@@ -109,6 +109,8 @@ def command(variant: Variant, arguments: Mapping[str, str], settings: Mapping[st
     for name, value in {
         "LOG_LEVEL": "INFO",
         "TELNETCONSOLE_ENABLED": "0",
+        "RETRY_TIMES": "2",
+        "T8_RETRY_BASE": "0.05",
         **jobdir,
         **variant.settings,
         **settings,
