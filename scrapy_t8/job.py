@@ -352,6 +352,7 @@ class Job:
 
     def _finish(self, reason: str, complete: bool) -> None:
         self.crawler.stats.set_value("t8/longest_commit_seconds", round(self.longest_commit, 4))
+        self.retries.sum_up(self.frontier.waiting)
         left = len(self.frontier)
         difference = self.record.ledger.difference(left)
         if difference:

@@ -254,6 +254,16 @@ class Retries:
     def _target(self, request: Request) -> str:
         return str(request.meta.get("t8_target") or request.url)
 
+    def sum_up(self, waiting: int) -> None:
+        """Put into the statistics how the run went, if anything failed."""
+        stats = self._crawler.stats
+        assert stats is not None
+        succeeded, buried = (stats.get_value(f"t8/retry/{what}", 0) for what in ("succeeded", "buried"))
+        if waiting or succeeded or buried:
+            stats.set_value("t8/retry/waiting", waiting)
+        if succeeded or buried:
+            stats.set_value("t8/retry/success_rate", round(succeeded / (succeeded + buried), 4))
+
     def _count(self, what: str, kind: str | None = None) -> None:
         stats = self._crawler.stats
         assert stats is not None
