@@ -83,6 +83,7 @@ class Job:
         self.parked: ParkedQueue | None = None
         """The queue of the scheduler."""
         self._timer: CallLaterResult | None = None
+        self._postponed_at: float | None = None
         self.is_open = False
         self.works = False
         """Whether the job is open and its store fit."""
@@ -292,9 +293,10 @@ class Job:
             self._timer = None
         if not self.works:
             return
-        if limit is not None and not self.store.is_ready():
+        if limit is not None and not self.store.is_ready() and not self._is_overdue():
             self.changed()
             return
+        self._postponed_at = None
         began = time.perf_counter()
         with self.guard("commit"):
             if not self._drain(limit):
@@ -308,6 +310,12 @@ class Job:
             self.frontier.committed()
             self._outputs.committed()
         self.longest_commit = max(self.longest_commit, time.perf_counter() - began)
+
+    def _is_overdue(self) -> bool:
+        """Whether a commit has waited so long for the store that it had better wait no more: a kill would cost much."""
+        if self._postponed_at is None:
+            self._postponed_at = self.clock()
+        return self.clock() > self._postponed_at + self.config.commit_interval
 
     def _drain(self, limit: int | None) -> bool:
         """Write the outputs of ended pages. False if one is written in part only: then nothing may be committed."""

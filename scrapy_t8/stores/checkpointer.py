@@ -1,15 +1,17 @@
 """Moves committed pages from the write-ahead log into the database in a thread, as it may wait for the disk.
 
-While it runs the owner does not commit. SQLite would allow it, but releases up to 3.51.2 can then lose a reset of the
-log (two connections writing or checkpointing at the same instant); reading beside it is safe in all of them.
+While it moves something the owner does not commit. SQLite would allow it, but releases up to 3.51.2 can then lose a reset
+of the log (two connections writing or checkpointing at the same instant); reading beside it is safe in all of them.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 from collections.abc import Callable
-from threading import Thread
+from pathlib import Path
+from threading import Lock, Thread
 
 logger = logging.getLogger(__name__)
 
@@ -20,11 +22,15 @@ ROWS = 1500
 class Checkpointer:
     """Counts the rows that were changed, and checkpoints when there are enough.
 
+    :param log: the write-ahead log.
     :param connect: opens a connection of its own to the database.
     """
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
+    def __init__(self, log: Path, connect: Callable[[], sqlite3.Connection]) -> None:
+        self._log = log
         self._connect = connect
+        self.lock = Lock()
+        """Held while something is moved, and by the owner while it changes something."""
         self._thread: Thread | None = None
         self._done = 0
 
@@ -47,9 +53,19 @@ class Checkpointer:
 
     def _checkpoint(self) -> None:
         try:
+            # SQLite would do it first of all, and it takes the longest: the owner may commit meanwhile.
+            self._sync_log()
             db = self._connect()
-            db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            with self.lock:
+                db.execute("PRAGMA wal_checkpoint(PASSIVE)")
             db.close()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             # Nothing is lost by it: the log keeps everything, and only grows.
             logger.warning("The write-ahead log could not be moved into the state file: %s", error)
+
+    def _sync_log(self) -> None:
+        fd = os.open(self._log, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)

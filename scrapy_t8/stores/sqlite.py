@@ -45,7 +45,8 @@ class SQLiteStore:
         self._db: sqlite3.Connection
         self._marks: Marks
         self.box: SQLiteBox
-        self._checkpointer = Checkpointer(lambda: connect(self.path, power=power))
+        log = path / "state.db-wal"
+        self._checkpointer = Checkpointer(log, lambda: connect(self.path, power=power))
         self._inode = 0
         self._run = 0
         self._last_queue = 0
@@ -272,7 +273,7 @@ class SQLiteStore:
         self._marks.discard(entry)
 
     def is_ready(self) -> bool:
-        return not self._checkpointer.is_running
+        return not self._checkpointer.lock.locked()
 
     def commit(self, batch: Batch, job: JobRecord, now: float) -> None:
         with self._guard("write"):
@@ -319,8 +320,7 @@ class SQLiteStore:
     @contextmanager
     def _change(self) -> Iterator[sqlite3.Connection]:
         """A transaction that keeps out of the way of a checkpoint, and may be followed by one."""
-        self._checkpointer.wait()
-        with self._transaction() as db:
+        with self._checkpointer.lock, self._transaction() as db:
             yield db
         self._checkpointer.committed(self._db.total_changes)
 
