@@ -1,7 +1,7 @@
 """Moves committed pages from the write-ahead log into the database in a thread, as it may wait for the disk.
 
-While it moves something the owner does not commit. SQLite would allow it, but releases up to 3.51.2 can then lose a reset
-of the log (two connections writing or checkpointing at the same instant); reading beside it is safe in all of them.
+While it moves something the owner does not commit. SQLite would allow it, but releases up to 3.51.2 can then lose a
+reset of the log (two connections writing or checkpointing at the same instant); reading beside it is safe in all.
 """
 
 from __future__ import annotations
