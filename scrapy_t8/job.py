@@ -147,7 +147,10 @@ class Job:
         breaker.load(self.store.hosts())
         self.retries = Retries(crawler, frontier, policy, breaker, self._hold, code_of(crawler.spider), self.clock)
         self.handlers = Handlers(handlers, config.retry_handler_timeout, self.retries.handler_failed, self.end)
-        self.room = WaitingRoom(frontier, self.handlers, self._crawl, self.end, self.flush, self._nudge, self.clock)
+        guard = self.guard("wake a request")
+        self.room = WaitingRoom(
+            frontier, self.handlers, self._crawl, self.end, self.flush, self._nudge, guard, self.clock
+        )
         frontier.expect = self.room.expect
         self.vigil = Vigil(crawler, self.room, self.handlers, breaker, self._opening, config.retry_wait, self.clock)
         self.dead_letters = DeadLetters(

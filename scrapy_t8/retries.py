@@ -201,6 +201,8 @@ class Retries:
 
     def _bury(self, request: Request, page: Page, failure: Failure, *, live: bool) -> None:
         self._count("buried", failure.kind)
+        if not (failure.keeps_items or live):
+            page.staged.clear()
         story = self._story(request, page)
         if not story.attempts or story.attempts[-1][2] != failure.error:
             story.add(self._clock(), failure.kind, failure.error, charged=False)

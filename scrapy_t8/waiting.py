@@ -14,6 +14,7 @@ from scrapy.utils.asyncio import CallLaterResult, call_later
 
 from .errors import CannotLoad
 from .frontier import Frontier
+from .guard import Guard
 from .handlers import Handlers
 from .model import DeadLetter, Waiting
 from .page import Page, leave_page
@@ -31,6 +32,7 @@ class WaitingRoom:
     :param end: tells the job that a page has ended.
     :param flush: commits what has settled.
     :param nudge: has the engine ask for requests.
+    :param guard: in which entries are woken.
     :param handlers: what does a retry in place of the crawl, by task type.
     """
 
@@ -42,6 +44,7 @@ class WaitingRoom:
         end: Callable[[Page], None],
         flush: Callable[[], None],
         nudge: Callable[[], None],
+        guard: Guard,
         clock: Callable[[], float],
     ) -> None:
         self._frontier = frontier
@@ -50,11 +53,13 @@ class WaitingRoom:
         self._end = end
         self._flush = flush
         self._nudge = nudge
+        self._guard = guard
         self._clock = clock
         self._timer: CallLaterResult | None = None
         self._timer_due = 0.0
         self._live: list[tuple[float, int, Request, Page]] = []
         self._numbers = count()
+        self._is_closed = False
 
     def __len__(self) -> int:
         return self._frontier.waiting + len(self._live)
@@ -74,20 +79,28 @@ class WaitingRoom:
 
     def expect(self, due: float | None) -> None:
         """Something is due at *due*: be awake then."""
-        if due is None or (self._timer is not None and self._timer_due <= due):
+        if due is None or self._is_closed or (self._timer is not None and self._timer_due <= due):
             return
-        self.close()
+        self._cancel()
         self._timer_due = due
         self._timer = call_later(min(max(0.0, due - self._clock()), LONGEST), self._wake)
 
     def close(self) -> None:
-        """Wake nothing any more."""
+        """Wake nothing any more, whatever still settles."""
+        self._is_closed = True
+        self._cancel()
+
+    def _cancel(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def _wake(self) -> None:
         self._timer = None
+        with self._guard:
+            self._wake_all()
+
+    def _wake_all(self) -> None:
         now = self._clock()
         while self._live and self._live[0][0] <= now:
             _, _, request, page = heapq.heappop(self._live)
