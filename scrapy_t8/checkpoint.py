@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from typing import TYPE_CHECKING
 
 from scrapy import signals
@@ -12,6 +11,7 @@ from scrapy.crawler import Crawler
 from . import joints
 from .errors import T8Error
 from .job import Job
+from .model import local_time
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -57,7 +57,7 @@ class T8Checkpoint:
             found.job.id,
             self._job.directory,
             found.last_run.id,
-            _local_time(found.last_run.ended),
+            local_time(found.last_run.ended),
             found.last_run.reason,
             len(self._job.frontier),
             found.recovered,
@@ -70,7 +70,3 @@ class T8Checkpoint:
 
     async def spider_closed(self, reason: str) -> None:
         await self._job.close(reason)
-
-
-def _local_time(when: float | None) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(when))

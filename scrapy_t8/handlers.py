@@ -23,6 +23,7 @@ class Handlers:
     loop, any other in a thread of its own. One that never returns keeps its thread, and nothing else.
 
     :param failed: told of an attempt that has failed.
+    :param succeeded: told of one that has not.
     :param end: told of a page whose attempt is over.
     """
 
@@ -31,11 +32,13 @@ class Handlers:
         handlers: Mapping[str, Handler],
         limit: float,
         failed: Callable[[Request, Page, Failure], None],
+        succeeded: Callable[[Request, Page], None],
         end: Callable[[Page], None],
     ) -> None:
         self._handlers = dict(handlers)
         self._limit = limit
         self._failed = failed
+        self._succeeded = succeeded
         self._end = end
         self._tasks: set[asyncio.Task[None]] = set()
         self.busy: set[int] = set()
@@ -81,6 +84,8 @@ class Handlers:
             return
         if error is not None:
             self._failed(request, page, Failure(last[1], error, reason="handler"))
+        else:
+            self._succeeded(request, page)
         self.busy.discard(page.entry)
         self._end(page)
 

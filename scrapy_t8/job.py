@@ -146,7 +146,9 @@ class Job:
         )
         breaker.load(self.store.hosts())
         self.retries = Retries(crawler, frontier, policy, breaker, self._hold, code_of(crawler.spider), self.clock)
-        self.handlers = Handlers(handlers, config.retry_handler_timeout, self.retries.handler_failed, self.end)
+        self.handlers = Handlers(
+            handlers, config.retry_handler_timeout, self.retries.handler_failed, self.retries.succeeded, self.end
+        )
         guard = self.guard("wake a request")
         self.room = WaitingRoom(
             frontier, self.handlers, self._crawl, self.end, self.flush, self._nudge, guard, self.clock

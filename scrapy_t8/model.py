@@ -7,6 +7,7 @@ a queue are a contiguous range, sorted as pushed, and no store needs a second in
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,6 +29,11 @@ def entry_id(queue: int, seq: int) -> int:
 def queue_range(queue: int) -> tuple[int, int]:
     """The first and the last id that an entry of *queue* can have."""
     return queue << SEQ_BITS, ((queue + 1) << SEQ_BITS) - 1
+
+
+def local_time(when: float | None) -> str:
+    """Unix seconds as a person here reads them."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(when))
 
 
 @dataclass(frozen=True, slots=True)

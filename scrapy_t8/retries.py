@@ -24,12 +24,11 @@ from .frontier import Frontier
 from .model import DeadLetter, Entry, Story, Waiting
 from .page import Page
 from .policy import Policy
-from .tasks import task_id
+from .tasks import TASK_TYPE, task_id
 
 logger = logging.getLogger("T8ResumeAndRetry")
 
 UNLIMITED = 1 << 30
-TASK_TYPE = "DETAIL_COLLECTION"
 
 
 class Retries:
@@ -123,7 +122,7 @@ class Retries:
         if failure is not None:
             self._decide(request, page, failure, live=live)
         elif page.verdict is None and not (live or page.dropped or page.replaced):
-            self._succeeded(request, page)
+            self.succeeded(request, page)
         self._live.pop(request, None)
 
     def handler_failed(self, request: Request, page: Page, failure: Failure) -> None:
@@ -190,7 +189,8 @@ class Retries:
             give_up_log_level=request.meta.get("give_up_log_level"),
         )
 
-    def _succeeded(self, request: Request, page: Page) -> None:
+    def succeeded(self, request: Request, page: Page) -> None:
+        """*page* has been had, be it by a handler. If it has failed before, say so; its dead letter can go."""
         if page.story is not None and page.story.attempts:
             self._count("succeeded")
             self._say("Task succeeded", request, page, f"after {len(page.story.attempts)} failures")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 
 from scrapy.crawler import Crawler
@@ -12,6 +11,7 @@ from scrapy.extensions.closespider import CloseSpider as CloseSpiderExtension
 
 from .breaker import Breaker
 from .handlers import Handlers
+from .model import local_time
 from .waiting import WaitingRoom
 
 logger = logging.getLogger("T8ResumeAndRetry")
@@ -66,7 +66,7 @@ class Vigil:
         first = min(when for when in (due, opening) if when is not None)
         logger.info(
             "What is left waits until %s or later, beyond T8_RETRY_WAIT (%g s): run the same command again then",
-            _local(first),
+            local_time(first),
             self._patience,
         )
         raise CloseSpider(REASON)
@@ -90,9 +90,5 @@ class Vigil:
         if due is not None and due != self._told:
             self._told = due
             self._room.expect(due)
-            logger.info("%d requests wait for another try, the first until %s", len(self._room), _local(due))
+            logger.info("%d requests wait for another try, the first until %s", len(self._room), local_time(due))
         raise DontCloseSpider
-
-
-def _local(when: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(when))

@@ -50,6 +50,8 @@ class FailingSpider(Spider):
         yield {"path": path}
         if path.endswith("/bug") and os.environ.get("BUG"):
             raise ValueError("a bug")
+        if path.endswith("/never"):
+            raise RetryPage("never complete", delay=0.1)
         if path.endswith("/again") and response.meta.get("retry_times", 0) < 2:
             raise RetryPage("not complete", delay=0.1)
         yield {"path": path + "#second"}

@@ -181,10 +181,19 @@ def test_a_bug_is_buried_and_mended(crawl: Crawl) -> None:
     assert crawl.books()["dead"] == 0
 
 
+def test_a_page_given_up_at_its_own_wish_leaves_nothing(crawl: Crawl) -> None:
+    log = crawl.run("ok/never", "ok/f")
+    assert crawl.items == both("ok/f")
+    assert Counter(path for _, path in crawl.hits)["/ok/never"] == 4
+    assert crawl.books()["dead"] == 1
+    assert "Task buried" in log
+
+
 def test_a_handler_does_the_retries_of_its_type(crawl: Crawl) -> None:
-    crawl.run("flaky-9/by-hand", "ok/d", T8_RETRY_HANDLERS='{"BY_HAND": "spider.handled"}')
+    log = crawl.run("flaky-9/by-hand", "ok/d", T8_RETRY_HANDLERS='{"BY_HAND": "spider.handled"}')
     calls = [json.loads(line)[1] for line in (crawl.work / "handled.jsonl").read_text().splitlines()]
     assert calls == [1, 2]
+    assert "Task succeeded: BY_HAND_" in log
     assert crawl.items == both("ok/d")
     assert crawl.books()["done"] == 2
 
