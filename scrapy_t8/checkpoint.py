@@ -46,10 +46,12 @@ class T8Checkpoint:
 
     def spider_opened(self) -> None:
         found = self._job.recovery
-        if self._job.buried:
-            logger.error("%d requests were buried: the process died also when each was tried alone", self._job.buried)
-        if self._job.revived:
-            logger.info("The spider's code has changed: %d dead letters are tried again", self._job.revived)
+        if self._job.failures.buried:
+            logger.error(
+                "%d requests were buried: the process died also when each was tried alone", self._job.failures.buried
+            )
+        if self._job.failures.revived:
+            logger.info("The spider's code has changed: %d dead letters are tried again", self._job.failures.revived)
         if found.last_run is None:
             return
         logger.info(
@@ -66,7 +68,7 @@ class T8Checkpoint:
 
     def spider_idle(self) -> None:
         """Nothing to do but to wait: stay for what is due soon, and leave the rest to the next run."""
-        self._job.vigil.idle()
+        self._job.failures.vigil.idle()
 
     async def spider_closed(self, reason: str) -> None:
         await self._job.close(reason)

@@ -22,27 +22,19 @@ from scrapy.utils.project import data_path
 from scrapy.utils.request import RequestFingerprinter
 
 from . import joints
-from .breaker import Breaker
-from .code import code_of
 from .codec import Codec
 from .config import Config, loaded
-from .deadletters import DeadLetters
 from .errors import CannotStore, T8Error
-from .failure import OF_THE_CODE
+from .failures import Failures
 from .frontier import Frontier
 from .guard import Guard
-from .handlers import Handlers
 from .identity import Identity
-from .model import START, Which
+from .model import START
 from .opening import resume_or_begin
 from .outputs import SLICE, Outputs, Sink
 from .page import Page, current_page
-from .parking import ParkedQueue
 from .policy import Policy
-from .retries import Retries
 from .stores.sqlite import SQLiteStore
-from .vigil import Vigil
-from .waiting import WaitingRoom
 
 if TYPE_CHECKING:
     from .stores.base import IfDamaged, Store
@@ -80,8 +72,6 @@ class Job:
         self._arguments = arguments
         self._warned: set[tuple[str, str]] = set()
         self._outputs = Outputs()
-        self.parked: ParkedQueue | None = None
-        """The queue of the scheduler."""
         self._timer: CallLaterResult | None = None
         self._postponed_at: float | None = None
         self.is_open = False
@@ -132,74 +122,22 @@ class Job:
         )
         self.frontier.open(self.recovery)
         self.start_page = self.frontier.new_page(START)
-        self._open_failures(policy, handlers)
+        self.failures = Failures(
+            crawler,
+            self.frontier,
+            config,
+            policy,
+            handlers,
+            self.end,
+            self.flush,
+            self._flush_or_raise,
+            self.guard("wake a request"),
+            self.clock,
+        )
+        self.retries = self.failures.retries
         self.works = True
         with self.guard("begin"):
-            self._tidy()
-
-    def _open_failures(self, policy: Policy, handlers: dict[str, Any]) -> None:
-        """Everything that has to do with failed requests."""
-        crawler, config, frontier = self.crawler, self.config, self.frontier
-        assert crawler.spider is not None
-        breaker = Breaker(
-            config.breaker_failures, config.breaker_probe, config.breaker_probe_cap, config.breaker_give_up
-        )
-        breaker.load(self.store.hosts())
-        self.retries = Retries(crawler, frontier, policy, breaker, self._hold, code_of(crawler.spider), self.clock)
-        self.handlers = Handlers(
-            handlers, config.retry_handler_timeout, self.retries.handler_failed, self.retries.succeeded, self.end
-        )
-        guard = self.guard("wake a request")
-        self.room = WaitingRoom(
-            frontier, self.handlers, self._crawl, self.end, self.flush, self._nudge, guard, self.clock
-        )
-        frontier.expect = self.room.expect
-        self.vigil = Vigil(crawler, self.room, self.handlers, breaker, self._opening, config.retry_wait, self.clock)
-        self.dead_letters = DeadLetters(
-            self.store, self.record, frontier.codec, self.clock, before=self._flush_or_raise, after=self._taken_up
-        )
-
-    def _hold(self, due: float, request: Request, page: Page) -> None:
-        self.room.hold(due, request, page)
-
-    def _crawl(self, request: Request) -> None:
-        assert self.crawler.engine is not None
-        self.crawler.engine.crawl(request)
-
-    def _nudge(self) -> None:
-        joints.wake(self.crawler)
-
-    def _opening(self) -> float | None:
-        """When the first request of a host that is spared may go; None if nothing is set aside."""
-        return self.parked.next_opening() if self.parked is not None else None
-
-    def _taken_up(self) -> None:
-        """Dead letters have become entries again, or are gone."""
-        self.frontier.waiting = self.store.count_waiting()
-        self.frontier.dead = self.store.box.fingerprints()
-        if self.works:
-            self.room.expect(self.room.next_due())
-
-    def _tidy(self) -> None:
-        """What is done with failures of earlier runs when a run begins."""
-        config, now = self.config, self.clock()
-        self.buried = self.frontier.execute_guilty(config.crash_limit)
-        self.flush()
-        box, record = self.store.box, self.record
-        box.prune(record, now, ttl=config.failed_task_ttl, limit=config.max_failed_tasks)
-        self.revived = self._revive_by_code() if config.revive_on_code_change else 0
-        self._taken_up()
-
-    def _revive_by_code(self) -> int:
-        """Bugs may have been mended: the pages that failed by them get another try, if they are of this job."""
-        box, code = self.store.box, self.retries.code
-        changed = tuple(
-            letter.id
-            for kind in OF_THE_CODE
-            for letter in box.letters(Which(kind=kind, job=self.record.id))
-            if letter.code != code
-        )
-        return box.revive(Which(ids=changed), self.record, self.clock()) if changed else 0
+            self.failures.tidy()
 
     # -- what the doors need -------------------------------------------------------------------------------------
 
@@ -310,7 +248,7 @@ class Job:
             feeds = self._outputs.flush()
             batch = self.frontier.batch()
             batch.feeds = feeds
-            batch.hosts = self.retries.breaker.dump()
+            batch.hosts = self.failures.breaker.dump()
             self.store.commit(batch, self.record, self.clock())
             self.frontier.committed()
             self._outputs.committed()
@@ -352,8 +290,7 @@ class Job:
         """Finish the feeds, balance the books, end the run and give the job up."""
         if not self.is_open:
             return
-        self.room.close()
-        self.handlers.close()
+        self.failures.close()
         complete = True
         for closer in self.closers:
             with self.guard("finish"):

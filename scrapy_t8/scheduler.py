@@ -67,9 +67,9 @@ class T8Scheduler(Scheduler):
         engine = self._job.crawler.engine
         assert engine is not None
         slot_of = engine.downloader.get_slot_key
-        self._parked = ParkedQueue(self._durable_queue(), self._job.retries.breaker, slot_of, self._job.clock)
+        self._parked = ParkedQueue(self._durable_queue(), self._job.failures.breaker, slot_of, self._job.clock)
         self.dqs = self._parked  # type: ignore[assignment]
-        self._job.parked = self._parked
+        self._job.failures.parked = self._parked
         self._rehome()
         inflight.watch(self._job)
         return opened
@@ -123,7 +123,7 @@ class T8Scheduler(Scheduler):
         while (request := super().next_request()) is None and len(self.dqs) and not self._parked.is_full:
             pass  # a whole queue was buried; the next one may have something
         if request is None and self._parked.parked:
-            self._job.room.expect(self._parked.next_opening())
+            self._job.failures.room.expect(self._parked.next_opening())
         return request
 
     def _respawned(self, request: Request, page: Page) -> bool:

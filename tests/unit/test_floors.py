@@ -13,7 +13,7 @@ FLOORS = [
     {"breaker", "code", "codec", "config", "failure", "identity", "joints", "page", "policy", "stores", "values"},
     {
         *("guard", "outputs", "tasks", "deadletters", "opening", "seen", "spawned", "frontier", "queues", "parking"),
-        *("retries", "handlers", "waiting", "vigil", "job", "inflight"),
+        *("retries", "handlers", "waiting", "vigil", "failures", "job", "inflight"),
     },
     {"scheduler", "start", "checkpoint", "feeds", "retry", "mishaps"},
     {"addon"},
@@ -22,7 +22,7 @@ FLOORS = [
 DOORS = FLOORS[3]
 INSIDE_THE_HALL = [
     *("guard", "outputs", "tasks", "deadletters", "opening", "seen", "spawned", "frontier", "queues", "parking"),
-    *("retries", "handlers", "waiting", "vigil", "job", "inflight"),
+    *("retries", "handlers", "waiting", "vigil", "failures", "job", "inflight"),
 ]
 
 
