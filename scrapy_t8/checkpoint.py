@@ -68,7 +68,8 @@ class T8Checkpoint:
 
     def spider_idle(self) -> None:
         """Nothing to do but to wait: stay for what is due soon, and leave the rest to the next run."""
-        self._job.failures.vigil.idle()
+        with self._job.guard("wait"):
+            self._job.failures.vigil.idle()
 
     async def spider_closed(self, reason: str) -> None:
         await self._job.close(reason)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 import traceback
 from collections.abc import Mapping
@@ -77,7 +78,7 @@ class RetryPage(Exception):
         self.reason = reason
         self.delay = delay
         self.kind = known_kind(kind, "RetryPage")
-        if delay is not None and delay < 0:
+        if delay is not None and not 0 <= delay < math.inf:
             raise ConfigError(f"RetryPage: the delay is {delay!r}, but must be seconds of at least 0")
 
 

@@ -32,6 +32,7 @@ class Failures:
     :param handlers: from the settings, by task type.
     :param end: tells the job that a page has ended.
     :param flush: commits what has settled.
+    :param commit: the same, unless that would take long; says whether nothing is left to commit.
     :param flush_or_raise: the same, and raises if the job has failed.
     :param guard: in which entries are woken.
     """
@@ -45,6 +46,7 @@ class Failures:
         handlers: Mapping[str, Handler],
         end: Callable[[Page], None],
         flush: Callable[[], None],
+        commit: Callable[[], bool],
         flush_or_raise: Callable[[], None],
         guard: Guard,
         clock: Callable[[], float],
@@ -66,7 +68,7 @@ class Failures:
         self.retries = retries = Retries(crawler, frontier, policy, breaker, self._hold, code_of(crawler.spider), clock)
         limit = config.retry_handler_timeout
         self.handlers = Handlers(handlers, limit, retries.handler_failed, retries.succeeded, end)
-        self.room = WaitingRoom(frontier, self.handlers, self._crawl, end, flush, self._nudge, guard, clock)
+        self.room = WaitingRoom(frontier, self.handlers, self._crawl, end, flush, commit, self._nudge, guard, clock)
         frontier.expect = self.room.expect
         self.vigil = Vigil(crawler, self.room, self.handlers, breaker, self._opening, config.retry_wait, clock)
         self.dead_letters = DeadLetters(
@@ -89,12 +91,13 @@ class Failures:
         self.handlers.close()
 
     def _revive_by_code(self) -> int:
-        """Bugs may have been mended: the pages that failed by them get another try, if they are of this job."""
+        """Bugs may have been mended: the pages that failed by them get another try, if they are of this crawl."""
         record, box = self._frontier.record, self._frontier.store.box
         changed = tuple(
             letter.id
             for kind in OF_THE_CODE
-            for letter in box.letters(Which(kind=kind, job=record.id))
+            for job in filter(None, (record.id, record.follows))
+            for letter in box.letters(Which(kind=kind, job=job))
             if letter.code != self.retries.code
         )
         return box.revive(Which(ids=changed), record, self._clock()) if changed else 0

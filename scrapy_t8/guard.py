@@ -6,9 +6,14 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from scrapy.exceptions import CloseSpider, DontCloseSpider
+
 from .errors import FeedError, T8Error, remedy
 
 logger = logging.getLogger(__name__)
+
+PASS = (CloseSpider, DontCloseSpider)
+"""Nothing wrong: answers to Scrapy."""
 
 
 class Guard:
@@ -25,7 +30,7 @@ class Guard:
         pass
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: Any) -> bool:
-        if not isinstance(error, Exception):
+        if not isinstance(error, Exception) or isinstance(error, PASS):
             return False
         self._fail(self._told(error))
         return True

@@ -130,6 +130,7 @@ class Job:
             handlers,
             self.end,
             self.flush,
+            self.commit,
             self._flush_or_raise,
             self.guard("wake a request"),
             self.clock,
@@ -216,9 +217,12 @@ class Job:
         if self.frontier.pending >= PENDING and self.store.is_ready():
             self.commit()
 
-    def commit(self) -> None:
-        """Make durable what has settled. Large staged outputs are written in slices first, over several turns."""
-        self._commit(SLICE)
+    def commit(self) -> bool:
+        """Make durable what has settled. Large staged outputs are written in slices first, over several turns.
+
+        :returns: whether everything is durable now.
+        """
+        return self._commit(SLICE)
 
     def flush(self) -> None:
         """Commit everything that has settled, before anything else happens."""
@@ -230,21 +234,21 @@ class Job:
         if self.error is not None:
             raise self.error
 
-    def _commit(self, limit: int | None) -> None:
+    def _commit(self, limit: int | None) -> bool:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if not self.works:
-            return
+            return False
         if limit is not None and not self.store.is_ready() and not self._is_overdue():
             self.changed()
-            return
+            return False
         self._postponed_at = None
         began = time.perf_counter()
         with self.guard("commit"):
             if not self._drain(limit):
                 self._timer = call_later(0, self.commit)
-                return
+                return False
             feeds = self._outputs.flush()
             batch = self.frontier.batch()
             batch.feeds = feeds
@@ -253,6 +257,7 @@ class Job:
             self.frontier.committed()
             self._outputs.committed()
         self.longest_commit = max(self.longest_commit, time.perf_counter() - began)
+        return self.error is None
 
     def _is_overdue(self) -> bool:
         """Whether a commit has waited so long for the store that it had better wait no more: a kill would cost much."""
@@ -297,12 +302,13 @@ class Job:
                 complete = await closer() and complete
         self.flush()
         if self.error is None:
-            self._finish(reason, complete)
+            with self.guard("finish"):
+                self._finish(reason, complete)
         self._give_up(self.error.reason if self.error else reason)
 
     def _finish(self, reason: str, complete: bool) -> None:
         self.crawler.stats.set_value("t8/longest_commit_seconds", round(self.longest_commit, 4))
-        self.retries.sum_up(self.frontier.waiting)
+        self.retries.sum_up()
         left = len(self.frontier)
         difference = self.record.ledger.difference(left)
         if difference:

@@ -211,6 +211,8 @@ class JobRecord:
     start_done: bool = False
     next_seq: int = 1
     ledger: Ledger = field(default_factory=Ledger)
+    follows: str = ""
+    """The id of the job that had finished when this one, the same crawl again, began."""
 
 
 @dataclass(frozen=True, slots=True)

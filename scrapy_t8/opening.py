@@ -41,6 +41,7 @@ def _begin(store: Store, old: JobRecord | None, identity: Identity, directory: P
         spider=identity.spider,
         arguments=identity.arguments or {},
         begun=now,
+        follows=old.id if old is not None and old.finished and identity.owns(old) else "",
     )
     salvaged = 0 if old else store.count_entries() + store.count_waiting()
     if salvaged:

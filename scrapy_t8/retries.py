@@ -58,6 +58,8 @@ class Retries:
         self._dice = random.Random()
         self._noted: dict[Request, Failure] = {}
         self._due: dict[Request, float] = {}
+        self._capped: set[str] = set()
+        """Hosts that have asked for more than they get."""
         self._live: dict[Request, Story] = {}
         """The stories of requests that run from memory."""
 
@@ -160,8 +162,14 @@ class Retries:
         is_evidence = failure.kind in OF_THE_HOST and failure.status not in (500, 501)
         if is_evidence and self.breaker.failed(slot, self._frontier.fingerprint(request), now):
             logger.warning("Host %s seems to be down (%s): its requests wait", slot, failure.error)
-        if failure.kind == THROTTLED and failure.retry_after is not None:
-            self.breaker.pause(slot, now + self.policy.capped(failure.retry_after))
+        if failure.retry_after is None:
+            return
+        wait = self.policy.capped(failure.retry_after)
+        if wait < failure.retry_after and slot not in self._capped:
+            self._capped.add(slot)
+            logger.warning("Host %s asks for %g s (%s): capped at %g", slot, failure.retry_after, request, wait)
+        if failure.kind == THROTTLED:
+            self.breaker.pause(slot, now + wait)
 
     def _again(
         self, request: Request, page: Page, failure: Failure, priority_adjust: int | None, due: float
@@ -256,13 +264,15 @@ class Retries:
     def _target(self, request: Request) -> str:
         return str(request.meta.get("t8_target") or request.url)
 
-    def sum_up(self, waiting: int) -> None:
+    def sum_up(self) -> None:
         """Put into the statistics how the run went, if anything failed."""
+        waiting = self._frontier.waiting
         stats = self._crawler.stats
         assert stats is not None
         succeeded, buried = (stats.get_value(f"t8/retry/{what}", 0) for what in ("succeeded", "buried"))
         if waiting or succeeded or buried:
             stats.set_value("t8/retry/waiting", waiting)
+            stats.set_value("t8/retry/due", self._frontier.store.count_waiting(until=self._clock()))
         if succeeded or buried:
             stats.set_value("t8/retry/success_rate", round(succeeded / (succeeded + buried), 4))
 

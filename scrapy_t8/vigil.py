@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from scrapy import signals
 from scrapy.crawler import Crawler
 from scrapy.exceptions import CloseSpider, DontCloseSpider
 from scrapy.extensions.closespider import CloseSpider as CloseSpiderExtension
+from scrapy.utils.asyncio import AsyncioLoopingCall
+from twisted.internet.task import LoopingCall
 
 from .breaker import Breaker
 from .handlers import Handlers
@@ -46,6 +49,8 @@ class Vigil:
         self._clock = clock
         self._began = clock()
         self._told: float | None = None
+        self._is_paused = False
+        crawler.signals.connect(self._resume, signals.request_reached_downloader)
 
     def idle(self) -> None:
         """The spider is idle.
@@ -83,12 +88,29 @@ class Vigil:
         return bool(self._breaker) and not self._is_worth_it(now)
 
     def _stay(self, due: float | None) -> None:
-        extension = self._crawler.get_extension(CloseSpiderExtension)
-        if extension is not None and hasattr(extension, "items_in_period"):
-            # No items come because the crawl waits, not because it has gone wrong.
-            extension.items_in_period = max(1, extension.items_in_period)
+        self._pause()
         if due is not None and due != self._told:
             self._told = due
             self._room.expect(due)
             logger.info("%d requests wait for another try, the first until %s", len(self._room), local_time(due))
         raise DontCloseSpider
+
+    # CLOSESPIDER_TIMEOUT_NO_ITEM: no items come because the crawl waits, not because it has gone wrong.
+
+    def _clock_of_no_item(self) -> AsyncioLoopingCall | LoopingCall | None:
+        extension = self._crawler.get_extension(CloseSpiderExtension)
+        return getattr(extension, "task_no_item", None)
+
+    def _pause(self) -> None:
+        clock = self._clock_of_no_item()
+        if clock is not None and clock.running:
+            clock.stop()
+            self._is_paused = True
+
+    def _resume(self) -> None:
+        if not self._is_paused:
+            return
+        self._is_paused = False
+        clock = self._clock_of_no_item()
+        if clock is not None and not clock.running:
+            clock.start(self._crawler.settings.getint("CLOSESPIDER_TIMEOUT_NO_ITEM"), now=False)

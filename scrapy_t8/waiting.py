@@ -21,6 +21,8 @@ from .page import Page, leave_page
 
 AT_A_TIME = 100
 """Entries that are woken before the event loop gets its turn."""
+SOON = 0.02
+"""Seconds until it is tried again what a long commit does not let through."""
 LONGEST = 3600.0
 """Seconds that the timer runs: clocks are set, machines sleep."""
 
@@ -31,6 +33,7 @@ class WaitingRoom:
     :param crawl: gives a request to the engine.
     :param end: tells the job that a page has ended.
     :param flush: commits what has settled.
+    :param commit: the same, unless that would take long; says whether nothing is left to commit.
     :param nudge: has the engine ask for requests.
     :param guard: in which entries are woken.
     :param handlers: what does a retry in place of the crawl, by task type.
@@ -43,6 +46,7 @@ class WaitingRoom:
         crawl: Callable[[Request], None],
         end: Callable[[Page], None],
         flush: Callable[[], None],
+        commit: Callable[[], bool],
         nudge: Callable[[], None],
         guard: Guard,
         clock: Callable[[], float],
@@ -52,6 +56,7 @@ class WaitingRoom:
         self._crawl = crawl
         self._end = end
         self._flush = flush
+        self._commit = commit
         self._nudge = nudge
         self._guard = guard
         self._clock = clock
@@ -106,7 +111,9 @@ class WaitingRoom:
             _, _, request, page = heapq.heappop(self._live)
             self._back(request, page)
         # What is due has to be in the store, and what was taken before must not be there any more.
-        self._flush()
+        if not self._commit():
+            self.expect(now + SOON)
+            return
         found = self._frontier.store.due(now, AT_A_TIME + len(self._handlers.busy))
         for waiting in found:
             if waiting.id not in self._handlers.busy:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, Literal, Protocol
 
@@ -126,8 +127,8 @@ class Store(Protocol):
     def parents(self) -> set[int]:
         """The unsettled entries that have spawned something."""
 
-    def count_waiting(self) -> int:
-        """The entries that wait."""
+    def count_waiting(self, *, until: float = math.inf) -> int:
+        """The entries that wait, or those of them that are due by a time."""
 
     def due(self, now: float, limit: int) -> list[Waiting]:
         """Up to *limit* waiting entries that are due, the earliest first."""

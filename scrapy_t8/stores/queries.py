@@ -42,7 +42,7 @@ FORGET = """
         (SELECT parent, fingerprint, child FROM spawned WHERE parent = ? LIMIT ?)
 """
 
-COUNT_WAITING = "SELECT count(*) FROM waiting"
+COUNT_WAITING = "SELECT count(*) FROM waiting WHERE due <= ?"
 WAIT = "INSERT INTO waiting (id, due, slot, payload, story) VALUES (?, ?, ?, ?, ?)"
 WAKE = "DELETE FROM waiting WHERE id = ?"
 DUE = "SELECT id, due, slot, payload, story FROM waiting WHERE due <= ? ORDER BY due, id LIMIT ?"
@@ -112,14 +112,17 @@ COUNT_CHOSEN = "SELECT ifnull(sum(mine), 0), ifnull(sum(NOT mine), 0) FROM chose
 CHOSEN_KINDS = "SELECT kind, count(*) FROM chosen JOIN dead ON dead.id = letter GROUP BY kind ORDER BY count(*) DESC"
 NOTHING_CHOSEN = "DELETE FROM chosen"
 
-# With nothing of its past but what holds for any attempt. In the order of the ids: pages are written once.
+# With nothing of its past but what holds for any attempt; what another job has delivered is not in our feed.
+# In the order of the ids: pages are written once.
 REVIVE = """
     INSERT INTO waiting (id, due, slot, payload, story)
     SELECT chosen.id, :now, host, payload, CASE
         WHEN story IS NULL THEN json_object(
             'attempts', json('[]'), 'counts', json('{}'), 'delivered', json('[]'),
             'task_type', task_type, 'target', target, 'max_retries', 0)
-        ELSE json_set(story, '$.attempts', json('[]'), '$.counts', json('{}'), '$.max_retries', 0) END
+        WHEN mine THEN json_set(story, '$.attempts', json('[]'), '$.counts', json('{}'), '$.max_retries', 0)
+        ELSE json_set(story, '$.attempts', json('[]'), '$.counts', json('{}'), '$.max_retries', 0,
+            '$.delivered', json('[]')) END
     FROM chosen CROSS JOIN dead ON dead.id = letter CROSS JOIN dead_body ON dead_body.id = letter
     WHERE length(payload) > 0 ORDER BY chosen.id
 """

@@ -237,9 +237,9 @@ class SQLiteStore:
         with self._guard("read"):
             return {row[0] for row in self._db.execute(sql.PARENTS)}
 
-    def count_waiting(self) -> int:
+    def count_waiting(self, *, until: float = math.inf) -> int:
         with self._guard("read"):
-            count: int = self._db.execute(sql.COUNT_WAITING).fetchone()[0]
+            count: int = self._db.execute(sql.COUNT_WAITING, (until,)).fetchone()[0]
             return count
 
     def due(self, now: float, limit: int) -> list[Waiting]:

@@ -10,7 +10,7 @@ from collections import Counter
 
 from aiohttp import web
 
-LINKS = '<html><body><a href="{}">x</a></body></html>'
+ASKED = {"nonsense": "when I like", "year": str(365 * 86400)}
 
 
 class Site:
@@ -18,7 +18,8 @@ class Site:
 
     ``ok``; ``flaky-M`` (503 for the first M hits); ``later-S`` (429 with Retry-After S once); ``cut-M`` (reset for the
     first M hits); ``torn-M`` (a body cut short for the first M hits); ``captcha-M`` (a 200 that is no answer); ``gone``
-    (404); ``broken`` (500 for ever); ``down`` (refused during the outage). ``/outage?seconds=S`` begins an outage of
+    (404); ``slow-S`` (S seconds late); ``asks-X`` (503 with a Retry-After beyond reason, once); ``broken`` (500 for
+    ever); ``down`` (503 during the outage). ``/outage?seconds=S`` begins an outage of
     the pages under ``down``; ``/hits`` is the log.
     """
 
@@ -31,7 +32,7 @@ class Site:
         app = web.Application()
         app.router.add_get("/hits", self.log)
         app.router.add_get("/outage", self.outage)
-        app.router.add_get("/{way}/{name}", self.page)
+        app.router.add_get("/{way}/{name:.+}", self.page)
         return app
 
     async def log(self, request: web.Request) -> web.Response:
@@ -46,6 +47,11 @@ class Site:
         self.hits.append((time.time(), path))
         self.counts[path] += 1
         way, _, number = request.match_info["way"].partition("-")
+        if way == "asks" and self.counts[path] == 1:
+            return web.Response(status=503, headers={"Retry-After": ASKED[number]}, text="come back")
+        number = number if number.isdecimal() else "0"
+        if way == "slow":
+            await asyncio.sleep(int(number))
         again = self.counts[path] > int(number or 0)
         if way == "down" and time.time() < self.down_until:
             return web.Response(status=503, text="down")

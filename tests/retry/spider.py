@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,6 +27,23 @@ def handled(target: str, metadata: dict[str, Any]) -> bool:
     return int(metadata["attempt"]) > 1
 
 
+def hangs(target: str, metadata: dict[str, Any]) -> bool:
+    """A retry handler that gives no answer."""
+    time.sleep(60)
+    return True
+
+
+async def hangs_async(target: str, metadata: dict[str, Any]) -> bool:
+    """The same, as a coroutine."""
+    await asyncio.sleep(60)
+    return True
+
+
+def crashes(target: str, metadata: dict[str, Any]) -> bool:
+    """A retry handler with a bug."""
+    raise KeyError(target)
+
+
 class Pipeline:
     """Chokes on an item, as long as ``CHOKE`` says so."""
 
@@ -39,14 +58,23 @@ class Pipeline:
 class FailingSpider(Spider):
     name = "failing"
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.t8_response_checks = [no_captcha] if os.environ.get("CHECK") == "spider" else []
+
     async def start(self) -> Any:
         """Every page is asked for once."""
         for path in self.paths.split(","):
-            meta = {"t8_task_type": "BY_HAND"} if path.endswith("/by-hand") else {}
-            yield Request(f"{self.site}/{path}", self.parse, meta=meta)
+            meta: dict[str, Any] = {"t8_task_type": "BY_HAND"} if path.endswith("/by-hand") else {}
+            if os.environ.get("CHECK") == "meta":
+                meta["t8_response_checks"] = ["spider.no_captcha"]
+            live = path.endswith("/live")
+            yield Request(f"{self.site}/{path}", (lambda page: self.parse(page)) if live else self.parse, meta=meta)
 
     def parse(self, response: Any) -> Iterator[Any]:
         path = response.url.removeprefix(self.site)
+        if self.settings.getbool("NO_ITEMS"):
+            return
         yield {"path": path}
         if path.endswith("/bug") and os.environ.get("BUG"):
             raise ValueError("a bug")
