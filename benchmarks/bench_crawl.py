@@ -24,6 +24,13 @@ MODES: dict[str, list[str]] = {
     # In-memory once more: how far its ratios are from one is how far to trust the others.
     "control": [],
 }
+MODES["waiting"] = [
+    *MODES["t8"],
+    # Pages that the site does not have fail once, and are not due again before the end of the crawl.
+    *("-a", "busy=1000", "-s", "RETRY_HTTP_CODES=404", "-s", "T8_RETRY_BASE=3600", "-s", "T8_RETRY_CAP=3600"),
+    *("-s", "T8_RETRY_JITTER=0", "-s", "T8_RETRY_WAIT=0"),
+]
+"""T8 with a thousand failed requests that wait. For the scenario ``ready``."""
 FEED_FILE = "items.jsonl"
 LOG_FILE = "log"
 TIME_LIMIT = 900
@@ -61,7 +68,7 @@ def crawl(spider: str, mode: str, site: Site, pages: int, directory: Path | None
         workdir = Path(name)
         exit_code, usage = _run(_command(spider, mode, site), workdir)
         meter = _read_meter(workdir)
-        problem = _process_problem(exit_code, meter, site) or _feed_problem(workdir / FEED_FILE, pages)
+        problem = _process_problem(exit_code, meter, site.paths, mode) or _feed_problem(workdir / FEED_FILE, pages)
         if problem:
             log = (workdir / LOG_FILE).read_text(errors="replace")
             raise CrawlFailed(f"the {mode} crawl of {spider!r}: {problem}", log)
@@ -102,17 +109,18 @@ def _read_meter(workdir: Path) -> dict[str, Any]:
     return numbers
 
 
-def _process_problem(exit_code: int, meter: dict[str, Any], site: Site) -> str | None:
+def _process_problem(exit_code: int, meter: dict[str, Any], pages: int, mode: str) -> str | None:
     if exit_code:
         return f"the process ended with {exit_code}"
     if not meter:
         return "it left no numbers"
-    if meter["reason"] != "finished":
-        return f"it ended as {meter['reason']!r}, not as 'finished'"
+    reason = "retries_waiting" if mode == "waiting" else "finished"
+    if meter["reason"] != reason:
+        return f"it ended as {meter['reason']!r}, not as {reason!r}"
     if meter["errors"]:
         return f"it logged {meter['errors']} errors"
-    if meter["responses"] != site.paths:
-        return f"it received {meter['responses']} responses from a site of {site.paths} pages"
+    if meter["responses"] != pages:
+        return f"it received {meter['responses']} responses from a site of {pages} pages"
     return None
 
 

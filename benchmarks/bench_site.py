@@ -37,6 +37,10 @@ def _web(pages: int) -> dict[str, str]:
     return site
 
 
+def _numbered(pages: int) -> dict[str, str]:
+    return {"/": str(pages)} | {_product_path(number): _product_page(number, ()) for number in range(pages)}
+
+
 def _links(number: int, pages: int) -> list[int]:
     """Two links grow a tree, so that all is reachable; the others go anywhere, soon to pages already seen.
 
@@ -103,4 +107,4 @@ def _html(title: str, body: str) -> str:
 """
 
 
-SCENARIOS: dict[str, Callable[[int], dict[str, str]]] = {"pages": _catalogue, "links": _web}
+SCENARIOS: dict[str, Callable[[int], dict[str, str]]] = {"pages": _catalogue, "links": _web, "ready": _numbered}

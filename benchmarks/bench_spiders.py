@@ -69,6 +69,23 @@ class LinksSpider(ShopSpider):
         yield from response.follow_all(css="a.product")
 
 
+class ReadySpider(ShopSpider):
+    """Knows all products from the first page on, and some that do not exist."""
+
+    name = "ready"
+
+    def __init__(self, busy: str = "0", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._busy = int(busy)
+
+    def parse(self, response: Response, **kwargs: Any) -> Iterator[Request]:
+        """Ask for all at once."""
+        for number in range(self._busy):
+            yield response.follow(f"/busy/{number}", priority=1)
+        for number in range(int(response.text)):
+            yield response.follow(f"/product/{number}", self.parse_product)
+
+
 class Meter:
     """Writes down the CPU time from the opened spider to the end of the process, and Scrapy's own stats."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import median
 
 from benchmarks.bench_crawl import MODES
-from benchmarks.bench_measures import BARS, BASE, JUDGED, MEASURES, Measure, Spread
+from benchmarks.bench_measures import BARS, BASES, JUDGED, MEASURES, Measure, Spread
 from benchmarks.bench_rounds import Round
 
 
@@ -15,6 +15,11 @@ def print_scenario(scenario: str, rounds: list[Round], together: bool) -> bool:
     print(f"\n{scenario}, medians of rounds 1 to {len(rounds)}")
     _print_absolutes(rounds)
     return _print_measures(scenario, measures, rounds)
+
+
+def _base_of(rounds: list[Round]) -> str:
+    """The mode that the others are compared with."""
+    return next(mode for mode in BASES if mode in rounds[0])
 
 
 def _print_absolutes(rounds: list[Round]) -> None:
@@ -29,20 +34,21 @@ def _print_absolutes(rounds: list[Round]) -> None:
 
 
 def _print_measures(scenario: str, measures: list[Measure], rounds: list[Round]) -> bool:
-    print(f"\n{'against memory, per round':<27}{'mode':<10}{'median':>8}{'quartiles':>18}  bar")
+    base = _base_of(rounds)
+    print(f"\n{f'against {base}, per round':<27}{'mode':<10}{'median':>8}{'quartiles':>18}  bar")
     verdicts = [
         _print_measure(scenario, measure, mode, rounds)
         for measure in measures
         for mode in _modes(rounds)
-        if mode != BASE
+        if mode != base
     ]
     return all(verdicts)
 
 
 def _print_measure(scenario: str, measure: Measure, mode: str, rounds: list[Round]) -> bool:
-    spread = Spread.of([measure.compare(crawls[mode], crawls[BASE]) for crawls in rounds])
+    spread = Spread.of([measure.compare(crawls[mode], crawls[_base_of(rounds)]) for crawls in rounds])
     lower, middle, upper = (f"{v:.{measure.digits}f}" for v in (spread.lower, spread.median, spread.upper))
-    bar = BARS[scenario].get(measure.name) if mode == JUDGED else None
+    bar = BARS[scenario].get(measure.name) if mode in JUDGED else None
     verdict = bar.verdict(spread) if bar else ""
     print(f"{measure.name:<27}{mode:<10}{middle:>8}{f'{lower} .. {upper}':>18}  {verdict}".rstrip())
     return bar is None or bar.holds(spread.median)

@@ -94,7 +94,8 @@ class Job:
         joints.check(crawler)
         self.config = config = Config.from_settings(crawler.settings)
         policy = Policy(config.retry_rule(crawler.settings), config.retry_kinds, config.retry_after_cap)
-        handlers = {kind: loaded("T8_RETRY_HANDLERS", name) for kind, name in config.retry_handlers.items()}
+        named = {**config.retry_handlers, **getattr(crawler.spider, "t8_retry_handlers", {})}
+        handlers = {kind: loaded("T8_RETRY_HANDLERS", name) for kind, name in named.items()}
         self.checks = [loaded("T8_RETRY_CHECKS", name) for name in config.retry_checks]
         self._identity = Identity.of(crawler.spider.name, self._arguments)
         self.directory = Path(crawler.settings["JOBDIR"] or _default_directory(crawler.spider.name))

@@ -61,6 +61,7 @@ class FailingSpider(Spider):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.t8_response_checks = [no_captcha] if os.environ.get("CHECK") == "spider" else []
+        self.t8_retry_handlers = {"BY_HAND": handled} if os.environ.get("HANDLER") == "spider" else {}
 
     async def start(self) -> Any:
         """Every page is asked for once."""

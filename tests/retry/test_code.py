@@ -63,8 +63,10 @@ def test_a_check_turns_an_answer_into_a_failure(crawl: Crawl, where: str) -> Non
     assert Counter(path for _, path in crawl.hits_of_mine()) == {f"/{good[0]}": 3, f"/{bad}": 4}
 
 
-def test_a_handler_does_the_retries_of_its_type(crawl: Crawl) -> None:
-    log = crawl.run("flaky-9/by-hand", "ok/d", T8_RETRY_HANDLERS='{"BY_HAND": "spider.handled"}')
+@pytest.mark.parametrize("where", ["setting", "spider"])
+def test_a_handler_does_the_retries_of_its_type(crawl: Crawl, where: str) -> None:
+    setting = {"T8_RETRY_HANDLERS": '{"BY_HAND": "spider.handled"}'} if where == "setting" else {}
+    log = crawl.run("flaky-9/by-hand", "ok/d", env={"HANDLER": where}, **setting)
     calls = [json.loads(line)[1] for line in (crawl.work / "handled.jsonl").read_text().splitlines()]
     assert calls == [1, 2]
     assert "Task succeeded: BY_HAND_" in log
