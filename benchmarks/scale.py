@@ -67,6 +67,7 @@ def measure(directory: Path) -> dict[str, float]:
     from scrapy_t8.codec import Codec
     from scrapy_t8.frontier import Frontier
     from scrapy_t8.page import Page, leave_page
+    from scrapy_t8.points import Points
     from scrapy_t8.queues import Stack
     from scrapy_t8.stores.sqlite import SQLiteStore
 
@@ -78,7 +79,8 @@ def measure(directory: Path) -> dict[str, float]:
     def number(request: Request) -> int:
         return int.from_bytes(fingerprint(request)[:8], "big") >> 1
 
-    frontier = Frontier(store, Codec(), number, lambda request, error: None, lambda: None, lambda: 0.0)
+    points = Points(store, lambda: 0.0, 60.0, by_details=False)
+    frontier = Frontier(store, Codec(), number, lambda request, error: None, lambda: None, points, lambda: 0.0)
     frontier.open(recovery)
     queue = Stack(frontier, "/host/0", lambda request: "host")
     first = queue.pop()

@@ -17,7 +17,9 @@ CHOICES = {
     "durability": ("process", "power"),
     "unserializable": ("memory", "error"),
     "resume": ("auto", "continue", "fresh"),
+    "cursor_waits_for": ("admission", "details"),
 }
+POINTS = ("update_interval", "resume_point_ttl", "stop_grace")
 TRUE = {"1", "true", "yes", "on"}
 FALSE = {"0", "false", "no", "off", ""}
 
@@ -81,19 +83,32 @@ class Config:
     max_failed_tasks: int = 1000
     """Dead letters that are kept; the oldest go first."""
 
+    cursor_waits_for: str = "admission"
+    """When a list page is done: ``admission``, once the frontier has its requests; ``details``, once these are done."""
+    update_interval: float = 60.0
+    """Seconds between two records of a resume point's history."""
+    max_resume_points: int = 100
+    """Records of history that are kept."""
+    resume_point_ttl: float = 604800.0
+    """Seconds that a record of history is kept."""
+    closespider_per_job: bool = False
+    """Whether ``CLOSESPIDER_*`` counts over all runs of a job, rather than in each."""
+    stop_grace: float = 8.0
+    """Seconds that a stop waits for what is in flight, before it is given back; 0: however long it takes."""
+
     def __post_init__(self) -> None:
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise _bad(name, getattr(self, name), "one of " + ", ".join(allowed))
         if not 0 < self.commit_interval <= 60:
             raise _bad("commit_interval", self.commit_interval, "seconds, above 0 and at most 60")
-        for name in ("commit_pages", "crash_limit", "max_failed_tasks"):
+        for name in ("commit_pages", "crash_limit", "max_failed_tasks", "max_resume_points"):
             if getattr(self, name) < 1:
                 raise _bad(name, getattr(self, name), "a whole number of at least 1")
         for name in ("breaker_failures", "body_sample"):
             if getattr(self, name) < 0:
                 raise _bad(name, getattr(self, name), "a whole number of at least 0")
-        for name in ("retry_after_cap", "retry_wait", "breaker_give_up", "failed_task_ttl"):
+        for name in ("retry_after_cap", "retry_wait", "breaker_give_up", "failed_task_ttl", *POINTS):
             if not getattr(self, name) >= 0:
                 raise _bad(name, getattr(self, name), "seconds of at least 0")
         for name in ("breaker_probe", "retry_handler_timeout"):

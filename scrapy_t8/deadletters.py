@@ -18,11 +18,12 @@ from itemadapter import ItemAdapter
 from scrapy import Request, Spider
 
 from .codec import Codec
+from .documents import moment
 from .errors import CannotLoad, JobError
 from .model import DeadLetter, Group, JobRecord, Story, Which
 from .stores.base import ALL, Store
 from .stores.sqlite import SQLiteStore
-from .tasks import FailedTask, moment, task_of_letter, task_of_waiting
+from .tasks import FailedTask, task_of_letter, task_of_waiting
 
 Letters: TypeAlias = list[DeadLetter]
 Groups: TypeAlias = list[Group]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Protocol
 from weakref import WeakSet
@@ -31,6 +32,7 @@ from .model import (
     entry_id,
 )
 from .page import Page
+from .points import Points, marks_of
 from .seen import SeenSet
 from .spawned import Spawned
 from .stores.base import Store
@@ -58,6 +60,7 @@ class Frontier:
     :param fingerprint: a request's fingerprint as an integer of 63 bits.
     :param unstorable: told of each request that has no stored form; may refuse it by raising.
     :param flush: commits everything that is pending, at once.
+    :param points: the resume points that pages move.
     :param clock: the time, in Unix seconds.
     """
 
@@ -68,9 +71,11 @@ class Frontier:
         fingerprint: Callable[[Request], int],
         unstorable: Callable[[Request, CannotStore], None],
         flush: Callable[[], None],
+        points: Points,
         clock: Callable[[], float],
     ) -> None:
         self.store = store
+        self.points = points
         self.codec = codec
         self.fingerprint = fingerprint
         self.flush = flush
@@ -210,6 +215,7 @@ class Frontier:
         self._leased.add(entry)
         self.store.mark(entry)
         self.flying[request] = page = self.new_page(entry)
+        page.marks = marks_of(request)
         if entry in self._stories:
             page.story = Story.loads(self._stories[entry])
         return request
@@ -236,6 +242,7 @@ class Frontier:
         if request in self.flying:
             request = request.copy()
         self.flying[request] = root
+        root.marks += marks_of(request)
         self.live.add(request)
         return request
 
@@ -274,6 +281,9 @@ class Frontier:
         )
         self.out.add(entry.id)
         self._remove(entry.id)
+        with suppress(CannotLoad):
+            for mark in marks_of(self.codec.decode_request(entry.payload)):
+                self.points.settle(mark)
 
     def bury(self, letter: DeadLetter) -> None:
         """Put *letter* into the dead-letter box. One of no entry (it ran from memory) is in no books."""
@@ -293,6 +303,8 @@ class Frontier:
         """Take a page whose outputs have all ended out of the frontier, or put it where its verdict says."""
         page.settled = True
         self.seen.settle(page)
+        if page.marks:
+            self.points.settled(page)
         if page.memory is not None and page.parent is not None:
             self.record.next_seq += 1
             self.spawned.remember(page.parent, page.memory, self.record.next_seq)
@@ -355,6 +367,7 @@ class Frontier:
             self._by_id[entry >> SEQ_BITS].stored += 1
             self._dirty.add(entry >> SEQ_BITS)
         batch.seen = list(self.seen.new)
+        batch.points = self.points.batch()
         batch.queues = [self._by_id[queue] for queue in self._dirty]
         return batch
 

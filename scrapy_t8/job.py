@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from weakref import WeakKeyDictionary
 
 from scrapy import Request
@@ -33,6 +33,7 @@ from .model import START
 from .opening import resume_or_begin
 from .outputs import SLICE, Outputs, Sink
 from .page import Page, current_page
+from .points import Mark, Points
 from .policy import Policy
 from .stores.sqlite import SQLiteStore
 
@@ -43,6 +44,15 @@ logger = logging.getLogger(__name__)
 
 PENDING = 1000
 """Changes after which a commit does not wait for its interval."""
+
+
+class Keeper(Protocol):
+    """Something that is kept by name, and read back with ``store.kept``."""
+
+    name: str
+
+    def dump(self) -> bytes | None:
+        """What is to be kept; None if nothing has changed, or not enough to be worth it yet."""
 
 
 class Job:
@@ -79,6 +89,8 @@ class Job:
         """Whether the job is open and its store fit."""
         self.closers: list[Callable[[], Awaitable[bool]]] = []
         """Called in turn before the run ends; one that returns False keeps the job from being finished."""
+        self.keepers: list[Keeper] = []
+        """What else goes into each commit."""
         self.longest_commit = 0.0
         """Seconds that one commit has held up the event loop, at the most."""
 
@@ -118,8 +130,12 @@ class Job:
         self._fingerprint = fingerprinter.fingerprint
         self._spread = _cut if type(fingerprinter) is RequestFingerprinter else _hash
         codec = Codec(crawler.spider, allow_pickle=config.allow_pickle)
+        self.points = Points(
+            self.store, self.clock, config.update_interval, by_details=config.cursor_waits_for == "details"
+        )
+        self.points.open(ttl=config.resume_point_ttl, limit=config.max_resume_points)
         self.frontier = Frontier(
-            self.store, codec, self.fingerprint, self._unstorable, self._flush_or_raise, self.clock
+            self.store, codec, self.fingerprint, self._unstorable, self._flush_or_raise, self.points, self.clock
         )
         self.frontier.open(self.recovery)
         self.start_page = self.frontier.new_page(START)
@@ -175,6 +191,15 @@ class Job:
                 "Not said again for this callback and key",
                 told,
             )
+
+    def save(self, mark: Mark) -> None:
+        """Move a resume point with the current page, or at once if there is none."""
+        page = current_page()
+        if page is not None:
+            page.marks.append(mark)
+        else:
+            self.points.settle(mark)
+            self.changed()
 
     def add_sink(self, sink: Sink) -> None:
         self._outputs.add_sink(sink)
@@ -254,6 +279,7 @@ class Job:
             batch = self.frontier.batch()
             batch.feeds = feeds
             batch.hosts = self.failures.breaker.dump()
+            batch.kept = {keeper.name: kept for keeper in self.keepers if (kept := keeper.dump()) is not None}
             self.store.commit(batch, self.record, self.clock())
             self.frontier.committed()
             self._outputs.committed()

@@ -227,6 +227,25 @@ class Recovery:
     """Those that the process has died of as often as it may, or more."""
 
 
+@dataclass(frozen=True, slots=True)
+class PointRecord:
+    """A resume point as it is stored.
+
+    :param name: tells several of one task type apart; may be empty.
+    :param updated: in Unix seconds.
+    :param record: JSON of the :class:`~scrapy_t8.resume.ResumePoint`.
+    :param track: JSON of what is settled beyond it; empty for a point set by hand.
+    :param historic: also to be kept as history.
+    """
+
+    task_type: str
+    name: str
+    updated: float
+    record: str
+    track: str = ""
+    historic: bool = False
+
+
 @dataclass(slots=True)
 class Batch:
     """Everything that one commit changes. All of it happens, or none."""
@@ -250,6 +269,9 @@ class Batch:
     """Parents that have settled: what they spawned need not be remembered."""
     queues: list[QueueRecord] = field(default_factory=list)
     feeds: dict[str, dict[str, Any]] = field(default_factory=dict)
+    points: list[PointRecord] = field(default_factory=list)
+    kept: dict[str, bytes] = field(default_factory=dict)
+    """What the job keeps besides, by name."""
 
     @property
     def has_failures(self) -> bool:

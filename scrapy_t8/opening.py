@@ -23,7 +23,7 @@ def resume_or_begin(store: Store, identity: Identity, config: Config, directory:
     """
     old = store.job()
     if old is None or old.finished or config.resume == "fresh":
-        _begin(store, old, identity, directory, now)
+        _begin(store, old, identity, directory, now, afresh=config.resume == "fresh")
     elif not identity.owns(old):
         if config.resume != "continue":
             raise JobMismatch(
@@ -35,7 +35,9 @@ def resume_or_begin(store: Store, identity: Identity, config: Config, directory:
     return store.begin_run(now, config.crash_limit)
 
 
-def _begin(store: Store, old: JobRecord | None, identity: Identity, directory: Path, now: float) -> None:
+def _begin(
+    store: Store, old: JobRecord | None, identity: Identity, directory: Path, now: float, *, afresh: bool
+) -> None:
     job = JobRecord(
         id=f"job_{time.strftime('%Y%m%d_%H%M%S', time.gmtime(now))}_{secrets.token_hex(2)}",
         spider=identity.spider,
@@ -47,7 +49,7 @@ def _begin(store: Store, old: JobRecord | None, identity: Identity, directory: P
     if salvaged:
         job.ledger.admitted = salvaged
         job.next_seq = 1 << 32  # beyond whatever ids the lost record had given out
-    store.begin_job(job, keep=bool(salvaged))
+    store.begin_job(job, keep=bool(salvaged), afresh=afresh)
     if old is not None and old.finished:
         logger.info("The last job here (%s) has finished: a new one begins", old.id)
     elif old is not None:

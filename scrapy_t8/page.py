@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from hashlib import blake2b
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from .model import DeadLetter, Story, Waiting
 
@@ -38,6 +38,7 @@ class Page:
         "dropped",
         "entry",
         "late_seen",
+        "marks",
         "memory",
         "parent",
         "pending",
@@ -81,6 +82,8 @@ class Page:
         """What earlier attempts have delivered, and this one has not brought yet."""
         self.delivered: list[int] = []
         """Fingerprints of what has reached the feeds although the page has failed."""
+        self.marks: list[Any] = []
+        """Positions of resume points that are passed when it settles."""
         self.woken = False
         """Its entry was waiting, and takes its place in a queue again."""
         if parent is not None:

@@ -98,9 +98,14 @@ class T8Scheduler(Scheduler):
                 self._job.retries.postpone(request, page, due, live=not page.replacing)
                 page.dropped = False
                 return True
+            replaces = page is not None and page.replacing
+            if page is not None and page.marks and not replaces:
+                self._job.points.pass_on(page, request)
             accepted = super().enqueue_request(request)
-            if page is not None and page.replacing:
+            if page is not None and replaces:
                 page.dropped = not accepted
+            else:
+                (self._job.points.admitted if accepted else self._job.points.dropped)(request)
             if accepted:
                 self._job.changed()
         return accepted

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
-from .errors import FormatError
+from .documents import Document, moment, told
 from .model import DeadLetter, Story, Waiting
 
 TASK_TYPE = "DETAIL_COLLECTION"
 """That of a request which does not tell its own."""
-
-VERSION = 1
-"""Of the format. A document need not tell it."""
-
-NAMES = {str: "text", int: "a whole number", dict: "an object"}
 
 
 @dataclass(slots=True)
@@ -45,9 +40,9 @@ class FailedTask:
 
     def to_dict(self) -> dict[str, Any]:
         """The task as a JSON object, times in ISO 8601 with their UTC offset."""
-        told = {name: getattr(self, name) for name in self.__slots__}
         due = self.next_retry_time
-        return {**told, "next_retry_time": due and _told(due), "created_at": _told(self.created_at)}
+        times = {"next_retry_time": due and told(due), "created_at": told(self.created_at)}
+        return {name: getattr(self, name) for name in self.__slots__} | times
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> FailedTask:
@@ -55,21 +50,17 @@ class FailedTask:
 
         :raises FormatError: naming the field that is missing, or is not what it should be.
         """
-        if not isinstance(document, Mapping):
-            raise FormatError(f"a FailedTask is an object, not {_kind(document)}")
-        if document.get("version", VERSION) != VERSION:
-            found = _kind(document["version"])
-            raise FormatError(f"version: this scrapy_t8 reads FailedTasks of version {VERSION}, not {found}", "version")
+        given = Document("FailedTask", document)
         return cls(
-            task_id=_typed(document, "task_id", str),
-            task_type=_typed(document, "task_type", str),
-            target=_typed(document, "target", str),
-            error_message=_typed(document, "error_message", str),
-            retry_count=_typed(document, "retry_count", int),
-            max_retries=_typed(document, "max_retries", int),
-            next_retry_time=None if _get(document, "next_retry_time") is None else _time(document, "next_retry_time"),
-            created_at=_time(document, "created_at"),
-            metadata=dict(_typed(document, "metadata", dict)),
+            task_id=given.typed("task_id", str),
+            task_type=given.typed("task_type", str),
+            target=given.typed("target", str),
+            error_message=given.typed("error_message", str),
+            retry_count=given.typed("retry_count", int),
+            max_retries=given.typed("max_retries", int),
+            next_retry_time=given.optional_time("next_retry_time"),
+            created_at=given.time("created_at"),
+            metadata=dict(given.typed("metadata", dict)),
         )
 
 
@@ -91,11 +82,6 @@ def task_of_letter(letter: DeadLetter) -> FailedTask:
     story.task_type, story.target = story.task_type or letter.task_type, story.target or letter.target
     first, _, error = _ends(story) or (letter.buried_at, "", letter.error)
     return _task(story, letter.job, letter.entry, letter.url, first, letter.kind, error, due=None)
-
-
-def moment(seconds: float) -> datetime:
-    """Unix seconds as a time in UTC."""
-    return datetime.fromtimestamp(seconds, timezone.utc)
 
 
 def _task(
@@ -121,37 +107,3 @@ def _ends(story: Story) -> tuple[float, str, str] | None:
         return None
     _, kind, error = story.attempts[-1]
     return story.attempts[0][0], kind, error
-
-
-# -- reading a document ------------------------------------------------------------------------------------------
-
-
-def _get(document: Mapping[str, Any], name: str) -> Any:
-    if name not in document:
-        raise FormatError(f"{name}: a FailedTask needs this field", name)
-    return document[name]
-
-
-def _typed(document: Mapping[str, Any], name: str, wanted: type) -> Any:
-    value = _get(document, name)
-    if not isinstance(value, wanted) or isinstance(value, bool):
-        raise FormatError(f"{name}: {NAMES[wanted]} is needed, not {_kind(value)}", name)
-    return value
-
-
-def _time(document: Mapping[str, Any], name: str) -> datetime:
-    text = _typed(document, name, str)
-    try:
-        # Before 3.11 Python knows no Z.
-        time = datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith(("Z", "z")) else text)
-    except ValueError:
-        raise FormatError(f"{name}: a time in ISO 8601 is needed, not {text!r}", name) from None
-    return time if time.tzinfo else time.replace(tzinfo=timezone.utc)
-
-
-def _told(time: datetime) -> str:
-    return (time if time.tzinfo else time.replace(tzinfo=timezone.utc)).isoformat()
-
-
-def _kind(value: Any) -> str:
-    return "null" if value is None else f"{type(value).__name__} {value!r:.60}"

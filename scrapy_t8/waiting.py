@@ -18,6 +18,7 @@ from .guard import Guard
 from .handlers import Handlers
 from .model import DeadLetter, Waiting
 from .page import Page, leave_page
+from .points import marks_of
 
 AT_A_TIME = 100
 """Entries that are woken before the event loop gets its turn."""
@@ -139,6 +140,7 @@ class WaitingRoom:
             )
             self._end(page)
             return
+        page.marks = marks_of(request)
         if page.story is not None and page.story.task_type in self._handlers:
             self._handlers.run(request, page)
         else:

@@ -12,6 +12,7 @@ from ..model import (
     Entry,
     Group,
     JobRecord,
+    PointRecord,
     QueueRecord,
     Recovery,
     Run,
@@ -57,6 +58,25 @@ class Box(Protocol):
         """Throw away what is older than *ttl* seconds, then the oldest beyond *limit*. Returns both numbers."""
 
 
+class Points(Protocol):
+    """The resume points of a store. They outlive their job. Each change is one transaction."""
+
+    def all(self) -> list[PointRecord]:
+        """Every point as it stands."""
+
+    def history(self, task_type: str) -> list[PointRecord]:
+        """What the points of one task type were before, the newest first."""
+
+    def put(self, point: PointRecord) -> None:
+        """Set one."""
+
+    def drop(self, task_type: str, name: str) -> bool:
+        """Take one away. Returns whether it was there."""
+
+    def prune(self, oldest: float, limit: int) -> int:
+        """Drop history before a time, and beyond a number of records. Returns how many went. No point itself goes."""
+
+
 class Store(Protocol):
     """One job's durable state, owned by one process at a time.
 
@@ -67,6 +87,10 @@ class Store(Protocol):
     @property
     def box(self) -> Box:
         """The dead-letter box."""
+
+    @property
+    def points(self) -> Points:
+        """The resume points."""
 
     def open(self, *, if_damaged: IfDamaged = "refuse") -> None:
         """Own the state and make it readable.
@@ -89,8 +113,11 @@ class Store(Protocol):
     def last_run(self) -> Run | None:
         """The newest run of the job."""
 
-    def begin_job(self, job: JobRecord, *, keep: bool = False) -> None:
-        """Start *job* with an empty frontier, or with what was salvaged (*keep*). Dead letters always stay."""
+    def begin_job(self, job: JobRecord, *, keep: bool = False, afresh: bool = False) -> None:
+        """Start *job* with an empty frontier, or with what was salvaged (*keep*).
+
+        Dead letters always stay; resume points do unless it begins *afresh*.
+        """
 
     def begin_run(self, now: float, crash_limit: int) -> Recovery:
         """Open a run. If the last one died, charge what was in flight with a crash; tell what has *crash_limit*."""
@@ -144,6 +171,9 @@ class Store(Protocol):
 
     def feeds(self) -> dict[str, dict[str, Any]]:
         """What each feed has noted about itself at the last commit."""
+
+    def kept(self, name: str) -> bytes | None:
+        """What the job keeps under *name*."""
 
     # Work
 

@@ -55,6 +55,21 @@ DROP_HOST = "DELETE FROM host WHERE slot = ?"
 GET_FEEDS = "SELECT name, record FROM feed"
 PUT_FEED = "INSERT INTO feed (name, record) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET record = excluded.record"
 
+POINTS = "SELECT task_type, name, updated, record, track FROM point ORDER BY task_type, name"
+POINT_HISTORY = "SELECT task_type, name, updated, record FROM point_history WHERE task_type = ? ORDER BY id DESC"
+PUT_POINT = """
+    INSERT INTO point (task_type, name, updated, record, track) VALUES (?, ?, ?, ?, ?) ON CONFLICT (task_type, name)
+    DO UPDATE SET updated = excluded.updated, record = excluded.record, track = excluded.track
+"""
+DROP_POINT = "DELETE FROM point WHERE task_type = ? AND name = ?"
+DROP_POINTS = "DELETE FROM point"
+ADD_HISTORY = "INSERT INTO point_history (task_type, name, updated, record) VALUES (?, ?, ?, ?)"
+PRUNE_OLD_HISTORY = "DELETE FROM point_history WHERE updated < ?"
+PRUNE_HISTORY = "DELETE FROM point_history WHERE id <= (SELECT max(id) FROM point_history) - ?"
+
+GET_KEPT = "SELECT data FROM kept WHERE name = ?"
+PUT_KEPT = "INSERT INTO kept (name, data) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET data = excluded.data"
+
 # -- the dead-letter box; {where} is a condition of box.py -------------------------------------------------------
 
 HEAD = (
@@ -143,4 +158,4 @@ FORGET_CHOSEN = """
         AND parent NOT IN (SELECT entry FROM dead WHERE job = :job_id AND id NOT IN (SELECT letter FROM chosen))
 """
 
-OF_A_JOB = ("queue", "entry", "waiting", "seen", "spawned", "feed", "run")
+OF_A_JOB = ("queue", "entry", "waiting", "seen", "spawned", "feed", "run", "kept")

@@ -26,8 +26,12 @@ COLUMNS = {
     "dead_body": "id, payload, story, detail",
     "spawned": "parent, fingerprint, child, attempt",
     "feed": "name, record",
+    "point": "task_type, name, updated, record, track",
+    "point_history": "id, task_type, name, updated, record",
+    "kept": "name, data",
 }
-KEYS = {"seen": "fingerprint"} | dict.fromkeys(("run", "queue", "entry", "waiting", "dead", "dead_body"), "id")
+WITH_ID = ("run", "queue", "entry", "waiting", "dead", "dead_body", "point_history")
+KEYS = {"seen": "fingerprint"} | dict.fromkeys(WITH_ID, "id")
 LOWEST, HIGHEST = -(2**63), 2**63 - 1
 PATIENCE = 2_000
 """Reads that may fail in one table before the rest of it is given up, and one more for each row that was had."""

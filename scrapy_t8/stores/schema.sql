@@ -91,3 +91,27 @@ CREATE TABLE feed (
     name TEXT PRIMARY KEY,
     record TEXT NOT NULL
 ) WITHOUT ROWID;
+
+-- Resume points outlive their job.
+CREATE TABLE point (
+    task_type TEXT NOT NULL,
+    name TEXT NOT NULL,
+    updated REAL NOT NULL,
+    record TEXT NOT NULL,
+    track TEXT NOT NULL,
+    PRIMARY KEY (task_type, name)
+) WITHOUT ROWID;
+
+CREATE TABLE point_history (
+    id INTEGER PRIMARY KEY,
+    task_type TEXT NOT NULL,
+    name TEXT NOT NULL,
+    updated REAL NOT NULL,
+    record TEXT NOT NULL
+);
+
+-- What a job keeps besides: the spider's state, cookies, statistics.
+CREATE TABLE kept (
+    name TEXT PRIMARY KEY,
+    data BLOB NOT NULL
+) WITHOUT ROWID;

@@ -23,6 +23,7 @@ from .box import SQLiteBox
 from .checkpointer import Checkpointer
 from .file import check_all, check_file, check_version, connect, create, damaged
 from .marks import Marks
+from .points import SQLitePoints
 from .records import dump_job
 from .salvage import salvage, set_aside
 
@@ -45,6 +46,7 @@ class SQLiteStore:
         self._db: sqlite3.Connection
         self._marks: Marks
         self.box: SQLiteBox
+        self.points: SQLitePoints
         log = path / "state.db-wal"
         self._checkpointer = Checkpointer(log, lambda: connect(self.path, power=power))
         self._inode = 0
@@ -133,6 +135,7 @@ class SQLiteStore:
             self._last_queue = self._db.execute(sql.LAST_QUEUE).fetchone()[0] or 0
             self.job(), self.last_run(), self.feeds()
             self.box = SQLiteBox(self._db, self._guard, self._change)
+            self.points = SQLitePoints(self._db, self._guard, self._change)
         except (sqlite3.DatabaseError, ValueError, TypeError, KeyError) as error:
             if isinstance(error, sqlite3.OperationalError) and "no such" not in str(error):
                 raise
@@ -160,8 +163,10 @@ class SQLiteStore:
         row = self._db.execute(sql.LAST_RUN).fetchone()
         return Run(*row) if row else None
 
-    def begin_job(self, job: JobRecord, *, keep: bool = False) -> None:
+    def begin_job(self, job: JobRecord, *, keep: bool = False, afresh: bool = False) -> None:
         with self._guard("write"), self._transaction() as db:
+            if afresh:
+                db.execute(sql.DROP_POINTS)
             for table in () if keep else sql.OF_A_JOB:
                 db.execute(f"DELETE FROM {table}")
             db.execute(sql.PUT_JOB, (dump_job(job),))
@@ -261,6 +266,11 @@ class SQLiteStore:
     def feeds(self) -> dict[str, dict[str, Any]]:
         return {name: json.loads(record) for name, record in self._db.execute(sql.GET_FEEDS)}
 
+    def kept(self, name: str) -> bytes | None:
+        with self._guard("read"):
+            row = self._db.execute(sql.GET_KEPT, (name,)).fetchone()
+            return row[0] if row else None
+
     # -- work ----------------------------------------------------------------------------------------------------
 
     def mark(self, entry: int) -> None:
@@ -288,6 +298,10 @@ class SQLiteStore:
                 if batch.inherited or batch.spawned:
                     db.executemany(sql.INHERIT, [(new, old) for old, new in batch.inherited])
                     db.executemany(sql.ADD_SPAWNED, batch.spawned)
+                if batch.points:
+                    self.points.write(batch.points)
+                if batch.kept:
+                    db.executemany(sql.PUT_KEPT, batch.kept.items())
                 if batch.has_failures:
                     self._commit_failures(db, batch, job)
                 db.execute(sql.PUT_JOB, (dump_job(job),))

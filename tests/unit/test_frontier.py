@@ -16,6 +16,7 @@ from scrapy_t8.codec import Codec
 from scrapy_t8.frontier import Frontier
 from scrapy_t8.model import JobRecord
 from scrapy_t8.page import Page, leave_page
+from scrapy_t8.points import Points
 from scrapy_t8.queues import FrontierQueue, Line, Stack
 from scrapy_t8.stores.sqlite import SQLiteStore
 
@@ -50,9 +51,12 @@ class FrontierMachine(RuleBasedStateMachine):
         if first:
             self.store.begin_job(JobRecord("j", "s", {}, 0.0))
         recovery = self.store.begin_run(0.0, 1000)
-        self.frontier = Frontier(
-            self.store, Codec(), lambda r: int.from_bytes(fingerprint(r)[:7], "big"), refuse, self._flush, lambda: 0.0
-        )
+
+        def number(request: Request) -> int:
+            return int.from_bytes(fingerprint(request)[:7], "big")
+
+        points = Points(self.store, lambda: 0.0, 60.0, by_details=False)
+        self.frontier = Frontier(self.store, Codec(), number, refuse, self._flush, points, lambda: 0.0)
         self.frontier.open(recovery)
         self._new_queue()
 

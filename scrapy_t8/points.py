@@ -1,0 +1,238 @@
+"""The resume points of a job: moved by pages that settle, durable in the commit that settles them.
+
+A request may stand for a position of a named piece of work (its *mark*, in ``meta``), or be a part of one. Both travel
+with retries and redirects. A child that copies its parent's meta is not the parent: the mark is taken off it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypedDict
+
+from scrapy import Request
+
+from .documents import moment
+from .errors import FormatError
+from .model import DeadLetter, PointRecord, Waiting
+from .page import Page
+from .resume import ResumePoint
+from .stores.base import Store
+from .track import Track
+
+logger = logging.getLogger("T8ResumeAndRetry")
+
+POINT, PART = "t8_point", "t8_part"
+"""In the meta of a request: the position that it stands for; the one that it is a part of."""
+FIELDS = {"page": "current_page", "cursor": "last_cursor", "slug": "last_slug"}
+"""What a value tells, and which field of a resume point that is."""
+
+
+class Mark(TypedDict, total=False):
+    """A position of a piece of work."""
+
+    task: str
+    name: str
+    at: int
+    """The position; without one, it comes after all others."""
+    value: dict[str, Any]
+    units: int
+    """What this position counts for in ``total_processed``."""
+    part: bool
+
+
+@dataclass
+class Point:
+    """One piece of work: how far it is, and what is said of it."""
+
+    track: Track = field(default_factory=Track)
+    metadata: dict[str, Any] = field(default_factory=dict)
+    is_new: bool = True
+    """Nothing was ever admitted: the first position that is, is the first of all."""
+    written: float = 0.0
+    """When it last became history."""
+
+
+class Points:
+    """All resume points of one run.
+
+    :param interval: seconds between two records of history, at least.
+    :param by_details: a position is passed only when everything that its page has brought about is settled.
+    """
+
+    def __init__(self, store: Store, clock: Callable[[], float], interval: float, *, by_details: bool) -> None:
+        self._store = store
+        self._clock = clock
+        self._interval = interval
+        self._by_details = by_details
+        self._points: dict[tuple[str, str], Point] = {}
+        self._changed: set[tuple[str, str]] = set()
+        self._all_historic = False
+
+    def open(self, *, ttl: float, limit: int) -> None:
+        """Take over what the store holds; prune history older than *ttl* seconds, or beyond *limit* records."""
+        pruned = self._store.points.prune(self._clock() - ttl, limit)
+        if pruned:
+            logger.info("%d old records of resume points pruned", pruned)
+        for record in self._store.points.all():
+            try:
+                self._points[record.task_type, record.name] = _loaded(record)
+            except FormatError as error:
+                told = "The resume point %s cannot be understood and begins anew: %s"
+                logger.error(told, f"{record.task_type} {record.name}".strip(), error)
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def get(self, task_type: str, name: str = "") -> ResumePoint | None:
+        """How far a piece of work is, as of now: everything up to there has settled."""
+        point = self._points.get((task_type, name))
+        return None if point is None or point.is_new else self._told(task_type, point)
+
+    def track(self, task_type: str, name: str = "") -> Track:
+        """The settled positions of a piece of work."""
+        return self._point(task_type, name).track
+
+    def names(self, task_type: str) -> list[str]:
+        return [name for kind, name in self._points if kind == task_type]
+
+    # -- what the doors tell -------------------------------------------------------------------------------------
+
+    def describe(self, task_type: str, name: str, metadata: Mapping[str, Any]) -> None:
+        """Say something about a piece of work."""
+        point = self._point(task_type, name)
+        if any(point.metadata.get(key) != value for key, value in metadata.items()):
+            point.metadata.update(metadata)
+            self._changed.add((task_type, name))
+
+    def begin_again(self, task_type: str, name: str) -> None:
+        """The piece of work begins anew. What is said about it stays."""
+        self._points[task_type, name] = Point(metadata=self._point(task_type, name).metadata)
+        self._changed.add((task_type, name))
+
+    def pass_on(self, page: Page, request: Request) -> None:
+        """*request* is an output of *page*, whose marks are not its own."""
+        meta = request.meta
+        if any(POINT in meta and _same(meta[POINT], mark) for mark in page.marks):
+            del meta[POINT]
+        meta.pop(PART, None)
+        if POINT not in meta:
+            whole = next((mark for mark in page.marks if mark.get("part") or self._by_details), None)
+            if whole is not None and "at" in whole:
+                meta[PART] = {"task": whole["task"], "name": whole["name"], "at": whole["at"]}
+
+    def admitted(self, request: Request) -> None:
+        """*request* has entered the frontier."""
+        for mark in marks_of(request):
+            point = self._point(mark["task"], mark["name"])
+            if point.is_new:
+                point.track = Track(mark["at"] - 1)
+                point.is_new = False
+            if mark.get("part"):
+                point.track.admit_part(mark["at"])
+            else:
+                point.track.admit(mark["at"], mark.get("value", {}))
+            self._changed.add((mark["task"], mark["name"]))
+
+    def dropped(self, request: Request) -> None:
+        """*request* was seen before: there is nothing to do for its position."""
+        for mark in marks_of(request):
+            if not mark.get("part"):
+                self.settle({**mark, "units": 0})
+
+    def settled(self, page: Page) -> None:
+        """*page* has settled, unless it is going to be tried again or something takes its place."""
+        if isinstance(page.verdict, Waiting) or (page.replaced and not isinstance(page.verdict, DeadLetter)):
+            return
+        for mark in page.marks:
+            self.settle(mark)
+
+    def settle(self, mark: Mark) -> None:
+        """A position, or a part of one, needs no more work."""
+        point = self._point(mark["task"], mark["name"])
+        point.is_new = False
+        if mark.get("part"):
+            point.track.settle_part(mark["at"])
+        else:
+            at = mark.get("at", point.track.high + 1)
+            point.track.settle(at, mark.get("value", {}), mark.get("units", 1))
+        self._changed.add((mark["task"], mark["name"]))
+
+    # -- commits -------------------------------------------------------------------------------------------------
+
+    def record_all(self) -> None:
+        """With the next commit, every point that has moved since becomes history."""
+        self._all_historic = True
+        now = self._clock()
+        self._changed |= {key for key, point in self._points.items() if point.written < now and not point.is_new}
+
+    def batch(self) -> list[PointRecord]:
+        """What has changed, to be committed."""
+        if not self._changed:
+            return []
+        changed, self._changed = self._changed, set()
+        records = [self._record(*key) for key in sorted(changed)]
+        self._all_historic = False
+        return records
+
+    def _record(self, task_type: str, name: str) -> PointRecord:
+        point, now = self._points[task_type, name], self._clock()
+        is_historic = self._all_historic or now >= point.written + self._interval
+        if is_historic:
+            point.written = now
+        record = json.dumps(self._told(task_type, point).to_dict(), ensure_ascii=False)
+        track = json.dumps({**point.track.dump(), "is_new": point.is_new}, ensure_ascii=False)
+        return PointRecord(task_type, name, now, record, track, is_historic)
+
+    def _told(self, task_type: str, point: Point) -> ResumePoint:
+        track = point.track
+        values = {ours: track.value[theirs] for theirs, ours in FIELDS.items() if theirs in track.value}
+        return ResumePoint(
+            task_type,
+            **values,
+            total_processed=track.total,
+            last_update=moment(self._clock()),
+            metadata=dict(point.metadata),
+        )
+
+    def _point(self, task_type: str, name: str) -> Point:
+        return self._points.setdefault((task_type, name), Point())
+
+
+def marks_of(request: Request) -> list[Mark]:
+    """What *request* stands for, as marks of its page."""
+    meta = request.meta
+    if POINT not in meta and PART not in meta:
+        return []
+    return list(_marks(meta))
+
+
+def _marks(meta: Mapping[str, Any]) -> Iterator[Mark]:
+    if isinstance(meta.get(POINT), dict):
+        yield {**meta[POINT], "value": dict(meta[POINT].get("value", {}))}  # type: ignore[typeddict-item]
+    if isinstance(meta.get(PART), dict):
+        yield {**meta[PART], "part": True}  # type: ignore[typeddict-item]
+
+
+def _same(meta: Any, mark: Mark) -> bool:
+    return isinstance(meta, dict) and all(meta.get(key) == mark.get(key) for key in ("task", "name", "at"))
+
+
+def _loaded(record: PointRecord) -> Point:
+    """A point from its stored form; one without a track was set by hand."""
+    try:
+        document = json.loads(record.record)
+        told = ResumePoint.from_dict(document)
+        if record.track:
+            stored = json.loads(record.track)
+            return Point(Track.load(stored), told.metadata, bool(stored.get("is_new")))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise FormatError(str(error)) from None
+    if told.current_page < 0:
+        raise FormatError(f"current_page: a page cannot be {told.current_page}", "current_page")
+    track = Track(told.current_page)
+    track.total = told.total_processed
+    track.value = {key: getattr(told, ours) for key, ours in FIELDS.items() if getattr(told, ours) is not None}
+    track.high_value = track.value
+    return Point(track, told.metadata, is_new=False)
