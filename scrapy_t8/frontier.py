@@ -97,6 +97,8 @@ class Frontier:
         self.added: dict[int, bytes] = {}
         self._stories: dict[int, str] = {}
         """What has become of entries in earlier attempts."""
+        self.expected: list[tuple[str, str, int | None]] = []
+        """What pages have announced since the last commit."""
         self._unmark: list[int] = []
         self._batch = Batch()
         self._dirty: set[int] = set()
@@ -184,6 +186,7 @@ class Frontier:
                 self._stories[entry] = page.story.dumps()
         else:
             self.record.ledger.admitted += 1
+            self.points.admitted(request)
             if page is not None and not self.covers(request):
                 self.spawned.add(page, entry, request)
         return entry
@@ -191,6 +194,7 @@ class Frontier:
     def admit_live(self, request: Request, page: Page | None, error: CannotStore) -> Page:
         """Let a request run from memory as a part of *page*, which does not settle before it. Returns that page."""
         self._unstorable(request, error)
+        self.points.admitted(request, live=True)
         if page is None:
             page = self.new_page(None)
         else:
@@ -226,6 +230,18 @@ class Frontier:
         page.woken = page.replacing = page.dropped = True
         page.story = Story.loads(waiting.story)
         return page
+
+    def wait(self, task: Waiting) -> None:
+        """Admit an entry that waits from the beginning."""
+        self.record.ledger.admitted += 1
+        self.waiting += 1
+        self._batch.waiting.append(task)
+        self.expect(task.due)
+
+    def next_task(self) -> int:
+        """The id of an entry that is in no queue."""
+        self.record.next_seq += 1
+        return entry_id(0, self.record.next_seq - 1)
 
     def told(self, entry: Entry) -> None:
         """An entry was read from the store: keep its story at hand."""
@@ -305,6 +321,11 @@ class Frontier:
         self.seen.settle(page)
         if page.marks:
             self.points.settled(page)
+        if page.tasks and not isinstance(page.verdict, Waiting):
+            for task in page.tasks:
+                self.wait(task)
+        if page.expected and not isinstance(page.verdict, Waiting):
+            self.expected += page.expected
         if page.memory is not None and page.parent is not None:
             self.record.next_seq += 1
             self.spawned.remember(page.parent, page.memory, self.record.next_seq)
@@ -368,6 +389,7 @@ class Frontier:
             self._dirty.add(entry >> SEQ_BITS)
         batch.seen = list(self.seen.new)
         batch.points = self.points.batch()
+        batch.expected = self.expected
         batch.queues = [self._by_id[queue] for queue in self._dirty]
         return batch
 
@@ -380,6 +402,7 @@ class Frontier:
         for kept in (self.added, self.seen.new, self._unmark, self._dirty):
             kept.clear()
         self._batch = Batch()
+        self.expected = []
         if self._pushed >= HELD // 4:
             self._thin_out()
 

@@ -44,8 +44,9 @@ class Handlers:
         self.busy: set[int] = set()
         """Entries that a handler works on."""
 
-    def __contains__(self, task_type: str) -> bool:
-        return task_type in self._handlers
+    def handles(self, request: Request, page: Page) -> bool:
+        """Whether a handler does the retries of *request*."""
+        return _key(request, page) in self._handlers
 
     def register(self, task_type: str, handler: Handler) -> None:
         """From now on *handler* does the retries of *task_type*."""
@@ -79,7 +80,7 @@ class Handlers:
         }
         page.replacing = page.dropped = False
         try:
-            error = await self._try(self._handlers[story.task_type], story.target or request.url, metadata)
+            error = await self._try(self._handlers[_key(request, page)], story.target or request.url, metadata)
         except asyncio.CancelledError:
             return
         if error is not None:
@@ -98,6 +99,12 @@ class Handlers:
         except Exception as error:
             return one_line(f"the retry handler failed: {error!r}")
         return None if done else "the retry handler said no"
+
+
+def _key(request: Request, page: Page) -> str:
+    """What a handler is registered for: the task type, or what the request itself says."""
+    task_type = page.story.task_type if page.story is not None else ""
+    return str(request.meta.get("t8_handler") or task_type)
 
 
 async def _call(handler: Handler, target: str, metadata: dict[str, Any]) -> bool:

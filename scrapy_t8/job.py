@@ -133,7 +133,7 @@ class Job:
         self.points = Points(
             self.store, self.clock, config.update_interval, by_details=config.cursor_waits_for == "details"
         )
-        self.points.open(ttl=config.resume_point_ttl, limit=config.max_resume_points)
+        self.points.open(self.recovery.job.id, ttl=config.resume_point_ttl, limit=config.max_resume_points)
         self.frontier = Frontier(
             self.store, codec, self.fingerprint, self._unstorable, self._flush_or_raise, self.points, self.clock
         )
@@ -199,6 +199,15 @@ class Job:
             page.marks.append(mark)
         else:
             self.points.settle(mark)
+            self.changed()
+
+    def expect(self, announced: list[tuple[str, str, int | None]]) -> None:
+        """Take note of items that are announced, with the current page, or at once if there is none."""
+        page = current_page()
+        if page is not None:
+            page.expected += announced
+        else:
+            self.frontier.expected += announced
             self.changed()
 
     def add_sink(self, sink: Sink) -> None:

@@ -270,6 +270,8 @@ class Batch:
     queues: list[QueueRecord] = field(default_factory=list)
     feeds: dict[str, dict[str, Any]] = field(default_factory=dict)
     points: list[PointRecord] = field(default_factory=list)
+    expected: list[tuple[str, str, int | None]] = field(default_factory=list)
+    """(source, key, total) of items that are announced: one by its key, or how many there are."""
     kept: dict[str, bytes] = field(default_factory=dict)
     """What the job keeps besides, by name."""
 

@@ -37,6 +37,7 @@ class Page:
         "delivered",
         "dropped",
         "entry",
+        "expected",
         "late_seen",
         "marks",
         "memory",
@@ -49,6 +50,7 @@ class Page:
         "settled",
         "staged",
         "story",
+        "tasks",
         "verdict",
         "woken",
     )
@@ -82,6 +84,10 @@ class Page:
         """What earlier attempts have delivered, and this one has not brought yet."""
         self.delivered: list[int] = []
         """Fingerprints of what has reached the feeds although the page has failed."""
+        self.expected: list[tuple[str, str, int | None]] = []
+        """What it announces: source, key, total."""
+        self.tasks: list[Waiting] = []
+        """Entries that it brings about, and that wait from the beginning."""
         self.marks: list[Any] = []
         """Positions of resume points that are passed when it settles."""
         self.woken = False

@@ -20,7 +20,7 @@ from .model import DeadLetter, PointRecord, Waiting
 from .page import Page
 from .resume import ResumePoint
 from .stores.base import Store
-from .track import Track
+from .track import Track, Value
 
 logger = logging.getLogger("T8ResumeAndRetry")
 
@@ -37,6 +37,8 @@ class Mark(TypedDict, total=False):
     name: str
     at: int
     """The position; without one, it comes after all others."""
+    generation: int
+    """Which beginning of the work it belongs to."""
     value: dict[str, Any]
     units: int
     """What this position counts for in ``total_processed``."""
@@ -51,6 +53,13 @@ class Point:
     metadata: dict[str, Any] = field(default_factory=dict)
     is_new: bool = True
     """Nothing was ever admitted: the first position that is, is the first of all."""
+    job: str = ""
+    """The job that last had to do with it."""
+    generation: int = 0
+    is_blind: bool = False
+    """It has begun again within one job: what that job has seen may not have settled."""
+    fragile: dict[int, tuple[int, Value]] = field(default_factory=dict)
+    """Positions that run from memory, with the highest one before each."""
     written: float = 0.0
     """When it last became history."""
 
@@ -70,9 +79,11 @@ class Points:
         self._points: dict[tuple[str, str], Point] = {}
         self._changed: set[tuple[str, str]] = set()
         self._all_historic = False
+        self._job = ""
 
-    def open(self, *, ttl: float, limit: int) -> None:
+    def open(self, job: str, *, ttl: float, limit: int) -> None:
         """Take over what the store holds; prune history older than *ttl* seconds, or beyond *limit* records."""
+        self._job = job
         pruned = self._store.points.prune(self._clock() - ttl, limit)
         if pruned:
             logger.info("%d old records of resume points pruned", pruned)
@@ -94,8 +105,29 @@ class Points:
         """The settled positions of a piece of work."""
         return self._point(task_type, name).track
 
-    def names(self, task_type: str) -> list[str]:
-        return [name for kind, name in self._points if kind == task_type]
+    def frontier_of(self, task_type: str, name: str = "") -> tuple[int, Value]:
+        """Up to which position the work was handed over to the frontier of this job, durably."""
+        point = self._point(task_type, name)
+        if point.fragile:
+            return point.fragile[min(point.fragile)]
+        return point.track.high, point.track.high_value
+
+    def is_of_job(self, task_type: str, name: str = "") -> bool:
+        """Whether this very job has begun a piece of work."""
+        return self._point(task_type, name).job == self._job
+
+    def is_of_nobody(self, task_type: str, name: str = "") -> bool:
+        """Whether a point was set by hand, and no job has moved it since."""
+        point = self._point(task_type, name)
+        return not point.is_new and not point.job
+
+    def stand_at(self, task_type: str, name: str, position: int) -> None:
+        """All is settled up to *position*."""
+        track = self._point(task_type, name).track
+        track.low = track.high = position
+
+    def generation(self, task_type: str, name: str) -> int:
+        return self._point(task_type, name).generation
 
     # -- what the doors tell -------------------------------------------------------------------------------------
 
@@ -108,7 +140,10 @@ class Points:
 
     def begin_again(self, task_type: str, name: str) -> None:
         """The piece of work begins anew. What is said about it stays."""
-        self._points[task_type, name] = Point(metadata=self._point(task_type, name).metadata)
+        before = self._point(task_type, name)
+        self._points[task_type, name] = Point(
+            metadata=before.metadata, generation=before.generation + 1, is_blind=before.job == self._job
+        )
         self._changed.add((task_type, name))
 
     def pass_on(self, page: Page, request: Request) -> None:
@@ -120,25 +155,31 @@ class Points:
         if POINT not in meta:
             whole = next((mark for mark in page.marks if mark.get("part") or self._by_details), None)
             if whole is not None and "at" in whole:
-                meta[PART] = {"task": whole["task"], "name": whole["name"], "at": whole["at"]}
+                meta[PART] = {key: whole[key] for key in ("task", "name", "at", "generation") if key in whole}
 
-    def admitted(self, request: Request) -> None:
-        """*request* has entered the frontier."""
+    def admitted(self, request: Request, *, live: bool = False) -> None:
+        """*request* has entered the frontier; or runs from memory (*live*)."""
         for mark in marks_of(request):
-            point = self._point(mark["task"], mark["name"])
+            point, at = self._of(mark), mark["at"]
+            if point is None:
+                continue
             if point.is_new:
-                point.track = Track(mark["at"] - 1)
-                point.is_new = False
+                point.track = Track(at - 1)
             if mark.get("part"):
-                point.track.admit_part(mark["at"])
+                point.track.admit_part(at)
             else:
-                point.track.admit(mark["at"], mark.get("value", {}))
-            self._changed.add((mark["task"], mark["name"]))
+                if live:
+                    point.fragile[at] = (point.track.high, point.track.high_value)
+                point.track.admit(at, mark.get("value", {}))
+            self._touch(mark, point)
 
     def dropped(self, request: Request) -> None:
         """*request* was seen before: there is nothing to do for its position."""
         for mark in marks_of(request):
-            if not mark.get("part"):
+            point = self._of(mark)
+            # Not so if an earlier reading of the same list has brought it: then it may be in flight.
+            if point is not None and not mark.get("part") and not point.is_blind and mark["at"] > point.track.high:
+                logger.info("%s stands twice in %s %s", request, mark["task"], mark["name"])
                 self.settle({**mark, "units": 0})
 
     def settled(self, page: Page) -> None:
@@ -150,13 +191,24 @@ class Points:
 
     def settle(self, mark: Mark) -> None:
         """A position, or a part of one, needs no more work."""
-        point = self._point(mark["task"], mark["name"])
-        point.is_new = False
+        point = self._of(mark)
+        if point is None:
+            return
         if mark.get("part"):
             point.track.settle_part(mark["at"])
         else:
             at = mark.get("at", point.track.high + 1)
             point.track.settle(at, mark.get("value", {}), mark.get("units", 1))
+            point.fragile.pop(at, None)
+        self._touch(mark, point)
+
+    def _of(self, mark: Mark) -> Point | None:
+        """The point that *mark* moves; None if the work has begun again since."""
+        point = self._point(mark["task"], mark["name"])
+        return point if mark.get("generation", point.generation) == point.generation else None
+
+    def _touch(self, mark: Mark, point: Point) -> None:
+        point.is_new, point.job = False, self._job
         self._changed.add((mark["task"], mark["name"]))
 
     # -- commits -------------------------------------------------------------------------------------------------
@@ -182,7 +234,10 @@ class Points:
         if is_historic:
             point.written = now
         record = json.dumps(self._told(task_type, point).to_dict(), ensure_ascii=False)
-        track = json.dumps({**point.track.dump(), "is_new": point.is_new}, ensure_ascii=False)
+        more = {"is_new": point.is_new, "job": point.job, "generation": point.generation, "blind": point.is_blind}
+        if point.fragile:
+            more["fragile"] = [[at, *before] for at, before in point.fragile.items()]
+        track = json.dumps({**point.track.dump(), **more}, ensure_ascii=False)
         return PointRecord(task_type, name, now, record, track, is_historic)
 
     def _told(self, task_type: str, point: Point) -> ResumePoint:
@@ -226,8 +281,16 @@ def _loaded(record: PointRecord) -> Point:
         told = ResumePoint.from_dict(document)
         if record.track:
             stored = json.loads(record.track)
-            return Point(Track.load(stored), told.metadata, bool(stored.get("is_new")))
-    except (ValueError, TypeError, AttributeError) as error:
+            return Point(
+                Track.load(stored),
+                told.metadata,
+                bool(stored["is_new"]),
+                str(stored["job"]),
+                int(stored["generation"]),
+                bool(stored["blind"]),
+                {int(at): (int(high), dict(value)) for at, high, value in stored.get("fragile", ())},
+            )
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise FormatError(str(error)) from None
     if told.current_page < 0:
         raise FormatError(f"current_page: a page cannot be {told.current_page}", "current_page")

@@ -22,7 +22,7 @@ from .errors import CannotStore, ConfigError
 from .failure import OF_THE_HOST, THROTTLED, Failure
 from .frontier import Frontier
 from .model import DeadLetter, Entry, Story, Waiting
-from .page import Page
+from .page import Page, current_page
 from .policy import Policy
 from .tasks import TASK_TYPE, task_id
 
@@ -101,6 +101,25 @@ class Retries:
     def postponed(self, request: Request) -> float | None:
         """When *request*, which comes from :meth:`retry`, is due; None for any other request."""
         return self._due.pop(request, None) if self._due else None
+
+    def later(self, request: Request, failure: Failure) -> None:
+        """*request*, which was never in the frontier, has failed: it is tried again as an entry of its own.
+
+        It is admitted with the current page, or at once if there is none.
+        """
+        page, now = current_page(), self._clock()
+        story = Story(task_type=self._task_type(request), target=self._target(request))
+        story.add(now, failure.kind, failure.error, charged=True)
+        rule = self.policy.rule(failure.kind, request.meta)
+        story.max_retries = rule.times
+        due = self.policy.due(failure, 1, rule, now, self._dice.random())
+        payload, slot = self._frontier.codec.encode_request(request), self.slot(request)
+        task = Waiting(self._frontier.next_task(), now if due is None else due, slot, payload, story.dumps())
+        self._count("count", failure.kind)
+        if page is not None:
+            page.tasks.append(task)
+        else:
+            self._frontier.wait(task)
 
     # -- verdicts ------------------------------------------------------------------------------------------------
 

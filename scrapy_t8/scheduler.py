@@ -104,8 +104,8 @@ class T8Scheduler(Scheduler):
             accepted = super().enqueue_request(request)
             if page is not None and replaces:
                 page.dropped = not accepted
-            else:
-                (self._job.points.admitted if accepted else self._job.points.dropped)(request)
+            elif not accepted:
+                self._job.points.dropped(request)
             if accepted:
                 self._job.changed()
         return accepted

@@ -141,7 +141,7 @@ class WaitingRoom:
             self._end(page)
             return
         page.marks = marks_of(request)
-        if page.story is not None and page.story.task_type in self._handlers:
+        if self._handlers.handles(request, page):
             self._handlers.run(request, page)
         else:
             self._back(request, page)

@@ -172,6 +172,9 @@ class Store(Protocol):
     def feeds(self) -> dict[str, dict[str, Any]]:
         """What each feed has noted about itself at the last commit."""
 
+    def expected(self) -> Iterator[tuple[str, str, int | None]]:
+        """What was announced: source, key, total."""
+
     def kept(self, name: str) -> bytes | None:
         """What the job keeps under *name*."""
 

@@ -67,6 +67,12 @@ ADD_HISTORY = "INSERT INTO point_history (task_type, name, updated, record) VALU
 PRUNE_OLD_HISTORY = "DELETE FROM point_history WHERE updated < ?"
 PRUNE_HISTORY = "DELETE FROM point_history WHERE id <= (SELECT max(id) FROM point_history) - ?"
 
+EXPECT = """
+    INSERT INTO expected (source, key, total) VALUES (?, ?, ?)
+    ON CONFLICT (source, key) DO UPDATE SET total = excluded.total
+"""
+EXPECTED = "SELECT source, key, total FROM expected ORDER BY source, key"
+
 GET_KEPT = "SELECT data FROM kept WHERE name = ?"
 PUT_KEPT = "INSERT INTO kept (name, data) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET data = excluded.data"
 
@@ -158,4 +164,4 @@ FORGET_CHOSEN = """
         AND parent NOT IN (SELECT entry FROM dead WHERE job = :job_id AND id NOT IN (SELECT letter FROM chosen))
 """
 
-OF_A_JOB = ("queue", "entry", "waiting", "seen", "spawned", "feed", "run", "kept")
+OF_A_JOB = ("queue", "entry", "waiting", "seen", "spawned", "feed", "run", "kept", "expected")

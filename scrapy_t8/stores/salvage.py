@@ -29,6 +29,7 @@ COLUMNS = {
     "point": "task_type, name, updated, record, track",
     "point_history": "id, task_type, name, updated, record",
     "kept": "name, data",
+    "expected": "source, key, total",
 }
 WITH_ID = ("run", "queue", "entry", "waiting", "dead", "dead_body", "point_history")
 KEYS = {"seen": "fingerprint"} | dict.fromkeys(WITH_ID, "id")

@@ -115,3 +115,11 @@ CREATE TABLE kept (
     name TEXT PRIMARY KEY,
     data BLOB NOT NULL
 ) WITHOUT ROWID;
+
+-- Items that are announced, by key; or how many there are (without a key).
+CREATE TABLE expected (
+    source TEXT NOT NULL,
+    key TEXT NOT NULL,
+    total INTEGER,
+    PRIMARY KEY (source, key)
+) WITHOUT ROWID;

@@ -266,6 +266,10 @@ class SQLiteStore:
     def feeds(self) -> dict[str, dict[str, Any]]:
         return {name: json.loads(record) for name, record in self._db.execute(sql.GET_FEEDS)}
 
+    def expected(self) -> Iterator[tuple[str, str, int | None]]:
+        with self._guard("read"):
+            yield from self._db.execute(sql.EXPECTED)
+
     def kept(self, name: str) -> bytes | None:
         with self._guard("read"):
             row = self._db.execute(sql.GET_KEPT, (name,)).fetchone()
@@ -300,6 +304,8 @@ class SQLiteStore:
                     db.executemany(sql.ADD_SPAWNED, batch.spawned)
                 if batch.points:
                     self.points.write(batch.points)
+                if batch.expected:
+                    db.executemany(sql.EXPECT, batch.expected)
                 if batch.kept:
                     db.executemany(sql.PUT_KEPT, batch.kept.items())
                 if batch.has_failures:

@@ -20,7 +20,7 @@ FLOORS = [
         *("track", "values"),
     },
     set(HALL),
-    {"scheduler", "start", "checkpoint", "feeds", "retry", "mishaps"},
+    {"scheduler", "start", "checkpoint", "feeds", "retry", "mishaps", "spiders", "pipelines"},
     {"addon"},
     {"__init__"},
 ]

@@ -1,0 +1,11 @@
+"""Spiders that know where they are. Each is to be subclassed; :class:`T8SpiderMixin` gives any spider ``self.t8``."""
+
+from __future__ import annotations
+
+from .base import T8SpiderMixin
+from .detail import DetailSpider
+from .handle import Handle
+from .list import ListSpider
+from .media import MediaSpider
+
+__all__ = ["DetailSpider", "Handle", "ListSpider", "MediaSpider", "T8SpiderMixin"]

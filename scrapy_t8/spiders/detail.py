@@ -1,0 +1,174 @@
+"""A spider that fetches one page for each slug of a list."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from scrapy import Request, Spider
+from scrapy.http import Response
+
+from ..resume import DETAIL
+from ..track import Value
+from .base import T8SpiderMixin
+
+logger = logging.getLogger("T8ResumeAndRetry")
+
+TAIL = 4096
+"""Bytes that the last slug of a file is looked for in."""
+
+
+class Slug:
+    """A slug and its place: the position in its list, and where it ends in its file."""
+
+    __slots__ = ("end", "position", "text")
+
+    def __init__(self, text: str, position: int, end: int | None = None) -> None:
+        self.text = text
+        self.position = position
+        self.end = end
+
+
+class DetailSpider(T8SpiderMixin, Spider):
+    """Walks slugs in order, each exactly once, from where the last run of the job was.
+
+    A job that has finished goes on after its last slug when it is run again, so that slugs added meanwhile are taken;
+    ``-s T8_RESUME=fresh`` begins anew. The resume point (``DETAIL_COLLECTION``) says how far all is done.
+
+    To be given: ``detail_url`` or :meth:`detail_request`; ``slugs``, ``slug_file`` or :meth:`iter_slugs`; and
+    :meth:`parse_detail`.
+    """
+
+    detail_url = ""
+    """As in ``"https://example.com/cars/{slug}"``."""
+    slugs: Iterable[Any] = ()
+    slug_file: str | Path | None = None
+    """One slug a line, read as the crawl goes. Empty lines are passed over."""
+    point_name = ""
+    """The name of the resume point, for a spider that has several."""
+
+    def parse_detail(self, response: Response, slug: str) -> Any:
+        """The items and requests of a detail page."""
+        raise NotImplementedError(f"{type(self).__name__}.parse_detail is not defined")
+
+    def detail_request(self, slug: str) -> Request:
+        """The request for a slug. Its callback is :meth:`parse_detail` unless it has one."""
+        return Request(self.detail_url.format(slug=slug))
+
+    def iter_slugs(self, after: str | None) -> Iterable[Any]:
+        """Slugs from a query, in an order that stays: those that come *after* one, or all. Takes precedence."""
+        raise NotImplementedError
+
+    def detail_callback(self) -> Any:
+        """What is called with the response and the slug."""
+        return self.parse_detail
+
+    # -- how -----------------------------------------------------------------------------------------------------
+
+    async def start(self) -> AsyncIterator[Any]:
+        before, value = self.t8.handed_over(DETAIL, self.point_name)
+        found = False
+        for slug in self._slugs(before, value):
+            found = True
+            if not self.t8.track(DETAIL, self.point_name).is_settled(slug.position):
+                yield self._request(slug)
+        if not found and before:
+            logger.info("All %d slugs are done or under way. -s T8_RESUME=fresh begins anew", before)
+        elif not found:
+            logger.warning("There are no slugs: nothing to do")
+
+    def _request(self, slug: Slug) -> Request:
+        request = self.detail_request(slug.text)
+        if request.callback is None:
+            request = request.replace(
+                callback=self.detail_callback(), cb_kwargs={**request.cb_kwargs, "slug": slug.text}
+            )
+        request.meta.setdefault("t8_task_type", DETAIL)
+        request.meta.setdefault("t8_target", slug.text)
+        value: dict[str, Any] = {"slug": slug.text}
+        if slug.end is not None:
+            value["end"] = slug.end
+        return self.t8.at(request, DETAIL, self.point_name, position=slug.position, **value)
+
+    def _slugs(self, before: int, value: Value) -> Iterator[Slug]:
+        """Those that come after a position."""
+        last = value.get("slug")
+        if type(self).iter_slugs is not DetailSpider.iter_slugs:
+            return self._numbered(self.iter_slugs(last), before)
+        if last is not None and self.t8.was_given(DETAIL, self.point_name):
+            return self._after(last)
+        if self.slug_file is not None:
+            return self._of_file(Path(self.slug_file), before, value.get("end"), last)
+        return self._of_list(before, last)
+
+    def _after(self, last: str) -> Iterator[Slug]:
+        """What comes after a slug that somebody has named."""
+        for slug in self._all():
+            if slug.text == last:
+                self.t8.stand_at(DETAIL, self.point_name, slug.position)
+                break
+        else:
+            self._changed(last)
+            yield from self._all()
+            return
+        for slug in self._all():
+            if slug.position > self.t8.track(DETAIL, self.point_name).low:
+                yield slug
+
+    def _all(self) -> Iterator[Slug]:
+        if self.slug_file is not None:
+            return self._of_file(Path(self.slug_file), 0, None, None)
+        return self._numbered(self.slugs, 0)
+
+    def _of_list(self, before: int, last: str | None) -> Iterator[Slug]:
+        slugs = self._numbered(self.slugs, 0)
+        passed = next(islice(slugs, before - 1, None), None) if before else None
+        if before and (passed is None or passed.text != last):
+            self._changed(last)
+            return self._numbered(self.slugs, 0)
+        return slugs
+
+    def _numbered(self, slugs: Iterable[Any], before: int) -> Iterator[Slug]:
+        position = before
+        for slug in slugs:
+            text = "" if slug is None else str(slug).strip()
+            if not text:
+                logger.warning("An empty slug after position %d is passed over", position)
+                continue
+            position += 1
+            yield Slug(text, position)
+
+    def _of_file(self, path: Path, position: int, end: int | None, last: str | None) -> Iterator[Slug]:
+        if position and (end is None or not _ends_with(path, end, last)):
+            self._changed(last)
+            position, end = 0, None
+        end = end or 0
+        with path.open("rb") as file:
+            file.seek(end)
+            for line in file:
+                end += len(line)
+                text = line.decode("utf-8", errors="replace").strip()
+                if text:
+                    position += 1
+                    yield Slug(text, position, end)
+
+    def _changed(self, last: str | None) -> None:
+        logger.warning(
+            "The slugs have changed before the last one that was taken (%r): all are gone through again. "
+            "Those that this job has already asked for are not asked for twice",
+            last,
+        )
+        self.t8.begin_again(DETAIL, self.point_name)
+
+
+def _ends_with(path: Path, end: int, slug: str | None) -> bool:
+    """Whether the line of *path* that ends at *end* is *slug*."""
+    if slug is None or path.stat().st_size < end:
+        return False
+    with path.open("rb") as file:
+        file.seek(max(0, end - TAIL))
+        lines = file.read(min(TAIL, end)).splitlines()
+    return bool(lines) and lines[-1].decode("utf-8", errors="replace").strip() == slug

@@ -1,0 +1,264 @@
+"""A spider that pages through lists, by number or by cursor."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from functools import cached_property
+from hashlib import blake2b
+from typing import Any
+
+from itemadapter import ItemAdapter
+from scrapy import Request, Spider
+from scrapy.http import Response
+
+from ..errors import ConfigError
+from ..resume import DETAIL, LIST
+from .base import T8SpiderMixin, outputs
+
+logger = logging.getLogger("T8ResumeAndRetry")
+
+REMEMBERED = 10_000
+"""Pages whose content is remembered by one run, to notice that the list goes round in circles."""
+GONE = 404
+EMPTY = "is empty"
+
+
+class ListSpider(T8SpiderMixin, Spider):
+    """Pages through one list or several, each with a resume point of its own (``LIST_COLLECTION``).
+
+    With a ``last_page`` all pages are asked for at once; else each page leads to the next one: by its cursor
+    (:meth:`next_cursor`), or by the next number until a page is empty, missing, or has the content of an earlier one.
+
+    To be given: ``list_url`` or :meth:`list_request`; and :meth:`parse_list`.
+    """
+
+    list_url = ""
+    """As in ``"https://example.com/cars?tag={tag}&page={page}"`` or ``"...&after={cursor}"``."""
+    lists: Mapping[str, Mapping[str, Any]] = {"": {}}
+    """Several lists: the name of each, and what is to be filled into its URL. It is kept in its resume point."""
+    first_page = 1
+    last_page: int | None = None
+
+    def parse_list(self, response: Response) -> Any:
+        """The items and requests of a list page."""
+        raise NotImplementedError(f"{type(self).__name__}.parse_list is not defined")
+
+    def list_request(self, page: int, cursor: str | None, **metadata: Any) -> Request:
+        """The request for a page of a list.
+
+        :param cursor: what :meth:`next_cursor` gave for the page before; None for the first.
+        :param metadata: of the list.
+        """
+        return Request(self.list_url.format(page=page, cursor=cursor or "", **metadata))
+
+    def next_cursor(self, response: Response) -> Any:
+        """What leads to the next page, such as a token of an API or the URL of a link; None on the last page."""
+        raise NotImplementedError
+
+    def find_last_page(self, response: Response) -> int | None:
+        """The number of the last page, if the first one tells."""
+        return self.last_page
+
+    def total(self, response: Response) -> int | None:
+        """How many entries the list has, if the page tells. One that shrinks meanwhile is looked at again."""
+        return None
+
+    # -- the beginning -------------------------------------------------------------------------------------------
+
+    async def start(self) -> AsyncIterator[Any]:
+        if not self.lists:
+            logger.warning("There are no lists: nothing to do")
+        if self.last_page is not None and self.last_page < self.first_page:
+            raise ConfigError(f"{self.name}: last_page is {self.last_page}, before first_page ({self.first_page})")
+        for name, metadata in self.lists.items():
+            self.t8.describe(LIST, name, metadata)
+            for request in self._beginning(name):
+                yield request
+
+    def _beginning(self, name: str) -> Iterator[Request]:
+        """The first request of a list, or all of them; none if the frontier has them already."""
+        is_under_way = self.t8.knows(LIST, name)
+        if not is_under_way and not self.t8.was_given(LIST, name):
+            self.t8.begin_again(LIST, name)  # the job that it was of has finished
+        done, value = self.t8.handed_over(LIST, name)
+        page = max(self.first_page, done + 1) if value else self.first_page
+        if self.last_page is not None and page <= self.last_page:
+            for number in range(page, self.last_page + 1):
+                yield self._request(name, number, None, {"last": self.last_page})
+        elif not is_under_way:
+            yield self._first_request(name, page, value.get("cursor"))
+
+    def _first_request(self, name: str, page: int, cursor: str | None) -> Request:
+        if page > self.first_page and cursor is None and self._has_cursors:
+            logger.warning("%s has no cursor for page %d: it begins again", _told(name), page)
+            self.t8.begin_again(LIST, name)
+            page = self.first_page
+        if page > self.first_page:
+            logger.info("%s goes on at page %d", _told(name), page)
+        return self._request(name, page, cursor, {"resumed": page > self.first_page})
+
+    @property
+    def _has_cursors(self) -> bool:
+        return type(self).next_cursor is not ListSpider.next_cursor
+
+    def _request(self, name: str, page: int, cursor: str | None, state: dict[str, Any]) -> Request:
+        request = self.list_request(page, cursor, **self.lists.get(name, {}))
+        request = request.replace(
+            callback=self._parse_page,
+            # A page that leads back to where we have been is to be noticed here, not to vanish as a duplicate.
+            dont_filter=True,
+            cb_kwargs={"t8_list": name, "t8_page": page, "t8_cursor": cursor, "t8_state": state},
+        )
+        request.meta.setdefault("t8_task_type", LIST)
+        request.meta.setdefault("t8_target", f"{name} {page}".strip())
+        if page > self.first_page:
+            request.meta.setdefault("handle_httpstatus_list", [GONE])
+        return self.t8.at(request, LIST, name, position=page, page=page)
+
+    # -- one page ------------------------------------------------------------------------------------------------
+
+    async def _parse_page(
+        self, response: Response, t8_list: str, t8_page: int, t8_cursor: str | None, t8_state: dict[str, Any]
+    ) -> AsyncIterator[Any]:
+        found = [] if response.status == GONE else [output async for output in outputs(self.parse_list(response))]
+        keys = [_key(output) for output in found]
+        trouble = self._trouble(t8_list, t8_page, t8_cursor, keys, t8_state)
+        self.t8.tell(response.request, units=0 if trouble else len(found))
+        if trouble and t8_state.get("resumed"):
+            yield self._begin_again(t8_list, t8_page, trouble)
+            return
+        if trouble:
+            self._end(t8_list, f"page {t8_page} {trouble}", as_expected=trouble == EMPTY and "last" not in t8_state)
+            return
+        for output in self._new(t8_list, t8_page, found, keys, t8_state.get("keys", ())):
+            yield output
+        state = {"first": _digest(*keys) if t8_page == self.first_page else t8_state.get("first")}
+        for request in self._after_shrinking(response, t8_list, t8_page, keys, t8_state, state):
+            yield request
+        if "last" not in t8_state:
+            state.update(keys=keys, used=t8_cursor)
+            for request in self._next(response, t8_list, t8_page, t8_cursor, state):
+                yield request
+
+    def _trouble(
+        self, name: str, page: int, cursor: str | None, keys: list[str], state: Mapping[str, Any]
+    ) -> str | None:
+        """What is wrong with a page, so that the list does not go on from it."""
+        if not keys:
+            return EMPTY
+        content = _digest(*keys)
+        if page != self.first_page and content == state.get("first"):
+            return "has the content of the first one: the site has jumped back"
+        seen, here = self._contents.setdefault(name, OrderedDict()), (page, cursor)
+        before = seen.setdefault(content, here)
+        if len(seen) > REMEMBERED:
+            seen.popitem(last=False)
+        return None if before == here else f"has the content of page {before[0]}: the list goes round in circles"
+
+    @cached_property
+    def _contents(self) -> dict[str, OrderedDict[str, tuple[int, str | None]]]:
+        """The contents that this run has seen of each list, and where."""
+        return {}
+
+    def _new(self, name: str, page: int, found: list[Any], keys: list[str], before: Collection[str]) -> Iterator[Any]:
+        """The outputs of a page, less the items that stood on the page before. The duplicate filter knows requests."""
+        moved = 0
+        for output, key in zip(found, keys, strict=True):
+            if isinstance(output, Request):
+                output.meta.setdefault("t8_task_type", DETAIL)
+            moved += key in before
+            if key not in before or isinstance(output, Request):
+                yield output
+        if moved:
+            logger.info("%s has shifted: %d entries of page %d stood on the one before", _told(name), moved, page)
+
+    # -- what follows --------------------------------------------------------------------------------------------
+
+    def _next(
+        self, response: Response, name: str, page: int, used: str | None, state: dict[str, Any]
+    ) -> Iterator[Request]:
+        """The requests for the pages that come after one."""
+        last = self.find_last_page(response) if page == self.first_page else None
+        if last is not None:
+            for number in range(page + 1, last + 1):
+                yield self._request(name, number, None, {"last": last, "first": state["first"]})
+        elif not self._has_cursors:
+            yield self._request(name, page + 1, None, state)
+        else:
+            cursor = self._cursor(response, name, page)
+            if cursor is None:
+                self._end(name, f"page {page} is the last")
+            elif cursor == used:
+                self._end(name, f"page {page} leads to itself: its cursor is {cursor!r} again", as_expected=False)
+            else:
+                self.t8.tell(response.request, cursor=cursor)
+                yield self._request(name, page + 1, cursor, state)
+
+    def _cursor(self, response: Response, name: str, page: int) -> str | None:
+        cursor = self.next_cursor(response)
+        if cursor is None or cursor == "":
+            return None
+        if isinstance(cursor, (str, int)) and not isinstance(cursor, bool):
+            return str(cursor)
+        raise TypeError(
+            f"{type(self).__name__}.next_cursor gave {cursor!r:.80} for page {page} of {_told(name)}: "
+            "a cursor is text, a whole number, or None on the last page"
+        )
+
+    def _after_shrinking(
+        self,
+        response: Response,
+        name: str,
+        page: int,
+        keys: list[str],
+        before: Mapping[str, Any],
+        state: dict[str, Any],
+    ) -> Iterator[Request]:
+        """The page before once more, if entries may have slipped onto it."""
+        total, was = self.total(response), before.get("total")
+        if total is None:
+            return
+        state["total"] = total
+        self.t8.describe(LIST, name, {"total": total})
+        if was is not None and total < was and page > self.first_page:
+            told = "%s has shrunk from %d to %d entries: page %d is looked at again"
+            logger.info(told, _told(name), was, total, page - 1)
+            request = self.list_request(page - 1, before.get("used"), **self.lists.get(name, {}))
+            known = [*before.get("keys", ()), *keys]
+            yield request.replace(callback=self._parse_again, dont_filter=True, cb_kwargs={"t8_known": known})
+
+    async def _parse_again(self, response: Response, t8_known: list[str]) -> AsyncIterator[Any]:
+        async for output in outputs(self.parse_list(response)):
+            if isinstance(output, Request) or _key(output) not in t8_known:
+                yield output
+
+    # -- ends ----------------------------------------------------------------------------------------------------
+
+    def _begin_again(self, name: str, page: int, trouble: str) -> Request:
+        logger.warning(
+            "%s cannot go on at its resume point: page %d %s. It begins again at page %d",
+            *(_told(name), page, trouble, self.first_page),
+        )
+        self._contents.pop(name, None)
+        self.t8.begin_again(LIST, name)
+        return self._request(name, self.first_page, None, {})
+
+    def _end(self, name: str, why: str, *, as_expected: bool = True) -> None:
+        (logger.info if as_expected else logger.warning)("%s has come to its end: %s", _told(name), why)
+
+
+def _told(name: str) -> str:
+    return f"The list {name!r}" if name else "The list"
+
+
+def _key(output: Any) -> str:
+    """What tells one output of a page from another."""
+    if isinstance(output, Request):
+        return _digest(output.method, output.url, output.body.decode("latin-1"))
+    return _digest(repr(sorted(ItemAdapter(output).asdict().items(), key=str)))
+
+
+def _digest(*texts: str) -> str:
+    return blake2b("\0".join(texts).encode(), digest_size=6).hexdigest()

@@ -1,0 +1,109 @@
+"""A site of lists, cursors, details and pictures, some of which fail at first; it writes down what it has served."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import sys
+import time
+from collections import Counter
+from io import BytesIO
+
+from aiohttp import web
+
+PAGES, PER_PAGE = 40, 5
+
+
+class Site:
+    """``/list/TAG?page=N``, ``/api/TAG?after=TOKEN``, ``/car/SLUG``, ``/picture/NAME``; ``/hits`` is the log.
+
+    What ``?bad=M`` is asked of fails M times first. ``/set?NAME=VALUE`` changes: ``pages``, ``delay`` (seconds, at the
+    most), ``jump`` (pages beyond the last show the first one), ``around`` (every so many pages come again).
+    """
+
+    def __init__(self) -> None:
+        self.hits: list[tuple[float, str, int]] = []
+        self.counts: Counter[str] = Counter()
+        self.set = {"pages": float(PAGES), "delay": 0.02, "jump": 0.0, "around": 0.0, "gone": 0.0}
+        self.chance = random.Random(4)
+
+    def app(self) -> web.Application:
+        app = web.Application()
+        app.router.add_get("/hits", self.log)
+        app.router.add_get("/set", self.change)
+        app.router.add_get("/list/{tag}", self.list)
+        app.router.add_get("/api/{tag}", self.api)
+        app.router.add_get("/car/{slug}", self.car)
+        app.router.add_get("/picture/{name}", self.picture)
+        return app
+
+    async def log(self, request: web.Request) -> web.Response:
+        return web.json_response(self.hits)
+
+    async def change(self, request: web.Request) -> web.Response:
+        self.set.update({name: float(value) for name, value in request.query.items()})
+        return web.Response()
+
+    async def _served(self, request: web.Request, answer: web.Response) -> web.Response:
+        path = str(request.rel_url)
+        await asyncio.sleep(self.chance.random() * self.set["delay"])
+        self.counts[path] += 1
+        if self.counts[path] <= int(request.query.get("bad", 0)):
+            answer = web.Response(status=503)
+        self.hits.append((time.time(), path, answer.status))
+        return answer
+
+    def _cars(self, tag: str, page: int) -> list[str]:
+        if self.set["around"]:
+            page = (page - 1) % int(self.set["around"]) + 1
+        if self.set["jump"] and page > self.set["pages"]:
+            page = 1
+        return [f"{tag}-{page}-{n}" for n in range(PER_PAGE)] if page <= self.set["pages"] else []
+
+    async def list(self, request: web.Request) -> web.Response:
+        tag, page = request.match_info["tag"], int(request.query["page"])
+        if self.set["gone"] and page > self.set["pages"]:
+            return await self._served(request, web.Response(status=404))
+        cars = "".join(f'<a class="car" href="/car/{slug}">{slug}</a>' for slug in self._cars(tag, page))
+        last = f'<b class="last">{self.set["pages"]:.0f}</b>'
+        return await self._served(request, web.Response(text=f"<html>{cars}{last}</html>", content_type="text/html"))
+
+    async def api(self, request: web.Request) -> web.Response:
+        tag, page = request.match_info["tag"], int(request.query.get("after") or 0) + 1
+        following = page if page < self.set["pages"] or self.set["around"] else None
+        answer = {"cars": self._cars(tag, page), "next": following}
+        return await self._served(request, web.json_response(answer))
+
+    async def car(self, request: web.Request) -> web.Response:
+        slug = request.match_info["slug"]
+        pictures = "".join(f'<img src="/picture/{slug}-{n}.png?bad={n % 2}">' for n in range(3))
+        return await self._served(request, web.Response(text=f"<html>{pictures}</html>", content_type="text/html"))
+
+    async def picture(self, request: web.Request) -> web.Response:
+        if "gone" in request.match_info["name"]:
+            return await self._served(request, web.Response(status=404))
+        return await self._served(request, web.Response(body=picture(), content_type="image/png"))
+
+
+def picture() -> bytes:
+    from PIL import Image
+
+    file = BytesIO()
+    Image.new("RGB", (8, 8), "red").save(file, "PNG")
+    return file.getvalue()
+
+
+async def serve() -> None:
+    runner = web.AppRunner(Site().app(), access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    assert runner.addresses
+    sys.stdout.write(json.dumps({"port": runner.addresses[0][1]}) + "\n")
+    sys.stdout.flush()
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+
+
+if __name__ == "__main__":
+    asyncio.run(serve())
