@@ -9,7 +9,7 @@ from scrapy import Request, signals
 from scrapy.crawler import Crawler
 from scrapy.utils.asyncio import call_later
 
-from .errors import CannotStore
+from .errors import CannotStore, T8Error
 from .job import Job
 from .page import Page, current_page
 
@@ -39,16 +39,20 @@ class T8StartMiddleware:
             return
         page = job.start_page
         page.enter()
-        async for output in start:
-            if isinstance(output, Request):
-                yield output
-            else:
-                item = self._item_page(output, page)
-                if item is not None:
-                    item.enter()
+        try:
+            async for output in start:
+                if isinstance(output, Request):
                     yield output
-            page.enter()
-        job.end(page)
+                else:
+                    item = self._item_page(output, page)
+                    if item is not None:
+                        item.enter()
+                        yield output
+                page.enter()
+        except T8Error as error:
+            job.fail(error)
+        else:
+            job.end(page)
 
     def _item_page(self, item: Any, start: Page) -> Page | None:
         """A page for one item of ``start()``; None if an earlier run has brought it already."""

@@ -11,6 +11,7 @@ from typing import Any
 from scrapy import Request, Spider
 from scrapy.http import Response
 
+from ..errors import ConfigError
 from ..resume import DETAIL
 from ..track import Value
 from .base import T8SpiderMixin
@@ -69,6 +70,8 @@ class DetailSpider(T8SpiderMixin, Spider):
     # -- how -----------------------------------------------------------------------------------------------------
 
     async def start(self) -> AsyncIterator[Any]:
+        if self.slug_file is not None and not Path(self.slug_file).is_file():
+            raise ConfigError(f"{self.name}: slug_file is {str(self.slug_file)!r}, and there is no such file")
         before, value = self.t8.handed_over(DETAIL, self.point_name)
         found = False
         for slug in self._slugs(before, value):

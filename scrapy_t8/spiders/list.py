@@ -97,7 +97,7 @@ class ListSpider(T8SpiderMixin, Spider):
             page = self.first_page
         if page > self.first_page:
             logger.info("%s goes on at page %d", _told(name), page)
-        return self._request(name, page, cursor, {"resumed": page > self.first_page})
+        return self._request(name, page, cursor, {"resumed": page if page > self.first_page else None})
 
     @property
     def _has_cursors(self) -> bool:
@@ -126,11 +126,13 @@ class ListSpider(T8SpiderMixin, Spider):
         keys = [_key(output) for output in found]
         trouble = self._trouble(t8_list, t8_page, t8_cursor, keys, t8_state)
         self.t8.tell(response.request, units=0 if trouble else len(found))
-        if trouble and t8_state.get("resumed"):
-            yield self._begin_again(t8_list, t8_page, trouble)
+        resumed = t8_state.get("resumed")
+        if trouble and (resumed == t8_page or (resumed and trouble != EMPTY)):
+            yield self._begin_again(t8_list, t8_page, trouble, keys)
             return
         if trouble:
-            self._end(t8_list, f"page {t8_page} {trouble}", as_expected=trouble == EMPTY and "last" not in t8_state)
+            page = f"page {t8_page} of {t8_state['last']}" if "last" in t8_state else f"page {t8_page}"
+            self._end(t8_list, f"{page} {trouble}", as_expected=trouble == EMPTY and "last" not in t8_state)
             return
         for output in self._new(t8_list, t8_page, found, keys, t8_state.get("keys", ())):
             yield output
@@ -138,7 +140,7 @@ class ListSpider(T8SpiderMixin, Spider):
         for request in self._after_shrinking(response, t8_list, t8_page, keys, t8_state, state):
             yield request
         if "last" not in t8_state:
-            state.update(keys=keys, used=t8_cursor)
+            state.update(keys=keys, used=t8_cursor, resumed=resumed)
             for request in self._next(response, t8_list, t8_page, t8_cursor, state):
                 yield request
 
@@ -236,14 +238,14 @@ class ListSpider(T8SpiderMixin, Spider):
 
     # -- ends ----------------------------------------------------------------------------------------------------
 
-    def _begin_again(self, name: str, page: int, trouble: str) -> Request:
+    def _begin_again(self, name: str, page: int, trouble: str, keys: list[str]) -> Request:
         logger.warning(
             "%s cannot go on at its resume point: page %d %s. It begins again at page %d",
             *(_told(name), page, trouble, self.first_page),
         )
         self._contents.pop(name, None)
         self.t8.begin_again(LIST, name)
-        return self._request(name, self.first_page, None, {})
+        return self._request(name, self.first_page, None, {"keys": keys})
 
     def _end(self, name: str, why: str, *, as_expected: bool = True) -> None:
         (logger.info if as_expected else logger.warning)("%s has come to its end: %s", _told(name), why)

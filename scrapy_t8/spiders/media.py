@@ -5,22 +5,54 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from itemadapter import ItemAdapter
 from scrapy import Request
+from scrapy.crawler import Crawler
+from scrapy.exceptions import NotConfigured
 from scrapy.http import Response
 from scrapy.pipelines.files import FilesPipeline
+from scrapy.settings import SETTINGS_PRIORITIES, BaseSettings
 from scrapy.utils.defer import ensure_awaitable
 from scrapy.utils.misc import load_object
 from twisted.python.failure import Failure
 
+from ..errors import ConfigError
 from ..failure import MEDIA, RetryPage
 from ..resume import IMAGE
 from .base import outputs
 from .detail import DetailSpider
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 logger = logging.getLogger("T8ResumeAndRetry")
+
+NEXT_TO_THE_ENGINE = 1
+
+
+class T8StoredMedia:
+    """Downloader middleware, next to the engine: answers a request for a file that is stored already."""
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Self:
+        if not isinstance(crawler.spider, MediaSpider):
+            raise NotConfigured
+        return cls(crawler.spider)
+
+    def __init__(self, spider: MediaSpider) -> None:
+        self._spider = spider
+
+    async def process_request(self, request: Request) -> Response | None:
+        if not request.meta.get("t8_media"):
+            return None
+        stored = await self._spider.t8_stored(request)
+        if stored is None:
+            request.meta.pop("t8_stored", None)
+            return None
+        request.meta["t8_stored"] = stored
+        return Response(request.url, flags=["cached"])
 
 
 class MediaSpider(DetailSpider):
@@ -39,6 +71,22 @@ class MediaSpider(DetailSpider):
     media_results_field = "images"
     media_total_field = "media_total"
 
+    @classmethod
+    def update_settings(cls, settings: BaseSettings) -> None:
+        super().update_settings(settings)
+        name = "DOWNLOADER_MIDDLEWARES"
+        # At the priority of a spider's settings: what stands at the default's is lost on the way to the crawl.
+        priority = max(settings.getpriority(name) or 0, SETTINGS_PRIORITIES["spider"])
+        settings.set(name, {T8StoredMedia: NEXT_TO_THE_ENGINE, **settings.getdict(name)}, priority)
+
+    async def start(self) -> AsyncIterator[Any]:
+        try:
+            self._pipeline  # noqa: B018
+        except NotConfigured as error:
+            raise ConfigError(f"{self.name}: {error}") from None
+        async for output in super().start():
+            yield output
+
     def parse_media(self, response: Response, slug: str) -> AsyncIterator[Any]:
         """The callback: what :meth:`parse_detail` yields, its items by way of their files."""
         return self._parse_media(response, slug)
@@ -49,7 +97,7 @@ class MediaSpider(DetailSpider):
     async def _parse_media(self, response: Response, slug: str) -> AsyncIterator[Any]:
         async for output in outputs(self.parse_detail(response, slug)):
             urls = [] if isinstance(output, Request) else self._urls(output)
-            yield await self._go_on(output, urls, []) if urls else output
+            yield self._go_on(output, urls, []) if urls else output
 
     def _urls(self, item: Any) -> list[str]:
         adapter = ItemAdapter(item)
@@ -58,24 +106,32 @@ class MediaSpider(DetailSpider):
             self._set(item, self.media_total_field, len(urls))
         return urls
 
-    async def _go_on(self, item: Any, urls: list[str], results: list[Any]) -> Any:
-        """The item if all its files are settled, else the request for the next one that is not stored."""
-        for number, url in enumerate(urls):
-            request = self._media_request(url)
-            stored = await ensure_awaitable(self._pipeline.media_to_download(request, self._info, item=item))
-            if stored is None:
-                state = {"item": item, "urls": urls[number:], "results": results}
-                return request.replace(cb_kwargs=state, callback=self._media_arrived, errback=self._media_failed)
-            results = [*results, stored]
+    def _go_on(self, item: Any, urls: list[str], results: list[Any]) -> Any:
+        """The item if all its files are settled, else the request for the next one.
+
+        It must not depend on what is stored by now: a page that is replayed has to yield what it yielded before.
+        """
+        if urls:
+            state = {"item": item, "urls": urls, "results": results}
+            meta = {"t8_task_type": IMAGE, "t8_target": urls[0], "t8_media": True}
+            # Two items may have the same file: each waits for it.
+            return Request(
+                urls[0], self._media_arrived, errback=self._media_failed, cb_kwargs=state, meta=meta, dont_filter=True
+            )
         self._set(item, self.media_results_field, results)
         return item
+
+    async def t8_stored(self, request: Request) -> Any:
+        """What the store knows of the file of *request*, if it has it."""
+        item = request.cb_kwargs.get("item")
+        return await ensure_awaitable(self._pipeline.media_to_download(request, self._info, item=item))
 
     async def _media_arrived(
         self, response: Response, item: Any, urls: list[str], results: list[Any]
     ) -> AsyncIterator[Any]:
         assert response.request is not None
         try:
-            result = await ensure_awaitable(
+            result = response.meta.get("t8_stored") or await ensure_awaitable(
                 self._pipeline.media_downloaded(response, response.request, self._info, item=item)
             )
         except Exception as error:
@@ -85,7 +141,7 @@ class MediaSpider(DetailSpider):
         else:
             results = [*results, result]
         if not response.meta.get("t8_alone"):
-            yield await self._go_on(item, urls[1:], results)
+            yield self._go_on(item, urls[1:], results)
 
     async def _media_failed(self, failure: Failure) -> AsyncIterator[Any]:
         """A file is given up: the item goes on without it. Its dead letter stands for the file alone."""
@@ -95,12 +151,7 @@ class MediaSpider(DetailSpider):
         item, urls, results = (request.cb_kwargs[key] for key in ("item", "urls", "results"))
         logger.warning("%s is given up; its item goes on without it", urls[0])
         request.meta["t8_alone"] = True
-        yield await self._go_on(item, urls[1:], results)
-
-    def _media_request(self, url: str) -> Request:
-        meta = {"t8_task_type": IMAGE, "t8_target": url}
-        # Two items may have the same file: each waits for it.
-        return Request(url, meta=meta, dont_filter=True)
+        yield self._go_on(item, urls[1:], results)
 
     def _set(self, item: Any, field: str, value: Any) -> None:
         adapter = ItemAdapter(item)

@@ -15,6 +15,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from scrapy_t8.deadletters import open_dead_letters
+from scrapy_t8.model import PointRecord
+from scrapy_t8.stores.sqlite import SQLiteStore
+
 HERE = Path(__file__).parent
 
 
@@ -62,6 +66,28 @@ class Crawl:
     def items(self) -> Counter[str]:
         lines = (self.work / "items.jsonl").read_text().splitlines()
         return Counter(json.loads(line)["slug"] for line in lines)
+
+    def put_point(self, task_type: str, name: str, **fields: Any) -> None:
+        """Set a resume point by hand, before the crawl."""
+        told = {
+            "task_type": task_type,
+            "current_page": 0,
+            "last_cursor": None,
+            "last_slug": None,
+            "total_processed": 0,
+            "last_update": "2026-01-01T00:00:00",
+            "metadata": {},
+            **fields,
+        }
+        store = SQLiteStore(self.work / "job/t8")
+        store.open()
+        store.points.put(PointRecord(task_type, name, 0.0, json.dumps(told)))
+        store.close()
+
+    def letters(self) -> Counter[str]:
+        """The dead letters by kind."""
+        with open_dead_letters(self.work / "job") as letters:
+            return Counter(letter.kind for letter in letters.list())
 
     def points(self) -> dict[tuple[str, str], dict[str, Any]]:
         db = sqlite3.connect(self.work / "job/t8/state.db")

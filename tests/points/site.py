@@ -83,7 +83,8 @@ class Site:
     async def picture(self, request: web.Request) -> web.Response:
         if "gone" in request.match_info["name"]:
             return await self._served(request, web.Response(status=404))
-        return await self._served(request, web.Response(body=picture(), content_type="image/png"))
+        body = b"no picture" if "broken" in request.match_info["name"] else picture()
+        return await self._served(request, web.Response(body=body, content_type="image/png"))
 
 
 def picture() -> bytes:

@@ -111,7 +111,15 @@ class Pictures(Slugs, MediaSpider):
     """The slugs of a file, with pictures."""
 
     name = "pictures"
+    media_pipeline = "scrapy.pipelines.images.ImagesPipeline"
 
     def parse_detail(self, response: Any, slug: str) -> Iterator[Any]:
         urls = [response.urljoin(src) for src in response.css("img::attr(src)").getall()]
         yield {"slug": slug, "image_urls": urls}
+
+
+class Plain(Slugs):
+    """The same for a pipeline."""
+
+    name = "plain"
+    parse_detail = Pictures.parse_detail

@@ -42,3 +42,94 @@ def test_kills(crawl: Crawl, spider: str, waits_for: str) -> None:
     last = 40 if spider != "pages" else 41
     assert {name: point["current_page"] for (_, name), point in crawl.points().items()} == {"red": last, "blue": last}
     assert {point["total_processed"] for point in crawl.points().values()} == {200}
+
+
+@pytest.mark.parametrize(("beyond", "told"), [("", "is empty"), ("jump", "has the content of"), ("gone", "is empty")])
+def test_a_resume_point_beyond_the_end(crawl: Crawl, beyond: str, told: str) -> None:
+    if beyond:
+        crawl.set(**{beyond: 1})
+    crawl.put_point("LIST_COLLECTION", "red", current_page=49)
+    log = crawl.run("pages", tags="red")
+    assert "goes on at page 50" in log
+    if beyond == "jump":
+        # The first page is what came. That it was not asked for shows with the next one.
+        assert "cannot go on at its resume point: page 51 has the content of page 50" in log
+    else:
+        assert f"cannot go on at its resume point: page 50 {told}. It begins again at page 1" in log
+    assert crawl.items == cars("red")
+
+
+def test_a_resume_point_that_was_given_is_where_it_begins(crawl: Crawl) -> None:
+    crawl.put_point("LIST_COLLECTION", "red", current_page=30)
+    crawl.run("pages", tags="red")
+    assert crawl.items == cars("red") - cars("red", pages=30)
+    assert crawl.points()["LIST_COLLECTION", "red"]["current_page"] == 41
+
+
+def test_a_cursor_that_was_given_is_where_it_begins(crawl: Crawl) -> None:
+    crawl.put_point("LIST_COLLECTION", "red", current_page=30, last_cursor="30")
+    crawl.run("cursors", tags="red")
+    assert crawl.items == cars("red") - cars("red", pages=30)
+
+
+def test_a_page_without_its_cursor_begins_again(crawl: Crawl) -> None:
+    crawl.put_point("LIST_COLLECTION", "red", current_page=30)
+    log = crawl.run("cursors", tags="red")
+    assert "has no cursor for page 31: it begins again" in log
+    assert crawl.items == cars("red")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("current_page", "many"), ("current_page", -3), ("last_cursor", 7), ("metadata", "x"), ("last_update", "soon")],
+)
+def test_a_resume_point_edited_into_nonsense(crawl: Crawl, field: str, value: object) -> None:
+    crawl.set(pages=3)
+    crawl.put_point("LIST_COLLECTION", "red", **{field: value})
+    log = crawl.run("pages", tags="red")
+    assert "The resume point LIST_COLLECTION red cannot be understood and begins anew" in log
+    assert field in log
+    assert crawl.items == cars("red", pages=3)
+
+
+@pytest.mark.parametrize("spider", ["pages", "cursors"])
+def test_a_list_that_goes_round_in_circles(crawl: Crawl, spider: str) -> None:
+    crawl.set(around=4)
+    log = crawl.run(spider, tags="red")
+    assert "has come to its end: page 5 has the content of" in log
+    assert crawl.items == cars("red", pages=4)
+
+
+def test_a_cursor_that_is_none(crawl: Crawl) -> None:
+    log = crawl.run("cursors", tags="red", cursor="bad")
+    assert "next_cursor gave {'not': 'a cursor'} for page 1 of The list 'red'" in log
+    assert "Task buried: LIST_COLLECTION_" in log
+    assert crawl.items == cars("red", pages=1)
+
+
+def test_no_lists(crawl: Crawl) -> None:
+    log = crawl.run("pages", tags="")
+    assert "There are no lists" in log
+    assert "(finished)" in log
+
+
+def test_pages_that_come_to_nothing(crawl: Crawl) -> None:
+    log = crawl.run("pages", tags="red", last="0")
+    assert "last_page is 0, before first_page (1)" in log
+    assert "Traceback" not in log
+
+
+def test_a_finished_list_begins_again_in_the_next_job(crawl: Crawl) -> None:
+    crawl.set(pages=3)
+    crawl.run("pages", tags="red")
+    crawl.set(pages=4)
+    crawl.run("pages", tags="red")
+    assert crawl.items == cars("red", pages=3) + cars("red", pages=4)
+    assert crawl.points()["LIST_COLLECTION", "red"]["current_page"] == 5
+
+
+def test_a_known_list_that_shrinks(crawl: Crawl) -> None:
+    crawl.set(pages=12)
+    crawl.run("pages", tags="red", last="15")
+    assert crawl.items == cars("red", pages=12)
+    assert "page 13 of 15 is empty" in crawl.log

@@ -1,0 +1,88 @@
+"""Pictures: each stored once, and each item with what it could have."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from .harness import Crawl
+
+pytestmark = pytest.mark.slow
+IMAGES = "scrapy.pipelines.images.ImagesPipeline"
+
+
+def items(crawl: Crawl) -> dict[str, dict[str, Any]]:
+    lines = [json.loads(line) for line in (crawl.work / "items.jsonl").read_text().splitlines()]
+    assert len({item["slug"] for item in lines}) == len(lines)
+    return {item["slug"]: item for item in lines}
+
+
+def stored(crawl: Crawl) -> int:
+    return len(list((crawl.work / "images/full").glob("*.jpg")))
+
+
+def test_kills(crawl: Crawl) -> None:
+    given = [f"car-{n}" for n in range(120)]
+    (crawl.work / "slugs.txt").write_text("\n".join(given))
+    settings = {"IMAGES_STORE": "images", "CONCURRENT_REQUESTS_PER_DOMAIN": 16}
+    for after in (0.4, 0.6, 0.5, 0.7, 0.3):
+        crawl.killed(after, "pictures", settings=settings)
+    log = crawl.run("pictures", settings=settings)
+    assert "(finished)" in log
+    found = items(crawl)
+    assert set(found) == set(given)
+    assert all(len(item["images"]) == item["media_total"] == 3 for item in found.values())
+    assert stored(crawl) == 360
+    served = Counter(path for _, path, status in crawl.hits() if status == 200)
+    again = sum(count - 1 for count in served.values())
+    assert again <= 5 * (16 + 60)  # in flight, and one commit interval
+    point = crawl.points()["DETAIL_COLLECTION", ""]
+    assert point["last_slug"] == given[-1]
+
+
+def test_a_picture_that_is_gone(crawl: Crawl) -> None:
+    (crawl.work / "slugs.txt").write_text("gone\nhere\n")
+    settings = {"IMAGES_STORE": "images"}
+    log = crawl.run("pictures", settings=settings)
+    found = items(crawl)
+    assert (len(found["gone"]["images"]), found["gone"]["media_total"]) == (0, 3)
+    assert len(found["here"]["images"]) == 3
+    served = Counter(path for _, path, _ in crawl.hits() if path.startswith("/car/"))
+    assert served == {"/car/gone": 1, "/car/here": 1}
+    assert "is given up; its item goes on without it" in log
+    # What is stored is not fetched again by a later crawl.
+    before = len([path for _, path, _ in crawl.hits() if "here" in path])
+    crawl.run("pictures", settings={**settings, "T8_RESUME": "fresh"})
+    again = [path for _, path, _ in crawl.hits() if "here" in path][before:]
+    assert again == ["/car/here"]
+
+
+def test_a_picture_that_is_none(crawl: Crawl) -> None:
+    (crawl.work / "slugs.txt").write_text("broken\n")
+    kinds = '{"media": {"times": 2}}'
+    log = crawl.run("pictures", settings={"IMAGES_STORE": "images", "T8_RETRY_KINDS": kinds})
+    assert "is no file" in log
+    assert (len(items(crawl)["broken"]["images"]), items(crawl)["broken"]["media_total"]) == (0, 3)
+
+
+def test_the_pipeline_brings_pictures_back(crawl: Crawl) -> None:
+    """The item goes on with what tmine is; the other pictures come later, without the page."""
+    (crawl.work / "slugs.txt").write_text("mine\ngone-mine\n")
+    settings = {
+        "IMAGES_STORE": "images",
+        "ITEM_PIPELINES": '{"scrapy_t8.pipelines.media.T8ImagesPipeline": 1}',
+        "RETRY_ENABLED": "0",
+        "T8_RETRY_KINDS": '{"media": {"times": 2}}',
+    }
+    log = crawl.run("plain", settings=settings)
+    assert "(finished)" in log
+    found = items(crawl)
+    assert (len(found["mine"]["images"]), found["mine"]["media_total"]) == (2, 3)
+    assert stored(crawl) == 3
+    assert crawl.letters() == {"media": 3}
+    pages = Counter(path for _, path, _ in crawl.hits() if path.startswith("/car/"))
+    assert pages == {"/car/gone-mine": 1, "/car/mine": 1}
+    assert "Task succeeded: IMAGE_DOWNLOAD_" in log
