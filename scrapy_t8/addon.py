@@ -5,15 +5,25 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from scrapy.downloadermiddlewares.cookies import CookiesMiddleware
 from scrapy.downloadermiddlewares.retry import RetryMiddleware
+from scrapy.downloadermiddlewares.robotstxt import RobotsTxtMiddleware
 from scrapy.exceptions import NotConfigured
+from scrapy.extensions.closespider import CloseSpider
 from scrapy.extensions.feedexport import FeedExporter
+from scrapy.extensions.spiderstate import SpiderState
 from scrapy.settings import SETTINGS_PRIORITIES, BaseSettings
 from scrapy.utils.misc import load_object
 
 from . import joints
 from .checkpoint import T8Checkpoint
 from .feeds import T8FeedExporter
+from .grace import T8Grace
+from .kept.cookies import T8CookiesMiddleware
+from .kept.robots import T8RobotsTxtMiddleware
+from .kept.state import T8SpiderState
+from .kept.throttle import T8Delays
+from .kept.totals import T8CloseSpider, T8Totals
 from .mishaps import T8MishapMiddleware
 from .retry import T8CacheGuard, T8RetryMiddleware
 from .scheduler import T8DupeFilter, T8Scheduler
@@ -35,6 +45,16 @@ FIRST = -1000
 """The extension that is made before all others: the job is owned before anybody touches the JOBDIR."""
 
 
+INSTEAD = (
+    ("EXTENSIONS", SpiderState, T8SpiderState),
+    ("EXTENSIONS", CloseSpider, T8CloseSpider),
+    ("DOWNLOADER_MIDDLEWARES", RetryMiddleware, T8RetryMiddleware),
+    ("DOWNLOADER_MIDDLEWARES", CookiesMiddleware, T8CookiesMiddleware),
+    ("DOWNLOADER_MIDDLEWARES", RobotsTxtMiddleware, T8RobotsTxtMiddleware),
+)
+"""In which setting, whose place, what takes it."""
+
+
 class T8Addon:
     """``ADDONS = {"scrapy_t8.T8Addon": 500}`` turns everything on.
 
@@ -53,21 +73,13 @@ class T8Addon:
         settings.setdefault_in_component_priority_dict("EXTENSIONS", T8Checkpoint, FIRST)
         settings.setdefault_in_component_priority_dict("EXTENSIONS", T8FeedExporter, 0)
         settings.set_in_component_priority_dict("EXTENSIONS", FeedExporter, None)
+        for extension in (T8Totals, T8Delays, T8Grace):
+            settings.setdefault_in_component_priority_dict("EXTENSIONS", extension, 0)
         settings.setdefault_in_component_priority_dict("SPIDER_MIDDLEWARES", T8StartMiddleware, OUTERMOST)
         settings.setdefault_in_component_priority_dict("SPIDER_MIDDLEWARES", T8MishapMiddleware, INNERMOST)
-        self._set_retry(settings)
+        for name, theirs, ours in INSTEAD:
+            _replace(settings, name, theirs, ours)
         settings.setdefault_in_component_priority_dict("DOWNLOADER_MIDDLEWARES", T8CacheGuard, BELOW_THE_CACHE)
-
-    def _set_retry(self, settings: BaseSettings) -> None:
-        """In the place of Scrapy's. Where the project has switched that off, it stays off."""
-        place = {
-            load_object(component): priority
-            for name in ("DOWNLOADER_MIDDLEWARES_BASE", "DOWNLOADER_MIDDLEWARES")
-            for component, priority in settings.getdict(name).items()
-        }.get(RetryMiddleware)
-        if place is not None:
-            settings.set_in_component_priority_dict("DOWNLOADER_MIDDLEWARES", RetryMiddleware, None)
-            settings.setdefault_in_component_priority_dict("DOWNLOADER_MIDDLEWARES", T8RetryMiddleware, place)
 
     def _set_dupefilter(self, settings: BaseSettings) -> None:
         taken = _own(settings, "DUPEFILTER_CLASS", T8DupeFilter)
@@ -79,6 +91,18 @@ class T8Addon:
                 "a kill it may let a request pass twice",
                 taken,
             )
+
+
+def _replace(settings: BaseSettings, name: str, theirs: type, ours: type) -> None:
+    """Put a component in the place of Scrapy's. Where the project has switched that off, it stays off."""
+    place = {
+        load_object(component): priority
+        for setting in (f"{name}_BASE", name)
+        for component, priority in settings.getdict(setting).items()
+    }.get(theirs)
+    if place is not None:
+        settings.set_in_component_priority_dict(name, theirs, None)
+        settings.setdefault_in_component_priority_dict(name, ours, place)
 
 
 def _own(settings: BaseSettings, name: str, ours: type) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import atexit
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -47,12 +47,10 @@ PENDING = 1000
 
 
 class Keeper(Protocol):
-    """Something that is kept by name, and read back with ``store.kept``."""
+    """Something that is kept by names, and read back with ``store.kept``."""
 
-    name: str
-
-    def dump(self) -> bytes | None:
-        """What is to be kept; None if nothing has changed, or not enough to be worth it yet."""
+    def dump(self, *, force: bool) -> Mapping[str, bytes]:
+        """What has changed and is worth to be kept by now; everything that has changed, with *force*."""
 
 
 class Job:
@@ -84,6 +82,8 @@ class Job:
         self._outputs = Outputs()
         self._timer: CallLaterResult | None = None
         self._postponed_at: float | None = None
+        self._is_closing = False
+        self.began = clock()
         self.is_open = False
         self.works = False
         """Whether the job is open and its store fit."""
@@ -288,7 +288,8 @@ class Job:
             batch = self.frontier.batch()
             batch.feeds = feeds
             batch.hosts = self.failures.breaker.dump()
-            batch.kept = {keeper.name: kept for keeper in self.keepers if (kept := keeper.dump()) is not None}
+            for keeper in self.keepers:
+                batch.kept.update(keeper.dump(force=self._is_closing))
             self.store.commit(batch, self.record, self.clock())
             self.frontier.committed()
             self._outputs.committed()
@@ -332,6 +333,7 @@ class Job:
         if not self.is_open:
             return
         self.failures.close()
+        self._is_closing = True
         complete = True
         for closer in self.closers:
             with self.guard("finish"):

@@ -8,6 +8,8 @@ private name                                   why no public joint does
                                                signal says as much: after an IgnoreRequest there is none at all.
 ``ExecutionEngine._slot.nextcall.schedule()``  To have the engine ask for a request when one is due. Where it is not
                                                there, the engine's own heartbeat does it, within five seconds.
+``ExecutionEngine._slot.remove_request``,      A stop that has waited long enough lets go of what is in flight. Where
+``ExecutionEngine.scraper.slot``               they are not there, the stop takes as long as Scrapy's own.
 ``FeedExporter._start_new_batch``,             A feed that cannot be continued is written whole from the spool by
 ``_get_uri_params``, ``_close_slot``            Scrapy's own code, under the URI that the job began with; what goes
                                                wrong while it is stored is told, and its items are kept.
@@ -26,6 +28,7 @@ import sys
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
+from weakref import WeakSet
 
 from scrapy import Request
 from scrapy.commands import BaseRunSpiderCommand, ScrapyCommand
@@ -35,7 +38,7 @@ from scrapy.crawler import Crawler
 from scrapy.extensions.feedexport import FeedExporter
 from scrapy.utils.asyncio import is_asyncio_available
 from scrapy.utils.defer import deferred_from_coro
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
 from .errors import ScrapyChanged
@@ -93,6 +96,8 @@ def watch(crawler: Crawler, arrived: Callable[[Request, object], object], left: 
     handle = engine._handle_downloader_output
 
     def watched(result: Any, request: Request) -> Deferred[None]:
+        if crawler in _abandoned:
+            return succeed(None)
         arrived(request, result)
         deferred: Deferred[None] = handle(result, request)
         deferred.addBoth(_after, left, request)
@@ -119,6 +124,28 @@ def close_spider(crawler: Crawler, reason: str) -> None:
     engine = crawler.engine
     if engine is not None and engine.spider is not None:
         deferred_from_coro(engine.close_spider_async(reason=reason)).addErrback(_not_closed)
+
+
+_abandoned: WeakSet[Crawler] = WeakSet()
+
+
+def abandon(crawler: Crawler) -> None:
+    """Let go of everything in flight, so that a spider that is being closed need not wait for it."""
+    engine = crawler.engine
+    assert engine is not None
+    scraping = engine.scraper.slot
+    if scraping is not None:
+        scraping.queue.clear()
+        scraping.active.clear()
+        scraping.itemproc_size = 0
+    slot: Any = getattr(engine, "_slot", None)
+    _abandoned.add(crawler)
+    # What was let go of ends when the event loop does, and finds nobody who waits for it.
+    logging.getLogger("scrapy.core.engine").addFilter(
+        lambda record: not record.getMessage().startswith("Error while removing request from slot")
+    )
+    for request in list(getattr(slot, "inprogress", ())):
+        slot.remove_request(request)
 
 
 def _not_closed(failure: Failure) -> None:

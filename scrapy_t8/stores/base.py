@@ -175,8 +175,8 @@ class Store(Protocol):
     def expected(self) -> Iterator[tuple[str, str, int | None]]:
         """What was announced: source, key, total."""
 
-    def kept(self, name: str) -> bytes | None:
-        """What the job keeps under *name*."""
+    def kept(self, prefix: str) -> dict[str, bytes]:
+        """What the job keeps under names that begin with *prefix*."""
 
     # Work
 

@@ -73,7 +73,7 @@ EXPECT = """
 """
 EXPECTED = "SELECT source, key, total FROM expected ORDER BY source, key"
 
-GET_KEPT = "SELECT data FROM kept WHERE name = ?"
+GET_KEPT = "SELECT name, data FROM kept WHERE substr(name, 1, length(:prefix)) = :prefix"
 PUT_KEPT = "INSERT INTO kept (name, data) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET data = excluded.data"
 
 # -- the dead-letter box; {where} is a condition of box.py -------------------------------------------------------

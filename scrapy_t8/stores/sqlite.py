@@ -270,10 +270,9 @@ class SQLiteStore:
         with self._guard("read"):
             yield from self._db.execute(sql.EXPECTED)
 
-    def kept(self, name: str) -> bytes | None:
+    def kept(self, prefix: str) -> dict[str, bytes]:
         with self._guard("read"):
-            row = self._db.execute(sql.GET_KEPT, (name,)).fetchone()
-            return row[0] if row else None
+            return dict(self._db.execute(sql.GET_KEPT, {"prefix": prefix}))
 
     # -- work ----------------------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ FLOORS = [
         *("track", "values"),
     },
     set(HALL),
-    {"scheduler", "start", "checkpoint", "feeds", "retry", "mishaps", "spiders", "pipelines"},
+    {"scheduler", "start", "checkpoint", "feeds", "retry", "mishaps", "spiders", "pipelines", "kept", "grace"},
     {"addon"},
     {"__init__"},
 ]

@@ -25,7 +25,15 @@ class Site:
     def __init__(self) -> None:
         self.hits: list[tuple[float, str, int]] = []
         self.counts: Counter[str] = Counter()
-        self.set = {"pages": float(PAGES), "delay": 0.02, "jump": 0.0, "around": 0.0, "gone": 0.0}
+        self.set = {
+            "pages": float(PAGES),
+            "delay": 0.02,
+            "jump": 0.0,
+            "around": 0.0,
+            "gone": 0.0,
+            "slow": 30.0,
+            "robotless": 0.0,
+        }
         self.chance = random.Random(4)
 
     def app(self) -> web.Application:
@@ -36,6 +44,9 @@ class Site:
         app.router.add_get("/api/{tag}", self.api)
         app.router.add_get("/car/{slug}", self.car)
         app.router.add_get("/picture/{name}", self.picture)
+        app.router.add_get("/visit/{name}", self.visit)
+        app.router.add_get("/slow/{name}", self.slow)
+        app.router.add_get("/robots.txt", self.robots)
         return app
 
     async def log(self, request: web.Request) -> web.Response:
@@ -79,6 +90,24 @@ class Site:
         slug = request.match_info["slug"]
         pictures = "".join(f'<img src="/picture/{slug}-{n}.png?bad={n % 2}">' for n in range(3))
         return await self._served(request, web.Response(text=f"<html>{pictures}</html>", content_type="text/html"))
+
+    async def visit(self, request: web.Request) -> web.Response:
+        """Says which cookies it got; sets one that lasts, one that expires soon, and one of the session."""
+        answer = web.json_response(dict(request.cookies))
+        if request.match_info["name"].startswith("first"):
+            answer.set_cookie("lasting", "1", max_age=1000)
+            answer.set_cookie("brief", "1", max_age=3)
+            answer.set_cookie("session", "1")
+        return await self._served(request, answer)
+
+    async def slow(self, request: web.Request) -> web.Response:
+        self.hits.append((time.time(), str(request.rel_url), 0))
+        await asyncio.sleep(self.set["slow"])
+        return await self._served(request, web.Response(text="at last"))
+
+    async def robots(self, request: web.Request) -> web.Response:
+        answer = web.Response(text="User-agent: *\nDisallow: /car/secret\n")
+        return await self._served(request, web.Response(status=503) if self.set["robotless"] else answer)
 
     async def picture(self, request: web.Request) -> web.Response:
         if "gone" in request.match_info["name"]:

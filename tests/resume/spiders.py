@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from scrapy import Request, Spider
+
 from scrapy_t8.spiders import DetailSpider, ListSpider, MediaSpider
 
 
@@ -123,3 +125,29 @@ class Plain(Slugs):
 
     name = "plain"
     parse_detail = Pictures.parse_detail
+
+
+class Asking(Spider):
+    """Asks for the paths that it is given, one after the other."""
+
+    name = "asking"
+
+    def __init__(self, site: str = "", paths: str = "", jar: str = "", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.site, self.paths, self.jar = site, paths.split(","), jar
+
+    async def start(self) -> Any:
+        for path in self.paths:
+            yield Request(f"{self.site}/{path}", meta={"cookiejar": self.jar} if self.jar else {}, priority=-len(path))
+
+    def parse(self, response: Any) -> Iterator[Any]:
+        path = response.url.removeprefix(self.site)
+        state = self.state
+        state["pages"] = state.get("pages", 0) + 1
+        state.setdefault("seen", set()).add(path)
+        if path.startswith("/car/odd"):
+            state["odd"] = lambda: None
+        if "visit" in path:
+            yield {"slug": path, "cookies": response.json()}
+        else:
+            yield {"slug": path}
