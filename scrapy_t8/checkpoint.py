@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from scrapy import signals
 from scrapy.crawler import Crawler
 
-from . import joints
+from . import inflight, joints
 from .errors import T8Error
 from .job import Job
 from .model import local_time
@@ -45,6 +45,11 @@ class T8Checkpoint:
         self._job = job
 
     def spider_opened(self) -> None:
+        if not self._job.has_frontier:
+            logger.warning(
+                "The scheduler is not T8's: resume points are kept, but requests in flight at a kill are lost"
+            )
+            inflight.watch_points(self._job)
         found = self._job.recovery
         if self._job.failures.buried:
             logger.error(

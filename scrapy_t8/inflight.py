@@ -13,6 +13,7 @@ from . import joints
 from .failure import of_download
 from .job import Job
 from .page import leave_page
+from .points import marks_of
 
 
 def _failed(job: Job, request: Request, error: BaseException | None) -> bool:
@@ -22,6 +23,27 @@ def _failed(job: Job, request: Request, error: BaseException | None) -> bool:
     if not job.retries.is_noted(request):
         job.retries.note(request, of_download(error, final=True))
     return False
+
+
+def watch_points(job: Job) -> None:
+    """Under a scheduler that is not T8's, only resume points move: when the engine lets their requests go."""
+    flying = job.frontier.flying
+
+    def arrived(request: Request, result: object) -> None:
+        marks = marks_of(request)
+        page = job.frontier.new_page(None)
+        page.marks = marks
+        page.replaced = isinstance(result, Request)
+        page.enter()
+        flying[request] = page
+
+    def left(request: Request) -> None:
+        leave_page()
+        page = flying.pop(request, None)
+        if page is not None:
+            job.end(page)
+
+    joints.watch(job.crawler, arrived, left)
 
 
 def watch(job: Job) -> None:

@@ -84,6 +84,8 @@ class Job:
         self._postponed_at: float | None = None
         self._is_closing = False
         self.began = clock()
+        self.has_frontier = False
+        """Whether the scheduler of the crawl is T8's."""
         self.is_open = False
         self.works = False
         """Whether the job is open and its store fit."""

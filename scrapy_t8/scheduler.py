@@ -71,6 +71,7 @@ class T8Scheduler(Scheduler):
         self.dqs = self._parked  # type: ignore[assignment]
         self._job.failures.parked = self._parked
         self._rehome()
+        self._job.has_frontier = True
         inflight.watch(self._job)
         return opened
 

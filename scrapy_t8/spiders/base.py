@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from functools import cached_property
 from typing import Any
 
+from scrapy import Request, signals
 from scrapy.crawler import Crawler
 from scrapy.utils.asyncgen import as_async_generator
 from scrapy.utils.misc import arg_to_iter
@@ -25,6 +26,14 @@ class T8SpiderMixin:
     def t8(self) -> Handle:
         """Resume points, retries and expectations of this crawl."""
         return Handle(self.crawler)
+
+    async def lazily(self, requests: Iterable[Request]) -> AsyncIterator[Request]:
+        """For :meth:`start`: *requests* as they are needed. Scrapy alone would take them all at once."""
+        ahead = 2 * self.crawler.settings.getint("CONCURRENT_REQUESTS")
+        for number, request in enumerate(requests, 1):
+            yield request
+            if number % ahead == 0:
+                await self.crawler.signals.wait_for(signals.scheduler_empty)
 
 
 async def outputs(result: Any) -> AsyncIterator[Any]:

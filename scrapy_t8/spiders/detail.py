@@ -74,14 +74,18 @@ class DetailSpider(T8SpiderMixin, Spider):
             raise ConfigError(f"{self.name}: slug_file is {str(self.slug_file)!r}, and there is no such file")
         before, value = self.t8.handed_over(DETAIL, self.point_name)
         found = False
-        for slug in self._slugs(before, value):
+        async for request in self.lazily(self._requests(before, value)):
             found = True
-            if not self.t8.track(DETAIL, self.point_name).is_settled(slug.position):
-                yield self._request(slug)
+            yield request
         if not found and before:
             logger.info("All %d slugs are done or under way. -s T8_RESUME=fresh begins anew", before)
         elif not found:
             logger.warning("There are no slugs: nothing to do")
+
+    def _requests(self, before: int, value: Value) -> Iterator[Request]:
+        for slug in self._slugs(before, value):
+            if not self.t8.track(DETAIL, self.point_name).is_settled(slug.position):
+                yield self._request(slug)
 
     def _request(self, slug: Slug) -> Request:
         request = self.detail_request(slug.text)

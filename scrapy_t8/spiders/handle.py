@@ -98,8 +98,13 @@ class Handle:
         return self._points.track(task_type, name)
 
     def was_given(self, task_type: str, name: str = "") -> bool:
-        """Whether a resume point was set by hand, or by another program, and no crawl has moved it since."""
-        return self._points.is_of_nobody(task_type, name)
+        """Whether there is a resume point to go on from without a frontier.
+
+        One set by hand, or by another program, that no crawl has moved since; or any, if the scheduler is not T8's.
+        """
+        points = self._points
+        without = not self._job.has_frontier and points.is_of_job(task_type, name)
+        return without or points.is_of_nobody(task_type, name)
 
     def stand_at(self, task_type: str, name: str, position: int) -> None:
         """A resume point that was given without a position stands at this one."""
@@ -117,7 +122,7 @@ class Handle:
 
     def knows(self, task_type: str, name: str = "") -> bool:
         """Whether this very job has begun a piece of work, so that what it has not done is in the frontier."""
-        return self._points.is_of_job(task_type, name)
+        return self._job.has_frontier and self._points.is_of_job(task_type, name)
 
     # -- failures ------------------------------------------------------------------------------------------------
 

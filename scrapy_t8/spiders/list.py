@@ -74,7 +74,7 @@ class ListSpider(T8SpiderMixin, Spider):
             raise ConfigError(f"{self.name}: last_page is {self.last_page}, before first_page ({self.first_page})")
         for name, metadata in self.lists.items():
             self.t8.describe(LIST, name, metadata)
-            for request in self._beginning(name):
+            async for request in self.lazily(self._beginning(name)):
                 yield request
 
     def _beginning(self, name: str) -> Iterator[Request]:

@@ -60,7 +60,8 @@ class Crawl:
             time.sleep(0.02)
         time.sleep(after)
         process.send_signal(signal.SIGKILL)
-        process.communicate()
+        _, log = process.communicate()
+        assert process.returncode == -signal.SIGKILL, f"it has ended before it was killed\n{log}"
 
     @property
     def items(self) -> Counter[str]:

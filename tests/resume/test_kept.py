@@ -103,7 +103,7 @@ def test_cookies_survive_a_kill_and_expire_in_time(crawl: Crawl, jar: str) -> No
 def test_learned_delays(crawl: Crawl) -> None:
     settings = {"AUTOTHROTTLE_ENABLED": "1", "AUTOTHROTTLE_START_DELAY": "0.8", "AUTOTHROTTLE_DEBUG": "1"}
     crawl.set(delay=0.01)
-    crawl.killed(8.0, "asking", paths=CARS, settings=settings)
+    crawl.killed(1.8, "asking", paths=CARS, settings=settings)
     learned = json.loads(kept(crawl, "delays"))["127.0.0.1"]
     assert learned < 0.4
     log = crawl.run("asking", paths=CARS, settings=settings)

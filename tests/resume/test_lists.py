@@ -32,6 +32,7 @@ def check_points(crawl: Crawl, spider: str) -> None:
 @pytest.mark.parametrize("spider", SPIDERS)
 def test_kills(crawl: Crawl, spider: str, waits_for: str) -> None:
     settings = {"T8_CURSOR_WAITS_FOR": waits_for}
+    crawl.set(delay=0.15)
     for after in (0.4, 0.2, 0.5, 0.3, 0.6):
         crawl.killed(after, spider, settings=settings)
         check_points(crawl, spider)
@@ -105,6 +106,25 @@ def test_a_cursor_that_is_none(crawl: Crawl) -> None:
     assert "next_cursor gave {'not': 'a cursor'} for page 1 of The list 'red'" in log
     assert "Task buried: LIST_COLLECTION_" in log
     assert crawl.items == cars("red", pages=1)
+
+
+def test_kills_with_a_scheduler_that_is_not_ours(crawl: Crawl) -> None:
+    """The points hold, and the next run goes on from them; what was under way beyond them is fetched again."""
+    settings = {
+        "ADDONS": "{}",
+        "EXTENSIONS": '{"scrapy_t8.T8Checkpoint": -1000}',
+        "RETRY_TIMES": "5",
+    }
+    crawl.set(delay=0.1)
+    for after in (0.4, 0.6):
+        crawl.killed(after, "pages", settings=settings)
+        check_points(crawl, "pages")
+    before = {tag: point["current_page"] for (_, tag), point in crawl.points().items()}
+    log = crawl.run("pages", settings=settings)
+    assert "The scheduler is not T8's" in log
+    for tag, page in before.items():
+        assert f"The list {tag!r} goes on at page {page + 1}" in log
+        assert crawl.points()["LIST_COLLECTION", tag]["current_page"] == 41
 
 
 def test_no_lists(crawl: Crawl) -> None:
