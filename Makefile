@@ -16,8 +16,10 @@ lint: $(VENV)/.ready
 fast: $(VENV)/.ready
 	$(BIN)/python -m pytest tests -m "not slow"
 
+# Most of the time is waiting: several files at once, but for the torture, which has its own way of that.
 crash: $(VENV)/.ready
-	$(BIN)/python -m pytest tests -m slow -q
+	$(BIN)/python -m pytest tests/crash -m slow -q
+	$(BIN)/python -m pytest tests --ignore=tests/crash -m slow -q -n 3 --dist loadfile
 
 # The oldest Scrapy that is promised; without a reactor it downloads with httpx.
 oldest: $(OLDEST)/.ready
