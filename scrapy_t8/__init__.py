@@ -10,16 +10,21 @@ from .failure import RetryPage
 from .feeds import T8FeedExporter
 from .mishaps import T8MishapMiddleware
 from .model import Which
+from .resume import CollectionState, ResumePoint
 from .retry import T8CacheGuard, T8RetryMiddleware
 from .scheduler import T8DupeFilter, T8FifoQueue, T8LifoQueue, T8Scheduler
 from .start import T8StartMiddleware
+from .states import ResumePoints, open_resume_points
 from .tasks import FailedTask
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "CollectionState",
     "DeadLetters",
     "FailedTask",
+    "ResumePoint",
+    "ResumePoints",
     "RetryPage",
     "T8Addon",
     "T8CacheGuard",
@@ -35,4 +40,5 @@ __all__ = [
     "T8StartMiddleware",
     "Which",
     "open_dead_letters",
+    "open_resume_points",
 ]

@@ -7,7 +7,7 @@ from typing import Any
 
 from scrapy import Request, Spider
 
-from scrapy_t8.spiders import DetailSpider, ListSpider, MediaSpider
+from scrapy_t8.spiders import DetailSpider, ListSpider, MediaSpider, T8SpiderMixin
 
 
 class Cars:
@@ -151,3 +151,22 @@ class Asking(Spider):
             yield {"slug": path, "cookies": response.json()}
         else:
             yield {"slug": path}
+
+
+class Mixed(T8SpiderMixin, Spider):
+    """All pages at once, in a spider of its own making."""
+
+    name = "mixed"
+
+    async def start(self) -> Any:
+        for page in range(1, 41):
+            yield Request(f"{self.site}/list/red?page={page}{'&bad=3' if page == 7 else ''}", meta={"number": page})
+
+    def parse(self, response: Any) -> Iterator[Any]:
+        hrefs = response.css("a.car::attr(href)").getall()
+        self.t8.expect(*hrefs, source="list")
+        yield from response.follow_all(hrefs, self.parse_car)
+        self.t8.save_point("LIST_COLLECTION", "red", current_page=response.meta["number"], metadata={"tag": "red"})
+
+    def parse_car(self, response: Any) -> Iterator[Any]:
+        yield {"slug": response.url.rpartition("/")[2]}

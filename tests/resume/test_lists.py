@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 import pytest
 
 from .harness import Crawl, cars
@@ -43,6 +45,21 @@ def test_kills(crawl: Crawl, spider: str, waits_for: str) -> None:
     last = 40 if spider != "pages" else 41
     assert {name: point["current_page"] for (_, name), point in crawl.points().items()} == {"red": last, "blue": last}
     assert {point["total_processed"] for point in crawl.points().values()} == {200}
+
+
+def test_kills_of_a_spider_that_saves_its_points_itself(crawl: Crawl) -> None:
+    """Its pages settle in any order, and the seventh late."""
+    crawl.set(delay=0.15)
+    for after in (0.3, 0.5, 0.4):
+        crawl.killed(after, "mixed")
+        check_points(crawl, "mixed")
+    crawl.run("mixed")
+    assert crawl.items == cars("red")
+    assert crawl.points()["LIST_COLLECTION", "red"]["current_page"] == 40
+    db = sqlite3.connect(crawl.work / "job/t8/state.db")
+    expected = {key for (key,) in db.execute("SELECT key FROM expected WHERE source = 'list'")}
+    db.close()
+    assert expected == {f"/car/{slug}" for slug in cars("red")}
 
 
 @pytest.mark.parametrize(("beyond", "told"), [("", "is empty"), ("jump", "has the content of"), ("gone", "is empty")])

@@ -10,7 +10,7 @@ import scrapy_t8
 ROOT = Path(scrapy_t8.__file__).parent
 HALL = [
     *("guard", "outputs", "tasks", "resume", "points", "deadletters", "opening", "seen", "spawned", "frontier"),
-    *("queues", "parking", "retries", "handlers", "waiting", "vigil", "failures", "job", "inflight"),
+    *("states", "queues", "parking", "retries", "handlers", "waiting", "vigil", "failures", "job", "inflight"),
 ]
 """Each imports only those before it."""
 FLOORS = [

@@ -1,0 +1,106 @@
+"""The resume points of a job as people and other programs use them, while no crawl runs."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .codec import Codec
+from .deadletters import DeadLetters
+from .documents import moment
+from .errors import JobError
+from .model import JobRecord, PointRecord, Run
+from .resume import CollectionState, ResumePoint
+from .stores.base import Store
+from .stores.sqlite import SQLiteStore
+from .tasks import FailedTask
+
+STATUS = {None: "DIED", "finished": "FINISHED"}
+"""What a run is said to be by the reason of its end; by any other, it was stopped."""
+
+
+class ResumePoints:
+    """What the resume points in *store* are, and how they are set."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def all(self) -> dict[tuple[str, str], ResumePoint]:
+        """All of them, by task type and name.
+
+        :raises FormatError: for one that somebody has made a mess of, naming the field.
+        """
+        return {(p.task_type, p.name): _point(p) for p in self._store.points.all()}
+
+    def get(self, task_type: str, name: str = "") -> ResumePoint | None:
+        """One of them, or None."""
+        return self.all().get((task_type, name))
+
+    def history(self, task_type: str) -> list[ResumePoint]:
+        """What those of one task type were before, the newest first."""
+        return [_point(record) for record in self._store.points.history(task_type)]
+
+    def set(self, point: ResumePoint, name: str = "") -> None:
+        """Where the next job is to begin: after the page, cursor or slug of *point*.
+
+        A job that is not finished goes on from its frontier, wherever its points are.
+        """
+        text = json.dumps(point.to_dict(), ensure_ascii=False)
+        self._store.points.put(PointRecord(point.task_type, name, time.time(), text, historic=True))
+
+    def delete(self, task_type: str, name: str = "") -> bool:
+        """Take one away: that piece of work begins at its beginning. Returns whether it was there."""
+        return self._store.points.drop(task_type, name)
+
+    def states(self) -> Iterator[CollectionState]:
+        """How far each task type is that has resume points or failed tasks."""
+        job, run = self._store.job(), self._store.last_run()
+        if job is None or run is None:
+            return
+        tasks = list(DeadLetters(self._store, job, Codec()).tasks())
+        points = self.all()
+        for task_type in sorted({kind for kind, _ in points} | {task.task_type for task in tasks}):
+            yield _state(job, run, task_type, points, [task for task in tasks if task.task_type == task_type])
+
+
+@contextmanager
+def open_resume_points(jobdir: str | Path) -> Iterator[ResumePoints]:
+    """The resume points of a job directory, which is made if it is missing.
+
+    :raises T8Error: if a crawl is using it, or its state cannot be read.
+    """
+    store = SQLiteStore(Path(jobdir) / "t8")
+    store.open()
+    try:
+        yield ResumePoints(store)
+    finally:
+        store.close()
+
+
+def _point(record: PointRecord) -> ResumePoint:
+    try:
+        return ResumePoint.from_dict(json.loads(record.record))
+    except ValueError as error:
+        raise JobError(f"the resume point {record.task_type} {record.name} is no JSON: {error}") from None
+
+
+def _state(
+    job: JobRecord, run: Run, task_type: str, points: dict[tuple[str, str], ResumePoint], tasks: list[FailedTask]
+) -> CollectionState:
+    mine = [point for (kind, _), point in points.items() if kind == task_type]
+    began = moment(run.started)
+    return CollectionState(
+        run_id=f"run_{began:%Y%m%d}_{run.id:03}",
+        task_type=task_type,
+        status=STATUS.get(run.reason, "STOPPED"),
+        start_time=moment(job.begun),
+        last_update=moment(run.ended or run.last_commit or run.started),
+        total_items=sum(int(point.metadata.get("total", 0)) for point in mine),
+        processed_items=sum(point.total_processed for point in mine),
+        failed_items=len(tasks),
+        resume_points=mine,
+        failed_tasks=tasks,
+    )

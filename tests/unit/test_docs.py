@@ -1,0 +1,30 @@
+"""The docs name what there is."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import MISSING, fields
+from pathlib import Path
+
+from scrapy_t8.config import Config
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_every_setting_is_in_the_table_with_its_default() -> None:
+    rows = re.findall(r"^\| (`T8_.+?) \| (.+?) \|", (ROOT / "docs/settings.md").read_text(), re.MULTILINE)
+    told: dict[str, str] = {}
+    for names, defaults in rows:
+        told.update(zip(re.findall(r"`(.+?)`", names), re.findall(r"`(.+?)`", defaults), strict=True))
+    assert set(told) == {f"T8_{field.name.upper()}" for field in fields(Config)}
+    for field in fields(Config):
+        default = field.default if field.default is not MISSING else field.default_factory()  # type: ignore[misc]
+        text = told[f"T8_{field.name.upper()}"].replace("True", "true").replace("False", "false")
+        assert json.loads(text) == default, field.name
+
+
+def test_links_lead_somewhere() -> None:
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
