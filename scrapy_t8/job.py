@@ -17,21 +17,21 @@ from weakref import WeakKeyDictionary
 from scrapy import Request
 from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
-from scrapy.utils.asyncio import CallLaterResult, call_later
 from scrapy.utils.project import data_path
 from scrapy.utils.request import RequestFingerprinter
 
 from . import joints
 from .codec import Codec
+from .commits import Commits
 from .config import Config, loaded
 from .errors import CannotStore, T8Error
 from .failures import Failures
 from .frontier import Frontier
 from .guard import Guard
 from .identity import Identity
-from .model import START
+from .model import START, Batch
 from .opening import resume_or_begin
-from .outputs import SLICE, Outputs, Sink
+from .outputs import Outputs, Sink
 from .page import Page, current_page
 from .points import Mark, Points
 from .policy import Policy
@@ -41,9 +41,6 @@ if TYPE_CHECKING:
     from .stores.base import IfDamaged, Store
 
 logger = logging.getLogger(__name__)
-
-PENDING = 1000
-"""Changes after which a commit does not wait for its interval."""
 
 
 class Keeper(Protocol):
@@ -80,8 +77,6 @@ class Job:
         self._arguments = arguments
         self._warned: set[tuple[str, str]] = set()
         self._outputs = Outputs()
-        self._timer: CallLaterResult | None = None
-        self._postponed_at: float | None = None
         self._is_closing = False
         self.began = clock()
         self.has_frontier = False
@@ -93,8 +88,6 @@ class Job:
         """Called in turn before the run ends; one that returns False keeps the job from being finished."""
         self.keepers: list[Keeper] = []
         """What else goes into each commit."""
-        self.longest_commit = 0.0
-        """Seconds that one commit has held up the event loop, at the most."""
 
     # -- opening -------------------------------------------------------------------------------------------------
 
@@ -141,6 +134,16 @@ class Job:
         )
         self.frontier.open(self.recovery)
         self.start_page = self.frontier.new_page(START)
+        self._commits = Commits(
+            self.frontier,
+            self._outputs,
+            config.commit_interval,
+            config.commit_pages,
+            lambda: self.works,
+            self._fill,
+            self.guard("commit"),
+            self.clock,
+        )
         self.failures = Failures(
             crawler,
             self.frontier,
@@ -236,34 +239,25 @@ class Job:
         page.pending -= 1
         if page.pending or not self.works:
             return
-        self._outputs.add(page)
+        self._commits.add(page)
         if page.parent is not None:
             self.end(page.parent)
-        self.changed()
-        if len(self._outputs) >= self.config.commit_pages and self.store.is_ready():
-            self.commit()
 
     # -- commits -------------------------------------------------------------------------------------------------
 
     def changed(self) -> None:
         """There is something to commit, within the interval."""
-        if not self.works:
-            return
-        if self._timer is None:
-            self._timer = call_later(self.config.commit_interval, self.commit)
-        if self.frontier.pending >= PENDING and self.store.is_ready():
-            self.commit()
+        if self.works:
+            self._commits.changed()
 
     def commit(self) -> bool:
-        """Make durable what has settled. Large staged outputs are written in slices first, over several turns.
-
-        :returns: whether everything is durable now.
-        """
-        return self._commit(SLICE)
+        """Make durable what has settled, unless that would take long. Returns whether everything is durable now."""
+        return self.works and self._commits.commit()
 
     def flush(self) -> None:
         """Commit everything that has settled, before anything else happens."""
-        self._commit(None)
+        if self.works:
+            self._commits.flush()
 
     def _flush_or_raise(self) -> None:
         """For a queue that goes on reading what was just committed: it must not do so after a failure."""
@@ -271,45 +265,11 @@ class Job:
         if self.error is not None:
             raise self.error
 
-    def _commit(self, limit: int | None) -> bool:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if not self.works:
-            return False
-        if limit is not None and not self.store.is_ready() and not self._is_overdue():
-            self.changed()
-            return False
-        self._postponed_at = None
-        began = time.perf_counter()
-        with self.guard("commit"):
-            if not self._drain(limit):
-                self._timer = call_later(0, self.commit)
-                return False
-            feeds = self._outputs.flush()
-            batch = self.frontier.batch()
-            batch.feeds = feeds
-            batch.hosts = self.failures.breaker.dump()
-            for keeper in self.keepers:
-                batch.kept.update(keeper.dump(force=self._is_closing))
-            self.store.commit(batch, self.record, self.clock())
-            self.frontier.committed()
-            self._outputs.committed()
-        self.longest_commit = max(self.longest_commit, time.perf_counter() - began)
-        return self.error is None
-
-    def _is_overdue(self) -> bool:
-        """Whether a commit has waited so long for the store that it had better wait no more: a kill would cost much."""
-        if self._postponed_at is None:
-            self._postponed_at = self.clock()
-        return self.clock() > self._postponed_at + self.config.commit_interval
-
-    def _drain(self, limit: int | None) -> bool:
-        """Write the outputs of ended pages. False if one is written in part only: then nothing may be committed."""
-        for page in self._outputs.drain(limit):
-            self.frontier.settle(page)
-        self.record.ledger.items += self._outputs.count()
-        return not self._outputs.is_cut
+    def _fill(self, batch: Batch) -> None:
+        """Add to a commit what the frontier does not know of."""
+        batch.hosts = self.failures.breaker.dump()
+        for keeper in self.keepers:
+            batch.kept.update(keeper.dump(force=self._is_closing))
 
     def guard(self, what: str) -> Guard:
         """A context: whatever goes wrong inside stops the crawl."""
@@ -336,6 +296,7 @@ class Job:
             return
         self.failures.close()
         self._is_closing = True
+        self.points.record_all()
         complete = True
         for closer in self.closers:
             with self.guard("finish"):
@@ -347,7 +308,7 @@ class Job:
         self._give_up(self.error.reason if self.error else reason)
 
     def _finish(self, reason: str, complete: bool) -> None:
-        self.crawler.stats.set_value("t8/longest_commit_seconds", round(self.longest_commit, 4))
+        self.crawler.stats.set_value("t8/longest_commit_seconds", round(self._commits.longest, 4))
         self.retries.sum_up()
         left = len(self.frontier)
         difference = self.record.ledger.difference(left)

@@ -216,8 +216,7 @@ class Points:
     def record_all(self) -> None:
         """With the next commit, every point that has moved since becomes history."""
         self._all_historic = True
-        now = self._clock()
-        self._changed |= {key for key, point in self._points.items() if point.written < now and not point.is_new}
+        self._changed |= {key for key, point in self._points.items() if not point.is_new}
 
     def batch(self) -> list[PointRecord]:
         """What has changed, to be committed."""

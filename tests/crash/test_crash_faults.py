@@ -76,7 +76,7 @@ WHOLE = {
     "after the whole feed replaced the old one": "pathlib:Path.replace:after:1",
     "between the spool and the commit": "scrapy_t8.feeds.spool:Spool.write:after:4",
 }
-IN_PART = Fault("scrapy_t8.job:Job._drain:false:1")
+IN_PART = Fault("scrapy_t8.commits:Commits._drain:false:1")
 """A page has so many items that they are written over several turns of the event loop."""
 OFTEN = {"T8_COMMIT_PAGES": "4"}
 """The more commits, the surer each point is reached: the clock alone makes few of them on a fast machine."""

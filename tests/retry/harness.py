@@ -65,10 +65,15 @@ class Crawl:
         return self.log
 
     def killed(self, after: float, *paths: str, **settings: Any) -> None:
-        process = self.begin(*paths, **settings)
+        """Kill a run some seconds after its first hit."""
+        before, process = len(self.hits), self.begin(*paths, **settings)
+        deadline = time.monotonic() + 30
+        while len(self.hits) == before and time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.02)
         time.sleep(after)
         process.send_signal(signal.SIGKILL)
-        process.communicate()
+        _, log = process.communicate()
+        assert process.returncode == -signal.SIGKILL, f"it has ended before it was killed\n{log}"
 
     @property
     def items(self) -> Counter[str]:

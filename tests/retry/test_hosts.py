@@ -54,7 +54,7 @@ def test_a_host_that_is_down_is_spared_by_the_next_run_too(crawl: Crawl) -> None
     crawl.outage(9)
     probes = {"T8_BREAKER_PROBE": "3", "T8_BREAKER_PROBE_CAP": "3"}
     paths = [f"down/{crawl.work.name}{n}" for n in range(60)]
-    crawl.killed(2.5, *paths, **probes)
+    crawl.killed(1.7, *paths, **probes)
     first, killed = len(crawl.hits_of_mine()), time.time()
     assert first >= 5
     crawl.run(*paths, T8_RETRY_KINDS='{"host": {"times": 1}}', **probes)
@@ -89,7 +89,7 @@ def test_kills_change_nothing(crawl: Crawl) -> None:
     }
     crawl.outage(7)
     kills = []
-    for after in (1.0, 1.3, 1.6, 1.2, 1.9):
+    for after in (0.3, 0.6, 0.9, 0.5, 1.2):
         crawl.killed(after, *good, *bad, **settings)
         kills.append(time.time())
         crawl.books()
