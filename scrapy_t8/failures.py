@@ -106,7 +106,7 @@ class Failures:
         """Dead letters have become entries again, or are gone."""
         store = self._frontier.store
         self._frontier.waiting = store.count_waiting()
-        self._frontier.dead = store.box.fingerprints()
+        self._frontier.burials.look()
         self.room.expect(self.room.next_due())
 
     def _hold(self, due: float, request: Request, page: Page) -> None:

@@ -16,13 +16,13 @@ from weakref import WeakSet
 
 from scrapy import Request
 
+from .burials import Burials, letter_of
 from .codec import Codec
 from .errors import CannotLoad, CannotStore
 from .model import (
     SEQ_BITS,
     START,
     Batch,
-    DeadLetter,
     Entry,
     JobRecord,
     QueueRecord,
@@ -33,6 +33,7 @@ from .model import (
 )
 from .page import Page
 from .points import Points, marks_of
+from .queuebook import QueueBook
 from .seen import SeenSet
 from .spawned import Spawned
 from .stores.base import Store
@@ -85,8 +86,6 @@ class Frontier:
         self.filters = True
         """Whether requests pass the seen-set. Not so where the project has a duplicate filter of its own."""
         self._clock = clock
-        self._records: dict[str, QueueRecord] = {}
-        self._by_id: dict[int, QueueRecord] = {}
         self.out: set[int] = set()
         """Entries whose row must not be read again: in flight, or settled and not yet committed."""
         self._leased: set[int] = set()
@@ -101,7 +100,6 @@ class Frontier:
         """What pages have announced since the last commit."""
         self._unmark: list[int] = []
         self._batch = Batch()
-        self._dirty: set[int] = set()
         self._queues: WeakSet[Registered] = WeakSet()
         self._pushed = 0
 
@@ -109,21 +107,19 @@ class Frontier:
         """Take over what the store holds."""
         self.record: JobRecord = recovery.job
         self._attempt = recovery.run << 32
-        for record in self.store.queues():
-            self._records[record.key] = self._by_id[record.id] = record
+        self.book = QueueBook(self.store)
+        self.burials = Burials(self.store, self.record)
         self.spawned = Spawned(self.store, self.fingerprint)
         self.seen = SeenSet(self.store)
         self.waiting = self.store.count_waiting()
         """Entries between two attempts."""
-        self.dead = self.store.box.fingerprints()
-        """Fingerprints of all requests that have a dead letter."""
         self.suspects = deque(recovery.crashed)
         self._leased.update(entry.id for entry in recovery.crashed)
         self.out |= self._leased
 
     def __len__(self) -> int:
         """The entries not yet done: ready, waiting or in flight. What only memory knows is not counted."""
-        return sum(record.stored for record in self._records.values()) + len(self.added) + self.waiting
+        return len(self.book) + len(self.added) + self.waiting
 
     # -- queues --------------------------------------------------------------------------------------------------
 
@@ -131,24 +127,12 @@ class Frontier:
         """Know *queue*, as long as it is in use."""
         self._queues.add(queue)
 
-    def records(self) -> list[QueueRecord]:
-        """The queues that had entries when the job was opened, and those made since."""
-        return list(self._records.values())
-
-    def record_of(self, key: str) -> QueueRecord | None:
-        return self._records.get(key)
-
     def ready(self, record: QueueRecord) -> int:
         """How many stored entries of a queue are not in flight. Scrapy drops an empty queue and makes it anew."""
         if not record.stored:
             return 0
         away = [e for e in self._leased if e >> SEQ_BITS == record.id and e not in self.added]
         return record.stored - len(away)
-
-    def new_record(self, key: str, slot: str | None) -> QueueRecord:
-        record = self.store.new_queue(key, slot)
-        self._records[key] = self._by_id[record.id] = record
-        return record
 
     def take_all(self, record: QueueRecord) -> Iterator[Entry]:
         """Every stored entry of a queue, oldest first, to be given another home."""
@@ -281,39 +265,13 @@ class Frontier:
     def execute(self, entry: Entry, kind: str, error: str) -> None:
         """Bury a stored entry that never came to run."""
         url, callback = self.codec.outline(entry.payload)
-        self.bury(
-            DeadLetter(
-                entry.id,
-                entry.payload,
-                kind,
-                error,
-                self._clock(),
-                url=url,
-                host=self._by_id[entry.id >> SEQ_BITS].slot or "",
-                callback=callback,
-                target=url,
-                story=entry.story,
-            )
-        )
+        host = self.book.slot_of(entry.id)
+        self.burials.bury(letter_of(entry, kind, error, self._clock(), url, host, callback))
         self.out.add(entry.id)
         self._remove(entry.id)
         with suppress(CannotLoad):
             for mark in marks_of(self.codec.decode_request(entry.payload)):
                 self.points.settle(mark)
-
-    def bury(self, letter: DeadLetter) -> None:
-        """Put *letter* into the dead-letter box. One of no entry (it ran from memory) is in no books."""
-        record = self.record
-        self._batch.buried.append(replace(letter, job=record.id if letter.entry else "", spider=record.spider))
-        if letter.entry:
-            record.ledger.dead += 1
-        if letter.fingerprint is not None:
-            self.dead.add(letter.fingerprint)
-
-    def resolve(self, fingerprint: int) -> None:
-        """The request with this fingerprint has succeeded: it needs no dead letter any more."""
-        self.dead.discard(fingerprint)
-        self._batch.resolved.append(fingerprint)
 
     def settle(self, page: Page) -> None:
         """Take a page whose outputs have all ended out of the frontier, or put it where its verdict says."""
@@ -356,7 +314,7 @@ class Frontier:
             if page.delivered and page.story is not None:
                 page.story.delivered += page.delivered
                 verdict = replace(verdict, story=page.story.dumps())
-            self.bury(verdict)
+            self.burials.bury(verdict)
         elif page.dropped:
             self.record.ledger.discarded += 1
         elif not page.replaced:
@@ -367,8 +325,7 @@ class Frontier:
         self._stories.pop(entry, None)
         if self.added.pop(entry, None) is None:
             self._batch.removed.append(entry)
-            self._by_id[entry >> SEQ_BITS].stored -= 1
-            self._dirty.add(entry >> SEQ_BITS)
+            self.book.count(entry, -1)
         else:
             self.out.discard(entry)
 
@@ -385,12 +342,12 @@ class Frontier:
         self.spawned.drain(batch)
         for entry, payload in self.added.items():
             batch.added.append((entry, payload, self._stories.get(entry)))
-            self._by_id[entry >> SEQ_BITS].stored += 1
-            self._dirty.add(entry >> SEQ_BITS)
+            self.book.count(entry, 1)
         batch.seen = list(self.seen.new)
         batch.points = self.points.batch()
         batch.expected = self.expected
-        batch.queues = [self._by_id[queue] for queue in self._dirty]
+        batch.queues = self.book.changed()
+        self.burials.drain(batch)
         return batch
 
     def committed(self) -> None:
@@ -399,7 +356,8 @@ class Frontier:
         for entry in self._unmark:
             self.store.unmark(entry)
         self.spawned.committed()
-        for kept in (self.added, self.seen.new, self._unmark, self._dirty):
+        self.book.committed()
+        for kept in (self.added, self.seen.new, self._unmark):
             kept.clear()
         self._batch = Batch()
         self.expected = []

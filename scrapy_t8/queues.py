@@ -43,7 +43,7 @@ class FrontierQueue(ABC):
         self._frontier = frontier
         self._key = key
         self._slot_of = slot_of
-        self._record = frontier.record_of(key)
+        self._record = frontier.book.get(key)
         self._held: deque[Held] = deque()
         self._live: deque[Live] = deque()
         self._stored = frontier.ready(self._record) if self._record is not None else 0
@@ -57,7 +57,7 @@ class FrontierQueue(ABC):
     def push(self, request: Request) -> None:
         """Add a request as an output of the current page; one that has no stored form is kept in memory."""
         if self._record is None:
-            self._record = self._frontier.new_record(self._key, self._slot_of(request))
+            self._record = self._frontier.book.new(self._key, self._slot_of(request))
         page = current_page()
         try:
             payload = self._frontier.codec.encode_request(request)

@@ -221,10 +221,10 @@ class Retries:
         if page.story is not None and page.story.attempts:
             self._count("succeeded")
             self._say("Task succeeded", request, page, f"after {len(page.story.attempts)} failures")
-        if self._frontier.dead:
+        if self._frontier.burials.fingerprints:
             fingerprint = self._frontier.fingerprint(request)
-            if fingerprint in self._frontier.dead:
-                self._frontier.resolve(fingerprint)
+            if fingerprint in self._frontier.burials.fingerprints:
+                self._frontier.burials.resolve(fingerprint)
 
     def _bury(self, request: Request, page: Page, failure: Failure, *, live: bool) -> None:
         self._count("buried", failure.kind)
@@ -244,7 +244,7 @@ class Retries:
         if entry:
             page.verdict = letter
         else:
-            self._frontier.bury(letter)
+            self._frontier.burials.bury(letter)
         self._say("Task buried", request, page, failure.error)
 
     # -- dead letters --------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from .job import Job
 from .model import SEQ_BITS, QueueRecord, Story
 from .page import Page, current_page, leave_page
 from .parking import ParkedQueue
+from .points import POINT
 from .queues import FrontierQueue, Line, Stack
 
 if TYPE_CHECKING:
@@ -99,13 +100,12 @@ class T8Scheduler(Scheduler):
                 self._job.retries.postpone(request, page, due, live=not page.replacing)
                 page.dropped = False
                 return True
-            replaces = page is not None and page.replacing
-            if page is not None and page.marks and not replaces:
+            if page is not None and page.marks and not page.replacing:
                 self._job.points.pass_on(page, request)
             accepted = super().enqueue_request(request)
-            if page is not None and replaces:
+            if page is not None and page.replacing:
                 page.dropped = not accepted
-            elif not accepted:
+            elif not accepted and POINT in request.meta:
                 self._job.points.dropped(request)
             if accepted:
                 self._job.changed()
@@ -179,7 +179,7 @@ class T8Scheduler(Scheduler):
 
     def _stored_priorities(self) -> Any:
         by_slot: dict[str, set[int]] = {}
-        for record in self._job.frontier.records():
+        for record in self._job.frontier.book.all():
             if not self._is_foreign(record):
                 priority = int(record.key.rpartition("/")[2].rstrip("s"))
                 by_slot.setdefault(record.slot or "", set()).add(priority)
@@ -195,7 +195,7 @@ class T8Scheduler(Scheduler):
     def _rehome(self) -> None:
         """The priority queue class has changed since the last run: push what it cannot see into its own queues."""
         assert self.dqs is not None
-        for record in filter(self._is_foreign, self._job.frontier.records()):
+        for record in filter(self._is_foreign, self._job.frontier.book.all()):
             logger.info("Moving %d requests to the queues of %s", record.stored, self.pqclass)
             for entry in self._job.frontier.take_all(record):
                 page = self._job.frontier.new_page(entry.id)

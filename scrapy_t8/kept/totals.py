@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import msgpack
 from scrapy import signals
 from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
@@ -18,7 +18,7 @@ from ..stores.base import Store
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-NAME = "totals"
+BEFORE, NOW = "totals:before", "totals:now"
 JOB = "t8/job/"
 """Before the name of a statistic that is of all runs."""
 ELAPSED = "elapsed_time_seconds"
@@ -34,15 +34,16 @@ Totals = dict[str, float]
 
 def totals_of(store: Store) -> Totals:
     """The numbers of all runs so far."""
-    data = store.kept(NAME).get(NAME)
-    return dict(json.loads(data)) if data else {}
+    kept = store.kept("totals:")
+    before, now = (msgpack.unpackb(kept.get(name, b"\x80")) for name in (BEFORE, NOW))
+    return merged(before, now)
 
 
 def merged(before: Mapping[str, float], now: Mapping[str, Any]) -> Totals:
     """The numbers of earlier runs and of this one: sums, but of a maximum the greater."""
     totals = dict(before)
     for name, value in now.items():
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or name.startswith("t8/"):
+        if name.startswith("t8/"):
             continue
         if name.rpartition("/")[2].startswith("max") or name.endswith(("_max", "/startup")):
             totals[name] = max(totals.get(name, value), value)
@@ -67,23 +68,29 @@ class T8Totals:
         self._crawler = crawler
         self._job = job
         self._before = totals_of(job.store)
+        self._is_begun = False
         job.keepers.append(self)
 
     def dump(self, *, force: bool) -> Mapping[str, bytes]:
-        return {NAME: json.dumps(self._totals()).encode()}
+        # In every commit, so not to be dear: what comes together only at the end is not put together before.
+        now = {NOW: msgpack.packb(self._numbers())}
+        if not self._is_begun:
+            self._is_begun = True
+            now[BEFORE] = msgpack.packb(self._before)
+        return now
 
     def spider_closed(self) -> None:
         if self._before:
             assert self._crawler.stats is not None
-            for name, value in self._totals().items():
+            for name, value in merged(self._before, self._numbers()).items():
                 self._crawler.stats.set_value(JOB + name, value)
 
-    def _totals(self) -> Totals:
+    def _numbers(self) -> Totals:
         assert self._crawler.stats is not None
-        numbers = self._crawler.stats.get_stats()
-        if ELAPSED not in numbers:
-            numbers = {**numbers, ELAPSED: self._job.clock() - self._job.began}
-        return merged(self._before, numbers)
+        stats = self._crawler.stats.get_stats()
+        numbers = {name: value for name, value in stats.items() if type(value) is int or type(value) is float}
+        numbers.setdefault(ELAPSED, self._job.clock() - self._job.began)
+        return numbers
 
 
 class T8CloseSpider(CloseSpider):

@@ -7,9 +7,11 @@ import sqlite3
 import time
 from typing import Any
 
+import msgpack
 import pytest
 
 from scrapy_t8.codec import Codec
+from scrapy_t8.kept.totals import merged
 
 from .harness import Crawl
 
@@ -57,7 +59,7 @@ def test_a_state_that_cannot_be_stored_is_told_of_by_its_key(crawl: Crawl) -> No
 def test_statistics_of_all_runs(crawl: Crawl) -> None:
     crawl.killed(1.0, "asking", paths=CARS, settings=SPACED)
     log = crawl.run("asking", paths=CARS)
-    totals = json.loads(kept(crawl, "totals"))
+    totals = merged(*(msgpack.unpackb(kept(crawl, f"totals:{part}")) for part in ("before", "now")))
     assert totals["item_scraped_count"] >= 60
     assert f"'t8/job/item_scraped_count': {totals['item_scraped_count']}" in log
     here = int(log.split("\n 'item_scraped_count': ")[1].split(",")[0])

@@ -9,9 +9,9 @@ import scrapy_t8
 
 ROOT = Path(scrapy_t8.__file__).parent
 HALL = [
-    *("guard", "outputs", "tasks", "resume", "points", "deadletters", "opening", "seen", "spawned", "frontier"),
-    *("commits", "states", "queues", "parking", "retries", "handlers", "waiting", "vigil", "failures", "job"),
-    "inflight",
+    *("guard", "outputs", "tasks", "resume", "points", "deadletters", "opening", "seen", "spawned", "queuebook"),
+    *("burials", "frontier", "commits", "states", "queues", "parking", "retries", "handlers", "waiting"),
+    *("vigil", "failures", "job", "inflight"),
 ]
 """Each imports only those before it."""
 FLOORS = [
