@@ -83,6 +83,12 @@ class Handle:
             if units is not None:
                 mark["units"] = units
 
+    def forget(self, request: Request | None) -> None:
+        """*request*, whose callback this is, stands for no position after all."""
+        if request is not None and POINT in request.meta:
+            for mark in self._marks(request):
+                self._job.frontier.flying[request].marks.remove(mark)
+
     def describe(self, task_type: str, name: str, metadata: Mapping[str, Any]) -> None:
         """Put *metadata* into a resume point."""
         self._points.describe(task_type, name, metadata)

@@ -133,6 +133,8 @@ class ListSpider(T8SpiderMixin, Spider):
         if trouble:
             page = f"page {t8_page} of {t8_state['last']}" if "last" in t8_state else f"page {t8_page}"
             self._end(t8_list, f"{page} {trouble}", as_expected=trouble == EMPTY and "last" not in t8_state)
+            if "last" not in t8_state:
+                self.t8.forget(response.request)  # the list ends before it
             return
         for output in self._new(t8_list, t8_page, found, keys, t8_state.get("keys", ())):
             yield output

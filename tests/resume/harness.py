@@ -48,7 +48,7 @@ class Crawl:
     def run(self, spider: str, **arguments: Any) -> str:
         """Crawl to the end. Returns the log."""
         process = self.begin(spider, **arguments)
-        _, log = process.communicate(timeout=120)
+        _, log = process.communicate(timeout=1200)
         self.log = log
         return log
 
