@@ -25,6 +25,7 @@ crash: $(VENV)/.ready
 oldest: $(OLDEST)/.ready
 	$(OLDEST)/bin/python -m pytest tests -m "not slow" -q
 	$(OLDEST)/bin/python -m pytest tests/crash/test_crash_kills.py -m slow -q --trials 5
+	$(OLDEST)/bin/python -m pytest tests/resume/test_stop.py tests/resume/test_pictures.py tests/resume/test_slugs.py -m slow -q -n 3
 
 # Hundreds of kills: an hour or so.
 torture: $(VENV)/.ready
