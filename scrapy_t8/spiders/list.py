@@ -51,10 +51,15 @@ class ListSpider(T8SpiderMixin, Spider):
         :param cursor: what :meth:`next_cursor` gave for the page before; None for the first.
         :param metadata: of the list.
         """
+        if cursor is not None and cursor.startswith(("https://", "http://")):
+            return Request(cursor)
         return Request(self.list_url.format(page=page, cursor=cursor or "", **metadata))
 
     def next_cursor(self, response: Response) -> Any:
-        """What leads to the next page, such as a token of an API or the URL of a link; None on the last page."""
+        """What leads to the next page, such as a token of an API or the URL of a link; None on the last page.
+
+        A whole URL is asked for as it is, unless :meth:`list_request` says otherwise.
+        """
         raise NotImplementedError
 
     def find_last_page(self, response: Response) -> int | None:

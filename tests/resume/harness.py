@@ -28,7 +28,7 @@ class Crawl:
     def __init__(self, work: Path, port: int) -> None:
         self.work = work
         self.url = f"http://127.0.0.1:{port}"
-        self.set(pages=40, delay=0.02, jump=0, around=0, gone=0, slow=30, robotless=0)
+        self.set(pages=40, delay=0.02, jump=0, around=0, gone=0, shift=0, slow=30, robotless=0)
         self._hits_before = len(self._all_hits())
 
     def set(self, **values: float) -> None:

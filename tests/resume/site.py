@@ -31,6 +31,7 @@ class Site:
             "jump": 0.0,
             "around": 0.0,
             "gone": 0.0,
+            "shift": 0.0,
             "slow": 30.0,
             "robotless": 0.0,
         }
@@ -70,6 +71,11 @@ class Site:
             page = (page - 1) % int(self.set["around"]) + 1
         if self.set["jump"] and page > self.set["pages"]:
             page = 1
+        if self.set["shift"]:
+            # Some are gone from the top, or new ones have come there.
+            shift, count = int(self.set["shift"]), int(self.set["pages"]) * PER_PAGE
+            places = range((page - 1) * PER_PAGE + shift, min(page * PER_PAGE + shift, count))
+            return [f"{tag}-{1 + n // PER_PAGE}-{n % PER_PAGE}" if n >= 0 else f"{tag}-new{n}" for n in places]
         return [f"{tag}-{page}-{n}" for n in range(PER_PAGE)] if page <= self.set["pages"] else []
 
     async def list(self, request: web.Request) -> web.Response:
@@ -77,7 +83,8 @@ class Site:
         if self.set["gone"] and page > self.set["pages"]:
             return await self._served(request, web.Response(status=404))
         cars = "".join(f'<a class="car" href="/car/{slug}">{slug}</a>' for slug in self._cars(tag, page))
-        last = f'<b class="last">{self.set["pages"]:.0f}</b>'
+        total = self.set["pages"] * PER_PAGE - self.set["shift"]
+        last = f'<b class="last">{self.set["pages"]:.0f}</b><b class="total">{total:.0f}</b>'
         return await self._served(request, web.Response(text=f"<html>{cars}{last}</html>", content_type="text/html"))
 
     async def api(self, request: web.Request) -> web.Response:

@@ -170,3 +170,29 @@ class Mixed(T8SpiderMixin, Spider):
 
     def parse_car(self, response: Any) -> Iterator[Any]:
         yield {"slug": response.url.rpartition("/")[2]}
+
+
+class Moving(Pages):
+    """A list that changes while it is crawled. Its cars are items of its pages."""
+
+    name = "moving"
+
+    def total(self, response: Any) -> int | None:
+        return int(response.css("b.total::text").get())
+
+    def parse_list(self, response: Any) -> Iterator[Any]:
+        for slug in response.css("a.car::text").getall():
+            yield {"slug": slug}
+
+
+class Linked(Pages):
+    """Each page has a link to the next one."""
+
+    name = "linked"
+
+    def next_cursor(self, response: Any) -> Any:
+        page = int(response.url.rpartition("page=")[2].partition("&")[0])
+        return response.urljoin(f"?page={page + 1}") if page < 40 else None
+
+    def list_request(self, page: int, cursor: str | None, **metadata: Any) -> Any:
+        return ListSpider.list_request(self, page, cursor, **metadata)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 
 import pytest
 
@@ -107,6 +108,27 @@ def test_a_resume_point_edited_into_nonsense(crawl: Crawl, field: str, value: ob
     assert "The resume point LIST_COLLECTION red cannot be understood and begins anew" in log
     assert field in log
     assert crawl.items == cars("red", pages=3)
+
+
+@pytest.mark.parametrize(("shift", "told"), [(3, "has shrunk from 200 to 197"), (-2, "has shifted: 2 entries of page")])
+def test_a_list_that_changes_meanwhile(crawl: Crawl, shift: int, told: str) -> None:
+    """Entries that slip to an earlier page are not missed, and those that come again not taken twice."""
+    crawl.set(delay=0.1)
+    process = crawl.begin("moving", tags="red")
+    while len(crawl.served("/list/red?page=")) < 12:
+        time.sleep(0.02)
+    crawl.set(shift=shift)
+    _, log = process.communicate(timeout=60)
+    assert told in log
+    assert crawl.items == cars("red")
+
+
+def test_links_from_page_to_page(crawl: Crawl) -> None:
+    crawl.killed(0.5, "linked", tags="red")
+    check_points(crawl, "linked")
+    crawl.run("linked", tags="red")
+    assert crawl.items == cars("red")
+    assert crawl.points()["LIST_COLLECTION", "red"]["current_page"] == 40
 
 
 @pytest.mark.parametrize("spider", ["pages", "cursors"])

@@ -30,6 +30,9 @@ def test_kills(crawl: Crawl) -> None:
     settings = {"IMAGES_STORE": "images", "CONCURRENT_REQUESTS_PER_DOMAIN": 16}
     for after in (0.4, 0.6, 0.5, 0.7, 0.3):
         crawl.killed(after, "pictures", settings=settings)
+        point = crawl.points().get(("DETAIL_COLLECTION", ""), {"last_slug": None})
+        if point["last_slug"] is not None:
+            assert set(given[: given.index(point["last_slug"]) + 1]) <= crawl.served("/car/")
     log = crawl.run("pictures", settings=settings)
     assert "(finished)" in log
     found = items(crawl)
