@@ -119,7 +119,8 @@ class Job:
             raise
         self.record = self.recovery.job
         last = self.recovery.last_run
-        self._careful_until = self.clock() + 2 * config.commit_interval if last and last.reason == "died" else 0.0
+        self._careful_for = 2 * config.commit_interval if last and last.reason == "died" else 0.0
+        self._careful_until: float | None = None
         fingerprinter = crawler.request_fingerprinter
         assert fingerprinter is not None
         self._fingerprint = fingerprinter.fingerprint
@@ -166,11 +167,16 @@ class Job:
 
     @property
     def is_careful(self) -> bool:
-        """Whether to commit before every lease: for a moment, after a death.
+        """Whether to commit before every lease: for a moment from the first one on, after a death.
 
         A page that kills the process before anything was committed would leave nothing to charge with the crash.
         """
-        return self.clock() < self._careful_until
+        return bool(self._careful_for) and (self._careful_until is None or self.clock() < self._careful_until)
+
+    def leased(self) -> None:
+        """A request has been leased: the moment of care runs from the first one on."""
+        if self._careful_until is None:
+            self._careful_until = self.clock() + self._careful_for
 
     def fingerprint(self, request: Request) -> int:
         """63 bits of Scrapy's own fingerprint; of a hash of it, where a user's fingerprinter need not spread evenly."""
