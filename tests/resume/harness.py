@@ -27,6 +27,7 @@ class Crawl:
 
     def __init__(self, work: Path, port: int) -> None:
         self.work = work
+        self.jobdir = work / "job"
         self.url = f"http://127.0.0.1:{port}"
         self.set(pages=40, delay=0.02, jump=0, around=0, gone=0, shift=0, slow=30, robotless=0)
         self._hits_before = len(self._all_hits())
@@ -80,18 +81,18 @@ class Crawl:
             "metadata": {},
             **fields,
         }
-        store = SQLiteStore(self.work / "job/t8")
+        store = SQLiteStore(self.jobdir / "t8")
         store.open()
         store.points.put(PointRecord(task_type, name, 0.0, json.dumps(told)))
         store.close()
 
     def letters(self) -> Counter[str]:
         """The dead letters by kind."""
-        with open_dead_letters(self.work / "job") as letters:
+        with open_dead_letters(self.jobdir) as letters:
             return Counter(letter.kind for letter in letters.list())
 
     def points(self) -> dict[tuple[str, str], dict[str, Any]]:
-        db = sqlite3.connect(self.work / "job/t8/state.db")
+        db = sqlite3.connect(self.jobdir / "t8/state.db")
         rows = db.execute("SELECT task_type, name, record FROM point").fetchall()
         db.close()
         return {(task_type, name): json.loads(record) for task_type, name, record in rows}

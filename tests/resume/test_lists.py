@@ -152,7 +152,10 @@ def test_kills_with_a_scheduler_that_is_not_ours(crawl: Crawl) -> None:
         "ADDONS": "{}",
         "EXTENSIONS": '{"scrapy_t8.T8Checkpoint": -1000}',
         "RETRY_TIMES": "5",
+        # The disk queues that Scrapy keeps in a JOBDIR do not survive a kill themselves.
+        "JOBDIR": "",
     }
+    crawl.jobdir = crawl.work / ".scrapy/t8/pages"
     crawl.set(delay=0.1)
     for after in (0.4, 0.6):
         crawl.killed(after, "pages", settings=settings)
