@@ -53,16 +53,20 @@ class Crawl:
         self.log = log
         return log
 
-    def killed(self, after: float, spider: str, **arguments: Any) -> None:
-        """Kill a run some seconds after its first hit."""
-        before, process = len(self.hits()), self.begin(spider, **arguments)
-        deadline = time.monotonic() + 30
-        while len(self.hits()) == before and time.monotonic() < deadline and process.poll() is None:
-            time.sleep(0.02)
+    def killed(self, after: float, spider: str, *, hits: int = 1, **arguments: Any) -> None:
+        """Kill a run some seconds after its *hits*-th hit."""
+        enough, process = self._count() + hits, self.begin(spider, **arguments)
+        deadline = time.monotonic() + 60
+        while self._count() < enough and time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.01)
         time.sleep(after)
         process.send_signal(signal.SIGKILL)
         _, log = process.communicate()
         assert process.returncode == -signal.SIGKILL, f"it has ended before it was killed\n{log}"
+
+    def _count(self) -> int:
+        with urllib.request.urlopen(f"{self.url}/count") as answer:
+            return int(json.load(answer))
 
     @property
     def items(self) -> Counter[str]:

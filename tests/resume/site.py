@@ -16,7 +16,8 @@ PAGES, PER_PAGE = 40, 5
 
 
 class Site:
-    """``/list/TAG?page=N``, ``/api/TAG?after=TOKEN``, ``/car/SLUG``, ``/picture/NAME``; ``/hits`` is the log.
+    """``/list/TAG?page=N``, ``/api/TAG?after=TOKEN``, ``/car/SLUG``, ``/picture/NAME``; ``/hits`` is the log,
+    ``/count`` its length.
 
     What ``?bad=M`` is asked of fails M times first. ``/set?NAME=VALUE`` changes: ``pages``, ``delay`` (seconds, at the
     most), ``jump`` (pages beyond the last show the first one), ``around`` (every so many pages come again).
@@ -40,6 +41,7 @@ class Site:
     def app(self) -> web.Application:
         app = web.Application()
         app.router.add_get("/hits", self.log)
+        app.router.add_get("/count", self.count)
         app.router.add_get("/set", self.change)
         app.router.add_get("/list/{tag}", self.list)
         app.router.add_get("/api/{tag}", self.api)
@@ -52,6 +54,9 @@ class Site:
 
     async def log(self, request: web.Request) -> web.Response:
         return web.json_response(self.hits)
+
+    async def count(self, request: web.Request) -> web.Response:
+        return web.json_response(len(self.hits))
 
     async def change(self, request: web.Request) -> web.Response:
         self.set.update({name: float(value) for name, value in request.query.items()})

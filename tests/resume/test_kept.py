@@ -105,10 +105,11 @@ def test_cookies_survive_a_kill_and_expire_in_time(crawl: Crawl, jar: str) -> No
 def test_learned_delays(crawl: Crawl) -> None:
     settings = {"AUTOTHROTTLE_ENABLED": "1", "AUTOTHROTTLE_START_DELAY": "0.8", "AUTOTHROTTLE_DEBUG": "1"}
     crawl.set(delay=0.01)
-    crawl.killed(1.8, "asking", paths=CARS, settings=settings)
+    paths = ",".join(f"car/{n}" for n in range(300))
+    crawl.killed(0, "asking", paths=paths, hits=40, settings=settings)
     learned = json.loads(kept(crawl, "delays"))["127.0.0.1"]
     assert learned < 0.4
-    log = crawl.run("asking", paths=CARS, settings=settings)
+    log = crawl.run("asking", paths=paths, settings=settings)
     first = next(line for line in log.splitlines() if "slot: 127.0.0.1" in line)
     assert int(first.split("delay:")[1].split("ms")[0]) < 450
 

@@ -35,9 +35,9 @@ def check_points(crawl: Crawl, spider: str) -> None:
 @pytest.mark.parametrize("spider", SPIDERS)
 def test_kills(crawl: Crawl, spider: str, waits_for: str) -> None:
     settings = {"T8_CURSOR_WAITS_FOR": waits_for}
-    crawl.set(delay=0.15)
-    for after in (0.4, 0.2, 0.5, 0.3, 0.6):
-        crawl.killed(after, spider, settings=settings)
+    crawl.set(delay=0.05)
+    for hits in (60, 30, 80, 40, 90):
+        crawl.killed(0, spider, hits=hits, settings=settings)
         check_points(crawl, spider)
     log = crawl.run(spider, settings=settings)
     assert "(finished)" in log
@@ -49,9 +49,9 @@ def test_kills(crawl: Crawl, spider: str, waits_for: str) -> None:
 
 def test_kills_of_a_spider_that_saves_its_points_itself(crawl: Crawl) -> None:
     """Its pages settle in any order, and the seventh late."""
-    crawl.set(delay=0.15)
-    for after in (0.3, 0.5, 0.4):
-        crawl.killed(after, "mixed")
+    crawl.set(delay=0.05)
+    for hits in (30, 60, 50):
+        crawl.killed(0, "mixed", hits=hits)
         check_points(crawl, "mixed")
     crawl.run("mixed")
     assert crawl.items == cars("red")
@@ -124,7 +124,7 @@ def test_a_list_that_changes_meanwhile(crawl: Crawl, shift: int, told: str) -> N
 
 
 def test_links_from_page_to_page(crawl: Crawl) -> None:
-    crawl.killed(0.5, "linked", tags="red")
+    crawl.killed(0, "linked", tags="red", hits=40)
     check_points(crawl, "linked")
     crawl.run("linked", tags="red")
     assert crawl.items == cars("red")
@@ -156,9 +156,8 @@ def test_kills_with_a_scheduler_that_is_not_ours(crawl: Crawl) -> None:
         "JOBDIR": "",
     }
     crawl.jobdir = crawl.work / ".scrapy/t8/pages"
-    crawl.set(delay=0.1)
-    for after in (0.4, 0.6):
-        crawl.killed(after, "pages", settings=settings)
+    for hits in (60, 90):
+        crawl.killed(0, "pages", hits=hits, settings=settings)
         check_points(crawl, "pages")
     before = {tag: point["current_page"] for (_, tag), point in crawl.points().items()}
     log = crawl.run("pages", settings=settings)

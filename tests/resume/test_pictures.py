@@ -28,8 +28,8 @@ def test_kills(crawl: Crawl) -> None:
     given = [f"car-{n}" for n in range(120)]
     (crawl.work / "slugs.txt").write_text("\n".join(given))
     settings = {"IMAGES_STORE": "images", "CONCURRENT_REQUESTS_PER_DOMAIN": 16}
-    for after in (0.4, 0.6, 0.5, 0.7, 0.3):
-        crawl.killed(after, "pictures", settings=settings)
+    for hits in (60, 90, 70, 80, 50):
+        crawl.killed(0, "pictures", hits=hits, settings=settings)
         point = crawl.points().get(("DETAIL_COLLECTION", ""), {"last_slug": None})
         if point["last_slug"] is not None:
             assert set(given[: given.index(point["last_slug"]) + 1]) <= crawl.served("/car/")
