@@ -85,7 +85,8 @@ def test_kills_change_nothing(crawl: Crawl) -> None:
         "T8_RETRY_FACTOR": "1",
         "T8_RETRY_JITTER": "0",
         "T8_RETRY_CHECKS": '["spider.no_captcha"]',
-        "DOWNLOAD_DELAY": "0.02",
+        # So slow that five kills are over long before it is through.
+        "DOWNLOAD_DELAY": "0.08",
     }
     crawl.outage(7)
     kills = []
