@@ -8,7 +8,7 @@ from statistics import quantiles
 
 from benchmarks.bench_crawl import Crawl
 
-BASES = ("memory", "t8")
+BASES = ("memory", "core", "t8")
 """What the other modes are compared with: the first of these that is there."""
 JUDGED = ("t8", "waiting")
 

@@ -49,11 +49,15 @@ class PagesSpider(ShopSpider):
     """From list page to list page, each product once."""
 
     name = "pages"
+    expects = ""
 
     def parse(self, response: Response, **kwargs: Any) -> Iterator[Request]:
         """Go from a list page to its products and to the next list page."""
         assert isinstance(response, HtmlResponse)
-        yield from response.follow_all(css="a.product", callback=self.parse_product)
+        for request in response.follow_all(css="a.product", callback=self.parse_product):
+            if self.expects:
+                request.meta["t8_expect"] = {"key": request.url, "source": "list", "by_page": True}
+            yield request
         yield from response.follow_all(css="a.next")
 
 

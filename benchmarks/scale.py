@@ -66,6 +66,7 @@ def measure(directory: Path) -> dict[str, float]:
 
     from scrapy_t8.codec import Codec
     from scrapy_t8.frontier import Frontier
+from scrapy_t8.integrity.expectations import Expectations
     from scrapy_t8.page import Page, leave_page
     from scrapy_t8.points import Points
     from scrapy_t8.queues import Stack
@@ -80,7 +81,10 @@ def measure(directory: Path) -> dict[str, float]:
         return int.from_bytes(fingerprint(request)[:8], "big") >> 1
 
     points = Points(store, lambda: 0.0, 60.0, by_details=False)
-    frontier = Frontier(store, Codec(), number, lambda request, error: None, lambda: None, points, lambda: 0.0)
+    expectations = Expectations(Codec(), hash)
+    frontier = Frontier(
+        store, Codec(), number, lambda request, error: None, lambda: None, points, expectations, lambda: 0.0
+    )
     frontier.open(recovery)
     queue = Stack(frontier, "/host/0", lambda request: "host")
     first = queue.pop()

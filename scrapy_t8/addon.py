@@ -25,6 +25,8 @@ from .kept.state import T8SpiderState
 from .kept.throttle import T8Delays
 from .kept.totals import T8CloseSpider, T8Totals
 from .mishaps import T8MishapMiddleware
+from .pipelines.dedup import T8DedupPipeline
+from .pipelines.entry import T8EntryPipeline
 from .retry import T8CacheGuard, T8RetryMiddleware
 from .scheduler import T8DupeFilter, T8Scheduler
 from .start import T8StartMiddleware
@@ -44,6 +46,9 @@ BELOW_THE_CACHE = 950
 FIRST = -1000
 """The extension that is made before all others: the job is owned before anybody touches the JOBDIR."""
 
+
+DEDUP = 50
+"""The pipeline that drops duplicates: before those of the project, which need not work on them."""
 
 INSTEAD = (
     ("EXTENSIONS", SpiderState, T8SpiderState),
@@ -80,6 +85,8 @@ class T8Addon:
         for name, theirs, ours in INSTEAD:
             _replace(settings, name, theirs, ours)
         settings.setdefault_in_component_priority_dict("DOWNLOADER_MIDDLEWARES", T8CacheGuard, BELOW_THE_CACHE)
+        settings.setdefault_in_component_priority_dict("ITEM_PIPELINES", T8EntryPipeline, -INNERMOST)
+        settings.setdefault_in_component_priority_dict("ITEM_PIPELINES", T8DedupPipeline, DEDUP)
 
     def _set_dupefilter(self, settings: BaseSettings) -> None:
         taken = _own(settings, "DUPEFILTER_CLASS", T8DupeFilter)

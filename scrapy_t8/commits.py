@@ -23,6 +23,7 @@ class Commits:
     :param interval: seconds between a change and its commit, at the most.
     :param pages: settled pages in one commit, at the most.
     :param works: whether the job is open and its store fit.
+    :param settled: told of each page whose outputs are written.
     :param fill: adds to a batch what the frontier does not know of.
     :param guard: a context that stops the crawl when anything goes wrong inside.
     """
@@ -34,6 +35,7 @@ class Commits:
         interval: float,
         pages: int,
         works: Callable[[], bool],
+        settled: Callable[[Page], None],
         fill: Callable[[Batch], None],
         guard: Guard,
         clock: Callable[[], float],
@@ -43,6 +45,7 @@ class Commits:
         self._interval = interval
         self._pages = pages
         self._works = works
+        self._settled = settled
         self._fill = fill
         self._guard = guard
         self._clock = clock
@@ -113,5 +116,5 @@ class Commits:
         """Write the outputs of ended pages. False if one is written in part only: then nothing may be committed."""
         for page in self._outputs.drain(limit):
             self._frontier.settle(page)
-        self._frontier.record.ledger.items += self._outputs.count()
+            self._settled(page)
         return not self._outputs.is_cut

@@ -18,8 +18,13 @@ CHOICES = {
     "unserializable": ("memory", "error"),
     "resume": ("auto", "continue", "fresh"),
     "cursor_waits_for": ("admission", "details"),
+    "dedup": ("keyed", "all", "off"),
+    "dedup_policy": ("first", "last", "changed"),
+    "dedup_scope": ("run", "job", "spider"),
+    "invalid_items": ("keep", "drop", "bury"),
 }
-POINTS = ("update_interval", "resume_point_ttl", "stop_grace")
+MASK = ("password", "passwd", "secret", "token", "api_key", "apikey", "authorization", "cookie", "session", "signature")
+POINTS = ("update_interval", "resume_point_ttl", "stop_grace", "alert_host_down")
 TRUE = {"1", "true", "yes", "on"}
 FALSE = {"0", "false", "no", "off", ""}
 
@@ -96,6 +101,54 @@ class Config:
     stop_grace: float = 8.0
     """Seconds that a stop waits for what is in flight, before it is given back; 0: however long it takes."""
 
+    item_key: Any = None
+    """What tells one item from another: a field, several, a callable or its import path; or these by class."""
+    item_key_exclude: list[Any] = field(default_factory=list)
+    """Fields that do not count where items are told apart by their content."""
+    dedup: str = "keyed"
+    """``keyed``: an item whose key was there before is dropped. ``all``: also one without a key whose content was."""
+    dedup_policy: str = "first"
+    """Which of several stays: the ``first``, the ``last``, or each that has ``changed``."""
+    dedup_scope: str = "job"
+    """How long a key is remembered: for a ``run``, a ``job``, or for all jobs of the directory (``spider``)."""
+    changed_field: str = ""
+    """The field of an item that is to name what has changed, with T8_DEDUP_POLICY = "changed"; empty: none."""
+    expect_file: str = ""
+    """A file of keys of items that should be there, one in a line."""
+    expect_sitemaps: list[Any] = field(default_factory=list)
+    """Sitemaps, as URLs or files: for each URL in them there should be an item."""
+    expect_last: bool = False
+    """Whether all items should be there that the last good job of the spider had."""
+
+    enable_integrity_check: bool = True
+    """Whether items are checked, and each run ends with a report."""
+    required_fields: Any = None
+    """Fields that each item must have; or a dict of such lists by class."""
+    field_coverage: dict[str, Any] = field(default_factory=dict)
+    """In which part of the items a field must be filled, from 0 to 1; or a dict of these by class."""
+    item_schema: dict[str, Any] = field(default_factory=dict)
+    """By class, a JSON Schema (a dict, or the path of a file) or a pydantic model that its items have to meet."""
+    invalid_items: str = "keep"
+    """What becomes of others: ``keep`` and count them, ``drop`` them, or ``bury`` their page."""
+    validator: Any = None
+    """A subclass of ``ResumeValidator``, or its import path: what it finds stands in the report."""
+    report_dir: str = ""
+    """Where the report goes; empty: into ``report`` in the job directory."""
+    report_mask: list[Any] = field(default_factory=lambda: list(MASK))
+    """Parts of names whose values are not shown in a report."""
+    alert_thresholds: dict[str, Any] = field(default_factory=dict)
+    """What is otherwise: failed_task_ratio (0.1), retry_success_rate (0.8), data_integrity_score (0.95)."""
+    alert_items_drop: float = 0.1
+    """By which part the items may be fewer than those of the last good job, at least, before it is an alert."""
+    alert_host_down: float = 3600.0
+    """Seconds that a host may be down before it is an alert."""
+    notify_urls: list[Any] = field(default_factory=list)
+    """Where alerts are sent: URLs of Apprise."""
+    notify_timeout: float = 20.0
+    """Seconds that sending may take."""
+    exit_status: bool = False
+    """Whether ``scrapy crawl`` ends with 3 if the job is not complete, and with 4 if there are alerts."""
+
     def __post_init__(self) -> None:
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
@@ -111,7 +164,9 @@ class Config:
         for name in ("retry_after_cap", "retry_wait", "breaker_give_up", "failed_task_ttl", *POINTS):
             if not getattr(self, name) >= 0:
                 raise _bad(name, getattr(self, name), "seconds of at least 0")
-        for name in ("breaker_probe", "retry_handler_timeout"):
+        if not 0 <= self.alert_items_drop <= 1:
+            raise _bad("alert_items_drop", self.alert_items_drop, "a part from 0 to 1")
+        for name in ("breaker_probe", "retry_handler_timeout", "notify_timeout"):
             if not getattr(self, name) > 0:
                 raise _bad(name, getattr(self, name), "seconds above 0")
         if self.breaker_probe_cap < self.breaker_probe:
@@ -161,6 +216,8 @@ def _unknown(name: str, known: Mapping[str, Any]) -> str:
 def _typed(field: Any, value: Any) -> Any:
     """*value*, which may come from a command line as text, as the type of the field's default."""
     kind = type(field.default if field.default is not MISSING else field.default_factory())
+    if kind is type(None):  # of several kinds: whoever uses it looks at it
+        return value.copy_to_dict() if isinstance(value, BaseSettings) else value
     try:
         if kind is bool:
             return _bool(value)

@@ -19,6 +19,7 @@ from scrapy import Request
 from .burials import Burials, letter_of
 from .codec import Codec
 from .errors import CannotLoad, CannotStore
+from .integrity.expectations import Expectations, expectations_of
 from .model import (
     SEQ_BITS,
     START,
@@ -62,6 +63,7 @@ class Frontier:
     :param unstorable: told of each request that has no stored form; may refuse it by raising.
     :param flush: commits everything that is pending, at once.
     :param points: the resume points that pages move.
+    :param expectations: the items that requests are to bring.
     :param clock: the time, in Unix seconds.
     """
 
@@ -73,10 +75,12 @@ class Frontier:
         unstorable: Callable[[Request, CannotStore], None],
         flush: Callable[[], None],
         points: Points,
+        expectations: Expectations,
         clock: Callable[[], float],
     ) -> None:
         self.store = store
         self.points = points
+        self.expectations = expectations
         self.codec = codec
         self.fingerprint = fingerprint
         self.flush = flush
@@ -96,8 +100,6 @@ class Frontier:
         self.added: dict[int, bytes] = {}
         self._stories: dict[int, str] = {}
         """What has become of entries in earlier attempts."""
-        self.expected: list[tuple[str, str, int | None]] = []
-        """What pages have announced since the last commit."""
         self._unmark: list[int] = []
         self._batch = Batch()
         self._queues: WeakSet[Registered] = WeakSet()
@@ -171,6 +173,7 @@ class Frontier:
         else:
             self.record.ledger.admitted += 1
             self.points.admitted(request)
+            self.expectations.admitted(request)
             if page is not None and not self.covers(request):
                 self.spawned.add(page, entry, request)
         return entry
@@ -179,6 +182,7 @@ class Frontier:
         """Let a request run from memory as a part of *page*, which does not settle before it. Returns that page."""
         self._unstorable(request, error)
         self.points.admitted(request, live=True)
+        self.expectations.admitted(request, live=True)
         if page is None:
             page = self.new_page(None)
         else:
@@ -204,6 +208,7 @@ class Frontier:
         self.store.mark(entry)
         self.flying[request] = page = self.new_page(entry)
         page.marks = marks_of(request)
+        page.expects = expectations_of(request)
         if entry in self._stories:
             page.story = Story.loads(self._stories[entry])
         return request
@@ -243,6 +248,7 @@ class Frontier:
             request = request.copy()
         self.flying[request] = root
         root.marks += marks_of(request)
+        root.expects += [expectation._replace(is_counted=False) for expectation in expectations_of(request)]
         self.live.add(request)
         return request
 
@@ -283,7 +289,7 @@ class Frontier:
             for task in page.tasks:
                 self.wait(task)
         if page.expected and not isinstance(page.verdict, Waiting):
-            self.expected += page.expected
+            self.expectations.announce(page.expected)
         if page.memory is not None and page.parent is not None:
             self.record.next_seq += 1
             self.spawned.remember(page.parent, page.memory, self.record.next_seq)
@@ -334,7 +340,7 @@ class Frontier:
     @property
     def pending(self) -> int:
         """The changes that wait for the next commit, roughly."""
-        return len(self.added) + len(self.seen.new) + len(self._batch.removed)
+        return len(self.added) + len(self.seen.new) + len(self._batch.removed) + self.expectations.pending
 
     def batch(self) -> Batch:
         """Everything that changed since the last commit. To be followed by :meth:`committed`."""
@@ -345,7 +351,6 @@ class Frontier:
             self.book.count(entry, 1)
         batch.seen = list(self.seen.new)
         batch.points = self.points.batch()
-        batch.expected = self.expected
         batch.queues = self.book.changed()
         self.burials.drain(batch)
         return batch
@@ -360,7 +365,6 @@ class Frontier:
         for kept in (self.added, self.seen.new, self._unmark):
             kept.clear()
         self._batch = Batch()
-        self.expected = []
         if self._pushed >= HELD // 4:
             self._thin_out()
 

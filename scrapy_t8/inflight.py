@@ -25,6 +25,11 @@ def _failed(job: Job, request: Request, error: BaseException | None) -> bool:
     return False
 
 
+def callback_of(request: Request) -> str:
+    """The name of the spider's method that *request* is for."""
+    return getattr(request.callback, "__name__", None) or "parse"
+
+
 def watch_points(job: Job) -> None:
     """Under a scheduler that is not T8's, only resume points move: when the engine lets their requests go."""
     flying = job.frontier.flying
@@ -71,6 +76,10 @@ def watch(job: Job) -> None:
         page.replacing = False
         with deciding:
             job.retries.conclude(request, page, live=request in live)
+        if request not in live:
+            page.host, page.callback = job.retries.slot(request), callback_of(request)
+        if page.expects:
+            page.request = request
         live.discard(request)
         del flying[request]
         job.end(page)

@@ -29,11 +29,18 @@ from .failures import Failures
 from .frontier import Frontier
 from .guard import Guard
 from .identity import Identity
+from .integrity.books import JobBooks
+from .integrity.coverage import Coverage
+from .integrity.expectations import META as EXPECT
+from .integrity.expectations import Expectations
+from .integrity.itembook import Dedup, ItemBook
+from .integrity.keys import ItemKeys
+from .itemflow import ItemFlow
 from .model import START, Batch
 from .opening import resume_or_begin
 from .outputs import Outputs, Sink
 from .page import Page, current_page
-from .points import Mark, Points
+from .points import POINT, Mark, Points
 from .policy import Policy
 from .stores.sqlite import SQLiteStore
 
@@ -76,7 +83,7 @@ class Job:
         self.config = Config()
         self._arguments = arguments
         self._warned: set[tuple[str, str]] = set()
-        self._outputs = Outputs()
+        self._outputs = Outputs(lambda page, notes: self.books.items.judge(page, notes))
         self._is_closing = False
         self.began = clock()
         self.has_frontier = False
@@ -88,6 +95,8 @@ class Job:
         """Called in turn before the run ends; one that returns False keeps the job from being finished."""
         self.keepers: list[Keeper] = []
         """What else goes into each commit."""
+        self.reporters: list[Callable[[], None]] = []
+        """Called when the run has ended in the store, which is still owned. They are not to raise."""
 
     # -- opening -------------------------------------------------------------------------------------------------
 
@@ -104,6 +113,7 @@ class Job:
         named = {**config.retry_handlers, **getattr(crawler.spider, "t8_retry_handlers", {})}
         handlers = {kind: loaded("T8_RETRY_HANDLERS", name) for kind, name in named.items()}
         self.checks = [loaded("T8_RETRY_CHECKS", name) for name in config.retry_checks]
+        keys = ItemKeys(config.item_key, config.item_key_exclude, crawler.spider)
         self._identity = Identity.of(crawler.spider.name, self._arguments)
         self.directory = Path(crawler.settings["JOBDIR"] or _default_directory(crawler.spider.name))
         self.state_directory = self.directory / "t8"
@@ -130,10 +140,28 @@ class Job:
             self.store, self.clock, config.update_interval, by_details=config.cursor_waits_for == "details"
         )
         self.points.open(self.recovery.job.id, ttl=config.resume_point_ttl, limit=config.max_resume_points)
+        expectations = Expectations(codec, _hash)
         self.frontier = Frontier(
-            self.store, codec, self.fingerprint, self._unstorable, self._flush_or_raise, self.points, self.clock
+            self.store,
+            codec,
+            self.fingerprint,
+            self._unstorable,
+            self._flush_or_raise,
+            self.points,
+            expectations,
+            self.clock,
         )
         self.frontier.open(self.recovery)
+        self.books = self._open_books(keys, expectations)
+        self.items = ItemFlow(
+            crawler,
+            self.books.items,
+            self.frontier.new_page,
+            self.end,
+            self.state_directory,
+            lambda: self.works,
+            keeps_books=config.enable_integrity_check or config.dedup != "off",
+        )
         self.start_page = self.frontier.new_page(START)
         self._commits = Commits(
             self.frontier,
@@ -141,6 +169,7 @@ class Job:
             config.commit_interval,
             config.commit_pages,
             lambda: self.works,
+            self.books.settle,
             self._fill,
             self.guard("commit"),
             self.clock,
@@ -162,6 +191,14 @@ class Job:
         self.works = True
         with self.guard("begin"):
             self.failures.tidy()
+
+    def _open_books(self, keys: ItemKeys, expectations: Expectations) -> JobBooks:
+        config, store = self.config, self.store
+        coverage = Coverage(store)
+        dedup = Dedup(config.dedup, config.dedup_policy, config.dedup_scope)
+        run = self.recovery.run
+        items = ItemBook(store.books, self.record, run, keys, dedup, coverage, expectations, _hash)
+        return JobBooks(self.record, items, expectations, coverage, store.kept("duplicates"))
 
     # -- what the doors need -------------------------------------------------------------------------------------
 
@@ -218,7 +255,15 @@ class Job:
         if page is not None:
             page.expected += announced
         else:
-            self.frontier.expected += announced
+            self.books.expectations.announce(announced)
+            self.changed()
+
+    def dropped(self, request: Request) -> None:
+        """*request* was seen before, and does not enter the frontier."""
+        if POINT in request.meta:
+            self.points.dropped(request)
+        if EXPECT in request.meta:
+            self.books.expectations.dropped(request)
             self.changed()
 
     def add_sink(self, sink: Sink) -> None:
@@ -273,6 +318,7 @@ class Job:
 
     def _fill(self, batch: Batch) -> None:
         """Add to a commit what the frontier does not know of."""
+        self.books.fill(batch)
         batch.hosts = self.failures.breaker.dump()
         for keeper in self.keepers:
             batch.kept.update(keeper.dump(force=self._is_closing))
@@ -322,6 +368,9 @@ class Job:
             logger.error(
                 "The books do not balance: %d requests are unaccounted for. %s", difference, self.record.ledger
             )
+        if self.record.ledger.item_difference:
+            told = "The books do not balance: %d items are unaccounted for. %s"
+            logger.error(told, self.record.ledger.item_difference, self.record.ledger)
         through = self.record.start_done and not left and complete and not difference
         self.record.finished = through and reason == "finished"
         if reason == "finished" and not through:
@@ -336,6 +385,8 @@ class Job:
             # An end that we saw is nobody's crash: the marks go.
             # After an error the books in memory are ahead of the last commit.
             self.store.end_run(self.clock(), reason, self.record if self.error is None else None)
+            for report in self.reporters:
+                report()
         except T8Error as error:
             logger.critical("%s", error)
         self._release()

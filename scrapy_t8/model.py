@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 SEQ_BITS = 38
 SEQ_MASK = (1 << SEQ_BITS) - 1
@@ -186,17 +186,30 @@ class Run:
 class Ledger:
     """The books: ``admitted == done + discarded + dead + frontier``, at every commit.
 
-    The frontier is what is ready, waiting or leased.
+    The frontier is what is ready, waiting or leased. And of items: ``scraped == exported + duplicate + dropped +
+    failed``, counted where they enter the pipelines and where they leave them.
     """
 
     admitted: int = 0
     done: int = 0
     discarded: int = 0
     dead: int = 0
-    items: int = 0
+    scraped: int = 0
+    exported: int = 0
+    duplicate: int = 0
+    dropped: int = 0
+    failed: int = 0
+    changed: int = 0
+    """Those of the exported that had been there before with another content."""
+    invalid: int = 0
+    """Those of the exported that are not as they should be."""
 
     def difference(self, frontier: int) -> int:
         return self.admitted - self.done - self.discarded - self.dead - frontier
+
+    @property
+    def item_difference(self) -> int:
+        return self.scraped - self.exported - self.duplicate - self.dropped - self.failed
 
 
 @dataclass(slots=True)
@@ -213,6 +226,8 @@ class JobRecord:
     ledger: Ledger = field(default_factory=Ledger)
     follows: str = ""
     """The id of the job that had finished when this one, the same crawl again, began."""
+    number: int = 1
+    """Which job of this directory it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +261,72 @@ class PointRecord:
     historic: bool = False
 
 
+class ItemKey(NamedTuple):
+    """An item that is exported: the hash of its key, the key if it is fit to be shown, digests of its fields."""
+
+    key: int
+    text: str | None
+    digest: bytes | None = None
+
+
+class ItemSeen(NamedTuple):
+    """When an item was exported last: the number of the job, that of the run in it; and what it was then."""
+
+    job: int
+    run: int
+    digest: bytes | None = None
+
+
+@dataclass(slots=True)
+class Expected:
+    """What a commit changes about an item that is expected.
+
+    :param source: who has announced it.
+    :param is_announced: it is expected; if not, the change is about an item that may be.
+    :param opened: requests that are to bring it, more or less than before.
+    :param cause: why it did not come, in the words of the report; empty takes back what was said before.
+    :param request: the fingerprint of the request that was to bring it, for its dead letter.
+    :param payload: that request, if it has come to nothing and may be tried again.
+    """
+
+    text: str
+    source: str = ""
+    is_announced: bool = False
+    opened: int = 0
+    collected: bool = False
+    cause: str | None = None
+    request: int | None = None
+    url: str | None = None
+    payload: bytes | None = None
+
+
+class Loss(NamedTuple):
+    """Items that a pipeline has dropped (``dropped``) or choked on (``failed``), for one reason."""
+
+    kind: str
+    pipeline: str
+    reason: str
+    times: int
+    key: str | None = None
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PastJob:
+    """A job that has ended.
+
+    :param good: it had finished, and nothing was missing.
+    """
+
+    id: str
+    number: int
+    spider: str
+    begun: float
+    ended: float
+    items: int
+    good: bool
+
+
 @dataclass(slots=True)
 class Batch:
     """Everything that one commit changes. All of it happens, or none."""
@@ -270,8 +351,18 @@ class Batch:
     queues: list[QueueRecord] = field(default_factory=list)
     feeds: dict[str, dict[str, Any]] = field(default_factory=dict)
     points: list[PointRecord] = field(default_factory=list)
-    expected: list[tuple[str, str, int | None]] = field(default_factory=list)
-    """(source, key, total) of items that are announced: one by its key, or how many there are."""
+    expected: dict[int, Expected] = field(default_factory=dict)
+    """By the hash of their key, items that are announced, brought nearer, collected or missed."""
+    announced: dict[str, int] = field(default_factory=dict)
+    """How many items there are, by who says so."""
+    items: list[ItemKey] = field(default_factory=list)
+    again: list[int] = field(default_factory=list)
+    """Keys of items of earlier jobs that were there again, and not exported."""
+    losses: list[Loss] = field(default_factory=list)
+    tally: dict[tuple[str, str], int] = field(default_factory=dict)
+    """(what, of what): how many more."""
+    moment: tuple[int, int, int] = (0, 0, 0)
+    """Pages, items and retries since the last commit."""
     kept: dict[str, bytes] = field(default_factory=dict)
     """What the job keeps besides, by name."""
 

@@ -23,7 +23,8 @@ def resume_or_begin(store: Store, identity: Identity, config: Config, directory:
     """
     old = store.job()
     if old is None or old.finished or config.resume == "fresh":
-        _begin(store, old, identity, directory, now, afresh=config.resume == "fresh")
+        keep_items = config.dedup_scope == "spider" or config.expect_last
+        _begin(store, old, identity, directory, now, afresh=config.resume == "fresh", keep_items=keep_items)
     elif not identity.owns(old):
         if config.resume != "continue":
             raise JobMismatch(
@@ -36,7 +37,14 @@ def resume_or_begin(store: Store, identity: Identity, config: Config, directory:
 
 
 def _begin(
-    store: Store, old: JobRecord | None, identity: Identity, directory: Path, now: float, *, afresh: bool
+    store: Store,
+    old: JobRecord | None,
+    identity: Identity,
+    directory: Path,
+    now: float,
+    *,
+    afresh: bool,
+    keep_items: bool,
 ) -> None:
     job = JobRecord(
         id=f"job_{time.strftime('%Y%m%d_%H%M%S', time.gmtime(now))}_{secrets.token_hex(2)}",
@@ -44,12 +52,13 @@ def _begin(
         arguments=identity.arguments or {},
         begun=now,
         follows=old.id if old is not None and old.finished and identity.owns(old) else "",
+        number=old.number + 1 if old is not None else 1,
     )
     salvaged = 0 if old else store.count_entries() + store.count_waiting()
     if salvaged:
         job.ledger.admitted = salvaged
         job.next_seq = 1 << 32  # beyond whatever ids the lost record had given out
-    store.begin_job(job, keep=bool(salvaged), afresh=afresh)
+    store.begin_job(job, keep=bool(salvaged), afresh=afresh, keep_items=keep_items)
     if old is not None and old.finished:
         logger.info("The last job here (%s) has finished: a new one begins", old.id)
     elif old is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from .model import DeadLetter
@@ -28,17 +28,27 @@ class Sink(Protocol):
         """What must be known of it to go on from this point."""
 
 
-class Outputs:
-    """The sinks of one run, and the ended pages whose records they have yet to get."""
+ITEMS = "items"
+"""Under this name a page stages what is to be written down of its items."""
+JUDGED = 200
+"""To judge an item takes as long as to write so many bytes, roughly."""
 
-    def __init__(self) -> None:
+
+class Outputs:
+    """The sinks of one run, and the ended pages whose records they have yet to get.
+
+    :param judge: told what is to be written down of items, with their numbers, as their page settles. Returns the
+        numbers of those whose records are not to be written.
+    """
+
+    def __init__(self, judge: Callable[[Page, list[tuple[int, bytes]]], set[int]]) -> None:
+        self._judge = judge
         self._sinks: dict[str, Sink] = {}
         self._written: set[str] = set()
         self._ended: deque[Page] = deque()
-        self._draining: Iterator[tuple[str, list[bytes]]] | None = None
+        self._draining: Iterator[tuple[str, list[bytes], int]] | None = None
         self._gathered: dict[str, list[bytes]] = {}
         self._weight = 0
-        self._count = 0
 
     def __len__(self) -> int:
         """The pages that wait."""
@@ -62,26 +72,33 @@ class Outputs:
         while self._draining is not None or self._ended:
             if self._draining is None:
                 self._draining = self._records(self._ended[0])
-            for name, records in self._draining:
-                left = self._gather(name, records, left)
+            for name, records, weight in self._draining:
+                left = self._gather(name, records, weight, left)
                 if left is not None and left <= 0:
                     return self._write()
             self._draining = None
             yield self._ended.popleft()
         return self._write()
 
-    def _records(self, page: Page) -> Iterator[tuple[str, list[bytes]]]:
-        for name, staged in page.staged.items():
-            for records in staged.batches(SLICE // 8):
+    def _records(self, page: Page) -> Iterator[tuple[str, list[bytes], int]]:
+        """For each sink its records in turn, with their weight."""
+        unwanted: set[int] = set()
+        for name in sorted(page.staged, key=lambda name: name != ITEMS):
+            for numbered in page.staged[name].batches(SLICE // 8):
                 if isinstance(page.verdict, DeadLetter):
                     # Should the page be revived, these are not to be written again.
-                    page.delivered += [record_fingerprint(name, record) for record in records]
-                yield name, records
+                    page.delivered += [record_fingerprint(name, record) for _, record in numbered]
+                if name == ITEMS:
+                    unwanted |= self._judge(page, numbered)
+                    yield name, [], JUDGED * len(numbered)
+                else:
+                    records = [record for item, record in numbered if item not in unwanted]
+                    yield name, records, sum(map(len, records))
 
-    def _gather(self, name: str, records: list[bytes], left: int | None) -> int | None:
+    def _gather(self, name: str, records: list[bytes], weight: int, left: int | None) -> int | None:
         # Small pages are written together: it saves system calls.
-        self._gathered.setdefault(name, []).extend(records)
-        weight = sum(map(len, records))
+        if records:
+            self._gathered.setdefault(name, []).extend(records)
         self._weight += weight
         if self._weight >= SLICE // 8:
             self._write()
@@ -92,12 +109,6 @@ class Outputs:
         for name, records in gathered.items():
             self._sinks[name].write(records)
             self._written.add(name)
-            self._count += len(records)
-
-    def count(self) -> int:
-        """The records written since this was last asked."""
-        count, self._count = self._count, 0
-        return count
 
     @property
     def is_cut(self) -> bool:

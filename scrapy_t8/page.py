@@ -13,7 +13,9 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from hashlib import blake2b
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
+
+from scrapy import Request
 
 from .model import DeadLetter, Story, Waiting
 
@@ -21,6 +23,20 @@ SPILL = 1 << 20
 """Bytes of one page's staged output that are held in memory before they go to a file."""
 
 _current: ContextVar[Page | None] = ContextVar("t8_page", default=None)
+
+
+class Expectation(NamedTuple):
+    """An item that a request is to bring.
+
+    :param by_page: any item of the page will do; else it has to be the one with this key.
+    :param depth: how many requests it has come down from the one that it was said of.
+    :param is_counted: the books know that this request is under way.
+    """
+
+    text: str
+    by_page: bool = True
+    depth: int = 0
+    is_counted: bool = True
 
 
 class Page:
@@ -34,11 +50,19 @@ class Page:
     __slots__ = (
         "_left",
         "attempt",
+        "callback",
         "delivered",
         "dropped",
+        "entered",
         "entry",
         "expected",
+        "expects",
+        "host",
+        "item",
+        "items",
+        "kept",
         "late_seen",
+        "lost",
         "marks",
         "memory",
         "parent",
@@ -46,6 +70,7 @@ class Page:
         "remembered",
         "replaced",
         "replacing",
+        "request",
         "respawns",
         "settled",
         "staged",
@@ -86,6 +111,20 @@ class Page:
         """Fingerprints of what has reached the feeds although the page has failed."""
         self.expected: list[tuple[str, str, int | None]] = []
         """What it announces: source, key, total."""
+        self.entered = 0
+        """Items that have entered the pipelines."""
+        self.items = self.item = 0
+        """Items that have left them; the number of the one whose records are being staged, if any."""
+        self.kept = 0
+        """Those of them that no pipeline has dropped or choked on."""
+        self.lost = ""
+        """What has become of one that a pipeline has."""
+        self.expects: list[Expectation] = []
+        """Items that its request was to bring."""
+        self.request: Request | None = None
+        """Its request, once it has ended, if it was to bring something."""
+        self.host = self.callback = ""
+        """Whose it is, once that is known."""
         self.tasks: list[Waiting] = []
         """Entries that it brings about, and that wait from the beginning."""
         self.marks: list[Any] = []
@@ -95,18 +134,28 @@ class Page:
         if parent is not None:
             parent.pending += 1
 
-    def stage(self, sink: str, data: bytes, directory: Path) -> None:
-        """Keep one record for *sink* until the page settles, unless an earlier attempt has delivered it."""
+    def stage(self, sink: str, data: bytes, directory: Path) -> bool:
+        """Keep one record for *sink* until the page settles, unless an earlier attempt has delivered it.
+
+        :returns: whether it is kept.
+        """
         if self.story is not None and self.story.delivered:
             if self._left is None:
                 self._left = Counter(self.story.delivered)
             fingerprint = record_fingerprint(sink, data)
             if self._left[fingerprint] > 0:
                 self._left[fingerprint] -= 1
-                return
+                return False
         if sink not in self.staged:
             self.staged[sink] = Staged(directory)
-        self.staged[sink].add(data)
+        self.staged[sink].add(data, self.item)
+        return True
+
+    def take_back(self) -> None:
+        """Nothing of what it has yielded so far counts: it is going to be tried again, or given up."""
+        self.staged.clear()
+        self.entered = self.kept = 0
+        self.lost = ""
 
     def enter(self) -> None:
         """From here on, and in every task begun from here, outputs belong to this page."""
@@ -130,7 +179,7 @@ def leave_page() -> None:
 
 
 class Staged:
-    """The records of one page for one sink, in order; in memory while they are small."""
+    """The records of one page for one sink, in order, each with the item that it is of; in memory while small."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -138,19 +187,23 @@ class Staged:
         self._weight = 0
         self._file: IO[bytes] | None = None
         self._lengths = array("Q")
+        self._items = array("L")
 
-    def add(self, data: bytes) -> None:
+    def add(self, data: bytes, item: int = 0) -> None:
         self._held.append(data)
+        self._items.append(item)
         self._weight += len(data)
         if self._weight >= SPILL:
             self._spill()
 
-    def batches(self, size: int) -> Iterator[list[bytes]]:
-        """All records in order, in lists of about *size* bytes."""
+    def batches(self, size: int) -> Iterator[list[tuple[int, bytes]]]:
+        """All records in order, with the numbers of their items, in lists of about *size* bytes."""
+        items = iter(self._items)
         if self._file is not None:
-            yield from self._spilled(self._file, size)
+            for batch in self._spilled(self._file, size):
+                yield [(next(items), data) for data in batch]
         if self._held:
-            yield self._held
+            yield [(next(items), data) for data in self._held]
 
     def _spill(self) -> None:
         if self._file is None:

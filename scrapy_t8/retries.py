@@ -157,7 +157,7 @@ class Retries:
             return
         again = self._again(request, page, failure, None, due)
         if not live:
-            page.staged.clear()
+            page.take_back()
         self.postpone(again, page, due, live=live)
 
     def _judge(self, request: Request, page: Page, failure: Failure) -> float | None:
@@ -229,7 +229,7 @@ class Retries:
     def _bury(self, request: Request, page: Page, failure: Failure, *, live: bool) -> None:
         self._count("buried", failure.kind)
         if not (failure.keeps_items or live):
-            page.staged.clear()
+            page.take_back()
         story = self._story(request, page)
         if not story.attempts or story.attempts[-1][2] != failure.error:
             story.add(self._clock(), failure.kind, failure.error, charged=False)

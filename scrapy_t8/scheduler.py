@@ -20,7 +20,6 @@ from .job import Job
 from .model import SEQ_BITS, QueueRecord, Story
 from .page import Page, current_page, leave_page
 from .parking import ParkedQueue
-from .points import POINT
 from .queues import FrontierQueue, Line, Stack
 
 if TYPE_CHECKING:
@@ -102,11 +101,13 @@ class T8Scheduler(Scheduler):
                 return True
             if page is not None and page.marks and not page.replacing:
                 self._job.points.pass_on(page, request)
+            if page is not None and page.expects and not page.replacing:
+                self._job.books.expectations.pass_on(page, request)
             accepted = super().enqueue_request(request)
             if page is not None and page.replacing:
                 page.dropped = not accepted
-            elif not accepted and POINT in request.meta:
-                self._job.points.dropped(request)
+            elif not accepted:
+                self._job.dropped(request)
             if accepted:
                 self._job.changed()
         return accepted

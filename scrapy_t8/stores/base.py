@@ -11,7 +11,9 @@ from ..model import (
     DeadLetter,
     Entry,
     Group,
+    ItemSeen,
     JobRecord,
+    PastJob,
     PointRecord,
     QueueRecord,
     Recovery,
@@ -77,6 +79,19 @@ class Points(Protocol):
         """Drop history before a time, and beyond a number of records. Returns how many went. No point itself goes."""
 
 
+class Books(Protocol):
+    """What a store knows of items. It is changed by commits."""
+
+    def item(self, key: int) -> ItemSeen | None:
+        """When the item with this key (its hash) was exported last, or None."""
+
+    def some_items(self, limit: int) -> dict[int, ItemSeen]:
+        """All of them if there are less than *limit*, else any *limit* of them."""
+
+    def past_jobs(self, spider: str) -> list[PastJob]:
+        """The jobs of a spider that have ended here, the oldest first."""
+
+
 class Store(Protocol):
     """One job's durable state, owned by one process at a time.
 
@@ -91,6 +106,10 @@ class Store(Protocol):
     @property
     def points(self) -> Points:
         """The resume points."""
+
+    @property
+    def books(self) -> Books:
+        """What is known of items."""
 
     def open(self, *, if_damaged: IfDamaged = "refuse") -> None:
         """Own the state and make it readable.
@@ -113,10 +132,10 @@ class Store(Protocol):
     def last_run(self) -> Run | None:
         """The newest run of the job."""
 
-    def begin_job(self, job: JobRecord, *, keep: bool = False, afresh: bool = False) -> None:
+    def begin_job(self, job: JobRecord, *, keep: bool = False, afresh: bool = False, keep_items: bool = False) -> None:
         """Start *job* with an empty frontier, or with what was salvaged (*keep*).
 
-        Dead letters always stay; resume points do unless it begins *afresh*.
+        Dead letters always stay; resume points do unless it begins *afresh*; what items earlier jobs had, on demand.
         """
 
     def begin_run(self, now: float, crash_limit: int) -> Recovery:
@@ -171,9 +190,6 @@ class Store(Protocol):
 
     def feeds(self) -> dict[str, dict[str, Any]]:
         """What each feed has noted about itself at the last commit."""
-
-    def expected(self) -> Iterator[tuple[str, str, int | None]]:
-        """What was announced: source, key, total."""
 
     def kept(self, prefix: str) -> dict[str, bytes]:
         """What the job keeps under names that begin with *prefix*."""

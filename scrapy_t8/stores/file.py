@@ -10,7 +10,7 @@ from ..errors import StoreDamaged, StoreVersion
 
 MAGIC = b"SQLite format 3\0"
 APPLICATION_ID = 0x54384A42  # "T8JB"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 def create(path: Path) -> None:

@@ -67,11 +67,51 @@ ADD_HISTORY = "INSERT INTO point_history (task_type, name, updated, record) VALU
 PRUNE_OLD_HISTORY = "DELETE FROM point_history WHERE updated < ?"
 PRUNE_HISTORY = "DELETE FROM point_history WHERE id <= (SELECT max(id) FROM point_history) - ?"
 
+# An item that is announced twice has two sources, each in a line. Without a cause, the one that was told before stays.
 EXPECT = """
-    INSERT INTO expected (source, key, total) VALUES (?, ?, ?)
-    ON CONFLICT (source, key) DO UPDATE SET total = excluded.total
+    INSERT INTO expected (key, text, sources, open, collected, cause, request, url, payload)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (key) DO UPDATE SET
+        sources = CASE
+            WHEN excluded.sources = '' OR instr(char(10) || sources || char(10), char(10) || excluded.sources || char(10))
+            THEN sources WHEN sources = '' THEN excluded.sources ELSE sources || char(10) || excluded.sources END,
+        open = open + excluded.open,
+        collected = max(collected, excluded.collected),
+        cause = ifnull(excluded.cause, cause),
+        request = CASE WHEN excluded.cause IS NULL THEN request ELSE excluded.request END,
+        url = ifnull(excluded.url, url),
+        payload = ifnull(excluded.payload, payload)
 """
-EXPECTED = "SELECT source, key, total FROM expected ORDER BY source, key"
+MISS = "UPDATE expected SET cause = ?, url = ifnull(?, url) WHERE key = ?"
+ANNOUNCE = """
+    INSERT INTO announced (source, total) VALUES (?, ?) ON CONFLICT (source) DO UPDATE SET total = excluded.total
+"""
+ANNOUNCED = "SELECT source, total FROM announced ORDER BY source"
+PAST_JOBS = "SELECT id, number, spider, begun, ended, items, good FROM past_job WHERE spider = ? ORDER BY number"
+ADD_PAST_JOB = """
+    INSERT OR REPLACE INTO past_job (id, number, spider, begun, ended, items, good) VALUES (?, ?, ?, ?, ?, ?, ?)
+"""
+
+ITEM = "SELECT job, run, digest FROM item WHERE key = ?"
+SOME_ITEMS = "SELECT key, job, run, digest FROM item LIMIT ?"
+DROP_ITEMS = "DELETE FROM item"
+HAD = """
+    INSERT INTO item (key, job, run, text, digest) VALUES (?, ?, ?, ?, ?) ON CONFLICT (key)
+    DO UPDATE SET job = excluded.job, run = excluded.run, digest = excluded.digest
+"""
+HAD_AGAIN = "UPDATE item SET job = ? WHERE key = ?"
+LOSE = """
+    INSERT INTO loss (kind, pipeline, reason, count, key, url) VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT (kind, pipeline, reason) DO UPDATE SET count = count + excluded.count
+"""
+COUNT = """
+    INSERT INTO tally (what, name, count) VALUES (?, ?, ?)
+    ON CONFLICT (what, name) DO UPDATE SET count = count + excluded.count
+"""
+PASS_TIME = """
+    INSERT INTO timeline (began, pages, items, retries) VALUES (?, ?, ?, ?) ON CONFLICT (began)
+    DO UPDATE SET pages = pages + excluded.pages, items = items + excluded.items, retries = retries + excluded.retries
+"""
 
 GET_KEPT = "SELECT name, data FROM kept WHERE substr(name, 1, length(:prefix)) = :prefix"
 PUT_KEPT = "INSERT INTO kept (name, data) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET data = excluded.data"
@@ -164,4 +204,7 @@ FORGET_CHOSEN = """
         AND parent NOT IN (SELECT entry FROM dead WHERE job = :job_id AND id NOT IN (SELECT letter FROM chosen))
 """
 
-OF_A_JOB = ("queue", "entry", "waiting", "seen", "spawned", "feed", "run", "kept", "expected")
+OF_A_JOB = (
+    *("queue", "entry", "waiting", "seen", "spawned", "feed", "run", "kept", "expected", "announced", "loss"),
+    *("tally", "timeline"),
+)

@@ -29,10 +29,22 @@ COLUMNS = {
     "point": "task_type, name, updated, record, track",
     "point_history": "id, task_type, name, updated, record",
     "kept": "name, data",
-    "expected": "source, key, total",
+    "expected": "key, text, sources, open, collected, cause, request, url, payload, healed",
+    "announced": "source, total",
+    "item": "key, job, run, text, digest",
+    "loss": "kind, pipeline, reason, count, key, url",
+    "tally": "what, name, count",
+    "timeline": "began, pages, items, retries",
+    "past_job": "number, id, spider, begun, ended, items, good",
 }
 WITH_ID = ("run", "queue", "entry", "waiting", "dead", "dead_body", "point_history")
-KEYS = {"seen": "fingerprint"} | dict.fromkeys(WITH_ID, "id")
+KEYS = {
+    "seen": "fingerprint",
+    "expected": "key",
+    "item": "key",
+    "timeline": "began",
+    "past_job": "number",
+} | dict.fromkeys(WITH_ID, "id")
 LOWEST, HIGHEST = -(2**63), 2**63 - 1
 PATIENCE = 2_000
 """Reads that may fail in one table before the rest of it is given up, and one more for each row that was had."""

@@ -116,10 +116,69 @@ CREATE TABLE kept (
     data BLOB NOT NULL
 ) WITHOUT ROWID;
 
--- Items that are announced, by key; or how many there are (without a key).
+-- Items that are announced, by the hash of their key. open: requests that are still to bring it.
 CREATE TABLE expected (
-    source TEXT NOT NULL,
-    key TEXT NOT NULL,
-    total INTEGER,
-    PRIMARY KEY (source, key)
+    key INTEGER PRIMARY KEY,
+    text TEXT NOT NULL,
+    sources TEXT NOT NULL,
+    open INTEGER NOT NULL DEFAULT 0,
+    collected INTEGER NOT NULL DEFAULT 0,
+    cause TEXT,
+    request INTEGER,
+    url TEXT,
+    payload BLOB,
+    healed INTEGER NOT NULL DEFAULT 0
+);
+
+CREATE INDEX expected_request ON expected (request) WHERE request IS NOT NULL;
+
+-- How many items there are, by who says so.
+CREATE TABLE announced (
+    source TEXT PRIMARY KEY,
+    total INTEGER NOT NULL
 ) WITHOUT ROWID;
+
+-- Items that were exported, by the hash of their key: in which job and run the last time, and what they were.
+CREATE TABLE item (
+    key INTEGER PRIMARY KEY,
+    job INTEGER NOT NULL,
+    run INTEGER NOT NULL,
+    text TEXT,
+    digest BLOB
+);
+
+CREATE TABLE loss (
+    kind TEXT NOT NULL,
+    pipeline TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    key TEXT,
+    url TEXT,
+    PRIMARY KEY (kind, pipeline, reason)
+) WITHOUT ROWID;
+
+CREATE TABLE tally (
+    what TEXT NOT NULL,
+    name TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    PRIMARY KEY (what, name)
+) WITHOUT ROWID;
+
+-- What happened when, in stretches of ten seconds.
+CREATE TABLE timeline (
+    began INTEGER PRIMARY KEY,
+    pages INTEGER NOT NULL,
+    items INTEGER NOT NULL,
+    retries INTEGER NOT NULL
+);
+
+-- Jobs that have ended here.
+CREATE TABLE past_job (
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL,
+    spider TEXT NOT NULL,
+    begun REAL NOT NULL,
+    ended REAL NOT NULL,
+    items INTEGER NOT NULL,
+    good INTEGER NOT NULL
+);

@@ -19,6 +19,7 @@ from ..errors import JobLocked, StoreDamaged, StoreError, remedy
 from ..model import Batch, Entry, JobRecord, Ledger, QueueRecord, Recovery, Run, Waiting, queue_range
 from . import queries as sql
 from .base import IfDamaged
+from .books import SQLiteBooks
 from .box import SQLiteBox
 from .checkpointer import Checkpointer
 from .file import check_all, check_file, check_version, connect, create, damaged
@@ -47,6 +48,7 @@ class SQLiteStore:
         self._marks: Marks
         self.box: SQLiteBox
         self.points: SQLitePoints
+        self.books: SQLiteBooks
         log = path / "state.db-wal"
         self._checkpointer = Checkpointer(log, lambda: connect(self.path, power=power))
         self._inode = 0
@@ -136,6 +138,7 @@ class SQLiteStore:
             self.job(), self.last_run(), self.feeds()
             self.box = SQLiteBox(self._db, self._guard, self._change)
             self.points = SQLitePoints(self._db, self._guard, self._change)
+            self.books = SQLiteBooks(self._db, self._guard)
         except (sqlite3.DatabaseError, ValueError, TypeError, KeyError) as error:
             if isinstance(error, sqlite3.OperationalError) and "no such" not in str(error):
                 raise
@@ -163,10 +166,12 @@ class SQLiteStore:
         row = self._db.execute(sql.LAST_RUN).fetchone()
         return Run(*row) if row else None
 
-    def begin_job(self, job: JobRecord, *, keep: bool = False, afresh: bool = False) -> None:
+    def begin_job(self, job: JobRecord, *, keep: bool = False, afresh: bool = False, keep_items: bool = False) -> None:
         with self._guard("write"), self._transaction() as db:
             if afresh:
                 db.execute(sql.DROP_POINTS)
+            if not (keep or keep_items):
+                db.execute(sql.DROP_ITEMS)
             for table in () if keep else sql.OF_A_JOB:
                 db.execute(f"DELETE FROM {table}")
             db.execute(sql.PUT_JOB, (dump_job(job),))
@@ -266,10 +271,6 @@ class SQLiteStore:
     def feeds(self) -> dict[str, dict[str, Any]]:
         return {name: json.loads(record) for name, record in self._db.execute(sql.GET_FEEDS)}
 
-    def expected(self) -> Iterator[tuple[str, str, int | None]]:
-        with self._guard("read"):
-            yield from self._db.execute(sql.EXPECTED)
-
     def kept(self, prefix: str) -> dict[str, bytes]:
         with self._guard("read"):
             return dict(self._db.execute(sql.GET_KEPT, {"prefix": prefix}))
@@ -303,8 +304,7 @@ class SQLiteStore:
                     db.executemany(sql.ADD_SPAWNED, batch.spawned)
                 if batch.points:
                     self.points.write(batch.points)
-                if batch.expected:
-                    db.executemany(sql.EXPECT, batch.expected)
+                self.books.write(batch, job, self._run, now)
                 if batch.kept:
                     db.executemany(sql.PUT_KEPT, batch.kept.items())
                 if batch.has_failures:

@@ -57,7 +57,7 @@ def test_kills_of_a_spider_that_saves_its_points_itself(crawl: Crawl) -> None:
     assert crawl.items == cars("red")
     assert crawl.points()["LIST_COLLECTION", "red"]["current_page"] == 40
     db = sqlite3.connect(crawl.work / "job/t8/state.db")
-    expected = {key for (key,) in db.execute("SELECT key FROM expected WHERE source = 'list'")}
+    expected = {key for (key,) in db.execute("SELECT text FROM expected WHERE sources = 'list'")}
     db.close()
     assert expected == {f"/car/{slug}" for slug in cars("red")}
 

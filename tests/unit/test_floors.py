@@ -10,18 +10,19 @@ import scrapy_t8
 ROOT = Path(scrapy_t8.__file__).parent
 HALL = [
     *("guard", "outputs", "tasks", "resume", "points", "deadletters", "opening", "seen", "spawned", "queuebook"),
-    *("burials", "frontier", "commits", "states", "queues", "parking", "retries", "handlers", "waiting"),
-    *("vigil", "failures", "job", "inflight"),
+    *("burials", "integrity", "frontier", "commits", "states", "queues", "parking", "retries", "handlers", "waiting"),
+    *("vigil", "failures", "itemflow", "job", "inflight"),
 ]
 """Each imports only those before it."""
 FLOORS = [
     {"documents", "errors", "model"},
     {
         *("breaker", "code", "codec", "config", "failure", "identity", "joints", "page", "policy", "stores"),
-        *("track", "values"),
+        *("notify", "track", "values"),
     },
     set(HALL),
     {"scheduler", "start", "checkpoint", "feeds", "retry", "mishaps", "spiders", "pipelines", "kept", "grace"},
+    {"heal", "report"},
     {"addon"},
     {"__init__"},
 ]

@@ -14,6 +14,7 @@ from scrapy.utils.request import fingerprint
 
 from scrapy_t8.codec import Codec
 from scrapy_t8.frontier import Frontier
+from scrapy_t8.integrity.expectations import Expectations
 from scrapy_t8.model import JobRecord
 from scrapy_t8.page import Page, leave_page
 from scrapy_t8.points import Points
@@ -56,7 +57,8 @@ class FrontierMachine(RuleBasedStateMachine):
             return int.from_bytes(fingerprint(request)[:7], "big")
 
         points = Points(self.store, lambda: 0.0, 60.0, by_details=False)
-        self.frontier = Frontier(self.store, Codec(), number, refuse, self._flush, points, lambda: 0.0)
+        expectations = Expectations(Codec(), hash)
+        self.frontier = Frontier(self.store, Codec(), number, refuse, self._flush, points, expectations, lambda: 0.0)
         self.frontier.open(recovery)
         self._new_queue()
 

@@ -129,9 +129,9 @@ class Fate:
 
         def committing(store: SQLiteStore, batch: Any, job: Any, now: float) -> None:
             nonlocal items
-            if items not in (None, job.ledger.items):
+            if items not in (None, job.ledger.exported):
                 self.comes_to("commit")
-            items = job.ledger.items
+            items = job.ledger.exported
             commit(store, batch, job, now)
 
         SQLiteStore.commit = committing

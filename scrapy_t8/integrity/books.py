@@ -1,0 +1,73 @@
+"""The books of one run that are about pages and items: put together, and part of every commit."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import msgpack
+
+from ..model import Batch, DeadLetter, JobRecord, Waiting
+from ..page import Page
+from .coverage import Coverage
+from .expectations import Expectations
+from .itembook import Examples, ItemBook
+
+DUPLICATES = "duplicates"
+"""Under this name the store keeps examples of duplicates."""
+
+
+class JobBooks:
+    """The parts: ``items``, ``expectations``; and a tally of what became of pages, by host and callback.
+
+    :param record: the job, whose ledger is kept.
+    """
+
+    def __init__(
+        self, record: JobRecord, items: ItemBook, expectations: Expectations, coverage: Coverage, kept: dict[str, bytes]
+    ) -> None:
+        self.items = items
+        self.expectations = expectations
+        self._record = record
+        self._coverage = coverage
+        self._tally: Counter[tuple[str, str]] = Counter()
+        self._pages = self._retries = 0
+        self._exported = record.ledger.exported
+        items.examples = Examples([(text, fields) for text, fields in duplicates_of(kept)])
+
+    def settle(self, page: Page) -> None:
+        """*page* has settled, or is going to be tried again."""
+        self._record.ledger.scraped += page.entered
+        if page.expects:
+            self.expectations.settle(page)
+        verdict = page.verdict
+        if isinstance(verdict, Waiting):
+            self._retries += 1
+            self._tally["host/retries", verdict.slot] += 1
+            if page.story is not None and page.story.attempts:
+                self._tally["retries", page.story.attempts[-1][1]] += 1
+        elif page.callback and not page.replaced:
+            what = "dead" if isinstance(verdict, DeadLetter) else "discarded" if page.dropped else "done"
+            self._pages += 1
+            self._tally[f"host/{what}", page.host] += 1
+            self._tally[f"callback/{what}", page.callback] += 1
+        if page.kept and page.callback:
+            self._tally["host/items", page.host] += page.kept
+            self._tally["callback/items", page.callback] += page.kept
+
+    def fill(self, batch: Batch) -> None:
+        """Put what has changed into *batch*."""
+        self.items.drain(batch)
+        self.expectations.drain(batch)
+        exported = self._record.ledger.exported
+        batch.moment = (self._pages, max(0, exported - self._exported), self._retries)
+        batch.tally, self._tally = dict(self._tally), Counter()
+        self._pages, self._retries, self._exported = 0, 0, exported
+        batch.kept.update(self._coverage.dump())
+        if self.items.examples.is_new:
+            self.items.examples.is_new = False
+            batch.kept[DUPLICATES] = msgpack.packb(self.items.examples.kept)
+
+
+def duplicates_of(kept: dict[str, bytes]) -> list[tuple[str, list[str]]]:
+    """Examples of duplicates: their key, and the fields that had changed."""
+    return [(text, fields) for text, fields in msgpack.unpackb(kept[DUPLICATES])] if DUPLICATES in kept else []

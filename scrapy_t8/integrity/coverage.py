@@ -1,0 +1,61 @@
+"""Which fields the items have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgpack
+
+from ..stores.base import Store
+from .keys import fields_of
+
+KEPT = "coverage"
+"""Under this name the store keeps it."""
+CLASSES, FIELDS = 50, 500
+"""Classes of items, and fields of one class, that are told apart."""
+OTHERS = "(other classes)"
+
+
+class Coverage:
+    """Counts, for each class of items, how many there are and in how many of them each field is filled."""
+
+    def __init__(self, store: Store) -> None:
+        self._counts = coverage_of(store.kept(KEPT))
+        self._is_changed = False
+
+    def count(self, cls: str, filled: list[str]) -> None:
+        """One more item of this class is exported, with these fields filled."""
+        counts = self._counts.get(cls)
+        if counts is None:
+            counts = self._counts.setdefault(cls if len(self._counts) < CLASSES else OTHERS, [0, {}])
+        counts[0] += 1
+        fields = counts[1]
+        for name in filled:
+            if name in fields:
+                fields[name] += 1
+            elif len(fields) < FIELDS:
+                fields[name] = 1
+        self._is_changed = True
+
+    def dump(self) -> dict[str, bytes]:
+        """What has changed, to be kept."""
+        if not self._is_changed:
+            return {}
+        self._is_changed = False
+        return {KEPT: msgpack.packb(self._counts)}
+
+
+def shape_of(item: Any) -> tuple[str, list[str]]:
+    """The class of *item*, and the fields that are filled in it."""
+    return type(item).__qualname__, [str(name) for name, value in fields_of(item) if not is_empty(value)]
+
+
+def is_empty(value: Any) -> bool:
+    """Whether a field with this value is not filled."""
+    return value is None or (type(value) in (str, list, dict, tuple) and not value)
+
+
+def coverage_of(kept: dict[str, bytes]) -> dict[str, list[Any]]:
+    """For each class: the number of items, and of how many each field is filled."""
+    counts: dict[str, list[Any]] = msgpack.unpackb(kept[KEPT]) if KEPT in kept else {}
+    return counts

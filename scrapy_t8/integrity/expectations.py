@@ -1,0 +1,140 @@
+"""Items that should be there: announced by their keys, or by the requests that are to bring them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from scrapy import Request
+
+from ..codec import Codec
+from ..errors import CannotStore
+from ..model import Batch, DeadLetter, Expected, Waiting
+from ..page import Expectation, Page
+from .keys import shown
+
+META = "t8_expect"
+"""In the meta of a request: the item that it is to bring."""
+DEEPEST = 3
+"""So many requests an item may be away from the one that it was said of."""
+NO_ITEM, DISCARDED, DEAD = "no_item", "discarded", "dead"
+
+
+def expecting(request: Request, key: str, source: str, *, by_page: bool) -> None:
+    """Say that *request* is to bring an item.
+
+    :param key: its key; or *by_page* any text that names it: then each item of the page will do.
+    :param source: who has announced it.
+    """
+    request.meta[META] = {"key": key, "source": source, "by_page": by_page}
+
+
+def expectations_of(request: Request) -> list[Expectation]:
+    """What *request* is to bring."""
+    told = request.meta.get(META)
+    if not isinstance(told, dict) or "key" not in told:
+        return []
+    return [Expectation(str(told["key"]), bool(told.get("by_page")), int(told.get("depth", 0)))]
+
+
+class Expectations:
+    """What one run learns of items that should be there.
+
+    :param hashed: a hash of 63 bits.
+    :param codec: for requests that come to nothing, to be tried again on demand.
+    """
+
+    def __init__(self, codec: Codec, hashed: Callable[[bytes], int]) -> None:
+        self._codec = codec
+        self._hash = hashed
+        self._changes: dict[int, Expected] = {}
+        self._announced: dict[str, int] = {}
+
+    # -- what the doors tell -------------------------------------------------------------------------------------
+
+    def announce(self, announced: list[tuple[str, str, int | None]]) -> None:
+        """Items are there, so somebody says: source and key of each, or how many they are."""
+        for source, key, total in announced:
+            if total is not None:
+                self._announced[source] = total
+            else:
+                self._change(key).source = source
+
+    def admitted(self, request: Request, *, live: bool = False) -> None:
+        """*request* has entered the frontier; or runs from memory (*live*)."""
+        for expectation in expectations_of(request):
+            change = self._announce(request, expectation)
+            if not live:
+                change.opened += 1
+
+    def dropped(self, request: Request) -> None:
+        """*request* was seen before. What it was to bring is announced once more."""
+        for expectation in expectations_of(request):
+            self._announce(request, expectation)
+
+    def pass_on(self, page: Page, request: Request) -> None:
+        """*request* is an output of *page*: it may be what brings the item that the page was to bring."""
+        if page.entered or META in request.meta:
+            return
+        for expectation in page.expects:
+            if expectation.by_page and expectation.depth < DEEPEST:
+                depth = expectation.depth + 1
+                request.meta[META] = {"key": expectation.text, "by_page": True, "depth": depth}
+
+    def missed(self, key: str, cause: str, url: str) -> None:
+        """An item with this key was there, and is lost."""
+        change = self._change(key, is_announced=False)
+        change.cause, change.url = cause, url or change.url
+
+    # -- pages ---------------------------------------------------------------------------------------------------
+
+    def settle(self, page: Page) -> None:
+        """*page* has settled, unless it is going to be tried again or something takes its place."""
+        if isinstance(page.verdict, Waiting) or (page.replaced and not isinstance(page.verdict, DeadLetter)):
+            return
+        for expectation in page.expects:
+            self._settle(page, expectation, self._change(expectation.text))
+
+    def _settle(self, page: Page, expectation: Expectation, change: Expected) -> None:
+        by_handler = page.woken and page.verdict is None and not page.dropped
+        if expectation.by_page and (page.kept or by_handler):
+            change.collected = True
+        if isinstance(page.verdict, DeadLetter):
+            change.cause, change.request = DEAD, page.verdict.fingerprint
+            return
+        change.opened -= expectation.is_counted
+        if not change.collected:
+            change.cause = page.lost or (DISCARDED if page.dropped else NO_ITEM)
+            self._keep(page, change)
+
+    def _keep(self, page: Page, change: Expected) -> None:
+        """The request of *page* may be tried again, should somebody want the item all the same."""
+        if page.request is not None:
+            change.url = page.request.url
+            try:
+                change.payload = self._codec.encode_request(page.request)
+            except CannotStore:
+                change.payload = None
+
+    def _announce(self, request: Request, expectation: Expectation) -> Expected:
+        change = self._change(expectation.text)
+        change.source = str(request.meta[META].get("source", "")) or change.source
+        return change
+
+    def _change(self, key: str, *, is_announced: bool = True) -> Expected:
+        number = self._hash(b"key:" + key.encode("utf-8", "surrogatepass"))
+        change = self._changes.get(number)
+        if change is None:
+            change = self._changes[number] = Expected(shown(key))
+        change.is_announced = change.is_announced or is_announced
+        return change
+
+    # -- commits -------------------------------------------------------------------------------------------------
+
+    @property
+    def pending(self) -> int:
+        return len(self._changes)
+
+    def drain(self, batch: Batch) -> None:
+        """Put what has changed into *batch*."""
+        batch.expected, self._changes = self._changes, {}
+        batch.announced, self._announced = self._announced, {}

@@ -1,0 +1,138 @@
+"""Items on their way out of the pipelines: noted with their page, and handed to the feeds."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from scrapy import signals
+from scrapy.crawler import Crawler
+from scrapy.exceptions import DropItem
+from twisted.python.failure import Failure
+
+from .failure import one_line
+from .integrity.itembook import DROPPED, DUPLICATE, EXPORTED, FAILED, INVALID, ItemBook
+from .outputs import ITEMS
+from .page import Page, current_page
+
+logger = logging.getLogger(__name__)
+
+REASON = 200
+"""Characters of a reason that are kept."""
+
+
+class Duplicate(DropItem):
+    """Dropped, because an item with the same key was exported before."""
+
+
+class ItemFlow:
+    """Hears of every item of a crawl.
+
+    :param new_page: makes a page for an item that belongs to none.
+    :param end: tells the job that such a page has ended.
+    :param directory: where pages keep what does not fit into memory.
+    :param works: whether the job is open and its store fit.
+    :param keeps_books: whether items are written down at all.
+    """
+
+    def __init__(
+        self,
+        crawler: Crawler,
+        book: ItemBook,
+        new_page: Callable[[None], Page],
+        end: Callable[[Page], None],
+        directory: Path,
+        works: Callable[[], bool],
+        *,
+        keeps_books: bool,
+    ) -> None:
+        self.book = book
+        self._new_page = new_page
+        self._end = end
+        self._directory = directory
+        self._works = works
+        self.keeps_books = keeps_books
+        self.listeners: list[Callable[[Any], None]] = []
+        """Told of each item that is scraped; what they stage meanwhile belongs to it."""
+        self.is_invalid: Callable[[Any], bool] | None = None
+        """Whether an item that is scraped is not as it should be."""
+        self.counts_entries = False
+        """Whether somebody counts the items that enter the pipelines."""
+        crawler.signals.connect(self.item_scraped, signals.item_scraped)
+        crawler.signals.connect(self.item_dropped, signals.item_dropped)
+        crawler.signals.connect(self.item_error, signals.item_error)
+
+    def entered(self) -> None:
+        """An item enters the pipelines."""
+        page = current_page()
+        if page is not None:
+            page.entered += 1
+
+    def item_scraped(self, item: Any) -> None:
+        if not self._works():
+            return
+        invalid = self.is_invalid is not None and self.is_invalid(item)
+        self._leave(INVALID if invalid else EXPORTED, item)
+
+    def item_dropped(self, item: Any, response: Any, exception: BaseException) -> None:
+        if self._works():
+            outcome = DUPLICATE if isinstance(exception, Duplicate) else DROPPED
+            self._leave(outcome, item, exception, response)
+
+    def item_error(self, item: Any, response: Any, failure: Failure) -> None:
+        if self._works():
+            self._leave(FAILED, item, failure.value, response)
+
+    def _leave(self, outcome: int, item: Any, error: BaseException | None = None, response: Any = None) -> None:
+        page, orphan = current_page(), False
+        if page is None:
+            page, orphan = self._new_page(None), True
+            page.enter()
+        if orphan or not self.counts_entries:
+            page.entered += 1
+        page.items += 1
+        page.item = page.items
+        if self.keeps_books:
+            self._note(page, outcome, item, error, response)
+        else:
+            page.entered, page.kept = 0, page.kept + (outcome == EXPORTED)
+        if outcome in (EXPORTED, INVALID):
+            for listener in self.listeners:
+                listener(item)
+        page.item = 0
+        if orphan:
+            self._end(page)
+
+    def _note(self, page: Page, outcome: int, item: Any, error: BaseException | None, response: Any) -> None:
+        pipeline, reason, url = "", "", ""
+        if outcome in (DROPPED, FAILED) and error is not None:
+            pipeline, reason = culprit(error.__traceback__), told(error, outcome)
+            url = getattr(response, "url", None) or ""
+            page.lost = page.lost or self.book.cause(outcome, pipeline, reason)
+        else:
+            page.kept += 1
+        note = self.book.note(outcome, item, pipeline, reason, url)
+        if not page.stage(ITEMS, note, self._directory):
+            page.entered -= 1  # an earlier attempt of the page has brought it into the books
+
+
+def culprit(trace: TracebackType | None) -> str:
+    """The class of the pipeline that an exception has come from, as far as its traceback tells."""
+    found = ""
+    while trace is not None:
+        frame = trace.tb_frame
+        if frame.f_code.co_name == "process_item" and "self" in frame.f_locals:
+            found = type(frame.f_locals["self"]).__qualname__
+        trace = trace.tb_next
+    return found
+
+
+def told(error: BaseException, outcome: int) -> str:
+    """Why a pipeline has lost an item, in a line."""
+    text = one_line(error, REASON)
+    if outcome == DROPPED:
+        return text or type(error).__name__
+    return one_line(f"{type(error).__name__}: {text}" if text else type(error).__name__, REASON)

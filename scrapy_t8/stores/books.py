@@ -1,0 +1,72 @@
+"""What a job writes down of its items, in SQLite: those it has had, those it expects, those it has lost."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from ..model import Batch, Expected, ItemSeen, JobRecord, PastJob
+from . import queries as sql
+
+STRETCH = 10
+"""Seconds that the timeline tells apart."""
+
+
+class SQLiteBooks:
+    """A :class:`~scrapy_t8.stores.base.Books` in the database of a store.
+
+    :param db: the store's connection.
+    :param guard: a context that turns errors of the database into the store's.
+    """
+
+    def __init__(self, db: sqlite3.Connection, guard: Callable[[str], AbstractContextManager[None]]) -> None:
+        self._db = db
+        self._guard = guard
+
+    def item(self, key: int) -> ItemSeen | None:
+        with self._guard("read"):
+            row = self._db.execute(sql.ITEM, (key,)).fetchone()
+        return None if row is None else ItemSeen(*row)
+
+    def some_items(self, limit: int) -> dict[int, ItemSeen]:
+        with self._guard("read"):
+            return {key: ItemSeen(*row) for key, *row in self._db.execute(sql.SOME_ITEMS, (limit,))}
+
+    def past_jobs(self, spider: str) -> list[PastJob]:
+        with self._guard("read"):
+            rows = self._db.execute(sql.PAST_JOBS, (spider,)).fetchall()
+        return [PastJob(*row) for row in rows]
+
+    # -- parts of a commit: the transaction is the store's -------------------------------------------------------
+
+    def write(self, batch: Batch, job: JobRecord, run: int, now: float) -> None:
+        """Everything of *batch* that is about items."""
+        db = self._db
+        if batch.items:
+            # In order, neighbouring keys share a page of the table.
+            rows = [(item.key, job.number, run, item.text, item.digest) for item in sorted(batch.items)]
+            db.executemany(sql.HAD, rows)
+        if batch.again:
+            db.executemany(sql.HAD_AGAIN, [(job.number, key) for key in batch.again])
+        if batch.expected:
+            self._expect(batch.expected)
+        if batch.announced:
+            db.executemany(sql.ANNOUNCE, batch.announced.items())
+        if batch.losses:
+            db.executemany(sql.LOSE, batch.losses)
+        if batch.tally:
+            db.executemany(sql.COUNT, [(*which, count) for which, count in batch.tally.items()])
+        if any(batch.moment):
+            db.execute(sql.PASS_TIME, (int(now) // STRETCH * STRETCH, *batch.moment))
+
+    def _expect(self, changes: dict[int, Expected]) -> None:
+        known = [(of.cause, of.url, key) for key, of in changes.items() if not of.is_announced]
+        if known:
+            self._db.executemany(sql.MISS, known)
+        rows = [_row(key, changes[key]) for key in sorted(changes) if changes[key].is_announced]
+        self._db.executemany(sql.EXPECT, rows)
+
+
+def _row(key: int, of: Expected) -> tuple[object, ...]:
+    return key, of.text, of.source, of.opened, int(of.collected), of.cause, of.request, of.url, of.payload
