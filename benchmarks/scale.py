@@ -66,7 +66,7 @@ def measure(directory: Path) -> dict[str, float]:
 
     from scrapy_t8.codec import Codec
     from scrapy_t8.frontier import Frontier
-from scrapy_t8.integrity.expectations import Expectations
+    from scrapy_t8.integrity.expectations import Expectations
     from scrapy_t8.page import Page, leave_page
     from scrapy_t8.points import Points
     from scrapy_t8.queues import Stack

@@ -73,8 +73,9 @@ EXPECT = """
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (key) DO UPDATE SET
         sources = CASE
-            WHEN excluded.sources = '' OR instr(char(10) || sources || char(10), char(10) || excluded.sources || char(10))
-            THEN sources WHEN sources = '' THEN excluded.sources ELSE sources || char(10) || excluded.sources END,
+            WHEN excluded.sources = ''
+                OR instr(char(10) || sources || char(10), char(10) || excluded.sources || char(10)) THEN sources
+            WHEN sources = '' THEN excluded.sources ELSE sources || char(10) || excluded.sources END,
         open = open + excluded.open,
         collected = max(collected, excluded.collected),
         cause = ifnull(excluded.cause, cause),

@@ -38,7 +38,8 @@ COLUMNS = {
     "past_job": "number, id, spider, begun, ended, items, good",
 }
 WITH_ID = ("run", "queue", "entry", "waiting", "dead", "dead_body", "point_history")
-KEYS = {
+WITH_KEY = {"seen": "fingerprint", "expected": "key", "item": "key", "timeline": "began", "past_job": "number"}
+KEYS = WITH_KEY | dict.fromkeys(WITH_ID, "id")
     "seen": "fingerprint",
     "expected": "key",
     "item": "key",
