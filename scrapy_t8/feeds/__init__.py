@@ -53,7 +53,8 @@ class T8FeedExporter(FeedExporter):
             take_back_all(Job.of(crawler))
             raise
         crawler.signals.connect(exporter.open_spider, signals.spider_opened)
-        crawler.signals.connect(exporter.item_scraped, signals.item_scraped)
+        if exporter._job.is_open:
+            exporter._job.items.listeners.append(exporter.item_scraped)
         exporter._job.closers.append(exporter._finish)
         return exporter
 
@@ -98,7 +99,9 @@ class T8FeedExporter(FeedExporter):
 
     def _goes_on(self, slot: FeedSlot) -> bool:
         return (
-            can_be_continued(self.exporters[slot.format])
+            # Which items are the last of their key is not known before the end.
+            self._job.config.dedup_policy != "last"
+            and can_be_continued(self.exporters[slot.format])
             and type(slot.storage) is WholeFile
             and "postprocessing" not in slot.feed_options
         )
@@ -161,9 +164,7 @@ class T8FeedExporter(FeedExporter):
 
     # -- items ---------------------------------------------------------------------------------------------------
 
-    def item_scraped(self, item: Any, spider: Spider) -> None:
-        if not self._job.works:
-            return
+    def item_scraped(self, item: Any, spider: Spider | None = None) -> None:
         for feed in self._continued:
             row = self._encoded(feed, item)
             if row is not None:
@@ -230,6 +231,8 @@ class T8FeedExporter(FeedExporter):
 
     async def _write_whole(self, spool: Spool, spider: Spider) -> None:
         for number, item in enumerate(spool.items()):
+            if self._job.items.book.is_superseded(number, item):
+                continue
             # Each slot by itself: what one of them does not take, the others may.
             self.slots = [left for slot in self.slots for left in self._written(slot, item, spider)]
             if number % AT_A_TIME == 0:

@@ -1,4 +1,4 @@
-"""The items that a job has had: which are duplicates, what has become of each. Keys count once their page has settled."""
+"""The items that a job has had: which are duplicates, what has become of each. A key counts once its page settled."""
 
 from __future__ import annotations
 

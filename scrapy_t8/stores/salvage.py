@@ -40,12 +40,6 @@ COLUMNS = {
 WITH_ID = ("run", "queue", "entry", "waiting", "dead", "dead_body", "point_history")
 WITH_KEY = {"seen": "fingerprint", "expected": "key", "item": "key", "timeline": "began", "past_job": "number"}
 KEYS = WITH_KEY | dict.fromkeys(WITH_ID, "id")
-    "seen": "fingerprint",
-    "expected": "key",
-    "item": "key",
-    "timeline": "began",
-    "past_job": "number",
-} | dict.fromkeys(WITH_ID, "id")
 LOWEST, HIGHEST = -(2**63), 2**63 - 1
 PATIENCE = 2_000
 """Reads that may fail in one table before the rest of it is given up, and one more for each row that was had."""
