@@ -8,11 +8,18 @@ from .deadletters import DeadLetters, open_dead_letters
 from .errors import T8Error
 from .failure import RetryPage
 from .feeds import T8FeedExporter
+from .integrity.validators import ResumeValidator
 from .mishaps import T8MishapMiddleware
 from .model import Which
+from .pipelines.dedup import T8DedupPipeline
+from .pipelines.entry import T8EntryPipeline
+from .pipelines.validation import T8ValidationPipeline
+from .report.extension import T8Report
+from .report.files import read_report, write_report
 from .resume import CollectionState, ResumePoint
 from .retry import T8CacheGuard, T8RetryMiddleware
 from .scheduler import T8DupeFilter, T8FifoQueue, T8LifoQueue, T8Scheduler
+from .signals import t8_alert
 from .start import T8StartMiddleware
 from .states import ResumePoints, open_resume_points
 from .tasks import FailedTask
@@ -25,20 +32,28 @@ __all__ = [
     "FailedTask",
     "ResumePoint",
     "ResumePoints",
+    "ResumeValidator",
     "RetryPage",
     "T8Addon",
     "T8CacheGuard",
     "T8Checkpoint",
+    "T8DedupPipeline",
     "T8DupeFilter",
+    "T8EntryPipeline",
     "T8Error",
     "T8FeedExporter",
     "T8FifoQueue",
     "T8LifoQueue",
     "T8MishapMiddleware",
+    "T8Report",
     "T8RetryMiddleware",
     "T8Scheduler",
     "T8StartMiddleware",
+    "T8ValidationPipeline",
     "Which",
     "open_dead_letters",
     "open_resume_points",
+    "read_report",
+    "t8_alert",
+    "write_report",
 ]

@@ -27,6 +27,8 @@ from .kept.totals import T8CloseSpider, T8Totals
 from .mishaps import T8MishapMiddleware
 from .pipelines.dedup import T8DedupPipeline
 from .pipelines.entry import T8EntryPipeline
+from .pipelines.validation import T8ValidationPipeline
+from .report.extension import T8Report
 from .retry import T8CacheGuard, T8RetryMiddleware
 from .scheduler import T8DupeFilter, T8Scheduler
 from .start import T8StartMiddleware
@@ -36,9 +38,11 @@ logger = logging.getLogger(__name__)
 OUTERMOST = 1
 """The spider middleware nearest to the engine: it sees what ``start()`` yields in its final form."""
 
-
 INNERMOST = 100_000
 """The spider middleware nearest to the spider: it sees each exception first."""
+
+LAST = 100_000
+"""The pipeline that sees items in their final form; with a minus, the one that sees all of them."""
 
 BELOW_THE_CACHE = 950
 """Between Scrapy's HTTP cache (900) and the network."""
@@ -78,15 +82,16 @@ class T8Addon:
         settings.setdefault_in_component_priority_dict("EXTENSIONS", T8Checkpoint, FIRST)
         settings.setdefault_in_component_priority_dict("EXTENSIONS", T8FeedExporter, 0)
         settings.set_in_component_priority_dict("EXTENSIONS", FeedExporter, None)
-        for extension in (T8Totals, T8Delays, T8Grace):
+        for extension in (T8Totals, T8Delays, T8Grace, T8Report):
             settings.setdefault_in_component_priority_dict("EXTENSIONS", extension, 0)
         settings.setdefault_in_component_priority_dict("SPIDER_MIDDLEWARES", T8StartMiddleware, OUTERMOST)
         settings.setdefault_in_component_priority_dict("SPIDER_MIDDLEWARES", T8MishapMiddleware, INNERMOST)
         for name, theirs, ours in INSTEAD:
             _replace(settings, name, theirs, ours)
         settings.setdefault_in_component_priority_dict("DOWNLOADER_MIDDLEWARES", T8CacheGuard, BELOW_THE_CACHE)
-        settings.setdefault_in_component_priority_dict("ITEM_PIPELINES", T8EntryPipeline, -INNERMOST)
+        settings.setdefault_in_component_priority_dict("ITEM_PIPELINES", T8EntryPipeline, -LAST)
         settings.setdefault_in_component_priority_dict("ITEM_PIPELINES", T8DedupPipeline, DEDUP)
+        settings.setdefault_in_component_priority_dict("ITEM_PIPELINES", T8ValidationPipeline, LAST)
 
     def _set_dupefilter(self, settings: BaseSettings) -> None:
         taken = _own(settings, "DUPEFILTER_CLASS", T8DupeFilter)

@@ -77,6 +77,18 @@ class Codec:
         except (CannotLoad, AttributeError):
             return "", ""
 
+    def envelope(self, payload: bytes) -> tuple[str, dict[str, Any]]:
+        """URL and meta of a stored request, without making it a request again; empty if unreadable."""
+        if payload[:1] != bytes([MSGPACK]):
+            return "", {}
+        body = payload[HEADER.size :]
+        try:
+            # What is of a class need not be made: the class may not be there.
+            fields = msgpack.unpackb(body, ext_hook=_nothing, strict_map_key=False, unicode_errors="surrogatepass")
+            return str(fields.get("url", "")), dict(fields.get("meta") or {})
+        except Exception:
+            return "", {}
+
     def encode_item(self, item: Any) -> bytes:
         """The bytes of *item*, of any kind that itemadapter knows.
 
@@ -248,6 +260,10 @@ class Codec:
             message = f"its {attribute} {name!r} is no longer a method of the spider"
             raise CannotLoad(message, kind="callback")
         return method  # type: ignore[no-any-return]
+
+
+def _nothing(code: int, data: bytes) -> None:
+    """An extension type that is passed over."""
 
 
 def _not_a_method(function: Callable[..., Any], attribute: str) -> CannotStore:

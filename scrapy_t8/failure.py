@@ -44,7 +44,9 @@ HTTP = "http"
 """Any other status that the spider does not take."""
 DOWNLOAD = "download"
 """An exception on the way to the answer that is no network error: in a middleware, say."""
-KINDS = (NETWORK, HOST, THROTTLED, BAN, PARSE, PIPELINE, MEDIA, HTTP, DOWNLOAD)
+INVALID = "invalid"
+"""An item is not as it should be."""
+KINDS = (NETWORK, HOST, THROTTLED, BAN, PARSE, PIPELINE, MEDIA, HTTP, DOWNLOAD, INVALID)
 
 NETWORK_ERRORS = (
     CannotResolveHostError,
@@ -58,7 +60,7 @@ NETWORK_ERRORS = (
 OF_THE_HOST = (NETWORK, HOST)
 """The kinds that tell of the health of a host."""
 
-OF_THE_CODE = (PARSE, PIPELINE, DOWNLOAD, "callback", "class")
+OF_THE_CODE = (PARSE, PIPELINE, DOWNLOAD, INVALID, "callback", "class")
 """The kinds that a change of the spider's code may mend."""
 
 

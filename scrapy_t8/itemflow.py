@@ -14,7 +14,7 @@ from scrapy.exceptions import DropItem
 from twisted.python.failure import Failure
 
 from .failure import one_line
-from .integrity.itembook import DROPPED, DUPLICATE, EXPORTED, FAILED, INVALID, ItemBook
+from .integrity.itembook import DROPPED, DUPLICATE, EXPORTED, FAILED, ItemBook
 from .outputs import ITEMS
 from .page import Page, current_page
 
@@ -26,6 +26,14 @@ REASON = 200
 
 class Duplicate(DropItem):
     """Dropped, because an item with the same key was exported before."""
+
+
+class InvalidItem(DropItem):
+    """Dropped, because it is not as it should be. ``problems``: as :attr:`ItemFlow.problems_of` gives them."""
+
+    def __init__(self, message: str, problems: list[list[str]]) -> None:
+        super().__init__(message)
+        self.problems = problems
 
 
 class ItemFlow:
@@ -57,8 +65,8 @@ class ItemFlow:
         self.keeps_books = keeps_books
         self.listeners: list[Callable[[Any], None]] = []
         """Told of each item that is scraped; what they stage meanwhile belongs to it."""
-        self.is_invalid: Callable[[Any], bool] | None = None
-        """Whether an item that is scraped is not as it should be."""
+        self.problems_of: Callable[[Any], list[list[str]]] | None = None
+        """What is wrong with an item that is scraped: rule, class, field and message of each problem."""
         self.counts_entries = False
         """Whether somebody counts the items that enter the pipelines."""
         crawler.signals.connect(self.item_scraped, signals.item_scraped)
@@ -72,10 +80,8 @@ class ItemFlow:
             page.entered += 1
 
     def item_scraped(self, item: Any) -> None:
-        if not self._works():
-            return
-        invalid = self.is_invalid is not None and self.is_invalid(item)
-        self._leave(INVALID if invalid else EXPORTED, item)
+        if self._works():
+            self._leave(EXPORTED, item)
 
     def item_dropped(self, item: Any, response: Any, exception: BaseException) -> None:
         if self._works():
@@ -99,7 +105,7 @@ class ItemFlow:
             self._note(page, outcome, item, error, response)
         else:
             page.entered, page.kept = 0, page.kept + (outcome == EXPORTED)
-        if outcome in (EXPORTED, INVALID):
+        if outcome == EXPORTED:
             for listener in self.listeners:
                 listener(item)
         page.item = 0
@@ -107,15 +113,16 @@ class ItemFlow:
             self._end(page)
 
     def _note(self, page: Page, outcome: int, item: Any, error: BaseException | None, response: Any) -> None:
-        pipeline, reason, url = "", "", ""
+        loss, problems = None, getattr(error, "problems", [])
         if outcome in (DROPPED, FAILED) and error is not None:
             pipeline, reason = culprit(error.__traceback__), told(error, outcome)
-            url = getattr(response, "url", None) or ""
+            loss = pipeline, reason, getattr(response, "url", None) or ""
             page.lost = page.lost or self.book.cause(outcome, pipeline, reason)
         else:
             page.kept += 1
-        note = self.book.note(outcome, item, pipeline, reason, url)
-        if not page.stage(ITEMS, note, self._directory):
+            if self.problems_of is not None and outcome == EXPORTED:
+                problems = self.problems_of(item)
+        if not page.stage(ITEMS, self.book.note(outcome, item, loss, problems), self._directory):
             page.entered -= 1  # an earlier attempt of the page has brought it into the books
 
 

@@ -30,11 +30,13 @@ from .frontier import Frontier
 from .guard import Guard
 from .identity import Identity
 from .integrity.books import JobBooks
+from .integrity.checks import ItemChecks
 from .integrity.coverage import Coverage
 from .integrity.expectations import META as EXPECT
 from .integrity.expectations import Expectations
 from .integrity.itembook import Dedup, ItemBook
 from .integrity.keys import ItemKeys
+from .integrity.problems import Problems
 from .itemflow import ItemFlow
 from .model import START, Batch
 from .opening import resume_or_begin
@@ -95,8 +97,10 @@ class Job:
         """Called in turn before the run ends; one that returns False keeps the job from being finished."""
         self.keepers: list[Keeper] = []
         """What else goes into each commit."""
-        self.reporters: list[Callable[[], None]] = []
+        self.reporters: list[Callable[[], Awaitable[None]]] = []
         """Called when the run has ended in the store, which is still owned. They are not to raise."""
+        self.last_words: list[Callable[[], None]] = []
+        """Called in their place if the interpreter ends."""
 
     # -- opening -------------------------------------------------------------------------------------------------
 
@@ -113,6 +117,7 @@ class Job:
         named = {**config.retry_handlers, **getattr(crawler.spider, "t8_retry_handlers", {})}
         handlers = {kind: loaded("T8_RETRY_HANDLERS", name) for kind, name in named.items()}
         self.checks = [loaded("T8_RETRY_CHECKS", name) for name in config.retry_checks]
+        self.checks_of_items = ItemChecks.of(config.required_fields, config.item_schema)
         keys = ItemKeys(config.item_key, config.item_key_exclude, crawler.spider)
         self._identity = Identity.of(crawler.spider.name, self._arguments)
         self.directory = Path(crawler.settings["JOBDIR"] or _default_directory(crawler.spider.name))
@@ -197,8 +202,9 @@ class Job:
         coverage = Coverage(store)
         dedup = Dedup(config.dedup, config.dedup_policy, config.dedup_scope)
         run = self.recovery.run
-        items = ItemBook(store.books, self.record, run, keys, dedup, coverage, expectations, _hash)
-        return JobBooks(self.record, items, expectations, coverage, store.kept("duplicates"))
+        problems = Problems(store)
+        items = ItemBook(store.books, self.record, run, keys, dedup, coverage, problems, expectations, _hash)
+        return JobBooks(self.record, items, expectations, coverage, problems, store.kept("duplicates"))
 
     # -- what the doors need -------------------------------------------------------------------------------------
 
@@ -357,7 +363,10 @@ class Job:
         if self.error is None:
             with self.guard("finish"):
                 self._finish(reason, complete)
-        self._give_up(self.error.reason if self.error else reason)
+        self._end_run(self.error.reason if self.error else reason)
+        for report in self.reporters:
+            await report()
+        self._release()
 
     def _finish(self, reason: str, complete: bool) -> None:
         self.crawler.stats.set_value("t8/longest_commit_seconds", round(self._commits.longest, 4))
@@ -380,16 +389,13 @@ class Job:
                 "read to its end" if self.record.start_done else "not read to its end",
             )
 
-    def _give_up(self, reason: str) -> None:
+    def _end_run(self, reason: str) -> None:
         try:
             # An end that we saw is nobody's crash: the marks go.
             # After an error the books in memory are ahead of the last commit.
             self.store.end_run(self.clock(), reason, self.record if self.error is None else None)
-            for report in self.reporters:
-                report()
         except T8Error as error:
             logger.critical("%s", error)
-        self._release()
 
     def _release(self) -> None:
         self.is_open = self.works = False
@@ -401,7 +407,10 @@ class Job:
         """The interpreter ends with the job open, as after a second Ctrl-C: keep what has settled."""
         self.flush()
         if self.is_open:
-            self._give_up("forced")
+            self._end_run("forced")
+            for report in self.last_words:
+                report()
+            self._release()
 
 
 def _default_directory(spider: str) -> str:

@@ -16,7 +16,8 @@ private name                                   why no public joint does
 locals of ``Crawler.crawl[_async]``            The arguments of the spider, to tell one job from another. Not needed:
                                                where they cannot be seen, they are not compared.
 ``self`` of a command's ``run``                To keep out of ``scrapy shell``, ``fetch``, ``parse`` and the like, which
-                                               must not touch the job of a crawl.
+                                               must not touch the job of a crawl; and to tell the command with what
+                                               status to end (its ``exitcode``). Where it is not there, that is 0.
 =============================================  ===================================================================
 """
 
@@ -162,10 +163,21 @@ def spider_arguments(crawler: Crawler) -> dict[str, Any] | None:
     return None
 
 
+def set_exit_status(status: int) -> None:
+    """Have the command that runs the crawl, if it is one, end with *status* (unless it ends with another already)."""
+    command = _command()
+    if command is not None and not command.exitcode:
+        command.exitcode = status
+
+
+def _command() -> ScrapyCommand | None:
+    commands = (frame.f_locals.get("self") for frame in _callers() if frame.f_code.co_name == "run")
+    return next((found for found in commands if isinstance(found, ScrapyCommand)), None)
+
+
 def only_looks() -> bool:
     """Whether this is ``scrapy shell``, ``fetch``, ``view``, ``parse``, ``check`` or ``bench``: no crawl to resume."""
-    commands = (frame.f_locals.get("self") for frame in _callers() if frame.f_code.co_name == "run")
-    command = next((found for found in commands if isinstance(found, ScrapyCommand)), None)
+    command = _command()
     return command is not None and (isinstance(command, Parse) or not isinstance(command, BaseRunSpiderCommand))
 
 

@@ -8,9 +8,23 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from .errors import ConfigError
-from .failure import BAN, DOWNLOAD, HOST, HTTP, KINDS, MEDIA, NETWORK, PARSE, PIPELINE, THROTTLED, Failure, known_kind
+from .failure import (
+    BAN,
+    DOWNLOAD,
+    HOST,
+    HTTP,
+    INVALID,
+    KINDS,
+    MEDIA,
+    NETWORK,
+    PARSE,
+    PIPELINE,
+    THROTTLED,
+    Failure,
+    known_kind,
+)
 
-TIMES = {NETWORK: 6, HOST: 6, THROTTLED: 8, BAN: 3, MEDIA: 4, HTTP: 2, DOWNLOAD: 0, PARSE: 0, PIPELINE: 0}
+TIMES = {NETWORK: 6, HOST: 6, THROTTLED: 8, BAN: 3, MEDIA: 4, HTTP: 2, DOWNLOAD: 0, PARSE: 0, PIPELINE: 0, INVALID: 0}
 """Retries of each kind by default: a minute of trouble is ridden out, a bug is not tried again."""
 
 
@@ -113,7 +127,7 @@ class Policy:
         :raises ConfigError: if that meta makes no sense.
         """
         rule = self._rules[kind]
-        if meta.get("max_retry_times") is not None and kind not in (PARSE, PIPELINE):
+        if meta.get("max_retry_times") is not None and kind not in (PARSE, PIPELINE, INVALID):
             rule = rule.changed({"times": meta["max_retry_times"]}, "meta['max_retry_times']")
         if meta.get("t8_retry"):
             rule = rule.changed(meta["t8_retry"], "meta['t8_retry']")

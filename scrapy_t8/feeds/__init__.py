@@ -155,7 +155,7 @@ class T8FeedExporter(FeedExporter):
             return slot
         local = slot.storage if isinstance(slot.storage, WholeFile) else None
         if target is None:
-            target = self._targets[name] = Target(name, uri, local.there() if local else 0)
+            target = self._targets[name] = Target(name, uri, local.there() if local else 0, slot.format)
             self._job.add_sink(target)
             self._job.flush()
         if local:

@@ -50,8 +50,10 @@ class ContinuedFeed:
         self.stored: list[FeedSlot] = []
         """Batches that are complete and committed, and of which nobody has been told yet."""
         length = None
+        self._total = 0
         if record is not None:
             slot.itemcount, length = record["items"], record["length"]
+            self._total = record["total"]
         self._file = self._open(length)
         reach.undone()
         if not self._file.length:
@@ -65,6 +67,7 @@ class ContinuedFeed:
             part, records = records[:room], records[room:]
             self._file.append(b"".join(part))
             self.slot.itemcount += len(part)
+            self._total += len(part)
             if self._limit and self.slot.itemcount >= self._limit:
                 self._next_batch()
 
@@ -82,6 +85,8 @@ class ContinuedFeed:
             "path": str(self._file.path),
             "batch": self.slot.batch_id,
             "items": self.slot.itemcount,
+            "total": self._total,
+            "format": self.slot.format,
             "length": self._file.length,
             "header": None if header is None else header.decode("latin-1"),
             "fields": self.rows.fields,

@@ -27,6 +27,7 @@ class Target:
     name: str
     uri: str
     base: int
+    format: str = ""
 
     def write(self, records: list[bytes]) -> None:
         raise TypeError("items of whole feeds go to the spool, not to their target")
@@ -35,7 +36,7 @@ class Target:
         """It holds nothing back."""
 
     def record(self) -> dict[str, Any]:
-        return {"uri": self.uri, "base": self.base}
+        return {"uri": self.uri, "base": self.base, "format": self.format}
 
 
 class WholeFile(FileFeedStorage):

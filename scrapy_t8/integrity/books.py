@@ -11,6 +11,7 @@ from ..page import Page
 from .coverage import Coverage
 from .expectations import Expectations
 from .itembook import Examples, ItemBook
+from .problems import Problems
 
 DUPLICATES = "duplicates"
 """Under this name the store keeps examples of duplicates."""
@@ -23,12 +24,19 @@ class JobBooks:
     """
 
     def __init__(
-        self, record: JobRecord, items: ItemBook, expectations: Expectations, coverage: Coverage, kept: dict[str, bytes]
+        self,
+        record: JobRecord,
+        items: ItemBook,
+        expectations: Expectations,
+        coverage: Coverage,
+        problems: Problems,
+        kept: dict[str, bytes],
     ) -> None:
         self.items = items
         self.expectations = expectations
         self._record = record
         self._coverage = coverage
+        self._problems = problems
         self._tally: Counter[tuple[str, str]] = Counter()
         self._pages = self._retries = 0
         self._exported = record.ledger.exported
@@ -62,7 +70,7 @@ class JobBooks:
         batch.moment = (self._pages, max(0, exported - self._exported), self._retries)
         batch.tally, self._tally = dict(self._tally), Counter()
         self._pages, self._retries, self._exported = 0, 0, exported
-        batch.kept.update(self._coverage.dump())
+        batch.kept.update(self._coverage.dump() | self._problems.dump())
         if self.items.examples.is_new:
             self.items.examples.is_new = False
             batch.kept[DUPLICATES] = msgpack.packb(self.items.examples.kept)

@@ -30,7 +30,10 @@ def expecting(request: Request, key: str, source: str, *, by_page: bool) -> None
 
 def expectations_of(request: Request) -> list[Expectation]:
     """What *request* is to bring."""
-    told = request.meta.get(META)
+    meta = request.meta
+    if META not in meta:
+        return []
+    told = meta[META]
     if not isinstance(told, dict) or "key" not in told:
         return []
     return [Expectation(str(told["key"]), bool(told.get("by_page")), int(told.get("depth", 0)))]

@@ -16,11 +16,12 @@ from ..stores.base import Books
 from .coverage import Coverage, shape_of
 from .expectations import Expectations
 from .keys import ItemKeys, NoKey, differences, shown
+from .problems import Problems
 
 logger = logging.getLogger(__name__)
 
-EXPORTED, INVALID, DUPLICATE, DROPPED, FAILED = range(5)
-"""What becomes of an item. An invalid one is exported all the same."""
+EXPORTED, DUPLICATE, DROPPED, FAILED = range(4)
+"""What becomes of an item."""
 LOST = {DROPPED: "dropped", FAILED: "failed"}
 HELD = 100_000
 """Keys that are kept in memory. A job that has had no more never asks the store."""
@@ -55,9 +56,10 @@ class Examples:
     is_new: bool = False
 
     def add(self, text: str | None, fields: list[str]) -> None:
-        if text is not None and len(self.kept) < EXAMPLES and (text, fields) not in self.kept:
-            self.kept.append((text, fields))
-            self.is_new = True
+        if text is None or (text, fields) in self.kept:
+            return
+        self.kept = sorted([*self.kept, (text, fields)])[:EXAMPLES]
+        self.is_new = (text, fields) in self.kept or self.is_new
 
 
 class ItemBook:
@@ -76,6 +78,7 @@ class ItemBook:
         keys: ItemKeys,
         dedup: Dedup,
         coverage: Coverage,
+        problems: Problems,
         expectations: Expectations,
         hashed: Callable[[bytes], int],
     ) -> None:
@@ -85,6 +88,7 @@ class ItemBook:
         self._keys = keys
         self._dedup = dedup
         self._coverage = coverage
+        self._problems = problems
         self._expectations = expectations
         self._hash = hashed
         self._held: dict[int, ItemSeen] = books.some_items(HELD)
@@ -94,6 +98,7 @@ class ItemBook:
         self._losses: dict[tuple[str, str, str], Loss] = {}
         self._reasons: dict[tuple[str, str], set[str]] = {}
         self._unkeyed: set[type] = set()
+        self._last = ("", 0, "")
         self.examples = Examples()
 
     # -- while the page is under way -----------------------------------------------------------------------------
@@ -119,12 +124,15 @@ class ItemBook:
             return []
         return differences(seen.digest, key.digest)
 
-    def note(self, outcome: int, item: Any, pipeline: str = "", reason: str = "", url: str = "") -> bytes:
-        """What is to be written down of an *item* that has left the pipelines, once its page settles."""
+    def note(self, outcome: int, item: Any, loss: tuple[str, str, str] | None, problems: list[list[str]]) -> bytes:
+        """What is to be written down of an *item* that has left the pipelines, once its page settles.
+
+        :param loss: pipeline, reason and URL, if a pipeline has lost it.
+        :param problems: what is wrong with it.
+        """
         key = self._key(item)
-        shape = shape_of(item) if outcome in (EXPORTED, INVALID) else None
-        number, text, digest = (0, None, None) if key is None else key
-        note: bytes = msgpack.packb((outcome, number, text, digest, shape, pipeline, reason, url))
+        shape = shape_of(item) if outcome == EXPORTED else None
+        note: bytes = msgpack.packb((outcome, *(key or (0, None, None)), shape, loss, problems))
         return note
 
     @staticmethod
@@ -133,15 +141,17 @@ class ItemBook:
         return cause_of(LOST[outcome], pipeline, reason)
 
     def _key(self, item: Any) -> ItemKey | None:
-        text, data = self._text(item), b""
-        if text is not None:
-            data = b"key:" + text.encode("utf-8", "surrogatepass")
-        elif self._dedup.which == "all":
-            data = b"content:" + self._keys.content(item)
-        else:
+        text = self._text(item)
+        if text is None and self._dedup.which != "all":
             return None
         digest = self._keys.digest(item) if self._dedup.policy == "changed" else None
-        return ItemKey(self._hash(data), None if text is None else shown(text), digest)
+        if text is None:
+            return ItemKey(self._hash(b"content:" + self._keys.content(item)), None, digest)
+        if text != self._last[0]:
+            # The same item is mostly asked for twice: as it enters the pipelines, and as it leaves them.
+            number = self._hash(b"key:" + text.encode("utf-8", "surrogatepass"))
+            self._last = text, number, shown(text)
+        return ItemKey(self._last[1], self._last[2], digest)
 
     def _text(self, item: Any) -> str | None:
         try:
@@ -163,18 +173,21 @@ class ItemBook:
         """Write *notes* of a page that settles into the books. Returns the numbers of items not to be exported."""
         unwanted = set()
         for item, note in notes:
-            outcome, number, text, digest, shape, pipeline, reason, url = msgpack.unpackb(note)
-            if outcome in (EXPORTED, INVALID):
-                if number and self._is_duplicate(ItemKey(number, text, digest)):
-                    unwanted.add(item)
-                else:
-                    self._record.ledger.exported += 1
-                    self._record.ledger.invalid += outcome == INVALID
-                    self._coverage.count(*shape)
+            outcome, number, text, digest, shape, loss, problems = msgpack.unpackb(note)
+            if outcome == EXPORTED and number and self._is_duplicate(ItemKey(number, text, digest)):
+                unwanted.add(item)
+                continue
+            if outcome == EXPORTED:
+                self._record.ledger.exported += 1
+                self._coverage.count(*shape)
             elif outcome == DUPLICATE:
                 self._count_duplicate(ItemKey(number, text, digest))
             else:
-                self._lose(LOST[outcome], pipeline, reason, text, url)
+                pipeline, reason, url = loss
+                self._lose(LOST[outcome], pipeline, reason, url, text)
+            if problems:
+                self._record.ledger.invalid += 1
+                self._problems.add(problems, text)
         return unwanted
 
     def _is_duplicate(self, key: ItemKey) -> bool:
@@ -207,7 +220,7 @@ class ItemBook:
         if seen is not None and seen.job != self._record.number:
             self._again.append(key.key)
 
-    def _lose(self, kind: str, pipeline: str, reason: str, text: str | None, url: str) -> None:
+    def _lose(self, kind: str, pipeline: str, reason: str, url: str, text: str | None) -> None:
         ledger = self._record.ledger
         if kind == "dropped":
             ledger.dropped += 1
@@ -217,8 +230,10 @@ class ItemBook:
         if len(reasons) < REASONS:
             reasons.add(reason)
         which = (kind, pipeline, reason if reason in reasons else OTHER)
-        count = self._losses[which].times if which in self._losses else 0
-        self._losses[which] = Loss(*which, count + 1, text, url or None)
+        before = self._losses.get(which, Loss(*which, 0, text, url or None))
+        # The first by name is the example, whatever came first.
+        example = min((before.key or "", before.url), (text or "", url or None), key=lambda pair: pair[0])
+        self._losses[which] = Loss(*which, before.times + 1, example[0] or None, example[1])
         if text is not None:
             self._expectations.missed(text, cause_of(kind, pipeline, reason), url)
 

@@ -116,6 +116,8 @@ def key_text(value: Any) -> str:
 
 def shown(text: str) -> str:
     """*text* in a length that is fit to be stored and shown; still different for different keys."""
+    if len(text) <= SHOWN and text.isascii():
+        return text
     if len(text) > SHOWN:
         text = f"{text[:SHOWN]}...{_hash(text.encode('utf-8', 'surrogatepass')).hex()}"
     return text.encode("utf-8", "backslashreplace").decode()

@@ -80,7 +80,7 @@ class Points(Protocol):
 
 
 class Books(Protocol):
-    """What a store knows of items. It is changed by commits."""
+    """What a store knows of items. It is changed by commits, but for what is said of jobs that have ended."""
 
     def item(self, key: int) -> ItemSeen | None:
         """When the item with this key (its hash) was exported last, or None."""
@@ -90,6 +90,9 @@ class Books(Protocol):
 
     def past_jobs(self, spider: str) -> list[PastJob]:
         """The jobs of a spider that have ended here, the oldest first."""
+
+    def add_past_job(self, job: PastJob) -> None:
+        """Remember a job that has ended."""
 
 
 class Store(Protocol):

@@ -18,11 +18,18 @@ class SQLiteBooks:
 
     :param db: the store's connection.
     :param guard: a context that turns errors of the database into the store's.
+    :param transaction: a context that commits, or takes everything back.
     """
 
-    def __init__(self, db: sqlite3.Connection, guard: Callable[[str], AbstractContextManager[None]]) -> None:
+    def __init__(
+        self,
+        db: sqlite3.Connection,
+        guard: Callable[[str], AbstractContextManager[None]],
+        transaction: Callable[[], AbstractContextManager[sqlite3.Connection]],
+    ) -> None:
         self._db = db
         self._guard = guard
+        self._transaction = transaction
 
     def item(self, key: int) -> ItemSeen | None:
         with self._guard("read"):
@@ -37,6 +44,12 @@ class SQLiteBooks:
         with self._guard("read"):
             rows = self._db.execute(sql.PAST_JOBS, (spider,)).fetchall()
         return [PastJob(*row) for row in rows]
+
+    def add_past_job(self, job: PastJob) -> None:
+        with self._guard("write"), self._transaction() as db:
+            db.execute(
+                sql.ADD_PAST_JOB, (job.id, job.number, job.spider, job.begun, job.ended, job.items, int(job.good))
+            )
 
     # -- parts of a commit: the transaction is the store's -------------------------------------------------------
 

@@ -103,7 +103,9 @@ HAD = """
 HAD_AGAIN = "UPDATE item SET job = ? WHERE key = ?"
 LOSE = """
     INSERT INTO loss (kind, pipeline, reason, count, key, url) VALUES (?, ?, ?, ?, ?, ?)
-    ON CONFLICT (kind, pipeline, reason) DO UPDATE SET count = count + excluded.count
+    ON CONFLICT (kind, pipeline, reason) DO UPDATE SET count = count + excluded.count,
+        url = CASE WHEN ifnull(excluded.key, '') < ifnull(key, '') THEN excluded.url ELSE url END,
+        key = min(ifnull(key, excluded.key), ifnull(excluded.key, key))
 """
 COUNT = """
     INSERT INTO tally (what, name, count) VALUES (?, ?, ?)

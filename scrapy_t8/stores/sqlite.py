@@ -138,7 +138,7 @@ class SQLiteStore:
             self.job(), self.last_run(), self.feeds()
             self.box = SQLiteBox(self._db, self._guard, self._change)
             self.points = SQLitePoints(self._db, self._guard, self._change)
-            self.books = SQLiteBooks(self._db, self._guard)
+            self.books = SQLiteBooks(self._db, self._guard, self._change)
         except (sqlite3.DatabaseError, ValueError, TypeError, KeyError) as error:
             if isinstance(error, sqlite3.OperationalError) and "no such" not in str(error):
                 raise

@@ -1,0 +1,58 @@
+"""Items that are not as they should be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from scrapy.crawler import Crawler
+from scrapy.exceptions import NotConfigured
+
+from ..failure import INVALID, Failure, one_line
+from ..integrity.checks import ItemChecks
+from ..itemflow import InvalidItem
+from ..job import Job
+from ..page import current_page
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class T8ValidationPipeline:
+    """The last pipeline: checks each item by T8_REQUIRED_FIELDS and T8_ITEM_SCHEMA, and does what T8_INVALID_ITEMS says.
+
+    :raises ConfigError: from ``from_crawler``, for a setting that makes no sense.
+    """
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Self:
+        job = Job.of(crawler)
+        if not job.is_open or not job.checks_of_items:
+            raise NotConfigured
+        return cls(job, job.checks_of_items, job.config.invalid_items)
+
+    def __init__(self, job: Job, checks: ItemChecks, what_then: str) -> None:
+        self._job = job
+        self._checks = checks
+        self._buries = what_then == "bury"
+        self._keeps = what_then == "keep"
+        if self._keeps:
+            job.items.problems_of = self._problems
+
+    def process_item(self, item: Any) -> Any:
+        problems = [] if self._keeps else self._problems(item)
+        if not problems:
+            return item
+        told = "; ".join(f"{field}: {message}" if field else message for _, _, field, message in problems)
+        if self._buries:
+            self._bury(one_line(f"an invalid {problems[0][1]}: {told}"))
+        raise InvalidItem(one_line(told, 200), problems)
+
+    def _problems(self, item: Any) -> list[list[str]]:
+        return [[found.rule, found.item, found.field, found.message] for found in self._checks.check(item)]
+
+    def _bury(self, error: str) -> None:
+        page = current_page()
+        for request, flying in self._job.frontier.flying.items():
+            if flying is page:
+                self._job.retries.note(request, Failure(INVALID, error))
+                return

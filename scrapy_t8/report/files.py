@@ -1,0 +1,97 @@
+"""Reports as files, and on demand."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ..config import MASK
+from ..errors import ConfigError, FeedError, JobError, remedy
+from ..stores.reader import Reader, reading
+from .collect import Document, collect
+from .mask import Mask
+from .render import render
+
+logger = logging.getLogger(__name__)
+
+JSON, HTML = "report.json", "report.html"
+DIRECTORY = "report"
+"""In the job directory."""
+
+
+def read_report(jobdir: str | Path) -> Document:
+    """The report of the job in *jobdir*, as of now. A crawl may be using it; it is only read.
+
+    Alerts and what a validator says are those of the end of the last run.
+
+    :raises JobError: if there is no job.
+    :raises StoreError: if its state cannot be read.
+    """
+    directory = Path(jobdir)
+    with reading(directory / "t8") as reader:
+        document = document_of(reader, directory, time.time(), running=reader.is_running())
+    return {**document, **_said_at_the_end(directory / DIRECTORY / JSON, document)}
+
+
+def write_report(jobdir: str | Path, directory: str | Path | None = None) -> Document:
+    """Write ``report.json`` and, with the extra ``report``, ``report.html``.
+
+    :param directory: where; the ``report`` of the job directory if it is not given.
+    :returns: what was written.
+    :raises FeedError: if that cannot be written; else as :func:`read_report`.
+    """
+    document = read_report(jobdir)
+    write(document, Path(directory) if directory is not None else Path(jobdir) / DIRECTORY)
+    return document
+
+
+def document_of(
+    reader: Reader, directory: Path, now: float, *, running: bool, mask: list[Any] | tuple[str, ...] = MASK
+) -> Document:
+    """The document, without secrets; alerts are still to be added."""
+    job = reader.job()
+    if job is None:
+        raise JobError(f"there is no job in {directory}: give the JOBDIR of a crawl that ran with scrapy_t8")
+    document: Document = Mask([str(name) for name in mask]).all(
+        collect(reader, job, now, f"scrapy_t8 {version('scrapy-t8')}", running=running)
+    )
+    return document
+
+
+def write(document: Document, directory: Path) -> Path:
+    """Write *document*: both files, or only the first, with a line that says why. Returns the one for people."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        _replace(directory / JSON, json.dumps(document, ensure_ascii=False, indent=1) + "\n")
+        try:
+            page = render(document)
+        except ConfigError as error:
+            logger.info("%s", error)
+            return directory / JSON
+        _replace(directory / HTML, page)
+    except OSError as error:
+        raise FeedError(f"the report cannot be written to {directory}: {error}. {remedy(error)}") from error
+    return directory / HTML
+
+
+def _replace(path: Path, text: str) -> None:
+    """A reader sees the old file or the new one, never half."""
+    new = path.with_name(f".{path.name}.new")
+    new.write_text(text, encoding="utf-8", errors="backslashreplace")
+    os.replace(new, path)
+
+
+def _said_at_the_end(path: Path, document: Document) -> Document:
+    try:
+        last = json.loads(path.read_text(encoding="utf-8"))
+        if last["job"]["id"] != document["job"]["id"]:
+            return {}
+        custom = last["validation"]["custom"]
+        return {"alerts": last["alerts"], "validation": {**document["validation"], "custom": custom}}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}

@@ -1,0 +1,47 @@
+"""What a report must not give away: credentials in URLs, and the values of names that sound like secrets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+HIDDEN = "***"
+
+
+class Mask:
+    """Hides what stands behind certain names, in any text.
+
+    :param names: parts of names, in any case: of query parameters, headers, arguments.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        parts = "|".join(re.escape(name).replace("_", "[-_]?") for name in names if name)
+        self._name = re.compile(parts, re.IGNORECASE) if parts else None
+        # user:password@ of a URL. Greedy: a password may have an @ of its own.
+        self._credentials = re.compile(r"(?<=://)[^/\s?#]+@")
+        header = r"((?:proxy-)?authorization|(?:set-)?cookie)([\"']?\s*[:=]\s*)[^\r\n]+"
+        self._headers = re.compile(header, re.IGNORECASE)
+        pair = rf"([\w.%\[\]-]*(?:{parts})[\w.%\[\]-]*)([\"']?\s*(?:=|:)\s*)(\"[^\"]*\"|'[^']*'|[^&;,\s\"'<>)}}]+)"
+        self._pairs = re.compile(pair, re.IGNORECASE) if parts else None
+
+    def text(self, text: str) -> str:
+        """*text* without secrets."""
+        text = self._credentials.sub(f"{HIDDEN}@", text)
+        text = self._headers.sub(rf"\1\2{HIDDEN}", text)
+        return self._pairs.sub(rf"\1\2{HIDDEN}", text) if self._pairs is not None else text
+
+    def all(self, value: Any) -> Any:
+        """A document, or a part of one, without secrets; its shape stays."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, Mapping):
+            return {self.text(str(name)): self._of(str(name), part) for name, part in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self.all(part) for part in value]
+        return value
+
+    def _of(self, name: str, value: Any) -> Any:
+        if isinstance(value, str) and self._name is not None and self._name.search(name):
+            return HIDDEN
+        return self.all(value)

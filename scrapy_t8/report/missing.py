@@ -1,0 +1,138 @@
+"""What is missing, and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from ..codec import Codec
+from ..documents import moment
+from ..integrity.expectations import DEAD, DISCARDED, META, NO_ITEM
+from ..model import JobRecord, Story
+from ..stores.reader import Missed, Reader
+
+NOT_FETCHED, WAITING, NEVER_LINKED, UNNAMED = "not_fetched", "waiting", "never_linked", "unnamed"
+EXAMPLES = 20
+"""Of each cause."""
+CAUSES = 500
+"""Causes that are told apart."""
+OTHERS = "(others)"
+
+Cause = tuple[str, str]
+
+
+class Missing:
+    """What *job* was to bring and has not brought: ``expected == collected + count``."""
+
+    def __init__(self, reader: Reader, job: JobRecord) -> None:
+        self._reader = reader
+        self._announced = reader.announced()
+        by_sources = reader.by_sources(job.number)
+        named = sum(count for _, count, _ in by_sources)
+        self._counts: Counter[Cause] = Counter()
+        self._examples: dict[Cause, list[dict[str, Any]]] = {}
+        self._waiting: dict[str, dict[str, Any]] | None = None
+        for missed in reader.missing(job.number):
+            self._add(missed)
+        self.named = self._counts.total()
+        self.totals = self._totals(by_sources, job.ledger.exported)
+        self.unnamed = sum(count for (cause, _), count in self._counts.items() if cause == UNNAMED)
+        self.count = self.named + self.unnamed
+        collected = sum(collected for _, _, collected in by_sources)
+        self.collected = collected + self._collected_by_number
+        self.expected = named + self.unnamed + self._collected_by_number
+
+    def told(self) -> dict[str, Any]:
+        """The part of the report."""
+        ranked = sorted(self._counts.items(), key=lambda pair: (-pair[1], pair[0]))
+        return {
+            "count": self.count,
+            "unnamed": self.unnamed,
+            "causes": [
+                {"cause": cause, "detail": detail, "count": count, "examples": self._examples[cause, detail]}
+                for (cause, detail), count in ranked
+            ],
+        }
+
+    # -- by key --------------------------------------------------------------------------------------------------
+
+    def _add(self, missed: Missed) -> None:
+        (cause, detail), facts = self._why(missed)
+        if (cause, detail) not in self._counts and len(self._counts) >= CAUSES:
+            detail = OTHERS
+        self._counts[cause, detail] += 1
+        examples = self._examples.setdefault((cause, detail), [])
+        if len(examples) < EXAMPLES:
+            examples.append({"key": missed.text, "sources": missed.sources.split("\n"), **facts})
+
+    def _why(self, missed: Missed) -> tuple[Cause, dict[str, Any]]:
+        kind, _, what = (missed.cause or "").partition("\t")
+        if missed.open > 0:
+            waits = self._waits(missed.text)
+            if waits is not None:
+                return (WAITING, waits.pop("kind")), waits
+            letter = self._reader.letter(missed.request) if kind == DEAD and missed.request is not None else None
+            if letter is not None:
+                number, kind, error, status, url = letter
+                return (DEAD, f"{kind}: {error}"), {"url": url, "letter": number, "error": error, "status": status}
+            return (NOT_FETCHED, ""), {}
+        if kind == DISCARDED:
+            return (DISCARDED, ""), {"url": missed.url}
+        if kind:
+            return (kind, what), {"url": missed.url}
+        return (NEVER_LINKED, ""), {}
+
+    def _waits(self, key: str) -> dict[str, Any] | None:
+        if self._waiting is None:
+            self._waiting = dict(self._all_waiting())
+        facts = self._waiting.get(key)
+        return None if facts is None else dict(facts)
+
+    def _all_waiting(self) -> Any:
+        codec = Codec()
+        for due, _, payload, story in self._reader.waiting():
+            url, meta = codec.envelope(payload)
+            told = meta.get(META)
+            if isinstance(told, dict) and "key" in told:
+                attempts = Story.loads(story).attempts
+                _, kind, error = attempts[-1] if attempts else (0, "", "")
+                yield str(told["key"]), {"kind": kind, "url": url, "until": moment(due).isoformat(), "error": error}
+
+    # -- by number -----------------------------------------------------------------------------------------------
+
+    def _totals(self, by_sources: list[tuple[str, int, int]], exported: int) -> list[dict[str, Any]]:
+        """Each source with what it has announced; what the keys do not come up to is missing without a name."""
+        keys: Counter[str] = Counter()
+        collected: Counter[str] = Counter()
+        for sources, count, had in by_sources:
+            for source in sources.split("\n"):
+                keys[source] += count
+                collected[source] += had
+        had_by_number = {source: total for source, total in self._announced.items() if not keys[source]}
+        left = max(0, exported - sum(had for _, _, had in by_sources)) if keys else exported
+        self._collected_by_number = min(left, sum(had_by_number.values()))
+        rows = []
+        for source in sorted({*keys, *self._announced}):
+            announced = self._announced.get(source)
+            if source in had_by_number:
+                had = min(left, had_by_number[source])
+                left -= had
+                unnamed = had_by_number[source] - had
+            else:
+                had, unnamed = collected[source], max(0, (announced or 0) - keys[source])
+            if unnamed:
+                self._counts[UNNAMED, source] = unnamed
+                self._examples[UNNAMED, source] = [{"source": source}]
+            rows.append(
+                {
+                    "source": source,
+                    "announced": announced,
+                    "keys": keys[source],
+                    "collected": had,
+                    "missing": keys[source] - collected[source] + unnamed,
+                }
+            )
+        return rows
+
+
+__all__ = ["DEAD", "DISCARDED", "NEVER_LINKED", "NOT_FETCHED", "NO_ITEM", "UNNAMED", "WAITING", "Missing"]

@@ -1,0 +1,168 @@
+"""Looks into the state of a job without owning it: a crawl may be writing meanwhile, and notices nothing."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from filelock import FileLock, Timeout
+
+from ..errors import JobError, StoreError
+from ..model import Group, JobRecord, Ledger, Loss, PastJob, Run
+from . import questions as ask
+from .file import check_file, check_version
+
+
+class Missed(NamedTuple):
+    """An item that is expected, and has not come."""
+
+    key: int
+    text: str
+    sources: str
+    open: int
+    cause: str | None
+    request: int | None
+    url: str | None
+    healed: int
+
+
+class Reader:
+    """One look at a state file: everything is as of one moment.
+
+    :param db: a connection that cannot write, in a transaction.
+    :param directory: where the state file is.
+    """
+
+    def __init__(self, db: sqlite3.Connection, directory: Path) -> None:
+        self._db = db
+        self._directory = directory
+
+    def job(self) -> JobRecord | None:
+        row = self._db.execute(ask.JOB).fetchone()
+        if row is None:
+            return None
+        record = json.loads(row[0])
+        return JobRecord(**{**record, "ledger": Ledger(**record["ledger"])})
+
+    def runs(self) -> list[Run]:
+        return [Run(*row) for row in self._db.execute(ask.RUNS)]
+
+    def is_running(self) -> bool:
+        """Whether a process owns the job. Not to be asked by that process itself."""
+        lock = FileLock(self._directory / "lock", mode=0o600, thread_local=False)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return True
+        except OSError:
+            return False  # nobody can own what cannot be written
+        lock.release()
+        return False
+
+    def in_flight(self) -> int:
+        """How many requests the last run has noted as being under way."""
+        path = self._directory / "marks"
+        data = path.read_bytes() if path.exists() else b""
+        numbers = array("q", data[: len(data) // 8 * 8])[1:]
+        return sum(self._db.execute("SELECT 1 FROM entry WHERE id = ?", (n,)).fetchone() is not None for n in numbers)
+
+    def sizes(self) -> tuple[int, int, float | None]:
+        """How many entries there are, how many wait, and when the first of these is due."""
+        stored, waiting, due = self._db.execute(ask.SIZES).fetchone()
+        return stored, waiting, due
+
+    def by_host(self, job: str) -> dict[str, dict[str, int]]:
+        """What is ready, waiting and dead, by host."""
+        asked = {
+            "ready": (ask.READY_BY_SLOT, ()),
+            "waiting": (ask.WAITING_BY_SLOT, ()),
+            "dead": (ask.DEAD_BY_HOST, (job,)),
+        }
+        return {what: dict(self._db.execute(query, values)) for what, (query, values) in asked.items()}
+
+    def hosts(self) -> dict[str, dict[str, Any]]:
+        return {slot: json.loads(record) for slot, record in self._db.execute(ask.HOSTS)}
+
+    def feeds(self) -> dict[str, dict[str, Any]]:
+        return {name: json.loads(record) for name, record in self._db.execute(ask.FEEDS)}
+
+    def points(self) -> list[tuple[str, str]]:
+        """Name and record of each resume point."""
+        return list(self._db.execute(ask.POINTS))
+
+    def kept(self, name: str) -> dict[str, bytes]:
+        row = self._db.execute(ask.KEPT, (name,)).fetchone()
+        return {} if row is None else {name: row[0]}
+
+    def past_jobs(self, spider: str) -> list[PastJob]:
+        return [PastJob(*row) for row in self._db.execute(ask.PAST_JOBS, (spider,))]
+
+    def losses(self) -> list[Loss]:
+        return [Loss(*row) for row in self._db.execute(ask.LOSSES)]
+
+    def tally(self) -> list[tuple[str, str, int]]:
+        return list(self._db.execute(ask.TALLY))
+
+    def timeline(self, rows: int) -> list[tuple[int, int, int, int]]:
+        """Beginning, pages, items and retries of each stretch of time, of which there are about so many."""
+        return list(self._db.execute(ask.TIMELINE, {"rows": rows}))
+
+    def dead_groups(self, job: JobRecord, limit: int) -> list[Group]:
+        values = {"job": job.id, "spider": job.spider, "limit": limit}
+        return [Group(*row) for row in self._db.execute(ask.DEAD_GROUPS, values)]
+
+    def waiting(self) -> Iterator[tuple[float, str, bytes, str]]:
+        """Due time, slot, payload and story of what waits, the earliest first."""
+        return self._db.execute(ask.WAITING)
+
+    # -- what is expected ----------------------------------------------------------------------------------------
+
+    def announced(self) -> dict[str, int]:
+        return dict(self._db.execute(ask.ANNOUNCED))
+
+    def by_sources(self, number: int) -> list[tuple[str, int, int]]:
+        """Sources, a line each; the keys that just these have announced; how many of them are collected."""
+        return list(self._db.execute(ask.BY_SOURCES, {"number": number}))
+
+    def missing(self, number: int) -> Iterator[Missed]:
+        """What is expected of job *number* and is not there, by key."""
+        return (Missed(*row) for row in self._db.execute(ask.MISSING, {"number": number}))
+
+    def healed(self, number: int) -> tuple[int, int, int]:
+        """Of how many items the healing was asked for, how many came, for how many there is no way."""
+        asked, collected, impossible = self._db.execute(ask.HEALED, {"number": number}).fetchone()
+        return asked, collected, impossible
+
+    def letter(self, fingerprint: int) -> tuple[int, str, str, int | None, str] | None:
+        """Number, kind, error, status and URL of the newest dead letter of a request."""
+        row: tuple[int, str, str, int | None, str] | None = self._db.execute(ask.LETTER, (fingerprint,)).fetchone()
+        return row
+
+
+@contextmanager
+def reading(directory: Path) -> Iterator[Reader]:
+    """The state in *directory* (the ``t8`` of a job directory), as of now.
+
+    :raises JobError: if there is none. None is made.
+    :raises StoreError: if it cannot be read.
+    """
+    path = directory / "state.db"
+    if not path.exists():
+        raise JobError(f"there is no job in {directory.parent}: give the JOBDIR of a crawl that ran with scrapy_t8")
+    try:
+        check_file(path)
+        db = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True, isolation_level=None)
+        try:
+            check_version(db, path)
+            db.execute("BEGIN")
+            yield Reader(db, directory)
+        finally:
+            db.close()
+    except (sqlite3.Error, OSError) as error:
+        raise StoreError(f"cannot read the state in {directory}: {error}") from error

@@ -1,0 +1,76 @@
+"""A real browser for pages that people look at."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal
+
+from playwright.sync_api import Browser, Dialog, Page, Request, sync_playwright
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+OPTIONS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+)
+
+
+@dataclass
+class Visit:
+    """A page that is open, what the browser has said about it, and what it has asked for beside the page itself."""
+
+    page: Page
+    said: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+
+
+def program() -> str:
+    for name in NAMES:
+        if found := shutil.which(name):
+            return found
+    raise RuntimeError(f"no {' or '.join(NAMES)}: apt-get update && apt-get install -y chromium")
+
+
+class Chromium:
+    """A headless browser with a profile of its own."""
+
+    def __init__(self, browser: Browser) -> None:
+        self.browser = browser
+
+    @contextmanager
+    def visit(self, url: str, width: int = 1100, dark: bool = False) -> Iterator[Visit]:
+        """*url* in a window of that width."""
+        scheme: Literal["dark", "light"] = "dark" if dark else "light"
+        page = self.browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+        seen = Visit(page)
+
+        def asked(request: Request) -> None:
+            if request.url != url:
+                seen.asked.append(request.url)
+
+        def opened(dialog: Dialog) -> None:
+            seen.said.append(dialog.message)
+            dialog.dismiss()
+
+        page.on("request", asked)
+        page.on("dialog", opened)
+        page.on("console", lambda message: seen.said.append(message.text))
+        page.on("pageerror", lambda error: seen.said.append(str(error)))
+        try:
+            page.goto(url)
+            yield seen
+        finally:
+            page.close()
+
+
+@contextmanager
+def running() -> Iterator[Chromium]:
+    path = program()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(OPTIONS))
+        try:
+            yield Chromium(browser)
+        finally:
+            browser.close()
