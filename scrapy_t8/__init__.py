@@ -8,6 +8,7 @@ from .deadletters import DeadLetters, open_dead_letters
 from .errors import T8Error
 from .failure import RetryPage
 from .feeds import T8FeedExporter
+from .heal import Healing, heal
 from .integrity.validators import ResumeValidator
 from .mishaps import T8MishapMiddleware
 from .model import Which
@@ -30,6 +31,7 @@ __all__ = [
     "CollectionState",
     "DeadLetters",
     "FailedTask",
+    "Healing",
     "ResumePoint",
     "ResumePoints",
     "ResumeValidator",
@@ -51,6 +53,7 @@ __all__ = [
     "T8StartMiddleware",
     "T8ValidationPipeline",
     "Which",
+    "heal",
     "open_dead_letters",
     "open_resume_points",
     "read_report",

@@ -17,6 +17,7 @@ from scrapy.utils.misc import load_object
 
 from . import joints
 from .checkpoint import T8Checkpoint
+from .expecting import T8Expecting
 from .feeds import T8FeedExporter
 from .grace import T8Grace
 from .kept.cookies import T8CookiesMiddleware
@@ -82,7 +83,7 @@ class T8Addon:
         settings.setdefault_in_component_priority_dict("EXTENSIONS", T8Checkpoint, FIRST)
         settings.setdefault_in_component_priority_dict("EXTENSIONS", T8FeedExporter, 0)
         settings.set_in_component_priority_dict("EXTENSIONS", FeedExporter, None)
-        for extension in (T8Totals, T8Delays, T8Grace, T8Report):
+        for extension in (T8Totals, T8Delays, T8Grace, T8Expecting, T8Report):
             settings.setdefault_in_component_priority_dict("EXTENSIONS", extension, 0)
         settings.setdefault_in_component_priority_dict("SPIDER_MIDDLEWARES", T8StartMiddleware, OUTERMOST)
         settings.setdefault_in_component_priority_dict("SPIDER_MIDDLEWARES", T8MishapMiddleware, INNERMOST)

@@ -89,6 +89,21 @@ class Codec:
         except Exception:
             return "", {}
 
+    def repeated(self, payload: bytes) -> bytes:
+        """A stored request as one that is made again: past the duplicate filter, and not answered from a cache.
+
+        :raises CannotLoad: if it is damaged, or stored with pickle.
+        """
+        if payload[:1] != bytes([MSGPACK]):
+            raise CannotLoad("only what is stored without pickle can be changed")
+        try:
+            fields = msgpack.unpackb(payload[HEADER.size :], strict_map_key=False, unicode_errors="surrogatepass")
+            fields["dont_filter"] = True
+            fields["meta"] = {**(fields.get("meta") or {}), "dont_cache": True, "t8_bypass_cache": True}
+        except (ValueError, TypeError, AttributeError) as error:
+            raise CannotLoad(f"the stored bytes cannot be read: {error}") from None
+        return self._seal(fields)
+
     def encode_item(self, item: Any) -> bytes:
         """The bytes of *item*, of any kind that itemadapter knows.
 

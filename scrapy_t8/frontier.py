@@ -19,7 +19,7 @@ from scrapy import Request
 from .burials import Burials, letter_of
 from .codec import Codec
 from .errors import CannotLoad, CannotStore
-from .integrity.expectations import Expectations, expectations_of
+from .integrity.expectations import Expectations
 from .model import (
     SEQ_BITS,
     START,
@@ -208,7 +208,7 @@ class Frontier:
         self.store.mark(entry)
         self.flying[request] = page = self.new_page(entry)
         page.marks = marks_of(request)
-        page.expects = expectations_of(request)
+        page.expects = self.expectations.of(request)
         if entry in self._stories:
             page.story = Story.loads(self._stories[entry])
         return request
@@ -248,7 +248,7 @@ class Frontier:
             request = request.copy()
         self.flying[request] = root
         root.marks += marks_of(request)
-        root.expects += [expectation._replace(is_counted=False) for expectation in expectations_of(request)]
+        root.expects += [expectation._replace(is_counted=False) for expectation in self.expectations.of(request)]
         self.live.add(request)
         return request
 

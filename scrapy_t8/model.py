@@ -282,7 +282,7 @@ class Expected:
     """What a commit changes about an item that is expected.
 
     :param source: who has announced it.
-    :param is_announced: it is expected; if not, the change is about an item that may be.
+    :param is_announced: it is expected; if not, the change is about an item that may be, or not.
     :param opened: requests that are to bring it, more or less than before.
     :param cause: why it did not come, in the words of the report; empty takes back what was said before.
     :param request: the fingerprint of the request that was to bring it, for its dead letter.
@@ -298,6 +298,24 @@ class Expected:
     request: int | None = None
     url: str | None = None
     payload: bytes | None = None
+
+
+ASKED, BY_THE_SPIDER, IMPOSSIBLE = 1, -1, -2
+"""What is said of an item that is to be healed: its request is under way, is for the spider to make, cannot be had."""
+
+
+class Mended(NamedTuple):
+    """An item that is missing and is to be had after all.
+
+    :param healed: what the books are to say of it.
+    :param payload: the request that is to bring it, for the download *slot*, with its *story*; or None.
+    """
+
+    key: int
+    healed: int
+    payload: bytes | None = None
+    slot: str = ""
+    story: str = ""
 
 
 class Loss(NamedTuple):

@@ -24,7 +24,9 @@ def resume_or_begin(store: Store, identity: Identity, config: Config, directory:
     old = store.job()
     if old is None or old.finished or config.resume == "fresh":
         keep_items = config.dedup_scope == "spider" or config.expect_last
-        _begin(store, old, identity, directory, now, afresh=config.resume == "fresh", keep_items=keep_items)
+        afresh = config.resume == "fresh"
+        last = config.expect_last
+        _begin(store, old, identity, directory, now, afresh=afresh, keep_items=keep_items, expect_last=last)
     elif not identity.owns(old):
         if config.resume != "continue":
             raise JobMismatch(
@@ -45,6 +47,7 @@ def _begin(
     *,
     afresh: bool,
     keep_items: bool,
+    expect_last: bool,
 ) -> None:
     job = JobRecord(
         id=f"job_{time.strftime('%Y%m%d_%H%M%S', time.gmtime(now))}_{secrets.token_hex(2)}",
@@ -59,6 +62,10 @@ def _begin(
         job.ledger.admitted = salvaged
         job.next_seq = 1 << 32  # beyond whatever ids the lost record had given out
     store.begin_job(job, keep=bool(salvaged), afresh=afresh, keep_items=keep_items)
+    if expect_last:
+        count = store.books.expect_last(identity.spider, "last good job")
+        if count:
+            logger.info("%d items are expected: those of the last good job", count)
     if old is not None and old.finished:
         logger.info("The last job here (%s) has finished: a new one begins", old.id)
     elif old is not None:

@@ -31,12 +31,14 @@ class Expectation(NamedTuple):
     :param by_page: any item of the page will do; else it has to be the one with this key.
     :param depth: how many requests it has come down from the one that it was said of.
     :param is_counted: the books know that this request is under way.
+    :param is_listed: it is expected for sure; else only if somebody has announced it.
     """
 
     text: str
     by_page: bool = True
     depth: int = 0
     is_counted: bool = True
+    is_listed: bool = True
 
 
 class Page:

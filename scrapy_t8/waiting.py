@@ -16,7 +16,6 @@ from .errors import CannotLoad
 from .frontier import Frontier
 from .guard import Guard
 from .handlers import Handlers
-from .integrity.expectations import expectations_of
 from .model import DeadLetter, Waiting
 from .page import Page, leave_page
 from .points import marks_of
@@ -142,7 +141,7 @@ class WaitingRoom:
             self._end(page)
             return
         page.marks = marks_of(request)
-        page.expects = expectations_of(request)
+        page.expects = self._frontier.expectations.of(request)
         if self._handlers.handles(request, page):
             self._handlers.run(request, page)
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from scrapy import Request
+from w3lib.url import canonicalize_url
 
 from ..codec import Codec
 from ..errors import CannotStore
@@ -28,15 +29,9 @@ def expecting(request: Request, key: str, source: str, *, by_page: bool) -> None
     request.meta[META] = {"key": key, "source": source, "by_page": by_page}
 
 
-def expectations_of(request: Request) -> list[Expectation]:
-    """What *request* is to bring."""
-    meta = request.meta
-    if META not in meta:
-        return []
-    told = meta[META]
-    if not isinstance(told, dict) or "key" not in told:
-        return []
-    return [Expectation(str(told["key"]), bool(told.get("by_page")), int(told.get("depth", 0)))]
+def url_key(url: str) -> str:
+    """The key of a page of which any item is expected: its URL, in a form that does not depend on how it is written."""
+    return canonicalize_url(url)
 
 
 class Expectations:
@@ -51,6 +46,20 @@ class Expectations:
         self._hash = hashed
         self._changes: dict[int, Expected] = {}
         self._announced: dict[str, int] = {}
+        self.by_url = False
+        """Whether URLs are among the keys."""
+
+    def of(self, request: Request) -> list[Expectation]:
+        """What *request* is to bring."""
+        meta = request.meta
+        if META in meta:
+            told = meta[META]
+            if isinstance(told, dict) and "key" in told:
+                return [Expectation(str(told["key"]), bool(told.get("by_page")), int(told.get("depth", 0)))]
+        elif self.by_url:
+            url = meta.get("redirect_urls", [request.url])[0]
+            return [Expectation(url_key(url), depth=DEEPEST, is_listed=False)]
+        return []
 
     # -- what the doors tell -------------------------------------------------------------------------------------
 
@@ -64,14 +73,14 @@ class Expectations:
 
     def admitted(self, request: Request, *, live: bool = False) -> None:
         """*request* has entered the frontier; or runs from memory (*live*)."""
-        for expectation in expectations_of(request):
+        for expectation in self.of(request):
             change = self._announce(request, expectation)
             if not live:
                 change.opened += 1
 
     def dropped(self, request: Request) -> None:
         """*request* was seen before. What it was to bring is announced once more."""
-        for expectation in expectations_of(request):
+        for expectation in self.of(request):
             self._announce(request, expectation)
 
     def pass_on(self, page: Page, request: Request) -> None:
@@ -85,7 +94,7 @@ class Expectations:
 
     def missed(self, key: str, cause: str, url: str) -> None:
         """An item with this key was there, and is lost."""
-        change = self._change(key, is_announced=False)
+        change = self._change(key, False)
         change.cause, change.url = cause, url or change.url
 
     # -- pages ---------------------------------------------------------------------------------------------------
@@ -95,7 +104,7 @@ class Expectations:
         if isinstance(page.verdict, Waiting) or (page.replaced and not isinstance(page.verdict, DeadLetter)):
             return
         for expectation in page.expects:
-            self._settle(page, expectation, self._change(expectation.text))
+            self._settle(page, expectation, self._change(expectation.text, expectation.is_listed))
 
     def _settle(self, page: Page, expectation: Expectation, change: Expected) -> None:
         by_handler = page.woken and page.verdict is None and not page.dropped
@@ -119,11 +128,12 @@ class Expectations:
                 change.payload = None
 
     def _announce(self, request: Request, expectation: Expectation) -> Expected:
-        change = self._change(expectation.text)
-        change.source = str(request.meta[META].get("source", "")) or change.source
+        change = self._change(expectation.text, expectation.is_listed)
+        if expectation.is_listed:
+            change.source = str(request.meta[META].get("source", "")) or change.source
         return change
 
-    def _change(self, key: str, *, is_announced: bool = True) -> Expected:
+    def _change(self, key: str, is_announced: bool = True) -> Expected:
         number = self._hash(b"key:" + key.encode("utf-8", "surrogatepass"))
         change = self._changes.get(number)
         if change is None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class T8ValidationPipeline:
-    """The last pipeline: checks each item by T8_REQUIRED_FIELDS and T8_ITEM_SCHEMA, and does what T8_INVALID_ITEMS says.
+    """The last pipeline: checks items by T8_REQUIRED_FIELDS and T8_ITEM_SCHEMA, and does what T8_INVALID_ITEMS says.
 
     :raises ConfigError: from ``from_crawler``, for a setting that makes no sense.
     """

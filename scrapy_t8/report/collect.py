@@ -166,7 +166,7 @@ def _losses(reader: Reader) -> Document:
 
 def _feeds(reader: Reader) -> Iterable[Document]:
     for name, record in reader.feeds().items():
-        kind, _, uri = name.partition(":")
+        kind = name.partition(":")[0]
         if kind == "feed":
             yield {
                 "uri": record["uri"],

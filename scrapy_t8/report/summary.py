@@ -37,9 +37,9 @@ def _lines(document: dict[str, Any]) -> Iterator[str]:
         yield f"    {row['count']} {told}: {names}{', ...' if row['count'] > 3 else ''}"
     if len(document["missing"]["causes"]) > MOST:
         yield f"    and {len(document['missing']['causes']) - MOST} other causes"
-    yield "  items: {scraped} scraped = {exported} exported + {duplicate} duplicate + {dropped} dropped + {failed} failed".format(
-        **items
-    )
+    yield (
+        "  items: {scraped} scraped = {exported} exported + {duplicate} duplicate + {dropped} dropped + {failed} failed"
+    ).format(**items)
     yield (
         "  requests: {admitted} admitted = {done} done + {ready} ready + {waiting} waiting + {leased} leased "
         "+ {dead} dead + {discarded} discarded"

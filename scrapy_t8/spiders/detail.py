@@ -12,6 +12,7 @@ from scrapy import Request, Spider
 from scrapy.http import Response
 
 from ..errors import ConfigError
+from ..integrity.expectations import META as EXPECT
 from ..resume import DETAIL
 from ..track import Value
 from .base import T8SpiderMixin
@@ -63,6 +64,13 @@ class DetailSpider(T8SpiderMixin, Spider):
         """Slugs from a query, in an order that stays: those that come *after* one, or all. Takes precedence."""
         raise NotImplementedError
 
+    def t8_request_for(self, key: str) -> Request:
+        """The request for a slug that is missing: see :func:`scrapy_t8.heal`."""
+        request = self.detail_request(key)
+        if request.callback is None:
+            request = request.replace(callback=self.detail_callback(), cb_kwargs={**request.cb_kwargs, "slug": key})
+        return request
+
     def detail_callback(self) -> Any:
         """What is called with the response and the slug."""
         return self.parse_detail
@@ -88,13 +96,11 @@ class DetailSpider(T8SpiderMixin, Spider):
                 yield self._request(slug)
 
     def _request(self, slug: Slug) -> Request:
-        request = self.detail_request(slug.text)
-        if request.callback is None:
-            request = request.replace(
-                callback=self.detail_callback(), cb_kwargs={**request.cb_kwargs, "slug": slug.text}
-            )
+        request = self.t8_request_for(slug.text)
         request.meta.setdefault("t8_task_type", DETAIL)
         request.meta.setdefault("t8_target", slug.text)
+        if EXPECT not in request.meta:
+            self.t8.expect_page(request, slug.text, self.point_name or "slugs")
         value: dict[str, Any] = {"slug": slug.text}
         if slug.end is not None:
             value["end"] = slug.end

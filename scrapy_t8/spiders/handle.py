@@ -11,6 +11,8 @@ from scrapy.crawler import Crawler
 from ..errors import ConfigError
 from ..failure import BAN, RetryPage
 from ..handlers import Handler
+from ..integrity.expectations import expecting
+from ..integrity.keys import key_text
 from ..job import Job
 from ..points import POINT, Mark, Points
 from ..resume import ResumePoint
@@ -154,7 +156,26 @@ class Handle:
 
         :param source: who says so.
         """
-        self._job.expect([(source, str(key), None) for key in keys])
+        self._job.expect([(source, key_text(key), None) for key in keys])
+
+    def expect_from(self, request: R, key: object, source: str = "") -> R:
+        """Announce the item with this key, which *request* is to bring. It counts when the request is admitted.
+
+        Then the report can tell what became of the request, and :func:`~scrapy_t8.heal` can repeat it.
+
+        :returns: the request.
+        """
+        expecting(request, key_text(key), source, by_page=False)
+        return request
+
+    def expect_page(self, request: R, name: str | None = None, source: str = "") -> R:
+        """Announce an item, whatever its key, of the page of *request*, or of pages that this one leads to.
+
+        :param name: what the item is called in the report; the URL if it is not given.
+        :returns: the request.
+        """
+        expecting(request, name if name is not None else request.url, source, by_page=True)
+        return request
 
     def expect_total(self, total: int, source: str = "") -> None:
         """Announce how many items there are."""

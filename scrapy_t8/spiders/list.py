@@ -14,6 +14,7 @@ from scrapy import Request, Spider
 from scrapy.http import Response
 
 from ..errors import ConfigError
+from ..integrity.expectations import META as EXPECT
 from ..resume import DETAIL, LIST
 from .base import T8SpiderMixin, outputs
 
@@ -177,6 +178,8 @@ class ListSpider(T8SpiderMixin, Spider):
         for output, key in zip(found, keys, strict=True):
             if isinstance(output, Request):
                 output.meta.setdefault("t8_task_type", DETAIL)
+                if EXPECT not in output.meta:
+                    self.t8.expect_page(output, output.meta.get("t8_target"), name or "list")
             moved += key in before
             if key not in before or isinstance(output, Request):
                 yield output
@@ -231,6 +234,7 @@ class ListSpider(T8SpiderMixin, Spider):
             return
         state["total"] = total
         self.t8.describe(LIST, name, {"total": total})
+        self.t8.expect_total(total, name or "list")
         if was is not None and total < was and page > self.first_page:
             told = "%s has shrunk from %d to %d entries: page %d is looked at again"
             logger.info(told, _told(name), was, total, page - 1)

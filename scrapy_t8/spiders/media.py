@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 
 from ..errors import ConfigError
 from ..failure import MEDIA, RetryPage
+from ..integrity.expectations import META as EXPECT
 from ..resume import IMAGE
 from .base import outputs
 from .detail import DetailSpider
@@ -97,7 +98,7 @@ class MediaSpider(DetailSpider):
     async def _parse_media(self, response: Response, slug: str) -> AsyncIterator[Any]:
         async for output in outputs(self.parse_detail(response, slug)):
             urls = [] if isinstance(output, Request) else self._urls(output)
-            yield self._go_on(output, urls, []) if urls else output
+            yield self._go_on(output, urls, [], response.request) if urls else output
 
     def _urls(self, item: Any) -> list[str]:
         adapter = ItemAdapter(item)
@@ -106,7 +107,7 @@ class MediaSpider(DetailSpider):
             self._set(item, self.media_total_field, len(urls))
         return urls
 
-    def _go_on(self, item: Any, urls: list[str], results: list[Any]) -> Any:
+    def _go_on(self, item: Any, urls: list[str], results: list[Any], before: Request | None) -> Any:
         """The item if all its files are settled, else the request for the next one.
 
         It must not depend on what is stored by now: a page that is replayed has to yield what it yielded before.
@@ -114,6 +115,8 @@ class MediaSpider(DetailSpider):
         if urls:
             state = {"item": item, "urls": urls, "results": results}
             meta = {"t8_task_type": IMAGE, "t8_target": urls[0], "t8_media": True}
+            if before is not None and EXPECT in before.meta:
+                meta[EXPECT] = before.meta[EXPECT]  # however many files: it is this item that was expected
             # Two items may have the same file: each waits for it.
             return Request(
                 urls[0], self._media_arrived, errback=self._media_failed, cb_kwargs=state, meta=meta, dont_filter=True
@@ -141,7 +144,7 @@ class MediaSpider(DetailSpider):
         else:
             results = [*results, result]
         if not response.meta.get("t8_alone"):
-            yield self._go_on(item, urls[1:], results)
+            yield self._go_on(item, urls[1:], results, response.request)
 
     async def _media_failed(self, failure: Failure) -> AsyncIterator[Any]:
         """A file is given up: the item goes on without it. Its dead letter stands for the file alone."""
@@ -151,7 +154,7 @@ class MediaSpider(DetailSpider):
         item, urls, results = (request.cb_kwargs[key] for key in ("item", "urls", "results"))
         logger.warning("%s is given up; its item goes on without it", urls[0])
         request.meta["t8_alone"] = True
-        yield self._go_on(item, urls[1:], results)
+        yield self._go_on(item, urls[1:], results, request)
 
     def _set(self, item: Any, field: str, value: Any) -> None:
         adapter = ItemAdapter(item)

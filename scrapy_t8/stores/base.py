@@ -13,6 +13,7 @@ from ..model import (
     Group,
     ItemSeen,
     JobRecord,
+    Mended,
     PastJob,
     PointRecord,
     QueueRecord,
@@ -53,6 +54,9 @@ class Box(Protocol):
         Letters of another job are admitted to *job*. A finished job is open again. Letters without a payload stay.
         """
 
+    def heal(self, mended: list[Mended], which: Which, job: JobRecord, now: float) -> None:
+        """Make the requests of *mended* entries that wait and are due *now*, and revive the chosen letters."""
+
     def discard(self, which: Which, job: JobRecord) -> int:
         """Throw the chosen letters away. Returns how many."""
 
@@ -90,6 +94,15 @@ class Books(Protocol):
 
     def past_jobs(self, spider: str) -> list[PastJob]:
         """The jobs of a spider that have ended here, the oldest first."""
+
+    def to_heal(self) -> dict[str, int]:
+        """The items that the spider is to be asked for: by their text, the hash of their key."""
+
+    def healed(self, keys: list[int], healed: int) -> None:
+        """Say of items what becomes of their healing."""
+
+    def expect_last(self, spider: str, source: str) -> int:
+        """Expect all items that the last good job of *spider* had. Returns how many."""
 
     def add_past_job(self, job: PastJob) -> None:
         """Remember a job that has ended."""

@@ -45,6 +45,19 @@ class SQLiteBooks:
             rows = self._db.execute(sql.PAST_JOBS, (spider,)).fetchall()
         return [PastJob(*row) for row in rows]
 
+    def to_heal(self) -> dict[str, int]:
+        with self._guard("read"):
+            return {text: key for key, text in self._db.execute(sql.TO_HEAL)}
+
+    def healed(self, keys: list[int], healed: int) -> None:
+        with self._guard("write"), self._transaction() as db:
+            db.executemany(sql.HEAL, [(healed, key) for key in keys])
+
+    def expect_last(self, spider: str, source: str) -> int:
+        with self._guard("write"), self._transaction() as db:
+            good = db.execute(sql.LAST_GOOD, (spider,)).fetchone()[0]
+            return 0 if good is None else db.execute(sql.EXPECT_LAST, (source, good)).rowcount
+
     def add_past_job(self, job: PastJob) -> None:
         with self._guard("write"), self._transaction() as db:
             db.execute(
@@ -74,11 +87,16 @@ class SQLiteBooks:
             db.execute(sql.PASS_TIME, (int(now) // STRETCH * STRETCH, *batch.moment))
 
     def _expect(self, changes: dict[int, Expected]) -> None:
-        known = [(of.cause, of.url, key) for key, of in changes.items() if not of.is_announced]
-        if known:
-            self._db.executemany(sql.MISS, known)
+        learned = [_values(key, of) for key, of in changes.items() if not of.is_announced]
+        if learned:
+            self._db.executemany(sql.LEARN, learned)
         rows = [_row(key, changes[key]) for key in sorted(changes) if changes[key].is_announced]
         self._db.executemany(sql.EXPECT, rows)
+
+
+def _values(key: int, of: Expected) -> dict[str, object]:
+    names = ("opened", "cause", "request", "url", "payload")
+    return {"key": key, "collected": int(of.collected), **{name: getattr(of, name) for name in names}}
 
 
 def _row(key: int, of: Expected) -> tuple[object, ...]:

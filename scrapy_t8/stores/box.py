@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
 
-from ..model import DeadLetter, Group, JobRecord, Which
+from ..model import IMPOSSIBLE, DeadLetter, Group, JobRecord, Mended, Which
 from . import queries as sql
 from .base import ALL
 from .records import dump_job
@@ -93,20 +93,26 @@ class SQLiteBox:
 
     def revive(self, which: Which, job: JobRecord, now: float) -> int:
         with self._change(job) as db:
-            old = sum(self._choose(sql.CHOOSE_OLD_IDS, which, job, now))
-            job.next_seq += sum(self._choose(sql.CHOOSE_NEW_IDS, which, job, now, next_seq=job.next_seq)) - old
-            revived = db.execute(sql.REVIVE, {"now": now}).rowcount
-            db.execute(sql.LEAVE_UNREVIVED)
-            mine, foreign = db.execute(sql.COUNT_CHOSEN).fetchone()
-            job.ledger.dead -= mine
-            job.ledger.admitted += foreign
-            job.finished = job.finished and not revived
-            self._take_out()
-        return revived
+            return self._revive(db, which, job, now)
+
+    def heal(self, mended: list[Mended], which: Which, job: JobRecord, now: float) -> None:
+        with self._change(job) as db:
+            self._revive(db, which, job, now)
+            db.executemany(sql.HEAL, [(item.healed, item.key) for item in mended])
+            repeated = [item for item in mended if item.payload is not None]
+            rows = [
+                (entry, now, item.slot, item.payload, item.story) for entry, item in enumerate(repeated, job.next_seq)
+            ]
+            db.executemany(sql.WAIT, rows)
+            db.executemany(sql.REPEAT, [(item.key,) for item in repeated])
+            job.next_seq += len(rows)
+            job.ledger.admitted += len(rows)
+            job.finished = job.finished and not any(item.healed != IMPOSSIBLE for item in mended)
 
     def discard(self, which: Which, job: JobRecord) -> int:
         with self._change(job):
             chosen = self._choose(sql.CHOOSE, which, job, self._clock())
+            self._give_up()
             self._throw_away(job, chosen)
         return sum(chosen)
 
@@ -115,6 +121,7 @@ class SQLiteBox:
             expired = sum(self._choose(sql.CHOOSE, Which(older_than=ttl), job, now))
             chosen = self._choose(sql.CHOOSE_OLDEST, ALL, job, now, limit=limit)
             kinds = ", ".join(f"{count} {kind}" for kind, count in db.execute(sql.CHOSEN_KINDS))
+            self._give_up()
             self._throw_away(job, chosen)
         excess = sum(chosen) - expired
         if kinds:
@@ -171,6 +178,23 @@ class SQLiteBox:
         self._db.execute(statement, values)
         mine, foreign = self._db.execute(sql.COUNT_CHOSEN).fetchone()
         return mine, foreign
+
+    def _revive(self, db: sqlite3.Connection, which: Which, job: JobRecord, now: float) -> int:
+        old = sum(self._choose(sql.CHOOSE_OLD_IDS, which, job, now))
+        job.next_seq += sum(self._choose(sql.CHOOSE_NEW_IDS, which, job, now, next_seq=job.next_seq)) - old
+        revived = db.execute(sql.REVIVE, {"now": now}).rowcount
+        db.execute(sql.LEAVE_UNREVIVED)
+        db.execute(sql.HOPE_AGAIN)
+        mine, foreign = db.execute(sql.COUNT_CHOSEN).fetchone()
+        job.ledger.dead -= mine
+        job.ledger.admitted += foreign
+        job.finished = job.finished and not revived
+        self._take_out()
+        return revived
+
+    def _give_up(self) -> None:
+        """What the requests of the chosen letters were to bring will not come."""
+        self._db.execute(sql.GIVE_UP)
 
     def _throw_away(self, job: JobRecord, chosen: tuple[int, int]) -> None:
         if sum(chosen):

@@ -83,11 +83,28 @@ EXPECT = """
         url = ifnull(excluded.url, url),
         payload = ifnull(excluded.payload, payload)
 """
-MISS = "UPDATE expected SET cause = ?, url = ifnull(?, url) WHERE key = ?"
+LEARN = """
+    UPDATE expected SET open = open + :opened, collected = max(collected, :collected), cause = ifnull(:cause, cause),
+        request = CASE WHEN :cause IS NULL THEN request ELSE :request END, url = ifnull(:url, url),
+        payload = ifnull(:payload, payload)
+    WHERE key = :key
+"""
 ANNOUNCE = """
     INSERT INTO announced (source, total) VALUES (?, ?) ON CONFLICT (source) DO UPDATE SET total = excluded.total
 """
 ANNOUNCED = "SELECT source, total FROM announced ORDER BY source"
+# A letter that leaves the box, by reviving or for good: what its request was to bring is known by its fingerprint.
+CHOSEN_REQUESTS = "SELECT fingerprint FROM dead JOIN chosen ON dead.id = letter WHERE fingerprint IS NOT NULL"
+HOPE_AGAIN = f"UPDATE expected SET cause = NULL WHERE request IN ({CHOSEN_REQUESTS})"
+GIVE_UP = f"UPDATE expected SET cause = 'discarded', open = 0 WHERE request IN ({CHOSEN_REQUESTS})"
+HEAL = "UPDATE expected SET healed = ? WHERE key = ?"
+REPEAT = "UPDATE expected SET open = open + 1, cause = NULL WHERE key = ?"
+TO_HEAL = "SELECT key, text FROM expected WHERE healed = -1 ORDER BY text"
+EXPECT_LAST = """
+    INSERT INTO expected (key, text, sources) SELECT key, text, ? FROM item WHERE job >= ? AND text IS NOT NULL
+"""
+LAST_GOOD = "SELECT max(number) FROM past_job WHERE good AND spider = ?"
+
 PAST_JOBS = "SELECT id, number, spider, begun, ended, items, good FROM past_job WHERE spider = ? ORDER BY number"
 ADD_PAST_JOB = """
     INSERT OR REPLACE INTO past_job (id, number, spider, begun, ended, items, good) VALUES (?, ?, ?, ?, ?, ?, ?)

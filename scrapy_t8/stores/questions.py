@@ -42,4 +42,5 @@ HEALED = f"""
         ifnull(sum(healed = -2 AND NOT {IS_COLLECTED}), 0)
     FROM expected
 """
+PAYLOAD = "SELECT payload FROM expected WHERE key = ?"
 LETTER = "SELECT id, kind, error, status, url FROM dead WHERE fingerprint = ? ORDER BY id DESC LIMIT 1"

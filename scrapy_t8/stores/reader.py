@@ -139,6 +139,11 @@ class Reader:
         asked, collected, impossible = self._db.execute(ask.HEALED, {"number": number}).fetchone()
         return asked, collected, impossible
 
+    def payload(self, key: int) -> bytes | None:
+        """The stored request that has come to nothing for an expected item, if there is one."""
+        row = self._db.execute(ask.PAYLOAD, (key,)).fetchone()
+        return None if row is None else row[0]
+
     def letter(self, fingerprint: int) -> tuple[int, str, str, int | None, str] | None:
         """Number, kind, error, status and URL of the newest dead letter of a request."""
         row: tuple[int, str, str, int | None, str] | None = self._db.execute(ask.LETTER, (fingerprint,)).fetchone()
