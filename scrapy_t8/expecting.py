@@ -1,4 +1,4 @@
-"""The extension that announces what should be there by the settings, and has the spider ask for what is to be healed."""
+"""The extension that announces what the settings say should be there, and has the spider make requests that heal."""
 
 from __future__ import annotations
 

@@ -37,6 +37,10 @@ def _lines(document: dict[str, Any]) -> Iterator[str]:
         yield f"    {row['count']} {told}: {names}{', ...' if row['count'] > 3 else ''}"
     if len(document["missing"]["causes"]) > MOST:
         yield f"    and {len(document['missing']['causes']) - MOST} other causes"
+    if document["healing"]["asked"]:
+        yield "  healed: {collected} of {asked}, {left} under way, {impossible} that cannot be asked for".format(
+            **document["healing"]
+        )
     yield (
         "  items: {scraped} scraped = {exported} exported + {duplicate} duplicate + {dropped} dropped + {failed} failed"
     ).format(**items)
