@@ -99,7 +99,15 @@ class Demo:
             finished = self._crawl_to_the_end(len(KILL_AT) + 1, base)
         result = count(self._cars, self._feed, self._hits, kills=sum(kills))
         print(f"\n{result.table()}\n")
+        if not self._plain:
+            self._tell_report()
         return finished and all(kills) and result.complete()
+
+    def _tell_report(self) -> None:
+        from scrapy_t8 import read_report
+        from scrapy_t8.report.summary import summary
+
+        print(f"{summary(read_report(self._folder / 'job'))}\n")
 
     def _site_command(self) -> list[str]:
         site = [sys.executable, "-m", "catalogue", "--port", "0"]

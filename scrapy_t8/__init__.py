@@ -12,7 +12,7 @@ from .heal import Healing, heal
 from .integrity.validators import ResumeValidator
 from .mishaps import T8MishapMiddleware
 from .model import Which
-from .pipelines.dedup import T8DedupPipeline
+from .pipelines.dedup import T8ChangesPipeline, T8DedupPipeline
 from .pipelines.entry import T8EntryPipeline
 from .pipelines.validation import T8ValidationPipeline
 from .report.extension import T8Report
@@ -38,6 +38,7 @@ __all__ = [
     "RetryPage",
     "T8Addon",
     "T8CacheGuard",
+    "T8ChangesPipeline",
     "T8Checkpoint",
     "T8DedupPipeline",
     "T8DupeFilter",

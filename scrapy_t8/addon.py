@@ -26,7 +26,7 @@ from .kept.state import T8SpiderState
 from .kept.throttle import T8Delays
 from .kept.totals import T8CloseSpider, T8Totals
 from .mishaps import T8MishapMiddleware
-from .pipelines.dedup import T8DedupPipeline
+from .pipelines.dedup import T8ChangesPipeline, T8DedupPipeline
 from .pipelines.entry import T8EntryPipeline
 from .pipelines.validation import T8ValidationPipeline
 from .report.extension import T8Report
@@ -92,6 +92,7 @@ class T8Addon:
         settings.setdefault_in_component_priority_dict("DOWNLOADER_MIDDLEWARES", T8CacheGuard, BELOW_THE_CACHE)
         settings.setdefault_in_component_priority_dict("ITEM_PIPELINES", T8EntryPipeline, -LAST)
         settings.setdefault_in_component_priority_dict("ITEM_PIPELINES", T8DedupPipeline, DEDUP)
+        settings.setdefault_in_component_priority_dict("ITEM_PIPELINES", T8ChangesPipeline, LAST - 1)
         settings.setdefault_in_component_priority_dict("ITEM_PIPELINES", T8ValidationPipeline, LAST)
 
     def _set_dupefilter(self, settings: BaseSettings) -> None:

@@ -118,7 +118,7 @@ class Job:
         handlers = {kind: loaded("T8_RETRY_HANDLERS", name) for kind, name in named.items()}
         self.checks = [loaded("T8_RETRY_CHECKS", name) for name in config.retry_checks]
         self.checks_of_items = ItemChecks.of(config.required_fields, config.item_schema)
-        keys = ItemKeys(config.item_key, config.item_key_exclude, crawler.spider)
+        keys = ItemKeys(config.item_key, [*config.item_key_exclude, config.changed_field], crawler.spider)
         self._identity = Identity.of(crawler.spider.name, self._arguments)
         self.directory = Path(crawler.settings["JOBDIR"] or _default_directory(crawler.spider.name))
         self.state_directory = self.directory / "t8"

@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 EXPORTED, DUPLICATE, DROPPED, FAILED = range(4)
 """What becomes of an item."""
 LOST = {DROPPED: "dropped", FAILED: "failed"}
-HELD = 100_000
+HELD = 50_000
 """Keys that are kept in memory. A job that has had no more never asks the store."""
 REASONS = 100
 """Different reasons of one pipeline that are told apart by one run."""

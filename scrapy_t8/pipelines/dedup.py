@@ -8,6 +8,7 @@ from itemadapter import ItemAdapter
 from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 
+from ..integrity.itembook import ItemBook
 from ..itemflow import Duplicate
 from ..job import Job
 
@@ -19,8 +20,6 @@ class T8DedupPipeline:
     """Drops an item that was exported before, by a page that has settled, before the pipelines after it work on it.
 
     Two of them that are under way at the same time are told apart when their pages settle: one of them reaches no feed.
-    With ``T8_DEDUP_POLICY = "changed"`` the field that T8_CHANGED_FIELD names, if the item has it, gets the names of
-    the fields that differ from the time before.
     """
 
     @classmethod
@@ -28,19 +27,37 @@ class T8DedupPipeline:
         job = Job.of(crawler)
         if not job.is_open or job.config.dedup == "off":
             raise NotConfigured
-        return cls(job)
+        return cls(job.items.book)
 
-    def __init__(self, job: Job) -> None:
-        self._job = job
-        self._field = job.config.changed_field
+    def __init__(self, book: ItemBook) -> None:
+        self._book = book
 
     def process_item(self, item: Any) -> Any:
-        book = self._job.items.book
-        key = book.duplicate_of(item)
+        key = self._book.duplicate_of(item)
         if key is not None:
             raise Duplicate(f"a duplicate of {key}")
-        if self._field:
-            adapter = ItemAdapter(item)
-            if isinstance(item, dict) or self._field in adapter.field_names():
-                adapter[self._field] = book.changed_fields(item)
+        return item
+
+
+class T8ChangesPipeline:
+    """With ``T8_DEDUP_POLICY = "changed"``: names in T8_CHANGED_FIELD what differs from the time before.
+
+    It stands behind all pipelines that change an item. An item that has no such field stays as it is.
+    """
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Self:
+        job = Job.of(crawler)
+        config = job.config
+        if not job.is_open or config.dedup == "off" or config.dedup_policy != "changed" or not config.changed_field:
+            raise NotConfigured
+        return cls(job.items.book, config.changed_field)
+
+    def __init__(self, book: ItemBook, field: str) -> None:
+        self._book = book
+        self._field = field
+
+    def process_item(self, item: Any) -> Any:
+        if isinstance(item, dict) or self._field in ItemAdapter(item).field_names():
+            ItemAdapter(item)[self._field] = self._book.changed_fields(item)
         return item

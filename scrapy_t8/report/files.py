@@ -67,7 +67,7 @@ def write(document: Document, directory: Path) -> Path:
     """Write *document*: both files, or only the first, with a line that says why. Returns the one for people."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        _replace(directory / JSON, json.dumps(document, ensure_ascii=False, indent=1) + "\n")
+        _replace(directory / JSON, json.dumps(document, ensure_ascii=False, indent=1, default=str) + "\n")
         try:
             page = render(document)
         except ConfigError as error:

@@ -31,6 +31,8 @@ from .salvage import salvage, set_aside
 logger = logging.getLogger(__name__)
 
 FORGET_SLICE = 500
+PATIENCE = 0.2
+"""Seconds that a start waits for the lock of a job."""
 
 
 class SQLiteStore:
@@ -84,7 +86,8 @@ class SQLiteStore:
     def _acquire(self) -> None:
         # The lock is the kernel's (flock): it is gone with its holder, however that ended.
         try:
-            self._lock.acquire(timeout=0)
+            # Not at once: a reader that looks whether the job is owned holds the lock for an instant.
+            self._lock.acquire(timeout=PATIENCE, poll_interval=PATIENCE / 10)
         except Timeout:
             who = self._holder.read_text() if self._holder.exists() else "unknown"
             raise JobLocked(
