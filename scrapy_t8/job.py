@@ -85,7 +85,6 @@ class Job:
         self.config = Config()
         self._arguments = arguments
         self._warned: set[tuple[str, str]] = set()
-        self._outputs = Outputs(lambda page, notes: self.books.items.judge(page, notes))
         self._is_closing = False
         self.began = clock()
         self.has_frontier = False
@@ -158,6 +157,7 @@ class Job:
         )
         self.frontier.open(self.recovery)
         self.books = self._open_books(keys, expectations)
+        self._outputs = Outputs(self.books.items)
         self.items = ItemFlow(
             crawler,
             self.books.items,

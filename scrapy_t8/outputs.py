@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 from .model import DeadLetter
@@ -34,14 +34,23 @@ JUDGED = 200
 """To judge an item takes as long as to write so many bytes, roughly."""
 
 
+class Judge(Protocol):
+    """Who writes down what became of items."""
+
+    def judge(self, page: Page, notes: list[tuple[int, bytes]]) -> set[int]:
+        """Write down *notes*, each with the number of its item. Returns the numbers of those not to be exported."""
+
+    def identity(self, note: bytes) -> bytes:
+        """What an item is recognised by, should its page be had again."""
+
+
 class Outputs:
     """The sinks of one run, and the ended pages whose records they have yet to get.
 
-    :param judge: told what is to be written down of items, with their numbers, as their page settles. Returns the
-        numbers of those whose records are not to be written.
+    :param judge: decides on the items of a page as it settles.
     """
 
-    def __init__(self, judge: Callable[[Page, list[tuple[int, bytes]]], set[int]]) -> None:
+    def __init__(self, judge: Judge) -> None:
         self._judge = judge
         self._sinks: dict[str, Sink] = {}
         self._written: set[str] = set()
@@ -87,9 +96,10 @@ class Outputs:
             for numbered in page.staged[name].batches(SLICE // 8):
                 if isinstance(page.verdict, DeadLetter):
                     # Should the page be revived, these are not to be written again.
-                    page.delivered += [record_fingerprint(name, record) for _, record in numbered]
+                    known = self._judge.identity if name == ITEMS else bytes
+                    page.delivered += [record_fingerprint(name, known(record)) for _, record in numbered]
                 if name == ITEMS:
-                    unwanted |= self._judge(page, numbered)
+                    unwanted |= self._judge.judge(page, numbered)
                     yield name, [], JUDGED * len(numbered)
                 else:
                     records = [record for item, record in numbered if item not in unwanted]

@@ -136,15 +136,16 @@ class Page:
         if parent is not None:
             parent.pending += 1
 
-    def stage(self, sink: str, data: bytes, directory: Path) -> bool:
+    def stage(self, sink: str, data: bytes, directory: Path, identity: bytes | None = None) -> bool:
         """Keep one record for *sink* until the page settles, unless an earlier attempt has delivered it.
 
+        :param identity: what it is recognised by, if that is not the record itself.
         :returns: whether it is kept.
         """
         if self.story is not None and self.story.delivered:
             if self._left is None:
                 self._left = Counter(self.story.delivered)
-            fingerprint = record_fingerprint(sink, data)
+            fingerprint = record_fingerprint(sink, data if identity is None else identity)
             if self._left[fingerprint] > 0:
                 self._left[fingerprint] -= 1
                 return False

@@ -136,6 +136,16 @@ class ItemBook:
         return note
 
     @staticmethod
+    def identity(note: bytes) -> bytes:
+        """What the item of a *note* is recognised by, should its page be had again after it was buried.
+
+        What it has exported is a duplicate then.
+        """
+        outcome, number, _, _, _, loss, _ = msgpack.unpackb(note)
+        identity: bytes = msgpack.packb((outcome in LOST, number, loss))
+        return identity
+
+    @staticmethod
     def cause(outcome: int, pipeline: str, reason: str) -> str:
         """Why the item is missing that a pipeline has lost, as the books have it."""
         return cause_of(LOST[outcome], pipeline, reason)
