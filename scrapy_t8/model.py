@@ -281,7 +281,7 @@ class ItemSeen(NamedTuple):
 class Expected:
     """What a commit changes about an item that is expected.
 
-    :param source: who has announced it.
+    :param sources: who has announced it.
     :param is_announced: it is expected; if not, the change is about an item that may be, or not.
     :param opened: requests that are to bring it, more or less than before.
     :param cause: why it did not come, in the words of the report; empty takes back what was said before.
@@ -290,7 +290,7 @@ class Expected:
     """
 
     text: str
-    source: str = ""
+    sources: list[str] = field(default_factory=list)
     is_announced: bool = False
     opened: int = 0
     collected: bool = False

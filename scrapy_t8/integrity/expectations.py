@@ -69,7 +69,7 @@ class Expectations:
             if total is not None:
                 self._announced[source] = total
             else:
-                self._change(key).source = source
+                _name(self._change(key), source)
 
     def admitted(self, request: Request, *, live: bool = False) -> None:
         """*request* has entered the frontier; or runs from memory (*live*)."""
@@ -130,7 +130,7 @@ class Expectations:
     def _announce(self, request: Request, expectation: Expectation) -> Expected:
         change = self._change(expectation.text, expectation.is_listed)
         if expectation.is_listed:
-            change.source = str(request.meta[META].get("source", "")) or change.source
+            _name(change, str(request.meta[META].get("source", "")))
         return change
 
     def _change(self, key: str, is_announced: bool = True) -> Expected:
@@ -151,3 +151,9 @@ class Expectations:
         """Put what has changed into *batch*."""
         batch.expected, self._changes = self._changes, {}
         batch.announced, self._announced = self._announced, {}
+
+
+def _name(change: Expected, source: str) -> None:
+    """*source* has announced it, too."""
+    if source not in change.sources:
+        change.sources.append(source)

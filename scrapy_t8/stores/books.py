@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
 from ..model import Batch, Expected, ItemSeen, JobRecord, PastJob
@@ -90,7 +90,7 @@ class SQLiteBooks:
         learned = [_values(key, of) for key, of in changes.items() if not of.is_announced]
         if learned:
             self._db.executemany(sql.LEARN, learned)
-        rows = [_row(key, changes[key]) for key in sorted(changes) if changes[key].is_announced]
+        rows = [row for key in sorted(changes) if changes[key].is_announced for row in _rows(key, changes[key])]
         self._db.executemany(sql.EXPECT, rows)
 
 
@@ -99,5 +99,9 @@ def _values(key: int, of: Expected) -> dict[str, object]:
     return {"key": key, "collected": int(of.collected), **{name: getattr(of, name) for name in names}}
 
 
-def _row(key: int, of: Expected) -> tuple[object, ...]:
-    return key, of.text, of.source, of.opened, int(of.collected), of.cause, of.request, of.url, of.payload
+def _rows(key: int, of: Expected) -> Iterator[tuple[object, ...]]:
+    """The change, and a row more for each other source."""
+    source, *others = of.sources or [""]
+    yield key, of.text, source, of.opened, int(of.collected), of.cause, of.request, of.url, of.payload
+    for other in others:
+        yield key, of.text, other, 0, 0, None, None, None, None
