@@ -10,7 +10,7 @@ from pathlib import Path
 from .config import Config
 from .errors import JobMismatch
 from .identity import Identity
-from .model import JobRecord, Recovery
+from .model import JobRecord, PastJob, Recovery
 from .stores.base import Store
 
 logger = logging.getLogger(__name__)
@@ -57,6 +57,9 @@ def _begin(
         follows=old.id if old is not None and old.finished and identity.owns(old) else "",
         number=old.number + 1 if old is not None else 1,
     )
+    if old is not None and not old.finished:
+        given_up = PastJob(old.id, old.number, old.spider, old.begun, now, old.ledger.exported, good=False)
+        store.books.add_past_job(given_up)
     salvaged = 0 if old else store.count_entries() + store.count_waiting()
     if salvaged:
         job.ledger.admitted = salvaged

@@ -56,7 +56,8 @@ class SQLiteBooks:
     def expect_last(self, spider: str, source: str) -> int:
         with self._guard("write"), self._transaction() as db:
             good = db.execute(sql.LAST_GOOD, (spider,)).fetchone()[0]
-            return 0 if good is None else db.execute(sql.EXPECT_LAST, (source, good)).rowcount
+            values = {"source": source, "good": good, "spider": spider}
+            return 0 if good is None else db.execute(sql.EXPECT_LAST, values).rowcount
 
     def add_past_job(self, job: PastJob) -> None:
         with self._guard("write"), self._transaction() as db:

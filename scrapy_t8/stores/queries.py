@@ -101,7 +101,8 @@ HEAL = "UPDATE expected SET healed = ? WHERE key = ?"
 REPEAT = "UPDATE expected SET open = open + 1, cause = NULL WHERE key = ?"
 TO_HEAL = "SELECT key, text FROM expected WHERE healed = -1 ORDER BY text"
 EXPECT_LAST = """
-    INSERT INTO expected (key, text, sources) SELECT key, text, ? FROM item WHERE job >= ? AND text IS NOT NULL
+    INSERT INTO expected (key, text, sources) SELECT key, text, :source FROM item WHERE text IS NOT NULL
+        AND job IN (SELECT number FROM past_job WHERE number >= :good AND spider = :spider)
 """
 LAST_GOOD = "SELECT max(number) FROM past_job WHERE good AND spider = ?"
 

@@ -1,0 +1,5 @@
+SPIDER_MODULES = ["mending"]
+ADDONS = {"scrapy_t8.T8Addon": 500}
+TELNETCONSOLE_ENABLED = False
+ITEM_PIPELINES = {"mending.Choosy": 300}
+T8_ITEM_KEY = "id"

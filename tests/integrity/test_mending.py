@@ -1,0 +1,181 @@
+"""What is missing is had in the end: by healing, by sources that say what should be there."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scrapy_t8 import heal, read_report
+from scrapy_t8.errors import JobError
+
+pytestmark = pytest.mark.slow
+PROJECT = Path(__file__).parent / "mending"
+
+
+def crawl(work: Path, spider: str, *words: str, mended: bool = False, **settings: str) -> str:
+    """Run a spider to its end. Returns the log."""
+    options = [word for name, value in settings.items() for word in ("-s", f"{name}={value}")]
+    command = [sys.executable, "-m", "scrapy", "crawl", spider, "-o", "items.jsonl", "-s", "JOBDIR=job"]
+    env = {**os.environ, "PYTHONPATH": f"{PROJECT}:{PROJECT.parents[2]}", "SCRAPY_SETTINGS_MODULE": "settings"}
+    env.pop("MENDED", None)
+    if mended:
+        env["MENDED"] = "1"
+    done = subprocess.run(
+        [*command, *words, *options], cwd=work, env=env, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def items(work: Path) -> list[str]:
+    return sorted(json.loads(line)["id"] for line in (work / "items.jsonl").read_text().splitlines())
+
+
+def hits(work: Path) -> list[str]:
+    lines = sorted((work / "hits").read_text().split())
+    (work / "hits").unlink()
+    return lines
+
+
+def causes(work: Path) -> dict[str, str]:
+    report = read_report(work / "job")
+    return {example["key"]: row["cause"] for row in report["missing"]["causes"] for example in row["examples"]}
+
+
+def test_heal_fetches_what_is_missing_and_nothing_else(tmp_path: Path) -> None:
+    log = crawl(tmp_path, "mending")
+    assert "INCOMPLETE" in log
+    assert causes(tmp_path) == {"2": "dead", "3": "dropped", "4": "no_item", "9": "never_linked", "10": "never_linked"}
+    assert hits(tmp_path) == ["0", "1", "2", "3", "4", "5"]
+    healing = heal(tmp_path / "job")
+    assert (healing.revived, healing.repeated, healing.asked, healing.under_way) == (1, 2, 2, 0)
+    log = crawl(tmp_path, "mending", mended=True)
+    assert hits(tmp_path) == ["2", "3", "4", "9"]
+    assert items(tmp_path) == ["0", "1", "2", "3", "4", "5", "9"]
+    assert "healed: 4 of 5, 0 under way, 1 that cannot be asked for" in log
+    assert causes(tmp_path) == {"10": "never_linked"}
+    assert read_report(tmp_path / "job")["healing"] == {"asked": 5, "collected": 4, "left": 0, "impossible": 1}
+
+
+def test_heal_again_while_it_does_not_help(tmp_path: Path) -> None:
+    crawl(tmp_path, "mending")
+    for _ in range(2):
+        heal(tmp_path / "job")
+        crawl(tmp_path, "mending")
+        assert causes(tmp_path) == {"2": "dead", "3": "dropped", "4": "no_item", "10": "never_linked"}
+    heal(tmp_path / "job")
+    crawl(tmp_path, "mending", mended=True)
+    assert items(tmp_path) == ["0", "1", "2", "3", "4", "5", "9"]
+
+
+def test_slugs_are_expected_without_a_word(tmp_path: Path) -> None:
+    crawl(tmp_path, "slugs")
+    assert causes(tmp_path) == {"b": "no_item"}
+    assert hits(tmp_path) == ["a", "b", "c"]
+    heal(tmp_path / "job")
+    crawl(tmp_path, "slugs", mended=True)
+    assert hits(tmp_path) == ["b"]
+    assert items(tmp_path) == ["A", "B", "C"]
+    assert read_report(tmp_path / "job")["verdict"] == "complete"
+
+
+def test_a_file_says_what_should_be_there(tmp_path: Path) -> None:
+    (tmp_path / "keys.txt").write_text("\ufeff0\n\n 1 \nstranger\n", encoding="utf-8")
+    log = crawl(tmp_path, "mending", T8_EXPECT_FILE="keys.txt")
+    assert "3 items are expected by keys.txt" in log
+    assert causes(tmp_path)["stranger"] == "never_linked"
+    assert read_report(tmp_path / "job")["totals"][0] == {
+        "source": "file",
+        "announced": None,
+        "keys": 3,
+        "collected": 2,
+        "missing": 1,
+    }
+
+
+def test_the_last_good_job_says_so(tmp_path: Path) -> None:
+    crawl(tmp_path, "slugs", mended=True, T8_EXPECT_LAST="1")
+    assert read_report(tmp_path / "job")["verdict"] == "complete"
+    log = crawl(tmp_path, "map", "-a", "site=data:,", T8_EXPECT_LAST="1", T8_RESUME="fresh")
+    assert "are expected: those of the last good job" not in log  # that was another spider's
+    log = crawl(tmp_path, "slugs", T8_EXPECT_LAST="1", T8_RESUME="fresh")
+    assert "3 items are expected: those of the last good job" in log
+    assert causes(tmp_path)["B"] == "never_linked"
+
+
+@pytest.fixture
+def site() -> Iterator[str]:
+    """Pages, an index of sitemaps and two sitemaps, one of them packed."""
+    url = ""
+
+    def sitemap(*paths: str) -> bytes:
+        urls = "".join(f"<url><loc>{url}/{path}</loc></url>" for path in paths)
+        return f'<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">{urls}</urlset>'.encode()
+
+    def answer(path: str) -> tuple[int, str, bytes]:
+        if path == "/index.xml":
+            inner = "".join(f"<sitemap><loc>{url}/{name}</loc></sitemap>" for name in ("a.xml", "b.xml.gz"))
+            xml = f'<sitemapindex xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">{inner}</sitemapindex>'
+            return 200, "text/xml", xml.encode()
+        if path == "/robots.txt":
+            return 200, "text/plain", f"User-agent: *\nSitemap: {url}/a.xml\n".encode()
+        if path == "/a.xml":
+            return 200, "text/xml", sitemap("one", "two?a=2&amp;b=1")
+        if path == "/b.xml.gz":
+            return 200, "application/octet-stream", gzip.compress(sitemap("three"))
+        if path.endswith(".xml"):
+            return 404, "text/plain", b"no such sitemap"
+        return 200, "text/html", b"<html></html>"
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, kind, body = answer(self.path)
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    url = f"http://127.0.0.1:{server.server_address[1]}"
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield url
+    server.shutdown()
+
+
+@pytest.mark.parametrize(("sitemap", "third"), [("/index.xml", True), ("/robots.txt", False), ("file", False)])
+def test_a_sitemap_says_what_should_be_there(tmp_path: Path, site: str, sitemap: str, third: bool) -> None:
+    where = f"{site}{sitemap}"
+    if sitemap == "file":
+        where = "map.xml"
+        urls = "".join(f"<url><loc>{site}/{path}</loc></url>" for path in ("one", "two?a=2&amp;b=1"))
+        (tmp_path / where).write_text(f"<urlset>{urls}</urlset>")
+    log = crawl(tmp_path, "map", "-a", f"site={site}", T8_EXPECT_SITEMAPS=json.dumps([where]))
+    assert f"{2 + third} items are expected" in log
+    assert causes(tmp_path) == {f"{site}/two?a=2&b=1": "no_item"} | ({f"{site}/three": "never_linked"} if third else {})
+
+
+def test_a_sitemap_that_cannot_be_read_is_told_and_hurts_nobody(tmp_path: Path, site: str) -> None:
+    log = crawl(tmp_path, "map", "-a", f"site={site}", T8_EXPECT_SITEMAPS=json.dumps([f"{site}/none.xml"]))
+    assert "none.xml cannot be read, so nothing is expected of it: the answer is 404" in log
+    assert len(items(tmp_path)) == 2
+    assert read_report(tmp_path / "job")["ledger"]["expected"]["expected"] == 0
+
+
+def test_there_is_nothing_to_heal(tmp_path: Path) -> None:
+    with pytest.raises(JobError, match="there is no job in"):
+        heal(tmp_path / "none")
+    assert not (tmp_path / "none").exists()
