@@ -17,6 +17,8 @@ META = "t8_expect"
 """In the meta of a request: the item that it is to bring."""
 DEEPEST = 3
 """So many requests an item may be away from the one that it was said of."""
+HELD = 2000
+"""Keys whose hash is at hand: those of requests that were admitted lately, and will be done soon."""
 NO_ITEM, DISCARDED, DEAD = "no_item", "discarded", "dead"
 
 
@@ -45,6 +47,7 @@ class Expectations:
         self._codec = codec
         self._hash = hashed
         self._changes: dict[int, Expected] = {}
+        self._numbers: dict[str, int] = {}
         self._announced: dict[str, int] = {}
         self.by_url = False
         """Whether URLs are among the keys."""
@@ -104,7 +107,8 @@ class Expectations:
         if isinstance(page.verdict, Waiting) or (page.replaced and not isinstance(page.verdict, DeadLetter)):
             return
         for expectation in page.expects:
-            self._settle(page, expectation, self._change(expectation.text, expectation.is_listed))
+            # It was announced when its request was admitted.
+            self._settle(page, expectation, self._change(expectation.text, False))
 
     def _settle(self, page: Page, expectation: Expectation, change: Expected) -> None:
         by_handler = page.woken and page.verdict is None and not page.dropped
@@ -134,7 +138,11 @@ class Expectations:
         return change
 
     def _change(self, key: str, is_announced: bool = True) -> Expected:
-        number = self._hash(b"key:" + key.encode("utf-8", "surrogatepass"))
+        number = self._numbers.get(key)
+        if number is None:
+            if len(self._numbers) >= HELD:
+                self._numbers.clear()
+            number = self._numbers[key] = self._hash(b"key:" + key.encode("utf-8", "surrogatepass"))
         change = self._changes.get(number)
         if change is None:
             change = self._changes[number] = Expected(shown(key))

@@ -95,9 +95,8 @@ class SQLiteBooks:
         self._db.executemany(sql.EXPECT, rows)
 
 
-def _values(key: int, of: Expected) -> dict[str, object]:
-    names = ("opened", "cause", "request", "url", "payload")
-    return {"key": key, "collected": int(of.collected), **{name: getattr(of, name) for name in names}}
+def _values(key: int, of: Expected) -> tuple[object, ...]:
+    return of.opened, int(of.collected), of.cause, of.request, of.url, of.payload, key
 
 
 def _rows(key: int, of: Expected) -> Iterator[tuple[object, ...]]:

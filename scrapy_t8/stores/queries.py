@@ -84,10 +84,9 @@ EXPECT = """
         payload = ifnull(excluded.payload, payload)
 """
 LEARN = """
-    UPDATE expected SET open = open + :opened, collected = max(collected, :collected), cause = ifnull(:cause, cause),
-        request = CASE WHEN :cause IS NULL THEN request ELSE :request END, url = ifnull(:url, url),
-        payload = ifnull(:payload, payload)
-    WHERE key = :key
+    UPDATE expected SET open = open + ?1, collected = max(collected, ?2), cause = ifnull(?3, cause),
+        request = CASE WHEN ?3 IS NULL THEN request ELSE ?4 END, url = ifnull(?5, url), payload = ifnull(?6, payload)
+    WHERE key = ?7
 """
 ANNOUNCE = """
     INSERT INTO announced (source, total) VALUES (?, ?) ON CONFLICT (source) DO UPDATE SET total = excluded.total
