@@ -1,0 +1,209 @@
+"""A shop of which everything is known: the report has to name what is wrong with it, after five kills as after none."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scrapy_t8 import read_report
+from tests.report import chromium
+
+SHOP = Path(__file__).parent / "shop"
+sys.path.insert(0, str(SHOP))
+import truth  # noqa: E402
+
+pytestmark = pytest.mark.slow
+KILLS = (5, 9, 12, 10, 8)
+"""Hits of the site after which a run is killed."""
+
+
+class Shop:
+    """The site in a process of its own, and its log."""
+
+    def __init__(self, directory: Path) -> None:
+        self.log = directory / "site.log"
+        file = self.log.open("w")
+        self.process = subprocess.Popen([sys.executable, "site.py"], cwd=SHOP, stdin=subprocess.PIPE, stdout=file)
+        while not self.log.read_text().endswith("\n"):
+            time.sleep(0.02)
+        self.url = f"http://127.0.0.1:{json.loads(self.log.read_text().splitlines()[0])['port']}"
+
+    def hits(self) -> int:
+        return len(self.log.read_text().splitlines()) - 1
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    made = Shop(tmp_path_factory.mktemp("site"))
+    yield made
+    made.process.kill()
+    made.process.wait()
+
+
+def begin(work: Path, shop: Shop) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "scrapy", "crawl", "shop", "-o", "items.jsonl", "-s", "JOBDIR=job"]
+    env = {**os.environ, "PYTHONPATH": f"{SHOP}:{SHOP.parents[2]}", "SCRAPY_SETTINGS_MODULE": "settings"}
+    return subprocess.Popen([*command, "-a", f"site={shop.url}"], cwd=work, env=env, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory: pytest.TempPathFactory, shop: Shop) -> tuple[Path, str]:
+    work = tmp_path_factory.mktemp("calm")
+    _, log = begin(work, shop).communicate(timeout=90)
+    return work, log
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory, shop: Shop) -> tuple[Path, str]:
+    work = tmp_path_factory.mktemp("killed")
+    for hits in KILLS:
+        before, process = shop.hits(), begin(work, shop)
+        while shop.hits() < before + hits and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        _, log = process.communicate()
+        assert process.returncode == -signal.SIGKILL, log
+    _, log = begin(work, shop).communicate(timeout=90)
+    return work, log
+
+
+def report_of(work: Path) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads((work / "job/report/report.json").read_text(encoding="utf-8"))
+    return report
+
+
+def rows(report: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    """The cause of each item that is missing."""
+    return {
+        example["key"]: (row["cause"], row["detail"])
+        for row in report["missing"]["causes"]
+        for example in row["examples"]
+        if "key" in example
+    }
+
+
+def timeless(report: dict[str, Any]) -> dict[str, Any]:
+    """A report without what differs from one undisturbed run to the next: times, the id of the job, how runs ended;
+    numbers of letters and of tries that failed, and whose turn it was; the alarm about the kills themselves."""
+    left = copy.deepcopy(report)
+    for name in ("generated", "runs", "timeline", "waiting", "retries", "retry_outcomes"):
+        del left[name]
+    for name in ("id", "begun"):
+        del left["job"][name]
+    left["alerts"] = [alert["name"] for alert in left["alerts"] if alert["name"] != "run_died"]
+    for row in left["dead"]:
+        for name in ("first", "last", "letter"):
+            del row[name]
+    for row in left["hosts"]:
+        del row["retries"]
+    for row in left["missing"]["causes"]:
+        for example in row["examples"]:
+            example.pop("letter", None)
+            if example.get("url"):
+                # A car on two lists has two URLs.
+                example["url"] = example["url"].partition("?")[0]
+    for kind in ("dropped", "failed"):
+        for row in left[kind]:
+            row["url"] = row["url"].partition("?")[0]
+    left["duplicates"]["examples"] = len(left["duplicates"]["examples"])
+    return left
+
+
+@pytest.mark.parametrize("how", ["calm", "killed"])
+def test_the_report_names_everything(how: str, request: pytest.FixtureRequest) -> None:
+    work, log = request.getfixturevalue(how)
+    report = report_of(work)
+    assert rows(report) == truth.CAUSES
+    by_number = [row for row in report["missing"]["causes"] if row["cause"] == "unnamed"]
+    assert [(row["detail"], row["count"]) for row in by_number] == [(str(truth.LISTS - 1), truth.MORE)]
+    assert report["verdict"] == "incomplete"
+    ledger = report["ledger"]
+    named = len(truth.GOOD) + len(truth.CAUSES)
+    assert ledger["expected"] == {
+        "expected": named + truth.MORE,
+        "collected": len(truth.GOOD),
+        "missing": len(truth.CAUSES) + truth.MORE,
+        "difference": 0,
+    }
+    items = ledger["items"]
+    assert items["exported"] == len(truth.GOOD)
+    assert items["duplicate"] + items["dropped"] + items["failed"] == items["scraped"] - len(truth.GOOD)
+    assert [(row["pipeline"], row["reason"]) for row in report["dropped"]] == [("Choosy", f"too cheap: {truth.SCRIPT}")]
+    assert [(row["pipeline"], row["reason"]) for row in report["failed"]] == [("Choosy", "ValueError: it chokes")]
+    for key in truth.CAUSES:
+        assert key in log
+    requests = ledger["requests"]
+    assert requests["admitted"] == requests["done"] + requests["dead"]
+    assert "difference" in requests
+    assert not any(books["difference"] for books in ledger.values())
+
+
+def test_kills_make_no_difference(calm: tuple[Path, str], killed: tuple[Path, str]) -> None:
+    assert timeless(report_of(killed[0])) == timeless(report_of(calm[0]))
+    ends = [run["end"] for run in report_of(killed[0])["runs"]]
+    assert ends == ["killed"] * len(KILLS) + ["finished"]
+    assert "run_died" in [alert["name"] for alert in report_of(killed[0])["alerts"]]
+
+
+@pytest.mark.parametrize("how", ["calm", "killed"])
+def test_somebody_else_counts_the_same(how: str, request: pytest.FixtureRequest) -> None:
+    """With nothing but the feed and the truth of the site."""
+    work, _ = request.getfixturevalue(how)
+    feed = Counter()
+    with (work / "items.jsonl").open(encoding="utf-8") as file:
+        for line in file:
+            feed[json.loads(line)["id"]] += 1
+    report = report_of(work)
+    assert set(feed.values()) == {1}
+    assert set(feed) == set(truth.GOOD)
+    assert report["ledger"]["items"]["exported"] == feed.total() == report["feeds"][0]["items"]
+    there = {key for page in truth.lists() for key in page} | {truth.UNLINKED}
+    assert there - set(feed) == set(rows(report))
+    seen = Counter(key for page in truth.lists() for key in page)
+    good_twice = sum(count - 1 for key, count in seen.items() if key in feed)
+    assert report["ledger"]["items"]["duplicate"] == good_twice
+
+
+def test_the_page_in_a_browser(killed: tuple[Path, str]) -> None:
+    work, _ = killed
+    report = report_of(work)
+    with chromium.running() as browser, browser.visit((work / "job/report/report.html").as_uri()) as visit:
+        assert not visit.said
+        assert not visit.asked
+        figures = visit.page.eval_on_selector_all(
+            "[data-figure]", "all => all.map(one => [one.dataset.figure, one.dataset.value])"
+        )
+        assert len(figures) > 50
+        for path, value in figures:
+            assert float(value) == float(at(report, path)), path
+        text = visit.page.inner_text("body")
+        for key in truth.CAUSES:
+            assert key in text
+        assert f"too cheap: {truth.SCRIPT}" in text
+        assert visit.page.query_selector("script") is None
+
+
+def at(report: Any, path: str) -> Any:
+    for name in path.split("."):
+        name = name.replace("%2E", ".").replace("%25", "%")
+        report = report[int(name)] if isinstance(report, list) else report[name]
+    return report
+
+
+def test_the_report_is_the_same_on_demand(calm: tuple[Path, str]) -> None:
+    work, _ = calm
+    again, then = read_report(work / "job"), report_of(work)
+    for report in (again, then):
+        del report["generated"], report["exit_status"]
+    assert again == then
