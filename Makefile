@@ -4,7 +4,7 @@ VENV := .venv
 OLDEST := .venv-oldest
 BIN := $(VENV)/bin
 
-.PHONY: test fast lint crash oldest torture demo bench scale clean
+.PHONY: test fast lint crash oldest torture demo bench scale clean browser
 
 test: lint fast crash oldest
 
@@ -17,7 +17,7 @@ fast: $(VENV)/.ready
 	$(BIN)/python -m pytest tests -m "not slow"
 
 # Most of the time is waiting: several files at once, but for the torture, which has its own way of that.
-crash: $(VENV)/.ready
+crash: $(VENV)/.ready browser
 	$(BIN)/python -m pytest tests/crash -m slow -q
 	$(BIN)/python -m pytest tests --ignore=tests/crash -m slow -q -n 3 --dist loadfile
 
@@ -26,6 +26,13 @@ oldest: $(OLDEST)/.ready
 	$(OLDEST)/bin/python -m pytest tests -m "not slow" -q
 	$(OLDEST)/bin/python -m pytest tests/crash/test_crash_kills.py -m slow -q --trials 5
 	$(OLDEST)/bin/python -m pytest tests/resume/test_stop.py tests/resume/test_pictures.py tests/resume/test_slugs.py -m slow -q -n 3
+
+# The report is looked at in a real one.
+browser:
+	@command -v chromium chromium-browser google-chrome >/dev/null || \
+	{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; } || \
+	{ echo "The tests of report.html need Chromium: install it (Debian: apt-get install chromium)"; exit 1; }
 
 # Hundreds of kills: an hour or so.
 torture: $(VENV)/.ready

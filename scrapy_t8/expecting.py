@@ -20,8 +20,8 @@ from scrapy.utils.sitemap import Sitemap, sitemap_urls_from_robots
 from . import joints
 from .errors import ConfigError
 from .integrity.expectations import expecting, url_key
+from .itemmodel import ASKED, IMPOSSIBLE
 from .job import Job
-from .model import ASKED, IMPOSSIBLE
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
-from threading import Thread
 from typing import Any, TypeAlias
 
 from scrapy import Request
 
 from .failure import NETWORK, Failure, one_line
 from .page import Page
+from .threads import in_thread
 
 Handler: TypeAlias = Callable[[str, dict[str, Any]], "bool | Awaitable[bool]"]
 
@@ -110,28 +110,5 @@ def _key(request: Request, page: Page) -> str:
 async def _call(handler: Handler, target: str, metadata: dict[str, Any]) -> bool:
     if inspect.iscoroutinefunction(handler):
         return bool(await handler(target, metadata))
-    answer = await _in_thread(handler, target, metadata)
+    answer = await in_thread(handler, target, metadata)
     return bool(await answer if inspect.isawaitable(answer) else answer)
-
-
-async def _in_thread(handler: Handler, target: str, metadata: dict[str, Any]) -> Any:
-    # A daemon thread, not an executor's: one that hangs must not keep the process from ending.
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[Any] = loop.create_future()
-
-    def tell(set_it: Callable[[Any], None], value: Any) -> None:
-        if not future.done():
-            set_it(value)
-
-    def work() -> None:
-        set_it: Callable[[Any], None] = future.set_result
-        value: Any
-        try:
-            value = handler(target, metadata)
-        except BaseException as error:
-            set_it, value = future.set_exception, error
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(tell, set_it, value)
-
-    Thread(target=work, name="t8-retry-handler", daemon=True).start()
-    return await future

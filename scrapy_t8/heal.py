@@ -12,7 +12,8 @@ from scrapy import Request
 from .codec import Codec
 from .errors import CannotLoad, JobError
 from .integrity.expectations import DEAD, expecting
-from .model import ASKED, BY_THE_SPIDER, IMPOSSIBLE, JobRecord, Mended, Story, Which
+from .itemmodel import ASKED, BY_THE_SPIDER, IMPOSSIBLE, Mended
+from .model import JobRecord, Story, Which
 from .stores.reader import Missed, reading
 from .stores.sqlite import SQLiteStore
 

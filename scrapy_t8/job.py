@@ -9,7 +9,6 @@ import atexit
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from weakref import WeakKeyDictionary
@@ -28,15 +27,13 @@ from .errors import CannotStore, T8Error
 from .failures import Failures
 from .frontier import Frontier
 from .guard import Guard
+from .hashes import cut, hashed
 from .identity import Identity
-from .integrity.books import JobBooks
+from .integrity.books import open_books
 from .integrity.checks import ItemChecks
-from .integrity.coverage import Coverage
 from .integrity.expectations import META as EXPECT
 from .integrity.expectations import Expectations
-from .integrity.itembook import Dedup, ItemBook
 from .integrity.keys import ItemKeys
-from .integrity.problems import Problems
 from .itemflow import ItemFlow
 from .model import START, Batch
 from .opening import resume_or_begin
@@ -138,13 +135,13 @@ class Job:
         fingerprinter = crawler.request_fingerprinter
         assert fingerprinter is not None
         self._fingerprint = fingerprinter.fingerprint
-        self._spread = _cut if type(fingerprinter) is RequestFingerprinter else _hash
+        self._spread = cut if type(fingerprinter) is RequestFingerprinter else hashed
         codec = Codec(crawler.spider, allow_pickle=config.allow_pickle)
         self.points = Points(
             self.store, self.clock, config.update_interval, by_details=config.cursor_waits_for == "details"
         )
         self.points.open(self.recovery.job.id, ttl=config.resume_point_ttl, limit=config.max_resume_points)
-        expectations = Expectations(codec, _hash)
+        expectations = Expectations(codec, hashed)
         self.frontier = Frontier(
             self.store,
             codec,
@@ -156,7 +153,7 @@ class Job:
             self.clock,
         )
         self.frontier.open(self.recovery)
-        self.books = self._open_books(keys, expectations)
+        self.books = open_books(self.store, self.record, self.recovery.run, config, keys, expectations)
         self._outputs = Outputs(self.books.items)
         self.items = ItemFlow(
             crawler,
@@ -197,15 +194,6 @@ class Job:
         with self.guard("begin"):
             self.failures.tidy()
 
-    def _open_books(self, keys: ItemKeys, expectations: Expectations) -> JobBooks:
-        config, store = self.config, self.store
-        coverage = Coverage(store)
-        dedup = Dedup(config.dedup, config.dedup_policy, config.dedup_scope)
-        run = self.recovery.run
-        problems = Problems(store)
-        items = ItemBook(store.books, self.record, run, keys, dedup, coverage, problems, expectations, _hash)
-        return JobBooks(self.record, items, expectations, coverage, problems, store.kept("duplicates"))
-
     # -- what the doors need -------------------------------------------------------------------------------------
 
     @property
@@ -227,7 +215,7 @@ class Job:
 
     def item_fingerprint(self, content: bytes) -> int:
         """The same for the content of an item, in a domain of its own."""
-        return _hash(b"item:" + content)
+        return hashed(b"item:" + content)
 
     def _unstorable(self, request: Request, error: CannotStore) -> None:
         callback = getattr(request.callback, "__qualname__", None) or "the default callback"
@@ -418,11 +406,3 @@ def _default_directory(spider: str) -> str:
         return data_path(f"t8/{spider}")
     except NotConfigured:  # settings of a project, but no scrapy.cfg
         return f".scrapy/t8/{spider}"
-
-
-def _cut(digest: bytes) -> int:
-    return int.from_bytes(digest[:8], "big") >> 1
-
-
-def _hash(data: bytes) -> int:
-    return int.from_bytes(blake2b(data, digest_size=8).digest(), "big") >> 1

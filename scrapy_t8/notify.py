@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from threading import Thread, get_ident
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from threading import get_ident
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from .errors import ConfigError
 from .failure import one_line
+from .threads import in_thread
 
 logger = logging.getLogger(__name__)
 
@@ -156,29 +157,3 @@ def _listening() -> Iterator[list[str]]:
 
 
 # -- threads -----------------------------------------------------------------------------------------------------
-
-
-async def in_thread(function: Callable[..., T], *args: Any) -> T:
-    """What *function* returns or raises, called in a thread of its own.
-
-    A daemon thread, not an executor's: one that hangs must not keep the process from ending.
-    """
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-
-    def tell(set_it: Callable[[Any], None], value: Any) -> None:
-        if not future.done():
-            set_it(value)
-
-    def work() -> None:
-        set_it: Callable[[Any], None] = future.set_result
-        value: Any
-        try:
-            value = function(*args)
-        except BaseException as error:
-            set_it, value = future.set_exception, error
-        with suppress(RuntimeError):  # nobody waits any more: the loop is closed
-            loop.call_soon_threadsafe(tell, set_it, value)
-
-    Thread(target=work, name="t8-in-thread", daemon=True).start()
-    return await future

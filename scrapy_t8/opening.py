@@ -10,7 +10,8 @@ from pathlib import Path
 from .config import Config
 from .errors import JobMismatch
 from .identity import Identity
-from .model import JobRecord, PastJob, Recovery
+from .itemmodel import PastJob
+from .model import JobRecord, Recovery
 from .stores.base import Store
 
 logger = logging.getLogger(__name__)

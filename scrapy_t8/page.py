@@ -11,12 +11,12 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator
 from contextvars import ContextVar
-from hashlib import blake2b
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from scrapy import Request
 
+from .hashes import hashed
 from .model import DeadLetter, Story, Waiting
 
 SPILL = 1 << 20
@@ -167,7 +167,7 @@ class Page:
 
 def record_fingerprint(sink: str, record: bytes) -> int:
     """What tells one record of a sink from another, in 63 bits."""
-    return int.from_bytes(blake2b(sink.encode() + b"\0" + record, digest_size=8).digest(), "big") >> 1
+    return hashed(sink.encode() + b"\0" + record)
 
 
 def current_page() -> Page | None:

@@ -6,15 +6,29 @@ from collections import Counter
 
 import msgpack
 
+from ..config import Config
+from ..hashes import hashed
 from ..model import Batch, DeadLetter, JobRecord, Waiting
 from ..page import Page
+from ..stores.base import Store
 from .coverage import Coverage
 from .expectations import Expectations
-from .itembook import Examples, ItemBook
+from .itembook import Dedup, Examples, ItemBook
+from .keys import ItemKeys
 from .problems import Problems
 
 DUPLICATES = "duplicates"
 """Under this name the store keeps examples of duplicates."""
+
+
+def open_books(
+    store: Store, record: JobRecord, run: int, config: Config, keys: ItemKeys, expectations: Expectations
+) -> JobBooks:
+    """The books of *run*, going on from what the store holds."""
+    dedup = Dedup(config.dedup, config.dedup_policy, config.dedup_scope)
+    coverage, problems = Coverage(store), Problems(store)
+    items = ItemBook(store.books, record, run, keys, dedup, coverage, problems, expectations, hashed)
+    return JobBooks(record, items, expectations, coverage, problems, store.kept(DUPLICATES))
 
 
 class JobBooks:

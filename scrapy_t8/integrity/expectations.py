@@ -9,7 +9,8 @@ from w3lib.url import canonicalize_url
 
 from ..codec import Codec
 from ..errors import CannotStore
-from ..model import Batch, DeadLetter, Expected, Waiting
+from ..itemmodel import Expected
+from ..model import Batch, DeadLetter, Waiting
 from ..page import Expectation, Page
 from .keys import shown
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import msgpack
 
-from ..model import Batch, ItemKey, ItemSeen, JobRecord, Loss
+from ..itemmodel import ItemKey, ItemSeen, Loss
+from ..model import Batch, JobRecord
 from ..page import Page
 from ..stores.base import Books
 from .coverage import Coverage, shape_of

@@ -14,9 +14,9 @@ from threading import Thread
 from typing import Any, Protocol, TypeAlias
 
 from ..failure import one_line
-from ..notify import in_thread
 from ..resume import CollectionState, ResumePoint
 from ..tasks import FailedTask
+from ..threads import in_thread
 
 TIMEOUT = 30.0
 """Seconds that the database may take for one answer, or custom validation for one state."""

@@ -17,8 +17,8 @@ from ..errors import ConfigError, T8Error
 from ..integrity.alerts import Alert, alert_thresholds, alerts_of
 from ..integrity.checks import coverage_thresholds
 from ..integrity.validators import ResumeValidator
+from ..itemmodel import PastJob
 from ..job import Job
-from ..model import PastJob
 from ..notify import Notifier
 from ..signals import t8_alert
 from ..states import ResumePoints

@@ -6,22 +6,8 @@ import math
 from collections.abc import Iterator
 from typing import Any, Literal, Protocol
 
-from ..model import (
-    Batch,
-    DeadLetter,
-    Entry,
-    Group,
-    ItemSeen,
-    JobRecord,
-    Mended,
-    PastJob,
-    PointRecord,
-    QueueRecord,
-    Recovery,
-    Run,
-    Waiting,
-    Which,
-)
+from ..itemmodel import ItemSeen, Mended, PastJob
+from ..model import Batch, DeadLetter, Entry, Group, JobRecord, PointRecord, QueueRecord, Recovery, Run, Waiting, Which
 
 ALL = Which()
 IfDamaged = Literal["refuse", "salvage", "replace"]

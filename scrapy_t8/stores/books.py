@@ -6,7 +6,8 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
-from ..model import Batch, Expected, ItemSeen, JobRecord, PastJob
+from ..itemmodel import Expected, ItemSeen, PastJob
+from ..model import Batch, JobRecord
 from . import queries as sql
 
 STRETCH = 10

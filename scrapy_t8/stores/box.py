@@ -15,7 +15,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
 
-from ..model import IMPOSSIBLE, DeadLetter, Group, JobRecord, Mended, Which
+from ..itemmodel import IMPOSSIBLE, Mended
+from ..model import DeadLetter, Group, JobRecord, Which
 from . import queries as sql
 from .base import ALL
 from .records import dump_job

@@ -14,9 +14,11 @@ from urllib.parse import quote
 from filelock import FileLock, Timeout
 
 from ..errors import JobError, StoreError
-from ..model import Group, JobRecord, Ledger, Loss, PastJob, Run
+from ..itemmodel import Loss, PastJob
+from ..model import Group, JobRecord, Run
 from . import questions as ask
 from .file import check_file, check_version
+from .records import load_job
 
 
 class Missed(NamedTuple):
@@ -45,10 +47,7 @@ class Reader:
 
     def job(self) -> JobRecord | None:
         row = self._db.execute(ask.JOB).fetchone()
-        if row is None:
-            return None
-        record = json.loads(row[0])
-        return JobRecord(**{**record, "ledger": Ledger(**record["ledger"])})
+        return None if row is None else load_job(row[0])
 
     def runs(self) -> list[Run]:
         return [Run(*row) for row in self._db.execute(ask.RUNS)]

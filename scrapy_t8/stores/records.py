@@ -7,6 +7,11 @@ import json
 from ..model import JobRecord, Ledger
 
 
+def load_job(text: str) -> JobRecord:
+    record = json.loads(text)
+    return JobRecord(**{**record, "ledger": Ledger(**record["ledger"])})
+
+
 def dump_job(job: JobRecord) -> str:
     # By hand: dataclasses.asdict copies deeply, and this is done with every commit.
     ledger = {name: getattr(job.ledger, name) for name in Ledger.__slots__}

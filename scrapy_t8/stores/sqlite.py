@@ -16,7 +16,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ..errors import JobLocked, StoreDamaged, StoreError, remedy
-from ..model import Batch, Entry, JobRecord, Ledger, QueueRecord, Recovery, Run, Waiting, queue_range
+from ..model import Batch, Entry, JobRecord, QueueRecord, Recovery, Run, Waiting, queue_range
 from . import queries as sql
 from .base import IfDamaged
 from .books import SQLiteBooks
@@ -25,7 +25,7 @@ from .checkpointer import Checkpointer
 from .file import check_all, check_file, check_version, connect, create, damaged
 from .marks import Marks
 from .points import SQLitePoints
-from .records import dump_job
+from .records import dump_job, load_job
 from .salvage import salvage, set_aside
 
 logger = logging.getLogger(__name__)
@@ -160,10 +160,7 @@ class SQLiteStore:
 
     def job(self) -> JobRecord | None:
         row = self._db.execute(sql.GET_JOB).fetchone()
-        if row is None:
-            return None
-        record = json.loads(row[0])
-        return JobRecord(**{**record, "ledger": Ledger(**record["ledger"])})
+        return None if row is None else load_job(row[0])
 
     def last_run(self) -> Run | None:
         row = self._db.execute(sql.LAST_RUN).fetchone()

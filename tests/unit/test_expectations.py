@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from scrapy import Request, Spider
 from scrapy_t8.codec import Codec
 from scrapy_t8.heal import heal
 from scrapy_t8.integrity.expectations import META, Expectations, expecting, url_key
-from scrapy_t8.model import Batch, DeadLetter, ItemKey, JobRecord, Ledger, Story, Waiting
+from scrapy_t8.itemmodel import ItemKey, PastJob
+from scrapy_t8.model import Batch, DeadLetter, JobRecord, Ledger, Story, Waiting, Which
 from scrapy_t8.page import Page
 from scrapy_t8.report.missing import Missing
 from scrapy_t8.stores.reader import reading
@@ -214,8 +216,6 @@ def test_urls_of_a_sitemap_are_matched_by_the_page(books: Books) -> None:
 
 
 def test_letters_that_are_revived_or_thrown_away(books: Books) -> None:
-    from scrapy_t8.model import Which
-
     request = books.admit("http://a/1", "1")
     books.settle(request, verdict=letter(request))
     books.job.ledger.admitted = books.job.ledger.dead = 1
@@ -261,10 +261,6 @@ def test_heal_takes_what_is_missing_and_only_that(books: Books) -> None:
 
 
 def test_the_last_good_job_is_what_the_next_one_should_bring(books: Books) -> None:
-    from dataclasses import replace
-
-    from scrapy_t8.model import PastJob
-
     books.commit(items=[ItemKey(1, "a"), ItemKey(2, "b"), ItemKey(3, None)])
     books.store.books.add_past_job(PastJob("job", 1, "spider", 0.0, 1.0, 3, good=True))
     books.store.books.add_past_job(PastJob("other", 2, "other", 0.0, 1.0, 3, good=True))

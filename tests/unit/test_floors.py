@@ -15,10 +15,10 @@ HALL = [
 ]
 """Each imports only those before it."""
 FLOORS = [
-    {"documents", "errors", "model", "signals"},
+    {"documents", "errors", "itemmodel", "model", "signals"},
     {
-        *("breaker", "code", "codec", "config", "failure", "identity", "joints", "page", "policy", "stores"),
-        *("notify", "track", "values"),
+        *("breaker", "code", "codec", "config", "failure", "hashes", "identity", "joints", "page", "policy", "stores"),
+        *("notify", "threads", "track", "values"),
     },
     set(HALL),
     {

@@ -1,4 +1,4 @@
-"""What there is in the shop, what is wrong with it, and what a report has to say of it. All sides are held against this."""
+"""What there is in the shop, what is wrong with it, and what a report has to say of it: held against all of them."""
 
 from __future__ import annotations
 

@@ -1,0 +1,90 @@
+"""The records about items that pass between the rooms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class ItemKey(NamedTuple):
+    """An item that is exported: the hash of its key, the key if it is fit to be shown, digests of its fields."""
+
+    key: int
+    text: str | None
+    digest: bytes | None = None
+
+
+class ItemSeen(NamedTuple):
+    """When an item was exported last: the number of the job, that of the run in it; and what it was then."""
+
+    job: int
+    run: int
+    digest: bytes | None = None
+
+
+@dataclass(slots=True)
+class Expected:
+    """What a commit changes about an item that is expected.
+
+    :param sources: who has announced it.
+    :param is_announced: it is expected; if not, the change is about an item that may be, or not.
+    :param opened: requests that are to bring it, more or less than before.
+    :param cause: why it did not come, in the words of the report; empty takes back what was said before.
+    :param request: the fingerprint of the request that was to bring it, for its dead letter.
+    :param payload: that request, if it has come to nothing and may be tried again.
+    """
+
+    text: str
+    sources: list[str] = field(default_factory=list)
+    is_announced: bool = False
+    opened: int = 0
+    collected: bool = False
+    cause: str | None = None
+    request: int | None = None
+    url: str | None = None
+    payload: bytes | None = None
+
+
+ASKED, BY_THE_SPIDER, IMPOSSIBLE = 1, -1, -2
+"""What is said of an item that is to be healed: its request is under way, is for the spider to make, cannot be had."""
+
+
+class Mended(NamedTuple):
+    """An item that is missing and is to be had after all.
+
+    :param healed: what the books are to say of it.
+    :param payload: the request that is to bring it, for the download *slot*, with its *story*; or None.
+    """
+
+    key: int
+    healed: int
+    payload: bytes | None = None
+    slot: str = ""
+    story: str = ""
+
+
+class Loss(NamedTuple):
+    """Items that a pipeline has dropped (``dropped``) or choked on (``failed``), for one reason."""
+
+    kind: str
+    pipeline: str
+    reason: str
+    times: int
+    key: str | None = None
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PastJob:
+    """A job that has ended.
+
+    :param good: it had finished, and nothing was missing.
+    """
+
+    id: str
+    number: int
+    spider: str
+    begun: float
+    ended: float
+    items: int
+    good: bool
