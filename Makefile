@@ -29,9 +29,9 @@ oldest: $(OLDEST)/.ready
 
 # The report is looked at in a real one.
 browser:
-	@command -v chromium chromium-browser google-chrome >/dev/null || \
-	{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
-	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; } || \
+	@command -v chromium || command -v chromium-browser || command -v google-chrome || \
+	{ test "$$(id -u)" = 0 && command -v apt-get && \
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium; } || \
 	{ echo "The tests of report.html need Chromium: install it (Debian: apt-get install chromium)"; exit 1; }
 
 # Hundreds of kills: an hour or so.
