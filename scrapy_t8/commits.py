@@ -81,6 +81,12 @@ class Commits:
         """Commit everything that has settled, before anything else happens."""
         return self._commit(None)
 
+    def settle(self) -> None:
+        """Settle what has ended, without a commit: what comes next is to know of it."""
+        if self._works():
+            with self._guard:
+                self._drain(None)
+
     def _commit(self, limit: int | None) -> bool:
         if self._timer is not None:
             self._timer.cancel()

@@ -304,6 +304,10 @@ class Job:
         if self.works:
             self._commits.flush()
 
+    def settle(self) -> None:
+        """Settle what has ended: the books know of it, and the next commit makes it durable."""
+        self._commits.settle()
+
     def _flush_or_raise(self) -> None:
         """For a queue that goes on reading what was just committed: it must not do so after a failure."""
         self.flush()

@@ -51,13 +51,15 @@ class T8ChangesPipeline:
         config = job.config
         if not job.is_open or config.dedup == "off" or config.dedup_policy != "changed" or not config.changed_field:
             raise NotConfigured
-        return cls(job.items.book, config.changed_field)
+        return cls(job, config.changed_field)
 
-    def __init__(self, book: ItemBook, field: str) -> None:
-        self._book = book
+    def __init__(self, job: Job, field: str) -> None:
+        self._job = job
+        self._book = job.items.book
         self._field = field
 
     def process_item(self, item: Any) -> Any:
         if isinstance(item, dict) or self._field in ItemAdapter(item).field_names():
+            self._job.settle()
             ItemAdapter(item)[self._field] = self._book.changed_fields(item)
         return item

@@ -1,4 +1,4 @@
-SPIDER_MODULES = ["mending"]
+SPIDER_MODULES = ["mending", "given"]
 ADDONS = {"scrapy_t8.T8Addon": 500}
 TELNETCONSOLE_ENABLED = False
 ITEM_PIPELINES = {"mending.Choosy": 300}

@@ -1,0 +1,115 @@
+"""Which of several items with one key stays."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .crawls import crawl
+
+pytestmark = pytest.mark.slow
+KEY = {"T8_ITEM_KEY": "id"}
+ONE_BY_ONE = {"CONCURRENT_REQUESTS": 1, "SCHEDULER_MEMORY_QUEUE": "scrapy.squeues.FifoMemoryQueue"}
+
+
+@pytest.mark.parametrize("kind", ["dict", "scrapy", "data", "attrs", "pydantic"])
+def test_the_first_stays_whatever_the_item(tmp_path: Path, kind: str) -> None:
+    pages = [[{"id": 1, "value": 1}, {"id": 2}, {"id": 1, "value": 2}], [{"id": 2}, {"id": 3}]]
+    run = crawl(tmp_path, pages, kind=kind, CONCURRENT_REQUESTS=1, **KEY)
+    assert sorted(item["id"] for item in run.items) == [1, 2, 3]
+    assert run.counts == {"scraped": 5, "exported": 3, "duplicate": 2}
+    assert run.report["duplicates"]["count"] == 2
+
+
+def test_without_a_key_everything_stays_unless_asked(tmp_path: Path) -> None:
+    pages = [[{"id": 1}, {"id": 1}, {"value": 1, "id": 1}], [{"id": 1, "value": 1}]]
+    assert crawl(tmp_path, pages, T8_ITEM_KEY="").counts == {"scraped": 4, "exported": 4}
+    (tmp_path / "items.jsonl").unlink()
+    run = crawl(tmp_path, pages, T8_ITEM_KEY="", T8_DEDUP="all")
+    assert run.counts == {"scraped": 4, "exported": 2, "duplicate": 2}
+    (tmp_path / "items.jsonl").unlink()
+    run = crawl(tmp_path, pages, T8_ITEM_KEY="", T8_DEDUP="all", T8_ITEM_KEY_EXCLUDE=["value"])
+    assert run.items == [{"id": 1}]
+    assert crawl(tmp_path, pages, T8_DEDUP="off", **KEY).counts == {"scraped": 4, "exported": 4}
+
+
+@pytest.mark.parametrize("feed", ["items.jsonl", "items.csv", "items.json"])
+def test_the_last_one_stays(tmp_path: Path, feed: str) -> None:
+    pages: list[Any] = [[{"id": key, "value": page} for key in range(page, 4)] for page in range(3)]
+    pages[1][-1]["do"] = "die"
+    settings = {"T8_DEDUP_POLICY": "last", "FEEDS": {feed: {"format": feed[6:]}}, **ONE_BY_ONE, **KEY}
+    assert crawl(tmp_path, pages, **settings).status == -signal.SIGKILL
+    run = crawl(tmp_path, pages, **settings)
+    assert [(item["id"], item["value"]) for item in run.items] == [(0, 0), (1, 1), (2, 2), (3, 2)]
+    assert run.counts == {"scraped": 9, "exported": 4, "duplicate": 5}
+    assert (tmp_path / feed).read_text().count("\n") >= 4
+
+
+def test_what_has_changed_is_exported_and_named(tmp_path: Path) -> None:
+    pages = [[{"id": 1, "value": "12"}], [{"id": 1, "value": "12"}], [{"id": 1, "value": "13"}], [{"id": 2}]]
+    run = crawl(tmp_path, pages, T8_DEDUP_POLICY="changed", T8_CHANGED_FIELD="changes", **ONE_BY_ONE, **KEY)
+    assert run.items == [
+        {"id": 1, "value": "13", "changes": ["value"]},
+        {"id": 1, "value": 12, "changes": []},
+        {"id": 2, "changes": []},
+    ]
+    assert run.report["duplicates"] == {
+        "count": 1,
+        "changed": 1,
+        "examples": [{"key": "1", "fields": []}, {"key": "1", "fields": ["value"]}],
+    }
+
+
+def test_how_long_a_key_is_remembered(tmp_path: Path) -> None:
+    for scope, left in (("run", 2), ("job", 2), ("spider", 1)):
+        work = tmp_path / scope
+        work.mkdir()
+        for value in (1, 2):
+            run = crawl(work, [[{"id": 1, "value": value}]], T8_DEDUP_SCOPE=scope, T8_RESUME="continue", **KEY)
+        assert len(run.items) == left, scope
+
+
+def test_a_run_forgets_what_the_one_before_had(tmp_path: Path) -> None:
+    for scope, left in (("run", 2), ("job", 1)):
+        work = tmp_path / scope
+        work.mkdir()
+        # The second page is not settled at the kill.
+        pages = [[{"id": 1}], [{"id": 1}, {"id": 2, "do": "die"}]]
+        settings = {"T8_DEDUP_SCOPE": scope, "T8_COMMIT_INTERVAL": 0.01, **ONE_BY_ONE, **KEY}
+        assert crawl(work, pages, **settings).status == -signal.SIGKILL
+        run = crawl(work, pages, **settings)
+        assert sum(item["id"] == 1 for item in run.items) == left, scope
+
+
+def test_two_under_way_at_once(tmp_path: Path) -> None:
+    pages = [[{"id": 1, "value": page, "do": "slow"}] for page in range(4)]
+    run = crawl(tmp_path, pages, **KEY)
+    assert len(run.items) == 1
+    assert run.counts == {"scraped": 4, "exported": 1, "duplicate": 3}
+
+
+def test_one_that_is_dropped_makes_no_other_a_duplicate(tmp_path: Path) -> None:
+    pages = [[{"id": 1, "do": "drop"}], [{"id": 1, "value": 2}], [{"id": 1, "value": 3, "do": "slow"}]]
+    run = crawl(tmp_path, pages, **KEY)
+    assert len(run.items) == 1
+    assert run.items[0]["value"] in (2, 3)
+    assert run.counts == {"scraped": 3, "exported": 1, "duplicate": 1, "dropped": 1}
+
+
+def test_nor_does_one_whose_page_is_had_again(tmp_path: Path) -> None:
+    pages = [[{"id": 1, "value": 1, "do": "again"}], [{"id": 1, "value": 2}]]
+    run = crawl(tmp_path, pages, **KEY)
+    assert [item["value"] for item in run.items] == [2]
+    assert run.counts == {"scraped": 2, "exported": 1, "duplicate": 1}
+
+
+def test_a_kill_between_pipeline_and_page_loses_nothing(tmp_path: Path) -> None:
+    pages = [[{"id": number, "value": page} for number in range(5)] for page in range(3)]
+    pages[1][2]["do"] = "die"
+    assert crawl(tmp_path, pages, **KEY).status == -signal.SIGKILL
+    run = crawl(tmp_path, pages, **KEY)
+    assert sorted(item["id"] for item in run.items) == list(range(5))
+    assert run.counts == {"scraped": 15, "exported": 5, "duplicate": 10}
