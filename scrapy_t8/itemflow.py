@@ -122,7 +122,7 @@ class ItemFlow:
             page.kept += 1
             if self.problems_of is not None and outcome == EXPORTED:
                 problems = self.problems_of(item)
-        note = self.book.note(outcome, item, loss, problems)
+        note = self.book.note(outcome, item, page, loss, problems)
         known_as = self.book.identity(note) if page.story is not None else None
         if not page.stage(ITEMS, note, self._directory, known_as):
             page.entered -= 1  # an earlier attempt of the page has brought it into the books

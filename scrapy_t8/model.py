@@ -203,6 +203,8 @@ class Ledger:
     failed: int = 0
     changed: int = 0
     """Those of the exported that had been there before with another content."""
+    again: int = 0
+    """Items that earlier jobs had exported, and that were there again."""
     invalid: int = 0
     """Those of the exported that are not as they should be."""
 
@@ -294,6 +296,8 @@ class Batch:
     items: list[ItemKey] = field(default_factory=list)
     again: list[int] = field(default_factory=list)
     """Keys of items of earlier jobs that were there again, and not exported."""
+    superseded: list[int] = field(default_factory=list)
+    """Which of the exported items, counted from 0, a later one has taken the place of."""
     losses: list[Loss] = field(default_factory=list)
     tally: dict[tuple[str, str], int] = field(default_factory=dict)
     """(what, of what): how many more."""

@@ -54,6 +54,7 @@ class Page:
         "attempt",
         "callback",
         "delivered",
+        "digests",
         "dropped",
         "entered",
         "entry",
@@ -117,6 +118,8 @@ class Page:
         """Items that have entered the pipelines."""
         self.items = self.item = 0
         """Items that have left them; the number of the one whose records are being staged, if any."""
+        self.digests: dict[int, bytes] = {}
+        """Of those that have a key, as they were last, where that matters."""
         self.kept = 0
         """Those of them that no pipeline has dropped or choked on."""
         self.lost = ""
@@ -158,6 +161,7 @@ class Page:
         """Nothing of what it has yielded so far counts: it is going to be tried again, or given up."""
         self.staged.clear()
         self.entered = self.kept = 0
+        self.digests.clear()
         self.lost = ""
 
     def enter(self) -> None:

@@ -230,8 +230,11 @@ class T8FeedExporter(FeedExporter):
         return not self._unwritten and self._failures() == failed
 
     async def _write_whole(self, spool: Spool, spider: Spider) -> None:
+        superseded = self._job.store.books.superseded()
+        gone = next(superseded, None)
         for number, item in enumerate(spool.items()):
-            if self._job.items.book.is_superseded(number, item):
+            if number == gone:
+                gone = next(superseded, None)
                 continue
             # Each slot by itself: what one of them does not take, the others may.
             self.slots = [left for slot in self.slots for left in self._written(slot, item, spider)]

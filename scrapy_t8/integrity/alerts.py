@@ -132,6 +132,8 @@ def _items(document: Mapping[str, Any], history: Sequence[int], least: float) ->
     exported = document["ledger"]["items"].get("exported")
     if exported is None or not document["job"]["finished"] or not history or history[-1] <= 0:
         return
+    # What earlier jobs have exported already was there all the same.
+    exported += document.get("duplicates", {}).get("again") or 0
     drop, most = 1 - exported / history[-1], tolerance(history, least)
     if drop > most:
         message = (

@@ -23,18 +23,20 @@ class Coverage:
         self._counts = coverage_of(store.kept(KEPT))
         self._is_changed = False
 
-    def count(self, cls: str, filled: list[str]) -> None:
-        """One more item of this class is exported, with these fields filled."""
+    def count(self, cls: str, filled: list[str], change: int = 1) -> None:
+        """One more item of this class is exported, with these fields filled; or one less (-1)."""
         counts = self._counts.get(cls)
         if counts is None:
             counts = self._counts.setdefault(cls if len(self._counts) < CLASSES else OTHERS, [0, {}])
-        counts[0] += 1
+        counts[0] += change
         fields = counts[1]
         for name in filled:
             if name in fields:
-                fields[name] += 1
+                fields[name] += change
+                if not fields[name]:
+                    del fields[name]
             elif len(fields) < FIELDS:
-                fields[name] = 1
+                fields[name] = change
         self._is_changed = True
 
     def dump(self) -> dict[str, bytes]:

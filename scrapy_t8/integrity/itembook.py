@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from struct import Struct
 from typing import Any
 
 import msgpack
@@ -30,7 +29,8 @@ REASONS = 100
 """Different reasons of one pipeline that are told apart by one run."""
 OTHER = "(other reasons)"
 EXAMPLES = 10
-POSITION = Struct(">Q")
+NOTHING = b"\x80"
+"""The digest of an item without fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,8 @@ class ItemBook:
         self._held: dict[int, ItemSeen] = books.some_items(HELD)
         self._is_complete = len(self._held) < HELD
         self._new: dict[int, ItemKey] = {}
-        self._again: list[int] = []
+        self._again: set[int] = set()
+        self._superseded: list[int] = []
         self._losses: dict[tuple[str, str, str], Loss] = {}
         self._reasons: dict[tuple[str, str], set[str]] = {}
         self._unkeyed: set[type] = set()
@@ -104,7 +105,12 @@ class ItemBook:
 
     # -- while the page is under way -----------------------------------------------------------------------------
 
-    def duplicate_of(self, item: Any) -> str | None:
+    @property
+    def compares(self) -> bool:
+        """Whether it matters what an item was before: then all that has ended has to be settled first."""
+        return self._dedup.policy == "changed"
+
+    def duplicate_of(self, item: Any, page: Page | None) -> str | None:
         """The key under which *item* was exported before, by a page that has settled; None if it was not.
 
         What is still under way is looked at when its page settles.
@@ -112,27 +118,36 @@ class ItemBook:
         if self._dedup.which == "off" or self._dedup.policy == "last":
             return None
         key = self._key(item)
-        seen = self._seen(key.key) if key is not None else None
-        if key is None or seen is None or (self._dedup.policy == "changed" and seen.digest != key.digest):
+        if key is None:
+            return None
+        seen = self._seen(key.key)
+        if seen is None or (self.compares and self._before(key, seen, page) != key.digest):
             return None
         return key.text or "the same content"
 
-    def changed_fields(self, item: Any) -> list[str]:
-        """In what *item* differs from the one that was exported before under its key, as far as is known by now."""
-        key = self._key(item) if self._dedup.policy == "changed" else None
-        seen = self._seen(key.key) if key is not None else None
-        if key is None or seen is None or seen.digest is None or key.digest is None:
-            return []
-        return differences(seen.digest, key.digest)
+    def changed_fields(self, item: Any, page: Page | None) -> list[str]:
+        """In what *item* differs from the one before with its key, be it one of the same *page*, as known by now."""
+        key = self._key(item) if self.compares else None
+        before = self._before(key, self._seen(key.key), page) if key is not None else None
+        return [] if key is None or before is None else differences(before, key.digest or NOTHING)
 
-    def note(self, outcome: int, item: Any, loss: tuple[str, str, str] | None, problems: list[list[str]]) -> bytes:
-        """What is to be written down of an *item* that has left the pipelines, once its page settles.
+    def _before(self, key: ItemKey, seen: ItemSeen | None, page: Page | None) -> bytes | None:
+        if page is not None and key.key in page.digests:
+            return page.digests[key.key]
+        return None if seen is None else seen.digest
+
+    def note(
+        self, outcome: int, item: Any, page: Page, loss: tuple[str, str, str] | None, problems: list[list[str]]
+    ) -> bytes:
+        """What is to be written down of an *item* of *page* that has left the pipelines, once the page settles.
 
         :param loss: pipeline, reason and URL, if a pipeline has lost it.
         :param problems: what is wrong with it.
         """
         key = self._key(item)
         shape = shape_of(item) if outcome == EXPORTED else None
+        if key is not None and key.digest is not None and outcome == EXPORTED:
+            page.digests[key.key] = key.digest
         note: bytes = msgpack.packb((outcome, *(key or (0, None, None)), shape, loss, problems))
         return note
 
@@ -185,7 +200,8 @@ class ItemBook:
         unwanted = set()
         for item, note in notes:
             outcome, number, text, digest, shape, loss, problems = msgpack.unpackb(note)
-            if outcome == EXPORTED and number and self._is_duplicate(ItemKey(number, text, digest)):
+            facts = [*shape, bool(problems)] if outcome == EXPORTED else []
+            if outcome == EXPORTED and number and self._is_duplicate(ItemKey(number, text, digest), facts):
                 unwanted.add(item)
                 continue
             if outcome == EXPORTED:
@@ -197,39 +213,51 @@ class ItemBook:
                 pipeline, reason, url = loss
                 self._lose(LOST[outcome], pipeline, reason, url, text)
             if problems:
-                self._record.ledger.invalid += 1
+                self._record.ledger.invalid += outcome == EXPORTED
                 self._problems.add(problems, text)
         return unwanted
 
-    def _is_duplicate(self, key: ItemKey) -> bool:
-        """Whether an item is not to be exported. If it is, its key is known from now on."""
+    def _is_duplicate(self, key: ItemKey, facts: list[Any]) -> bool:
+        """Whether an item is not to be exported. If it is, its key is known from now on.
+
+        :param facts: class, filled fields, whether it is invalid.
+        """
         seen = self._seen(key.key) if self._dedup.which != "off" else None
-        if seen is not None and self._dedup.policy == "first":
+        if self._dedup.policy == "last":
+            self._replace(key, seen, facts)
+            return False
+        if seen is not None and (self._dedup.policy == "first" or seen.digest == key.digest):
             self._count_duplicate(key)
             return True
-        if seen is not None and self._dedup.policy == "changed":
-            if seen.digest == key.digest:
-                self._count_duplicate(key)
-                return True
+        if seen is not None:
             self._record.ledger.changed += 1
-            self.examples.add(key.text, differences(seen.digest or b"\x80", key.digest or b"\x80"))
-        if self._dedup.policy == "last":
-            ledger = self._record.ledger
-            key = key._replace(digest=POSITION.pack(ledger.exported + ledger.duplicate))
-            if seen is not None:
-                # This one takes its place: it is the older one that is not exported.
-                ledger.duplicate += 1
-                ledger.exported -= 1
-                self.examples.add(key.text, [])
+            self.examples.add(key.text, differences(seen.digest or NOTHING, key.digest or NOTHING))
         self._remember(key)
         return False
 
+    def _replace(self, key: ItemKey, seen: ItemSeen | None, facts: list[Any]) -> None:
+        """*key* takes the place of the one before, if that is in the feeds of this job."""
+        ledger = self._record.ledger
+        position = ledger.exported + ledger.duplicate
+        if seen is not None and seen.digest and seen.job == self._record.number:
+            before, cls, filled, is_invalid = msgpack.unpackb(seen.digest)
+            self._superseded.append(before)
+            self._coverage.count(cls, filled, -1)
+            ledger.duplicate += 1
+            ledger.exported -= 1
+            ledger.invalid -= is_invalid
+            self.examples.add(key.text, [])
+        self._remember(key._replace(digest=msgpack.packb([position, *facts])))
+
     def _count_duplicate(self, key: ItemKey) -> None:
-        self._record.ledger.duplicate += 1
+        ledger = self._record.ledger
+        ledger.duplicate += 1
         self.examples.add(key.text, [])
         seen = self._held.get(key.key) or self._books.item(key.key)
-        if seen is not None and seen.job != self._record.number:
-            self._again.append(key.key)
+        if seen is not None and seen.job != self._record.number and key.key not in self._again:
+            ledger.again += 1
+            self._again.add(key.key)
+            self._held[key.key] = seen._replace(job=self._record.number)
 
     def _lose(self, kind: str, pipeline: str, reason: str, url: str, text: str | None) -> None:
         ledger = self._record.ledger
@@ -268,20 +296,13 @@ class ItemBook:
             self._is_complete = False
         self._held[key.key] = ItemSeen(self._record.number, self._run, key.digest)
 
-    def is_superseded(self, position: int, item: Any) -> bool:
-        """Whether an item that was exported as the one with this number, from 0, has been replaced by a later one."""
-        if self._dedup.policy != "last" or self._dedup.which == "off":
-            return False
-        key = self._key(item)
-        seen = self._seen(key.key) if key is not None else None
-        return seen is not None and seen.digest is not None and POSITION.unpack(seen.digest)[0] != position
-
     # -- commits -------------------------------------------------------------------------------------------------
 
     def drain(self, batch: Batch) -> None:
         """Put what has changed into *batch*."""
         batch.items, self._new = list(self._new.values()), {}
-        batch.again, self._again = self._again, []
+        batch.again, self._again = sorted(self._again), set()
+        batch.superseded, self._superseded = self._superseded, []
         batch.losses, self._losses = list(self._losses.values()), {}
 
 

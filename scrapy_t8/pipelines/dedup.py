@@ -8,9 +8,9 @@ from itemadapter import ItemAdapter
 from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 
-from ..integrity.itembook import ItemBook
 from ..itemflow import Duplicate
 from ..job import Job
+from ..page import current_page
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -27,13 +27,16 @@ class T8DedupPipeline:
         job = Job.of(crawler)
         if not job.is_open or job.config.dedup == "off":
             raise NotConfigured
-        return cls(job.items.book)
+        return cls(job)
 
-    def __init__(self, book: ItemBook) -> None:
-        self._book = book
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._book = job.items.book
 
     def process_item(self, item: Any) -> Any:
-        key = self._book.duplicate_of(item)
+        if self._book.compares:
+            self._job.settle()
+        key = self._book.duplicate_of(item, current_page())
         if key is not None:
             raise Duplicate(f"a duplicate of {key}")
         return item
@@ -61,5 +64,5 @@ class T8ChangesPipeline:
     def process_item(self, item: Any) -> Any:
         if isinstance(item, dict) or self._field in ItemAdapter(item).field_names():
             self._job.settle()
-            ItemAdapter(item)[self._field] = self._book.changed_fields(item)
+            ItemAdapter(item)[self._field] = self._book.changed_fields(item, current_page())
         return item

@@ -26,6 +26,7 @@ END = {None: "killed", "died": "killed", "finished": "finished"}
 """How a run has ended, by the reason of its end; by any other, it was stopped."""
 TOTALS = ("totals:before", "totals:now")
 BREAKER_OPEN = "interval"
+VALIDATION = "T8ValidationPipeline"
 
 Document = dict[str, Any]
 
@@ -58,6 +59,7 @@ def collect(reader: Reader, job: JobRecord, now: float, generator: str, *, runni
         "duplicates": {
             "count": job.ledger.duplicate,
             "changed": job.ledger.changed,
+            "again": job.ledger.again,
             "examples": [{"key": key, "fields": fields} for key, fields in duplicates_of(reader.kept("duplicates"))],
         },
         "feeds": list(_feeds(reader)),
@@ -241,13 +243,14 @@ def _coverage(reader: Reader) -> list[Document]:
 
 
 def _validation(reader: Reader, job: JobRecord, ledger: dict[str, dict[str, int]]) -> Document:
-    valid = max(0, job.ledger.exported - job.ledger.invalid)
+    valid = job.ledger.exported - job.ledger.invalid
+    refused = sum(loss.times for loss in reader.losses() if loss.pipeline == VALIDATION)
     expected = ledger["expected"]
     # What is invalid counts as missing; what was expected need not be all that is there.
     good = expected["collected"] - min(job.ledger.invalid, expected["collected"])
     return {
         "valid": valid,
-        "invalid": job.ledger.invalid,
+        "invalid": job.ledger.invalid + refused,
         "integrity_score": integrity_score(good, expected["expected"]),
         "problems": problems_of(reader.kept("problems")),
         "custom": {},

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgpack
 from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 from scrapy.utils.misc import load_object
@@ -24,7 +26,8 @@ from ..signals import t8_alert
 from ..states import ResumePoints
 from ..stores.reader import reading
 from .collect import Document, exit_status
-from .files import DIRECTORY, document_of, write
+from .files import DIRECTORY, MASKED, document_of, write
+from .mask import Mask
 from .summary import summary
 
 if TYPE_CHECKING:
@@ -64,6 +67,14 @@ class T8Report:
         self._validator = _validator(config)
         self._notifier = Notifier([str(url) for url in config.notify_urls], config.notify_timeout)
         self._custom: Document = {}
+        self._mask = Mask([str(name) for name in config.report_mask])
+        self._kept = {MASKED: msgpack.packb([str(name) for name in config.report_mask])}
+        job.keepers.append(self)
+
+    def dump(self, *, force: bool) -> Mapping[str, bytes]:
+        """What a report on demand needs to know, once."""
+        kept, self._kept = self._kept, {}
+        return kept
 
     async def end(self) -> None:
         """The run has ended: the report, the alerts, and whoever is to hear of them."""
@@ -94,9 +105,9 @@ class T8Report:
         job, config = self._job, self._job.config
         now = job.clock()
         with reading(job.state_directory) as reader:
-            document = document_of(reader, job.directory, now, running=False, mask=config.report_mask)
+            document = document_of(reader, job.directory, now, self._mask, running=False)
             past = reader.past_jobs(job.record.spider)
-        document["validation"]["custom"] = self._custom
+        document["validation"]["custom"] = self._mask.all(self._custom, given=True)
         history = [before.items for before in past if before.good and before.number != job.record.number]
         alerts = alerts_of(
             document,
@@ -145,7 +156,7 @@ class T8Report:
             record.spider,
             record.begun,
             self._job.clock(),
-            record.ledger.exported,
+            record.ledger.exported + record.ledger.again,
             good=document["verdict"] == "complete",
         )
         try:

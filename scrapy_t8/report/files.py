@@ -8,7 +8,8 @@ import os
 import time
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+
+import msgpack
 
 from ..config import MASK
 from ..errors import ConfigError, FeedError, JobError, remedy
@@ -20,6 +21,8 @@ from .render import render
 logger = logging.getLogger(__name__)
 
 JSON, HTML = "report.json", "report.html"
+MASKED = "report:mask"
+"""Under this name the store keeps what the crawl hides."""
 DIRECTORY = "report"
 """In the job directory."""
 
@@ -34,7 +37,8 @@ def read_report(jobdir: str | Path) -> Document:
     """
     directory = Path(jobdir)
     with reading(directory / "t8") as reader:
-        document = document_of(reader, directory, time.time(), running=reader.is_running())
+        mask = mask_of(reader)
+        document = document_of(reader, directory, time.time(), mask, running=reader.is_running())
     return {**document, **_said_at_the_end(directory / DIRECTORY / JSON, document)}
 
 
@@ -50,16 +54,20 @@ def write_report(jobdir: str | Path, directory: str | Path | None = None) -> Doc
     return document
 
 
-def document_of(
-    reader: Reader, directory: Path, now: float, *, running: bool, mask: list[Any] | tuple[str, ...] = MASK
-) -> Document:
+def mask_of(reader: Reader) -> Mask:
+    """The mask that the crawl had."""
+    kept = reader.kept(MASKED)
+    return Mask(msgpack.unpackb(kept[MASKED]) if kept else MASK)
+
+
+def document_of(reader: Reader, directory: Path, now: float, mask: Mask, *, running: bool) -> Document:
     """The document, without secrets; alerts are still to be added."""
     job = reader.job()
     if job is None:
         raise JobError(f"there is no job in {directory}: give the JOBDIR of a crawl that ran with scrapy_t8")
-    document: Document = Mask([str(name) for name in mask]).all(
-        collect(reader, job, now, f"scrapy_t8 {version('scrapy-t8')}", running=running)
-    )
+    collected = collect(reader, job, now, f"scrapy_t8 {version('scrapy-t8')}", running=running)
+    document: Document = mask.all(collected)
+    document["job"]["arguments"] = mask.all(job.arguments, given=True)
     return document
 
 

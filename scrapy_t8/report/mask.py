@@ -31,17 +31,20 @@ class Mask:
         text = self._headers.sub(rf"\1\2{HIDDEN}", text)
         return self._pairs.sub(rf"\1\2{HIDDEN}", text) if self._pairs is not None else text
 
-    def all(self, value: Any) -> Any:
-        """A document, or a part of one, without secrets; its shape stays."""
+    def all(self, value: Any, *, given: bool = False) -> Any:
+        """A document, or a part of one, without secrets. Its shape stays; but of what a user has *given*, all that has
+        the name of a secret is hidden, be it a number or a list.
+        """
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, Mapping):
-            return {self.text(str(name)): self._of(str(name), part) for name, part in value.items()}
+            return {self.text(str(name)): self._of(str(name), part, given=given) for name, part in value.items()}
         if isinstance(value, (list, tuple)):
-            return [self.all(part) for part in value]
+            return [self.all(part, given=given) for part in value]
         return value
 
-    def _of(self, name: str, value: Any) -> Any:
-        if isinstance(value, str) and self._name is not None and self._name.search(name):
+    def _of(self, name: str, value: Any, *, given: bool) -> Any:
+        is_secret = self._name is not None and self._name.search(name)
+        if is_secret and (isinstance(value, str) or (given and value is not None)):
             return HIDDEN
-        return self.all(value)
+        return self.all(value, given=given)

@@ -78,6 +78,9 @@ class Books(Protocol):
     def some_items(self, limit: int) -> dict[int, ItemSeen]:
         """All of them if there are less than *limit*, else any *limit* of them."""
 
+    def superseded(self) -> Iterator[int]:
+        """Which of the exported items, counted from 0, were replaced by later ones, in order."""
+
     def past_jobs(self, spider: str) -> list[PastJob]:
         """The jobs of a spider that have ended here, the oldest first."""
 

@@ -41,6 +41,10 @@ class SQLiteBooks:
         with self._guard("read"):
             return {key: ItemSeen(*row) for key, *row in self._db.execute(sql.SOME_ITEMS, (limit,))}
 
+    def superseded(self) -> Iterator[int]:
+        with self._guard("read"):
+            yield from (position for (position,) in self._db.execute(sql.SUPERSEDED))
+
     def past_jobs(self, spider: str) -> list[PastJob]:
         with self._guard("read"):
             rows = self._db.execute(sql.PAST_JOBS, (spider,)).fetchall()
@@ -77,6 +81,8 @@ class SQLiteBooks:
             db.executemany(sql.HAD, rows)
         if batch.again:
             db.executemany(sql.HAD_AGAIN, [(job.number, key) for key in batch.again])
+        if batch.superseded:
+            db.executemany(sql.SUPERSEDE, [(position,) for position in batch.superseded])
         if batch.expected:
             self._expect(batch.expected)
         if batch.announced:

@@ -118,6 +118,8 @@ HAD = """
     DO UPDATE SET job = excluded.job, run = excluded.run, digest = excluded.digest
 """
 HAD_AGAIN = "UPDATE item SET job = ? WHERE key = ?"
+SUPERSEDE = "INSERT OR IGNORE INTO superseded (position) VALUES (?)"
+SUPERSEDED = "SELECT position FROM superseded ORDER BY position"
 LOSE = """
     INSERT INTO loss (kind, pipeline, reason, count, key, url) VALUES (?, ?, ?, ?, ?, ?)
     ON CONFLICT (kind, pipeline, reason) DO UPDATE SET count = count + excluded.count,
@@ -226,5 +228,6 @@ FORGET_CHOSEN = """
 
 OF_A_JOB = (
     *("queue", "entry", "waiting", "seen", "spawned", "feed", "run", "kept", "expected", "announced", "loss"),
+    "superseded",
     *("tally", "timeline"),
 )

@@ -32,6 +32,7 @@ COLUMNS = {
     "expected": "key, text, sources, open, collected, cause, request, url, payload, healed",
     "announced": "source, total",
     "item": "key, job, run, text, digest",
+    "superseded": "position",
     "loss": "kind, pipeline, reason, count, key, url",
     "tally": "what, name, count",
     "timeline": "began, pages, items, retries",

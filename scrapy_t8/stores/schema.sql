@@ -147,6 +147,11 @@ CREATE TABLE item (
     digest BLOB
 );
 
+-- Exported items, counted from 0, that a later one has taken the place of.
+CREATE TABLE superseded (
+    position INTEGER PRIMARY KEY
+);
+
 CREATE TABLE loss (
     kind TEXT NOT NULL,
     pipeline TEXT NOT NULL,

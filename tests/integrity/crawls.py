@@ -44,8 +44,8 @@ class Run:
         return {name: count for name, count in items.items() if count and name != "difference"}
 
 
-def command(pages: list[Items], spider: str = "given", **settings: Any) -> list[str]:
-    arguments = {"pages": json.dumps(pages), "kind": settings.pop("kind", "dict")}
+def command(pages: str, spider: str = "given", **settings: Any) -> list[str]:
+    arguments = {"pages": pages, "kind": settings.pop("kind", "dict"), **settings.pop("arguments", {})}
     words = [sys.executable, "-m", "scrapy", "crawl", spider, "-o", "items.jsonl"]
     for name, value in arguments.items():
         words += ["-a", f"{name}={value}"]
@@ -59,10 +59,15 @@ def environment() -> dict[str, str]:
     return {**os.environ, **paths}
 
 
+def begin(work: Path, pages: list[Items], **settings: Any) -> subprocess.Popen[str]:
+    """Begin a crawl of *pages*. They go by way of a file: they may be longer than a command line."""
+    (work / "pages.json").write_text(json.dumps(pages), encoding="utf-8")
+    words = command("pages.json", **settings)
+    return subprocess.Popen(words, cwd=work, env=environment(), stderr=subprocess.PIPE, text=True)
+
+
 def crawl(work: Path, pages: list[Items], **settings: Any) -> Run:
     """Crawl *pages* to the end."""
-    words = command(pages, **settings)
-    done = subprocess.run(
-        words, cwd=work, env=environment(), stderr=subprocess.PIPE, text=True, timeout=60, check=False
-    )
-    return Run(work, done.returncode, done.stderr)
+    process = begin(work, pages, **settings)
+    _, log = process.communicate(timeout=60)
+    return Run(work, process.returncode, log)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from .crawls import crawl
 
 pytestmark = pytest.mark.slow
 KEY = {"T8_ITEM_KEY": "id"}
-ONE_BY_ONE = {"CONCURRENT_REQUESTS": 1, "SCHEDULER_MEMORY_QUEUE": "scrapy.squeues.FifoMemoryQueue"}
+FIFO = "scrapy.squeues.FifoMemoryQueue"
+ONE_BY_ONE = {"CONCURRENT_REQUESTS": 1, "SCHEDULER_MEMORY_QUEUE": FIFO, "SCHEDULER_START_MEMORY_QUEUE": FIFO}
 
 
 @pytest.mark.parametrize("kind", ["dict", "scrapy", "data", "attrs", "pydantic"])
@@ -39,7 +41,7 @@ def test_without_a_key_everything_stays_unless_asked(tmp_path: Path) -> None:
 @pytest.mark.parametrize("feed", ["items.jsonl", "items.csv", "items.json"])
 def test_the_last_one_stays(tmp_path: Path, feed: str) -> None:
     pages: list[Any] = [[{"id": key, "value": page} for key in range(page, 4)] for page in range(3)]
-    pages[1][-1]["do"] = "die"
+    pages[2][-1]["do"] = "die"
     settings = {"T8_DEDUP_POLICY": "last", "FEEDS": {feed: {"format": feed[6:]}}, **ONE_BY_ONE, **KEY}
     assert crawl(tmp_path, pages, **settings).status == -signal.SIGKILL
     run = crawl(tmp_path, pages, **settings)
@@ -59,8 +61,91 @@ def test_what_has_changed_is_exported_and_named(tmp_path: Path) -> None:
     assert run.report["duplicates"] == {
         "count": 1,
         "changed": 1,
+        "again": 0,
         "examples": [{"key": "1", "fields": []}, {"key": "1", "fields": ["value"]}],
     }
+
+
+def test_what_has_changed_back_is_exported_too(tmp_path: Path) -> None:
+    pages = [[{"id": 1, "value": value}] for value in "ABABBA"]
+    run = crawl(tmp_path, pages, T8_DEDUP_POLICY="changed", T8_CHANGED_FIELD="changes", **ONE_BY_ONE, **KEY)
+    assert [(item["value"], item["changes"]) for item in in_order(tmp_path)] == [
+        ("A", []),
+        *[(value, ["value"]) for value in "BABA"],
+    ]
+    assert run.counts == {"scraped": 6, "exported": 5, "duplicate": 1}
+    assert run.report["duplicates"]["changed"] == 4
+
+
+def test_what_changes_within_a_page_is_named(tmp_path: Path) -> None:
+    pages = [[{"id": 1, "value": value} for value in "AAB"]]
+    run = crawl(tmp_path, pages, T8_DEDUP_POLICY="changed", T8_CHANGED_FIELD="changes", CONCURRENT_ITEMS=1, **KEY)
+    assert in_order(tmp_path) == [
+        {"id": 1, "value": "A", "changes": []},
+        {"id": 1, "value": "B", "changes": ["value"]},
+    ]
+    assert run.counts == {"scraped": 3, "exported": 2, "duplicate": 1}
+    assert run.report["duplicates"]["changed"] == 1
+
+
+def test_what_has_changed_is_known_after_a_kill(tmp_path: Path) -> None:
+    pages: list[Any] = [
+        [{"id": 1, "value": 1}],
+        [{"id": 1, "value": 2}, {"id": 2, "do": "die"}],
+        [{"id": 1, "value": 2}],
+    ]
+    settings = {"T8_DEDUP_POLICY": "changed", "T8_CHANGED_FIELD": "changes", **ONE_BY_ONE, **KEY}
+    assert crawl(tmp_path, pages, **settings).status == -signal.SIGKILL
+    run = crawl(tmp_path, pages, **settings)
+    assert [(item["value"], item["changes"]) for item in in_order(tmp_path) if item["id"] == 1] == [
+        (1, []),
+        (2, ["value"]),
+    ]
+    assert run.counts == {"scraped": 4, "exported": 3, "duplicate": 1}
+
+
+def in_order(work: Path) -> list[dict[str, Any]]:
+    """The items of the feed as they stand there, without fields that are not filled."""
+    lines = (work / "items.jsonl").read_text(encoding="utf-8").splitlines()
+    return [{name: value for name, value in json.loads(line).items() if value is not None} for line in lines]
+
+
+@pytest.mark.parametrize("policy", ["first", "last", "changed"])
+def test_a_second_job_counts_what_it_brings(tmp_path: Path, policy: str) -> None:
+    settings = {"T8_DEDUP_SCOPE": "spider", "T8_DEDUP_POLICY": policy, **ONE_BY_ONE, **KEY}
+    for value in (1, 2):
+        (tmp_path / "items.jsonl").unlink(missing_ok=True)
+        run = crawl(tmp_path, [[{"id": 1, "value": value}], [{"id": 2, "value": 0}]], **settings)
+    brought = {"first": 0, "last": 2, "changed": 1}[policy]
+    assert len(run.items) == brought
+    assert run.counts.get("exported", 0) == brought
+    assert run.counts["scraped"] == 2
+
+
+@pytest.mark.parametrize("policy", ["first", "changed"])
+def test_what_was_there_before_is_no_drop(tmp_path: Path, policy: str) -> None:
+    settings = {"T8_DEDUP_SCOPE": "spider", "T8_DEDUP_POLICY": policy, **KEY}
+    for _ in range(2):
+        run = crawl(tmp_path, [[{"id": number} for number in range(10)]], **settings)
+    assert run.counts == {"scraped": 10, "duplicate": 10}
+    assert [alert["name"] for alert in run.report["alerts"]] == []
+
+
+def test_the_last_of_each_run_stays(tmp_path: Path) -> None:
+    pages: list[Any] = [[{"id": 1, "value": 1}], [{"id": 1, "value": 2}, {"id": 2, "do": "die"}]]
+    settings = {"T8_DEDUP_POLICY": "last", "T8_DEDUP_SCOPE": "run", "T8_COMMIT_INTERVAL": 0.01, **ONE_BY_ONE, **KEY}
+    assert crawl(tmp_path, pages, **settings).status == -signal.SIGKILL
+    run = crawl(tmp_path, pages, **settings)
+    assert len(run.items) == run.counts["exported"]
+
+
+def test_what_was_replaced_counts_nowhere(tmp_path: Path) -> None:
+    pages = [[{"id": 1, "do": "x"}, {"id": 2}], [{"id": 1, "value": 2}], [{"id": 2, "value": 2}]]
+    run = crawl(tmp_path, pages, T8_DEDUP_POLICY="last", T8_REQUIRED_FIELDS=["value"], **ONE_BY_ONE, **KEY)
+    assert [item["value"] for item in run.items] == [2, 2]
+    assert run.counts == {"scraped": 4, "exported": 2, "duplicate": 2}
+    assert run.report["coverage"] == [{"item": "dict", "count": 2, "fields": {"id": 1.0, "value": 1.0}}]
+    assert run.report["validation"]["valid"] == 2
 
 
 def test_how_long_a_key_is_remembered(tmp_path: Path) -> None:

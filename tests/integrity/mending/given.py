@@ -8,6 +8,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -85,7 +86,7 @@ class Obedient:
 
 class GivenSpider(Spider):
     name = "given"
-    pages = "[]"
+    pages = "pages.json"
     kind = "dict"
 
     @classmethod
@@ -99,7 +100,7 @@ class GivenSpider(Spider):
             file.write(alert["name"] + "\n")
 
     async def start(self) -> Any:
-        for number, items in enumerate(json.loads(self.pages)):
+        for number, items in enumerate(json.loads(Path(self.pages).read_text(encoding="utf-8"))):
             url = f"data:application/json,{quote(json.dumps(items))}"
             yield Request(url, dont_filter=True, cb_kwargs={"number": number})
 
@@ -113,6 +114,13 @@ class GivenSpider(Spider):
 class Strict(ResumeValidator):
     async def custom_validation(self, state: Any) -> dict[str, Any]:
         return {"valid": False, "seen": state.task_type}
+
+
+class Talkative(ResumeValidator):
+    """Tells more than it should."""
+
+    def custom_validation(self, state: Any) -> dict[str, Any]:
+        return {"valid": True, "asked": "https://user:geh3im@shop.example/?token=geh3im", "password": "geh3im"}
 
 
 def bad_key(item: Any) -> Any:

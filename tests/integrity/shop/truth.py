@@ -15,7 +15,7 @@ WRONG = {
     "buggy": "its callback raises an exception",
     "empty": "its page yields nothing",
 }
-UNLINKED = "unlinked"
+UNLINKED = f"unlinked {SCRIPT}"
 """Announced by a list, with no link to it."""
 MORE = 3
 """So many more than it names, the last list says to have."""
