@@ -232,6 +232,8 @@ class JobRecord:
     """The id of the job that had finished when this one, the same crawl again, began."""
     number: int = 1
     """Which job of this directory it is."""
+    policy: str = "first"
+    """Which of several items with one key stays: it decides on how feeds are written."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,10 +24,7 @@ def resume_or_begin(store: Store, identity: Identity, config: Config, directory:
     """
     old = store.job()
     if old is None or old.finished or config.resume == "fresh":
-        keep_items = config.dedup_scope == "spider" or config.expect_last
-        afresh = config.resume == "fresh"
-        last = config.expect_last
-        _begin(store, old, identity, directory, now, afresh=afresh, keep_items=keep_items, expect_last=last)
+        _begin(store, old, identity, directory, now, config)
     elif not identity.owns(old):
         if config.resume != "continue":
             raise JobMismatch(
@@ -36,19 +33,22 @@ def resume_or_begin(store: Store, identity: Identity, config: Config, directory:
                 "-s T8_RESUME=fresh; or use another JOBDIR"
             )
         identity.take_over(old)
+    if old is not None and not old.finished and config.resume != "fresh":
+        _check_policy(old, config.dedup_policy, directory)
     return store.begin_run(now, config.crash_limit)
 
 
+def _check_policy(old: JobRecord, policy: str, directory: Path) -> None:
+    """The items so far are in feeds that can be continued, or in those that cannot."""
+    if old.policy != policy and "last" in (old.policy, policy):
+        raise JobMismatch(
+            f"the unfinished job in {directory} was begun with T8_DEDUP_POLICY={old.policy}, not {policy}: go on with "
+            "that one; or give the job up and begin a new one, with -s T8_RESUME=fresh; or use another JOBDIR"
+        )
+
+
 def _begin(
-    store: Store,
-    old: JobRecord | None,
-    identity: Identity,
-    directory: Path,
-    now: float,
-    *,
-    afresh: bool,
-    keep_items: bool,
-    expect_last: bool,
+    store: Store, old: JobRecord | None, identity: Identity, directory: Path, now: float, config: Config
 ) -> None:
     job = JobRecord(
         id=f"job_{time.strftime('%Y%m%d_%H%M%S', time.gmtime(now))}_{secrets.token_hex(2)}",
@@ -57,6 +57,7 @@ def _begin(
         begun=now,
         follows=old.id if old is not None and old.finished and identity.owns(old) else "",
         number=old.number + 1 if old is not None else 1,
+        policy=config.dedup_policy,
     )
     if old is not None and not old.finished:
         given_up = PastJob(old.id, old.number, old.spider, old.begun, now, old.ledger.exported, good=False)
@@ -65,8 +66,9 @@ def _begin(
     if salvaged:
         job.ledger.admitted = salvaged
         job.next_seq = 1 << 32  # beyond whatever ids the lost record had given out
-    store.begin_job(job, keep=bool(salvaged), afresh=afresh, keep_items=keep_items)
-    if expect_last:
+    keep_items = config.dedup_scope == "spider" or config.expect_last
+    store.begin_job(job, keep=bool(salvaged), afresh=config.resume == "fresh", keep_items=keep_items)
+    if config.expect_last:
         count = store.books.expect_last(identity.spider, "last good job")
         if count:
             logger.info("%d items are expected: those of the last good job", count)

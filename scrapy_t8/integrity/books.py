@@ -17,6 +17,8 @@ from .itembook import Dedup, Examples, ItemBook
 from .keys import ItemKeys
 from .problems import Problems
 
+OUTCOMES = "outcomes"
+"""What became of requests that had failed."""
 DUPLICATES = "duplicates"
 """Under this name the store keeps examples of duplicates."""
 
@@ -72,6 +74,11 @@ class JobBooks:
             self._pages += 1
             self._tally[f"host/{what}", page.host] += 1
             self._tally[f"callback/{what}", page.callback] += 1
+        if page.story is not None and page.story.attempts and not page.replaced:
+            if isinstance(verdict, DeadLetter):
+                self._tally[OUTCOMES, "buried"] += 1
+            elif verdict is None and not page.dropped:
+                self._tally[OUTCOMES, "succeeded"] += 1
         if page.kept and page.callback:
             self._tally["host/items", page.host] += page.kept
             self._tally["callback/items", page.callback] += page.kept

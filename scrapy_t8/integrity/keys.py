@@ -97,7 +97,7 @@ def fields_of(item: Any) -> Iterable[tuple[Any, Any]]:
 
 def differences(before: bytes, after: bytes) -> list[str]:
     """The names of the fields in which two digests differ, sorted."""
-    old, new = msgpack.unpackb(before), msgpack.unpackb(after)
+    old, new = (told if isinstance(told, dict) else {} for told in map(msgpack.unpackb, (before, after)))
     return sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
 
 

@@ -7,10 +7,8 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-import msgpack
-
 from ..documents import moment
-from ..integrity.books import duplicates_of
+from ..integrity.books import OUTCOMES, duplicates_of
 from ..integrity.coverage import coverage_of
 from ..integrity.problems import problems_of
 from ..integrity.validators import integrity_score
@@ -24,7 +22,6 @@ ROWS = 500
 HOSTS = CALLBACKS = GROUPS = 200
 END = {None: "killed", "died": "killed", "finished": "finished"}
 """How a run has ended, by the reason of its end; by any other, it was stopped."""
-TOTALS = ("totals:before", "totals:now")
 BREAKER_OPEN = "interval"
 VALIDATION = "T8ValidationPipeline"
 
@@ -211,23 +208,13 @@ def _tallies(reader: Reader, job: JobRecord) -> Document:
         {"callback": name, **{what: counts.get(name, 0) for what, counts in of_callbacks.items()}}
         for name in {name for counts in of_callbacks.values() for name in counts}
     ]
-    outcomes = _numbers(reader)
+    outcomes = tally.get(OUTCOMES, {})
     return {
         "retries": tally.get("retries", {}),
-        "retry_outcomes": {what: int(outcomes.get(f"t8/retry/{what}", 0)) for what in ("succeeded", "buried")},
+        "retry_outcomes": {what: outcomes.get(what, 0) for what in ("succeeded", "buried")},
         "hosts": sorted(hosts, key=lambda row: (-row["done"], row["host"]))[:HOSTS],
         "callbacks": sorted(callbacks, key=lambda row: (-row["done"], row["callback"]))[:CALLBACKS],
     }
-
-
-def _numbers(reader: Reader) -> dict[str, float]:
-    """The statistics of the retries, over all runs."""
-    sums: dict[str, float] = {}
-    for name in TOTALS:
-        kept = reader.kept(name)
-        for statistic, value in (msgpack.unpackb(kept[name]) if kept else {}).items():
-            sums[statistic] = sums.get(statistic, 0) + value
-    return sums
 
 
 def _coverage(reader: Reader) -> list[Document]:

@@ -41,7 +41,6 @@ def document(site: str) -> dict[str, Any]:
             "count": 8,
             "changed": 0,
             "again": 0,
-            "again": 0,
             "examples": [{"key": f"car-{number:02}", "fields": []} for number in range(8)],
         },
         "feeds": [{"uri": "items.jsonl", "format": "jsonl", "items": 36}],
