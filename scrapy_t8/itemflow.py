@@ -14,7 +14,9 @@ from scrapy.exceptions import DropItem
 from twisted.python.failure import Failure
 
 from .failure import one_line
+from .guard import Guard
 from .integrity.itembook import DROPPED, DUPLICATE, EXPORTED, FAILED, ItemBook
+from .integrity.keys import clean
 from .outputs import ITEMS
 from .page import Page, current_page
 
@@ -43,6 +45,7 @@ class ItemFlow:
     :param end: tells the job that such a page has ended.
     :param directory: where pages keep what does not fit into memory.
     :param works: whether the job is open and its store fit.
+    :param guard: in which items are written down: an item that is not must stop the crawl, not vanish.
     :param keeps_books: whether items are written down at all.
     """
 
@@ -54,6 +57,7 @@ class ItemFlow:
         end: Callable[[Page], None],
         directory: Path,
         works: Callable[[], bool],
+        guard: Guard,
         *,
         keeps_books: bool,
     ) -> None:
@@ -62,6 +66,7 @@ class ItemFlow:
         self._end = end
         self._directory = directory
         self._works = works
+        self._guard = guard
         self.keeps_books = keeps_books
         self.listeners: list[Callable[[Any], None]] = []
         """Told of each item that is scraped; what they stage meanwhile belongs to it."""
@@ -102,7 +107,8 @@ class ItemFlow:
         page.items += 1
         page.item = page.items
         if self.keeps_books:
-            self._note(page, outcome, item, error, response)
+            with self._guard:
+                self._note(page, outcome, item, error, response)
         else:
             page.entered, page.kept = 0, page.kept + (outcome == EXPORTED)
         if outcome == EXPORTED:
@@ -116,7 +122,7 @@ class ItemFlow:
         loss, problems = None, getattr(error, "problems", [])
         if outcome in (DROPPED, FAILED) and error is not None:
             pipeline, reason = culprit(error.__traceback__), told(error, outcome)
-            loss = pipeline, reason, getattr(response, "url", None) or ""
+            loss = pipeline, reason, clean(getattr(response, "url", None) or "")
             page.lost = page.lost or self.book.cause(outcome, pipeline, reason)
         else:
             page.kept += 1
@@ -141,7 +147,7 @@ def culprit(trace: TracebackType | None) -> str:
 
 def told(error: BaseException, outcome: int) -> str:
     """Why a pipeline has lost an item, in a line."""
-    text = one_line(error, REASON)
+    text = clean(one_line(error, REASON))
     if outcome == DROPPED:
         return text or type(error).__name__
     return one_line(f"{type(error).__name__}: {text}" if text else type(error).__name__, REASON)

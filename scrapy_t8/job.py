@@ -162,6 +162,7 @@ class Job:
             self.end,
             self.state_directory,
             lambda: self.works,
+            self.guard("write down an item"),
             keeps_books=config.enable_integrity_check or config.dedup != "off",
         )
         self.start_page = self.frontier.new_page(START)

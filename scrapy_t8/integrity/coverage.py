@@ -7,7 +7,7 @@ from typing import Any
 import msgpack
 
 from ..stores.base import Store
-from .keys import fields_of
+from .keys import clean, fields_of
 
 KEPT = "coverage"
 """Under this name the store keeps it."""
@@ -49,7 +49,7 @@ class Coverage:
 
 def shape_of(item: Any) -> tuple[str, list[str]]:
     """The class of *item*, and the fields that are filled in it."""
-    return type(item).__qualname__, [str(name) for name, value in fields_of(item) if not is_empty(value)]
+    return type(item).__qualname__, [clean(str(name)) for name, value in fields_of(item) if not is_empty(value)]
 
 
 def is_empty(value: Any) -> bool:

@@ -12,7 +12,7 @@ from ..errors import CannotStore
 from ..itemmodel import Expected
 from ..model import Batch, DeadLetter, Waiting
 from ..page import Expectation, Page
-from .keys import shown
+from .keys import clean, shown
 
 META = "t8_expect"
 """In the meta of a request: the item that it is to bring."""
@@ -71,7 +71,7 @@ class Expectations:
         """Items are there, so somebody says: source and key of each, or how many they are."""
         for source, key, total in announced:
             if total is not None:
-                self._announced[source] = total
+                self._announced[clean(source)] = total
             else:
                 _name(self._change(key), source)
 
@@ -164,5 +164,6 @@ class Expectations:
 
 def _name(change: Expected, source: str) -> None:
     """*source* has announced it, too."""
+    source = clean(source)
     if source not in change.sources:
         change.sources.append(source)

@@ -15,7 +15,7 @@ from ..page import Page
 from ..stores.base import Books
 from .coverage import Coverage, shape_of
 from .expectations import Expectations
-from .keys import ItemKeys, NoKey, differences, shown
+from .keys import ItemKeys, NoKey, clean, differences, shown
 from .problems import Problems
 
 logger = logging.getLogger(__name__)
@@ -148,6 +148,7 @@ class ItemBook:
         shape = shape_of(item) if outcome == EXPORTED else None
         if key is not None and key.digest is not None and outcome == EXPORTED:
             page.digests[key.key] = key.digest
+        problems = [[clean(part) for part in problem] for problem in problems]
         note: bytes = msgpack.packb((outcome, *(key or (0, None, None)), shape, loss, problems))
         return note
 

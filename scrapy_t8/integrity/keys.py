@@ -120,7 +120,12 @@ def shown(text: str) -> str:
         return text
     if len(text) > SHOWN:
         text = f"{text[:SHOWN]}...{_hash(text.encode('utf-8', 'surrogatepass')).hex()}"
-    return text.encode("utf-8", "backslashreplace").decode()
+    return clean(text)
+
+
+def clean(text: str) -> str:
+    """*text* that can be stored: half of a character, as from a broken page, becomes an escape."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def canonical(value: Any) -> bytes:

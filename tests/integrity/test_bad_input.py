@@ -106,3 +106,13 @@ def test_a_report_on_demand_that_cannot_be_had_says_why(tmp_path: Path) -> None:
     with pytest.raises(StoreError):
         read_report(tmp_path / "job")
     assert (tmp_path / "job/t8/state.db").read_bytes() == b"no database"
+
+
+def test_halves_of_characters_lose_nothing(tmp_path: Path) -> None:
+    half = "half \ud83d"
+    pages = [[{"id": half, half: half, "value": 1}, {"id": half + "2", "do": "drop"}], [{"id": half, "value": 2}]]
+    schema = {"properties": {"id": {"type": "integer"}}}
+    run = crawl(tmp_path, pages, T8_ITEM_KEY="id", T8_ITEM_SCHEMA={"dict": schema})
+    assert run.counts == {"scraped": 3, "exported": 1, "duplicate": 1, "dropped": 1}
+    assert run.report["validation"]["invalid"] == 1
+    assert "half \\\\ud83d" in (tmp_path / "job/report/report.json").read_text(encoding="utf-8")
