@@ -72,6 +72,7 @@ class Disk:
             uri_template="batch",
             batch_id=batch,
             itemcount=0,
+            format="jsonlines",
             store_empty=True,
             feed_options=self.options,
             storage=storage,
