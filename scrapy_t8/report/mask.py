@@ -22,7 +22,9 @@ class Mask:
         self._credentials = re.compile(r"(?<=://)[^/\s?#]+@")
         header = r"((?:proxy-)?authorization|(?:set-)?cookie)([\"']?\s*[:=]\s*)[^\r\n]+"
         self._headers = re.compile(header, re.IGNORECASE)
-        pair = rf"([\w.%\[\]-]*(?:{parts})[\w.%\[\]-]*)([\"']?\s*(?:=|:)\s*)(\"[^\"]*\"|'[^']*'|[^&;,\s\"'<>)}}]+)"
+        # Also as a part of a URL that is itself a parameter, where = and & are written %3D and %26.
+        value = r"(?:(?!%26|%22)[^&;,\s\"'<>)}])+"
+        pair = rf"([\w.%\[\]-]*(?:{parts})[\w.\[\]-]*)([\"']?\s*(?:=|:|%3D)\s*)(\"[^\"]*\"|'[^']*'|{value})"
         self._pairs = re.compile(pair, re.IGNORECASE) if parts else None
 
     def text(self, text: str) -> str:

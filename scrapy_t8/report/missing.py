@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from sys import intern
 from typing import Any
 
 from ..codec import Codec
 from ..documents import moment
 from ..integrity.expectations import DEAD, DISCARDED, META, NO_ITEM
+from ..integrity.keys import shown
 from ..model import JobRecord, Story
 from ..stores.reader import Missed, Reader
 
@@ -31,7 +34,8 @@ class Missing:
         named = sum(count for _, count, _ in by_sources)
         self._counts: Counter[Cause] = Counter()
         self._examples: dict[Cause, list[dict[str, Any]]] = {}
-        self._waiting: dict[str, dict[str, Any]] | None = None
+        self._waiting: dict[str, tuple[int, str]] | None = None
+        self._codec = Codec()
         for missed in reader.missing(job.number):
             self._add(missed)
         self.named = self._counts.total()
@@ -57,46 +61,57 @@ class Missing:
     # -- by key --------------------------------------------------------------------------------------------------
 
     def _add(self, missed: Missed) -> None:
-        (cause, detail), facts = self._why(missed)
+        (cause, detail), entry, facts = self._why(missed)
         if (cause, detail) not in self._counts and len(self._counts) >= CAUSES:
             detail = OTHERS
         self._counts[cause, detail] += 1
         examples = self._examples.setdefault((cause, detail), [])
         if len(examples) < EXAMPLES:
+            facts = facts if entry is None else self._wait_of(entry)
             examples.append({"key": missed.text, "sources": missed.sources.split("\n"), **facts})
 
-    def _why(self, missed: Missed) -> tuple[Cause, dict[str, Any]]:
+    def _why(self, missed: Missed) -> tuple[Cause, int | None, dict[str, Any]]:
+        """The cause; the entry that waits for it, if one does; what an example says besides."""
         kind, _, what = (missed.cause or "").partition("\t")
         if missed.open > 0:
-            waits = self._waits(missed.text)
+            waits = self._waits(missed)
             if waits is not None:
-                return (WAITING, waits.pop("kind")), waits
+                return (WAITING, waits[1]), waits[0], {}
             letter = self._reader.letter(missed.request) if kind == DEAD and missed.request is not None else None
             if letter is not None:
                 number, kind, error, status, url = letter
-                return (DEAD, f"{kind}: {error}"), {"url": url, "letter": number, "error": error, "status": status}
-            return (NOT_FETCHED, ""), {}
+                return (
+                    (DEAD, f"{kind}: {error}"),
+                    None,
+                    {"url": url, "letter": number, "error": error, "status": status},
+                )
+            return (NOT_FETCHED, ""), None, {}
         if kind == DISCARDED:
-            return (DISCARDED, ""), {"url": missed.url}
+            return (DISCARDED, ""), None, {"url": missed.url}
         if kind:
-            return (kind, what), {"url": missed.url}
-        return (NEVER_LINKED, ""), {}
+            return (kind, what), None, {"url": missed.url}
+        return (NEVER_LINKED, ""), None, {}
 
-    def _waits(self, key: str) -> dict[str, Any] | None:
+    def _waits(self, missed: Missed) -> tuple[int, str] | None:
+        """The entry that waits for an item, and the kind of its last failure."""
         if self._waiting is None:
             self._waiting = dict(self._all_waiting())
-        facts = self._waiting.get(key)
-        return None if facts is None else dict(facts)
+        return self._waiting.get(missed.text)
 
-    def _all_waiting(self) -> Any:
-        codec = Codec()
-        for due, _, payload, story in self._reader.waiting():
-            url, meta = codec.envelope(payload)
-            told = meta.get(META)
+    def _all_waiting(self) -> Iterator[tuple[str, tuple[int, str]]]:
+        # There may be as many as there are items: no more of each than must be.
+        for entry, payload, story in self._reader.waiting():
+            told = self._codec.envelope(payload)[1].get(META)
             if isinstance(told, dict) and "key" in told:
-                attempts = Story.loads(story).attempts
-                _, kind, error = attempts[-1] if attempts else (0, "", "")
-                yield str(told["key"]), {"kind": kind, "url": url, "until": moment(due).isoformat(), "error": error}
+                yield shown(str(told["key"])), (entry, intern(_last(story)[0]))
+
+    def _wait_of(self, entry: int) -> dict[str, Any]:
+        due, payload, story = self._reader.one_waiting(entry)
+        return {
+            "url": self._codec.envelope(payload)[0],
+            "until": moment(due).isoformat(),
+            "error": _last(story)[1],
+        }
 
     # -- by number -----------------------------------------------------------------------------------------------
 
@@ -133,6 +148,12 @@ class Missing:
                 }
             )
         return rows
+
+
+def _last(story: str) -> tuple[str, str]:
+    """Kind and error of the last failure."""
+    attempts = Story.loads(story).attempts
+    return attempts[-1][1:] if attempts else ("", "")
 
 
 __all__ = ["DEAD", "DISCARDED", "NEVER_LINKED", "NOT_FETCHED", "NO_ITEM", "UNNAMED", "WAITING", "Missing"]

@@ -27,7 +27,8 @@ DEAD_GROUPS = """
     FROM dead WHERE job IN (:job, '') AND spider = :spider GROUP BY 1, 2, 3, 4
     ORDER BY count(*) DESC, kind, error, host, callback LIMIT :limit
 """
-WAITING = "SELECT due, slot, payload, story FROM waiting ORDER BY due, id"
+WAITING = "SELECT id, payload, story FROM waiting ORDER BY id"
+ONE_WAITING = "SELECT due, payload, story FROM waiting WHERE id = ?"
 
 ANNOUNCED = "SELECT source, total FROM announced ORDER BY source"
 # Had by page, or by key in this job.

@@ -116,9 +116,14 @@ class Reader:
         values = {"job": job.id, "spider": job.spider, "limit": limit}
         return [Group(*row) for row in self._db.execute(ask.DEAD_GROUPS, values)]
 
-    def waiting(self) -> Iterator[tuple[float, str, bytes, str]]:
-        """Due time, slot, payload and story of what waits, the earliest first."""
+    def waiting(self) -> Iterator[tuple[int, bytes, str]]:
+        """Id, payload and story of all that waits."""
         return self._db.execute(ask.WAITING)
+
+    def one_waiting(self, entry: int) -> tuple[float, bytes, str]:
+        """Due time, payload and story of one."""
+        due, payload, story = self._db.execute(ask.ONE_WAITING, (entry,)).fetchone()
+        return due, payload, story
 
     # -- what is expected ----------------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ SECRET = "geh3im"
         f"https://example.com/?page=1&api_key={SECRET}&x=2",
         f"https://example.com/?X-Amz-Signature={SECRET}",
         f"https://example.com/?access_token={SECRET}#top",
+        f"https://example.com/?next=https%3A%2F%2Fx%2F%3Ftoken%3D{SECRET}%26a%3D1",
         f"Authorization: Basic {SECRET}",
         f"{{'Authorization': 'Bearer {SECRET}'}}",
         f"Cookie: a={SECRET}; b={SECRET}",
