@@ -83,7 +83,9 @@ class T8Report:
             document = await asyncio.to_thread(self._collect)
             where = await asyncio.to_thread(write, document, self._directory)
         except T8Error as error:
-            logger.error("There is no integrity report: %s", error)
+            # Where the state or the disk has failed, that was told already.
+            level = logging.ERROR if self._job.error is None else logging.WARNING
+            logger.log(level, "There is no integrity report: %s", error)
             return
         except Exception:
             logger.exception("There is no integrity report: a bug in scrapy_t8")
