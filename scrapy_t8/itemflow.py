@@ -74,6 +74,8 @@ class ItemFlow:
         """What is wrong with an item that is scraped: rule, class, field and message of each problem."""
         self.counts_entries = False
         """Whether somebody counts the items that enter the pipelines."""
+        self.dedup_counts = False
+        """Whether that is the pipeline that drops duplicates."""
         crawler.signals.connect(self.item_scraped, signals.item_scraped)
         crawler.signals.connect(self.item_dropped, signals.item_dropped)
         crawler.signals.connect(self.item_error, signals.item_error)

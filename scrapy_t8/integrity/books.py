@@ -54,7 +54,9 @@ class JobBooks:
         self._coverage = coverage
         self._problems = problems
         self._tally: Counter[tuple[str, str]] = Counter()
-        self._pages = self._retries = 0
+        self._ended: Counter[tuple[str, str, str]] = Counter()
+        self._items: Counter[tuple[str, str]] = Counter()
+        self._retries = 0
         self._exported = record.ledger.exported
         items.examples = Examples([(text, fields) for text, fields in duplicates_of(kept)])
 
@@ -71,30 +73,38 @@ class JobBooks:
                 self._tally["retries", page.story.attempts[-1][1]] += 1
         elif page.callback and not page.replaced:
             what = "dead" if isinstance(verdict, DeadLetter) else "discarded" if page.dropped else "done"
-            self._pages += 1
-            self._tally[f"host/{what}", page.host] += 1
-            self._tally[f"callback/{what}", page.callback] += 1
+            self._ended[what, page.host, page.callback] += 1
         if page.story is not None and page.story.attempts and not page.replaced:
             if isinstance(verdict, DeadLetter):
                 self._tally[OUTCOMES, "buried"] += 1
             elif verdict is None and not page.dropped:
                 self._tally[OUTCOMES, "succeeded"] += 1
         if page.kept and page.callback:
-            self._tally["host/items", page.host] += page.kept
-            self._tally["callback/items", page.callback] += page.kept
+            self._items[page.host, page.callback] += page.kept
 
     def fill(self, batch: Batch) -> None:
         """Put what has changed into *batch*."""
         self.items.drain(batch)
         self.expectations.drain(batch)
         exported = self._record.ledger.exported
-        batch.moment = (self._pages, max(0, exported - self._exported), self._retries)
+        batch.moment = (self._ended.total(), max(0, exported - self._exported), self._retries)
+        self._retries, self._exported = 0, exported
+        self._sum_up()
         batch.tally, self._tally = dict(self._tally), Counter()
-        self._pages, self._retries, self._exported = 0, 0, exported
         batch.kept.update(self._coverage.dump() | self._problems.dump())
         if self.items.examples.is_new:
             self.items.examples.is_new = False
             batch.kept[DUPLICATES] = msgpack.packb(self.items.examples.kept)
+
+    def _sum_up(self) -> None:
+        for (what, host, callback), pages in self._ended.items():
+            self._tally[f"host/{what}", host] += pages
+            self._tally[f"callback/{what}", callback] += pages
+        for (host, callback), items in self._items.items():
+            self._tally["host/items", host] += items
+            self._tally["callback/items", callback] += items
+        self._ended.clear()
+        self._items.clear()
 
 
 def duplicates_of(kept: dict[str, bytes]) -> list[tuple[str, list[str]]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from functools import lru_cache
 from typing import Any
 
 import msgpack
@@ -14,6 +16,8 @@ KEPT = "coverage"
 CLASSES, FIELDS = 50, 500
 """Classes of items, and fields of one class, that are told apart."""
 OTHERS = "(other classes)"
+SHAPES = 1000
+"""Classes and their filled fields that are held in memory."""
 
 
 class Coverage:
@@ -21,10 +25,23 @@ class Coverage:
 
     def __init__(self, store: Store) -> None:
         self._counts = coverage_of(store.kept(KEPT))
-        self._is_changed = False
+        self._new: Counter[bytes] = Counter()
 
-    def count(self, cls: str, filled: list[str], change: int = 1) -> None:
-        """One more item of this class is exported, with these fields filled; or one less (-1)."""
+    def count(self, shape: bytes, change: int = 1) -> None:
+        """One more item of this shape is exported; or one less (-1)."""
+        self._new[shape] += change
+
+    def dump(self) -> dict[str, bytes]:
+        """What has changed, to be kept."""
+        if not self._new:
+            return {}
+        for shape, change in self._new.items():
+            cls, filled = msgpack.unpackb(shape)
+            self._add(cls, filled, change)
+        self._new.clear()
+        return {KEPT: msgpack.packb(self._counts)}
+
+    def _add(self, cls: str, filled: list[str], change: int) -> None:
         counts = self._counts.get(cls)
         if counts is None:
             counts = self._counts.setdefault(cls if len(self._counts) < CLASSES else OTHERS, [0, {}])
@@ -37,19 +54,18 @@ class Coverage:
                     del fields[name]
             elif len(fields) < FIELDS:
                 fields[name] = change
-        self._is_changed = True
-
-    def dump(self) -> dict[str, bytes]:
-        """What has changed, to be kept."""
-        if not self._is_changed:
-            return {}
-        self._is_changed = False
-        return {KEPT: msgpack.packb(self._counts)}
 
 
-def shape_of(item: Any) -> tuple[str, list[str]]:
-    """The class of *item*, and the fields that are filled in it."""
-    return type(item).__qualname__, [clean(str(name)) for name, value in fields_of(item) if not is_empty(value)]
+def shape_of(item: Any) -> bytes:
+    """The class of *item*, and the fields that are filled in it, as it is stored."""
+    return _packed(type(item).__qualname__, tuple([name for name, value in fields_of(item) if not is_empty(value)]))
+
+
+# Most items are of one shape.
+@lru_cache(SHAPES, typed=True)
+def _packed(cls: str, filled: tuple[Any, ...]) -> bytes:
+    shape: bytes = msgpack.packb((cls, [clean(str(name)) for name in filled]))
+    return shape
 
 
 def is_empty(value: Any) -> bool:

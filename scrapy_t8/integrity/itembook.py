@@ -201,13 +201,13 @@ class ItemBook:
         unwanted = set()
         for item, note in notes:
             outcome, number, text, digest, shape, loss, problems = msgpack.unpackb(note)
-            facts = [*shape, bool(problems)] if outcome == EXPORTED else []
+            facts = (shape, bool(problems))
             if outcome == EXPORTED and number and self._is_duplicate(ItemKey(number, text, digest), facts):
                 unwanted.add(item)
                 continue
             if outcome == EXPORTED:
                 self._record.ledger.exported += 1
-                self._coverage.count(*shape)
+                self._coverage.count(shape)
             elif outcome == DUPLICATE:
                 self._count_duplicate(ItemKey(number, text, digest))
             else:
@@ -218,10 +218,10 @@ class ItemBook:
                 self._problems.add(problems, text)
         return unwanted
 
-    def _is_duplicate(self, key: ItemKey, facts: list[Any]) -> bool:
+    def _is_duplicate(self, key: ItemKey, facts: tuple[bytes, bool]) -> bool:
         """Whether an item is not to be exported. If it is, its key is known from now on.
 
-        :param facts: class, filled fields, whether it is invalid.
+        :param facts: its shape, whether it is invalid.
         """
         seen = self._seen(key.key) if self._dedup.which != "off" else None
         if self._dedup.policy == "last":
@@ -236,14 +236,14 @@ class ItemBook:
         self._remember(key)
         return False
 
-    def _replace(self, key: ItemKey, seen: ItemSeen | None, facts: list[Any]) -> None:
+    def _replace(self, key: ItemKey, seen: ItemSeen | None, facts: tuple[bytes, bool]) -> None:
         """*key* takes the place of the one before, if that is in the feeds of this job."""
         ledger = self._record.ledger
         position = ledger.exported + ledger.duplicate
         if seen is not None and seen.digest and seen.job == self._record.number:
-            before, cls, filled, is_invalid = msgpack.unpackb(seen.digest)
+            before, shape, is_invalid = msgpack.unpackb(seen.digest)
             self._superseded.append(before)
-            self._coverage.count(cls, filled, -1)
+            self._coverage.count(shape, -1)
             ledger.duplicate += 1
             ledger.exported -= 1
             ledger.invalid -= is_invalid

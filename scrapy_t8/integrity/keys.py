@@ -195,6 +195,8 @@ def _rule_of(setting: Any) -> Rule:
             "path; or a dict of these by class"
         )
     chosen = [str(name) for name in names]
+    if len(chosen) == 1:
+        return lambda item: _field(item, chosen[0])
     return lambda item: _fields(item, chosen)
 
 
@@ -210,10 +212,13 @@ def _loaded(path: str) -> Rule:
     return found  # type: ignore[no-any-return]
 
 
-def _fields(item: Any, names: list[str]) -> Any:
+def _fields(item: Any, names: list[str]) -> list[Any]:
     adapter = item if isinstance(item, dict) else ItemAdapter(item)
-    values = [adapter.get(name) for name in names]
-    for name, value in zip(names, values, strict=True):
-        if value is None or value == "":
-            raise NoKey(f"it has no {name!r}")
-    return values[0] if len(values) == 1 else values
+    return [_field(adapter, name) for name in names]
+
+
+def _field(item: Any, name: str) -> Any:
+    value = (item if isinstance(item, (dict, ItemAdapter)) else ItemAdapter(item)).get(name)
+    if value is None or value == "":
+        raise NoKey(f"it has no {name!r}")
+    return value

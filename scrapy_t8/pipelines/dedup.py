@@ -32,8 +32,11 @@ class T8DedupPipeline:
     def __init__(self, job: Job) -> None:
         self._job = job
         self._book = job.items.book
+        self._counts = job.items.dedup_counts
 
     def process_item(self, item: Any) -> Any:
+        if self._counts:
+            self._job.items.entered()
         if self._book.compares:
             self._job.settle()
         key = self._book.duplicate_of(item, current_page())

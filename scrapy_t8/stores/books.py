@@ -95,7 +95,10 @@ class SQLiteBooks:
             db.execute(sql.PASS_TIME, (int(now) // STRETCH * STRETCH, *batch.moment))
 
     def _expect(self, changes: dict[int, Expected]) -> None:
-        learned = [_values(key, of) for key, of in changes.items() if not of.is_announced]
+        came = [(key,) for key, of in changes.items() if of.has_just_come]
+        if came:
+            self._db.executemany(sql.COME, came)
+        learned = [_values(key, of) for key, of in changes.items() if not (of.is_announced or of.has_just_come)]
         if learned:
             self._db.executemany(sql.LEARN, learned)
         rows = [row for key in sorted(changes) if changes[key].is_announced for row in _rows(key, changes[key])]

@@ -88,6 +88,7 @@ LEARN = """
         request = CASE WHEN ?3 IS NULL THEN request ELSE ?4 END, url = ifnull(?5, url), payload = ifnull(?6, payload)
     WHERE key = ?7
 """
+COME = "UPDATE expected SET open = open - 1, collected = 1 WHERE key = ?"
 ANNOUNCE = """
     INSERT INTO announced (source, total) VALUES (?, ?) ON CONFLICT (source) DO UPDATE SET total = excluded.total
 """
