@@ -248,7 +248,7 @@ class Frontier:
             request = request.copy()
         self.flying[request] = root
         root.marks += marks_of(request)
-        root.expects += [expectation._replace(is_counted=False) for expectation in self.expectations.of(request)]
+        root.expects += tuple(expectation._replace(is_counted=False) for expectation in self.expectations.of(request))
         self.live.add(request)
         return request
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 
@@ -35,7 +35,7 @@ class Expected:
     """
 
     text: str
-    sources: list[str] = field(default_factory=list)
+    sources: tuple[str, ...] = ()
     is_announced: bool = False
     opened: int = 0
     collected: bool = False

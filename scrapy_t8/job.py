@@ -239,7 +239,7 @@ class Job:
         """Move a resume point with the current page, or at once if there is none."""
         page = current_page()
         if page is not None:
-            page.marks.append(mark)
+            page.marks += (mark,)
         else:
             self.points.settle(mark)
             self.changed()
@@ -248,7 +248,7 @@ class Job:
         """Take note of items that are announced, with the current page, or at once if there is none."""
         page = current_page()
         if page is not None:
-            page.expected += announced
+            page.announce(announced)
         else:
             self.books.expectations.announce(announced)
             self.changed()
@@ -357,6 +357,8 @@ class Job:
             with self.guard("finish"):
                 self._finish(reason, complete)
         self._end_run(self.error.reason if self.error else reason)
+        # From here on a second Ctrl-C cuts short nothing but reports and notifications.
+        atexit.unregister(self._abandon)
         for report in self.reporters:
             await report()
         self._release()

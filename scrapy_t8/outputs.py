@@ -97,7 +97,7 @@ class Outputs:
                 if isinstance(page.verdict, DeadLetter):
                     # Should the page be revived, these are not to be written again.
                     known = self._judge.identity if name == ITEMS else bytes
-                    page.delivered += [record_fingerprint(name, known(record)) for _, record in numbered]
+                    page.delivered += tuple(record_fingerprint(name, known(record)) for _, record in numbered)
                 if name == ITEMS:
                     unwanted |= self._judge.judge(page, numbered)
                     yield name, [], JUDGED * len(numbered)

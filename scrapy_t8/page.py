@@ -9,9 +9,10 @@ from __future__ import annotations
 import tempfile
 from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any, NamedTuple
 
 from scrapy import Request
@@ -21,6 +22,8 @@ from .model import DeadLetter, Story, Waiting
 
 SPILL = 1 << 20
 """Bytes of one page's staged output that are held in memory before they go to a file."""
+
+NO_DIGESTS: Mapping[int, bytes] = MappingProxyType({})
 
 _current: ContextVar[Page | None] = ContextVar("t8_page", default=None)
 
@@ -43,6 +46,9 @@ class Expectation(NamedTuple):
 
 class Page:
     """What is known of a page until it is settled.
+
+    Most of it is empty for most pages, and then no container is made: each that lives on until the commit brings the
+    next run of the garbage collector nearer, which costs more than all else that is done here.
 
     :param entry: the id of its stored request; None for work that no stored request stands for.
     :param attempt: a number that grows with every lease of the job, so that older attempts can be told.
@@ -99,7 +105,7 @@ class Page:
         """An earlier attempt has already spawned some of its children."""
         self.remembered = False
         """The store remembers what this page has spawned."""
-        self.late_seen: list[int] = []
+        self.late_seen: Sequence[int] = ()
         """Fingerprints of its requests that run from memory: durable only with the page itself."""
         self.memory: int | None = None
         """The fingerprint by which its unsettled parent is to remember it: that of an item of ``start()``."""
@@ -110,29 +116,29 @@ class Page:
         """What becomes of its entry after it has failed."""
         self._left: Counter[int] | None = None
         """What earlier attempts have delivered, and this one has not brought yet."""
-        self.delivered: list[int] = []
+        self.delivered: tuple[int, ...] = ()
         """Fingerprints of what has reached the feeds although the page has failed."""
-        self.expected: list[tuple[str, str, int | None]] = []
+        self.expected: Sequence[tuple[str, str, int | None]] = ()
         """What it announces: source, key, total."""
         self.entered = 0
         """Items that have entered the pipelines."""
         self.items = self.item = 0
         """Items that have left them; the number of the one whose records are being staged, if any."""
-        self.digests: dict[int, bytes] = {}
+        self.digests = NO_DIGESTS
         """Of those that have a key, as they were last, where that matters."""
         self.kept = 0
         """Those of them that no pipeline has dropped or choked on."""
         self.lost = ""
         """What has become of one that a pipeline has."""
-        self.expects: list[Expectation] = []
+        self.expects: tuple[Expectation, ...] = ()
         """Items that its request was to bring."""
         self.request: Request | None = None
-        """Its request, once it has ended, if it was to bring something."""
+        """Its request, once it has ended, if it was to bring something and may not have."""
         self.host = self.callback = ""
         """Whose it is, once that is known."""
-        self.tasks: list[Waiting] = []
+        self.tasks: tuple[Waiting, ...] = ()
         """Entries that it brings about, and that wait from the beginning."""
-        self.marks: list[Any] = []
+        self.marks: tuple[Any, ...] = ()
         """Positions of resume points that are passed when it settles."""
         self.woken = False
         """Its entry was waiting, and takes its place in a queue again."""
@@ -157,11 +163,29 @@ class Page:
         self.staged[sink].add(data, self.item)
         return True
 
+    def announce(self, announced: Sequence[tuple[str, str, int | None]]) -> None:
+        """It says of items that they are there."""
+        if not isinstance(self.expected, list):
+            self.expected = []
+        self.expected.extend(announced)
+
+    def see_late(self, fingerprint: int) -> None:
+        """One of its requests runs from memory."""
+        if not isinstance(self.late_seen, list):
+            self.late_seen = []
+        self.late_seen.append(fingerprint)
+
+    def digest(self, key: int, digest: bytes) -> None:
+        """What its item with this key is like."""
+        if not isinstance(self.digests, dict):
+            self.digests = {}
+        self.digests[key] = digest
+
     def take_back(self) -> None:
         """Nothing of what it has yielded so far counts: it is going to be tried again, or given up."""
         self.staged.clear()
         self.entered = self.kept = 0
-        self.digests.clear()
+        self.digests = NO_DIGESTS
         self.lost = ""
 
     def enter(self) -> None:
@@ -190,46 +214,53 @@ class Staged:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._held: list[bytes] = []
+        self._held: list[tuple[int, bytes]] = []
         self._weight = 0
-        self._file: IO[bytes] | None = None
-        self._lengths = array("Q")
-        self._items = array("L")
+        self._spilled: Spilled | None = None
 
     def add(self, data: bytes, item: int = 0) -> None:
-        self._held.append(data)
-        self._items.append(item)
+        self._held.append((item, data))
         self._weight += len(data)
         if self._weight >= SPILL:
             self._spill()
 
     def batches(self, size: int) -> Iterator[list[tuple[int, bytes]]]:
         """All records in order, with the numbers of their items, in lists of about *size* bytes."""
-        items = iter(self._items)
-        if self._file is not None:
-            for batch in self._spilled(self._file, size):
-                yield [(next(items), data) for data in batch]
+        if self._spilled is not None:
+            yield from self._spilled.batches(size)
         if self._held:
-            yield [(next(items), data) for data in self._held]
+            yield self._held
 
     def _spill(self) -> None:
-        if self._file is None:
-            # A file without a name: it is gone with the process, and a replayed page stages anew.
-            self._file = tempfile.TemporaryFile(dir=str(self._directory))  # noqa: SIM115
-        self._file.writelines(self._held)
-        self._lengths.extend(map(len, self._held))
+        if self._spilled is None:
+            self._spilled = Spilled(self._directory)
+        self._spilled.add(self._held)
         self._held, self._weight = [], 0
 
-    def _spilled(self, file: IO[bytes], size: int) -> Iterator[list[bytes]]:
-        file.seek(0)
-        batch: list[bytes] = []
+
+class Spilled:
+    """Those of them that are in a file. It has no name: it goes with the process, and a replayed page stages anew."""
+
+    def __init__(self, directory: Path) -> None:
+        self._file: IO[bytes] = tempfile.TemporaryFile(dir=str(directory))  # noqa: SIM115
+        self._lengths = array("Q")
+        self._items = array("L")
+
+    def add(self, records: list[tuple[int, bytes]]) -> None:
+        self._file.writelines(data for _, data in records)
+        self._lengths.extend(len(data) for _, data in records)
+        self._items.extend(item for item, _ in records)
+
+    def batches(self, size: int) -> Iterator[list[tuple[int, bytes]]]:
+        self._file.seek(0)
+        batch: list[tuple[int, bytes]] = []
         weight = 0
-        for length in self._lengths:
-            batch.append(file.read(length))
+        for item, length in zip(self._items, self._lengths, strict=True):
+            batch.append((item, self._file.read(length)))
             weight += length
             if weight >= size:
                 yield batch
                 batch, weight = [], 0
         if batch:
             yield batch
-        file.close()
+        self._file.close()

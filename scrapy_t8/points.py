@@ -254,12 +254,12 @@ class Points:
         return self._points.setdefault((task_type, name), Point())
 
 
-def marks_of(request: Request) -> list[Mark]:
+def marks_of(request: Request) -> tuple[Mark, ...]:
     """What *request* stands for, as marks of its page."""
     meta = request.meta
     if POINT not in meta and PART not in meta:
-        return []
-    return list(_marks(meta))
+        return ()
+    return tuple(_marks(meta))
 
 
 def _marks(meta: Mapping[str, Any]) -> Iterator[Mark]:

@@ -117,7 +117,7 @@ class Retries:
         task = Waiting(self._frontier.next_task(), now if due is None else due, slot, payload, story.dumps())
         self._count("count", failure.kind)
         if page is not None:
-            page.tasks.append(task)
+            page.tasks += (task,)
         else:
             self._frontier.wait(task)
 

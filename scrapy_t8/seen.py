@@ -39,7 +39,7 @@ class SeenSet:
         self.new.discard(fingerprint)
         self._held.discard(fingerprint)
         self._late.add(fingerprint)
-        page.late_seen.append(fingerprint)
+        page.see_late(fingerprint)
 
     def settle(self, page: Page) -> None:
         """The fingerprints that waited for *page* become durable with it."""

@@ -50,6 +50,7 @@ class JobBooks:
     ) -> None:
         self.items = items
         self.expectations = expectations
+        expectations.has = items.has
         self._record = record
         self._coverage = coverage
         self._problems = problems

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from scrapy import Request
 from w3lib.url import canonicalize_url
@@ -50,24 +50,26 @@ class Expectations:
         self._changes: dict[int, Expected] = {}
         self._numbers: dict[str, int] = {}
         self._announced: dict[str, int] = {}
+        self.has: Callable[[int], bool] = lambda number: False
+        """Whether this job has had an item whose key has this hash, as far as is known without looking it up."""
         self.by_url = False
         """Whether URLs are among the keys."""
 
-    def of(self, request: Request) -> list[Expectation]:
+    def of(self, request: Request) -> tuple[Expectation, ...]:
         """What *request* is to bring."""
         meta = request.meta
         if META in meta:
             told = meta[META]
             if isinstance(told, dict) and "key" in told:
-                return [Expectation(str(told["key"]), bool(told.get("by_page")), int(told.get("depth", 0)))]
+                return (Expectation(str(told["key"]), bool(told.get("by_page")), int(told.get("depth", 0))),)
         elif self.by_url:
             url = meta.get("redirect_urls", [request.url])[0]
-            return [Expectation(url_key(url), depth=DEEPEST, is_listed=False)]
-        return []
+            return (Expectation(url_key(url), depth=DEEPEST, is_listed=False),)
+        return ()
 
     # -- what the doors tell -------------------------------------------------------------------------------------
 
-    def announce(self, announced: list[tuple[str, str, int | None]]) -> None:
+    def announce(self, announced: Iterable[tuple[str, str, int | None]]) -> None:
         """Items are there, so somebody says: source and key of each, or how many they are."""
         for source, key, total in announced:
             if total is not None:
@@ -113,8 +115,11 @@ class Expectations:
 
     def _settle(self, page: Page, expectation: Expectation, change: Expected) -> None:
         by_handler = page.woken and page.verdict is None and not page.dropped
-        if expectation.by_page and (page.kept or by_handler):
-            change.collected = True
+        if expectation.by_page:
+            came = bool(page.kept) or by_handler
+        else:
+            came = bool(page.kept) and self.has(self._number(expectation.text))
+        change.collected = change.collected or came
         if isinstance(page.verdict, DeadLetter):
             change.cause, change.request = DEAD, page.verdict.fingerprint
             return
@@ -139,16 +144,20 @@ class Expectations:
         return change
 
     def _change(self, key: str, is_announced: bool = True) -> Expected:
-        number = self._numbers.get(key)
-        if number is None:
-            if len(self._numbers) >= HELD:
-                self._numbers.clear()
-            number = self._numbers[key] = self._hash(b"key:" + key.encode("utf-8", "surrogatepass"))
+        number = self._number(key)
         change = self._changes.get(number)
         if change is None:
             change = self._changes[number] = Expected(shown(key))
         change.is_announced = change.is_announced or is_announced
         return change
+
+    def _number(self, key: str) -> int:
+        number = self._numbers.get(key)
+        if number is None:
+            if len(self._numbers) >= HELD:
+                self._numbers.clear()
+            number = self._numbers[key] = self._hash(b"key:" + key.encode("utf-8", "surrogatepass"))
+        return number
 
     # -- commits -------------------------------------------------------------------------------------------------
 
@@ -166,4 +175,4 @@ def _name(change: Expected, source: str) -> None:
     """*source* has announced it, too."""
     source = clean(source)
     if source not in change.sources:
-        change.sources.append(source)
+        change.sources += (source,)

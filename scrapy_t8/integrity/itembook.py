@@ -101,6 +101,7 @@ class ItemBook:
         self._reasons: dict[tuple[str, str], set[str]] = {}
         self._unkeyed: set[type] = set()
         self._last = ("", 0, "")
+        self._now = ItemSeen(record.number, run)
         self.examples = Examples()
 
     # -- while the page is under way -----------------------------------------------------------------------------
@@ -147,7 +148,7 @@ class ItemBook:
         key = self._key(item)
         shape = shape_of(item) if outcome == EXPORTED else None
         if key is not None and key.digest is not None and outcome == EXPORTED:
-            page.digests[key.key] = key.digest
+            page.digest(key.key, key.digest)
         problems = [[clean(part) for part in problem] for problem in problems]
         note: bytes = msgpack.packb((outcome, *(key or (0, None, None)), shape, loss, problems))
         return note
@@ -277,6 +278,11 @@ class ItemBook:
         if text is not None:
             self._expectations.missed(text, cause_of(kind, pipeline, reason), url)
 
+    def has(self, key: int) -> bool:
+        """Whether this job has exported an item with this key, as far as that is known without asking the store."""
+        seen = self._held.get(key)
+        return seen is not None and seen.job == self._record.number
+
     def _seen(self, key: int) -> ItemSeen | None:
         seen = self._held.get(key)
         if seen is None and not self._is_complete:
@@ -292,10 +298,13 @@ class ItemBook:
     def _remember(self, key: ItemKey) -> None:
         self._new[key.key] = key
         if len(self._held) >= HELD:
-            seen = (ItemSeen(self._record.number, self._run, new.digest) for new in self._new.values())
-            self._held = dict(zip(self._new, seen, strict=True))
+            self._held = {new.key: self._as_seen(new) for new in self._new.values()}
             self._is_complete = False
-        self._held[key.key] = ItemSeen(self._record.number, self._run, key.digest)
+        self._held[key.key] = self._as_seen(key)
+
+    def _as_seen(self, key: ItemKey) -> ItemSeen:
+        # One for all, where that is enough.
+        return self._now if key.digest is None else self._now._replace(digest=key.digest)
 
     # -- commits -------------------------------------------------------------------------------------------------
 

@@ -88,8 +88,8 @@ class Handle:
     def forget(self, request: Request | None) -> None:
         """*request*, whose callback this is, stands for no position after all."""
         if request is not None and POINT in request.meta:
-            for mark in self._marks(request):
-                self._job.frontier.flying[request].marks.remove(mark)
+            page, gone = self._job.frontier.flying[request], self._marks(request)
+            page.marks = tuple(mark for mark in page.marks if mark not in gone)
 
     def describe(self, task_type: str, name: str, metadata: Mapping[str, Any]) -> None:
         """Put *metadata* into a resume point."""
@@ -200,5 +200,5 @@ class Handle:
         page = self._job.frontier.flying.get(request)
         told = request.meta[POINT]
         of_request = (told["task"], told["name"], told["at"])
-        marks = page.marks if page is not None else []
+        marks = page.marks if page is not None else ()
         return [m for m in marks if not m.get("part") and (m["task"], m["name"], m.get("at")) == of_request]

@@ -101,7 +101,7 @@ class SQLiteBooks:
         learned = [_values(key, of) for key, of in changes.items() if not (of.is_announced or of.has_just_come)]
         if learned:
             self._db.executemany(sql.LEARN, learned)
-        rows = [row for key in sorted(changes) if changes[key].is_announced for row in _rows(key, changes[key])]
+        rows = [row for key, of in changes.items() if of.is_announced for row in _rows(key, of)]
         self._db.executemany(sql.EXPECT, rows)
 
 
@@ -111,7 +111,7 @@ def _values(key: int, of: Expected) -> tuple[object, ...]:
 
 def _rows(key: int, of: Expected) -> Iterator[tuple[object, ...]]:
     """The change, and a row more for each other source."""
-    source, *others = of.sources or [""]
+    source, *others = of.sources or ("",)
     yield key, of.text, source, of.opened, int(of.collected), of.cause, of.request, of.url, of.payload
     for other in others:
         yield key, of.text, other, 0, 0, None, None, None, None

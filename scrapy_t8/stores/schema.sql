@@ -116,9 +116,11 @@ CREATE TABLE kept (
     data BLOB NOT NULL
 ) WITHOUT ROWID;
 
--- Items that are announced, by the hash of their key. open: requests that are still to bring it.
+-- Items that are announced. key: the hash of theirs. open: requests that are still to bring it.
+-- In the order of their announcement, as they will come: neighbours change in one commit, and share a page.
 CREATE TABLE expected (
-    key INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY,
+    key INTEGER NOT NULL UNIQUE,
     text TEXT NOT NULL,
     sources TEXT NOT NULL,
     open INTEGER NOT NULL DEFAULT 0,

@@ -191,3 +191,19 @@ def test_a_second_ctrl_c_still_leaves_a_report(tmp_path: Path) -> None:
     report = json.loads((tmp_path / "job/report/report.json").read_text())
     assert report["runs"][-1]["end"] == "stopped"
     assert not any(books["difference"] for books in report["ledger"].values())
+
+
+def test_a_second_ctrl_c_while_somebody_is_being_told(tmp_path: Path, receiver: Receiver) -> None:
+    """The run has ended: it stays what it was."""
+    urls = {"T8_NOTIFY_URLS": [receiver.url + "/hangs"], "T8_NOTIFY_TIMEOUT": 60}
+    process = begin(tmp_path, PAGES, T8_FIELD_COVERAGE={"value": 0.9}, **urls)
+    while not receiver.heard:
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    report = read_report(tmp_path / "job")
+    assert [run["end"] for run in report["runs"]] == ["finished"]
+    assert not report["running"]
