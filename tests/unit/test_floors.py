@@ -17,7 +17,7 @@ HALL = [
 FLOORS = [
     {"documents", "errors", "itemmodel", "model", "signals"},
     {
-        *("breaker", "code", "codec", "config", "failure", "hashes", "identity", "joints", "page", "policy", "stores"),
+        *("breaker", "code", "codec", "config", "failure", "hashes", "identity", "joints", "layers", "page", "policy", "stores"),
         *("notify", "threads", "track", "values"),
     },
     set(HALL),
