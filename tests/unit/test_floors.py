@@ -17,8 +17,21 @@ HALL = [
 FLOORS = [
     {"documents", "errors", "itemmodel", "model", "signals"},
     {
-        *("breaker", "code", "codec", "config", "failure", "hashes", "identity", "joints", "layers", "page", "policy", "stores"),
-        *("notify", "threads", "track", "values"),
+        *(
+            "breaker",
+            "code",
+            "codec",
+            "config",
+            "failure",
+            "hashes",
+            "identity",
+            "joints",
+            "layers",
+            "page",
+            "policy",
+            "stores",
+        ),
+        *("notify", "taskrecord", "threads", "track", "values"),
     },
     set(HALL),
     {
@@ -33,6 +46,7 @@ FLOORS = [
         "kept",
         "grace",
         "expecting",
+        "service",
     },
     {"heal", "report"},
     {"addon"},
