@@ -18,7 +18,7 @@ from ..errors import JobLocked, StoreError, remedy
 from ..model import JobRecord
 from . import queries as sql
 from .box import SQLiteBox
-from .file import check_file, check_version, connect, create, damaged
+from .file import OPEN_HERE, check_file, check_version, connect, create, damaged
 from .locks import FileGuard
 from .points import SQLitePoints
 from .records import dump_job, load_job
@@ -46,6 +46,7 @@ class SharedStore:
         self.box: SQLiteBox
         self.points: SQLitePoints
         self._pid = 0
+        self._real = ""
         self._inode = 0
         self._moved = 0
         self._nested = False
@@ -67,12 +68,14 @@ class SharedStore:
             with self._guard("open"), self._writer.owned():
                 self._make_sure_it_is_there()
                 self._connect()
+                self._pid, self._inode = os.getpid(), self.path.stat().st_ino
+                self._real = os.path.realpath(self.path)
+                OPEN_HERE[self._real] += 1
         except BaseException:
             self._lock.release()
             raise
         self._holder.touch(mode=0o600)
         self._holder.write_text(str(os.getpid()))
-        self._pid, self._inode = os.getpid(), self.path.stat().st_ino
         self.is_open = True
 
     def close(self) -> None:
@@ -84,6 +87,7 @@ class SharedStore:
             # The last one to close moves the log, which is a kind of writing.
             with self._writer.owned():
                 self._db.close()
+                OPEN_HERE[self._real] -= 1
             self._writer.release()
             self._lock.release()
 
@@ -108,8 +112,8 @@ class SharedStore:
             self._db = connect(self.path, power=self._power)
             check_version(self._db, self.path)
             self.job()
-            self.box = SQLiteBox(self._db, self._guard, self._change)
-            self.points = SQLitePoints(self._db, self._guard, self._change)
+            self.box = SQLiteBox(self._db, self._using, self._change)
+            self.points = SQLitePoints(self._db, self._using, self._change)
         except (sqlite3.DatabaseError, ValueError, TypeError, KeyError) as error:
             if isinstance(error, sqlite3.OperationalError) and "no such" not in str(error):
                 raise
@@ -137,8 +141,7 @@ class SharedStore:
 
         :raises StoreError: if something goes wrong with it, as with :meth:`writing`.
         """
-        with self._guard("read"), self._threads:
-            self._check()
+        with self._using("read"):
             yield self._db
 
     @contextmanager
@@ -162,17 +165,15 @@ class SharedStore:
     @contextmanager
     def alone(self) -> Iterator[JobRecord]:
         """The books of the job, for a change of the dead-letter box: no other process writes meanwhile."""
-        with self._guard("write"), self._threads:
-            self._check()
-            with self._writer.owned():
-                job = self.job()
-                if job is None:
-                    raise StoreError(f"there is no job in {self.path.parent}: it was taken away while it was in use")
-                self._nested = True
-                try:
-                    yield job
-                finally:
-                    self._nested = False
+        with self._using("write"), self._writer.owned():
+            job = self.job()
+            if job is None:
+                raise StoreError(f"there is no job in {self.path.parent}: it was taken away while it was in use")
+            self._nested = True
+            try:
+                yield job
+            finally:
+                self._nested = False
 
     @contextmanager
     def _change(self) -> Iterator[sqlite3.Connection]:
@@ -211,6 +212,13 @@ class SharedStore:
         # SQLite would go on happily in a file that has no name any more.
         if os.stat(self.path).st_ino != self._inode:
             raise OSError(f"{self.path.name} was replaced while it was in use")
+
+    @contextmanager
+    def _using(self, what: str) -> Iterator[None]:
+        # Reading, too, is for one thread at a time: a statement that is not through keeps an old view of the file.
+        with self._guard(what), self._threads:
+            self._check()
+            yield
 
     @contextmanager
     def _guard(self, what: str) -> Iterator[None]:
