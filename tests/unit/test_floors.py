@@ -49,8 +49,9 @@ FLOORS = [
         "service",
     },
     {"heal", "report"},
+    {"entry"},
     {"addon"},
-    {"__init__"},
+    {"__init__", "__main__"},
 ]
 DOORS = FLOORS[3]
 
