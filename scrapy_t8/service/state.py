@@ -22,6 +22,7 @@ from ..stores.shared import SharedStore
 from ..stores.sqlite import SQLiteStore
 from ..stores.tasks import SQLiteTasks
 from ..tasks import FailedTask
+from .logs import logger
 from .points import PointBook
 from .runs import Collection, RunBook
 from .taskbook import TaskBook
@@ -60,7 +61,8 @@ class StateManager:
         with self._opening:
             if self._is_open:
                 return
-            directory = Path(self.config.state_dir) / "t8"
+            directory = Path(self.config.state_dir).absolute() / "t8"
+            is_lost = (directory / "lock").exists() and not (directory / "state.db").exists()
             self._store = SharedStore(directory, power=self.config.durability == "power")
             self._open_or_mend(directory)
             try:
@@ -69,6 +71,8 @@ class StateManager:
                 self._store.close()
                 raise
             self._is_open = True
+        if is_lost:
+            logger.warning("The state file that was in %s is gone: a new one begins, and knows nothing", directory)
         self.prune()
 
     def _open_or_mend(self, directory: Path) -> None:

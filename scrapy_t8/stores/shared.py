@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
 
-from ..errors import JobLocked, StoreError, remedy
+from ..errors import JobLocked, StoreDamaged, StoreError, StoreVersion, remedy
 from ..model import JobRecord
 from . import queries as sql
 from .box import SQLiteBox
@@ -71,6 +71,9 @@ class SharedStore:
                 self._pid, self._inode = os.getpid(), self.path.stat().st_ino
                 self._real = os.path.realpath(self.path)
                 OPEN_HERE[self._real] += 1
+        except (StoreDamaged, StoreVersion) as error:
+            self._lock.release()
+            raise type(error)(_of_a_service(str(error))) from None
         except BaseException:
             self._lock.release()
             raise
@@ -94,7 +97,7 @@ class SharedStore:
     def _in_use(self) -> str:
         who = self._holder.read_text() if self._holder.exists() else "unknown"
         return (
-            f"the state in {self.path.parent.parent} is in use by a crawl (pid {who}): "
+            f"the state in {self.path.parent.parent} is in use by a crawl, or by a tool that owns it (pid {who}): "
             "wait for it to end, stop it, or use another T8_STATE_DIR"
         )
 
@@ -228,4 +231,9 @@ class SharedStore:
             if isinstance(error, sqlite3.DatabaseError) and "malformed" in str(error):
                 raise damaged(self.path, str(error)) from error
             told = f"cannot {what} the state in {self.path.parent}: {error}"
-            raise StoreError(f"{told}. {remedy(error).replace('JOBDIR', 'T8_STATE_DIR')}") from error
+            raise StoreError(f"{told}. {_of_a_service(remedy(error))}") from error
+
+
+def _of_a_service(message: str) -> str:
+    """What is said to people who crawl, for others."""
+    return message.replace("-s T8_RESUME", "T8_RESUME").replace("JOBDIR", "T8_STATE_DIR")

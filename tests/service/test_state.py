@@ -35,7 +35,7 @@ def test_a_crawl_and_a_service_exclude_each_other(t8: T8ResumeAndRetry, make: Ma
     with t8, pytest.raises(JobLocked, match=f"in use by another process \\(pid {os.getpid()}\\)"):
         crawl.open()
     crawl.open()
-    with pytest.raises(JobLocked, match=r"in use by a crawl .*use another T8_STATE_DIR"):
+    with pytest.raises(JobLocked, match=r"in use by a crawl, or by a tool .*use another T8_STATE_DIR"):
         make().start_service()
     crawl.close()
     make().start_service()
@@ -138,6 +138,34 @@ def test_a_file_that_is_taken_away_stops_the_writing(t8: T8ResumeAndRetry, tmp_p
     with pytest.raises(StoreError, match="cannot write the state in"):
         t8.create_resume_point("LIST_COLLECTION", 2)
     (tmp_path / "elsewhere").rename(state_file(tmp_path))
+    t8.create_resume_point("LIST_COLLECTION", 2)
+
+
+def test_a_file_that_is_lost_is_missed(
+    t8: T8ResumeAndRetry, make: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    t8.create_resume_point("LIST_COLLECTION", 1)
+    t8.stop_service()
+    state_file(tmp_path).unlink()
+    assert make().get_resume_point("LIST_COLLECTION") is None
+    assert "is gone: a new one begins, and knows nothing" in caplog.text
+
+
+def test_messages_speak_of_the_state_and_not_of_a_job(t8: T8ResumeAndRetry, make: Make, tmp_path: Path) -> None:
+    t8.state_manager.open()
+    t8.stop_service()
+    state_file(tmp_path).write_bytes(b"")
+    with pytest.raises(StoreDamaged, match="run the same command with T8_RESUME=continue"):
+        make().start_service()
+
+
+def test_another_directory_later_on_changes_nothing(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    t8 = make(state_dir="here")
+    t8.create_resume_point("LIST_COLLECTION", 1)
+    (tmp_path / "there").mkdir()
+    monkeypatch.chdir(tmp_path / "there")
     t8.create_resume_point("LIST_COLLECTION", 2)
 
 
