@@ -162,6 +162,7 @@ class RetryManager:
         regular = 0.0
         while not self._stopping:
             self._wake.clear()
+            self._next_look = float("inf")  # whatever comes while we look is to be heard of
             interval = self._config.retry_check_interval
             try:
                 if time.monotonic() >= regular:
@@ -171,6 +172,9 @@ class RetryManager:
                 pause = await self._pause()
             except T8Error as error:
                 logger.error("%s. The retry service looks again in %g s", error, interval)
+                pause = interval
+            except Exception:
+                logger.exception("The retry service looks again in %g s", interval)
                 pause = interval
             pause = max(0.0, min(pause, regular - time.monotonic()))
             self._next_look = self._clock() + pause

@@ -10,10 +10,11 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from threading import Lock
 from typing import Any
+from weakref import finalize
 
 from ..config import Config
 from ..documents import moment
-from ..errors import JobMismatch, StoreDamaged
+from ..errors import JobMismatch, StoreDamaged, StoreError
 from ..model import JobRecord, Which
 from ..resume import CollectionState, ResumePoint
 from ..stores.base import IfDamaged
@@ -106,16 +107,22 @@ class StateManager:
             *(self._store, self._tasks, self._updates, self.config, job, self._holder, self._clock, self._chance)
         )
         self._book.added = self._added
+        # At the end of the interpreter at the latest, with the locks that closing needs.
+        self._closer = finalize(self, self._store.close)
 
     def close(self) -> None:
         """Give the state up. Runs that have not ended are stopped ones from now on."""
         with self._opening:
             if not self._is_open:
                 return
-            self._runs.stop()
-            self._tasks.end(self._run, self._clock())
+            try:
+                if self._store.is_mine:
+                    self._runs.stop()
+                    self._tasks.end(self._run, self._clock())
+            except StoreError as error:
+                logger.error("%s", error)
             self._is_open = False
-            self._store.close()
+            self._closer()
             if not self._busy:
                 self._holder.retire()
 
@@ -207,9 +214,7 @@ class StateManager:
     def retry_outcomes(self) -> tuple[int, int]:
         """How many tasks have succeeded by a retry, and how many were given up, ever since."""
         self._opened()
-        with self._store.reading():
-            job = self._store.job()
-        return (job.ledger.done, job.ledger.dead + job.ledger.discarded) if job else (0, 0)
+        return self._tasks.outcomes()
 
     # -- run states ----------------------------------------------------------------------------------------------
 

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+PATIENCE = 5.0
+"""Seconds in which a lock that nobody else wants is to be had."""
 STEP = 0.02
 """Seconds between two tries to get a lock."""
 
@@ -73,9 +75,14 @@ class Holder:
     def __init__(self, directory: Path) -> None:
         directory.mkdir(mode=0o700, exist_ok=True)
         self._directory = directory
-        self.name = f"{os.getpid()}-{secrets.token_hex(8)}"
+        self._pid = os.getpid()
+        self.name = f"{self._pid}-{secrets.token_hex(8)}"
         self._lock = FileGuard(directory / self.name)
-        self._lock.own()
+        # Whoever clears away may have looked at the file before it was locked.
+        if not self._lock.own(PATIENCE):
+            raise OSError(f"{directory / self.name} cannot be locked: does this file system know flock?")
+        for path in directory.iterdir():
+            self.is_alive(path.name)
 
     def is_alive(self, name: str) -> bool:
         """Whether the holder of this *name* lives. What is left of a dead one is cleared away."""
@@ -93,7 +100,7 @@ class Holder:
 
     def retire(self) -> None:
         """Hold no leases any more."""
-        if self._lock.is_held:
+        if self._lock.is_held and self._pid == os.getpid():
             (self._directory / self.name).unlink(missing_ok=True)
             self._lock.release()
 

@@ -87,6 +87,8 @@ class SharedStore:
             if not self.is_open:
                 return
             self.is_open = False
+            if not self.is_mine:
+                return  # after a fork: locks and connection are the parent's
             # The last one to close moves the log, which is a kind of writing.
             with self._writer.owned():
                 self._db.close()
@@ -121,6 +123,11 @@ class SharedStore:
             if isinstance(error, sqlite3.OperationalError) and "no such" not in str(error):
                 raise
             raise damaged(self.path, str(error)) from None
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether this process has opened it, and not its parent."""
+        return self._pid == os.getpid()
 
     # -- using it ------------------------------------------------------------------------------------------------
 
@@ -210,7 +217,7 @@ class SharedStore:
     def _check(self) -> None:
         if not self.is_open:
             raise StoreError(f"the state in {self.path.parent.parent} is closed: open the service before it is used")
-        if os.getpid() != self._pid:
+        if not self.is_mine:
             raise StoreError("the state was opened by another process: after a fork, make a service of your own")
         # SQLite would go on happily in a file that has no name any more.
         if os.stat(self.path).st_ino != self._inode:

@@ -10,9 +10,12 @@ from ..model import DeadLetter, JobRecord, PointRecord, Waiting
 from . import queries as sql
 from . import tasksql as ask
 from .locks import Holder
+from .questions import TALLY
 from .records import dump_job
 from .shared import SharedStore
 
+SUCCEEDED, BURIED = ("outcomes", "succeeded"), ("outcomes", "buried")
+"""What is counted of tasks, as of requests."""
 AT_ONCE = 1000
 """Tasks that are read together where all are wanted."""
 
@@ -37,6 +40,12 @@ class SQLiteTasks:
         """Close a run: it did not die."""
         with self._store.writing() as db:
             db.execute(sql.END_RUN, (now, "closed", run))
+
+    def outcomes(self) -> tuple[int, int]:
+        """How many tasks have succeeded, and how many were given up, since the state began."""
+        with self._store.reading() as db:
+            counts = {(what, name): count for what, name, count in db.execute(TALLY)}
+        return counts.get(SUCCEEDED, 0), counts.get(BURIED, 0)
 
     # -- looking -------------------------------------------------------------------------------------------------
 
@@ -121,6 +130,9 @@ class SQLiteTasks:
             db.executemany(ask.NAME, names.items())
             job.ledger.admitted += len(tasks) + len(letters)
             job.ledger.dead += len(letters)
+            given_up = sum(letter.entry not in names.values() for letter in letters)
+            if given_up:
+                db.execute(sql.COUNT, (*BURIED, given_up))
 
     def _write(self, points: list[PointRecord], kept: dict[str, bytes]) -> None:
         if points:
@@ -159,6 +171,7 @@ class SQLiteTasks:
                 return False
             if db.execute(ask.REMOVE, (entry,)).rowcount:
                 job.ledger.done += 1
+                db.execute(sql.COUNT, (*SUCCEEDED, 1))
         return True
 
     def postpone(self, entry: int, due: float, story: str, holder: str, *, keep: bool = False) -> bool:
@@ -175,8 +188,7 @@ class SQLiteTasks:
             if not db.execute(ask.RELEASE, (letter.entry, holder)).rowcount:
                 return False
             if db.execute(ask.REMOVE, (letter.entry,)).rowcount:
-                self._store.box.bury([replace(letter, job=job.id, spider=job.spider)])
-                job.ledger.dead += 1
+                self._bury(db, job, letter)
         return True
 
     def release(self, entry: int, holder: str) -> None:
@@ -212,7 +224,11 @@ class SQLiteTasks:
     ) -> None:
         if isinstance(verdict, DeadLetter):
             db.execute(ask.REMOVE, (entry,))
-            self._store.box.bury([replace(verdict, job=job.id, spider=job.spider)])
-            job.ledger.dead += 1
+            self._bury(db, job, verdict)
         else:
             db.execute(ask.POSTPONE, (*verdict, entry))
+
+    def _bury(self, db: sqlite3.Connection, job: JobRecord, letter: DeadLetter) -> None:
+        self._store.box.bury([replace(letter, job=job.id, spider=job.spider)])
+        job.ledger.dead += 1
+        db.execute(sql.COUNT, (*BURIED, 1))

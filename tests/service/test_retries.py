@@ -259,6 +259,7 @@ def test_the_dead_can_be_revived_or_thrown_away(make: Make, clock: Clock) -> Non
     t8.retry_manager.register_retry_handler(TYPE, lambda target, metadata: True)
     assert t8.retry_manager.run_due() == 1
     assert t8.state_manager.task_counts() == (0, 0)
+    assert t8.state_manager.retry_outcomes() == (1, 2)
     assert balanced(t8)
 
 

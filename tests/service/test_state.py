@@ -91,16 +91,23 @@ def test_threads_and_two_services(make: Make) -> None:
     assert len(points) == 12
 
 
-def test_after_a_fork_a_service_of_its_own_is_needed(t8: T8ResumeAndRetry) -> None:
+def test_after_a_fork_a_service_of_its_own_is_needed(t8: T8ResumeAndRetry, make: Make) -> None:
     t8.state_manager.open()
     child = os.fork()
     if not child:
         try:
             t8.create_resume_point("LIST_COLLECTION", 1)
         except StoreError as error:
+            t8.stop_service()  # as at the end of an interpreter
             os._exit(42 if "after a fork" in str(error) else 1)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 42
+    t8.state_manager.start_run("LIST_COLLECTION")
+    other = make()
+    other.add_failed_task(TYPE, "a", "")
+    state = other.state_manager.get_state("LIST_COLLECTION")
+    assert state is not None
+    assert state.status == "RUNNING"
 
 
 # -- what is wrong with it ---------------------------------------------------------------------------------------
