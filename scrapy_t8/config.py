@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from difflib import get_close_matches
+from os import PathLike
 from typing import Any
 
 from scrapy.settings import BaseSettings
@@ -312,6 +313,8 @@ def _typed(field: Any, value: Any) -> Any:
         if kind in (dict, list):
             return _collection(kind, value)
         if kind is not str and isinstance(value, bool):
+            raise ValueError
+        if kind is str and not isinstance(value, (str, PathLike)):
             raise ValueError
         if kind is int and isinstance(value, float) and not value.is_integer():
             raise ValueError

@@ -12,6 +12,7 @@ from typing import Any
 from ..config import Config
 from ..errors import ConfigError, StoreError, T8Error
 from ..taskrecord import checked_text
+from ..threads import run_here
 from .attempts import Attempt, Handler
 from .logs import logger
 from .points import told
@@ -139,7 +140,7 @@ class RetryManager:
         if self.is_running:
             raise T8Error("the retry service is running: it tries what is due by itself")
         self._state.open()
-        return asyncio.run(self._run_due())
+        return run_here(self._run_due)
 
     def _expect(self, task_type: str, due: float) -> None:
         if due < self._next_look and (not task_type or task_type in self._handlers):

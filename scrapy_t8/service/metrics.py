@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -21,12 +22,11 @@ def metrics(manager: StateManager, database: Database | None) -> dict[str, Any]:
     """The metrics as numbers; None for what cannot be told, as nothing has happened or is known yet."""
     waiting, dead = manager.task_counts()
     succeeded, buried = manager.retry_outcomes()
-    points = manager.resume_points().values()
-    runs = manager.runs.all()
-    processed = {kind: run.processed_items for kind, run in runs.items()}
+    points, runs = manager.resume_points().values(), manager.runs.all()
+    processed: Counter[str] = Counter()
     for point in points:
-        if not processed.get(point.task_type) or point.task_type not in runs:
-            processed[point.task_type] = processed.get(point.task_type, 0) + point.total_processed
+        processed[point.task_type] += point.total_processed
+    processed.update({kind: run.processed_items - processed[kind] for kind, run in runs.items() if run.processed_items})
     known = sum(processed.values()) + waiting + dead
     return {
         "active_resume_points": len(points),

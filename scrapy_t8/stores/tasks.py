@@ -31,7 +31,9 @@ class SQLiteTasks:
         with self._store.writing() as db:
             job = self._store.job()
             if job is None:
+                # There may be tasks all the same: what could be read of a damaged file.
                 job = new
+                job.next_seq, job.ledger.admitted = db.execute(ask.LEFT).fetchone()
                 db.execute(sql.PUT_JOB, (dump_job(job),))
             run = db.execute(sql.OPEN_RUN, (now, now)).lastrowid or 0
         return job, run

@@ -9,6 +9,10 @@ NAMED = "SELECT entry FROM task_name WHERE task_id = ?"
 NAME = "INSERT OR REPLACE INTO task_name (task_id, entry) VALUES (?, ?)"
 ALL = f"SELECT {COLUMNS} FROM waiting WHERE id > ? ORDER BY id LIMIT ?"
 SOME = f"SELECT {COLUMNS} FROM waiting WHERE slot = ? AND id > ? ORDER BY id LIMIT ?"
+LEFT = """
+    SELECT max((SELECT ifnull(max(id), 0) FROM waiting), (SELECT ifnull(max(entry), 0) FROM dead)) + 1,
+        (SELECT count(*) FROM waiting)
+"""
 COUNT = "SELECT count(*) FROM waiting"
 COUNT_LEASED = "SELECT count(*) FROM lease"
 TYPES = "SELECT DISTINCT slot FROM waiting"

@@ -104,26 +104,29 @@ def test_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
         ("T8_ENV=staging", "T8_ENV is 'staging', but must be one of development, testing, production"),
         ("T8_LOG_LEVEL=LOUD", "T8_LOG_LEVEL is 'LOUD', but must be one of DEBUG"),
         ("T8_ALERT_THRESHOLDS=[1]", "T8_ALERT_THRESHOLDS is '[1]', but must be a dict"),
+        ("T8_STATE_DIR", "T8_STATE_DIR is None, but must be of type str"),
         ("T8_ENABLE_METRICS=perhaps", "T8_ENABLE_METRICS is 'perhaps', but must be true or false"),
     ],
 )
 def test_what_is_wrong_is_named_with_where_it_came_from(
     line: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name, _, value = line.partition("=")
-    monkeypatch.setenv(name, value)
-    with pytest.raises(ConfigError) as caught:
-        get_config()
-    assert str(caught.value).startswith(message)
-    assert str(caught.value).endswith("(from the environment)")
-    monkeypatch.delenv(name)
+    name, has_value, value = line.partition("=")
+    if has_value:
+        monkeypatch.setenv(name, value)
+        with pytest.raises(ConfigError) as caught:
+            get_config()
+        assert str(caught.value).startswith(message)
+        assert str(caught.value).endswith("(from the environment)")
+        monkeypatch.delenv(name)
     Path(".env").write_text(line)
     with pytest.raises(ConfigError) as caught:
         get_config()
     assert str(caught.value).endswith(f"(from the file {Path('.env').absolute()})")
     Path(".env").unlink()
     with pytest.raises(ConfigError) as caught:
-        Config.from_settings(Settings({name: value}))
+        Config.from_settings(Settings({name: value if has_value else None}))
+    assert str(caught.value).startswith(message)
     assert str(caught.value).endswith("(from the Scrapy settings)")
 
 

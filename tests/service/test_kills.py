@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,25 @@ def test_tasks_of_many_threads_of_two_processes_are_all_there(tmp_path: Path) ->
         job = t8.state_manager._store.job()
         assert job is not None
         assert job.ledger.difference(len(stored)) == 0
+
+
+def test_a_state_that_is_opened_and_closed_all_the_time(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    for turn in range(1, KILLS + 1):
+        with ExitStack() as stack:
+            for _ in range(3):
+                stack.enter_context(running("churning", tmp_path))
+            until(lambda turn=turn: len(lines(log)) > 300 * turn)  # type: ignore[misc]
+            time.sleep(random.random() / 20)
+    told = lines(log)
+    assert len(told) == len(set(told))
+    with opened(tmp_path) as t8:
+        stored = {task.task_id for task in t8.state_manager.failed_tasks()}
+        assert set(told) <= stored
+        assert len(stored) <= len(told) + 3 * KILLS
+    db = sqlite3.connect(tmp_path / "state/t8/state.db")
+    assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    db.close()
 
 
 def test_no_task_is_lost_or_run_twice_at_once(tmp_path: Path) -> None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -337,6 +341,29 @@ def test_large_metadata_comes_back_as_it_was(make: Make) -> None:
         assert task is not None
         assert point is not None
         assert task.metadata == point.metadata == metadata
+
+
+def test_what_is_due_can_be_tried_from_inside_of_a_loop(t8: T8ResumeAndRetry, clock: Clock) -> None:
+    async def collect() -> int:
+        t8.retry_manager.register_retry_handler(TYPE, lambda target, metadata: True)
+        t8.add_failed_task(TYPE, "a", "")
+        clock.now += 1
+        return t8.retry_manager.run_due()
+
+    assert asyncio.run(collect()) == 1
+
+
+def test_lines_go_to_standard_error_unless_the_program_logs_itself(tmp_path: Path) -> None:
+    code = (
+        "import logging, sys\nfrom scrapy_t8 import T8ResumeAndRetry\n"
+        "with T8ResumeAndRetry({}) as t8:\n    t8.create_resume_point('A', 1)\n"
+        "    logging.basicConfig(format='MINE %(message)s')\n    t8.create_resume_point('B', 1)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    lines = [line for line in done.stderr.splitlines() if "created" in line]
+    assert re.fullmatch(r"[-0-9: ]{19} - T8ResumeAndRetry - INFO - Resume point A_\d+ created: .*", lines[0])
+    assert re.fullmatch(r"MINE Resume point B_\d+ created: .*", lines[1])
+    assert len(lines) == 2
 
 
 def test_a_running_service_tries_by_itself(t8: T8ResumeAndRetry) -> None:

@@ -139,6 +139,20 @@ def test_a_damaged_file_is_refused_and_mended_on_demand(
     assert list(state_file(tmp_path).parent.glob("state.db.damaged-*"))
 
 
+def test_tasks_outlive_their_job(t8: T8ResumeAndRetry, make: Make, tmp_path: Path) -> None:
+    for number in range(5):
+        t8.add_failed_task(TYPE, str(number), "")
+    t8.stop_service()
+    db = sqlite3.connect(state_file(tmp_path))
+    db.execute("DELETE FROM job")
+    db.commit()
+    db.close()
+    again = make()
+    again.add_failed_task(TYPE, "new", "")
+    tasks = list(again.state_manager.failed_tasks())
+    assert len({task.task_id for task in tasks}) == 6
+
+
 def test_a_file_that_is_taken_away_stops_the_writing(t8: T8ResumeAndRetry, tmp_path: Path) -> None:
     t8.create_resume_point("LIST_COLLECTION", 1)
     state_file(tmp_path).rename(tmp_path / "elsewhere")

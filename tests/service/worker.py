@@ -67,6 +67,14 @@ def adding(t8: T8ResumeAndRetry, log: Log) -> None:
     time.sleep(3600)
 
 
+def churning(state: str, log: Log) -> None:
+    """The state is opened and closed all the time: the last one to close moves the log, the first one makes it."""
+    while True:
+        with T8ResumeAndRetry({**CONFIG, "state_dir": state}) as t8:
+            for _ in range(20):
+                log.write(t8.add_failed_task("DETAIL_COLLECTION", "a car", "no answer"))
+
+
 def retrying(t8: T8ResumeAndRetry, log: Log) -> None:
     """Handlers write when they begin and end, and look whether another one is at the same task."""
 
@@ -98,6 +106,8 @@ def alive(pid: int) -> bool:
 
 
 def main(what: str, state: str, log: str) -> None:
+    if what == "churning":
+        churning(state, Log(Path(log)))
     with T8ResumeAndRetry({**CONFIG, "state_dir": state}) as t8:
         globals()[what](t8, Log(Path(log)))
 
