@@ -23,7 +23,7 @@ exit status: 0 all is well; 1 something is not as it should be; 2 the configurat
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     given = {"T8_ENV": options.env, "T8_LOG_LEVEL": options.log_level and options.log_level.upper()}
     try:
         found = effective({name: value for name, value in given.items() if value is not None}, "the command line")
@@ -41,17 +41,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    command = argparse.ArgumentParser(
         prog="python -m scrapy_t8",
         description="Try scrapy_t8, test it on this machine, look at its configuration.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--env", help=f"the profile: {', '.join(PROFILES)} (default: T8_ENV)")
-    parser.add_argument("--mode", choices=("demo", "test", "config"), default="demo", help="default: %(default)s")
-    parser.add_argument("--log-level", metavar="LEVEL", help=f"of the service: {', '.join(CHOICES['log_level'])}")
-    return parser
+    command.add_argument("--env", help=f"the profile: {', '.join(PROFILES)} (default: T8_ENV)")
+    command.add_argument("--mode", choices=("demo", "test", "config"), default="demo", help="default: %(default)s")
+    command.add_argument("--log-level", metavar="LEVEL", help=f"of the service: {', '.join(CHOICES['log_level'])}")
+    return command
 
 
 def _say(line: str) -> None:

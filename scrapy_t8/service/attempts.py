@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import time
 from collections.abc import Awaitable, Callable
 from threading import Thread
 from typing import Any, TypeAlias
@@ -39,6 +40,7 @@ class Attempt:
         self.answer: Answer | None = None
         """None as long as the handler has not ended."""
         self.is_hurried = False
+        self.began = time.monotonic()
 
     def start(self) -> None:
         if inspect.iscoroutinefunction(self._handler) or inspect.iscoroutinefunction(

@@ -283,7 +283,7 @@ class RetryManager:
             stored = await asyncio.to_thread(self._state.tasks.reload, task)
             if stored is None:
                 self._overdue.pop(entry, None)
-            elif stored[1] <= self._clock():
+            elif stored[1] <= self._clock() and time.monotonic() - attempt.began > self._config.retry_handler_timeout:
                 error = "the retry handler is still at work on an earlier attempt"
                 self._overdue[entry] = (stored[0], attempt)
                 await self._settle(partial(self._state.tasks.fail, stored[0], error, keep=True))

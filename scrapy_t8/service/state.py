@@ -52,6 +52,7 @@ class StateManager:
         self._opening = Lock()
         self._is_open = False
         self._busy = 0
+        self._holder: Holder | None = None
         self._new_task: Callable[[str, float], None] = lambda task_type, due: None
 
     def open(self) -> None:
@@ -99,7 +100,9 @@ class StateManager:
                 f"the state in {self.config.state_dir} is that of the crawl {there.spider!r}: use another T8_STATE_DIR"
             )
         job, self._run = self._tasks.begin(new, now)
-        self._holder = Holder(directory / "holders")
+        # A handler of an earlier time that has not ended still has its lease.
+        if self._holder is None or not self._holder.is_held:
+            self._holder = Holder(directory / "holders")
         self._updates = Updates(self._tasks, self.config.batch_update_size)
         self._points = PointBook(self._store, self._updates, self.config, self._clock)
         self._runs = RunBook(self._store, self._updates, self._holder, self._clock)
@@ -123,8 +126,7 @@ class StateManager:
                 logger.error("%s", error)
             self._is_open = False
             self._closer()
-            if not self._busy:
-                self._holder.retire()
+            self._retire()
 
     @property
     def is_open(self) -> bool:
@@ -323,8 +325,11 @@ class StateManager:
     def end_work(self) -> None:
         with self._opening:
             self._busy -= 1
-            if not self._busy and not self._is_open:
-                self._holder.retire()
+            self._retire()
+
+    def _retire(self) -> None:
+        if not self._busy and not self._is_open and self._holder is not None:
+            self._holder.retire()
 
     def _added(self, task_type: str, due: float) -> None:
         self._new_task(task_type, due)

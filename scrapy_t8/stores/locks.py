@@ -84,6 +84,11 @@ class Holder:
         for path in directory.iterdir():
             self.is_alive(path.name)
 
+    @property
+    def is_held(self) -> bool:
+        """Whether it has not retired."""
+        return self._lock.is_held and self._pid == os.getpid()
+
     def is_alive(self, name: str) -> bool:
         """Whether the holder of this *name* lives. What is left of a dead one is cleared away."""
         if name == self.name:
@@ -100,7 +105,7 @@ class Holder:
 
     def retire(self) -> None:
         """Hold no leases any more."""
-        if self._lock.is_held and self._pid == os.getpid():
+        if self.is_held:
             (self._directory / self.name).unlink(missing_ok=True)
             self._lock.release()
 

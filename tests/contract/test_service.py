@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from scrapy_t8 import CollectionState, ResumePoint, ResumeValidator, T8ResumeAndRetry, get_config
+from scrapy_t8.__main__ import main, parser
 from scrapy_t8.service.logs import FORMAT, TIME
 
 SOON = {"retry_base": 0.01, "retry_cap": 0.05}
@@ -106,6 +107,65 @@ def test_it_works_inside_of_a_running_loop() -> None:
             assert (await t8.validate())["valid"]
 
     asyncio.run(asyncio.wait_for(collect(), 10))
+
+
+def test_the_delays_double() -> None:
+    now = [1_700_000_000.0]
+    t8 = T8ResumeAndRetry({"retry_base": 10}, clock=lambda: now[0], chance=lambda: 1.0)
+    t8.retry_manager.register_retry_handler("CUSTOM_TASK", lambda target, metadata: False)
+    task_id = t8.add_failed_task(task_type="CUSTOM_TASK", target="a", error_message="", metadata={})
+    delays = []
+    while (task := t8.get_failed_task(task_id)) and task.next_retry_time:
+        delays.append(task.next_retry_time.timestamp() - now[0])
+        now[0] += delays[-1]
+        t8.retry_manager.run_due()
+    assert delays == [10, 20, 40]
+    t8.stop_service()
+
+
+def test_limits_and_times_drop_what_nobody_needs(caplog: pytest.LogCaptureFixture) -> None:
+    now = [1_700_000_000.0]
+    limits = {"max_failed_tasks": 2, "max_resume_points": 3, "update_interval": 0, "failed_task_ttl": 50}
+    t8 = T8ResumeAndRetry(limits, clock=lambda: now[0])
+    manager = t8.state_manager
+    for number in range(5):
+        t8.create_resume_point(task_type="LIST_COLLECTION", current_page=number)
+        t8.add_failed_task(task_type="WAITS", target=str(number), error_message="", metadata={})
+        manager.add_failed_task("DEAD", str(number), "", max_retries=0)
+        now[0] += 1
+    manager.prune()
+    assert [task.target for task in manager.dead_tasks()] == ["3", "4"]
+    assert len(list(manager.failed_tasks())) == 5
+    assert len(manager.resume_point_history("LIST_COLLECTION")) == 3
+    now[0] += 10**9
+    manager.prune()
+    assert list(manager.dead_tasks()) == manager.resume_point_history("LIST_COLLECTION") == []
+    assert len(list(manager.failed_tasks())) == 5
+    assert t8.get_resume_point("LIST_COLLECTION") is not None
+    assert "pruned" in caplog.text
+    t8.stop_service()
+
+
+def test_there_need_not_be_a_database(t8: T8ResumeAndRetry) -> None:
+    assert t8.db_manager is None
+    assert t8.validate_sync()["database"] == {}
+
+
+def test_auto_retry_may_be_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("T8_ENABLE_AUTO_RETRY", "false")
+    with T8ResumeAndRetry(SOON) as t8:
+        t8.retry_manager.register_retry_handler("CUSTOM_TASK", lambda target, metadata: True)
+        t8.add_failed_task(task_type="CUSTOM_TASK", target="a", error_message="", metadata={})
+        time.sleep(0.2)
+        assert t8.get_metrics()["failed_tasks_waiting"] == 1
+
+
+@pytest.mark.parametrize("env", ["development", "testing", "production"])
+def test_the_command(env: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--env", env, "--mode", "config", "--log-level", "ERROR"]) == 0
+    assert "the command line" in capsys.readouterr().out
+    for mode in ("demo", "test"):
+        assert vars(parser().parse_args(["--env", env, "--mode", mode]))["mode"] == mode
 
 
 def test_two_share_one_state_file() -> None:

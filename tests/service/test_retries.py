@@ -192,6 +192,30 @@ def test_a_stop_gives_back_what_takes_too_long_and_charges_nobody(make: Make, cl
     assert balanced(other)
 
 
+def test_a_handler_that_outlives_its_service_counts_in_the_next_one(make: Make, clock: Clock) -> None:
+    go_on, calls = threading.Event(), []
+
+    def slow(target: str, metadata: Any) -> bool:
+        calls.append(target)
+        return go_on.wait(10)
+
+    t8 = make(retry_check_interval=0.02)
+    t8.retry_manager.register_retry_handler("SLOW", slow)
+    task_id = t8.add_failed_task("SLOW", "a", "no answer")
+    clock.now += 1
+    t8.start_service()
+    until(lambda: bool(calls))
+    t8.stop_service(0)
+    t8.start_service()
+    time.sleep(0.1)
+    task = t8.get_failed_task(task_id)
+    assert task is not None
+    assert (calls, task.retry_count) == (["a"], 0)
+    go_on.set()
+    until(lambda: t8.get_failed_task(task_id) is None)
+    assert calls == ["a"]
+
+
 def test_no_more_handlers_run_than_there_are_workers(make: Make, clock: Clock) -> None:
     at_once, most, lock = 0, 0, threading.Lock()
 
