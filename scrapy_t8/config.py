@@ -239,9 +239,10 @@ def effective(given: Mapping[str, Any], origin: str = "the Scrapy settings") -> 
             if name not in known:
                 raise ConfigError(f"{_unknown(name, known)} (from {layer.origin})")
             field = known[name]
+            # Also where another one is stronger: what is wrong is not to wait for that to go.
+            typed = _from(layer.origin, _typed, field, value)
             if field.name not in values and not (name == ENV and not value):
-                values[field.name] = _from(layer.origin, _typed, field, value)
-                origins[field.name] = layer.origin
+                values[field.name], origins[field.name] = typed, layer.origin
     try:
         return Effective(Config(**values), origins)
     except ConfigError as error:

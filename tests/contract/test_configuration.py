@@ -137,6 +137,12 @@ def test_an_unknown_key_or_environment_in_code_is_named() -> None:
         get_config("staging")
 
 
+def test_a_bad_value_is_named_also_where_another_one_is_stronger(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("T8_MAX_WORKERS", "many")
+    with pytest.raises(ConfigError, match=r"T8_MAX_WORKERS is 'many', .* \(from the environment\)"):
+        from_dict({"max_workers": 3})
+
+
 def test_an_env_file_that_cannot_be_read_is_an_error() -> None:
     Path(".env").write_bytes(b"T8_MAX_WORKERS=3\n\xff\xfe\n")
     with pytest.raises(ConfigError, match=r"the file .*\.env cannot be read: .*Mend it, or take it away"):

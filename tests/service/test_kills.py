@@ -143,6 +143,34 @@ def _ended(log: Path) -> int:
     return len({line.split()[1] for line in lines(log) if line.startswith("end")})
 
 
+def test_an_import_is_taken_in_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
+    number = 3000
+    with opened(tmp_path / "from") as t8, t8.state_manager.batch():
+        for index in range(number):
+            t8.add_failed_task("DETAIL_COLLECTION", f"car-{index}", "no answer")
+    with opened(tmp_path / "from") as t8:
+        t8.state_manager.export_state(tmp_path / "state.json")
+    code = (
+        "import sys\nfrom scrapy_t8 import T8ResumeAndRetry\n"
+        "with T8ResumeAndRetry({'state_dir': sys.argv[1], 'enable_auto_retry': False}) as t8:\n"
+        "    print('begun', flush=True)\n    t8.state_manager.import_state(sys.argv[2])\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "state"), str(tmp_path / "state.json")]
+    for turn in range(KILLS):
+        process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(turn * 0.5 / KILLS)
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        with opened(tmp_path) as t8:
+            assert t8.state_manager.task_counts()[0] in (0, number)
+    assert subprocess.run(command, capture_output=True).returncode == 0
+    with opened(tmp_path) as t8:
+        assert t8.state_manager.task_counts() == (number, 0)
+
+
 def test_who_kills_its_process_each_time_is_given_up(tmp_path: Path) -> None:
     code = (
         "import os, sys, time\nfrom scrapy_t8 import T8ResumeAndRetry\n"
