@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from .addon import T8Addon
 from .checkpoint import T8Checkpoint
+from .config import Config, get_config
 from .deadletters import DeadLetters, open_dead_letters
 from .errors import T8Error
 from .failure import RetryPage
@@ -25,17 +28,23 @@ from .start import T8StartMiddleware
 from .states import ResumePoints, open_resume_points
 from .tasks import FailedTask
 
+if TYPE_CHECKING:
+    from .service import RetryManager, StateManager, T8ResumeAndRetry
+
 __version__ = "0.1.0"
 
 __all__ = [
     "CollectionState",
+    "Config",
     "DeadLetters",
     "FailedTask",
     "Healing",
     "ResumePoint",
     "ResumePoints",
     "ResumeValidator",
+    "RetryManager",
     "RetryPage",
+    "StateManager",
     "T8Addon",
     "T8CacheGuard",
     "T8ChangesPipeline",
@@ -49,11 +58,13 @@ __all__ = [
     "T8LifoQueue",
     "T8MishapMiddleware",
     "T8Report",
+    "T8ResumeAndRetry",
     "T8RetryMiddleware",
     "T8Scheduler",
     "T8StartMiddleware",
     "T8ValidationPipeline",
     "Which",
+    "get_config",
     "heal",
     "open_dead_letters",
     "open_resume_points",
@@ -61,3 +72,12 @@ __all__ = [
     "t8_alert",
     "write_report",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # A crawl does not need the service, and should not wait for it.
+    if name in ("RetryManager", "StateManager", "T8ResumeAndRetry"):
+        from . import service
+
+        return getattr(service, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,19 +1,23 @@
-"""Every ``T8_*`` setting: its name, default and check."""
+"""Every ``T8_*`` setting: its name, default and check. Where their values come from is told in :mod:`.layers`."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from difflib import get_close_matches
+from os import PathLike
 from typing import Any
 
 from scrapy.settings import BaseSettings
 from scrapy.utils.misc import load_object
 
 from .errors import ConfigError
+from .layers import ENV, PREFIX, PROFILES, layers
 
 CHOICES = {
+    "env": ("", *PROFILES),
+    "log_level": ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
     "durability": ("process", "power"),
     "unserializable": ("memory", "error"),
     "resume": ("auto", "continue", "fresh"),
@@ -24,7 +28,11 @@ CHOICES = {
     "invalid_items": ("keep", "drop", "bury"),
 }
 MASK = ("password", "passwd", "secret", "token", "api_key", "apikey", "authorization", "cookie", "session", "signature")
+COUNTS = ("commit_pages", "crash_limit", "max_failed_tasks", "max_resume_points", "max_workers", "batch_update_size")
 POINTS = ("update_interval", "resume_point_ttl", "stop_grace", "alert_host_down")
+THRESHOLDS = {"failed_task_ratio": 0.1, "retry_success_rate": 0.8, "data_integrity_score": 0.95}
+DEFAULT = "the default"
+"""The origin of a value that nobody has given."""
 TRUE = {"1", "true", "yes", "on"}
 FALSE = {"0", "false", "no", "off", ""}
 
@@ -136,8 +144,8 @@ class Config:
     """Where the report goes; empty: into ``report`` in the job directory."""
     report_mask: list[Any] = field(default_factory=lambda: list(MASK))
     """Parts of names whose values are not shown in a report."""
-    alert_thresholds: dict[str, Any] = field(default_factory=dict)
-    """What is otherwise: failed_task_ratio (0.1), retry_success_rate (0.8), data_integrity_score (0.95)."""
+    alert_thresholds: dict[str, Any] = field(default_factory=lambda: dict(THRESHOLDS))
+    """Over the first, or under one of the others, it is an alert. What is not named keeps its default."""
     alert_items_drop: float = 0.1
     """By which part the items may be fewer than those of the last good job, at least, before it is an alert."""
     alert_host_down: float = 3600.0
@@ -149,13 +157,34 @@ class Config:
     exit_status: bool = False
     """Whether ``scrapy crawl`` ends with 3 if the job is not complete, and with 4 if there are alerts."""
 
+    env: str = ""
+    """The profile that gives defaults of its own: development, testing, production; empty: none."""
+    state_dir: str = "data/state"
+    """Where the service keeps its state; a crawl has its job directory."""
+    max_workers: int = 3
+    """Retry handlers of the service that run at once, at the most."""
+    retry_check_interval: float = 60.0
+    """Seconds between two looks of the service for tasks that are due; for those that it knows of it does not wait."""
+    enable_auto_retry: bool = True
+    """Whether the service retries; else it only collects."""
+    enable_metrics: bool = False
+    """Whether the service tells its metrics and alerts in the log, with each look."""
+    log_level: str = "INFO"
+    """Of the service's log."""
+    batch_update_size: int = 100
+    """Updates that one commit takes inside of a batch, at the most."""
+    enable_compression: bool = True
+    """Whether large metadata is stored compressed."""
+
     def __post_init__(self) -> None:
+        # What is frozen is frozen from here on.
+        object.__setattr__(self, "alert_thresholds", THRESHOLDS | self.alert_thresholds)
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
-                raise _bad(name, getattr(self, name), "one of " + ", ".join(allowed))
+                raise _bad(name, getattr(self, name), "one of " + ", ".join(filter(None, allowed)))
         if not 0 < self.commit_interval <= 60:
             raise _bad("commit_interval", self.commit_interval, "seconds, above 0 and at most 60")
-        for name in ("commit_pages", "crash_limit", "max_failed_tasks", "max_resume_points"):
+        for name in COUNTS:
             if getattr(self, name) < 1:
                 raise _bad(name, getattr(self, name), "a whole number of at least 1")
         for name in ("breaker_failures", "body_sample"):
@@ -166,7 +195,7 @@ class Config:
                 raise _bad(name, getattr(self, name), "seconds of at least 0")
         if not 0 <= self.alert_items_drop <= 1:
             raise _bad("alert_items_drop", self.alert_items_drop, "a part from 0 to 1")
-        for name in ("breaker_probe", "retry_handler_timeout", "notify_timeout"):
+        for name in ("breaker_probe", "retry_handler_timeout", "notify_timeout", "retry_check_interval"):
             if not getattr(self, name) > 0:
                 raise _bad(name, getattr(self, name), "seconds above 0")
         if self.breaker_probe_cap < self.breaker_probe:
@@ -174,16 +203,11 @@ class Config:
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Config:
-        """Read the ``T8_*`` names of *settings*.
+        """Read the ``T8_*`` names of *settings*, of the environment, of a ``.env`` file, of a profile, in this order.
 
         :raises ConfigError: for a name that does not exist or a value of the wrong type.
         """
-        known = {f"T8_{field.name.upper()}": field for field in fields(cls)}
-        given = {name: value for name, value in settings.items() if str(name).startswith("T8_")}
-        for name in given:
-            if name not in known:
-                raise ConfigError(_unknown(name, known))
-        return cls(**{known[n].name: _typed(known[n], value) for n, value in given.items()})
+        return effective(settings).config
 
     def retry_rule(self, settings: BaseSettings) -> dict[str, Any]:
         """What all kinds of failure have in common; with RETRY_TIMES, if the user has set it."""
@@ -191,6 +215,72 @@ class Config:
         if settings.getpriority("RETRY_TIMES"):
             rule["times"] = settings.getint("RETRY_TIMES")
         return rule
+
+
+@dataclass(frozen=True, slots=True)
+class Effective:
+    """The configuration that holds, and for each field where its value comes from."""
+
+    config: Config
+    origins: dict[str, str]
+
+
+def effective(given: Mapping[str, Any], origin: str = "the Scrapy settings") -> Effective:
+    """What holds when *given* (by ``T8_*`` names; others are passed over) is stronger than all else.
+
+    :raises ConfigError: naming the setting and its origin.
+    """
+    known = {f"{PREFIX}{field.name.upper()}": field for field in fields(Config)}
+    values: dict[str, Any] = {}
+    origins = dict.fromkeys((field.name for field in known.values()), DEFAULT)
+    ours = {str(name): value for name, value in given.items() if str(name).startswith(PREFIX)}
+    for layer in layers(ours, origin):
+        for name, value in layer.values.items():
+            if name not in known:
+                raise ConfigError(f"{_unknown(name, known)} (from {layer.origin})")
+            field = known[name]
+            # Also where another one is stronger: what is wrong is not to wait for that to go.
+            typed = _from(layer.origin, _typed, field, value)
+            if field.name not in values and not (name == ENV and not value):
+                values[field.name], origins[field.name] = typed, layer.origin
+    try:
+        return Effective(Config(**values), origins)
+    except ConfigError as error:
+        culprit = known.get(str(error).split()[0])
+        raise ConfigError(f"{error} (from {origins[culprit.name]})" if culprit else str(error)) from None
+
+
+def get_config(env: str | None = None) -> Config:
+    """The configuration of the profile *env*, or of the one that T8_ENV names, under the environment and ``.env``.
+
+    :raises ConfigError: for a profile, a name or a value that there is not.
+    """
+    return effective({} if env is None else {ENV: _known_env(env)}, "get_config").config
+
+
+def from_dict(given: Mapping[str, Any]) -> Config:
+    """The configuration of a dict with the names of the fields as keys. What it does not name is as ever.
+
+    :raises ConfigError: naming what is unknown or makes no sense.
+    """
+    names = [field.name for field in fields(Config)]
+    for name in given:
+        if name not in names:
+            raise ConfigError(f"{_unknown(str(name), names)} (from the dict)")
+    return effective({f"{PREFIX}{name.upper()}": value for name, value in given.items()}, "the dict").config
+
+
+def _known_env(env: str) -> str:
+    if env not in PROFILES:
+        raise ConfigError(f"{ENV} is {env!r}, but must be one of {', '.join(PROFILES)} (from get_config)")
+    return env
+
+
+def _from(origin: str, convert: Callable[[Any, Any], Any], field: Any, value: Any) -> Any:
+    try:
+        return convert(field, value)
+    except ConfigError as error:
+        raise ConfigError(f"{error} (from {origin})") from None
 
 
 def loaded(setting: str, path: Any) -> Any:
@@ -207,8 +297,8 @@ def loaded(setting: str, path: Any) -> Any:
     return found
 
 
-def _unknown(name: str, known: Mapping[str, Any]) -> str:
-    near = get_close_matches(name, known, n=1)
+def _unknown(name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name, list(known), n=1)
     hint = f"did you mean {near[0]}?" if near else "the settings are " + ", ".join(sorted(known))
     return f"there is no setting {name}: {hint}"
 
@@ -224,6 +314,10 @@ def _typed(field: Any, value: Any) -> Any:
         if kind in (dict, list):
             return _collection(kind, value)
         if kind is not str and isinstance(value, bool):
+            raise ValueError
+        if kind is str and not isinstance(value, (str, PathLike)):
+            raise ValueError
+        if kind is int and isinstance(value, float) and not value.is_integer():
             raise ValueError
         return kind(value)
     except (TypeError, ValueError):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import zlib
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
@@ -10,6 +13,9 @@ from .errors import FormatError
 
 VERSION = 1
 """Of all formats. A document need not tell it."""
+
+ZLIB = "t8_zlib"
+"""The key of metadata that is stored compressed."""
 
 NAMES = {str: "text", int: "a whole number", dict: "an object", list: "a list"}
 
@@ -53,6 +59,17 @@ class Document:
         except ValueError:
             raise FormatError(f"{field}: a time in ISO 8601 is needed, not {text!r}", field) from None
         return time if time.tzinfo else time.replace(tzinfo=timezone.utc)
+
+    def metadata(self, field: str = "metadata") -> dict[str, Any]:
+        """An object of anything, which may be stored compressed."""
+        value: dict[str, Any] = dict(self.typed(field, dict))
+        if list(value) != [ZLIB]:
+            return value
+        try:
+            unpacked: dict[str, Any] = json.loads(zlib.decompress(base64.b64decode(value[ZLIB])))
+        except (TypeError, ValueError, zlib.error) as error:
+            raise FormatError(f"{field}: what is compressed in it cannot be read: {error}", field) from None
+        return unpacked
 
     def optional_time(self, field: str) -> datetime | None:
         return None if self.get(field) is None else self.time(field)

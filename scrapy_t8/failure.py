@@ -46,7 +46,9 @@ DOWNLOAD = "download"
 """An exception on the way to the answer that is no network error: in a middleware, say."""
 INVALID = "invalid"
 """An item is not as it should be."""
-KINDS = (NETWORK, HOST, THROTTLED, BAN, PARSE, PIPELINE, MEDIA, HTTP, DOWNLOAD, INVALID)
+HANDLER = "handler"
+"""A task of the service, which its handler could not do."""
+KINDS = (NETWORK, HOST, THROTTLED, BAN, PARSE, PIPELINE, MEDIA, HTTP, DOWNLOAD, INVALID, HANDLER)
 
 NETWORK_ERRORS = (
     CannotResolveHostError,

@@ -11,6 +11,7 @@ from .errors import ConfigError
 from .failure import (
     BAN,
     DOWNLOAD,
+    HANDLER,
     HOST,
     HTTP,
     INVALID,
@@ -24,7 +25,16 @@ from .failure import (
     known_kind,
 )
 
-TIMES = {NETWORK: 6, HOST: 6, THROTTLED: 8, BAN: 3, MEDIA: 4, HTTP: 2, DOWNLOAD: 0, PARSE: 0, PIPELINE: 0, INVALID: 0}
+TIMES = {
+    NETWORK: 6,
+    HOST: 6,
+    THROTTLED: 8,
+    BAN: 3,
+    MEDIA: 4,
+    HTTP: 2,
+    HANDLER: 3,
+    **dict.fromkeys((DOWNLOAD, PARSE, PIPELINE, INVALID), 0),
+}
 """Retries of each kind by default: a minute of trouble is ridden out, a bug is not tried again."""
 
 

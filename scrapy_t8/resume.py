@@ -58,7 +58,7 @@ class ResumePoint:
             last_slug=given.optional("last_slug", str),
             total_processed=given.typed("total_processed", int),
             last_update=given.time("last_update"),
-            metadata=dict(given.typed("metadata", dict)),
+            metadata=given.metadata(),
         )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from .documents import Document, moment, told
 from .model import DeadLetter, Story, Waiting
+from .taskrecord import TaskRecord
 
 TASK_TYPE = "DETAIL_COLLECTION"
 """That of a request which does not tell its own."""
@@ -60,7 +61,7 @@ class FailedTask:
             max_retries=given.typed("max_retries", int),
             next_retry_time=given.optional_time("next_retry_time"),
             created_at=given.time("created_at"),
-            metadata=dict(given.typed("metadata", dict)),
+            metadata=given.metadata(),
         )
 
 
@@ -72,6 +73,9 @@ def task_id(task_type: str, job: str, entry: int) -> str:
 def task_of_waiting(waiting: Waiting, job: str, url: str) -> FailedTask:
     """*waiting*, an entry of *job* for *url*, as a task that is tried again."""
     story = Story.loads(waiting.story)
+    record = TaskRecord.loads(waiting.payload)
+    if record is not None:
+        return _task_of_record(record, story, moment(waiting.due))
     first, kind, error = _ends(story) or (waiting.due, "", "")
     return _task(story, job, waiting.id, url, first, kind, error, due=moment(waiting.due))
 
@@ -79,6 +83,9 @@ def task_of_waiting(waiting: Waiting, job: str, url: str) -> FailedTask:
 def task_of_letter(letter: DeadLetter) -> FailedTask:
     """*letter*, read whole, as a task given up on."""
     story = Story.loads(letter.story)
+    record = TaskRecord.loads(letter.payload)
+    if record is not None:
+        return _task_of_record(record, story, None)
     story.task_type, story.target = story.task_type or letter.task_type, story.target or letter.target
     first, _, error = _ends(story) or (letter.buried_at, "", letter.error)
     return _task(story, letter.job, letter.entry, letter.url, first, letter.kind, error, due=None)
@@ -98,6 +105,21 @@ def _task(
         next_retry_time=due,
         created_at=moment(first),
         metadata={"kind": kind, "url": url},
+    )
+
+
+def _task_of_record(record: TaskRecord, story: Story, due: datetime | None) -> FailedTask:
+    """A task of the service, whose error was charged to nobody when it was handed in."""
+    return FailedTask(
+        task_id=record.task_id,
+        task_type=record.task_type,
+        target=record.target,
+        error_message=story.attempts[-1][2] if story.attempts else "",
+        retry_count=story.retries,
+        max_retries=record.max_retries,
+        next_retry_time=due,
+        created_at=moment(record.created_at),
+        metadata=record.metadata,
     )
 
 

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from threading import Thread
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+
+def run_here(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """What *work* returns or raises, waited for by plain code; also inside of a running loop, which stands still."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work())
+    with ThreadPoolExecutor(1) as executor:
+        return executor.submit(lambda: asyncio.run(work())).result()
 
 
 async def in_thread(function: Callable[..., T], *args: Any) -> T:

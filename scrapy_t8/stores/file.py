@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections import Counter
 from pathlib import Path
 
 from ..errors import StoreDamaged, StoreVersion
@@ -11,6 +12,9 @@ from ..errors import StoreDamaged, StoreVersion
 MAGIC = b"SQLite format 3\0"
 APPLICATION_ID = 0x54384A42  # "T8JB"
 SCHEMA_VERSION = 3
+
+OPEN_HERE: Counter[str] = Counter()
+"""State files that this process shares with others, by their real path: how often it has each open."""
 
 
 def create(path: Path) -> None:
@@ -34,6 +38,10 @@ def connect(path: Path, *, power: bool) -> sqlite3.Connection:
 
 def check_file(path: Path) -> None:
     """Whether *path* can be a database at all. SQLite takes an empty file for a new one, and misses no lost tail."""
+    # POSIX: who closes any descriptor of a file loses all locks of the process on it, those of SQLite, too. Another
+    # process would take itself for the last one to close, and remove a log that is in use here.
+    if OPEN_HERE[os.path.realpath(path)]:
+        return
     with path.open("rb") as file:
         header = file.read(100)
     if header[:16] != MAGIC or len(header) < 100:

@@ -230,5 +230,5 @@ FORGET_CHOSEN = """
 OF_A_JOB = (
     *("queue", "entry", "waiting", "seen", "spawned", "feed", "run", "kept", "expected", "announced", "loss"),
     "superseded",
-    *("tally", "timeline"),
+    *("tally", "timeline", "lease", "task_name"),
 )

@@ -19,6 +19,7 @@ COLUMNS = {
     "queue": "id, key, slot, stored",
     "entry": "id, payload, crashes, story",
     "waiting": "id, due, slot, payload, story",
+    "task_name": "task_id, entry",
     "host": "slot, record",
     "seen": "fingerprint",
     "dead": "id, entry, job, spider, kind, error, url, host, callback, status, fingerprint, code, task_type, target, "

@@ -54,6 +54,24 @@ CREATE TABLE waiting (
 
 CREATE INDEX waiting_due ON waiting (due);
 
+-- The service asks for what is due of the task types that it can handle.
+CREATE INDEX waiting_slot ON waiting (slot, due);
+
+-- Who is at work on a waiting task of the service. A crawl needs none: it owns the file.
+-- returned: given back, but the handler has not ended yet.
+CREATE TABLE lease (
+    entry INTEGER PRIMARY KEY,
+    holder TEXT NOT NULL,
+    since REAL NOT NULL,
+    returned INTEGER NOT NULL DEFAULT 0
+);
+
+-- Tasks of the service whose ids were made elsewhere; of others, the id tells the place.
+CREATE TABLE task_name (
+    task_id TEXT PRIMARY KEY,
+    entry INTEGER NOT NULL
+) WITHOUT ROWID;
+
 CREATE TABLE host (
     slot TEXT PRIMARY KEY,
     record TEXT NOT NULL

@@ -17,8 +17,21 @@ HALL = [
 FLOORS = [
     {"documents", "errors", "itemmodel", "model", "signals"},
     {
-        *("breaker", "code", "codec", "config", "failure", "hashes", "identity", "joints", "page", "policy", "stores"),
-        *("notify", "threads", "track", "values"),
+        *(
+            "breaker",
+            "code",
+            "codec",
+            "config",
+            "failure",
+            "hashes",
+            "identity",
+            "joints",
+            "layers",
+            "page",
+            "policy",
+            "stores",
+        ),
+        *("notify", "taskrecord", "threads", "track", "values"),
     },
     set(HALL),
     {
@@ -33,10 +46,12 @@ FLOORS = [
         "kept",
         "grace",
         "expecting",
+        "service",
     },
     {"heal", "report"},
+    {"entry"},
     {"addon"},
-    {"__init__"},
+    {"__init__", "__main__"},
 ]
 DOORS = FLOORS[3]
 

@@ -1,0 +1,36 @@
+"""The log of the service, in the form that is given."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    StreamHandler = logging.StreamHandler[TextIO]
+else:
+    StreamHandler = logging.StreamHandler  # which Python 3.10 cannot subscribe
+
+NAME = "T8ResumeAndRetry"
+FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
+TIME = "%Y-%m-%d %H:%M:%S"
+
+logger = logging.getLogger(NAME)
+
+
+class Fallback(StreamHandler):
+    """Writes to standard error as long as the program has not set up logging itself, before or later."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not logging.root.handlers:
+            self.stream = sys.stderr
+            super().emit(record)
+
+
+def set_up(level: str) -> None:
+    """Log from *level* on."""
+    logger.setLevel(level)
+    if not logger.handlers:
+        handler = Fallback()
+        handler.setFormatter(logging.Formatter(FORMAT, TIME))
+        logger.addHandler(handler)

@@ -1,0 +1,109 @@
+"""How far collectors are: one run of each task type, the newest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from threading import RLock
+from typing import Any
+
+from ..documents import moment
+from ..errors import FormatError
+from ..resume import CollectionState
+from ..stores.locks import Holder
+from ..stores.shared import SharedStore
+from ..taskrecord import checked_number, checked_text
+from .updates import Updates
+
+RUNNING, FINISHED, STOPPED, DIED = "RUNNING", "FINISHED", "STOPPED", "DIED"
+STATUSES = (RUNNING, FINISHED, STOPPED, DIED)
+PREFIX = "collection:"
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A run as it is stored. Times are Unix seconds. ``holder`` is the process that runs it."""
+
+    run_id: str
+    task_type: str
+    status: str
+    start_time: float
+    last_update: float
+    total_items: int = 0
+    processed_items: int = 0
+    failed_items: int = 0
+    holder: str = ""
+
+    def state(self) -> CollectionState:
+        """As others know it, yet without resume points and tasks."""
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "holder"}
+        times = {name: moment(values[name]) for name in ("start_time", "last_update")}
+        return CollectionState(**{**values, **times})
+
+
+class RunBook:
+    """Begins, moves and ends runs."""
+
+    def __init__(self, store: SharedStore, updates: Updates, holder: Holder, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._updates = updates
+        self._holder = holder
+        self._clock = clock
+        self._known: dict[str, Collection] = {}
+        """Those of this process."""
+        self._lock = RLock()
+
+    def start(self, task_type: str, total_items: int = 0) -> str:
+        """Begin a run. Returns its id."""
+        now = self._clock()
+        last = self.get(checked_text("task_type", task_type))
+        day = f"run_{moment(now):%Y%m%d}_"
+        number = int(last.run_id.removeprefix(day)) + 1 if last and last.run_id.removeprefix(day).isdigit() else 1
+        run = Collection(f"{day}{number:03}", task_type, RUNNING, now, now, holder=self._holder.name)
+        self.put(replace(run, total_items=checked_number("total_items", total_items)))
+        return run.run_id
+
+    def update(self, task_type: str, **changes: Any) -> None:
+        """Set numbers or the status of the run of a task type, which is begun if there is none.
+
+        :raises FormatError: naming what is no field, or has a value that makes no sense.
+        """
+        for name, value in changes.items():
+            if name == "status" and value not in STATUSES:
+                raise FormatError(f"status: one of {', '.join(STATUSES)} is needed, not {value!r:.60}", name)
+            if name != "status" and name not in ("total_items", "processed_items", "failed_items"):
+                raise FormatError(f"{name}: a run has no such field that can be set", name)
+            if name != "status":
+                checked_number(name, value)
+        with self._lock:
+            if task_type not in self._known:
+                self.start(task_type)
+            self.put(replace(self._known[task_type], **changes, last_update=self._clock()))
+
+    def put(self, run: Collection) -> None:
+        """Store *run* as it is."""
+        self._known[run.task_type] = run
+        record = {field.name: getattr(run, field.name) for field in fields(run)}
+        with self._updates.change() as changes:
+            changes.kept[PREFIX + run.task_type] = json.dumps(record).encode()
+
+    def get(self, task_type: str) -> Collection | None:
+        return self.all().get(task_type)
+
+    def all(self) -> dict[str, Collection]:
+        """The newest run of each task type; one whose process has died says so."""
+        self._updates.flush()
+        runs = [Collection(**json.loads(data)) for data in self._store.kept(PREFIX).values()]
+        return {run.task_type: self._judged(run) for run in runs}
+
+    def _judged(self, run: Collection) -> Collection:
+        if run.status == RUNNING and run.holder and not self._holder.is_alive(run.holder):
+            return replace(run, status=DIED)
+        return run
+
+    def stop(self) -> None:
+        """Say of what still runs in this process that it was stopped."""
+        for run in list(self._known.values()):
+            if run.status == RUNNING:
+                self.put(replace(run, status=STOPPED, last_update=self._clock()))

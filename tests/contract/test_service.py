@@ -1,0 +1,236 @@
+"""The service, line by line."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scrapy_t8 import CollectionState, ResumePoint, ResumeValidator, T8ResumeAndRetry, get_config
+from scrapy_t8.__main__ import main, parser
+from scrapy_t8.service.logs import FORMAT, TIME
+
+SOON = {"retry_base": 0.01, "retry_cap": 0.05}
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "it did not come true"
+        time.sleep(0.01)
+
+
+def test_the_given_example(here: Path) -> None:
+    class MyValidator(ResumeValidator):
+        async def custom_validation(self, state: CollectionState) -> dict[str, Any]:
+            return {"seen": state.task_type}
+
+    t8 = T8ResumeAndRetry(get_config("development"))
+    t8.start_service()
+    point_id = t8.create_resume_point(
+        task_type="LIST_COLLECTION",
+        current_page=5,
+        total_processed=120,
+        last_cursor=None,
+        last_slug=None,
+        metadata={"tag": "汽车交通"},
+    )
+    task_id = t8.add_failed_task(
+        task_type="DETAIL_COLLECTION", target="car-model-001", error_message="API请求超时", metadata={}
+    )
+    point = t8.get_resume_point("LIST_COLLECTION")
+    assert isinstance(point, ResumePoint)
+    assert (point.current_page, point.total_processed, point.metadata) == (5, 120, {"tag": "汽车交通"})
+    assert t8.get_resume_point("OTHER") is None
+    t8.retry_manager.register_retry_handler("CUSTOM_TASK", lambda target, metadata: True)
+    t8.validator = MyValidator(t8.state_manager, t8.db_manager)
+    assert t8.validate_sync()["custom"]["LIST_COLLECTION"] == {"seen": "LIST_COLLECTION"}
+    task = t8.get_failed_task(task_id)
+    assert task is not None
+    assert (task.target, task.error_message) == ("car-model-001", "API请求超时")
+    assert point_id.startswith("LIST_COLLECTION_")
+    t8.stop_service()
+    assert (here / "data/state/t8/state.db").exists()
+
+
+def test_a_dict_of_the_same_keys_is_fine_too(here: Path) -> None:
+    t8 = T8ResumeAndRetry({"max_workers": 7, "retry_check_interval": 5, "env": "production", "state_dir": "elsewhere"})
+    assert (t8.config.max_workers, t8.config.retry_check_interval, t8.config.log_level) == (7, 5.0, "WARNING")
+    with t8:
+        assert (here / "elsewhere").exists()
+
+
+def test_both_kinds_of_handler_do_retries_and_success_removes() -> None:
+    calls: list[tuple[str, Any]] = []
+
+    def plain(target: str, metadata: dict[str, Any]) -> bool:
+        calls.append((target, metadata))
+        return True
+
+    async def on_the_loop(target: str, metadata: dict[str, Any]) -> bool:
+        await asyncio.sleep(0)
+        calls.append((target, metadata))
+        return True
+
+    with T8ResumeAndRetry(SOON) as t8:
+        t8.retry_manager.register_retry_handler("PLAIN", plain)
+        t8.retry_manager.register_retry_handler("ASYNC", on_the_loop)
+        t8.add_failed_task(task_type="PLAIN", target="a", error_message="", metadata={"x": 1})
+        t8.add_failed_task(task_type="ASYNC", target="b", error_message="", metadata={"x": 2})
+        wait_until(lambda: not t8.get_metrics()["failed_tasks_waiting"])
+    assert sorted(calls, key=str) == [("a", {"x": 1}), ("b", {"x": 2})]
+
+
+def test_the_exhausted_are_buried() -> None:
+    with T8ResumeAndRetry({**SOON, "retry_kinds": {"handler": {"times": 2}}}) as t8:
+        t8.retry_manager.register_retry_handler("CUSTOM_TASK", lambda target, metadata: False)
+        task_id = t8.add_failed_task(task_type="CUSTOM_TASK", target="a", error_message="", metadata={})
+        wait_until(lambda: bool(t8.get_metrics()["failed_tasks_dead"]))
+        task = t8.get_failed_task(task_id)
+        assert task is not None
+        assert (task.retry_count, task.max_retries, task.next_retry_time) == (2, 2, None)
+
+
+def test_it_works_inside_of_a_running_loop() -> None:
+    async def collect() -> None:
+        async with T8ResumeAndRetry(SOON) as t8:
+            t8.retry_manager.register_retry_handler("CUSTOM_TASK", lambda target, metadata: True)
+            t8.add_failed_task(task_type="CUSTOM_TASK", target="a", error_message="", metadata={})
+            while t8.get_metrics()["failed_tasks_waiting"]:
+                await asyncio.sleep(0.01)
+            assert (await t8.validate())["valid"]
+
+    asyncio.run(asyncio.wait_for(collect(), 10))
+
+
+def test_the_delays_double() -> None:
+    now = [1_700_000_000.0]
+    t8 = T8ResumeAndRetry({"retry_base": 10}, clock=lambda: now[0], chance=lambda: 1.0)
+    t8.retry_manager.register_retry_handler("CUSTOM_TASK", lambda target, metadata: False)
+    task_id = t8.add_failed_task(task_type="CUSTOM_TASK", target="a", error_message="", metadata={})
+    delays = []
+    while (task := t8.get_failed_task(task_id)) and task.next_retry_time:
+        delays.append(task.next_retry_time.timestamp() - now[0])
+        now[0] += delays[-1]
+        t8.retry_manager.run_due()
+    assert delays == [10, 20, 40]
+    t8.stop_service()
+
+
+def test_limits_and_times_drop_what_nobody_needs(caplog: pytest.LogCaptureFixture) -> None:
+    now = [1_700_000_000.0]
+    limits = {"max_failed_tasks": 2, "max_resume_points": 3, "update_interval": 0, "failed_task_ttl": 50}
+    t8 = T8ResumeAndRetry(limits, clock=lambda: now[0])
+    manager = t8.state_manager
+    for number in range(5):
+        t8.create_resume_point(task_type="LIST_COLLECTION", current_page=number)
+        t8.add_failed_task(task_type="WAITS", target=str(number), error_message="", metadata={})
+        manager.add_failed_task("DEAD", str(number), "", max_retries=0)
+        now[0] += 1
+    manager.prune()
+    assert [task.target for task in manager.dead_tasks()] == ["3", "4"]
+    assert len(list(manager.failed_tasks())) == 5
+    assert len(manager.resume_point_history("LIST_COLLECTION")) == 3
+    now[0] += 10**9
+    manager.prune()
+    assert list(manager.dead_tasks()) == manager.resume_point_history("LIST_COLLECTION") == []
+    assert len(list(manager.failed_tasks())) == 5
+    assert t8.get_resume_point("LIST_COLLECTION") is not None
+    assert "pruned" in caplog.text
+    t8.stop_service()
+
+
+def test_there_need_not_be_a_database(t8: T8ResumeAndRetry) -> None:
+    assert t8.db_manager is None
+    assert t8.validate_sync()["database"] == {}
+
+
+def test_auto_retry_may_be_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("T8_ENABLE_AUTO_RETRY", "false")
+    with T8ResumeAndRetry(SOON) as t8:
+        t8.retry_manager.register_retry_handler("CUSTOM_TASK", lambda target, metadata: True)
+        t8.add_failed_task(task_type="CUSTOM_TASK", target="a", error_message="", metadata={})
+        time.sleep(0.2)
+        assert t8.get_metrics()["failed_tasks_waiting"] == 1
+
+
+@pytest.mark.parametrize("env", ["development", "testing", "production"])
+def test_the_command(env: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--env", env, "--mode", "config", "--log-level", "ERROR"]) == 0
+    assert "the command line" in capsys.readouterr().out
+    for mode in ("demo", "test"):
+        assert vars(parser().parse_args(["--env", env, "--mode", mode]))["mode"] == mode
+
+
+def test_two_share_one_state_file() -> None:
+    with T8ResumeAndRetry() as one, T8ResumeAndRetry() as other:
+        one.create_resume_point(task_type="LIST_COLLECTION", current_page=2)
+        point = other.get_resume_point("LIST_COLLECTION")
+        assert point is not None
+        assert point.current_page == 2
+
+
+def test_a_database_is_asked_and_one_that_fails_is_a_finding() -> None:
+    class Database:
+        def __init__(self, items: int | None) -> None:
+            self.items = items
+
+        def count_items(self, task_type: str) -> int:
+            if self.items is None:
+                raise ConnectionError("no answer")
+            return self.items
+
+        def has_item(self, task_type: str, key: str) -> bool:
+            return False
+
+        def iter_keys(self, task_type: str) -> list[str]:
+            return []
+
+    for items, score in ((50, 0.5), (None, 0.0)):
+        with T8ResumeAndRetry({}, db_manager=Database(items)) as t8:
+            t8.state_manager.start_run("DETAIL_COLLECTION", total_items=100)
+            assert t8.get_metrics()["data_integrity_score"] == score
+            problems = t8.validate_sync()["database"]["problems"]
+            assert any("no answer" in problem["message"] for problem in problems) is (items is None)
+
+
+def test_metrics_and_alerts() -> None:
+    with T8ResumeAndRetry({**SOON, "retry_kinds": {"handler": {"times": 0}}, "enable_auto_retry": False}) as t8:
+        empty = t8.get_metrics()
+        assert {"active_resume_points", "failed_tasks_waiting", "retry_success_rate", "data_integrity_score"} <= set(
+            empty
+        )
+        assert t8.check_alerts() == []
+        t8.create_resume_point(task_type="LIST_COLLECTION", current_page=1, total_processed=9)
+        t8.state_manager.add_failed_task("LIST_COLLECTION", "a", "", max_retries=5)
+        assert t8.get_metrics()["failed_task_ratio"] == 0.1
+        assert t8.check_alerts() == []
+        t8.add_failed_task(task_type="LIST_COLLECTION", target="b", error_message="", metadata={})
+        t8.state_manager.start_run("DETAIL_COLLECTION", total_items=100)
+        t8.state_manager.update_run("DETAIL_COLLECTION", processed_items=94)
+        t8.state_manager.delete_resume_point("LIST_COLLECTION")
+        found = {alert["name"]: alert["threshold"] for alert in t8.check_alerts()}
+        assert found == {"retry_success_rate": 0.8, "data_integrity_score": 0.95}
+
+
+def test_log_lines(caplog: pytest.LogCaptureFixture) -> None:
+    with T8ResumeAndRetry({**SOON, "log_level": "INFO"}) as t8, caplog.at_level(logging.INFO, "T8ResumeAndRetry"):
+        t8.retry_manager.register_retry_handler("CUSTOM_TASK", lambda target, metadata: True)
+        point_id = t8.create_resume_point(task_type="LIST_COLLECTION", current_page=5, total_processed=120)
+        task_id = t8.add_failed_task(task_type="CUSTOM_TASK", target="a", error_message="no answer", metadata={})
+        wait_until(lambda: t8.get_failed_task(task_id) is None)
+    lines = [logging.Formatter(FORMAT, TIME).format(record) for record in caplog.records]
+    for wanted in (
+        f"INFO - Resume point {point_id} created: page 5, 120 processed",
+        f"INFO - Failed task {task_id} added: a: no answer",
+        f"INFO - Retrying task {task_id}, attempt 1 of 3: a",
+        f"INFO - Task {task_id} succeeded on attempt 1 and left the queue",
+    ):
+        form = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d - T8ResumeAndRetry - " + re.escape(wanted)
+        assert len([line for line in lines if re.fullmatch(form, line)]) == 1, wanted
