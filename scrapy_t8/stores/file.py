@@ -11,7 +11,7 @@ from ..errors import StoreDamaged, StoreVersion
 
 MAGIC = b"SQLite format 3\0"
 APPLICATION_ID = 0x54384A42  # "T8JB"
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 OPEN_HERE: Counter[str] = Counter()
 """State files that this process shares with others, by their real path: how often it has each open."""
