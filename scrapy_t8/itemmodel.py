@@ -47,8 +47,7 @@ class Expected:
     @property
     def has_just_come(self) -> bool:
         """Whether its one request has brought it, and that is all there is to say: what mostly happens."""
-        came = self.collected and self.opened == -1 and not self.is_announced
-        return came and self.cause is None and self.url is None
+        return self.collected and self.opened == -1 and self.cause is None and self.url is None
 
 
 ASKED, BY_THE_SPIDER, IMPOSSIBLE = 1, -1, -2

@@ -16,6 +16,8 @@ KEPT = "coverage"
 CLASSES, FIELDS = 50, 500
 """Classes of items, and fields of one class, that are told apart."""
 OTHERS = "(other classes)"
+HOLLOW = frozenset({str, list, dict, tuple})
+"""What of these has nothing in it is not filled."""
 SHAPES = 1000
 """Classes and their filled fields that are held in memory."""
 
@@ -36,8 +38,9 @@ class Coverage:
         if not self._new:
             return {}
         for shape, change in self._new.items():
-            cls, filled = msgpack.unpackb(shape)
-            self._add(cls, filled, change)
+            if change:
+                cls, filled = msgpack.unpackb(shape)
+                self._add(cls, filled, change)
         self._new.clear()
         return {KEPT: msgpack.packb(self._counts)}
 
@@ -58,7 +61,9 @@ class Coverage:
 
 def shape_of(item: Any) -> bytes:
     """The class of *item*, and the fields that are filled in it, as it is stored."""
-    return _packed(type(item).__qualname__, tuple([name for name, value in fields_of(item) if not is_empty(value)]))
+    # As is_empty() has it, without a call for each field.
+    filled = [name for name, value in fields_of(item) if value is not None and (type(value) not in HOLLOW or value)]
+    return _packed(type(item).__qualname__, tuple(filled))
 
 
 # Most items are of one shape.
@@ -70,7 +75,7 @@ def _packed(cls: str, filled: tuple[Any, ...]) -> bytes:
 
 def is_empty(value: Any) -> bool:
     """Whether a field with this value is not filled."""
-    return value is None or (type(value) in (str, list, dict, tuple) and not value)
+    return value is None or (type(value) in HOLLOW and not value)
 
 
 def coverage_of(kept: dict[str, bytes]) -> dict[str, list[Any]]:

@@ -25,6 +25,8 @@ EXPORTED, DUPLICATE, DROPPED, FAILED = range(4)
 LOST = {DROPPED: "dropped", FAILED: "failed"}
 HELD = 50_000
 """Keys that are kept in memory. A job that has had no more never asks the store."""
+LATELY = 100
+"""Keys whose hash is at hand: those of items that are in the pipelines."""
 REASONS = 100
 """Different reasons of one pipeline that are told apart by one run."""
 OTHER = "(other reasons)"
@@ -100,7 +102,7 @@ class ItemBook:
         self._losses: dict[tuple[str, str, str], Loss] = {}
         self._reasons: dict[tuple[str, str], set[str]] = {}
         self._unkeyed: set[type] = set()
-        self._last = ("", 0, "")
+        self._numbers: dict[str, tuple[int, str]] = {}
         self._now = ItemSeen(record.number, run)
         self.examples = Examples()
 
@@ -175,11 +177,13 @@ class ItemBook:
         digest = self._keys.digest(item) if self._dedup.policy == "changed" else None
         if text is None:
             return ItemKey(self._hash(b"content:" + self._keys.content(item)), None, digest)
-        if text != self._last[0]:
-            # The same item is mostly asked for twice: as it enters the pipelines, and as it leaves them.
-            number = self._hash(b"key:" + text.encode("utf-8", "surrogatepass"))
-            self._last = text, number, shown(text)
-        return ItemKey(self._last[1], self._last[2], digest)
+        # The same item is mostly asked for twice: as it enters the pipelines, and as it leaves them.
+        known = self._numbers.get(text)
+        if known is None:
+            if len(self._numbers) >= LATELY:
+                self._numbers.clear()
+            known = self._numbers[text] = self._hash(b"key:" + text.encode("utf-8", "surrogatepass")), shown(text)
+        return ItemKey(*known, digest)
 
     def _text(self, item: Any) -> str | None:
         try:

@@ -95,23 +95,24 @@ class SQLiteBooks:
             db.execute(sql.PASS_TIME, (int(now) // STRETCH * STRETCH, *batch.moment))
 
     def _expect(self, changes: dict[int, Expected]) -> None:
-        came = [(key,) for key, of in changes.items() if of.has_just_come]
-        if came:
-            self._db.executemany(sql.COME, came)
-        learned = [_values(key, of) for key, of in changes.items() if not (of.is_announced or of.has_just_come)]
-        if learned:
-            self._db.executemany(sql.LEARN, learned)
-        rows = [row for key, of in changes.items() if of.is_announced for row in _rows(key, of)]
-        self._db.executemany(sql.EXPECT, rows)
+        came, learned, announced = [], [], []
+        for key, of in changes.items():
+            if of.is_announced:
+                announced += _rows(key, of)
+            elif of.has_just_come:
+                came.append((key,))
+            else:
+                learned.append(_values(key, of))
+        for statement, rows in ((sql.COME, came), (sql.LEARN, learned), (sql.EXPECT, announced)):
+            self._db.executemany(statement, rows)
 
 
 def _values(key: int, of: Expected) -> tuple[object, ...]:
     return of.opened, int(of.collected), of.cause, of.request, of.url, of.payload, key
 
 
-def _rows(key: int, of: Expected) -> Iterator[tuple[object, ...]]:
+def _rows(key: int, of: Expected) -> list[tuple[object, ...]]:
     """The change, and a row more for each other source."""
     source, *others = of.sources or ("",)
-    yield key, of.text, source, of.opened, int(of.collected), of.cause, of.request, of.url, of.payload
-    for other in others:
-        yield key, of.text, other, 0, 0, None, None, None, None
+    change = (key, of.text, source, of.opened, int(of.collected), of.cause, of.request, of.url, of.payload)
+    return [change, *((key, of.text, other, 0, 0, None, None, None, None) for other in others)]
