@@ -1,6 +1,6 @@
 """The command line of Scrapy, in a process that kills itself at a named point of scrapy_t8.
 
-``T8_FAULT`` is ``module:function:when:n``: the process dies at the *n*-th time that the function of the module comes to
+``CRASH_FAULT`` is ``module:function:when:n``: the process dies at the *n*-th time that the function of the module comes to
 *when*, one of
 
 * ``before``, ``after``: its beginning, its end;
@@ -89,7 +89,7 @@ class Fault:
 
 
 if __name__ == "__main__":
-    Fault(os.environ["T8_FAULT"]).arm()
+    Fault(os.environ["CRASH_FAULT"]).arm()
     from scrapy.cmdline import execute
 
     sys.argv[0] = "scrapy"

@@ -125,7 +125,7 @@ class Runner:
             process = subprocess.Popen(
                 command,
                 cwd=directory,
-                env={**os.environ, **({} if fault is None else {"T8_FAULT": fault})},
+                env={**os.environ, **({} if fault is None else {"CRASH_FAULT": fault})},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

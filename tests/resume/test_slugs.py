@@ -10,7 +10,7 @@ import pytest
 from .harness import Crawl
 
 pytestmark = pytest.mark.slow
-COUNT = int(os.environ.get("T8_SLUGS", "1500"))
+COUNT = int(os.environ.get("SLUGS", "1500"))
 """Slugs under kills. The figure that is promised is 100,000; it takes a while."""
 
 
