@@ -1,8 +1,8 @@
 """The plots of a report as SVG that stands in its page: no script, no style, no address of anything.
 
-What is drawn comes from pygal; how it looks is for the page to say, by the classes of the parts (see ``page.html``).
-So one drawing serves light and dark. Labels come from the crawl and are not trusted: they are cleaned here, and escaped
-by the library as the text of XML.
+What is drawn comes from pygal; how it looks is for ``page/style.css`` to say, by the classes of the parts. So one
+drawing serves light and dark. Labels come from the crawl and are not trusted: they are cleaned here, and escaped by the
+library as the text of XML.
 """
 
 from __future__ import annotations

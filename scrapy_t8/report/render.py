@@ -21,7 +21,8 @@ from .charts import legible, parsed
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-HERE = Path(__file__).parent
+PAGE = Path(__file__).parent / "page"
+"""The templates: ``page.html`` is the frame, the others are its parts."""
 
 FIRST = 10
 """Rows of a table that are in sight; the others unfold."""
@@ -60,7 +61,7 @@ def render(document: Mapping[str, Any]) -> str:
         raise ConfigError(f"report.html needs {error.name}: pip install scrapy-t8[report]") from None
 
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE),
+        loader=jinja2.FileSystemLoader(PAGE),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         finalize=_clean,
@@ -79,7 +80,7 @@ def render(document: Mapping[str, Any]) -> str:
             rows=ROWS,
             examples=EXAMPLES,
         )
-    except (jinja2.UndefinedError, LookupError) as error:
+    except (jinja2.UndefinedError, KeyError, IndexError) as error:
         raise FormatError(f"this report cannot be shown, it is not as docs/report.md says: {error}") from error
 
 
