@@ -43,6 +43,9 @@ class StateManager:
     :param chance: draws evenly from 0 to 1.
     """
 
+    is_for_all_threads = True
+    """Whoever has it may read it in another thread."""
+
     def __init__(
         self, config: Config, *, clock: Callable[[], float] = time.time, chance: Callable[[], float] = random.random
     ) -> None:
@@ -166,6 +169,10 @@ class StateManager:
         """What the points of *task_type* were, one for each ``update_interval`` seconds, the newest first."""
         return self._opened().points.history(task_type)
 
+    def point_histories(self) -> dict[str, dict[str, list[ResumePoint]]]:
+        """The same of all points and with the points as they stand, by task type and name."""
+        return self._opened().points.histories()
+
     def delete_resume_point(self, task_type: str, name: str = "") -> bool:
         """Begin at the beginning the next time. Returns whether there was such a point."""
         return self._opened().points.delete(task_type, name)
@@ -245,6 +252,10 @@ class StateManager:
         for task_type in sorted({kind for kind, _ in points} | parts.tasks.types() | set(runs)):
             mine = [point for (kind, _), point in points.items() if kind == task_type]
             yield self._state(task_type, mine, runs.get(task_type))
+
+    def run_states(self) -> list[CollectionState]:
+        """The newest run of each task type, without resume points and tasks."""
+        return [run.state() for run in self._opened().runs.all().values()]
 
     def get_state(self, task_type: str) -> CollectionState | None:
         """How far *task_type* is, or None if nothing is known of it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from scrapy_t8.errors import FormatError
-from scrapy_t8.integrity.validators import ResumeValidator, find_duplicates, find_missing, integrity_score
+from scrapy_t8.integrity.items import find_duplicates, find_missing, integrity_score
+from scrapy_t8.integrity.validators import ResumeValidator
 from scrapy_t8.resume import CollectionState, ResumePoint
 from scrapy_t8.tasks import FailedTask
 
@@ -239,15 +240,25 @@ class Books:
         return self._answer  # type: ignore[no-any-return]
 
     def has_item(self, task_type: str, key: str) -> bool:
-        return key in self._answer
+        return key.isdigit() and int(key) < self._answer
 
-    def iter_keys(self, task_type: str) -> Iterator[str]:
-        yield from self._answer
+    def iter_keys(self, task_type: str) -> Iterable[str]:
+        return map(str, range(self._answer))
 
 
 class AsyncBooks(Books):
     async def count_items(self, task_type: str) -> int:  # type: ignore[override]
-        return 7
+        await asyncio.sleep(0)
+        return super().count_items(task_type)
+
+    async def has_item(self, task_type: str, key: str) -> bool:  # type: ignore[override]
+        await asyncio.sleep(0)
+        return super().has_item(task_type, key)
+
+    async def iter_keys(self, task_type: str) -> AsyncIterator[str]:  # type: ignore[override]
+        for key in super().iter_keys(task_type):
+            await asyncio.sleep(0)
+            yield key
 
 
 @pytest.mark.parametrize(
@@ -277,7 +288,7 @@ def test_without_a_database() -> None:
 
 
 def test_an_async_database() -> None:
-    result = ResumeValidator(Known(state()), AsyncBooks(0)).validate_sync(NOW)
+    result = ResumeValidator(Known(state()), AsyncBooks(7)).validate_sync(NOW)
     assert result["database"] == {"counts": {TYPE: 7}, "problems": []}
 
 
@@ -285,7 +296,8 @@ def test_a_database_that_hangs_is_asked_once() -> None:
     books, began = Books("hang"), time.monotonic()
     result = ResumeValidator(Known(state(), state(task_type="OTHER")), books, timeout=0.1).validate_sync(NOW)
     assert [problem["message"] for problem in result["database"]["problems"]] == [
-        "the database gave no answer in 0.1 s"
+        "the database gave no answer in 0.1 s",
+        "the database gave no answer in 0.1 s",
     ]
     assert books.asked == 1
     assert time.monotonic() - began < 10
@@ -315,7 +327,7 @@ def test_integrity_score(there: int, expected: int, score: float | None) -> None
 
 def test_duplicates_and_missing_items() -> None:
     assert find_duplicates(iter("abcab")) == {"a": 2, "b": 2}
-    assert find_missing(Books({"a", "b"}), TYPE, ["c", "a", "d", "c"]) == ["c", "d"]
+    assert find_missing(Books(2), TYPE, ["7", "0", "x", "7"]) == ["7", "x"]
 
 
 def test_the_state_of_a_job(tmp_path: Path) -> None:
