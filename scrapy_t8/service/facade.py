@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakMethod
 
 from ..config import Config, from_dict
+from ..documents import moment
 from ..errors import ConfigError
 from ..resume import ResumePoint
 from ..tasks import FailedTask
@@ -48,6 +49,7 @@ class T8ResumeAndRetry:
         chance: Callable[[], float] = random.random,
     ) -> None:
         self.config = _config(config)
+        self._clock = clock
         logs.set_up(self.config.log_level)
         self.db_manager = db_manager
         self.state_manager = StateManager(self.config, clock=clock, chance=chance)
@@ -152,12 +154,12 @@ class T8ResumeAndRetry:
         self._validator = validator
 
     async def validate(self) -> dict[str, Any]:
-        """What the validator finds."""
-        return await self.validator.validate()
+        """What the validator finds: see :meth:`ResumeValidator.validate`."""
+        return await self.validator.validate(moment(self._clock()))
 
     def validate_sync(self) -> dict[str, Any]:
-        """The same for plain code."""
-        return self.validator.validate_sync()
+        """The same for plain code; also inside of a running loop, which waits for it."""
+        return self.validator.validate_sync(moment(self._clock()))
 
     # -- how it is doing -----------------------------------------------------------------------------------------
 
