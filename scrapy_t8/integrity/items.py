@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..database import Database, Questions, named
+from ..database import Questions, named
 from ..errors import DatabaseFailed
 from ..resume import CollectionState
 from ..stores.tally import KeyTally
@@ -168,13 +167,3 @@ class ItemLook:
 def _named(count: int, what: str, names: list[str]) -> str:
     more = ", ..." if names and count > len(names) else ""
     return f"{count} {what}" + (f": {', '.join(names)}{more}" if names else "")
-
-
-def find_duplicates(keys: Iterable[str]) -> dict[str, int]:
-    """The keys that are there more than once, and how often."""
-    return {key: times for key, times in Counter(keys).items() if times > 1}
-
-
-def find_missing(db_manager: Database, task_type: str, keys: Iterable[str]) -> list[str]:
-    """The *keys* that the database does not have, in their order. What it raises is raised."""
-    return [key for key in dict.fromkeys(keys) if not db_manager.has_item(task_type, key)]

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from scrapy_t8.errors import FormatError
-from scrapy_t8.integrity.items import find_duplicates, find_missing, integrity_score
+from scrapy_t8.integrity.items import integrity_score
 from scrapy_t8.integrity.validators import ResumeValidator
 from scrapy_t8.resume import CollectionState, ResumePoint
 from scrapy_t8.tasks import FailedTask
@@ -585,11 +585,6 @@ def test_many_keys_take_little_memory() -> None:
 )
 def test_integrity_score(there: int, expected: int, score: float | None) -> None:
     assert integrity_score(there, expected) == score
-
-
-def test_duplicates_and_missing_items() -> None:
-    assert find_duplicates(iter("abcab")) == {"a": 2, "b": 2}
-    assert find_missing(Books(2), TYPE, ["7", "0", "x", "7"]) == ["7", "x"]
 
 
 def test_the_state_of_a_job(tmp_path: Path) -> None:
