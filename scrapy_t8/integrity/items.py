@@ -151,19 +151,20 @@ class ItemLook:
         ]
 
     def _judge(self, items: Items) -> None:
-        if items["duplicates"]:
-            told = [f"{key} ({times} times)" for key, times in items["duplicate_keys"].items()]
-            self._find("duplicate", "key", _named(items["duplicates"], "keys are there more than once", told))
-        if items["invalid"]:
-            self._find("invalid", "key", f"{items['invalid']} keys are empty, or not valid")
+        duplicates, invalid, missing = items["duplicates"], items["invalid"], items["missing"]
+        if duplicates:
+            names = [f"{key} ({times} times)" for key, times in items["duplicate_keys"].items()]
+            self._find("duplicate", "key", _told(duplicates, "key is", "keys are", "there more than once", names))
+        if invalid:
+            self._find("invalid", "key", _told(invalid, "key is", "keys are", "empty or not valid", []))
         asked = self.wanted is not None and self._state.status != "RUNNING"
-        if items["missing"] and (asked or self._state.status == "FINISHED"):
-            self._find("missing", "key", _named(items["missing"], "items are missing", items["missing_keys"]))
+        if missing and (asked or self._state.status == "FINISHED"):
+            self._find("missing", "key", _told(missing, "item is", "items are", "missing", items["missing_keys"]))
 
     def _find(self, rule: str, name: str, message: str) -> None:
         self.problems.append(finding_of(self._state.task_type, self._state.run_id, rule, name, message))
 
 
-def _named(count: int, what: str, names: list[str]) -> str:
+def _told(count: int, one: str, several: str, what: str, names: list[str]) -> str:
     more = ", ..." if names and count > len(names) else ""
-    return f"{count} {what}" + (f": {', '.join(names)}{more}" if names else "")
+    return f"{count} {one if count == 1 else several} {what}" + (f": {', '.join(names)}{more}" if names else "")

@@ -76,6 +76,7 @@ class StateManager:
                 self._store.close()
                 raise
             self._is_open = True
+        logger.debug("The state in %s is open", directory)
         if is_lost:
             logger.warning("The state file that was in %s is gone: a new one begins, and knows nothing", directory)
         self.prune()

@@ -212,8 +212,11 @@ class SharedStore:
         if not self.is_mine:
             raise StoreError("the state was opened by another process: after a fork, make a service of your own")
         # SQLite would go on happily in a file that has no name any more.
-        if os.stat(self.path).st_ino != self._inode:
-            raise OSError(f"{self.path.name} was replaced while it was in use")
+        if not self.path.exists() or self.path.stat().st_ino != self._inode:
+            raise StoreError(
+                f"{self.path} was taken away or replaced while it was in use: put it back, or start again with what "
+                "is there"
+            )
 
     @contextmanager
     def _using(self, what: str) -> Iterator[None]:

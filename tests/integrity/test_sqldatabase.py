@@ -113,8 +113,8 @@ def test_validation_finds_what_is_wrong_with_the_items(url: str, tmp_path: Path)
         assert (result["valid"], result["integrity_score"]) == (False, 0.5)
         assert {problem["rule"]: problem["message"] for problem in result["database"]["problems"]} == {
             "too_many": "the database has 6 items, more than the 4 that there are",
-            "duplicate": "1 keys are there more than once: car-2 (2 times)",
-            "invalid": "2 keys are empty, or not valid",
+            "duplicate": "1 key is there more than once: car-2 (2 times)",
+            "invalid": "2 keys are empty or not valid",
             "missing": "2 items are missing: car-3, car-4",
         }
         assert t8.get_metrics()["data_integrity_score"] == 0.5
