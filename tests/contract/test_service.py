@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
+import os
 import re
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +17,17 @@ from typing import Any
 
 import pytest
 
-from scrapy_t8 import CollectionState, ResumePoint, ResumeValidator, T8ResumeAndRetry, get_config
+from scrapy_t8 import (
+    CollectionState,
+    ResumePoint,
+    ResumeValidator,
+    RetryManager,
+    StateManager,
+    T8ResumeAndRetry,
+    get_config,
+    open_dead_letters,
+    open_resume_points,
+)
 from scrapy_t8.__main__ import main, parser
 from scrapy_t8.service.logs import FORMAT, TIME
 
@@ -57,6 +72,140 @@ def test_the_given_example(here: Path) -> None:
     assert point_id.startswith("LIST_COLLECTION_")
     t8.stop_service()
     assert (here / "data/state/t8/state.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("method", "names"),
+    [
+        (T8ResumeAndRetry.__init__, ["config", "db_manager"]),
+        (T8ResumeAndRetry.start_service, []),
+        (T8ResumeAndRetry.stop_service, []),
+        (
+            T8ResumeAndRetry.create_resume_point,
+            ["task_type", "current_page", "total_processed", "last_cursor", "last_slug", "metadata"],
+        ),
+        (T8ResumeAndRetry.add_failed_task, ["task_type", "target", "error_message", "metadata"]),
+        (T8ResumeAndRetry.get_resume_point, ["task_type"]),
+        (T8ResumeAndRetry.get_metrics, []),
+        (T8ResumeAndRetry.check_alerts, []),
+        (RetryManager.register_retry_handler, ["task_type", "handler"]),
+        (ResumeValidator.__init__, ["state_manager", "db_manager"]),
+        (ResumeValidator.custom_validation, ["state"]),
+        (get_config, ["env"]),
+    ],
+)
+def test_methods_and_their_arguments(method: Callable[..., Any], names: list[str]) -> None:
+    given = [name for name in inspect.signature(method).parameters if name != "self"]
+    assert given[: len(names)] == names
+    optional = list(inspect.signature(method).parameters.values())[len(names) + 1 :]
+    assert all(more.default is not more.empty for more in optional)
+
+
+def test_the_parts_are_what_they_are_called(t8: T8ResumeAndRetry) -> None:
+    assert isinstance(t8.state_manager, StateManager)
+    assert isinstance(t8.retry_manager, RetryManager)
+    assert isinstance(t8.validator, ResumeValidator)
+
+
+def test_the_newest_point_of_a_type_counts(t8: T8ResumeAndRetry) -> None:
+    for page in (5, 6, 2):
+        t8.create_resume_point(task_type="LIST_COLLECTION", current_page=page)
+    t8.create_resume_point(task_type="DETAIL_COLLECTION", current_page=9)
+    point = t8.get_resume_point("LIST_COLLECTION")
+    assert point is not None
+    assert point.current_page == 2
+
+
+def test_state_outlives_the_process(here: Path) -> None:
+    code = """
+import os, signal
+from scrapy_t8 import T8ResumeAndRetry, get_config
+t8 = T8ResumeAndRetry(get_config("development"))
+t8.create_resume_point(task_type="LIST_COLLECTION", current_page=5)
+t8.add_failed_task(task_type="CUSTOM_TASK", target="a", error_message="", metadata={})
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    with T8ResumeAndRetry() as t8:
+        point = t8.get_resume_point("LIST_COLLECTION")
+        assert point is not None
+        assert point.current_page == 5
+        assert t8.state_manager.get_state("CUSTOM_TASK") is not None
+
+
+def test_two_processes_share_one_state_file() -> None:
+    code = """
+import sys
+from scrapy_t8 import T8ResumeAndRetry
+with T8ResumeAndRetry({"retry_base": 0.01}) as t8:
+    t8.add_failed_task(task_type="CUSTOM_TASK", target="of the other", error_message="", metadata={})
+    print("added", flush=True)
+    sys.stdin.read()
+"""
+    calls: list[str] = []
+    other = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert other.stdout is not None
+    assert other.stdout.readline() == "added\n"
+    with T8ResumeAndRetry({**SOON, "retry_check_interval": 0.05}) as t8:
+        t8.retry_manager.register_retry_handler("CUSTOM_TASK", lambda target, metadata: not calls.append(target))
+        wait_until(lambda: calls == ["of the other"])
+        assert other.poll() is None
+    other.communicate("")
+    assert other.returncode == 0
+
+
+def test_it_looks_every_interval_for_tasks_that_nobody_told_it_of() -> None:
+    calls: list[float] = []
+    with T8ResumeAndRetry({**SOON, "retry_check_interval": 0.2}) as t8:
+        t8.retry_manager.register_retry_handler("CUSTOM_TASK", lambda target, metadata: not calls.append(0))
+        with T8ResumeAndRetry({**SOON, "enable_auto_retry": False}) as other:
+            other.add_failed_task(task_type="CUSTOM_TASK", target="a", error_message="", metadata={})
+        wait_until(lambda: len(calls) == 1)
+
+
+def test_up_to_max_workers_run_at_once() -> None:
+    lock, now, most = threading.Lock(), [0], [0]
+    together = threading.Event()
+
+    def handler(target: str, metadata: dict[str, Any]) -> bool:
+        with lock:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+            if now[0] == 3:
+                together.set()
+        together.wait(10)
+        with lock:
+            now[0] -= 1
+        return True
+
+    with T8ResumeAndRetry({**SOON, "max_workers": 3}) as t8:
+        t8.retry_manager.register_retry_handler("CUSTOM_TASK", handler)
+        for number in range(12):
+            t8.add_failed_task(task_type="CUSTOM_TASK", target=str(number), error_message="", metadata={})
+        wait_until(lambda: not t8.get_metrics()["failed_tasks_waiting"])
+    assert most == [3]
+
+
+def test_its_state_lies_under_t8_state_dir_for_the_tools_of_a_crawl(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("T8_STATE_DIR", "elsewhere")
+    with T8ResumeAndRetry() as t8:
+        t8.create_resume_point(task_type="LIST_COLLECTION", current_page=5, metadata={"tag": "汽车交通"})
+        task_id = t8.add_failed_task(task_type="CUSTOM_TASK", target="a", error_message="", metadata={})
+    assert not (here / "data").exists()
+    with open_resume_points("elsewhere") as points:
+        point = points.get("LIST_COLLECTION")
+        assert point is not None
+        assert (point.current_page, point.metadata) == (5, {"tag": "汽车交通"})
+    with open_dead_letters("elsewhere") as letters:
+        assert [task.task_id for task in letters.tasks()] == [task_id]
 
 
 def test_a_dict_of_the_same_keys_is_fine_too(here: Path) -> None:
@@ -219,6 +368,38 @@ def test_metrics_and_alerts() -> None:
         assert found == {"retry_success_rate": 0.8, "data_integrity_score": 0.95}
 
 
+@pytest.mark.parametrize(
+    ("name", "threshold", "fires"),
+    [
+        *(("failed_task_ratio", 0.09, True), ("failed_task_ratio", 0.1, False), ("failed_task_ratio", 0.5, False)),
+        *(("retry_success_rate", 0.6, True), ("retry_success_rate", 0.5, False)),
+        *(("data_integrity_score", 0.91, True), ("data_integrity_score", 0.9, False)),
+    ],
+)
+def test_an_alert_fires_beyond_its_threshold(name: str, threshold: float, fires: bool) -> None:
+    never = {"failed_task_ratio": 1.0, "retry_success_rate": 0.0, "data_integrity_score": 0.0}
+    config = {"enable_auto_retry": False, "retry_base": 0, "alert_thresholds": {**never, name: threshold}}
+    t8 = T8ResumeAndRetry(config)
+    t8.retry_manager.register_retry_handler("GOOD", lambda target, metadata: True)
+    t8.add_failed_task(task_type="GOOD", target="a", error_message="", metadata={})
+    t8.retry_manager.run_due()
+    t8.state_manager.add_failed_task("BAD", "b", "", max_retries=0)
+    t8.state_manager.start_run("DETAIL_COLLECTION", total_items=10)
+    t8.state_manager.update_run("DETAIL_COLLECTION", processed_items=9)
+    numbers = t8.get_metrics()
+    assert [numbers[one] for one in never] == [0.1, 0.5, 0.9]
+    assert [(alert["name"], alert["threshold"]) for alert in t8.check_alerts()] == [(name, threshold)] * fires
+    t8.stop_service()
+
+
+def test_metrics_count_points_and_waiting_tasks(t8: T8ResumeAndRetry) -> None:
+    for task_type in ("LIST_COLLECTION", "DETAIL_COLLECTION"):
+        t8.create_resume_point(task_type=task_type, current_page=1)
+        t8.add_failed_task(task_type=task_type, target="a", error_message="", metadata={})
+    numbers = t8.get_metrics()
+    assert (numbers["active_resume_points"], numbers["failed_tasks_waiting"]) == (2, 2)
+
+
 def test_log_lines(caplog: pytest.LogCaptureFixture) -> None:
     with T8ResumeAndRetry({**SOON, "log_level": "INFO"}) as t8, caplog.at_level(logging.INFO, "T8ResumeAndRetry"):
         t8.retry_manager.register_retry_handler("CUSTOM_TASK", lambda target, metadata: True)
@@ -234,3 +415,23 @@ def test_log_lines(caplog: pytest.LogCaptureFixture) -> None:
     ):
         form = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d - T8ResumeAndRetry - " + re.escape(wanted)
         assert len([line for line in lines if re.fullmatch(form, line)]) == 1, wanted
+
+
+@pytest.mark.parametrize("level", ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"])
+def test_levels_of_the_log_on_the_command_line(level: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--mode", "config", "--log-level", level]) == 0
+    assert re.search(rf'^T8_LOG_LEVEL +"{level}" +the command line$', capsys.readouterr().out, re.MULTILINE)
+
+
+def test_the_module_is_a_command_without_a_scrapy_project(here: Path) -> None:
+    command = [sys.executable, "-m", "scrapy_t8", "--env", "production", "--mode", "config", "--log-level", "DEBUG"]
+    done = subprocess.run(command, cwd=here, env=os.environ, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.search(r"^T8_MAX_WORKERS +10 +the profile production$", done.stdout, re.MULTILINE)
+
+
+def test_lines_of_the_log_stand_on_standard_error_in_the_given_form(here: Path) -> None:
+    code = "from scrapy_t8 import T8ResumeAndRetry\nT8ResumeAndRetry({}).create_resume_point('LIST_COLLECTION', 5, 120)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    form = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d - T8ResumeAndRetry - INFO - Resume point LIST_COLLECTION_\d+ created: .*\n"
+    assert re.fullmatch(form, done.stderr), done.stderr

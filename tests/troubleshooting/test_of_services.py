@@ -25,6 +25,7 @@ from .page import Situation, check, no_power, quoted
 TYPE = "DETAIL_COLLECTION"
 STATE = Path("data/state/t8/state.db")
 SITUATIONS: dict[str, Situation] = {}
+SLOW = ("The state file cannot be read or written", "More is to be logged")
 
 
 def situation(trouble: str) -> Callable[[Situation], Situation]:
@@ -43,7 +44,12 @@ def said(caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
     return lambda: "\n".join(form.format(record) for record in caplog.records)
 
 
-@pytest.mark.parametrize("trouble", [trouble for trouble, side in quoted() if side == "service"])
+def troubles() -> list[Any]:
+    names = [trouble for trouble, side in quoted() if side == "service"]
+    return [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in names]
+
+
+@pytest.mark.parametrize("trouble", troubles())
 def test_the_page_quotes_what_is_said(
     trouble: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: Callable[[], str]
 ) -> None:
