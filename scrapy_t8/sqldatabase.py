@@ -139,8 +139,9 @@ class SQLDatabase:
             package = PACKAGES.get(str(error.name), error.name)
             raise ConfigError(f"{self._name} needs the driver {error.name}: pip install {package}") from None
         except (ArgumentError, NoSuchModuleError, ValueError) as error:
-            # What cannot be read may have a password anywhere.
-            raise ConfigError(f"the URL of the database cannot be used: {self._hide(one_line(error))}") from None
+            # What cannot be read may have a password anywhere, and some releases show it whole.
+            told = self._hide(one_line(str(error).replace(given, HIDDEN)))
+            raise ConfigError(f"the URL of the database cannot be used: {told}") from None
 
     @contextmanager
     def _asking(self) -> Iterator[Connection]:

@@ -30,6 +30,7 @@ class KeyTally:
     def __init__(self) -> None:
         self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._db.executescript(TABLES)
+        self._db.execute("BEGIN")  # for good: nobody commits what nobody keeps
 
     def add(self, keys: Iterable[str]) -> None:
         """These are there: each once more."""
