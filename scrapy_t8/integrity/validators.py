@@ -47,9 +47,8 @@ class ResumeValidator:
 
     def __init__(self, state_manager: States, db_manager: Database | None = None, *, timeout: float = TIMEOUT) -> None:
         self.state_manager = state_manager
-        self.db_manager = db_manager
         self.timeout = timeout
-        self._questions = None if db_manager is None else Questions(db_manager, timeout)
+        self.db_manager = db_manager
         self._surplus: dict[str, int] = {}
         """By task type, how many items that the database counts do not count: as last seen."""
         self._wanted: dict[str, int] = {}
@@ -58,6 +57,15 @@ class ResumeValidator:
         """Why the database has no part in the last score; empty if it has."""
         self._score: float | None = None
         self._asking: Future[float | None] | None = None
+
+    @property
+    def db_manager(self) -> Database | None:
+        return self._db_manager
+
+    @db_manager.setter
+    def db_manager(self, database: Database | None) -> None:
+        self._db_manager = database
+        self._questions = None if database is None else Questions(database, self.timeout)
 
     # -- to be overridden ----------------------------------------------------------------------------------------
 

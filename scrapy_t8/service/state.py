@@ -25,7 +25,7 @@ from ..stores.tasks import SQLiteTasks
 from ..tasks import FailedTask
 from .logs import logger
 from .points import PointBook
-from .runs import Collection, RunBook
+from .runs import RunBook, whole_state
 from .taskbook import TaskBook
 from .updates import Updates
 
@@ -252,7 +252,8 @@ class StateManager:
         points, runs = parts.points.all(), parts.runs.all()
         for task_type in sorted({kind for kind, _ in points} | parts.tasks.types() | set(runs)):
             mine = [point for (kind, _), point in points.items() if kind == task_type]
-            yield self._state(task_type, mine, runs.get(task_type))
+            tasks = [*parts.tasks.waiting(task_type), *parts.tasks.dead(task_type)]
+            yield whole_state(task_type, runs.get(task_type), mine, tasks)
 
     def run_states(self) -> list[CollectionState]:
         """The newest run of each task type, without resume points and tasks."""
@@ -261,18 +262,6 @@ class StateManager:
     def get_state(self, task_type: str) -> CollectionState | None:
         """How far *task_type* is, or None if nothing is known of it."""
         return next((state for state in self.states() if state.task_type == task_type), None)
-
-    def _state(self, task_type: str, points: list[ResumePoint], run: Collection | None) -> CollectionState:
-        tasks = [*self._book.waiting(task_type), *self._book.dead(task_type)]
-        if run is not None:
-            state = run.state()
-        else:
-            times = [point.last_update for point in points] + [task.created_at for task in tasks]
-            state = CollectionState(f"run_{min(times):%Y%m%d}_000", task_type, "STOPPED", min(times), max(times))
-        state.processed_items = state.processed_items or sum(point.total_processed for point in points)
-        state.failed_items = state.failed_items or len(tasks)
-        state.resume_points, state.failed_tasks = points, tasks
-        return state
 
     # -- together ------------------------------------------------------------------------------------------------
 

@@ -371,6 +371,14 @@ def test_without_a_database() -> None:
     assert ResumeValidator(Known(state(processed_items=120))).validate_sync(NOW)["database"] == {}
 
 
+def test_a_database_that_is_set_later() -> None:
+    validator = ResumeValidator(Known(state()))
+    validator.db_manager = Kept("a", "a")
+    assert [problem["rule"] for problem in validator.validate_sync(NOW)["database"]["problems"]] == ["duplicate"]
+    validator.db_manager = None
+    assert validator.validate_sync(NOW)["database"] == {}
+
+
 def test_an_async_database() -> None:
     result = ResumeValidator(Known(state()), AsyncBooks(7)).validate_sync(NOW)
     assert result["database"] == {"counts": {TYPE: 7}, "problems": []}
