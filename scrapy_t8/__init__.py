@@ -30,6 +30,7 @@ from .tasks import FailedTask
 
 if TYPE_CHECKING:
     from .service import RetryManager, StateManager, T8ResumeAndRetry
+    from .sqldatabase import SQLDatabase
 
 __version__ = "0.1.0"
 
@@ -44,6 +45,7 @@ __all__ = [
     "ResumeValidator",
     "RetryManager",
     "RetryPage",
+    "SQLDatabase",
     "StateManager",
     "T8Addon",
     "T8CacheGuard",
@@ -80,4 +82,8 @@ def __getattr__(name: str) -> Any:
         from . import service
 
         return getattr(service, name)
+    if name == "SQLDatabase":
+        from .sqldatabase import SQLDatabase
+
+        return SQLDatabase
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,6 +14,7 @@
     +-- CodecError
     |   +-- CannotStore      a value has no safe encoding
     |   +-- CannotLoad       stored bytes do not become a request or an item again
+    +-- DatabaseFailed       the user's own database does not tell what it is asked
     +-- FormatError          a document lacks a field, or has something else in it
     +-- ScrapyChanged        this Scrapy lacks something that T8 stands on
 
@@ -64,6 +65,10 @@ class FeedError(T8Error):
 
 
 class CodecError(T8Error):
+    pass
+
+
+class DatabaseFailed(T8Error):
     pass
 
 

@@ -36,7 +36,7 @@ from .integrity.expectations import Expectations
 from .integrity.keys import ItemKeys
 from .itemflow import ItemFlow
 from .model import START, Batch
-from .opening import resume_or_begin
+from .opening import miss_lost_state, resume_or_begin
 from .outputs import Outputs, Sink
 from .page import Page, current_page
 from .points import POINT, Mark, Points
@@ -120,6 +120,7 @@ class Job:
         self.state_directory = self.directory / "t8"
         self.store: Store = SQLiteStore(self.state_directory, power=config.durability == "power")
         damaged: dict[str, IfDamaged] = {"auto": "refuse", "continue": "salvage", "fresh": "replace"}
+        miss_lost_state(self.state_directory)
         self.store.open(if_damaged=damaged[config.resume])
         self.is_open = True
         atexit.register(self._abandon)

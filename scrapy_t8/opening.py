@@ -17,6 +17,12 @@ from .stores.base import Store
 logger = logging.getLogger(__name__)
 
 
+def miss_lost_state(directory: Path) -> None:
+    """Say so if the state of a job was in *directory*, and is there no more."""
+    if (directory / "marks").exists() and not (directory / "state.db").exists():
+        logger.warning("The state file that was in %s is gone: a new job begins, and knows nothing", directory)
+
+
 def resume_or_begin(store: Store, identity: Identity, config: Config, directory: Path, now: float) -> Recovery:
     """Open a run of the job in *directory*.
 

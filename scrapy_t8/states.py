@@ -98,9 +98,16 @@ def _state(
         status=STATUS.get(run.reason, "STOPPED"),
         start_time=moment(job.begun),
         last_update=moment(run.ended or run.last_commit or run.started),
-        total_items=sum(int(point.metadata.get("total", 0)) for point in mine),
+        total_items=_total(mine),
         processed_items=sum(point.total_processed for point in mine),
         failed_items=len(tasks),
         resume_points=mine,
         failed_tasks=tasks,
     )
+
+
+def _total(points: list[ResumePoint]) -> int:
+    """How much there is, if every point tells it: a part would be taken for the whole."""
+    totals = [point.metadata.get("total") for point in points]
+    known = [total for total in totals if isinstance(total, int)]
+    return sum(known) if len(known) == len(totals) else 0

@@ -1,15 +1,20 @@
-"""Other people's code in threads of its own."""
+"""Other people's code: in threads of its own, within a limit."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from threading import Thread
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+
+class NoAnswer(Exception):
+    """Something has not ended within its limit."""
 
 
 def run_here(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -20,6 +25,25 @@ def run_here(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         return asyncio.run(work())
     with ThreadPoolExecutor(1) as executor:
         return executor.submit(lambda: asyncio.run(work())).result()
+
+
+def run_apart(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """The same, always in a thread with a loop of its own. What *work* has left behind there is not waited for."""
+    return begin_apart(work).result()
+
+
+def begin_apart(work: Callable[[], Coroutine[Any, Any, T]]) -> Future[T]:
+    """Begin *work* in a thread with a loop of its own, which does not keep the process from ending."""
+    answer: Future[T] = Future()
+
+    async def tell() -> None:
+        try:
+            answer.set_result(await work())
+        except BaseException as error:
+            answer.set_exception(error)
+
+    Thread(target=lambda: asyncio.run(tell()), name="t8-apart", daemon=True).start()
+    return answer
 
 
 async def in_thread(function: Callable[..., T], *args: Any) -> T:
@@ -39,6 +63,9 @@ async def in_thread(function: Callable[..., T], *args: Any) -> T:
         value: Any
         try:
             value = function(*args)
+        except (SystemExit, StopIteration, KeyboardInterrupt) as error:
+            # These would end the loop, or be swallowed by it.
+            set_it, value = future.set_exception, RuntimeError(f"{type(error).__name__} {error}".strip())
         except BaseException as error:
             set_it, value = future.set_exception, error
         with suppress(RuntimeError):  # nobody waits any more: the loop is closed
@@ -46,3 +73,28 @@ async def in_thread(function: Callable[..., T], *args: Any) -> T:
 
     Thread(target=work, name="t8-in-thread", daemon=True).start()
     return await future
+
+
+async def within(
+    work: Awaitable[T], limit: float, since: Callable[[], float] | None = None, longest: float = float("inf")
+) -> T:
+    """What *work* returns or raises. After *limit* seconds it is cancelled, and whether it obeys is not waited for.
+
+    :param since: when it last showed signs of life, by the monotonic clock; None: when it began.
+    :param longest: seconds after which no sign of life helps.
+    :raises NoAnswer: if it took too long.
+    """
+    began = time.monotonic()
+    task = asyncio.ensure_future(work)
+    task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # nobody else may ask
+    try:
+        while not task.done():
+            end = min((since() if since is not None else began) + limit, began + longest)
+            if (left := end - time.monotonic()) <= 0:
+                raise NoAnswer
+            await asyncio.wait([task], timeout=left)
+    finally:
+        task.cancel()
+    if task.cancelled():
+        raise RuntimeError("it was cancelled")
+    return task.result()

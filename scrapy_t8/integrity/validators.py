@@ -5,68 +5,87 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-import re
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime, timedelta, timezone
-from itertools import pairwise
-from threading import Thread
-from typing import Any, Protocol, TypeAlias
+from collections.abc import AsyncIterable, Iterable
+from concurrent.futures import Future
+from datetime import datetime, timezone
+from typing import Any, Protocol
 
+from ..database import TIMEOUT, Database, Questions, named
+from ..errors import DatabaseFailed
 from ..failure import one_line
 from ..resume import CollectionState, ResumePoint
-from ..tasks import FailedTask
-from ..threads import in_thread
+from ..threads import NoAnswer, begin_apart, in_thread, run_apart, within
+from .items import ItemLook, Items, integrity_score, no_items, score_of, told_items
+from .records import Finding, finding_of, wrong_points, wrong_states, wrong_tasks
 
-TIMEOUT = 30.0
-"""Seconds that the database may take for one answer, or custom validation for one state."""
-SKEW = timedelta(seconds=60)
-"""By so much the clocks of two machines may differ."""
-DISTANT = timedelta(days=30)
-"""Nobody means to wait longer for a retry."""
-TASK_ID = re.compile(r"(.+)_[0-9a-f]{8}", re.DOTALL)
-
-Wrong = tuple[str, str, str]
-"""Rule, field and message of a finding."""
-Finding = dict[str, str]
-"""The same with the task type and the id of what it was found in."""
-Record: TypeAlias = "ResumePoint | FailedTask"
+Histories = dict[str, dict[str, list[ResumePoint]]]
+"""What resume points were, by task type and name."""
 
 
 class States(Protocol):
-    """Knows how far each task type is."""
+    """Knows how far each task type is. With ``point_histories()`` it knows how far each was, too."""
 
     def states(self) -> Iterable[CollectionState]: ...
 
 
-class Database(Protocol):
-    """The user's own database."""
-
-    def count_items(self, task_type: str) -> int: ...
-
-    def has_item(self, task_type: str, key: str) -> bool: ...
-
-    def iter_keys(self, task_type: str) -> Iterable[str]: ...
-
-
 class ResumeValidator:
-    """Checks resume points, failed tasks, and the user's database. To be subclassed, for :meth:`custom_validation`.
+    """Checks runs, resume points, failed tasks, and the items in the user's database.
 
-    :param db_manager: the user's database, if there is one. It is called in threads, and may be async.
+    One class for the service (``t8.validator = MyValidator(t8.state_manager, t8.db_manager)``) and for the report of a
+    crawl (``T8_VALIDATOR``). To be subclassed: for :meth:`custom_validation`, :meth:`expected_keys`, :meth:`is_valid`.
+
+    The **integrity score** is ``unique valid items / expected items``, from 0 to 1, over all task types of which it is
+    known how much there should be; None if it is known of none. Expected are the keys of :meth:`expected_keys`, else
+    ``total_items`` of the run. Unique valid items are the different keys in the database for which :meth:`is_valid`
+    holds, and of these only expected ones where they are known by key; without a database they are
+    ``processed_items`` of the run. A database that does not answer has none.
+
+    :param state_manager: anything with ``states()``: a StateManager, or the ResumePoints of a job.
+    :param db_manager: the user's database, if there is one. Plain methods are called in threads, async ones awaited.
     :param timeout: seconds that it may take for one answer, or custom validation for one state.
     """
 
     def __init__(self, state_manager: States, db_manager: Database | None = None, *, timeout: float = TIMEOUT) -> None:
         self.state_manager = state_manager
-        self.db_manager = db_manager
         self.timeout = timeout
+        self.db_manager = db_manager
+        self._surplus: dict[str, int] = {}
+        """By task type, how many items that the database counts do not count: as last seen."""
+        self._wanted: dict[str, int] = {}
+        """By task type, how many keys are expected, where they are known."""
+        self.trouble = ""
+        """Why the database has no part in the last score; empty if it has."""
+        self._score: float | None = None
+        self._asking: Future[float | None] | None = None
+
+    @property
+    def db_manager(self) -> Database | None:
+        return self._db_manager
+
+    @db_manager.setter
+    def db_manager(self, database: Database | None) -> None:
+        self._db_manager = database
+        self._questions = None if database is None else Questions(database, self.timeout)
+
+    # -- to be overridden ----------------------------------------------------------------------------------------
 
     async def custom_validation(self, state: CollectionState) -> dict[str, Any]:
-        """What else there is to be looked at. To be overridden; a plain method will do.
+        """What else there is to be looked at. A plain method will do; it is called in a thread.
 
         The result is told as it is. It is a finding if it has an ``error``, or says that ``valid`` is False.
         """
         return {}
+
+    def expected_keys(self, task_type: str) -> Iterable[str] | AsyncIterable[str] | None:
+        """The keys of the items that should be in the database; None if only their number is known, or not even that.
+
+        An iterable of any length, also an async one; it is called and read in a thread.
+        """
+        return None
+
+    def is_valid(self, task_type: str, key: str) -> bool:
+        """Whether the item of this *key* in the database counts as collected. It is called in a thread."""
+        return bool(key.strip())
 
     def work_of(self, point: ResumePoint) -> str:
         """The piece of work that *point* is about, if that is known: two points of one may contradict each other.
@@ -76,74 +95,100 @@ class ResumeValidator:
         about = {name: value for name, value in point.metadata.items() if name != "total"}
         return json.dumps(about, sort_keys=True, default=str) if about else ""
 
+    # -- looking -------------------------------------------------------------------------------------------------
+
     async def validate(self, now: datetime | None = None) -> dict[str, Any]:
         """Look at everything. Whatever fails of it is a finding; nothing is raised.
 
-        Returns ``resume_points`` and ``failed_tasks``, lists of findings with rule, task_type, id, field and message;
-        ``custom``, what custom validation says, by task type; ``database``, empty without one, else with its ``counts``
-        by task type and its ``problems``; and ``valid``, whether nothing was found.
+        Returns a JSON object:
+
+        - ``valid``: whether nothing was found.
+        - ``integrity_score``: see above.
+        - ``states``, ``resume_points``, ``failed_tasks``: lists of findings. A finding has ``rule``, ``task_type``,
+          ``id`` (of the run, point or task), ``field`` and ``message``.
+        - ``items``, by task type: ``expected`` (None: not known), ``there`` (records), ``unique`` (valid, and expected
+          if these are known by key), ``invalid``, ``duplicates`` (keys), ``duplicate_keys`` (examples, with their
+          number), ``missing`` (None: not known), ``missing_keys`` (examples), ``unexpected``.
+        - ``custom``, by task type: what custom validation says.
+        - ``database``: empty without one, else ``counts`` by task type and ``problems``, a list of findings.
+
+        :param now: the time, with a time zone; None is now.
         """
-        return await self._validate(*self._read(), now or datetime.now(timezone.utc))
+        read = await asyncio.to_thread(self._read) if self._reads_anywhere else self._read()
+        return await self._validate(*read, now or datetime.now(timezone.utc))
 
     def validate_sync(self, now: datetime | None = None) -> dict[str, Any]:
         """The same for plain code; also inside of a running loop, which waits for it."""
-        # A store may be bound to its thread, so it is read in this one.
-        work = self._validate(*self._read(), now or datetime.now(timezone.utc))
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            return asyncio.run(work)
-        results: list[dict[str, Any]] = []
-        thread = Thread(target=lambda: results.append(asyncio.run(work)), name="t8-validate", daemon=True)
-        thread.start()
-        thread.join()
-        return results[0]
+        # The store of a crawl is bound to its thread, so it is read in this one.
+        read = self._read()
+        return run_apart(lambda: self._validate(*read, now or datetime.now(timezone.utc)))
 
-    def _read(self) -> tuple[list[CollectionState], list[Finding]]:
-        """The states, as many as can be read, and why there are no more."""
+    async def score(self) -> float | None:
+        """The integrity score, quickly: the database only counts. What the last :meth:`validate` has found to be there
+        twice, not valid or not expected is taken off."""
+        return await self._quick_score(self._runs())
+
+    def score_now(self, *, wait: bool) -> float | None:
+        """The same for plain code.
+
+        :param wait: False: with a database, the last one that is known, while a new one is found out; None at first.
+        """
+        runs = self._runs()
+        if self._questions is None:
+            return score_of({run.task_type: told_items(run) for run in runs})
+        if wait:
+            return run_apart(lambda: self._quick_score(runs))
+        if self._asking is None or self._asking.done():
+            self._asking = begin_apart(lambda: self._quick_score(runs))
+        return self._score
+
+    # -- how -----------------------------------------------------------------------------------------------------
+
+    @property
+    def _reads_anywhere(self) -> bool:
+        return bool(getattr(self.state_manager, "is_for_all_threads", False))
+
+    def _runs(self) -> list[CollectionState]:
+        """The states, without their points and tasks where these can be had so: there may be many."""
+        return list(getattr(self.state_manager, "run_states", self.state_manager.states)())
+
+    def _read(self) -> tuple[list[CollectionState], Histories, list[Finding]]:
+        """The states, as many as can be read, what the points were, and why there is no more."""
         states: list[CollectionState] = []
         try:
             states.extend(self.state_manager.states())
+            tell = getattr(self.state_manager, "point_histories", dict)
+            return states, tell(), []
         except Exception as error:
             where = str(getattr(error, "field", ""))
-            return states, [_finding("", "", "unreadable", where, f"the states cannot be read: {one_line(error)}")]
-        return states, []
+            message = f"the states cannot be read: {one_line(error)}"
+            return states, {}, [finding_of("", "", "unreadable", where, message)]
 
-    async def _validate(self, states: list[CollectionState], unread: list[Finding], now: datetime) -> dict[str, Any]:
-        points = unread + self._points(states, now)
-        tasks = _tasks(states, now)
+    async def _validate(
+        self, states: list[CollectionState], histories: Histories, unread: list[Finding], now: datetime
+    ) -> dict[str, Any]:
+        runs, points, tasks = await asyncio.to_thread(self._records, states, histories, now)
         custom = await self._custom(states)
-        database = await self._database(states) if self.db_manager is not None else {}
-        bad = points or tasks or database.get("problems") or any(map(_is_bad, custom.values()))
+        items, database = await self._items(states)
+        self._score = score_of(items)
+        points = unread + points
+        bad = runs or points or tasks or database.get("problems") or any(map(_is_bad, custom.values()))
         return {
+            "valid": not bad,
+            "integrity_score": self._score,
+            "states": runs,
             "resume_points": points,
             "failed_tasks": tasks,
+            "items": items,
             "custom": custom,
             "database": database,
-            "valid": not bad,
         }
 
-    # -- resume points -------------------------------------------------------------------------------------------
-
-    def _points(self, states: list[CollectionState], now: datetime) -> list[Finding]:
-        pairs = [(point, state) for state in states for point in state.resume_points]
-        found = [finding for point, state in pairs for finding in _look(wrong_point, point, state, now)]
-        try:
-            found += self._contradictions([point for point, _ in pairs])
-        except Exception as error:
-            found.append(_finding("", "", "error", "", f"resume points cannot be compared: {_named(error)}"))
-        return found
-
-    def _contradictions(self, points: list[ResumePoint]) -> list[Finding]:
-        works: dict[tuple[str, str], list[ResumePoint]] = defaultdict(list)
-        for point in points:
-            if _is_aware(point.last_update) and (work := self.work_of(point)):
-                works[point.task_type, work].append(point)
-        orders = [sorted(of_one, key=lambda point: point.last_update) for of_one in works.values()]
-        pairs = [pair for order in orders for pair in pairwise(order)]
-        return [finding for earlier, later in pairs for finding in _look(contradiction, later, earlier)]
-
-    # -- what others say -----------------------------------------------------------------------------------------
+    def _records(
+        self, states: list[CollectionState], histories: Histories, now: datetime
+    ) -> tuple[list[Finding], list[Finding], list[Finding]]:
+        points = wrong_points(states, histories, self.work_of, now)
+        return wrong_states(states, now), points, wrong_tasks(states, now)
 
     async def _custom(self, states: list[CollectionState]) -> dict[str, dict[str, Any]]:
         told: dict[str, dict[str, Any]] = {}
@@ -153,193 +198,70 @@ class ResumeValidator:
 
     async def _custom_of(self, state: CollectionState) -> dict[str, Any]:
         try:
-            answer: Any = self.custom_validation(state)
-            if inspect.isawaitable(answer):
-                answer = await asyncio.wait_for(answer, self.timeout)
-        except (asyncio.TimeoutError, TimeoutError):
+            answer: Any = await within(self._call_custom(state), self.timeout)
+        except NoAnswer:
             return {"error": f"custom_validation gave no answer in {self.timeout:g} s"}
         except Exception as error:
-            return {"error": f"custom_validation failed: {_named(error)}"}
+            return {"error": f"custom_validation failed: {named(error)}"}
         if not isinstance(answer, dict):
             return {"error": f"custom_validation returned {one_line(repr(answer), 100)}, which is no dict"}
         return answer
 
-    async def _database(self, states: list[CollectionState]) -> dict[str, Any]:
+    async def _call_custom(self, state: CollectionState) -> Any:
+        if inspect.iscoroutinefunction(self.custom_validation):
+            return await self.custom_validation(state)
+        answer: Any = await in_thread(self.custom_validation, state)
+        return await answer if inspect.isawaitable(answer) else answer
+
+    # -- items ---------------------------------------------------------------------------------------------------
+
+    async def _items(self, states: list[CollectionState]) -> tuple[dict[str, Items], dict[str, Any]]:
+        """The items of each task type; and what the database has counted and what is wrong with it."""
+        if self._questions is None:
+            return {state.task_type: told_items(state) for state in states}, {}
+        items: dict[str, Items] = {}
         counts: dict[str, int] = {}
         problems: list[Finding] = []
-        for task_type in dict.fromkeys(state.task_type for state in states):
-            try:
-                counts[task_type] = await self._count(task_type)
-            except (asyncio.TimeoutError, TimeoutError):
-                message = f"the database gave no answer in {self.timeout:g} s"
-                problems.append(_finding(task_type, "", "database", "", message))
-                break  # nor will it the next time
-            except Exception as error:
-                problems.append(_finding(task_type, "", "database", "", f"the database failed: {_named(error)}"))
+        self.trouble = ""
         for state in states:
-            if state.task_type in counts:
-                wrong = wrong_count(counts[state.task_type], state)
-                problems += [_finding(state.task_type, state.run_id, *one) for one in wrong]
-        return {"counts": counts, "problems": problems}
+            look = ItemLook(self._questions, state, self.is_valid, self.expected_keys)
+            try:
+                items[state.task_type] = await look.look()
+                self._remember(state.task_type, items[state.task_type], look.wanted)
+            except DatabaseFailed as error:
+                self.trouble = str(error)
+                items[state.task_type] = no_items(state)
+                problems.append(finding_of(state.task_type, "", "database", "", self.trouble))
+            if look.count is not None:
+                counts[state.task_type] = look.count
+            problems += look.problems
+        return items, {"counts": counts, "problems": problems}
 
-    async def _count(self, task_type: str) -> int:
-        assert self.db_manager is not None
+    def _remember(self, task_type: str, items: Items, wanted: int | None) -> None:
+        self._surplus[task_type] = items["there"] - items["unique"]
+        if wanted is not None:
+            self._wanted[task_type] = wanted
 
-        async def ask(count: Callable[[str], Any]) -> Any:
-            answer = await in_thread(count, task_type)
-            return await answer if inspect.isawaitable(answer) else answer
+    async def _quick_score(self, runs: list[CollectionState]) -> float | None:
+        if self._questions is None:
+            return score_of({run.task_type: told_items(run) for run in runs})
+        self.trouble = ""
+        expected = {run.task_type: run.total_items for run in runs if run.total_items} | self._wanted
+        unique = {task_type: await self._quick_count(task_type) for task_type in expected}
+        self._score = integrity_score(
+            sum(min(unique[task_type], expected[task_type]) for task_type in expected), sum(expected.values())
+        )
+        return self._score
 
-        answer = await asyncio.wait_for(ask(self.db_manager.count_items), self.timeout)
-        if not isinstance(answer, int) or isinstance(answer, bool) or answer < 0:
-            raise ValueError(f"count_items returned {answer!r:.100}")
-        return answer
+    async def _quick_count(self, task_type: str) -> int:
+        assert self._questions is not None
+        try:
+            count = await self._questions.count(task_type)
+        except DatabaseFailed as error:
+            self.trouble = str(error)
+            return 0
+        return max(0, count - self._surplus.get(task_type, 0))
 
 
 def _is_bad(custom: dict[str, Any]) -> bool:
     return bool(custom.get("error")) or custom.get("valid") is False
-
-
-# -- single records ----------------------------------------------------------------------------------------------
-
-
-def wrong_point(point: ResumePoint, state: CollectionState, now: datetime) -> Iterator[Wrong]:
-    """What is wrong with a resume point by itself."""
-    yield from _task_type(point.task_type, state)
-    for name in ("current_page", "total_processed"):
-        if getattr(point, name) < 0:
-            yield "negative", name, f"{name} is {getattr(point, name)}"
-    total = point.metadata.get("total")
-    if isinstance(total, int) and 0 < total < point.total_processed:
-        yield "beyond_total", "total_processed", f"{point.total_processed} are processed, of {total} that there are"
-    yield from _past("last_update", point.last_update, now)
-
-
-def contradiction(later: ResumePoint, earlier: ResumePoint) -> Iterator[Wrong]:
-    """What cannot be true of two resume points of one piece of work. To begin again, as some lists must, can be."""
-    places = [(p.current_page, p.last_cursor, p.last_slug, p.total_processed) for p in (earlier, later)]
-    if earlier.last_update == later.last_update and places[0] != places[1]:
-        yield "contradictory", "last_update", f"another point of the same time is at page {earlier.current_page}"
-    elif earlier.current_page < later.current_page and earlier.total_processed > later.total_processed:
-        message = (
-            f"page {later.current_page} with {later.total_processed} processed, "
-            f"after page {earlier.current_page} with {earlier.total_processed}"
-        )
-        yield "contradictory", "total_processed", message
-
-
-def wrong_task(task: FailedTask, state: CollectionState, now: datetime) -> Iterator[Wrong]:
-    """What is wrong with a failed task by itself."""
-    yield from _task_type(task.task_type, state)
-    form = TASK_ID.fullmatch(task.task_id)
-    if form is None or form[1] != task.task_type:
-        yield "form", "task_id", f"{task.task_id!r} is not {task.task_type}_ and eight hex digits"
-    if not task.target:
-        yield "empty", "target", "there is no target"
-    for name in ("retry_count", "max_retries"):
-        if getattr(task, name) < 0:
-            yield "negative", name, f"{name} is {getattr(task, name)}"
-    yield from _past("created_at", task.created_at, now)
-    yield from _budget(task)
-    if task.next_retry_time is not None:
-        yield from _due(task.next_retry_time, task.created_at, now)
-
-
-def _budget(task: FailedTask) -> Iterator[Wrong]:
-    # A crawl has a budget for each kind of failure, and buries some at once: there the sum tells nothing.
-    if "kind" in task.metadata:
-        return
-    if task.next_retry_time is not None and task.retry_count > task.max_retries:
-        message = f"it waits for its next try after {task.retry_count} of {task.max_retries} retries"
-        yield "exhausted", "retry_count", message
-    if task.next_retry_time is None and task.retry_count < task.max_retries:
-        message = f"nothing is due after {task.retry_count} of {task.max_retries} retries"
-        yield "missing", "next_retry_time", message
-
-
-def _due(due: datetime, created: datetime, now: datetime) -> Iterator[Wrong]:
-    if not _is_aware(due):
-        yield "naive", "next_retry_time", f"{due.isoformat()} has no time zone"
-        return
-    if due > now + DISTANT:
-        yield "distant", "next_retry_time", f"{due.isoformat()} is more than {DISTANT.days} days away"
-    if _is_aware(created) and created > due:
-        yield "order", "created_at", f"{created.isoformat()} is after {due.isoformat()}, when it is tried again"
-
-
-def wrong_count(count: int, state: CollectionState) -> Iterator[Wrong]:
-    """What is wrong if the database has *count* items of the task type of *state*."""
-    if count + state.failed_items < state.processed_items:
-        failed = f" ({state.failed_items} have failed)" if state.failed_items else ""
-        message = f"the database has {count} items, fewer than the {state.processed_items} processed{failed}"
-        yield "too_few", "processed_items", message
-    if 0 < state.total_items < count:
-        message = f"the database has {count} items, more than the {state.total_items} that there are"
-        yield "too_many", "total_items", message
-
-
-def _tasks(states: list[CollectionState], now: datetime) -> list[Finding]:
-    pairs = [(task, state) for state in states for task in state.failed_tasks]
-    found = [finding for task, state in pairs for finding in _look(wrong_task, task, state, now)]
-    for task_id, times in find_duplicates(str(getattr(task, "task_id", "")) for task, _ in pairs).items():
-        task_type = task_id.rpartition("_")[0]
-        found.append(_finding(task_type, task_id, "duplicate", "task_id", f"{times} tasks have this id"))
-    return found
-
-
-def _look(rules: Callable[..., Iterable[Wrong]], record: Record, *others: Any) -> list[Finding]:
-    """What *rules* find in *record*, which may have anything in its fields."""
-    try:
-        return [_finding(record.task_type, _id(record), *wrong) for wrong in rules(record, *others)]
-    except Exception as error:
-        task_type = str(getattr(record, "task_type", ""))
-        return [_finding(task_type, "", "error", "", f"it cannot be checked: {_named(error)}")]
-
-
-def _id(record: Record) -> str:
-    if isinstance(record, FailedTask):
-        return record.task_id
-    return f"{record.task_type}_{int(record.last_update.timestamp())}"
-
-
-def _task_type(task_type: str, state: CollectionState) -> Iterator[Wrong]:
-    if not task_type:
-        yield "empty", "task_type", "there is no task type"
-    elif task_type != state.task_type:
-        yield "contradictory", "task_type", f"it is {task_type}, in a state of {state.task_type}"
-
-
-def _past(name: str, time: datetime, now: datetime) -> Iterator[Wrong]:
-    if not _is_aware(time):
-        yield "naive", name, f"{time.isoformat()} has no time zone"
-    elif time > now + SKEW:
-        yield "future", name, f"{time.isoformat()} is in the future"
-
-
-def _is_aware(time: Any) -> bool:
-    return isinstance(time, datetime) and time.tzinfo is not None
-
-
-def _finding(task_type: str, which: str, rule: str, name: str, message: str) -> Finding:
-    return {"rule": rule, "task_type": task_type, "id": which, "field": name, "message": message}
-
-
-def _named(error: Exception) -> str:
-    return one_line(f"{type(error).__name__}: {error}")
-
-
-# -- items -------------------------------------------------------------------------------------------------------
-
-
-def integrity_score(unique_valid: int, expected: int) -> float | None:
-    """The part of the expected items that are there, once and valid; None if nothing is expected."""
-    return max(0.0, min(1.0, unique_valid / expected)) if expected > 0 else None
-
-
-def find_duplicates(keys: Iterable[str]) -> dict[str, int]:
-    """The keys that are there more than once, and how often."""
-    return {key: times for key, times in Counter(keys).items() if times > 1}
-
-
-def find_missing(db_manager: Database, task_type: str, keys: Iterable[str]) -> list[str]:
-    """The *keys* that the database does not have, in their order. What it raises is raised."""
-    return [key for key in dict.fromkeys(keys) if not db_manager.has_item(task_type, key)]

@@ -10,8 +10,8 @@ from typing import Any
 from ..documents import moment
 from ..integrity.books import OUTCOMES, duplicates_of
 from ..integrity.coverage import coverage_of
+from ..integrity.items import integrity_score
 from ..integrity.problems import problems_of
-from ..integrity.validators import integrity_score
 from ..model import JobRecord, Run
 from ..stores.reader import Reader
 from .missing import Missing

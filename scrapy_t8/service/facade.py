@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakMethod
 
 from ..config import Config, from_dict
+from ..documents import moment
 from ..errors import ConfigError
 from ..resume import ResumePoint
 from ..tasks import FailedTask
@@ -22,7 +23,8 @@ from .metrics import alerts, metrics
 from .state import StateManager
 
 if TYPE_CHECKING:
-    from ..integrity.validators import Database, ResumeValidator
+    from ..database import Database
+    from ..integrity.validators import ResumeValidator
 
 
 class T8ResumeAndRetry:
@@ -47,6 +49,7 @@ class T8ResumeAndRetry:
         chance: Callable[[], float] = random.random,
     ) -> None:
         self.config = _config(config)
+        self._clock = clock
         logs.set_up(self.config.log_level)
         self.db_manager = db_manager
         self.state_manager = StateManager(self.config, clock=clock, chance=chance)
@@ -151,33 +154,47 @@ class T8ResumeAndRetry:
         self._validator = validator
 
     async def validate(self) -> dict[str, Any]:
-        """What the validator finds."""
-        return await self.validator.validate()
+        """What the validator finds: see :meth:`ResumeValidator.validate`."""
+        return await self.validator.validate(moment(self._clock()))
 
     def validate_sync(self) -> dict[str, Any]:
-        """The same for plain code."""
-        return self.validator.validate_sync()
+        """The same for plain code; also inside of a running loop, which waits for it."""
+        return self.validator.validate_sync(moment(self._clock()))
 
     # -- how it is doing -----------------------------------------------------------------------------------------
 
     def get_metrics(self) -> dict[str, Any]:
         """Active resume points, failed tasks that wait and that are dead, their ratio to all that is known, retry
-        success rate, data integrity score. None for what is not known."""
+        success rate, data integrity score. None for what is not known.
+
+        A database is asked how much it has, and waited for; not so inside of a running loop: there it is the score that
+        was last known (see :meth:`validate`), and None at first.
+        """
+        return self._metrics(wait=not _in_loop())
+
+    def _metrics(self, *, wait: bool) -> dict[str, Any]:
         self.state_manager.open()
-        return metrics(self.state_manager, self.db_manager)
+        score = self.validator.score_now(wait=wait) if self.config.enable_integrity_check else None
+        if self.validator.trouble:
+            logger.error("The integrity score counts the database as empty: %s", self.validator.trouble)
+        return metrics(self.state_manager, score)
 
     def check_alerts(self) -> list[dict[str, Any]]:
         """What is over or under its threshold (``alert_thresholds``), each with name, value, threshold and message."""
-        found = alerts(self.get_metrics(), self.config.alert_thresholds)
+        return self._alerts(self.get_metrics())
+
+    def _alerts(self, numbers: dict[str, Any]) -> list[dict[str, Any]]:
+        found = alerts(numbers, self.config.alert_thresholds)
         for alert in found:
             logger.warning("Alert: %s", alert["message"])
         return found
 
     def _looked(self) -> None:
         if self.config.enable_metrics:
-            numbers = self.get_metrics()
+            # A database that hangs is not to hold up retries.
+            numbers = self._metrics(wait=False)
             logger.info("Metrics: %s", ", ".join(f"{name} {value}" for name, value in numbers.items()))
-            self.check_alerts()
+            self._alerts(numbers)
 
 
 def _config(config: Config | Mapping[str, Any] | None) -> Config:
@@ -186,6 +203,14 @@ def _config(config: Config | Mapping[str, Any] | None) -> Config:
     if config is None or isinstance(config, Mapping):
         return from_dict(config or {})
     raise ConfigError(f"the configuration is {config!r:.60}, but must be of get_config, or a dict")
+
+
+def _in_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _call(method: WeakMethod[Callable[..., None]]) -> None:

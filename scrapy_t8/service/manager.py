@@ -179,6 +179,7 @@ class RetryManager:
                 pause = interval
             pause = max(0.0, min(pause, regular - time.monotonic()))
             self._next_look = self._clock() + pause
+            logger.debug("Looked for due tasks: %d at work, the next look in %.3g s", len(self._running), pause)
             await _wait(self._wake, pause)
         await self._finish()
 

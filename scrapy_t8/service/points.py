@@ -86,6 +86,18 @@ class PointBook:
         with self._store.reading():
             return [_load(record) for record in self._store.points.history(task_type)]
 
+    def histories(self) -> dict[str, dict[str, list[ResumePoint]]]:
+        """What all points were, the newest first, and as they stand; by task type and name."""
+        points = self.all()
+        found: dict[str, dict[str, list[ResumePoint]]] = {task_type: {} for task_type, _ in points}
+        for (task_type, name), point in points.items():
+            found[task_type][name] = [point]
+        with self._store.reading():
+            records = [record for task_type in found for record in self._store.points.history(task_type)]
+        for record in records:
+            found[record.task_type].setdefault(record.name, []).append(_load(record))
+        return found
+
     def delete(self, task_type: str, name: str) -> bool:
         self._updates.flush()
         return self._store.points.drop(task_type, name)

@@ -10,10 +10,11 @@ from typing import Any
 
 from ..documents import moment
 from ..errors import FormatError
-from ..resume import CollectionState
+from ..resume import CollectionState, ResumePoint
 from ..stores.locks import Holder
 from ..stores.shared import SharedStore
 from ..taskrecord import checked_number, checked_text
+from ..tasks import FailedTask
 from .updates import Updates
 
 RUNNING, FINISHED, STOPPED, DIED = "RUNNING", "FINISHED", "STOPPED", "DIED"
@@ -107,3 +108,18 @@ class RunBook:
         for run in list(self._known.values()):
             if run.status == RUNNING:
                 self.put(replace(run, status=STOPPED, last_update=self._clock()))
+
+
+def whole_state(
+    task_type: str, run: Collection | None, points: list[ResumePoint], tasks: list[FailedTask]
+) -> CollectionState:
+    """How far *task_type* is. What no run tells is told by its points and tasks."""
+    if run is not None:
+        state = run.state()
+    else:
+        times = [point.last_update for point in points] + [task.created_at for task in tasks]
+        state = CollectionState(f"run_{min(times):%Y%m%d}_000", task_type, "STOPPED", min(times), max(times))
+    state.processed_items = state.processed_items or sum(point.total_processed for point in points)
+    state.failed_items = state.failed_items or len(tasks)
+    state.resume_points, state.failed_tasks = points, tasks
+    return state

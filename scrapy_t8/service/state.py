@@ -25,7 +25,7 @@ from ..stores.tasks import SQLiteTasks
 from ..tasks import FailedTask
 from .logs import logger
 from .points import PointBook
-from .runs import Collection, RunBook
+from .runs import RunBook, whole_state
 from .taskbook import TaskBook
 from .updates import Updates
 
@@ -42,6 +42,9 @@ class StateManager:
     :param clock: the time, in Unix seconds.
     :param chance: draws evenly from 0 to 1.
     """
+
+    is_for_all_threads = True
+    """Whoever has it may read it in another thread."""
 
     def __init__(
         self, config: Config, *, clock: Callable[[], float] = time.time, chance: Callable[[], float] = random.random
@@ -73,6 +76,7 @@ class StateManager:
                 self._store.close()
                 raise
             self._is_open = True
+        logger.debug("The state in %s is open", directory)
         if is_lost:
             logger.warning("The state file that was in %s is gone: a new one begins, and knows nothing", directory)
         self.prune()
@@ -166,6 +170,10 @@ class StateManager:
         """What the points of *task_type* were, one for each ``update_interval`` seconds, the newest first."""
         return self._opened().points.history(task_type)
 
+    def point_histories(self) -> dict[str, dict[str, list[ResumePoint]]]:
+        """The same of all points and with the points as they stand, by task type and name."""
+        return self._opened().points.histories()
+
     def delete_resume_point(self, task_type: str, name: str = "") -> bool:
         """Begin at the beginning the next time. Returns whether there was such a point."""
         return self._opened().points.delete(task_type, name)
@@ -244,23 +252,16 @@ class StateManager:
         points, runs = parts.points.all(), parts.runs.all()
         for task_type in sorted({kind for kind, _ in points} | parts.tasks.types() | set(runs)):
             mine = [point for (kind, _), point in points.items() if kind == task_type]
-            yield self._state(task_type, mine, runs.get(task_type))
+            tasks = [*parts.tasks.waiting(task_type), *parts.tasks.dead(task_type)]
+            yield whole_state(task_type, runs.get(task_type), mine, tasks)
+
+    def run_states(self) -> list[CollectionState]:
+        """The newest run of each task type, without resume points and tasks."""
+        return [run.state() for run in self._opened().runs.all().values()]
 
     def get_state(self, task_type: str) -> CollectionState | None:
         """How far *task_type* is, or None if nothing is known of it."""
         return next((state for state in self.states() if state.task_type == task_type), None)
-
-    def _state(self, task_type: str, points: list[ResumePoint], run: Collection | None) -> CollectionState:
-        tasks = [*self._book.waiting(task_type), *self._book.dead(task_type)]
-        if run is not None:
-            state = run.state()
-        else:
-            times = [point.last_update for point in points] + [task.created_at for task in tasks]
-            state = CollectionState(f"run_{min(times):%Y%m%d}_000", task_type, "STOPPED", min(times), max(times))
-        state.processed_items = state.processed_items or sum(point.total_processed for point in points)
-        state.failed_items = state.failed_items or len(tasks)
-        state.resume_points, state.failed_tasks = points, tasks
-        return state
 
     # -- together ------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -26,6 +27,20 @@ def create(path: Path) -> None:
     db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     db.close()
+
+
+def make_sure_it_is_there(path: Path) -> None:
+    """A new file appears whole or not at all: one that is empty or cut off is damage, never a beginning."""
+    if path.exists():
+        return
+    new = path.with_name(f"{path.name}.new")
+    new.unlink(missing_ok=True)
+    create(new)
+    # SQLite would take the log of a file that is lost for one of the new file.
+    for left in (path.with_name(f"{path.name}{part}") for part in ("-wal", "-shm")):
+        if left.exists():
+            left.rename(left.with_name(f"{left.name}.lost-{time.strftime('%Y%m%d-%H%M%S')}"))
+    new.rename(path)
 
 
 def connect(path: Path, *, power: bool) -> sqlite3.Connection:

@@ -18,7 +18,7 @@ from ..errors import JobLocked, StoreDamaged, StoreError, StoreVersion, remedy
 from ..model import JobRecord
 from . import queries as sql
 from .box import SQLiteBox
-from .file import OPEN_HERE, check_file, check_version, connect, create, damaged
+from .file import OPEN_HERE, check_file, check_version, connect, damaged, make_sure_it_is_there
 from .locks import FileGuard
 from .points import SQLitePoints
 from .records import dump_job, load_job
@@ -66,7 +66,7 @@ class SharedStore:
                 raise JobLocked(self._in_use())
         try:
             with self._guard("open"), self._writer.owned():
-                self._make_sure_it_is_there()
+                make_sure_it_is_there(self.path)
                 self._connect()
                 self._pid, self._inode = os.getpid(), self.path.stat().st_ino
                 self._real = os.path.realpath(self.path)
@@ -102,14 +102,6 @@ class SharedStore:
             f"the state in {self.path.parent.parent} is in use by a crawl, or by a tool that owns it (pid {who}): "
             "wait for it to end, stop it, or use another T8_STATE_DIR"
         )
-
-    def _make_sure_it_is_there(self) -> None:
-        if self.path.exists():
-            return
-        new = self.path.with_name("state.db.new")
-        new.unlink(missing_ok=True)
-        create(new)
-        new.rename(self.path)
 
     def _connect(self) -> None:
         check_file(self.path)
@@ -220,8 +212,11 @@ class SharedStore:
         if not self.is_mine:
             raise StoreError("the state was opened by another process: after a fork, make a service of your own")
         # SQLite would go on happily in a file that has no name any more.
-        if os.stat(self.path).st_ino != self._inode:
-            raise OSError(f"{self.path.name} was replaced while it was in use")
+        if not self.path.exists() or self.path.stat().st_ino != self._inode:
+            raise StoreError(
+                f"{self.path} was taken away or replaced while it was in use: put it back, or start again with what "
+                "is there"
+            )
 
     @contextmanager
     def _using(self, what: str) -> Iterator[None]:

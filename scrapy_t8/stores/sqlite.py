@@ -22,7 +22,7 @@ from .base import IfDamaged
 from .books import SQLiteBooks
 from .box import SQLiteBox
 from .checkpointer import Checkpointer
-from .file import check_all, check_file, check_version, connect, create, damaged
+from .file import check_all, check_file, check_version, connect, damaged, make_sure_it_is_there
 from .marks import Marks
 from .points import SQLitePoints
 from .records import dump_job, load_job
@@ -67,7 +67,7 @@ class SQLiteStore:
             self._acquire()
         try:
             with self._guard("open"):
-                self._make_sure_it_is_there()
+                make_sure_it_is_there(self.path)
                 self._connect_or(if_damaged)
                 self._marks = Marks(directory / "marks")
                 self._inode = self.path.stat().st_ino
@@ -97,15 +97,6 @@ class SQLiteStore:
         self._holder.touch(mode=0o600)
         self._holder.write_text(str(os.getpid()))
 
-    def _make_sure_it_is_there(self) -> None:
-        """A new file appears whole or not at all: one that is empty or cut off is damage, never a beginning."""
-        if self.path.exists():
-            return
-        new = self.path.with_name("state.db.new")
-        new.unlink(missing_ok=True)
-        create(new)
-        new.rename(self.path)
-
     def _connect_or(self, if_damaged: IfDamaged) -> None:
         try:
             self._connect()
@@ -115,7 +106,7 @@ class SQLiteStore:
             if if_damaged == "refuse":
                 raise
             old = set_aside(self.path)
-            self._make_sure_it_is_there()
+            make_sure_it_is_there(self.path)
             self._connect()
             if if_damaged == "salvage":
                 salvage(old, self._db, str(damage))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import re
+import inspect
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,18 +14,19 @@ from typing import Any
 
 import pytest
 
-from scrapy_t8 import CollectionState, ResumePoint, ResumeValidator, T8ResumeAndRetry, get_config
-from scrapy_t8.__main__ import main, parser
-from scrapy_t8.service.logs import FORMAT, TIME
+from scrapy_t8 import (
+    CollectionState,
+    ResumePoint,
+    ResumeValidator,
+    RetryManager,
+    StateManager,
+    T8ResumeAndRetry,
+    get_config,
+    open_dead_letters,
+    open_resume_points,
+)
 
-SOON = {"retry_base": 0.01, "retry_cap": 0.05}
-
-
-def wait_until(holds: Callable[[], bool], seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, "it did not come true"
-        time.sleep(0.01)
+from .conftest import SOON, wait_until
 
 
 def test_the_given_example(here: Path) -> None:
@@ -57,6 +60,140 @@ def test_the_given_example(here: Path) -> None:
     assert point_id.startswith("LIST_COLLECTION_")
     t8.stop_service()
     assert (here / "data/state/t8/state.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("method", "names"),
+    [
+        (T8ResumeAndRetry.__init__, ["config", "db_manager"]),
+        (T8ResumeAndRetry.start_service, []),
+        (T8ResumeAndRetry.stop_service, []),
+        (
+            T8ResumeAndRetry.create_resume_point,
+            ["task_type", "current_page", "total_processed", "last_cursor", "last_slug", "metadata"],
+        ),
+        (T8ResumeAndRetry.add_failed_task, ["task_type", "target", "error_message", "metadata"]),
+        (T8ResumeAndRetry.get_resume_point, ["task_type"]),
+        (T8ResumeAndRetry.get_metrics, []),
+        (T8ResumeAndRetry.check_alerts, []),
+        (RetryManager.register_retry_handler, ["task_type", "handler"]),
+        (ResumeValidator.__init__, ["state_manager", "db_manager"]),
+        (ResumeValidator.custom_validation, ["state"]),
+        (get_config, ["env"]),
+    ],
+)
+def test_methods_and_their_arguments(method: Callable[..., Any], names: list[str]) -> None:
+    given = [name for name in inspect.signature(method).parameters if name != "self"]
+    assert given[: len(names)] == names
+    optional = list(inspect.signature(method).parameters.values())[len(names) + 1 :]
+    assert all(more.default is not more.empty for more in optional)
+
+
+def test_the_parts_are_what_they_are_called(t8: T8ResumeAndRetry) -> None:
+    assert isinstance(t8.state_manager, StateManager)
+    assert isinstance(t8.retry_manager, RetryManager)
+    assert isinstance(t8.validator, ResumeValidator)
+
+
+def test_the_newest_point_of_a_type_counts(t8: T8ResumeAndRetry) -> None:
+    for page in (5, 6, 2):
+        t8.create_resume_point(task_type="LIST_COLLECTION", current_page=page)
+    t8.create_resume_point(task_type="DETAIL_COLLECTION", current_page=9)
+    point = t8.get_resume_point("LIST_COLLECTION")
+    assert point is not None
+    assert point.current_page == 2
+
+
+def test_state_outlives_the_process(here: Path) -> None:
+    code = """
+import os, signal
+from scrapy_t8 import T8ResumeAndRetry, get_config
+t8 = T8ResumeAndRetry(get_config("development"))
+t8.create_resume_point(task_type="LIST_COLLECTION", current_page=5)
+t8.add_failed_task(task_type="CUSTOM_TASK", target="a", error_message="", metadata={})
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    with T8ResumeAndRetry() as t8:
+        point = t8.get_resume_point("LIST_COLLECTION")
+        assert point is not None
+        assert point.current_page == 5
+        assert t8.state_manager.get_state("CUSTOM_TASK") is not None
+
+
+def test_two_processes_share_one_state_file() -> None:
+    code = """
+import sys
+from scrapy_t8 import T8ResumeAndRetry
+with T8ResumeAndRetry({"retry_base": 0.01}) as t8:
+    t8.add_failed_task(task_type="CUSTOM_TASK", target="of the other", error_message="", metadata={})
+    print("added", flush=True)
+    sys.stdin.read()
+"""
+    calls: list[str] = []
+    other = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert other.stdout is not None
+    assert other.stdout.readline() == "added\n"
+    with T8ResumeAndRetry({**SOON, "retry_check_interval": 0.05}) as t8:
+        t8.retry_manager.register_retry_handler("CUSTOM_TASK", lambda target, metadata: not calls.append(target))
+        wait_until(lambda: calls == ["of the other"])
+        assert other.poll() is None
+    other.communicate("")
+    assert other.returncode == 0
+
+
+def test_it_looks_every_interval_for_tasks_that_nobody_told_it_of() -> None:
+    calls: list[float] = []
+    with T8ResumeAndRetry({**SOON, "retry_check_interval": 0.2}) as t8:
+        t8.retry_manager.register_retry_handler("CUSTOM_TASK", lambda target, metadata: not calls.append(0))
+        with T8ResumeAndRetry({**SOON, "enable_auto_retry": False}) as other:
+            other.add_failed_task(task_type="CUSTOM_TASK", target="a", error_message="", metadata={})
+        wait_until(lambda: len(calls) == 1)
+
+
+def test_up_to_max_workers_run_at_once() -> None:
+    lock, now, most = threading.Lock(), [0], [0]
+    together = threading.Event()
+
+    def handler(target: str, metadata: dict[str, Any]) -> bool:
+        with lock:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+            if now[0] == 3:
+                together.set()
+        together.wait(10)
+        with lock:
+            now[0] -= 1
+        return True
+
+    with T8ResumeAndRetry({**SOON, "max_workers": 3}) as t8:
+        t8.retry_manager.register_retry_handler("CUSTOM_TASK", handler)
+        for number in range(12):
+            t8.add_failed_task(task_type="CUSTOM_TASK", target=str(number), error_message="", metadata={})
+        wait_until(lambda: not t8.get_metrics()["failed_tasks_waiting"])
+    assert most == [3]
+
+
+def test_its_state_lies_under_t8_state_dir_for_the_tools_of_a_crawl(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("T8_STATE_DIR", "elsewhere")
+    with T8ResumeAndRetry() as t8:
+        t8.create_resume_point(task_type="LIST_COLLECTION", current_page=5, metadata={"tag": "汽车交通"})
+        task_id = t8.add_failed_task(task_type="CUSTOM_TASK", target="a", error_message="", metadata={})
+    assert not (here / "data").exists()
+    with open_resume_points("elsewhere") as points:
+        point = points.get("LIST_COLLECTION")
+        assert point is not None
+        assert (point.current_page, point.metadata) == (5, {"tag": "汽车交通"})
+    with open_dead_letters("elsewhere") as letters:
+        assert [task.task_id for task in letters.tasks()] == [task_id]
 
 
 def test_a_dict_of_the_same_keys_is_fine_too(here: Path) -> None:
@@ -160,14 +297,6 @@ def test_auto_retry_may_be_off(monkeypatch: pytest.MonkeyPatch) -> None:
         assert t8.get_metrics()["failed_tasks_waiting"] == 1
 
 
-@pytest.mark.parametrize("env", ["development", "testing", "production"])
-def test_the_command(env: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--env", env, "--mode", "config", "--log-level", "ERROR"]) == 0
-    assert "the command line" in capsys.readouterr().out
-    for mode in ("demo", "test"):
-        assert vars(parser().parse_args(["--env", env, "--mode", mode]))["mode"] == mode
-
-
 def test_two_share_one_state_file() -> None:
     with T8ResumeAndRetry() as one, T8ResumeAndRetry() as other:
         one.create_resume_point(task_type="LIST_COLLECTION", current_page=2)
@@ -198,39 +327,3 @@ def test_a_database_is_asked_and_one_that_fails_is_a_finding() -> None:
             assert t8.get_metrics()["data_integrity_score"] == score
             problems = t8.validate_sync()["database"]["problems"]
             assert any("no answer" in problem["message"] for problem in problems) is (items is None)
-
-
-def test_metrics_and_alerts() -> None:
-    with T8ResumeAndRetry({**SOON, "retry_kinds": {"handler": {"times": 0}}, "enable_auto_retry": False}) as t8:
-        empty = t8.get_metrics()
-        assert {"active_resume_points", "failed_tasks_waiting", "retry_success_rate", "data_integrity_score"} <= set(
-            empty
-        )
-        assert t8.check_alerts() == []
-        t8.create_resume_point(task_type="LIST_COLLECTION", current_page=1, total_processed=9)
-        t8.state_manager.add_failed_task("LIST_COLLECTION", "a", "", max_retries=5)
-        assert t8.get_metrics()["failed_task_ratio"] == 0.1
-        assert t8.check_alerts() == []
-        t8.add_failed_task(task_type="LIST_COLLECTION", target="b", error_message="", metadata={})
-        t8.state_manager.start_run("DETAIL_COLLECTION", total_items=100)
-        t8.state_manager.update_run("DETAIL_COLLECTION", processed_items=94)
-        t8.state_manager.delete_resume_point("LIST_COLLECTION")
-        found = {alert["name"]: alert["threshold"] for alert in t8.check_alerts()}
-        assert found == {"retry_success_rate": 0.8, "data_integrity_score": 0.95}
-
-
-def test_log_lines(caplog: pytest.LogCaptureFixture) -> None:
-    with T8ResumeAndRetry({**SOON, "log_level": "INFO"}) as t8, caplog.at_level(logging.INFO, "T8ResumeAndRetry"):
-        t8.retry_manager.register_retry_handler("CUSTOM_TASK", lambda target, metadata: True)
-        point_id = t8.create_resume_point(task_type="LIST_COLLECTION", current_page=5, total_processed=120)
-        task_id = t8.add_failed_task(task_type="CUSTOM_TASK", target="a", error_message="no answer", metadata={})
-        wait_until(lambda: t8.get_failed_task(task_id) is None)
-    lines = [logging.Formatter(FORMAT, TIME).format(record) for record in caplog.records]
-    for wanted in (
-        f"INFO - Resume point {point_id} created: page 5, 120 processed",
-        f"INFO - Failed task {task_id} added: a: no answer",
-        f"INFO - Retrying task {task_id}, attempt 1 of 3: a",
-        f"INFO - Task {task_id} succeeded on attempt 1 and left the queue",
-    ):
-        form = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d - T8ResumeAndRetry - " + re.escape(wanted)
-        assert len([line for line in lines if re.fullmatch(form, line)]) == 1, wanted

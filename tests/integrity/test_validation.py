@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -94,6 +95,23 @@ def test_a_validator_of_the_project(tmp_path: Path) -> None:
     custom = run.report["validation"]["custom"]
     assert custom["valid"] is False
     assert custom["custom"]["DETAIL_COLLECTION"] == {"valid": False, "seen": "DETAIL_COLLECTION"}
+
+
+def test_a_validator_of_the_project_with_a_database(tmp_path: Path) -> None:
+    pages = [[{"id": 1, "do": "again"}]]
+    settings = {"T8_VALIDATOR": "given.Shopkeeper", "T8_RETRY_KINDS": {"ban": {"times": 0}}}
+    problems = crawl(tmp_path, pages, **settings).report["validation"]["custom"]["database"]["problems"]
+    assert [problem["message"] for problem in problems] == ["the database sqlite:///shop.db: there is no file shop.db"]
+    with sqlite3.connect(tmp_path / "shop.db") as shop:
+        shop.execute("CREATE TABLE cars (slug TEXT)")
+        shop.execute("INSERT INTO cars VALUES ('a'), ('a')")
+    shop.close()
+    again = tmp_path / "again"
+    again.mkdir()
+    (tmp_path / "shop.db").rename(again / "shop.db")
+    custom = crawl(again, pages, **settings).report["validation"]["custom"]
+    assert custom["items"]["DETAIL_COLLECTION"]["duplicate_keys"] == {"a": 2}
+    assert custom["valid"] is False
 
 
 class Receiver:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
@@ -156,7 +158,7 @@ def test_tasks_outlive_their_job(t8: T8ResumeAndRetry, make: Make, tmp_path: Pat
 def test_a_file_that_is_taken_away_stops_the_writing(t8: T8ResumeAndRetry, tmp_path: Path) -> None:
     t8.create_resume_point("LIST_COLLECTION", 1)
     state_file(tmp_path).rename(tmp_path / "elsewhere")
-    with pytest.raises(StoreError, match="cannot write the state in"):
+    with pytest.raises(StoreError, match="was taken away or replaced while it was in use: put it back"):
         t8.create_resume_point("LIST_COLLECTION", 2)
     (tmp_path / "elsewhere").rename(state_file(tmp_path))
     t8.create_resume_point("LIST_COLLECTION", 2)
@@ -170,6 +172,28 @@ def test_a_file_that_is_lost_is_missed(
     state_file(tmp_path).unlink()
     assert make().get_resume_point("LIST_COLLECTION") is None
     assert "is gone: a new one begins, and knows nothing" in caplog.text
+
+
+def test_the_log_of_a_lost_file_is_not_taken_for_that_of_the_new_one(make: Make, tmp_path: Path) -> None:
+    """A kill leaves the log behind, and SQLite would put its pages into whatever has the name of the file."""
+    killed = f"""
+import os, signal
+from scrapy_t8 import T8ResumeAndRetry
+t8 = T8ResumeAndRetry({{"state_dir": {str(tmp_path / "state")!r}}})
+for page in range(50):
+    t8.create_resume_point("LIST_COLLECTION", page)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", killed], stderr=subprocess.DEVNULL)
+    log = state_file(tmp_path).with_name("state.db-wal")
+    content = log.read_bytes()
+    assert content
+    state_file(tmp_path).unlink()
+    t8 = make()
+    assert t8.get_resume_point("LIST_COLLECTION") is None
+    t8.create_resume_point("LIST_COLLECTION", 1)
+    [aside] = log.parent.glob("state.db-wal.lost-*")
+    assert aside.read_bytes() == content
 
 
 def test_messages_speak_of_the_state_and_not_of_a_job(t8: T8ResumeAndRetry, make: Make, tmp_path: Path) -> None:

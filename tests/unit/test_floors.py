@@ -22,6 +22,7 @@ FLOORS = [
             "code",
             "codec",
             "config",
+            "database",
             "failure",
             "hashes",
             "identity",
@@ -31,7 +32,7 @@ FLOORS = [
             "policy",
             "stores",
         ),
-        *("notify", "taskrecord", "threads", "track", "values"),
+        *("notify", "sqldatabase", "taskrecord", "threads", "track", "values"),
     },
     set(HALL),
     {

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterable, Iterator
+import tracemalloc
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -14,7 +16,8 @@ from typing import Any
 import pytest
 
 from scrapy_t8.errors import FormatError
-from scrapy_t8.integrity.validators import ResumeValidator, find_duplicates, find_missing, integrity_score
+from scrapy_t8.integrity.items import integrity_score
+from scrapy_t8.integrity.validators import ResumeValidator
 from scrapy_t8.resume import CollectionState, ResumePoint
 from scrapy_t8.tasks import FailedTask
 
@@ -68,6 +71,7 @@ def found(*records: ResumePoint | FailedTask) -> list[tuple[str, str]]:
         ({"last_update": NOW + timedelta(seconds=59)}, []),
         ({"last_update": NOW + timedelta(seconds=61)}, [("future", "last_update")]),
         ({"last_update": NAIVE}, [("naive", "last_update")]),
+        ({"last_update": NOW.replace(year=1970)}, [("ancient", "last_update")]),
         ({"last_update": "yesterday"}, [("error", "")]),
         ({"metadata": None}, [("error", ""), ("error", "")]),
         ({"task_type": ""}, [("empty", "task_type")]),
@@ -119,12 +123,71 @@ def test_points_without_metadata_may_be_of_different_work() -> None:
         ({"next_retry_time": NOW - HOUR}, [("order", "created_at")]),
         ({"next_retry_time": NAIVE}, [("naive", "next_retry_time")]),
         ({"created_at": NAIVE}, [("naive", "created_at")]),
+        ({"created_at": NOW.replace(year=1970)}, [("ancient", "created_at")]),
         ({"created_at": NOW + HOUR / 2}, [("future", "created_at")]),
         ({"created_at": NOW - HOUR, "next_retry_time": NOW - HOUR / 2}, []),
     ],
 )
 def test_failed_tasks(changes: dict[str, Any], wrong: list[tuple[str, str]]) -> None:
     assert found(replace(TASK, **changes)) == wrong
+
+
+@pytest.mark.parametrize(
+    ("changes", "wrong"),
+    [
+        ({}, []),
+        ({"total_items": 5, "processed_items": 5, "failed_items": 5}, []),
+        ({"total_items": 5, "processed_items": 6}, [("beyond_total", "processed_items")]),
+        ({"total_items": 5, "failed_items": 6}, [("beyond_total", "failed_items")]),
+        ({"processed_items": 6}, []),
+        ({"total_items": -1, "processed_items": -1}, [("negative", "total_items"), ("negative", "processed_items")]),
+        ({"status": "LOST"}, [("unknown", "status")]),
+        ({"task_type": ""}, [("empty", "task_type")]),
+        ({"start_time": NAIVE}, [("naive", "start_time")]),
+        ({"start_time": NOW + 2 * HOUR}, [("future", "start_time"), ("order", "last_update")]),
+        ({"last_update": NOW - 2 * HOUR}, [("order", "last_update")]),
+        ({"total_items": None}, [("error", "")]),
+    ],
+)
+def test_runs(changes: dict[str, Any], wrong: list[tuple[str, str]]) -> None:
+    result = ResumeValidator(Known(replace(state(), **changes))).validate_sync(NOW)
+    assert [(finding["rule"], finding["field"]) for finding in result["states"]] == wrong
+    assert result["valid"] is not bool(wrong)
+
+
+class Remembering(Known):
+    """States that know what their points were."""
+
+    def __init__(self, *history: ResumePoint) -> None:
+        super().__init__(state())
+        self._history = list(history)
+
+    def point_histories(self) -> dict[str, dict[str, list[ResumePoint]]]:
+        return {TYPE: {"": self._history}}
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "wrong"),
+    [
+        ((5, 120), (6, 144), []),
+        ((5, 120), (5, 130), []),
+        ((5, 120), (1, 130), []),
+        ((5, 120), (3, 60), []),
+        ((5, 120), (3, 130), [("backwards", "current_page")]),
+        ((5, 120), (3, 120), [("backwards", "current_page")]),
+        ((5, 120), (5, 119), [("backwards", "total_processed")]),
+        ((0, 120), (0, 119), [("backwards", "total_processed")]),
+    ],
+)
+def test_a_point_that_goes_back(earlier: tuple[int, int], later: tuple[int, int], wrong: list[tuple[str, str]]) -> None:
+    def at(place: tuple[int, int], time: datetime) -> ResumePoint:
+        return replace(POINT, current_page=place[0], total_processed=place[1], last_update=time)
+
+    known = Remembering(at(later, NOW), at(earlier, NOW - HOUR / 2))
+    result = ResumeValidator(known).validate_sync(NOW)
+    assert [(finding["rule"], finding["field"]) for finding in result["resume_points"]] == wrong
+    before_the_run = Remembering(at(later, NOW), at(earlier, NOW - 2 * HOUR))
+    assert ResumeValidator(before_the_run).validate_sync(NOW)["valid"]
 
 
 def test_two_tasks_of_one_id() -> None:
@@ -179,6 +242,9 @@ class Custom(ResumeValidator):
             raise self.answer
         if self.answer == "hang":
             await asyncio.sleep(60)
+        while self.answer == "stubborn":
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(60)
         return self.answer  # type: ignore[no-any-return]
 
 
@@ -197,6 +263,7 @@ class Plain(ResumeValidator):
         (ValueError("a bug"), {"error": "custom_validation failed: ValueError: a bug"}, False),
         (None, {"error": "custom_validation returned None, which is no dict"}, False),
         ("hang", {"error": "custom_validation gave no answer in 0.05 s"}, False),
+        ("stubborn", {"error": "custom_validation gave no answer in 0.05 s"}, False),
     ],
 )
 def test_custom_validation(answer: Any, told: dict[str, Any], valid: bool) -> None:
@@ -209,6 +276,24 @@ def test_custom_validation(answer: Any, told: dict[str, Any], valid: bool) -> No
 def test_a_plain_method_will_do() -> None:
     result = Plain(Known(state(), state(task_type="OTHER"))).validate_sync(NOW)
     assert result["custom"] == {TYPE: {"type": TYPE}, "OTHER": {"type": "OTHER"}}
+
+
+def test_a_plain_method_that_hangs() -> None:
+    class Hangs(ResumeValidator):
+        def custom_validation(self, state: CollectionState) -> dict[str, Any]:  # type: ignore[override]
+            time.sleep(60)
+            return {}
+
+    async def beside() -> int:
+        task = asyncio.ensure_future(Hangs(Known(state()), timeout=0.2).validate(NOW))
+        beats = 0
+        while not task.done():
+            await asyncio.sleep(0.01)
+            beats += 1
+        assert not task.result()["valid"]
+        return beats
+
+    assert asyncio.run(beside()) > 5
 
 
 def test_inside_of_a_running_loop() -> None:
@@ -239,15 +324,25 @@ class Books:
         return self._answer  # type: ignore[no-any-return]
 
     def has_item(self, task_type: str, key: str) -> bool:
-        return key in self._answer
+        return key.isdigit() and int(key) < self._answer
 
-    def iter_keys(self, task_type: str) -> Iterator[str]:
-        yield from self._answer
+    def iter_keys(self, task_type: str) -> Iterable[str]:
+        return map(str, range(self._answer))
 
 
 class AsyncBooks(Books):
     async def count_items(self, task_type: str) -> int:  # type: ignore[override]
-        return 7
+        await asyncio.sleep(0)
+        return super().count_items(task_type)
+
+    async def has_item(self, task_type: str, key: str) -> bool:  # type: ignore[override]
+        await asyncio.sleep(0)
+        return super().has_item(task_type, key)
+
+    async def iter_keys(self, task_type: str) -> AsyncIterator[str]:  # type: ignore[override]
+        for key in super().iter_keys(task_type):
+            await asyncio.sleep(0)
+            yield key
 
 
 @pytest.mark.parametrize(
@@ -276,8 +371,16 @@ def test_without_a_database() -> None:
     assert ResumeValidator(Known(state(processed_items=120))).validate_sync(NOW)["database"] == {}
 
 
+def test_a_database_that_is_set_later() -> None:
+    validator = ResumeValidator(Known(state()))
+    validator.db_manager = Kept("a", "a")
+    assert [problem["rule"] for problem in validator.validate_sync(NOW)["database"]["problems"]] == ["duplicate"]
+    validator.db_manager = None
+    assert validator.validate_sync(NOW)["database"] == {}
+
+
 def test_an_async_database() -> None:
-    result = ResumeValidator(Known(state()), AsyncBooks(0)).validate_sync(NOW)
+    result = ResumeValidator(Known(state()), AsyncBooks(7)).validate_sync(NOW)
     assert result["database"] == {"counts": {TYPE: 7}, "problems": []}
 
 
@@ -285,7 +388,8 @@ def test_a_database_that_hangs_is_asked_once() -> None:
     books, began = Books("hang"), time.monotonic()
     result = ResumeValidator(Known(state(), state(task_type="OTHER")), books, timeout=0.1).validate_sync(NOW)
     assert [problem["message"] for problem in result["database"]["problems"]] == [
-        "the database gave no answer in 0.1 s"
+        "the database gave no answer in 0.1 s",
+        "the database gave no answer in 0.1 s",
     ]
     assert books.asked == 1
     assert time.monotonic() - began < 10
@@ -303,6 +407,184 @@ def test_a_database_that_hangs_does_not_hold_up_the_loop() -> None:
     assert asyncio.run(beside()) > 5
 
 
+class Kept:
+    """A database of keys."""
+
+    def __init__(self, *keys: Any) -> None:
+        self.keys = list(keys)
+
+    def count_items(self, task_type: str) -> int:
+        return len(self.keys)
+
+    def has_item(self, task_type: str, key: str) -> bool:
+        return key in self.keys
+
+    def iter_keys(self, task_type: str) -> Any:
+        return iter(self.keys)
+
+
+class AsyncKept(Kept):
+    async def iter_keys(self, task_type: str) -> Any:
+        await asyncio.sleep(0)
+        return self.keys
+
+
+class Broken(Kept):
+    """Fails when so many keys were read."""
+
+    def __init__(self, *keys: Any, failure: Any) -> None:
+        super().__init__(*keys)
+        self._failure = failure
+
+    def iter_keys(self, task_type: str) -> Any:
+        yield from self.keys
+        if isinstance(self._failure, BaseException):
+            raise self._failure
+        time.sleep(self._failure)
+
+
+class AsyncBroken(Broken):
+    async def iter_keys(self, task_type: str) -> Any:
+        for key in self.keys:
+            yield key
+        await asyncio.sleep(60)
+
+
+class Expecting(ResumeValidator):
+    expected: Any = ()
+
+    def expected_keys(self, task_type: str) -> Any:
+        if isinstance(self.expected, Exception):
+            raise self.expected
+        return self.expected
+
+
+def items_of(database: Any, expected: Any, *, status: str = "FINISHED", total: int = 0) -> tuple[Any, list[str], Any]:
+    """Numbers, rules of the findings, and the score."""
+    known = Known(replace(state(total_items=total), status=status))
+    validator = Expecting(known, database, timeout=0.3)
+    validator.expected = expected
+    result = validator.validate_sync(NOW)
+    items = result["items"][TYPE]
+    numbers = tuple(items[name] for name in ("expected", "there", "unique", "invalid", "duplicates", "missing"))
+    return numbers, [problem["rule"] for problem in result["database"]["problems"]], result["integrity_score"]
+
+
+@pytest.mark.parametrize("kind", [Kept, AsyncKept])
+def test_items_key_by_key(kind: type[Kept]) -> None:
+    database = kind("a", "b", "b", None, " ", 7)
+    assert items_of(database, None) == ((None, 6, 3, 2, 1, None), ["duplicate", "invalid"], None)
+    assert items_of(database, None, total=6) == ((6, 6, 3, 2, 1, 3), ["duplicate", "invalid", "missing"], 0.5)
+    assert items_of(database, ["a", "7", "c", "c", "d"]) == (
+        (4, 6, 2, 2, 1, 2),
+        ["duplicate", "invalid", "missing"],
+        0.5,
+    )
+    assert items_of(kind("a"), iter("a")) == ((1, 1, 1, 0, 0, 0), [], 1.0)
+    assert items_of(kind(), []) == ((None, 0, 0, 0, 0, None), [], None)
+
+
+def test_a_collector_that_is_at_work_need_not_have_all() -> None:
+    assert items_of(Kept("a"), ["a", "b"], status="RUNNING") == ((2, 1, 1, 0, 0, 1), [], 0.5)
+    assert items_of(Kept("a"), None, status="STOPPED", total=2) == ((2, 1, 1, 0, 0, 1), [], 0.5)
+
+
+def test_what_comes_while_it_is_looked_for_is_not_missing() -> None:
+    class Late(Kept):
+        def has_item(self, task_type: str, key: str) -> bool:
+            return key == "b"
+
+    assert items_of(Late("a"), ["a", "b", "c"]) == ((3, 2, 2, 0, 0, 1), ["missing"], 2 / 3)
+
+
+def test_more_of_one_type_does_not_make_up_for_another() -> None:
+    class Two(Kept):
+        def count_items(self, task_type: str) -> int:
+            return 20 if task_type == TYPE else 0
+
+        def iter_keys(self, task_type: str) -> Any:
+            return map(str, range(self.count_items(task_type)))
+
+    known = Known(state(total_items=10), state(task_type="OTHER", total_items=10))
+    validator = ResumeValidator(known, Two())
+    assert validator.score_now(wait=True) == validator.validate_sync(NOW)["integrity_score"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("database", "message"),
+    [
+        (Broken("a", failure=ConnectionError("gone")), "the database failed: ConnectionError: gone"),
+        (Broken("a", failure=StopAsyncIteration()), "the database failed: StopAsyncIteration: "),
+        (Broken("a", failure=SystemExit(3)), "the database failed: RuntimeError: SystemExit 3"),
+        (Broken("a", failure=60), "the database gave no answer in 0.3 s"),
+        (AsyncBroken("a", failure=None), "the database gave no answer in 0.3 s"),
+        (object(), "the database failed: AttributeError: 'object' object has no attribute 'count_items'"),
+    ],
+)
+def test_a_database_that_fails_on_the_way(database: Any, message: str) -> None:
+    result = ResumeValidator(Known(state(total_items=1)), database, timeout=0.3).validate_sync(NOW)
+    assert [problem["message"] for problem in result["database"]["problems"]] == [message.strip()]
+    assert (result["valid"], result["integrity_score"]) == (False, 0.0)
+
+
+def test_slow_keys_are_not_late_as_long_as_they_come() -> None:
+    class Slow(Kept):
+        def iter_keys(self, task_type: str) -> Any:
+            for key in self.keys:
+                time.sleep(0.1)
+                yield key
+
+    assert items_of(Slow(*"abcdef"), None, total=6)[2] == 1.0
+
+
+def test_counts_that_do_not_agree() -> None:
+    class Two(Kept):
+        def count_items(self, task_type: str) -> int:
+            return 5
+
+    assert items_of(Two("a"), None)[1] == ["contradictory"]
+
+
+@pytest.mark.parametrize(
+    ("expected", "message"),
+    [
+        (ValueError("a bug"), "expected_keys failed: ValueError: a bug"),
+        (3, "expected_keys failed: TypeError: 'int' object is not iterable"),
+    ],
+)
+def test_expected_keys_that_fail(expected: Any, message: str) -> None:
+    validator = Expecting(Known(state()), Kept("a"))
+    validator.expected = expected
+    assert [problem["message"] for problem in validator.validate_sync(NOW)["database"]["problems"]] == [message]
+
+
+def test_what_validation_has_found_is_taken_off_the_quick_score() -> None:
+    database = Kept("a", "b", "b", "", "x")
+    validator = Expecting(Known(state()), database)
+    validator.expected = ["a", "b", "c", "d"]
+    assert validator.score_now(wait=True) is None
+    assert validator.validate_sync(NOW)["integrity_score"] == 0.5
+    database.keys.append("c")
+    assert validator.score_now(wait=True) == asyncio.run(validator.score()) == 0.75
+
+
+def test_many_keys_take_little_memory() -> None:
+    class Many(Kept):
+        def count_items(self, task_type: str) -> int:
+            return 100_000
+
+        def iter_keys(self, task_type: str) -> Any:
+            return (f"a-rather-long-slug-{number}" for number in range(100_000))
+
+    tracemalloc.start()
+    try:
+        assert items_of(Many(), None, total=100_000)[2] == 1.0
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 3_000_000, peak  # all of them would be 8 MB
+
+
 # -- items -------------------------------------------------------------------------------------------------------
 
 
@@ -311,11 +593,6 @@ def test_a_database_that_hangs_does_not_hold_up_the_loop() -> None:
 )
 def test_integrity_score(there: int, expected: int, score: float | None) -> None:
     assert integrity_score(there, expected) == score
-
-
-def test_duplicates_and_missing_items() -> None:
-    assert find_duplicates(iter("abcab")) == {"a": 2, "b": 2}
-    assert find_missing(Books({"a", "b"}), TYPE, ["c", "a", "d", "c"]) == ["c", "d"]
 
 
 def test_the_state_of_a_job(tmp_path: Path) -> None:

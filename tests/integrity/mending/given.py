@@ -19,7 +19,7 @@ from itemadapter import ItemAdapter
 from scrapy import Request, Spider
 from scrapy.exceptions import DropItem
 
-from scrapy_t8 import ResumeValidator, RetryPage, t8_alert
+from scrapy_t8 import ResumeValidator, RetryPage, SQLDatabase, t8_alert
 
 FIELDS = ("id", "value", "do", "changes")
 
@@ -114,6 +114,13 @@ class GivenSpider(Spider):
 class Strict(ResumeValidator):
     async def custom_validation(self, state: Any) -> dict[str, Any]:
         return {"valid": False, "seen": state.task_type}
+
+
+class Shopkeeper(ResumeValidator):
+    """Looks into a database of its own, also at the end of a crawl."""
+
+    def __init__(self, state_manager: Any) -> None:
+        super().__init__(state_manager, SQLDatabase("sqlite:///shop.db", {"DETAIL_COLLECTION": ("cars", "slug")}))
 
 
 class Talkative(ResumeValidator):

@@ -1,0 +1,83 @@
+"""A tally of the keys of items on disk: memory does not grow with their number."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+
+TABLES = """
+    PRAGMA journal_mode = OFF;
+    PRAGMA cache_size = -8000;
+    CREATE TABLE there (key BLOB PRIMARY KEY, times INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE expected (key BLOB PRIMARY KEY) WITHOUT ROWID;
+"""
+ADD = "INSERT INTO there VALUES (?, 1) ON CONFLICT (key) DO UPDATE SET times = times + 1"
+EXPECT = "INSERT OR IGNORE INTO expected VALUES (?)"
+UNIQUE = "SELECT count(*) FROM there"
+WANTED = "SELECT count(*) FROM expected"
+COLLECTED = "SELECT count(*) FROM expected JOIN there USING (key)"
+REPEATED = "SELECT count(*) FROM there WHERE times > 1"
+DUPLICATES = "SELECT key, times FROM there WHERE times > 1 ORDER BY times DESC, key LIMIT ?"
+MISSING = "SELECT key FROM expected WHERE key NOT IN (SELECT key FROM there) ORDER BY key LIMIT ?"
+
+
+class KeyTally:
+    """Counts the keys that are there and those that should be. For one thread at a time.
+
+    What does not fit into its cache SQLite puts into a temporary file, which nobody else sees and which goes with it.
+    """
+
+    def __init__(self) -> None:
+        self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        self._db.executescript(TABLES)
+        self._db.execute("BEGIN")  # for good: nobody commits what nobody keeps
+
+    def add(self, keys: Iterable[str]) -> None:
+        """These are there: each once more."""
+        self._db.executemany(ADD, ((_bytes(key),) for key in keys))
+
+    def expect(self, keys: Iterable[str]) -> None:
+        """These should be there."""
+        self._db.executemany(EXPECT, ((_bytes(key),) for key in keys))
+
+    @property
+    def unique(self) -> int:
+        """Different keys that are there."""
+        return self._count(UNIQUE)
+
+    @property
+    def expected(self) -> int:
+        return self._count(WANTED)
+
+    @property
+    def collected(self) -> int:
+        """Expected keys that are there."""
+        return self._count(COLLECTED)
+
+    @property
+    def repeated(self) -> int:
+        """Keys that are there more than once."""
+        return self._count(REPEATED)
+
+    def duplicates(self, most: int) -> dict[str, int]:
+        """Keys that are there more than once, and how often: the most frequent *most*."""
+        return {_text(key): times for key, times in self._db.execute(DUPLICATES, (most,))}
+
+    def missing(self, most: int) -> list[str]:
+        """The first *most* of the expected keys that are not there."""
+        return [_text(key) for (key,) in self._db.execute(MISSING, (most,))]
+
+    def close(self) -> None:
+        self._db.close()
+
+    def _count(self, question: str) -> int:
+        return int(self._db.execute(question).fetchone()[0])
+
+
+def _bytes(key: str) -> bytes:
+    # Halves of characters, as from a broken page, are keys, too.
+    return key.encode("utf-8", "surrogatepass")
+
+
+def _text(key: bytes) -> str:
+    return key.decode("utf-8", "surrogatepass")
