@@ -31,7 +31,7 @@ FLOORS = [
             "policy",
             "stores",
         ),
-        *("notify", "taskrecord", "threads", "track", "values"),
+        *("notify", "places", "taskrecord", "threads", "track", "values"),
     },
     set(HALL),
     {
