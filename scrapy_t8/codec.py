@@ -34,7 +34,6 @@ DEFAULTS: dict[str, Any] = {
     "dont_filter": False,
 }
 NO_CALLBACK_NAME = "!NO_CALLBACK"
-URL_KEY, CALLBACK_KEY = msgpack.packb("url"), msgpack.packb("callback")
 
 # Beside the codes of values.ENCODERS.
 ITEM, REQUEST, ENUM, NAMEDTUPLE = 20, 21, 22, 23
@@ -78,31 +77,18 @@ class Codec:
         except (CannotLoad, AttributeError):
             return "", ""
 
-    def callback_name(self, payload: bytes) -> str:
-        """The name of the callback of a stored request; empty for the default one, and if it is unreadable.
-
-        A million are counted by it, so it looks where the name stands if the request is one of Scrapy's own classes.
-        """
-        end = _end_of_url(payload)
-        if not end:
-            return self.outline(payload)[1]
-        name = payload[end + len(CALLBACK_KEY) + 1 :]
-        marker = payload[end + len(CALLBACK_KEY)] if payload.startswith(CALLBACK_KEY, end) else 0
-        if 0xA0 < marker <= 0xBF:
-            return name[: marker - 0xA0].decode(errors="replace")
-        return self.outline(payload)[1] if marker else ""
-
     def envelope(self, payload: bytes) -> tuple[str, dict[str, Any]]:
         """URL and meta of a stored request, without making it a request again; empty if unreadable."""
-        if payload[:1] != bytes([MSGPACK]):
-            return "", {}
-        body = payload[HEADER.size :]
+        fields = _fields(payload)
         try:
-            # What is of a class need not be made: the class may not be there.
-            fields = msgpack.unpackb(body, ext_hook=_nothing, strict_map_key=False, unicode_errors="surrogatepass")
             return str(fields.get("url", "")), dict(fields.get("meta") or {})
-        except Exception:
+        except (TypeError, ValueError):
             return "", {}
+
+    def callback_name(self, payload: bytes) -> str | None:
+        """The name of the callback of a stored request, empty for the default one; None if it is unreadable."""
+        fields = _fields(payload)
+        return str(fields.get("callback") or "") if "url" in fields else None
 
     def repeated(self, payload: bytes) -> bytes:
         """A stored request as one that is made again: past the duplicate filter, and not answered from a cache.
@@ -292,18 +278,17 @@ class Codec:
         return method  # type: ignore[no-any-return]
 
 
-def _end_of_url(payload: bytes) -> int:
-    """Where the URL ends, if it is the first field; else 0."""
-    at = HEADER.size + 1
-    if payload[:1] != bytes([MSGPACK]) or not payload.startswith(URL_KEY, at):
-        return 0
-    at += len(URL_KEY)
-    marker = payload[at]
-    if marker == 0xD9:
-        return at + 2 + payload[at + 1]
-    if marker == 0xDA:
-        return at + 3 + int.from_bytes(payload[at + 1 : at + 3], "big")
-    return at + 1 + marker - 0xA0 if 0xA0 <= marker <= 0xBF else 0
+def _fields(payload: bytes) -> dict[str, Any]:
+    """Those of a stored request, as they are stored; none if it is unreadable."""
+    if payload[:1] != bytes([MSGPACK]):
+        return {}
+    body = payload[HEADER.size :]
+    try:
+        # What is of a class need not be made: the class may not be there.
+        fields = msgpack.unpackb(body, ext_hook=_nothing, strict_map_key=False, unicode_errors="surrogatepass")
+    except Exception:
+        return {}
+    return fields if isinstance(fields, dict) else {}
 
 
 def _nothing(code: int, data: bytes) -> None:

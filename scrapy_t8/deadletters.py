@@ -161,7 +161,7 @@ class DeadLetters(LookedAt):
 def failed_tasks(waiting: Iterable[Waiting], letters: LookedAt, job: str, codec: Codec) -> Iterator[FailedTask]:
     """What waits for its next try, then what was given up on."""
     for one in waiting:
-        yield task_of_waiting(one, job, codec.outline(one.payload)[0])
+        yield task_of_waiting(one, job, codec.envelope(one.payload)[0])
     for letter in letters.whole():
         yield task_of_letter(letter)
 

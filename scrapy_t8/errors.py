@@ -15,6 +15,7 @@
     |   +-- CannotStore      a value has no safe encoding
     |   +-- CannotLoad       stored bytes do not become a request or an item again
     +-- FormatError          a document lacks a field, or has something else in it
+    +-- CommandError         a command cannot be used as it was
     +-- ScrapyChanged        this Scrapy lacks something that T8 stands on
 
 Every class has a ``reason``: the close reason of a crawl that ends because of it.
@@ -91,6 +92,10 @@ class FormatError(T8Error):
     def __init__(self, message: str, field: str = "") -> None:
         super().__init__(message)
         self.field = field
+
+
+class CommandError(T8Error):
+    pass
 
 
 class ScrapyChanged(T8Error):

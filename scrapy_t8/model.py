@@ -20,6 +20,9 @@ SEQ_MASK = (1 << SEQ_BITS) - 1
 HISTORY = 20
 """Attempts of one request whose errors are kept."""
 
+SERVICE = "t8-service"
+"""In the place of a spider's name where a job is that of a service."""
+
 START = 0
 """The id under which ``start()`` is the parent of what it yields."""
 
