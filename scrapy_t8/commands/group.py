@@ -52,7 +52,7 @@ def _add_family(parser: argparse.ArgumentParser, family: list[Command], prog: st
 
 
 def _add_common(parser: argparse.ArgumentParser, command: Command) -> None:
-    if command.reads:
+    if command.has_json:
         parser.add_argument("--json", action="store_true", help="print JSON, for programs")
     parser.add_argument(
         *("-s", "--set"),

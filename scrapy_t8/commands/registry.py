@@ -31,7 +31,7 @@ class Command:
     :param arguments: adds its own arguments to a parser.
     :param run: does it, and returns the exit status.
     :param finds_job: whether it is about a job, and so takes ``--jobdir``.
-    :param reads: whether it only looks, and so takes ``--json``.
+    :param has_json: whether it takes ``--json``, as each does that looks at something.
     :param statuses: what exit statuses mean besides those that all commands have.
     :param family: the commands below this one, which then does nothing by itself.
     """
@@ -42,7 +42,7 @@ class Command:
     arguments: Callable[[argparse.ArgumentParser], None] = lambda parser: None
     run: Callable[[Call], int] | None = None
     finds_job: bool = True
-    reads: bool = False
+    has_json: bool = False
     statuses: dict[int, str] = field(default_factory=dict)
     family: Sequence[Command] = ()
 

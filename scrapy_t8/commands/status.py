@@ -63,9 +63,9 @@ def _show(document: Document, screen: Screen, limit: int) -> None:
         _table(screen, "Failed tasks", ("task_type", "#waiting", "#leased", "#dead"), document["task_types"])
         columns = ("task_type", "run_id", "status", "#total_items", "#processed_items", "#failed_items")
         _table(screen, "Collections", columns, document["collections"])
-    columns = ("task_type", "name", "#current_page", "last_cursor", "last_slug", "#total_processed", "last_update")
+    fields = ("task_type", "name", "#current_page", "last_cursor", "last_slug", "#total_processed", "last_update")
     points = [{**point, "last_update": when(point["last_update"])} for point in document["points"]]
-    _table(screen, "Resume points", columns, points[:limit], len(points))
+    _table(screen, "Resume points", fields, points[:limit], len(points))
 
 
 def _lines(document: Document) -> Iterator[str]:
@@ -155,7 +155,7 @@ COMMANDS = (
         ),
         _arguments,
         _run,
-        reads=True,
+        has_json=True,
         statuses={DIFFERENT: "with --check: the job has not finished, and nobody is at work on it"},
     ),
 )

@@ -174,7 +174,7 @@ def _feeds(reader: Reader) -> Iterable[Document]:
                 "items": record.get("total", record["items"]),
             }
         elif kind == "target":
-            yield {"uri": record["uri"], "format": record.get("format", ""), "items": None}
+            yield {"uri": record["uri"], "format": record.get("format", ""), "items": record.get("items")}
 
 
 def _healing(reader: Reader, job: JobRecord) -> Document:
