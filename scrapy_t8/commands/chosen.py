@@ -17,6 +17,8 @@ from ..tasks import FailedTask, task_of_letter, task_of_waiting
 from .call import Look
 from .filters import which_letters, which_tasks
 
+ALL_KINDS = (*KINDS, "crash", "callback", "class", "payload")
+"""With those of requests that a run could not even begin with."""
 WAITING, DEAD = "waiting", "dead"
 HEAD = ("kind", "error", "status", "url", "host", "callback", "task_type", "target")
 
@@ -94,8 +96,8 @@ def which(look: Look, options: argparse.Namespace) -> Which:
     :raises CommandError: for a kind, or the number of a letter, that there is not.
     """
     given, letters = which_letters(options), look.letters
-    if given.kind is not None and given.kind not in KINDS and not letters.count(Which(kind=given.kind)):
-        raise CommandError(f"there is no kind of failure {given.kind!r}: {', '.join(KINDS)}")
+    if given.kind is not None and given.kind not in ALL_KINDS and not letters.count(Which(kind=given.kind)):
+        raise CommandError(f"there is no kind of failure {given.kind!r}: {', '.join(ALL_KINDS)}")
     missing = [str(number) for number in given.ids or () if not letters.count(Which(ids=(number,)))]
     if missing:
         raise CommandError(

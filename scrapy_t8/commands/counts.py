@@ -44,6 +44,7 @@ def counts(look: Look, directory: Path, now: float, *, exact: bool = False) -> D
         "kind": "service" if of_service else "crawl",
         "generated": iso(now),
         "running": running,
+        "state": _state(look, told, running=running),
         "job": {
             "id": job.id,
             "spider": job.spider,
@@ -60,6 +61,14 @@ def counts(look: Look, directory: Path, now: float, *, exact: bool = False) -> D
     return document | (_tasks(look, running=running) if of_service else _requests(look, exact, running=running))
 
 
+def _state(look: Look, runs: list[Document], *, running: bool) -> str:
+    """In a word: running, finished, or how the last run has ended; open, if it had finished and there is work again."""
+    if running or look.job.finished:
+        return "running" if running else "finished"
+    end = str(runs[-1]["end"]) if runs else "stopped"
+    return "open" if end == "finished" else end
+
+
 def _rate(look: Look, runs: list[Run], now: float, *, running: bool) -> Document:
     if not runs:
         return {"seconds": 0.0, "pages": 0, "items": 0, "pages_per_minute": None, "items_per_minute": None}
@@ -69,7 +78,7 @@ def _rate(look: Look, runs: list[Run], now: float, *, running: bool) -> Document
     seconds = max(0.0, end - run.started)
     per_minute = [round(count * 60 / seconds, 1) if seconds else None for count in (pages, items)]
     return {
-        "seconds": round(seconds, 1),
+        "seconds": round(seconds, 3),
         "pages": pages,
         "items": items,
         "pages_per_minute": per_minute[0],

@@ -37,7 +37,7 @@ def _add_family(parser: argparse.ArgumentParser, family: list[Command], prog: st
         own = below.add_parser(
             command.name,
             help=command.help,
-            description=command.help,
+            description=f"{command.help} {command.about}".strip(),
             epilog=_epilog(command),
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,

@@ -49,10 +49,11 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 COMMANDS = (
     Command(
         "heal",
-        "Put what is missing back into the frontier. The crawl must be stopped before.",
+        "Put what is missing back into the frontier.",
         (("heal --dry-run", "what would it do?"), ("heal --jobdir jobs/cars", "do it; then run the crawl again")),
         _arguments,
         _run,
         has_json=True,
+        about="The next run fetches it, and only that. Without --dry-run, no crawl may be using the job.",
     ),
 )

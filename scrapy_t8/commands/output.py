@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from ..errors import FeedError, remedy
+from ..errors import FeedError
 
 STDOUT = "-"
 
@@ -44,4 +44,4 @@ def writing(name: str) -> Iterator[IO[str]]:
 
 
 def _cannot(path: Path, error: OSError) -> FeedError:
-    return FeedError(f"{path} cannot be written: {error.strerror or error}. {remedy(error)}")
+    return FeedError(f"{path} cannot be written: {error.strerror or error}. Nothing was written: choose another file")

@@ -14,7 +14,7 @@ from ..resume import ResumePoint
 from ..states import record_of
 from ..taskrecord import checked_metadata, checked_text
 from .call import Call
-from .registry import FAILED, FINE, Command
+from .registry import CHANGES, FAILED, FINE, Command
 from .states import Points
 from .states import points as points_of
 from .status import when
@@ -171,24 +171,25 @@ COMMANDS = (
             ),
             Command(
                 "set",
-                "Say where work is to go on. What is not given stays. The crawl must be stopped before; a service may "
-                "run.",
+                "Say where work is to go on.",
                 (
                     ("points set LIST_COLLECTION --page 12", "after page 12"),
                     ("points set LIST_COLLECTION --name new --cursor abc", "one of several of this task type"),
                 ),
                 _arguments_of_set,
                 _set,
+                about=f"What is not given stays as it is. {CHANGES}",
             ),
             Command(
                 "delete",
-                "Have work begin at its beginning. You are asked before. The crawl must be stopped; a service may run.",
+                "Have work begin at its beginning.",
                 (
                     ("points delete LIST_COLLECTION", "the only one of this task type"),
                     ("points delete LIST_COLLECTION --all --yes", "all of it, without being asked"),
                 ),
                 _arguments_of_delete,
                 _delete,
+                about=f"You are asked before. {CHANGES}",
                 statuses={FAILED: "it could not be done, or you said no"},
             ),
         ),

@@ -18,6 +18,8 @@ MODULES = ("status", "failed", "points", "report", "verify", "heal", "transfer",
 FINE, FAILED, MISUSED, DIFFERENT, ALARMED = 0, 1, 2, 3, 4
 """Exit statuses. Those of a shell for what is interrupted: 130 by Ctrl-C, 141 by a reader that went away."""
 INTERRUPTED, UNREAD = 130, 141
+CHANGES = "A crawl must not be using the job; a service may, and need not be stopped."
+"""Of commands that change something."""
 MEANING = {FINE: "all is well", FAILED: "it could not be done", MISUSED: "the command cannot be used like this"}
 
 
@@ -26,7 +28,8 @@ class Command:
     """One command, or a family of them.
 
     :param name: as it is typed.
-    :param help: one line.
+    :param help: one line, for lists.
+    :param about: what else is to be known before it is used.
     :param examples: what to type after ``scrapy t8``, and what for.
     :param arguments: adds its own arguments to a parser.
     :param run: does it, and returns the exit status.
@@ -45,6 +48,7 @@ class Command:
     has_json: bool = False
     statuses: dict[int, str] = field(default_factory=dict)
     family: Sequence[Command] = ()
+    about: str = ""
 
 
 def commands() -> list[Command]:

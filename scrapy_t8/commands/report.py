@@ -42,7 +42,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 COMMANDS = (
     Command(
         "report",
-        "Write the integrity report, also while the crawl runs, and tell the most important of it.",
+        "Write the integrity report, and tell the most important of it.",
         (
             ("report", "report.json and report.html, and a summary here"),
             ("report --json", "report.json to standard output, and no file; keys as in docs/report.md"),
@@ -51,6 +51,7 @@ COMMANDS = (
         _arguments,
         _run,
         has_json=True,
+        about="Also while the crawl runs.",
         statuses={
             DIFFERENT: "with --check: something is missing, or the books do not balance",
             ALARMED: "with --check: it is complete, but there are alerts",

@@ -11,7 +11,7 @@ from ..model import Which
 from . import chosen
 from .call import Call, Look, Owned
 from .filters import add_filters
-from .registry import FAILED, FINE, Command
+from .registry import CHANGES, FAILED, FINE, Command
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 REVIVE = Command(
     "revive",
-    "Have what failed tried again. A crawl that uses the job must be stopped before; a service may run.",
+    "Have what failed tried again.",
     (
         ("failed revive 17", "one dead letter"),
         ("failed revive --kind host --since 1h --dry-run", "how many would it be?"),
@@ -102,16 +102,18 @@ REVIVE = Command(
     ),
     _arguments,
     _revive,
+    about=f"You are asked before, unless it is one that you name. {CHANGES}",
     statuses={FAILED: "it could not be done, or you said no"},
 )
 DISCARD = Command(
     "discard",
-    "Throw away what failed, for good. A crawl that uses the job must be stopped before; a service may run.",
+    "Throw away what failed, for good.",
     (
         ("failed discard --status 404", "what is not there; you are asked before"),
         ("failed discard --until 30d --yes", "what is older than 30 days, without being asked"),
     ),
     _arguments,
     _discard,
+    about=f"You are asked before. {CHANGES}",
     statuses={FAILED: "it could not be done, or you said no"},
 )

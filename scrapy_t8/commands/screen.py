@@ -25,12 +25,14 @@ class Screen:
 
     def __init__(self, out: IO[str]) -> None:
         self._out = out
+        self._began = False
         self.mask = Mask(MASK)
 
     def say(self, line: str = "") -> None:
         """One line, whatever is in it."""
         self._out.write(self._shown(line) + "\n")
         self._out.flush()
+        self._began = True
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
         """Rows of values. Columns of numbers, whose names begin with ``#``, stand to the right."""
@@ -45,7 +47,8 @@ class Screen:
             table.add_column(name.lstrip("#"), justify="right" if right else "left", no_wrap=right, overflow="fold")
         for row in rows:
             table.add_row(*(Text(self._shown(_text(value))) for value in row))
-        self._out.write("\n")
+        self._out.write("\n" if self._began else "")
+        self._began = True
         console.print(Text(self._shown(title), style="bold"))
         with console.capture() as drawn:
             console.print(table)

@@ -35,10 +35,8 @@ def _run(call: Call) -> int:
 
 
 def _is_well(document: Document) -> bool:
-    if document["running"]:
-        return True
-    if document["kind"] == "crawl":
-        return bool(document["job"]["finished"])
+    if document["kind"] == "crawl" or document["running"]:
+        return document["state"] in ("running", "finished")
     tasks = document["tasks"]
     return not tasks["waiting"] and not tasks["dead"]
 
@@ -71,7 +69,7 @@ def _show(document: Document, screen: Screen, limit: int) -> None:
 def _lines(document: Document) -> Iterator[str]:
     job, last = document["job"], document["last_run"]
     what = f"spider {job['spider']}" if document["kind"] == "crawl" else "a service"
-    yield f"{job['id']} of {what} in {document['directory']}: {_verdict(document)}"
+    yield f"{job['id']} of {what} in {document['directory']}: {document['state'].upper()}"
     if job["arguments"]:
         yield "  arguments: " + " ".join(f"{name}={value}" for name, value in job["arguments"].items())
     rate = document["rate"]
@@ -98,15 +96,6 @@ def _books(document: Document) -> Iterator[str]:
         difference = document.get(name, {}).get("difference")
         if difference:
             yield f"  THE BOOKS DO NOT BALANCE: {difference} {name} are unaccounted for"
-
-
-def _verdict(document: Document) -> str:
-    if document["running"]:
-        return "RUNNING"
-    if document["job"]["finished"]:
-        return "FINISHED"
-    last = document["last_run"]
-    return str(last["end"]).upper() if last else "NOT BEGUN"
 
 
 def _end(run: Document) -> str:

@@ -18,7 +18,7 @@ from .call import Call, Look
 from .imports import Taken, taken_in
 from .letterjson import from_letter
 from .output import STDOUT, writing
-from .registry import FINE, Command
+from .registry import CHANGES, FINE, Command
 from .screen import dumped
 from .states import points, states
 
@@ -32,9 +32,8 @@ def _export(call: Call) -> int:
     with writing(options.file) as file:
         file.write(dumped(document, file, 1) + "\n")
     if options.file != STDOUT:
-        found = [f"{len(document['states']):,} states"]
-        found += [f"{len(document['dead_letters']):,} dead letters"] if "dead_letters" in document else []
-        call.screen.say(f"{' and '.join(found)} written to {options.file}")
+        letters = f", dead letters: {len(document['dead_letters']):,}" if "dead_letters" in document else ""
+        call.screen.say(f"Written to {options.file}. Task types: {len(document['states']):,}{letters}")
     return FINE
 
 
@@ -118,20 +117,22 @@ def _arguments_of_import(parser: argparse.ArgumentParser) -> None:
 COMMANDS = (
     Command(
         "export",
-        "Write the whole state as JSON: resume points, failed tasks, run states; and dead letters of a crawl. It holds "
-        "what a crawl has sent, secrets and all: the file is readable by you alone.",
+        "Write the whole state as JSON.",
         (("export -o state.json", "to a file"), ("export --jobdir jobs/cars | jq .states", "to standard output")),
         _arguments_of_export,
         _export,
+        about="Resume points, failed tasks, run states; and dead letters of a crawl, with secrets and all that it has "
+        "sent: the file is readable by you alone.",
     ),
     Command(
         "import",
-        "Take in JSON state, all or nothing. What is there already stays. A crawl must be stopped; a service may run.",
+        "Take in JSON state, all or nothing.",
         (
             ("import state.json", "what export has written"),
             ("import old.json --jobdir data/state --create", "state of the earlier module, for a service"),
         ),
         _arguments_of_import,
         _import,
+        about=f"What is there already stays: what is newer, or has the same id. {CHANGES}",
     ),
 )
