@@ -20,8 +20,14 @@ DETAILS = ("traceback", "body")
 """Shown as they are, line by line."""
 
 
+def _shown(call: Call, look: Look) -> Iterator[dict[str, Any]]:
+    """All that is known of each that is chosen, without secrets unless these are wanted."""
+    if call.options.secrets:
+        call.screen.mask = None
+    return (call.screen.masked(facts, given=True) for facts in _facts(look, call.options))
+
+
 def _facts(look: Look, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """All that is known of each that is chosen."""
     if look.of_service:
         yield from (task.told() for task in chosen.tasks(look, options))
         return
@@ -37,27 +43,39 @@ def _facts(look: Look, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
 def _show(call: Call) -> int:
     options = call.options
     with call.looking() as look:
-        found = list(_facts(look, options))
+        found = list(_shown(call, look))
     if not found:
         raise CommandError(f"there is no task {', '.join(options.ids)}: 'scrapy t8 failed list' tells which there are")
     for facts in found:
         if options.json:
-            call.screen.json(facts, masked=not options.secrets)
+            call.screen.json(facts)
         else:
-            _tell(facts if options.secrets else call.screen.mask.all(facts, given=True), call.screen)
+            _tell(facts, call.screen)
     return FINE
 
 
 def _tell(facts: dict[str, Any], screen: Screen) -> None:
     for name, value in facts.items():
-        if name not in ("attempts", "detail") and value not in (None, "", {}):
+        if name not in ("attempts", "detail", "request") and value not in (None, "", {}):
             screen.say(f"{name.replace('_', ' '):<16}{value if isinstance(value, str) else json.dumps(value)}")
+    for line in _request(facts.get("request") or {}):
+        screen.say(line)
     for attempt in facts.get("attempts", ()):
         screen.say(f"{'attempt':<16}{when(attempt['time'])}  {attempt['kind']}: {attempt['error']}")
     for name, value in (facts.get("detail") or {}).items():
         screen.say(f"{name}:")
         for line in (value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)).splitlines():
             screen.say(f"    {line}")
+
+
+def _request(request: dict[str, Any]) -> Iterator[str]:
+    if request:
+        yield f"{'request':<16}{request['method']} {request['url']}"
+        for name, value in request["headers"].items():
+            yield f"    {name}: {value if isinstance(value, str) else ', '.join(map(str, value))}"
+        for name in ("body", "meta"):
+            if request[name]:
+                yield f"    {name} {json.dumps(request[name], ensure_ascii=False)}"
 
 
 # -- export ------------------------------------------------------------------------------------------------------
@@ -68,10 +86,9 @@ def _export(call: Call) -> int:
     as_json = (options.format or ("json" if options.file.endswith(".json") else "jsonl")) == "json"
     written = 0
     with call.looking() as look, writing(options.file) as file:
-        for facts in _facts(look, options):
-            shown = facts if options.secrets else call.screen.mask.all(facts, given=True)
+        for facts in _shown(call, look):
             begin = ("[\n" if not written else ",\n") if as_json else ""
-            file.write(begin + dumped(shown, file) + ("" if as_json else "\n"))
+            file.write(begin + dumped(facts, file) + ("" if as_json else "\n"))
             written += 1
         if as_json:
             file.write("\n]\n" if written else "[]\n")

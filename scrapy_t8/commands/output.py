@@ -26,10 +26,10 @@ def writing(name: str) -> Iterator[IO[str]]:
         yield sys.stdout
         return
     path = Path(name)
+    if path.is_dir():
+        raise FeedError(f"{path} cannot be written: it is a directory. Nothing was written: choose another file")
     new = path.with_name(f".{path.name}.t8-new")
     try:
-        if path.is_dir():
-            raise IsADirectoryError(f"{path} is a directory")
         fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     except OSError as error:
         raise _cannot(path, error) from error

@@ -24,11 +24,14 @@ def files_of(state: Path, name: str, record: dict[str, Any]) -> Iterator[tuple[P
 
     :param state: the directory of the state file.
     :param name: of the feed, as the store knows it.
+    :raises ValueError: if what is noted of it cannot be read.
     """
     log = state / f"feed-{blake2b(name.encode(), digest_size=6).hexdigest()}.undo"
     noted = log.read_bytes()[: record["noted"]] if log.exists() else b""
     last = Path(record["path"]).resolve()
     begun = {Path(line["path"]): line["length"] or 0 for line in map(json.loads, noted.splitlines())}
+    if record["items"] and last not in begun:
+        raise ValueError(f"it is not known where it begins: {log.name} is gone")
     for path, start in begun.items():
         yield path, start, record["length"] if path == last else None
 

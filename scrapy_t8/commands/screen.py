@@ -21,12 +21,12 @@ Row = Sequence[object]
 
 
 class Screen:
-    """Where a command speaks. Secrets are hidden by ``mask``."""
+    """Where a command speaks. Secrets are hidden by ``mask``; without one, they are shown."""
 
     def __init__(self, out: IO[str]) -> None:
         self._out = out
         self._began = False
-        self.mask = Mask(MASK)
+        self.mask: Mask | None = Mask(MASK)
 
     def say(self, line: str = "") -> None:
         """One line, whatever is in it."""
@@ -55,9 +55,13 @@ class Screen:
         for line in drawn.get().splitlines():
             self._out.write(line.rstrip() + "\n")
 
-    def json(self, document: Any, *, indent: int | None = 1, masked: bool = True) -> None:
+    def json(self, document: Any) -> None:
         """A JSON document."""
-        self._out.write(dumped(self.mask.all(document) if masked else document, self._out, indent) + "\n")
+        self._out.write(dumped(self.masked(document), self._out, 1) + "\n")
+
+    def masked(self, document: Any, *, given: bool = False) -> Any:
+        """*document* without secrets; *given*: also without whatever has the name of one."""
+        return document if self.mask is None else self.mask.all(document, given=given)
 
     def agrees(self, question: str, *, yes: bool) -> bool:
         """Whether the user says yes, unless that was said before.
@@ -86,7 +90,7 @@ class Screen:
         return console
 
     def _shown(self, text: str) -> str:
-        return printable(self.mask.text(text))
+        return printable(text if self.mask is None else self.mask.text(text))
 
 
 def printable(text: str) -> str:

@@ -31,6 +31,7 @@ class Stall:
 
     def __init__(self, work: Path, site: Site) -> None:
         self.work = work
+        work.mkdir(exist_ok=True)
         self._site = site
 
     @property
@@ -66,7 +67,16 @@ class Stall:
 @pytest.fixture(scope="session")
 def stopped(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Stall:
     """All done but for what failed: two dead letters, and one request that waits for an hour. Not to be changed."""
-    stall = Stall(tmp_path_factory.mktemp("stopped"), site)
+    return _crawled(Stall(tmp_path_factory.mktemp("stopped"), site))
+
+
+@pytest.fixture
+def fresh(site: Site, tmp_path: Path) -> Stall:
+    """The same as the last, whose feeds lie where its crawl has written them, and may be changed."""
+    return _crawled(Stall(tmp_path / "fresh", site))
+
+
+def _crawled(stall: Stall) -> Stall:
     process = stall.begin()
     _, log = process.communicate(timeout=60)
     assert process.returncode == 0, log

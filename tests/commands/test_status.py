@@ -35,11 +35,19 @@ def test_a_crawl_that_ended_with_retries_waiting(t8: T8, stopped: Stall) -> None
     callbacks = {row["callback"]: row for row in told["callbacks"]}
     assert told["callbacks_exact"]
     assert callbacks["parse_list"] == {
-        **{"callback": "parse_list", "done": 6, "items": 0},
+        "callback": "parse_list",
+        "done": 6,
+        "items": 0,
         **dict.fromkeys(("ready", "waiting", "leased", "dead"), 0),
     }
     assert callbacks["parse_car"] == {
-        **{"callback": "parse_car", "done": 45, "items": 45, "ready": 0, "waiting": 1, "leased": 0, "dead": 2},
+        "callback": "parse_car",
+        "done": 45,
+        "items": 45,
+        "ready": 0,
+        "waiting": 1,
+        "leased": 0,
+        "dead": 2,
     }
     assert told["last_run"]["end"] == "stopped"
     assert (told["rate"]["pages"], told["rate"]["items"]) == (53, 45)
