@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from ..errors import StoreError
 from ..model import queue_range
 from . import questions as ask
 
@@ -73,7 +74,10 @@ class Pending:
     def leased(self) -> list[tuple[str, bytes]]:
         """Slot and payload of what the last run of a crawl has noted as being under way."""
         path = self._directory / "marks"
-        data = path.read_bytes() if path.exists() else b""
+        try:
+            data = path.read_bytes() if path.exists() else b""
+        except OSError as error:
+            raise StoreError(f"cannot read the state in {self._directory}: {error}") from error
         numbers = array("q", data[: len(data) // 8 * 8])[1:]
         rows = (self._db.execute(ask.LEASED_ENTRY, (number,)).fetchone() for number in numbers)
         return [(slot, payload) for slot, payload in filter(None, rows)]

@@ -225,6 +225,10 @@ def reading(directory: Path) -> Iterator[Reader]:
         raise JobError(f"there is no job in {directory.parent}: give the JOBDIR of a crawl that ran with scrapy_t8")
     try:
         check_file(path)
+    except OSError as error:
+        raise StoreError(f"cannot read the state in {directory}: {error}") from error
+    # What goes wrong with the files that a reader writes meanwhile is not about the state.
+    try:
         db = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True, isolation_level=None)
         try:
             check_version(db, path)
@@ -232,5 +236,5 @@ def reading(directory: Path) -> Iterator[Reader]:
             yield Reader(db, directory)
         finally:
             db.close()
-    except (sqlite3.Error, OSError) as error:
+    except sqlite3.Error as error:
         raise StoreError(f"cannot read the state in {directory}: {error}") from error

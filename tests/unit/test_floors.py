@@ -50,6 +50,7 @@ FLOORS = [
     },
     {"heal", "report"},
     {"entry"},
+    {"commands"},
     {"addon"},
     {"__init__", "__main__"},
 ]
@@ -87,6 +88,11 @@ def test_imports_go_downward() -> None:
             assert not {here, there} <= DOORS, f"the door {here} imports the door {there}"
             if {here, there} <= set(HALL):
                 assert HALL.index(there) < HALL.index(here), f"{here} imports {there}"
+
+
+def test_commands_go_through_no_door() -> None:
+    for path in (ROOT / "commands").glob("*.py"):
+        assert not imported(path) & DOORS, path
 
 
 def test_nothing_above_the_store_knows_sql() -> None:

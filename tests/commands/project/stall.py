@@ -13,9 +13,9 @@ LISTS, CARS = 6, 8
 EVIL = "\x1b[31mred\x1b[0m [bold]loud[/bold] token=hunter2\nsecond line"
 """What an error may quote: it must do nothing to a terminal."""
 ODD = {
-    (0, 0): "status/404/gone?token=hunter2",
-    (1, 0): "p/breaks",
-    (2, 0): "in_turn/503,503,503,503/later",
+    (5, 7): "status/404/gone?token=hunter2",
+    (5, 6): "p/breaks",
+    (5, 5): "in_turn/503,503,503,503/later",
 }
 
 
