@@ -154,6 +154,13 @@ def measure(directory: Path, *options: str) -> tuple[float, dict[str, object]]:
     return time.perf_counter() - began, json.loads(said)
 
 
+def start() -> float:
+    """Seconds that Scrapy takes to do nothing."""
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "scrapy", "version"], check=True, stdout=subprocess.PIPE)
+    return time.perf_counter() - began
+
+
 def check(document: dict[str, object], options: argparse.Namespace) -> bool:
     """Whether the figures are those that were built."""
     states = document["requests"]
@@ -189,6 +196,7 @@ def main() -> int:
     print(f"figures    {'as built' if is_right else 'WRONG'}")
     print(f"seconds    {seconds:6.2f}  <= {BAR:g} {'pass' if seconds <= BAR else 'FAIL'} (median of {options.runs})")
     print(f"--exact    {exact:6.2f}")
+    print(f"of each    {statistics.median(start() for _ in range(options.runs)):6.2f} are 'scrapy version'")
     print(f"SQLite {sqlite3.sqlite_version}, Python {sys.version.split()[0]}")
     return int(seconds > BAR or not is_right)
 

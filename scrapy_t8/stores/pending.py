@@ -43,33 +43,27 @@ class Pending:
         queues = self._db.execute(ask.QUEUES).fetchall()
         total = sum(stored for _, _, stored in queues)
         for number, slot, stored in queues:
-            bounds = queue_range(number)
             part = _part(stored, total, most)
-            yield from self._some((ask.ENTRY_ENDS, ask.ENTRIES_FROM), bounds, slot, stored, part)
+            yield from _shares(slot, stored, self._in_queue(queue_range(number), part, whole=part >= stored))
+
+    def _in_queue(self, bounds: tuple[int, int], part: int, *, whole: bool) -> list[bytes]:
+        """Payloads of a queue: all, or about *part* of them, in blocks at even distances from the first to the last."""
+        first, last = self._db.execute(ask.ENTRY_ENDS, bounds).fetchone()
+        if first is None:
+            return []
+        blocks, size = (1, -1) if whole else (part // BLOCK, BLOCK)
+        begins = (first + (last - first) * number // blocks for number in range(blocks))
+        return [row[0] for at in begins for row in self._db.execute(ask.ENTRIES_FROM, (*bounds, at, size))]
 
     def waiting(self, most: int) -> Iterator[Share]:
         """The same of what waits."""
         slots = self.waiting_by_slot()
         total = sum(slots.values())
         for slot, stored in slots.items():
-            yield from self._some((ask.DUE_ENDS, ask.DUE_FROM), (slot,), slot, stored, _part(stored, total, most))
-
-    def _some(
-        self, questions: tuple[str, str], bounds: tuple[object, ...], slot: str, stored: int, part: int
-    ) -> Iterator[Share]:
-        """*part* of the *stored* rows within *bounds*: in blocks, at even distances from the first to the last."""
-        ends, rows_from = questions
-        first, last = self._db.execute(ends, bounds).fetchone()
-        if first is None:
-            return
-        blocks = 1 if part >= stored else max(1, part // BLOCK)
-        limit = -1 if part >= stored else BLOCK
-        found = []
-        for number in range(blocks):
-            begin = first + (last - first) * number / blocks if number else first
-            found += self._db.execute(rows_from, (*bounds, begin, limit)).fetchall()
-        for (payload,) in found:
-            yield Share(stored / len(found), slot, payload)
+            every = stored // _part(stored, total, most)
+            found = self._db.execute(ask.SOME_WAITING, (slot, every)).fetchall()
+            found = found or self._db.execute(ask.SOME_WAITING, (slot, 1)).fetchmany(BLOCK)
+            yield from _shares(slot, stored, [payload for (payload,) in found])
 
     def leased(self) -> list[tuple[str, bytes]]:
         """Slot and payload of what the last run of a crawl has noted as being under way."""
@@ -87,5 +81,10 @@ class Pending:
         return dict(self._db.execute(ask.LEASED_TASKS))
 
 
+def _shares(slot: str, stored: int, payloads: list[bytes]) -> Iterator[Share]:
+    return (Share(stored / len(payloads), slot, payload) for payload in payloads)
+
+
 def _part(stored: int, total: int, most: int) -> int:
-    return stored if total <= most else max(BLOCK, most * stored // total)
+    """How many of *stored* are looked at, where there are *total* in all."""
+    return stored if total <= most else min(stored, max(BLOCK, most * stored // total))
