@@ -56,9 +56,10 @@ def counts(look: Look, directory: Path, now: float, *, exact: bool = False) -> D
         },
         "runs": told,
         "last_run": told[-1] if told else None,
-        "rate": _rate(look, runs, now, running=running),
     }
-    return document | (_tasks(look, running=running) if of_service else _requests(look, exact, running=running))
+    if of_service:
+        return document | _tasks(look, running=running)
+    return document | {"rate": _rate(look, runs, now, running=running), **_requests(look, exact, running=running)}
 
 
 def _state(look: Look, runs: list[Document], *, running: bool) -> str:

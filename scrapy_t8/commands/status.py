@@ -72,15 +72,18 @@ def _lines(document: Document) -> Iterator[str]:
     yield f"{job['id']} of {what} in {document['directory']}: {document['state'].upper()}"
     if job["arguments"]:
         yield "  arguments: " + " ".join(f"{name}={value}" for name, value in job["arguments"].items())
-    rate = document["rate"]
-    if last is not None:
-        speed = [f"{rate[f'{what}_per_minute']:,} {what}/min" for what in ("pages", "items") if rate["seconds"]]
-        yield f"  run {last['id']}: {rate['pages']:,} pages, {rate['items']:,} items in {span(rate['seconds'])}" + (
-            f" ({', '.join(speed)})" if speed and document["kind"] == "crawl" else ""
-        )
+    if last is not None and document["kind"] == "crawl":
+        yield _speed(last["id"], document["rate"])
     yield from _books(document)
     if document["next_due"]:
         yield f"  the next one that waits is due {when(document['next_due'])}"
+
+
+def _speed(run: int, rate: Document) -> str:
+    told = f"  run {run}: {rate['pages']:,} pages, {rate['items']:,} items in {span(rate['seconds'])}"
+    if not rate["seconds"]:
+        return told
+    return f"{told} ({rate['pages_per_minute']:,} pages/min, {rate['items_per_minute']:,} items/min)"
 
 
 def _books(document: Document) -> Iterator[str]:

@@ -22,10 +22,16 @@ def job_directory(jobdir: str | None, spider: str | None, settings: BaseSettings
     if jobdir:
         return Path(jobdir)
     if spider:
-        return Path(default_directory(spider))
+        return _near(Path(default_directory(spider)))
     if settings.get("JOBDIR"):
         return Path(settings["JOBDIR"])
-    return _only_one(Path(default_directory(""))) or _of_service(settings)
+    return _only_one(_near(Path(default_directory("")))) or _of_service(settings)
+
+
+def _near(path: Path) -> Path:
+    """*path* as people here would name it."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _only_one(jobs: Path) -> Path | None:

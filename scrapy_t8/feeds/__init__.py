@@ -266,7 +266,7 @@ class T8FeedExporter(FeedExporter):
         target = self._targets.get(f"target:{slot.batch_id} {slot.uri_template}")
         if target is not None:
             target.items = slot.itemcount
-            self._job.touch(target)
+            self._job.add_sink(target)
 
     def _not_written(self, slot: FeedSlot, error: Exception) -> list[FeedSlot]:
         self._unwritten += 1
