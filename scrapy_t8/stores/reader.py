@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -229,7 +230,7 @@ def reading(directory: Path) -> Iterator[Reader]:
         raise StoreError(f"cannot read the state in {directory}: {error}") from error
     # What goes wrong with the files that a reader writes meanwhile is not about the state.
     try:
-        db = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True, isolation_level=None)
+        db = sqlite3.connect(f"file:{quote(str(path.absolute()))}?{_mode(path)}", uri=True, isolation_level=None)
         try:
             check_version(db, path)
             db.execute("BEGIN")
@@ -238,3 +239,10 @@ def reading(directory: Path) -> Iterator[Reader]:
             db.close()
     except sqlite3.Error as error:
         raise StoreError(f"cannot read the state in {directory}: {error}") from error
+
+
+def _mode(path: Path) -> str:
+    """How to open the state file. Where nothing can be written, SQLite cannot read as it does beside a crawl; but a
+    file without a log, as in a backup, has nobody who writes it."""
+    log = path.with_name(f"{path.name}-wal")
+    return "mode=ro" if os.access(path.parent, os.W_OK) or log.exists() else "mode=ro&immutable=1"

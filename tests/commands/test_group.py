@@ -9,8 +9,10 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -180,16 +182,35 @@ def test_pages_that_are_overwritten(t8: T8, mine: Stall) -> None:
         assert t8.err.count("\n") == (t8.err != "")
 
 
-@pytest.mark.slow
-def test_a_directory_that_cannot_be_written(mine: Stall, tmp_path: Path) -> None:
-    if os.geteuid() == 0:
-        pytest.skip("root may write anywhere")
-    mine.job.chmod(0o500)
+@contextmanager
+def nobody() -> Iterator[None]:
+    """For a while, this process may write nowhere."""
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(65534)
     try:
-        done = spawn("report", "--jobdir", mine.job, cwd=tmp_path)
-        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+        yield
     finally:
-        mine.job.chmod(0o700)
+        if is_root:
+            os.seteuid(0)
+
+
+@pytest.mark.slow
+def test_a_directory_that_cannot_be_written(t8: T8, stopped: Stall, killed: Stall) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        for number, stall in enumerate((stopped, killed)):
+            job = Path(folder, str(number))
+            shutil.copytree(stall.job, job)
+            subprocess.run(["chmod", "-R", "a+rX,a-w", folder], check=True)
+            os.chdir(folder)
+            told = t8.json("status", "--jobdir", job)  # what is imported late is there
+            with nobody():
+                assert t8.json("status", "--jobdir", job)["requests"] == told["requests"]
+                assert t8("failed", "list", "--jobdir", job) == 0
+                for command in ("report", *CHANGING, "failed export -o x"):
+                    assert t8(*command.split(), "--jobdir", job) in (1, 2), command
+                    assert (t8.out, t8.err.count("\n")) == ("", 1), command
+            subprocess.run(["chmod", "-R", "u+w", folder], check=True)
 
 
 # -- terminals and pipes -----------------------------------------------------------------------------------------
