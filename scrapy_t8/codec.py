@@ -79,15 +79,16 @@ class Codec:
 
     def envelope(self, payload: bytes) -> tuple[str, dict[str, Any]]:
         """URL and meta of a stored request, without making it a request again; empty if unreadable."""
-        if payload[:1] != bytes([MSGPACK]):
-            return "", {}
-        body = payload[HEADER.size :]
+        fields = _fields(payload)
         try:
-            # What is of a class need not be made: the class may not be there.
-            fields = msgpack.unpackb(body, ext_hook=_nothing, strict_map_key=False, unicode_errors="surrogatepass")
             return str(fields.get("url", "")), dict(fields.get("meta") or {})
-        except Exception:
+        except (TypeError, ValueError):
             return "", {}
+
+    def callback_name(self, payload: bytes) -> str | None:
+        """The name of the callback of a stored request, empty for the default one; None if it is unreadable."""
+        fields = _fields(payload)
+        return str(fields.get("callback") or "") if "url" in fields else None
 
     def repeated(self, payload: bytes) -> bytes:
         """A stored request as one that is made again: past the duplicate filter, and not answered from a cache.
@@ -275,6 +276,19 @@ class Codec:
             message = f"its {attribute} {name!r} is no longer a method of the spider"
             raise CannotLoad(message, kind="callback")
         return method  # type: ignore[no-any-return]
+
+
+def _fields(payload: bytes) -> dict[str, Any]:
+    """Those of a stored request, as they are stored; none if it is unreadable."""
+    if payload[:1] != bytes([MSGPACK]):
+        return {}
+    body = payload[HEADER.size :]
+    try:
+        # What is of a class need not be made: the class may not be there.
+        fields = msgpack.unpackb(body, ext_hook=_nothing, strict_map_key=False, unicode_errors="surrogatepass")
+    except Exception:
+        return {}
+    return fields if isinstance(fields, dict) else {}
 
 
 def _nothing(code: int, data: bytes) -> None:

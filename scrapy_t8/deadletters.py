@@ -9,7 +9,7 @@ import base64
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, TypeAlias
@@ -20,8 +20,8 @@ from scrapy import Request, Spider
 from .codec import Codec
 from .documents import moment
 from .errors import CannotLoad, JobError
-from .model import DeadLetter, Group, JobRecord, Story, Which
-from .stores.base import ALL, Store
+from .model import DeadLetter, Group, JobRecord, Story, Waiting, Which
+from .stores.base import ALL, Box, Store
 from .stores.sqlite import SQLiteStore
 from .tasks import FailedTask, task_of_letter, task_of_waiting
 
@@ -35,93 +35,33 @@ DEEP = 20
 """How deep values in ``meta`` are followed."""
 
 
-class DeadLetters:
-    """What a job has given up on, and what can be done about it.
+class LookedAt:
+    """The letters of a box, without changing any: what every owner and every reader of it can do.
 
-    Every change is one transaction: it happens with all of the chosen letters, or not at all.
-
-    :param job: the job that lives in *store*; its books are kept with each change.
-    :param before: called before each change: a running job commits what it has done.
-    :param after: called after each change: a running job takes up what was revived.
+    :param codec: makes stored requests requests again.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        job: JobRecord,
-        codec: Codec,
-        clock: Callable[[], float] = time.time,
-        before: Callable[[], None] = lambda: None,
-        after: Callable[[], None] = lambda: None,
-    ) -> None:
-        self._store = store
-        self._job = job
+    def __init__(self, box: Box, codec: Codec) -> None:
+        self._box = box
         self._codec = codec
-        self._clock = clock
-        self._before = before
-        self._after = after
-
-    # -- looking -------------------------------------------------------------------------------------------------
 
     def list(self, which: Which = ALL, limit: int | None = None, after: int = 0) -> Letters:
         """The chosen letters by number, beginning *after* one, without request, story and detail: see :meth:`get`."""
-        return self._store.box.letters(which, limit=limit, after=after)
+        return self._box.letters(which, limit=limit, after=after)
 
     def get(self, number: int) -> DeadLetter | None:
         """One letter, whole; None if there is none of this number."""
-        return self._store.box.letter(number)
+        return self._box.letter(number)
 
     def groups(self, which: Which = ALL) -> Groups:
         """The chosen letters by cause (kind, error, host and callback), the most frequent first."""
-        return self._store.box.groups(which)
+        return self._box.groups(which)
 
     def count(self, which: Which = ALL) -> int:
         """How many there are."""
-        return self._store.box.count(which)
+        return self._box.count(which)
 
-    def export(self, which: Which, file: IO[str]) -> int:
-        """Write the chosen letters to *file*, one JSON object in a line each. Returns how many.
-
-        Times are ISO 8601 with UTC offset. ``request`` is an object with url, method, headers, body and meta, or null,
-        and then ``request_error`` says why. Bytes that are no UTF-8 text are ``{"base64": ...}``.
-        """
-        written = 0
-        for letter in self._whole(which):
-            line = json.dumps(self._facts(letter), ensure_ascii=False)
-            # Half of a character, as from a broken page, stays what it was: an escape.
-            file.write(line.encode("utf-8", "backslashreplace").decode() + "\n")
-            written += 1
-        return written
-
-    def tasks(self) -> Iterator[FailedTask]:
-        """All that failed and is not through: what waits for its next try, then what was given up on."""
-        for waiting in self._store.waiting():
-            yield task_of_waiting(waiting, self._job.id, self._url(waiting.payload))
-        for letter in self._whole(ALL):
-            yield task_of_letter(letter)
-
-    # -- changing ------------------------------------------------------------------------------------------------
-
-    def revive(self, which: Which) -> int:
-        """Let the chosen requests be tried once more, from the beginning. Returns how many.
-
-        A request that could not be stored has no letter to revive: that one stays.
-        """
-        self._before()
-        revived = self._store.box.revive(which, self._job, self._clock())
-        self._after()
-        return revived
-
-    def discard(self, which: Which) -> int:
-        """Throw the chosen letters away for good. Returns how many."""
-        self._before()
-        discarded = self._store.box.discard(which, self._job)
-        self._after()
-        return discarded
-
-    # -- how -----------------------------------------------------------------------------------------------------
-
-    def _whole(self, which: Which) -> Iterator[DeadLetter]:
+    def whole(self, which: Which = ALL) -> Iterator[DeadLetter]:
         """The chosen letters with their bodies, of which only one at a time is held."""
         last = 0
         while letters := self.list(which, AT_ONCE, last):
@@ -131,7 +71,22 @@ class DeadLetters:
                     yield whole
             last = letters[-1].id
 
-    def _facts(self, letter: DeadLetter) -> dict[str, Any]:
+    def export(self, which: Which, file: IO[str]) -> int:
+        """Write the chosen letters to *file*, one JSON object in a line each. Returns how many.
+
+        Times are ISO 8601 with UTC offset. ``request`` is an object with url, method, headers, body and meta, or null,
+        and then ``request_error`` says why. Bytes that are no UTF-8 text are ``{"base64": ...}``.
+        """
+        written = 0
+        for letter in self.whole(which):
+            line = json.dumps(self.facts(letter), ensure_ascii=False)
+            # Half of a character, as from a broken page, stays what it was: an escape.
+            file.write(line.encode("utf-8", "backslashreplace").decode() + "\n")
+            written += 1
+        return written
+
+    def facts(self, letter: DeadLetter) -> dict[str, Any]:
+        """All that is known of a *letter* that was read whole, in values that JSON has."""
         bodies = ("payload", "story", "detail")
         facts = {"id": letter.id, **{n: getattr(letter, n) for n in DeadLetter.__slots__ if n not in bodies}}
         story = Story.loads(letter.story)
@@ -152,11 +107,63 @@ class DeadLetters:
         except CannotLoad as error:
             return {"request": None, "request_error": str(error)}
 
-    def _url(self, payload: bytes) -> str:
-        try:
-            return self._codec.decode_request(payload).url
-        except CannotLoad:
-            return ""
+
+class DeadLetters(LookedAt):
+    """What a job has given up on, and what can be done about it.
+
+    Every change is one transaction: it happens with all of the chosen letters, or not at all.
+
+    :param job: the job that lives in *store*; its books are kept with each change.
+    :param before: called before each change: a running job commits what it has done.
+    :param after: called after each change: a running job takes up what was revived.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        job: JobRecord,
+        codec: Codec,
+        clock: Callable[[], float] = time.time,
+        before: Callable[[], None] = lambda: None,
+        after: Callable[[], None] = lambda: None,
+    ) -> None:
+        super().__init__(store.box, codec)
+        self._store = store
+        self._job = job
+        self._clock = clock
+        self._before = before
+        self._after = after
+
+    def tasks(self) -> Iterator[FailedTask]:
+        """All that failed and is not through: what waits for its next try, then what was given up on."""
+        return failed_tasks(self._store.waiting(), self, self._job.id, self._codec)
+
+    # -- changing ------------------------------------------------------------------------------------------------
+
+    def revive(self, which: Which) -> int:
+        """Let the chosen requests be tried once more, from the beginning. Returns how many.
+
+        A request that could not be stored has no letter to revive: that one stays.
+        """
+        self._before()
+        revived = self._store.box.revive(which, self._job, self._clock())
+        self._after()
+        return revived
+
+    def discard(self, which: Which) -> int:
+        """Throw the chosen letters away for good. Returns how many."""
+        self._before()
+        discarded = self._store.box.discard(which, self._job)
+        self._after()
+        return discarded
+
+
+def failed_tasks(waiting: Iterable[Waiting], letters: LookedAt, job: str, codec: Codec) -> Iterator[FailedTask]:
+    """What waits for its next try, then what was given up on."""
+    for one in waiting:
+        yield task_of_waiting(one, job, codec.envelope(one.payload)[0])
+    for letter in letters.whole():
+        yield task_of_letter(letter)
 
 
 @contextmanager

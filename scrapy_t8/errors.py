@@ -16,6 +16,7 @@
     |   +-- CannotLoad       stored bytes do not become a request or an item again
     +-- DatabaseFailed       the user's own database does not tell what it is asked
     +-- FormatError          a document lacks a field, or has something else in it
+    +-- CommandError         a command cannot be used as it was
     +-- ScrapyChanged        this Scrapy lacks something that T8 stands on
 
 Every class has a ``reason``: the close reason of a crawl that ends because of it.
@@ -96,6 +97,10 @@ class FormatError(T8Error):
     def __init__(self, message: str, field: str = "") -> None:
         super().__init__(message)
         self.field = field
+
+
+class CommandError(T8Error):
+    pass
 
 
 class ScrapyChanged(T8Error):

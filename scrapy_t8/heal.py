@@ -14,7 +14,7 @@ from .errors import CannotLoad, JobError
 from .integrity.expectations import DEAD, expecting
 from .itemmodel import ASKED, BY_THE_SPIDER, IMPOSSIBLE, Mended
 from .model import JobRecord, Story, Which
-from .stores.reader import Missed, reading
+from .stores.reader import Missed, Reader, reading
 from .stores.sqlite import SQLiteStore
 
 
@@ -64,25 +64,55 @@ def heal(jobdir: str | Path) -> Healing:
         store.close()
 
 
+def would_heal(jobdir: str | Path) -> Healing:
+    """What :func:`heal` would do now. Nothing is changed; a crawl may be using the job.
+
+    :raises JobError: if there is none.
+    :raises StoreError: if its state cannot be read.
+    """
+    with reading(Path(jobdir) / "t8") as reader:
+        job = reader.job()
+        if job is None:
+            raise JobError(f"there is no job in {jobdir}")
+        return _plan(reader, job).told()
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is to be put back: these letters revived, these items asked for."""
+
+    letters: list[int]
+    mended: list[Mended]
+    under_way: int
+
+    def told(self) -> Healing:
+        repeated = sum(item.payload is not None for item in self.mended)
+        asked = sum(item.healed == BY_THE_SPIDER for item in self.mended)
+        return Healing(len(self.letters), repeated, asked, self.under_way)
+
+
 def _heal(store: SQLiteStore, job: JobRecord, directory: Path) -> Healing:
+    with reading(directory) as reader:
+        plan = _plan(reader, job)
+    store.box.heal(plan.mended, Which(ids=tuple(plan.letters)), job, time.time())
+    return plan.told()
+
+
+def _plan(reader: Reader, job: JobRecord) -> _Plan:
     letters: list[int] = []
     mended: list[Mended] = []
     under_way = 0
-    now = time.time()
-    with reading(directory) as reader:
-        for missed in reader.missing(job.number):
-            kind = (missed.cause or "").partition("\t")[0]
-            letter = reader.letter(missed.request) if kind == DEAD and missed.request is not None else None
-            if letter is not None:
-                letters.append(letter[0])
-                mended.append(Mended(missed.key, ASKED))
-            elif missed.open > 0:
-                under_way += 1
-            else:
-                mended.append(_again(missed, reader.payload(missed.key)))
-    store.box.heal(mended, Which(ids=tuple(letters)), job, now)
-    repeated = sum(item.payload is not None for item in mended)
-    return Healing(len(letters), repeated, sum(item.healed == BY_THE_SPIDER for item in mended), under_way)
+    for missed in reader.missing(job.number):
+        kind = (missed.cause or "").partition("\t")[0]
+        letter = reader.letter(missed.request) if kind == DEAD and missed.request is not None else None
+        if letter is not None:
+            letters.append(letter[0])
+            mended.append(Mended(missed.key, ASKED))
+        elif missed.open > 0:
+            under_way += 1
+        else:
+            mended.append(_again(missed, reader.payload(missed.key)))
+    return _Plan(letters, mended, under_way)
 
 
 def _again(missed: Missed, payload: bytes | None) -> Mended:

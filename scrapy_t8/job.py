@@ -15,8 +15,6 @@ from weakref import WeakKeyDictionary
 
 from scrapy import Request
 from scrapy.crawler import Crawler
-from scrapy.exceptions import NotConfigured
-from scrapy.utils.project import data_path
 from scrapy.utils.request import RequestFingerprinter
 
 from . import joints
@@ -39,6 +37,7 @@ from .model import START, Batch
 from .opening import miss_lost_state, resume_or_begin
 from .outputs import Outputs, Sink
 from .page import Page, current_page
+from .places import default_directory
 from .points import POINT, Mark, Points
 from .policy import Policy
 from .stores.sqlite import SQLiteStore
@@ -116,7 +115,7 @@ class Job:
         self.checks_of_items = ItemChecks.of(config.required_fields, config.item_schema)
         keys = ItemKeys(config.item_key, [*config.item_key_exclude, config.changed_field], crawler.spider)
         self._identity = Identity.of(crawler.spider.name, self._arguments)
-        self.directory = Path(crawler.settings["JOBDIR"] or _default_directory(crawler.spider.name))
+        self.directory = Path(crawler.settings["JOBDIR"] or default_directory(crawler.spider.name))
         self.state_directory = self.directory / "t8"
         self.store: Store = SQLiteStore(self.state_directory, power=config.durability == "power")
         damaged: dict[str, IfDamaged] = {"auto": "refuse", "continue": "salvage", "fresh": "replace"}
@@ -407,10 +406,3 @@ class Job:
             for report in self.last_words:
                 report()
             self._release()
-
-
-def _default_directory(spider: str) -> str:
-    try:
-        return data_path(f"t8/{spider}")
-    except NotConfigured:  # settings of a project, but no scrapy.cfg
-        return f".scrapy/t8/{spider}"

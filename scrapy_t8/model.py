@@ -20,6 +20,9 @@ SEQ_MASK = (1 << SEQ_BITS) - 1
 HISTORY = 20
 """Attempts of one request whose errors are kept."""
 
+SERVICE = "t8-service"
+"""In the place of a spider's name where a job is that of a service."""
+
 START = 0
 """The id under which ``start()`` is the parent of what it yields."""
 
@@ -133,6 +136,9 @@ class Which:
     :param error: a part of the error, in any case.
     :param host: the host of the URL.
     :param callback: the name of the spider's method.
+    :param status: of the HTTP response.
+    :param task_type: as in a :class:`~scrapy_t8.tasks.FailedTask`.
+    :param text: a part of the error, the URL or the target, in any case.
     :param older_than: buried at least so many seconds ago.
     :param newer_than: buried at most so many seconds ago.
     :param ids: the numbers of letters.
@@ -146,6 +152,9 @@ class Which:
     newer_than: float | None = None
     job: str | None = None
     ids: tuple[int, ...] | None = None
+    status: int | None = None
+    task_type: str | None = None
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ from .tasks import FailedTask
 LIST = "LIST_COLLECTION"
 DETAIL = "DETAIL_COLLECTION"
 IMAGE = "IMAGE_DOWNLOAD"
+RUNS = "collection:"
+"""With this, and a task type, begin the names under which a service keeps its runs."""
 
 
 def _now() -> datetime:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -33,7 +33,7 @@ class ResumePoints:
 
         :raises FormatError: for one that somebody has made a mess of, naming the field.
         """
-        return {(p.task_type, p.name): _point(p) for p in self._store.points.all()}
+        return {(p.task_type, p.name): point_of(p) for p in self._store.points.all()}
 
     def get(self, task_type: str, name: str = "") -> ResumePoint | None:
         """One of them, or None."""
@@ -41,15 +41,14 @@ class ResumePoints:
 
     def history(self, task_type: str) -> list[ResumePoint]:
         """What those of one task type were before, the newest first."""
-        return [_point(record) for record in self._store.points.history(task_type)]
+        return [point_of(record) for record in self._store.points.history(task_type)]
 
     def set(self, point: ResumePoint, name: str = "") -> None:
         """Where the next job is to begin: after the page, cursor or slug of *point*.
 
         A job that is not finished goes on from its frontier, wherever its points are.
         """
-        text = json.dumps(point.to_dict(), ensure_ascii=False)
-        self._store.points.put(PointRecord(point.task_type, name, time.time(), text, historic=True))
+        self._store.points.put(record_of(point, name))
 
     def delete(self, task_type: str, name: str = "") -> bool:
         """Take one away: that piece of work begins at its beginning. Returns whether it was there."""
@@ -60,10 +59,7 @@ class ResumePoints:
         job, run = self._store.job(), self._store.last_run()
         if job is None or run is None:
             return
-        tasks = list(DeadLetters(self._store, job, Codec()).tasks())
-        points = self.all()
-        for task_type in sorted({kind for kind, _ in points} | {task.task_type for task in tasks}):
-            yield _state(job, run, task_type, points, [task for task in tasks if task.task_type == task_type])
+        yield from states_of(job, run, self.all(), DeadLetters(self._store, job, Codec()).tasks())
 
 
 @contextmanager
@@ -80,11 +76,33 @@ def open_resume_points(jobdir: str | Path) -> Iterator[ResumePoints]:
         store.close()
 
 
-def _point(record: PointRecord) -> ResumePoint:
+def point_of(record: PointRecord) -> ResumePoint:
+    """A stored point in the form in which others know it.
+
+    :raises T8Error: for one that somebody has made a mess of.
+    """
     try:
         return ResumePoint.from_dict(json.loads(record.record))
     except ValueError as error:
         raise JobError(f"the resume point {record.task_type} {record.name} is no JSON: {error}") from None
+
+
+def record_of(point: ResumePoint, name: str) -> PointRecord:
+    """*point* as it is stored when somebody sets it by hand."""
+    # Half of a character, as from a broken page, stays what it was: an escape.
+    text = json.dumps(point.to_dict(), ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
+    return PointRecord(point.task_type, name, time.time(), text, historic=True)
+
+
+def states_of(
+    job: JobRecord, run: Run, points: dict[tuple[str, str], ResumePoint], tasks: Iterable[FailedTask]
+) -> Iterator[CollectionState]:
+    """How far each task type of a crawl is that has resume points or failed tasks."""
+    by_type: dict[str, list[FailedTask]] = {kind: [] for kind, _ in points}
+    for task in tasks:
+        by_type.setdefault(task.task_type, []).append(task)
+    for task_type in sorted(by_type):
+        yield _state(job, run, task_type, points, by_type[task_type])
 
 
 def _state(

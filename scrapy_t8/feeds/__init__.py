@@ -155,7 +155,8 @@ class T8FeedExporter(FeedExporter):
             return slot
         local = slot.storage if isinstance(slot.storage, WholeFile) else None
         if target is None:
-            target = self._targets[name] = Target(name, uri, local.there() if local else 0, slot.format)
+            path = str(Path(local.path).absolute()) if local else ""
+            target = self._targets[name] = Target(name, uri, local.there() if local else 0, slot.format, path)
             self._job.add_sink(target)
             self._job.flush()
         if local:
@@ -261,6 +262,11 @@ class T8FeedExporter(FeedExporter):
             await super()._close_slot(slot, spider)
         except Exception as error:
             self._not_written(slot, error)
+            return
+        target = self._targets.get(f"target:{slot.batch_id} {slot.uri_template}")
+        if target is not None:
+            target.items = slot.itemcount
+            self._job.add_sink(target)
 
     def _not_written(self, slot: FeedSlot, error: Exception) -> list[FeedSlot]:
         self._unwritten += 1

@@ -22,12 +22,16 @@ class Target:
     """Where a batch of a whole feed goes: chosen once in a job, and a part of the commit as any other sink.
 
     :param base: how much of a local file stays in front of what the job appends to it.
+    :param path: of a local file.
+    :param items: how many were written there at the end of the last run; None before the first end.
     """
 
     name: str
     uri: str
     base: int
     format: str = ""
+    path: str = ""
+    items: int | None = None
 
     def write(self, records: list[bytes]) -> None:
         raise TypeError("items of whole feeds go to the spool, not to their target")
@@ -36,7 +40,7 @@ class Target:
         """It holds nothing back."""
 
     def record(self) -> dict[str, Any]:
-        return {"uri": self.uri, "base": self.base, "format": self.format}
+        return {name: getattr(self, name) for name in ("uri", "base", "format", "path", "items")}
 
 
 class WholeFile(FileFeedStorage):

@@ -50,7 +50,7 @@ def collect(reader: Reader, job: JobRecord, now: float, generator: str, *, runni
             "finished": job.finished,
             "follows": job.follows,
         },
-        "runs": _runs(reader.runs(), running=running),
+        "runs": runs_told(reader.runs(), running=running),
         "ledger": ledger,
         **_losses(reader),
         "duplicates": {
@@ -76,7 +76,7 @@ def collect(reader: Reader, job: JobRecord, now: float, generator: str, *, runni
         **_tallies(reader, job),
         "coverage": _coverage(reader),
         "validation": _validation(reader, job, ledger),
-        "points": [_point(name, record) for name, record in reader.points()],
+        "points": [point_told(name, record) for name, record in reader.points()],
         "timeline": [
             {"time": time(began), "pages": pages, "items": items, "retries": retries}
             for began, pages, items, retries in reader.timeline(ROWS)
@@ -143,7 +143,8 @@ def _ledger(
     }
 
 
-def _runs(runs: list[Run], *, running: bool) -> list[Document]:
+def runs_told(runs: list[Run], *, running: bool) -> list[Document]:
+    """Each run and how it has ended."""
     told = []
     for run in runs:
         is_last = run is runs[-1]
@@ -173,7 +174,7 @@ def _feeds(reader: Reader) -> Iterable[Document]:
                 "items": record.get("total", record["items"]),
             }
         elif kind == "target":
-            yield {"uri": record["uri"], "format": record.get("format", ""), "items": None}
+            yield {"uri": record["uri"], "format": record.get("format", ""), "items": record.get("items")}
 
 
 def _healing(reader: Reader, job: JobRecord) -> Document:
@@ -244,7 +245,8 @@ def _validation(reader: Reader, job: JobRecord, ledger: dict[str, dict[str, int]
     }
 
 
-def _point(name: str, record: str) -> Document:
+def point_told(name: str, record: str) -> Document:
+    """A stored resume point."""
     told = json.loads(record)
     fields = ("task_type", "current_page", "last_cursor", "last_slug", "total_processed", "last_update")
     return {"name": name, **{field: told.get(field) for field in fields}}

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..documents import moment
 from ..errors import FormatError
-from ..resume import CollectionState, ResumePoint
+from ..resume import RUNS, CollectionState, ResumePoint
 from ..stores.locks import Holder
 from ..stores.shared import SharedStore
 from ..taskrecord import checked_number, checked_text
@@ -19,7 +19,7 @@ from .updates import Updates
 
 RUNNING, FINISHED, STOPPED, DIED = "RUNNING", "FINISHED", "STOPPED", "DIED"
 STATUSES = (RUNNING, FINISHED, STOPPED, DIED)
-PREFIX = "collection:"
+PREFIX = RUNS
 
 
 @dataclass(frozen=True, slots=True)

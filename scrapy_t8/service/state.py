@@ -15,7 +15,7 @@ from weakref import finalize
 from ..config import Config
 from ..documents import moment
 from ..errors import JobMismatch, StoreDamaged, StoreError
-from ..model import JobRecord, Which
+from ..model import SERVICE, JobRecord, Which
 from ..resume import CollectionState, ResumePoint
 from ..stores.base import IfDamaged
 from ..stores.locks import Holder
@@ -29,7 +29,7 @@ from .runs import RunBook, whole_state
 from .taskbook import TaskBook
 from .updates import Updates
 
-OWNER = "t8-service"
+OWNER = SERVICE
 """In the place of a spider's name."""
 
 

@@ -34,6 +34,10 @@ CONDITIONS = {
     "older_than": "dead.buried_at <= :now - :older_than",
     "newer_than": "dead.buried_at >= :now - :newer_than",
     "job": "dead.job = :job",
+    "status": "dead.status = :status",
+    "task_type": "dead.task_type = :task_type",
+    "text": """(instr(t8_casefold(dead.error), t8_casefold(:text)) OR instr(t8_casefold(dead.url), t8_casefold(:text))
+        OR instr(t8_casefold(dead.target), t8_casefold(:text)))""",
     # One parameter, however many they are.
     "ids": "dead.id IN (SELECT value FROM json_each(:ids))",
 }

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
-from array import array
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 from urllib.parse import quote
 
 from filelock import FileLock, Timeout
 
 from ..errors import JobError, StoreError
 from ..itemmodel import Loss, PastJob
-from ..model import Group, JobRecord, Run
+from ..model import Group, JobRecord, Run, Waiting
 from . import questions as ask
+from .books import STRETCH
+from .box import SQLiteBox
 from .file import check_file, check_version
+from .pending import Pending
 from .records import load_job
 
 
@@ -66,10 +69,17 @@ class Reader:
 
     def in_flight(self) -> int:
         """How many requests the last run has noted as being under way."""
-        path = self._directory / "marks"
-        data = path.read_bytes() if path.exists() else b""
-        numbers = array("q", data[: len(data) // 8 * 8])[1:]
-        return sum(self._db.execute("SELECT 1 FROM entry WHERE id = ?", (n,)).fetchone() is not None for n in numbers)
+        return len(self.pending.leased())
+
+    @property
+    def pending(self) -> Pending:
+        """What is to be done still."""
+        return Pending(self._db, self._directory)
+
+    @property
+    def box(self) -> SQLiteBox:
+        """The dead-letter box, to be looked into."""
+        return SQLiteBox(self._db, lambda what: nullcontext(), _nothing_changes)
 
     def sizes(self) -> tuple[int, int, float | None]:
         """How many entries there are, how many wait, and when the first of these is due."""
@@ -99,6 +109,10 @@ class Reader:
         row = self._db.execute(ask.KEPT, (name,)).fetchone()
         return {} if row is None else {name: row[0]}
 
+    def kept_as(self, prefix: str) -> dict[str, bytes]:
+        """What is kept under names that begin with *prefix*."""
+        return dict(self._db.execute(ask.KEPT_AS, {"prefix": prefix}))
+
     def past_jobs(self, spider: str) -> list[PastJob]:
         return [PastJob(*row) for row in self._db.execute(ask.PAST_JOBS, (spider,))]
 
@@ -112,6 +126,18 @@ class Reader:
         """Beginning, pages, items and retries of each stretch of time, of which there are about so many."""
         return list(self._db.execute(ask.TIMELINE, {"rows": rows}))
 
+    def since(self, when: float) -> tuple[int, int]:
+        """How many pages have settled since a time, and how many items came, to about ten seconds."""
+        pages, items = self._db.execute(ask.SINCE, (when - STRETCH,)).fetchone()
+        return pages, items
+
+    def dead_by_host_and_callback(self, job: str) -> list[tuple[str, str, int]]:
+        return list(self._db.execute(ask.DEAD_BY_HOST_AND_CALLBACK, (job,)))
+
+    def dead_tasks(self) -> dict[str, int]:
+        """By task type, how many tasks are given up."""
+        return dict(self._db.execute(ask.DEAD_TASKS))
+
     def dead_groups(self, job: JobRecord, limit: int) -> list[Group]:
         values = {"job": job.id, "spider": job.spider, "limit": limit}
         return [Group(*row) for row in self._db.execute(ask.DEAD_GROUPS, values)]
@@ -119,6 +145,9 @@ class Reader:
     def waiting(self) -> Iterator[tuple[int, bytes, str]]:
         """Id, payload and story of all that waits."""
         return self._db.execute(ask.WAITING)
+
+    def all_waiting(self) -> Iterator[Waiting]:
+        return (Waiting(*row) for row in self._db.execute(ask.ALL_WAITING))
 
     def one_waiting(self, entry: int) -> tuple[float, bytes, str]:
         """Due time, payload and story of one."""
@@ -153,6 +182,37 @@ class Reader:
         row: tuple[int, str, str, int | None, str] | None = self._db.execute(ask.LETTER, (fingerprint,)).fetchone()
         return row
 
+    # -- recounting ----------------------------------------------------------------------------------------------
+
+    def damage(self) -> str:
+        """What is wrong with the file, page by page; empty if nothing is. It takes a second for a gigabyte."""
+        try:
+            found = str(self._db.execute(ask.QUICK_CHECK).fetchone()[0])
+        except sqlite3.DatabaseError as error:
+            return str(error)
+        return "" if found == "ok" else found
+
+    def count_dead(self, job: str) -> int:
+        count: int = self._db.execute(ask.COUNT_DEAD, (job,)).fetchone()[0]
+        return count
+
+    def count_superseded(self) -> int:
+        count: int = self._db.execute(ask.COUNT_SUPERSEDED).fetchone()[0]
+        return count
+
+    def wrong_queues(self) -> list[tuple[str, int, int]]:
+        """Key, noted and real number of entries of the queues where these differ."""
+        return list(self._db.execute(ask.WRONG_QUEUES))
+
+    def strays(self) -> tuple[int, int]:
+        """Entries that are in no queue, dead letters without a body."""
+        homeless, bodiless = (self._db.execute(question).fetchone()[0] for question in (ask.HOMELESS, ask.BODILESS))
+        return homeless, bodiless
+
+
+def _nothing_changes() -> NoReturn:
+    raise TypeError("a reader changes nothing")
+
 
 @contextmanager
 def reading(directory: Path) -> Iterator[Reader]:
@@ -166,12 +226,23 @@ def reading(directory: Path) -> Iterator[Reader]:
         raise JobError(f"there is no job in {directory.parent}: give the JOBDIR of a crawl that ran with scrapy_t8")
     try:
         check_file(path)
-        db = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True, isolation_level=None)
+    except OSError as error:
+        raise StoreError(f"cannot read the state in {directory}: {error}") from error
+    # What goes wrong with the files that a reader writes meanwhile is not about the state.
+    try:
+        db = sqlite3.connect(f"file:{quote(str(path.absolute()))}?{_mode(path)}", uri=True, isolation_level=None)
         try:
             check_version(db, path)
             db.execute("BEGIN")
             yield Reader(db, directory)
         finally:
             db.close()
-    except (sqlite3.Error, OSError) as error:
+    except sqlite3.Error as error:
         raise StoreError(f"cannot read the state in {directory}: {error}") from error
+
+
+def _mode(path: Path) -> str:
+    """How to open the state file. Where nothing can be written, SQLite cannot read as it does beside a crawl; but a
+    file without a log, as in a backup, has nobody who writes it."""
+    log = path.with_name(f"{path.name}-wal")
+    return "mode=ro" if os.access(path.parent, os.W_OK) or log.exists() else "mode=ro&immutable=1"

@@ -194,13 +194,20 @@ def test_numbers_go_on(bench: Bench) -> None:
         ({"ids": ()}, []),
         ({"ids": (2**80,)}, []),
         ({"kind": "http", "host": "b"}, [2]),
+        ({"status": 404}, [1]),
+        ({"status": 500}, []),
+        ({"task_type": "DETAIL_COLLECTION"}, [2]),
+        ({"text": "CAR-"}, [2]),
+        ({"text": "über"}, [3, 4]),
+        ({"text": "über", "kind": "timeout"}, [3]),
+        ({"text": "100%_"}, [4]),
     ],
 )
 def test_a_choice(bench: Bench, which: dict[str, Any], found: list[int]) -> None:
     bench.bury(
-        letter(1, host="a", buried_at=NOW - 200),
-        letter(2, host="b", buried_at=NOW - 100),
-        letter(3, host="b", kind="timeout", error="TimeOut after 5 s", callback="parse_item"),
+        letter(1, host="a", buried_at=NOW - 200, status=404),
+        letter(2, host="b", buried_at=NOW - 100, task_type="DETAIL_COLLECTION", target="car-1"),
+        letter(3, host="b", kind="timeout", error="TimeOut after 5 s", callback="parse_item", url="http://ÜBER/"),
         letter(4, host="c", kind="callback", error="über 100%_", job="other"),
     )
     assert numbers(bench.box, **which) == found

@@ -268,3 +268,12 @@ def test_one_changed_byte_is_noticed(position: int, change: int) -> None:
     payload[position % len(payload)] ^= change
     with pytest.raises(CannotLoad):
         codec.decode_request(bytes(payload))
+
+
+def test_the_callback_of_a_stored_request() -> None:
+    stored = codec.encode_request(Request("http://a/", spider.parse, meta={"item": Colour.RED}))
+    assert Codec().callback_name(stored) == "parse"
+    assert Codec().envelope(stored)[0] == "http://a/"
+    assert Codec().callback_name(codec.encode_request(Request("http://a/"))) == ""
+    for unreadable in (b"", b"\x01", stored[:-3], b"\x02" + stored[1:], codec.encode_item({"a": 1})):
+        assert Codec().callback_name(unreadable) is None

@@ -32,7 +32,7 @@ FLOORS = [
             "policy",
             "stores",
         ),
-        *("notify", "sqldatabase", "taskrecord", "threads", "track", "values"),
+        *("notify", "places", "sqldatabase", "taskrecord", "threads", "track", "values"),
     },
     set(HALL),
     {
@@ -51,6 +51,7 @@ FLOORS = [
     },
     {"heal", "report"},
     {"entry"},
+    {"commands"},
     {"addon"},
     {"__init__", "__main__"},
 ]
@@ -88,6 +89,11 @@ def test_imports_go_downward() -> None:
             assert not {here, there} <= DOORS, f"the door {here} imports the door {there}"
             if {here, there} <= set(HALL):
                 assert HALL.index(there) < HALL.index(here), f"{here} imports {there}"
+
+
+def test_commands_go_through_no_door() -> None:
+    for path in (ROOT / "commands").glob("*.py"):
+        assert not imported(path) & DOORS, path
 
 
 def test_nothing_above_the_store_knows_sql() -> None:

@@ -1,0 +1,14 @@
+"""Where a job lives that was given no JOBDIR."""
+
+from __future__ import annotations
+
+from scrapy.exceptions import NotConfigured
+from scrapy.utils.project import data_path
+
+
+def default_directory(spider: str) -> str:
+    """The job directory of *spider*, in the data directory of the project. With an empty name, where these all are."""
+    try:
+        return data_path(f"t8/{spider}")
+    except NotConfigured:  # settings of a project, but no scrapy.cfg
+        return f".scrapy/t8/{spider}"

@@ -1,0 +1,41 @@
+"""A market stall: lists lead to cars, of which one is gone, one breaks the callback and one is to be had later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from scrapy import Request, Spider
+
+from scrapy_t8.spiders import T8SpiderMixin
+
+LISTS, CARS = 6, 8
+EVIL = "\x1b[31mred\x1b[0m [bold]loud[/bold] token=hunter2\nsecond line"
+"""What an error may quote: it must do nothing to a terminal."""
+ODD = {
+    (5, 7): "status/404/gone?token=hunter2",
+    (5, 6): "p/breaks",
+    (5, 5): "in_turn/503,503,503,503/later",
+}
+
+
+class StallSpider(T8SpiderMixin, Spider):
+    name = "stall"
+    site: str
+    delay = "0"
+
+    async def start(self) -> Any:
+        for number in range(LISTS):
+            yield Request(f"{self.site}/p/list-{number}", self.parse_list, cb_kwargs={"number": number})
+
+    def parse_list(self, response: Any, number: int) -> Iterator[Request]:
+        self.t8.save_point("LIST_COLLECTION", current_page=number + 1, metadata={"tag": "汽车交通"})
+        for car in range(CARS):
+            page = ODD.get((number, car), f"slow/{self.delay}/car-{number}-{car}")
+            request = Request(f"{self.site}/{page}", self.parse_car, headers={"Authorization": "Basic hunter2"})
+            yield self.t8.expect_from(request, f"car-{number}-{car}", "lists")
+
+    def parse_car(self, response: Any) -> Iterator[Any]:
+        if "breaks" in response.url:
+            raise ValueError(EVIL)
+        yield {"id": response.url.rpartition("/")[2], "title": response.text}

@@ -1,0 +1,159 @@
+"""``scrapy t8 failed ...`` on the job of a crawl."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from scrapy_t8 import open_dead_letters, read_report
+
+from .calling import T8
+from .conftest import Stall
+
+pytestmark = pytest.mark.slow
+ESCAPED = r"\x1b[31mred\x1b[0m [bold]loud[/bold] token=***"
+
+
+@pytest.mark.parametrize(
+    ("filters", "found"),
+    [
+        ("", {"http", "parse"}),
+        ("1 2", {"http", "parse"}),
+        ("--kind parse", {"parse"}),
+        ("--kind crash", set()),
+        ("--status 404", {"http"}),
+        ("--status 500", set()),
+        ("--host 127.0.0.1", {"http", "parse"}),
+        ("--host example.com", set()),
+        ("--callback parse_car", {"http", "parse"}),
+        ("--callback parse_list", set()),
+        ("--text LOUD", {"parse"}),
+        ("--text /gone", {"http"}),
+        ("--text gone --kind parse", set()),
+        ("--task-type DETAIL_COLLECTION", {"http", "parse"}),
+        ("--task-type OTHER", set()),
+        ("--since 1h", {"http", "parse"}),
+        ("--since 2020-01-01", {"http", "parse"}),
+        ("--since 2099-01-01T00:00:00Z", set()),
+        ("--until 1h", set()),
+        ("--until 2099-01-01", {"http", "parse"}),
+        ("--job other", set()),
+    ],
+)
+def test_filters(t8: T8, stopped: Stall, filters: str, found: set[str]) -> None:
+    told = t8.json("failed", "list", *filters.split(), "--jobdir", stopped.job)
+    assert (told["version"], told["kind"], told["total"]) == (1, "crawl", len(found))
+    assert {letter["kind"] for letter in told["letters"]} == found
+    dry = t8("failed", "discard", *filters.split(), "--dry-run", "--jobdir", stopped.job)
+    assert dry == 0
+    assert t8.out.startswith(f"{len(found)} dead letter" if found else "There is no such dead letter")
+    if not any(word.isdigit() for word in filters.split()[:1]):
+        groups = t8.json("failed", "groups", *filters.split(), "--jobdir", stopped.job)["groups"]
+        assert {group["kind"] for group in groups} == found
+
+
+def test_a_limit(t8: T8, stopped: Stall) -> None:
+    told = t8.json("failed", "list", "--limit", "1", "--jobdir", stopped.job)
+    assert (told["total"], len(told["letters"])) == (2, 1)
+    assert t8("failed", "list", "--limit", "1", "--jobdir", stopped.job) == 0
+    assert "1 of 2" in t8.out
+
+
+def test_groups_are_those_of_the_report(t8: T8, stopped: Stall) -> None:
+    groups = t8.json("failed", "groups", "--jobdir", stopped.job)["groups"]
+    reported = read_report(stopped.job)["dead"]
+    causes = ("kind", "error", "host", "callback", "count", "first", "last")
+    assert sorted(tuple(row[name] for name in causes) for row in groups) == sorted(
+        tuple(row[name] for name in causes) for row in reported
+    )
+
+
+def test_nothing_of_a_crawl_reaches_the_terminal_as_it_is(t8: T8, stopped: Stall) -> None:
+    for command in ("failed list", "failed groups", "failed show 1 2", "status", "report", "verify"):
+        output = [] if command != "report" else ["--output", "elsewhere"]
+        assert t8(*command.split(), *output, "--jobdir", stopped.job) == 0
+        assert "\x1b" not in t8.out, command
+        assert "hunter2" not in t8.out, command
+        if command.startswith("failed"):
+            assert ESCAPED in t8.out, command
+
+
+def test_show(t8: T8, stopped: Stall) -> None:
+    letters = {row["kind"]: row["id"] for row in t8.json("failed", "list", "--jobdir", stopped.job)["letters"]}
+    told = t8.json("failed", "show", letters["parse"], "--jobdir", stopped.job)
+    assert told["request"]["headers"]["Authorization"] == "***"
+    assert told["attempts"][0]["kind"] == "parse"
+    assert "raise ValueError" in told["detail"]["traceback"]
+    assert t8("failed", "show", letters["http"], "--secrets", "--jobdir", stopped.job) == 0
+    assert "gone?token=hunter2" in t8.out
+    assert "Basic hunter2" in t8.out
+
+
+def test_export(t8: T8, stopped: Stall) -> None:
+    assert t8("failed", "export", "--jobdir", stopped.job) == 0
+    lines = [json.loads(line) for line in t8.out.splitlines()]
+    assert t8("failed", "export", "-o", "dead.json", "--jobdir", stopped.job) == 0
+    assert json.loads(Path("dead.json").read_text()) == lines
+    assert t8.out == "2 written to dead.json\n"
+    assert os.stat("dead.json").st_mode & 0o777 == 0o600
+    assert "hunter2" not in Path("dead.json").read_text()
+    assert {line["kind"] for line in lines} == {"http", "parse"}
+    assert lines[0]["request"]["url"].startswith("http")
+    assert t8("failed", "export", "--kind", "crash", "-o", "none.json", "--jobdir", stopped.job) == 0
+    assert json.loads(Path("none.json").read_text()) == []
+    assert t8("failed", "export", "--secrets", "--format", "json", "--jobdir", stopped.job) == 0
+    assert "hunter2" in json.dumps(json.loads(t8.out))
+
+
+def test_revived_requests_are_fetched_by_the_next_run(t8: T8, mine: Stall) -> None:
+    assert t8("failed", "revive", "--kind", "parse", "--yes", "--jobdir", mine.job) == 0
+    assert t8.out.startswith("1 of 1 dead letter is tried again")
+    told = t8.json("status", "--jobdir", mine.job)["requests"]
+    assert (told["dead"], told["waiting"], told["difference"]) == (1, 2, 0)
+
+
+def test_one_that_is_named_is_revived_without_a_question(t8: T8, mine: Stall) -> None:
+    assert t8("failed", "revive", "1", "--jobdir", mine.job) == 0
+    with open_dead_letters(mine.job) as letters:
+        assert [letter.id for letter in letters.list()] == [2]
+
+
+def test_discard(t8: T8, mine: Stall) -> None:
+    line = t8.refused(2, "failed", "discard", "--jobdir", mine.job)
+    assert line == "scrapy t8: Discard 2 dead letters? There is nobody to ask: give --yes. Nothing was changed"
+    t8.refused(2, "failed", "discard", "1", "--jobdir", mine.job)
+    assert t8.json("failed", "list", "--jobdir", mine.job)["total"] == 2
+    assert t8("failed", "discard", "--status", "404", "-y", "--jobdir", mine.job) == 0
+    told = t8.json("status", "--jobdir", mine.job)["requests"]
+    assert (told["dead"], told["discarded"], told["difference"]) == (1, 1, 0)
+
+
+@pytest.mark.parametrize(("answer", "status", "left"), [("y", 0, 0), ("n", 1, 2), ("", 1, 2)])
+def test_a_question_is_answered(
+    t8: T8, mine: Stall, monkeypatch: pytest.MonkeyPatch, answer: str, status: int, left: int
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("builtins.input", lambda question: asked.append(question) or answer)
+    assert t8("failed", "discard", "--jobdir", mine.job) == status
+    assert asked == ["Discard 2 dead letters? [y/N] "]
+    assert t8.json("failed", "list", "--jobdir", mine.job)["total"] == left
+
+
+def test_what_makes_no_sense_is_one_line_and_changes_nothing(t8: T8, mine: Stall) -> None:
+    at = ("--jobdir", mine.job)
+    assert "there is no kind of failure 'htp'" in t8.refused(2, "failed", "list", "--kind", "htp", *at)
+    assert "'yesterday' is no time" in t8.refused(2, "failed", "list", "--since", "yesterday", *at)
+    assert "'0' is no whole number of at least 1" in t8.refused(2, "failed", "list", "--limit", "0", *at)
+    assert "invalid int value: 'no'" in t8.refused(2, "failed", "list", "--status", "no", *at)
+    assert "there is no dead letter 7, 9" in t8.refused(2, "failed", "revive", "7", "1", "9", "--yes", *at)
+    assert "'x' is no number of a dead letter" in t8.refused(2, "failed", "show", "x", *at)
+    assert "--state is about tasks of a service" in t8.refused(2, "failed", "discard", "--state", "dead", *at)
+    assert "cannot be written" in t8.refused(1, "failed", "export", "-o", "no/where.json", *at)
+    assert "cannot be written" in t8.refused(1, "failed", "export", "-o", ".", *at)
+    assert t8.json("failed", "list", *at)["total"] == 2
+    assert Counter(path.name for path in Path().iterdir()) == {"mine": 1}

@@ -1,0 +1,110 @@
+"""``scrapy t8 status``"""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from scrapy_t8 import read_report
+
+from .calling import T8
+from .conftest import Stall
+
+pytestmark = pytest.mark.slow
+
+
+def test_its_figures_are_those_of_the_report(t8: T8, stopped: Stall, killed: Stall) -> None:
+    for stall in (stopped, killed):
+        told, report = t8.json("status", "--jobdir", stall.job), read_report(stall.job)
+        assert told["requests"] == report["ledger"]["requests"]
+        assert told["items"] == report["ledger"]["items"]
+        assert told["runs"] == report["runs"]
+        assert told["points"] == report["points"]
+        assert told["next_due"] == report["waiting"]["next_due"]
+        for name, value in report["job"].items():
+            assert told["job"][name] == value
+        for row, reported in zip(told["hosts"], report["hosts"], strict=True):
+            for what in ("host", "done", "ready", "waiting", "dead", "items"):
+                assert row[what] == reported[what]
+
+
+def test_a_crawl_that_ended_with_retries_waiting(t8: T8, stopped: Stall) -> None:
+    told = t8.json("status", "--jobdir", stopped.job)
+    assert (told["version"], told["kind"], told["state"], told["running"]) == (1, "crawl", "stopped", False)
+    callbacks = {row["callback"]: row for row in told["callbacks"]}
+    assert told["callbacks_exact"]
+    assert callbacks["parse_list"] == {
+        "callback": "parse_list",
+        "done": 6,
+        "items": 0,
+        **dict.fromkeys(("ready", "waiting", "leased", "dead"), 0),
+    }
+    assert callbacks["parse_car"] == {
+        "callback": "parse_car",
+        "done": 45,
+        "items": 45,
+        "ready": 0,
+        "waiting": 1,
+        "leased": 0,
+        "dead": 2,
+    }
+    assert told["last_run"]["end"] == "stopped"
+    assert (told["rate"]["pages"], told["rate"]["items"]) == (53, 45)
+    assert told["rate"]["pages_per_minute"] == pytest.approx(53 * 60 / told["rate"]["seconds"], rel=0.05)
+    assert told["points"][0]["current_page"] == 6
+
+
+def test_a_crawl_that_was_killed(t8: T8, killed: Stall) -> None:
+    told = t8.json("status", "--jobdir", killed.job)
+    assert told["state"] == told["last_run"]["end"] == "killed"
+    assert told["requests"]["leased"] == 0
+    assert told["requests"]["ready"] > 0
+    assert told["requests"]["difference"] == 0
+    for what in ("hosts", "callbacks"):
+        for state in ("ready", "waiting", "leased", "dead"):
+            assert sum(row[state] for row in told[what]) == told["requests"][state]
+    assert t8("status", "--jobdir", killed.job, "--check") == 3
+    assert ": KILLED\n" in t8.out
+
+
+def test_a_part_is_counted_where_there_are_many(t8: T8, killed: Stall, monkeypatch: pytest.MonkeyPatch) -> None:
+    exact = t8.json("status", "--jobdir", killed.job)
+    monkeypatch.setattr("scrapy_t8.commands.counts.EXACT", 1)
+    monkeypatch.setattr("scrapy_t8.commands.counts.PART", 1)
+    told = t8.json("status", "--jobdir", killed.job)
+    assert not told["callbacks_exact"]
+    assert sum(row["ready"] for row in told["callbacks"]) == told["requests"]["ready"]
+    assert t8("status", "--jobdir", killed.job) == 0
+    assert "estimates" in t8.out
+    assert t8.json("status", "--jobdir", killed.job, "--exact")["callbacks"] == exact["callbacks"]
+
+
+def test_for_people(t8: T8, stopped: Stall) -> None:
+    assert t8("status", "--jobdir", stopped.job) == 0
+    assert "requests: 54 admitted = 51 done + 0 ready + 1 waiting + 0 leased + 2 dead + 0 discarded" in t8.out
+    assert "parse_car" in t8.out
+    assert "LIST_COLLECTION" in t8.out
+    assert "stopped (retries_waiting)" in t8.out
+
+
+def test_a_finished_job_that_was_healed_is_open_again(t8: T8, mine: Stall) -> None:
+    assert t8("failed", "discard", "--yes", "--jobdir", mine.job) == 0
+    assert t8("heal", "--jobdir", mine.job) == 0
+    assert t8("status", "--check", "--jobdir", mine.job) == 3
+
+
+def test_nothing_is_written(t8: T8, killed: Stall) -> None:
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in (killed.job / "t8").iterdir()}
+    for command in ("status", "failed list", "failed groups", "points list", "report --json", "verify", "export"):
+        assert t8(*command.split(), "--jobdir", killed.job) == 0
+    after = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in before}
+    for path in before:
+        if path.name not in ("lock", "state.db-shm"):
+            assert after[path] == before[path], path
+    assert not (killed.job / "report").exists()
+
+
+def test_a_job_in_the_place_of_a_service(t8: T8, stopped: Stall) -> None:
+    shutil.copytree(stopped.job, "data/state")
+    assert t8("status") == 0
