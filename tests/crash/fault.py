@@ -1,6 +1,6 @@
 """The command line of Scrapy, in a process that kills itself at a named point of scrapy_t8.
 
-``CRASH_FAULT`` is ``module:function:when:n``: the process dies at the *n*-th time that the function of the module comes to
+``CRASH_FAULT`` is ``module:function:when:n``: the process dies at the *n*-th time that the function comes to
 *when*, one of
 
 * ``before``, ``after``: its beginning, its end;
