@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from scrapy_t8.stores.file import SCHEMA_VERSION
+
 from .page import Situation, check, no_power, quoted
 
 pytestmark = pytest.mark.slow
@@ -121,9 +123,9 @@ def unreadable(here: Path) -> str:
 @situation("The state file is of another version")
 def other_version(here: Path) -> str:
     killed()
-    set_version(2)
+    set_version(SCHEMA_VERSION - 1)
     told = refused()
-    set_version(3)  # the release that wrote it
+    set_version(SCHEMA_VERSION)  # the release that wrote it
     finished()
     return told
 

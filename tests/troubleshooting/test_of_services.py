@@ -19,6 +19,7 @@ from scrapy_t8 import ResumeValidator, SQLDatabase, T8ResumeAndRetry, open_dead_
 from scrapy_t8.__main__ import main
 from scrapy_t8.errors import T8Error
 from scrapy_t8.service.logs import FORMAT, TIME
+from scrapy_t8.stores.file import SCHEMA_VERSION
 
 from .page import Situation, check, no_power, quoted
 
@@ -155,9 +156,9 @@ except T8Error as error:
 @situation("The state file is of another version")
 def other_version(here: Path) -> str:
     filled()
-    set_version(2)
+    set_version(SCHEMA_VERSION - 1)
     told = refused(lambda: T8ResumeAndRetry().start_service())
-    set_version(3)  # the release that wrote it
+    set_version(SCHEMA_VERSION)  # the release that wrote it
     with service(enable_auto_retry=False) as old:
         old.state_manager.export_state("old.json")
     with service(enable_auto_retry=False, state_dir="data/new") as new:
