@@ -31,15 +31,12 @@ class Look:
 
     reader: Reader
     job: JobRecord
+    letters: LookedAt
 
     @property
     def of_service(self) -> bool:
         """Whether the state is that of a service, and not of a crawl."""
         return self.job.spider == SERVICE
-
-    @property
-    def letters(self) -> LookedAt:
-        return LookedAt(self.reader.box, Codec(AnySpider()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +81,7 @@ class Call:
             if job is None:
                 raise JobError(f"there is no job in {self.directory} yet: nothing has begun there")
             self.screen.mask = mask_of(reader)
-            yield Look(reader, job)
+            yield Look(reader, job, LookedAt(reader.box, Codec(AnySpider())))
 
     @contextmanager
     def owning(self, *, of_service: bool) -> Iterator[Owned]:

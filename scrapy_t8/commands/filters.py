@@ -36,7 +36,7 @@ def add_filters(parser: argparse.ArgumentParser, *, ids: bool = True) -> None:
     group.add_argument("--until", type=ago, metavar="WHEN", help="failed before, the same")
     group.add_argument("--job", metavar="ID", help="of this job: the box outlives jobs")
     group.add_argument("--state", choices=STATES, help="of a service: only tasks that wait, or that are dead")
-    group.add_argument("--limit", type=_count, metavar="N", help="so many at the most, the oldest first")
+    group.add_argument("--limit", type=count, metavar="N", help="so many at the most, the oldest first")
 
 
 def ago(text: str) -> float:
@@ -53,7 +53,8 @@ def ago(text: str) -> float:
     return time.time() - moment.timestamp()
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
+    """How many, of what there is to be one at least."""
     if not text.isascii() or not text.isdigit() or not int(text):
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
     return int(text)

@@ -10,6 +10,7 @@ from typing import Any
 
 from .call import Call
 from .counts import STATES, Document, counts
+from .filters import count
 from .registry import DIFFERENT, FINE, Command
 from .screen import Screen
 
@@ -21,7 +22,7 @@ ROWS = 20
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--check", action="store_true", help="end with 3 unless the job is finished or running")
     parser.add_argument("--exact", action="store_true", help="count by callback exactly, also beyond 100,000 requests")
-    parser.add_argument("--limit", type=int, default=ROWS, metavar="N", help="rows of a table (default: %(default)s)")
+    parser.add_argument("--limit", type=count, default=ROWS, metavar="N", help="rows of a table (default: %(default)s)")
 
 
 def _run(call: Call) -> int:

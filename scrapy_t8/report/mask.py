@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 HIDDEN = "***"
+HEADERS = re.compile("authorization|cookie", re.IGNORECASE)
 
 
 class Mask:
@@ -29,9 +30,14 @@ class Mask:
 
     def text(self, text: str) -> str:
         """*text* without secrets."""
-        text = self._credentials.sub(f"{HIDDEN}@", text)
-        text = self._headers.sub(rf"\1\2{HIDDEN}", text)
-        return self._pairs.sub(rf"\1\2{HIDDEN}", text) if self._pairs is not None else text
+        # Most texts have nothing to hide. To see that takes a tenth of the time that it takes to look for what to hide.
+        if "://" in text:
+            text = self._credentials.sub(f"{HIDDEN}@", text)
+        if HEADERS.search(text):
+            text = self._headers.sub(rf"\1\2{HIDDEN}", text)
+        if self._pairs is not None and self._name is not None and self._name.search(text):
+            text = self._pairs.sub(rf"\1\2{HIDDEN}", text)
+        return text
 
     def all(self, value: Any, *, given: bool = False) -> Any:
         """A document, or a part of one, without secrets. Its shape stays; but of what a user has *given*, all that has

@@ -7,6 +7,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 from urllib.parse import quote
@@ -76,7 +77,7 @@ class Reader:
         """What is to be done still."""
         return Pending(self._db, self._directory)
 
-    @property
+    @cached_property
     def box(self) -> SQLiteBox:
         """The dead-letter box, to be looked into."""
         return SQLiteBox(self._db, lambda what: nullcontext(), _nothing_changes)
