@@ -38,10 +38,17 @@ class Stall:
     def job(self) -> Path:
         return self.work / "job"
 
-    def begin(self, delay: int = 0) -> subprocess.Popen[str]:
+    def begin(self, delay: int = 0, gate: str = "") -> subprocess.Popen[str]:
+        """Begin to crawl.
+
+        :param delay: milliseconds that each page takes.
+        :param gate: a file that the crawl does not come to its end without.
+        """
         feeds = [word for feed in FEEDS for word in ("-o", feed)]
-        spider = ["-a", f"site={self._site.url(self.work.name)}", "-a", f"delay={delay}", "-s", "T8_ITEM_KEY=id"]
-        command = [sys.executable, "-m", "scrapy", "crawl", "stall", *feeds, *spider, "-s", "JOBDIR=job"]
+        given = {"site": self._site.url(self.work.name), "delay": delay, "gate": gate}
+        spider = [word for name, value in given.items() for word in ("-a", f"{name}={value}")]
+        settings = ["-s", "T8_ITEM_KEY=id", "-s", "JOBDIR=job"]
+        command = [sys.executable, "-m", "scrapy", "crawl", "stall", *feeds, *spider, *settings]
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("T8_", "SCRAPY_"))}
         env = {**kept, "PYTHONPATH": f"{PROJECT}:{ROOT}", "SCRAPY_SETTINGS_MODULE": "settings"}
         return subprocess.Popen(command, cwd=self.work, env=env, stderr=subprocess.PIPE, text=True)

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -196,14 +197,15 @@ def nobody() -> Iterator[None]:
 
 
 @pytest.mark.slow
-def test_a_directory_that_cannot_be_written(t8: T8, stopped: Stall, killed: Stall) -> None:
+def test_a_directory_that_cannot_be_written(t8: T8, stopped: Stall, killed: Stall, tmp_path: Path) -> None:
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         for number, stall in enumerate((stopped, killed)):
             job = Path(folder, str(number))
             shutil.copytree(stall.job, job)
             subprocess.run(["chmod", "-R", "a+rX,a-w", folder], check=True)
             os.chdir(folder)
-            told = t8.json("status", "--jobdir", job)  # what is imported late is there
+            told = t8.json("status", "--jobdir", job)
+            assert t8("report", "--output", tmp_path / "there", "--jobdir", job) == 0  # what is imported late is there
             with nobody():
                 assert t8.json("status", "--jobdir", job)["requests"] == told["requests"]
                 assert t8("failed", "list", "--jobdir", job) == 0
@@ -270,9 +272,10 @@ def test_a_reader_that_goes_away(stopped: Stall, tmp_path: Path) -> None:
 def test_ctrl_c_ends_it_quietly(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "scrapy", "t8", "demo"]
     env = {**os.environ, "TMPDIR": str(tmp_path), "T8_LOG_LEVEL": "CRITICAL"}
-    process = subprocess.Popen(
-        command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    # Who was begun in the background would never hear of it.
+    hear = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(command, cwd=tmp_path, env=env, text=True, preexec_fn=hear, **pipes)
     assert process.stdout is not None
     assert process.stdout.readline().startswith("A collector goes through")
     time.sleep(0.2)

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 def test_looking_holds_nothing_up(t8: T8, site: Site, tmp_path: Path) -> None:
     stall = Stall(tmp_path / "running", site)
-    process = stall.begin(delay=600)
+    process = stall.begin(gate="go")
     try:
         stall.wait_for(4, process)
         at = ("--jobdir", stall.job)
@@ -35,17 +35,14 @@ def test_looking_holds_nothing_up(t8: T8, site: Site, tmp_path: Path) -> None:
         log = stall.job / "t8" / "state.db-wal"
         size = log.stat().st_size
         for command in READING:
-            began = time.monotonic()
             assert t8(*command.split(), *at) == 0, (command, t8.err)
-            assert time.monotonic() - began < 2
             assert log.stat().st_size >= size, f"{command} has moved the log into the file"
             size = log.stat().st_size
         done = spawn("status", "--json", *at, cwd=tmp_path)
         assert json.loads(done.stdout)["running"]
         for command in CHANGING:
-            assert process.poll() is None
             assert "is in use by another process" in t8.refused(1, *command.split(), *at), command
-        assert process.poll() is None, "the crawl has ended before it was looked at"
+        (stall.work / "go").touch()
         _, err = process.communicate(timeout=60)
     finally:
         process.kill()
