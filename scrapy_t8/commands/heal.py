@@ -6,7 +6,7 @@ import argparse
 from dataclasses import asdict
 
 from ..errors import CommandError
-from ..heal import Healing, heal, would_heal
+from ..healing import Healing, heal, would_heal
 from .call import Call
 from .registry import FINE, Command
 

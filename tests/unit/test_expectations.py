@@ -11,7 +11,7 @@ import pytest
 from scrapy import Request, Spider
 
 from scrapy_t8.codec import Codec
-from scrapy_t8.heal import heal
+from scrapy_t8.healing import heal
 from scrapy_t8.integrity.expectations import META, Expectations, expecting, url_key
 from scrapy_t8.itemmodel import ItemKey, PastJob
 from scrapy_t8.model import Batch, DeadLetter, JobRecord, Ledger, Story, Waiting, Which

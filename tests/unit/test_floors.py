@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 import scrapy_t8
 
@@ -49,7 +53,7 @@ FLOORS = [
         "expecting",
         "service",
     },
-    {"heal", "report"},
+    {"healing", "report"},
     {"entry"},
     {"commands"},
     {"addon"},
@@ -107,3 +111,14 @@ def test_private_names_of_scrapy_are_in_one_module() -> None:
     for path in ROOT.rglob("*.py"):
         if room(path) != "joints":
             assert "engine._" not in path.read_text(encoding="utf-8"), path
+
+
+def test_the_package_loads_what_is_asked_for() -> None:
+    """Scrapy imports it for each of its commands; and every name is where it is said to be."""
+    code = "import sys, scrapy_t8; print([m for m in sys.modules if m.startswith('scrapy')])"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert loaded.strip() == "['scrapy_t8']"
+    assert set(scrapy_t8.__all__) == set(scrapy_t8.HOMES)
+    assert all(getattr(scrapy_t8, name) is not None for name in scrapy_t8.__all__)
+    with pytest.raises(AttributeError, match="nothing"):
+        scrapy_t8.nothing  # noqa: B018
