@@ -14,16 +14,16 @@ lint: $(VENV)/.ready
 	$(BIN)/mypy
 
 fast: $(VENV)/.ready
-	$(BIN)/python -m pytest tests -m "not slow"
+	$(BIN)/python -m pytest tests -m "not slow" -q -n 2
 
 # Most of the time is waiting: several files at once, but for the torture, which has its own way of that.
 crash: $(VENV)/.ready browser
 	$(BIN)/python -m pytest tests/crash -m slow -q
-	$(BIN)/python -m pytest tests --ignore=tests/crash -m slow -q -n 3 --dist loadfile
+	$(BIN)/python -m pytest tests --ignore=tests/crash -m slow -q -n 3 --dist worksteal
 
 # The oldest Scrapy that is promised; without a reactor it downloads with httpx.
 oldest: $(OLDEST)/.ready
-	$(OLDEST)/bin/python -m pytest tests -m "not slow" -q
+	$(OLDEST)/bin/python -m pytest tests -m "not slow" -q -n 2
 	$(OLDEST)/bin/python -m pytest tests/crash/test_crash_kills.py -m slow -q --trials 5
 	$(OLDEST)/bin/python -m pytest tests/resume/test_stop.py tests/resume/test_pictures.py tests/resume/test_slugs.py -m slow -q -n 3
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from scrapy_t8 import read_report
 from tests.commands.calling import T8
 from tests.crawls.site import Site, serve
 
@@ -96,6 +97,9 @@ def killed(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Stall:
     stall = Stall(tmp_path_factory.mktemp("killed"), site)
     process = stall.begin(delay=40)
     stall.wait_for(15, process)
+    while read_report(stall.job)["ledger"]["items"]["exported"] < 15:  # those in the feed may not be committed yet
+        assert process.poll() is None
+        time.sleep(0.01)
     process.kill()
     process.communicate()
     return stall
