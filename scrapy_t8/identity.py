@@ -33,7 +33,9 @@ class Identity:
 
     def take_over(self, job: JobRecord) -> None:
         """From now on *job* is ours."""
-        job.spider, job.arguments = self.spider, self.arguments or {}
+        job.spider = self.spider
+        if self.arguments is not None:
+            job.arguments = self.arguments
 
     def difference(self, job: JobRecord) -> str:
         """In words, what *job* was begun with and we are not."""

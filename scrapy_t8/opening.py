@@ -31,17 +31,18 @@ def resume_or_begin(store: Store, identity: Identity, config: Config, directory:
     old = store.job()
     if old is None or old.finished or config.resume == "fresh":
         _begin(store, old, identity, directory, now, config)
-    elif not identity.owns(old):
-        if config.resume != "continue":
-            raise JobMismatch(
-                f"the unfinished job in {directory} was begun with {identity.difference(old)}. To go on with it all "
-                "the same, run with -s T8_RESUME=continue; to give it up and begin a new one, with "
-                "-s T8_RESUME=fresh; or use another JOBDIR"
-            )
-        identity.take_over(old)
+    elif not identity.owns(old) and config.resume != "continue":
+        raise JobMismatch(
+            f"the unfinished job in {directory} was begun with {identity.difference(old)}. To go on with it all "
+            "the same, run with -s T8_RESUME=continue; to give it up and begin a new one, with "
+            "-s T8_RESUME=fresh; or use another JOBDIR"
+        )
     if old is not None and not old.finished and config.resume != "fresh":
         _check_policy(old, config.dedup_policy, directory)
-    return store.begin_run(now, config.crash_limit)
+    recovery = store.begin_run(now, config.crash_limit)
+    # Who goes on with a job of others owns it from its next commit on.
+    identity.take_over(recovery.job)
+    return recovery
 
 
 def _check_policy(old: JobRecord, policy: str, directory: Path) -> None:

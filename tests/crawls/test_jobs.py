@@ -92,7 +92,11 @@ def test_other_arguments(lab: Lab) -> None:
         going_on.run("-a", "tag=b"), "tag was None, is 'b'", "T8_RESUME=continue", "T8_RESUME=fresh", "JOBDIR"
     )
     assert going_on.content == before
-    assert going_on.run("-a", "tag=b", settings={"T8_RESUME": "continue"}).reason == "finished"
+    run = going_on.run("-a", "tag=b", settings={"T8_RESUME": "continue"}, end="stop:page:110")
+    assert (run.code, run.reason) == (0, "shutdown")
+    # From then on it is the one with these arguments.
+    assert_refused(going_on.run(), "tag was 'b', is None")
+    assert going_on.run("-a", "tag=b").reason == "finished"
     assert going_on.items == ALL
     going_on.check_books()
     old = anew.job["id"]
