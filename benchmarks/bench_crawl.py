@@ -24,6 +24,8 @@ MODES: dict[str, list[str]] = {
     # In-memory once more: how far its ratios are from one is how far to trust the others.
     "control": [],
 }
+MODES["unfrozen"] = [*MODES["t8"], "-s", "T8_GC_FREEZE=False"]
+"""T8 without what it saves."""
 MODES["core"] = [*MODES["t8"], "-s", "T8_DEDUP=off", "-s", "T8_ENABLE_INTEGRITY_CHECK=False"]
 """T8 without any books of items."""
 MODES["integrity"] = [*MODES["t8"], "-s", "T8_ITEM_KEY=sku", "-a", "expects=1", "-s", "T8_ENABLE_INTEGRITY_CHECK=False"]

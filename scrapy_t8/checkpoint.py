@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from scrapy import signals
 from scrapy.crawler import Crawler
 
-from . import inflight, joints
+from . import freezing, inflight, joints
 from .errors import T8Error
 from .job import Job
 from .model import local_time
@@ -43,8 +43,16 @@ class T8Checkpoint:
 
     def __init__(self, job: Job) -> None:
         self._job = job
+        self._has_frozen = False
 
     def spider_opened(self) -> None:
+        # By now all components are made.
+        if self._job.config.gc_freeze:
+            freezing.freeze()
+            self._has_frozen = True
+        self._tell()
+
+    def _tell(self) -> None:
         if not self._job.has_frontier:
             logger.warning(
                 "The scheduler is not T8's: resume points are kept, but requests in flight at a kill are lost"
@@ -78,3 +86,6 @@ class T8Checkpoint:
 
     async def spider_closed(self, reason: str) -> None:
         await self._job.close(reason)
+        if self._has_frozen:
+            self._has_frozen = False
+            freezing.thaw()

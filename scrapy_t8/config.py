@@ -59,6 +59,9 @@ class Config:
     resume: str = "auto"
     """``continue``: go on although arguments differ or the state is damaged. ``fresh``: begin anew."""
 
+    gc_freeze: bool = True
+    """Whether Python's garbage collector leaves out what is there when the crawl begins, as long as it runs."""
+
     retry_base: float = 1.0
     """Seconds before the first retry, at the most."""
     retry_factor: float = 2.0

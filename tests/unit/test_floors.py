@@ -28,6 +28,7 @@ FLOORS = [
             "config",
             "database",
             "failure",
+            "freezing",
             "hashes",
             "identity",
             "joints",
