@@ -12,7 +12,7 @@ from ..errors import CannotStore
 from ..itemmodel import Expected
 from ..model import Batch, DeadLetter, Waiting
 from ..page import Expectation, Page
-from .keys import clean, shown
+from .keys import clean, key_bytes, shown
 
 META = "t8_expect"
 """In the meta of a request: the item that it is to bring."""
@@ -156,7 +156,7 @@ class Expectations:
         if number is None:
             if len(self._numbers) >= HELD:
                 self._numbers.clear()
-            number = self._numbers[key] = self._hash(b"key:" + key.encode("utf-8", "surrogatepass"))
+            number = self._numbers[key] = self._hash(key_bytes(key))
         return number
 
     # -- commits -------------------------------------------------------------------------------------------------

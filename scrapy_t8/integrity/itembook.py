@@ -15,7 +15,7 @@ from ..page import Page
 from ..stores.base import Books
 from .coverage import Coverage, shape_of
 from .expectations import Expectations
-from .keys import ItemKeys, NoKey, clean, differences, shown
+from .keys import ItemKeys, NoKey, clean, differences, key_bytes, shown
 from .problems import Problems
 
 logger = logging.getLogger(__name__)
@@ -182,7 +182,7 @@ class ItemBook:
         if known is None:
             if len(self._numbers) >= LATELY:
                 self._numbers.clear()
-            known = self._numbers[text] = self._hash(b"key:" + text.encode("utf-8", "surrogatepass")), shown(text)
+            known = self._numbers[text] = self._hash(key_bytes(text)), shown(text)
         return ItemKey(*known, digest)
 
     def _text(self, item: Any) -> str | None:

@@ -114,6 +114,11 @@ def key_text(value: Any) -> str:
     return str(value)
 
 
+def key_bytes(text: str) -> bytes:
+    """What the hash of a key is made of, whether it comes from an item or was announced."""
+    return b"key:" + text.encode("utf-8", "surrogatepass")
+
+
 def shown(text: str) -> str:
     """*text* in a length that is fit to be stored and shown; still different for different keys."""
     if len(text) <= SHOWN and text.isascii():
