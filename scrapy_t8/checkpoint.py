@@ -35,6 +35,7 @@ class T8Checkpoint:
             logger.critical("%s", error)
             joints.say_no_more_of(T8Error)
             raise
+        logger.debug("The state in %s is open", job.state_directory)
         checkpoint = cls(job)
         crawler.signals.connect(checkpoint.spider_opened, signals.spider_opened)
         crawler.signals.connect(checkpoint.spider_idle, signals.spider_idle)

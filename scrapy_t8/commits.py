@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 
@@ -13,8 +12,6 @@ from .guard import Guard
 from .model import Batch
 from .outputs import SLICE, Outputs
 from .page import Page
-
-logger = logging.getLogger(__name__)
 
 PENDING = 1000
 """Changes after which a commit does not wait for its interval."""
@@ -112,9 +109,7 @@ class Commits:
             self._frontier.store.commit(batch, self._frontier.record, self._clock())
             self._frontier.committed()
             self._outputs.committed()
-        took = time.perf_counter() - began
-        self.longest = max(self.longest, took)
-        logger.debug("Committed in %.1f ms", 1000 * took)
+        self.longest = max(self.longest, time.perf_counter() - began)
         return self._works()
 
     def _is_overdue(self) -> bool:
