@@ -17,7 +17,6 @@ from .failure import one_line
 from .guard import Guard
 from .integrity.itembook import DROPPED, DUPLICATE, EXPORTED, FAILED, ItemBook
 from .integrity.keys import clean
-from .outputs import ITEMS
 from .page import Page, current_page
 
 logger = logging.getLogger(__name__)
@@ -132,7 +131,7 @@ class ItemFlow:
                 problems = self.problems_of(item)
         note = self.book.note(outcome, item, page, loss, problems)
         known_as = self.book.identity(note) if page.story is not None else None
-        if not page.stage(ITEMS, note, self._directory, known_as):
+        if not page.note(note, known_as, self._directory):
             page.entered -= 1  # an earlier attempt of the page has brought it into the books
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
+
+import msgpack
 
 
 class ItemKey(NamedTuple):
@@ -12,6 +15,35 @@ class ItemKey(NamedTuple):
     key: int
     text: str | None
     digest: bytes | None = None
+
+
+class Note(NamedTuple):
+    """What is to be written down of an item that has left the pipelines.
+
+    :param item: its number on its page.
+    :param outcome: what has become of it: one of the four of the item book.
+    :param shape: its class and its filled fields, if it is exported.
+    :param loss: pipeline, reason and URL, if a pipeline has lost it.
+    :param problems: what is wrong with it: rule, class, field and message of each.
+    """
+
+    item: int
+    outcome: int
+    key: ItemKey | None = None
+    shape: bytes = b""
+    loss: tuple[str, str, str] | None = None
+    problems: Sequence[Sequence[str]] = ()
+
+
+def pack_notes(notes: Sequence[Note]) -> bytes:
+    """*notes* as bytes, where there are too many to be held."""
+    data: bytes = msgpack.packb(notes)
+    return data
+
+
+def unpack_notes(data: bytes) -> list[Note]:
+    """The notes of :func:`pack_notes`."""
+    return [Note(item, outcome, key and ItemKey(*key), *rest) for item, outcome, key, *rest in msgpack.unpackb(data)]
 
 
 class ItemSeen(NamedTuple):
@@ -43,11 +75,6 @@ class Expected:
     request: int | None = None
     url: str | None = None
     payload: bytes | None = None
-
-    @property
-    def has_just_come(self) -> bool:
-        """Whether its one request has brought it, and that is all there is to say: what mostly happens."""
-        return self.collected and self.opened == -1 and self.cause is None and self.url is None
 
 
 ASKED, BY_THE_SPIDER, IMPOSSIBLE = 1, -1, -2

@@ -302,6 +302,8 @@ class Batch:
     points: list[PointRecord] = field(default_factory=list)
     expected: dict[int, Expected] = field(default_factory=dict)
     """By the hash of their key, items that are announced, brought nearer, collected or missed."""
+    came: list[int] = field(default_factory=list)
+    """Those that were collected, each by a request that was to bring it, and of which there is no more to say."""
     announced: dict[str, int] = field(default_factory=dict)
     """How many items there are, by who says so."""
     items: list[ItemKey] = field(default_factory=list)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
+from .itemmodel import Note
 from .model import DeadLetter
-from .page import Page, record_fingerprint
+from .page import ITEMS, Page, record_fingerprint
 
 SLICE = 4 << 20
 """Bytes that are written before the event loop gets its turn again."""
@@ -28,8 +29,6 @@ class Sink(Protocol):
         """What must be known of it to go on from this point."""
 
 
-ITEMS = "items"
-"""Under this name a page stages what is to be written down of its items."""
 JUDGED = 200
 """To judge an item takes as long as to write so many bytes, roughly."""
 
@@ -37,10 +36,10 @@ JUDGED = 200
 class Judge(Protocol):
     """Who writes down what became of items."""
 
-    def judge(self, page: Page, notes: list[tuple[int, bytes]]) -> set[int]:
-        """Write down *notes*, each with the number of its item. Returns the numbers of those not to be exported."""
+    def judge(self, notes: Sequence[Note]) -> set[int]:
+        """Write down *notes* of a page that settles. Returns the numbers of the items that are not to be exported."""
 
-    def identity(self, note: bytes) -> bytes:
+    def identity(self, note: Note) -> bytes:
         """What an item is recognised by, should its page be had again."""
 
 
@@ -91,19 +90,20 @@ class Outputs:
 
     def _records(self, page: Page) -> Iterator[tuple[str, list[bytes], int]]:
         """For each sink its records in turn, with their weight."""
+        # Should the page be revived, what it has delivered is not to be written again.
+        is_buried = isinstance(page.verdict, DeadLetter)
         unwanted: set[int] = set()
-        for name in sorted(page.staged, key=lambda name: name != ITEMS):
-            for numbered in page.staged[name].batches(SLICE // 8):
-                if isinstance(page.verdict, DeadLetter):
-                    # Should the page be revived, these are not to be written again.
-                    known = self._judge.identity if name == ITEMS else bytes
-                    page.delivered += tuple(record_fingerprint(name, known(record)) for _, record in numbered)
-                if name == ITEMS:
-                    unwanted |= self._judge.judge(page, numbered)
-                    yield name, [], JUDGED * len(numbered)
-                else:
-                    records = [record for item, record in numbered if item not in unwanted]
-                    yield name, records, sum(map(len, records))
+        for notes in page.noted():
+            if is_buried:
+                page.delivered += tuple(record_fingerprint(ITEMS, self._judge.identity(note)) for note in notes)
+            unwanted |= self._judge.judge(notes)
+            yield ITEMS, [], JUDGED * len(notes)
+        for name, staged in page.staged.items():
+            for numbered in staged.batches(SLICE // 8) if name != ITEMS else ():
+                if is_buried:
+                    page.delivered += tuple(record_fingerprint(name, record) for _, record in numbered)
+                records = [record for item, record in numbered if item not in unwanted]
+                yield name, records, sum(map(len, records))
 
     def _gather(self, name: str, records: list[bytes], weight: int, left: int | None) -> int | None:
         # Small pages are written together: it saves system calls.

@@ -18,8 +18,13 @@ from typing import IO, Any, NamedTuple
 from scrapy import Request
 
 from .hashes import hashed
+from .itemmodel import Note, pack_notes, unpack_notes
 from .model import DeadLetter, Story, Waiting
 
+ITEMS = "items"
+"""Under this name a page stages what is to be written down of its items, where that is much."""
+NOTES = 1000
+"""So many notes of one page are held as they are."""
 SPILL = 1 << 20
 """Bytes of one page's staged output that are held in memory before they go to a file."""
 
@@ -74,6 +79,7 @@ class Page:
         "lost",
         "marks",
         "memory",
+        "notes",
         "parent",
         "pending",
         "remembered",
@@ -110,6 +116,8 @@ class Page:
         self.memory: int | None = None
         """The fingerprint by which its unsettled parent is to remember it: that of an item of ``start()``."""
         self.staged: dict[str, Staged] = {}
+        self.notes: Sequence[Note] = ()
+        """What is to be written down of its items: the last of it, if there is much."""
         self.story: Story | None = None
         """What became of its request in earlier attempts, if they failed."""
         self.verdict: Waiting | DeadLetter | None = None
@@ -145,23 +153,49 @@ class Page:
         if parent is not None:
             parent.pending += 1
 
-    def stage(self, sink: str, data: bytes, directory: Path, identity: bytes | None = None) -> bool:
-        """Keep one record for *sink* until the page settles, unless an earlier attempt has delivered it.
+    def stage(self, sink: str, data: bytes, directory: Path) -> None:
+        """Keep one record for *sink* until the page settles, unless an earlier attempt has delivered it."""
+        if self.story is None or not self._was_delivered(sink, data, self.story):
+            self._stage(sink, data, directory)
 
-        :param identity: what it is recognised by, if that is not the record itself.
+    def note(self, note: Note, identity: bytes | None, directory: Path) -> bool:
+        """Keep what is to be written down of an item until the page settles, unless an earlier attempt has brought it.
+
+        :param identity: what it is recognised by, if there was an earlier attempt.
         :returns: whether it is kept.
         """
-        if self.story is not None and self.story.delivered:
-            if self._left is None:
-                self._left = Counter(self.story.delivered)
-            fingerprint = record_fingerprint(sink, data if identity is None else identity)
-            if self._left[fingerprint] > 0:
-                self._left[fingerprint] -= 1
-                return False
+        if identity is not None and self.story is not None and self._was_delivered(ITEMS, identity, self.story):
+            return False
+        if not isinstance(self.notes, list):
+            self.notes = []
+        self.notes.append(note)
+        if len(self.notes) >= NOTES:
+            self._stage(ITEMS, pack_notes(self.notes), directory)
+            self.notes = ()
+        return True
+
+    def noted(self) -> Iterator[Sequence[Note]]:
+        """All that is to be written down of its items, in order."""
+        if ITEMS in self.staged:
+            for batch in self.staged[ITEMS].batches(SPILL):
+                yield from (unpack_notes(packed) for _, packed in batch)
+        if self.notes:
+            yield self.notes
+
+    def _was_delivered(self, sink: str, identity: bytes, story: Story) -> bool:
+        if not story.delivered:
+            return False
+        if self._left is None:
+            self._left = Counter(story.delivered)
+        fingerprint = record_fingerprint(sink, identity)
+        was_delivered = self._left[fingerprint] > 0
+        self._left[fingerprint] -= was_delivered
+        return was_delivered
+
+    def _stage(self, sink: str, data: bytes, directory: Path) -> None:
         if sink not in self.staged:
             self.staged[sink] = Staged(directory)
         self.staged[sink].add(data, self.item)
-        return True
 
     def announce(self, announced: Sequence[tuple[str, str, int | None]]) -> None:
         """It says of items that they are there."""
@@ -184,6 +218,7 @@ class Page:
     def take_back(self) -> None:
         """Nothing of what it has yielded so far counts: it is going to be tried again, or given up."""
         self.staged.clear()
+        self.notes = ()
         self.entered = self.kept = 0
         self.digests = NO_DIGESTS
         self.lost = ""

@@ -48,6 +48,7 @@ class Expectations:
         self._codec = codec
         self._hash = hashed
         self._changes: dict[int, Expected] = {}
+        self._came: list[int] = []
         self._numbers: dict[str, int] = {}
         self._announced: dict[str, int] = {}
         self.has: Callable[[int], bool] = lambda number: False
@@ -58,8 +59,8 @@ class Expectations:
     def of(self, request: Request) -> tuple[Expectation, ...]:
         """What *request* is to bring."""
         meta = request.meta
-        if META in meta:
-            told = meta[META]
+        told = meta.get(META)
+        if told is not None:
             if isinstance(told, dict) and "key" in told:
                 return (Expectation(str(told["key"]), bool(told.get("by_page")), int(told.get("depth", 0))),)
         elif self.by_url:
@@ -110,15 +111,17 @@ class Expectations:
         if isinstance(page.verdict, Waiting) or (page.replaced and not isinstance(page.verdict, DeadLetter)):
             return
         for expectation in page.expects:
-            # It was announced when its request was admitted.
-            self._settle(page, expectation, self._change(expectation.text, False))
+            self._settle(page, expectation)
 
-    def _settle(self, page: Page, expectation: Expectation, change: Expected) -> None:
-        by_handler = page.woken and page.verdict is None and not page.dropped
-        if expectation.by_page:
-            came = bool(page.kept) or by_handler
-        else:
-            came = bool(page.kept) and self.has(self._number(expectation.text))
+    def _settle(self, page: Page, expectation: Expectation) -> None:
+        number = self._number(expectation.text)
+        came = self._has_come(page, expectation, number)
+        if came and expectation.is_counted and page.verdict is None and number not in self._changes:
+            # Its one request has brought it, and that is all there is to say: what mostly happens.
+            self._came.append(number)
+            return
+        # It was announced when its request was admitted.
+        change = self._change(expectation.text, False)
         change.collected = change.collected or came
         if isinstance(page.verdict, DeadLetter):
             change.cause, change.request = DEAD, page.verdict.fingerprint
@@ -127,6 +130,12 @@ class Expectations:
         if not change.collected:
             change.cause = page.lost or (DISCARDED if page.dropped else NO_ITEM)
             self._keep(page, change)
+
+    def _has_come(self, page: Page, expectation: Expectation, number: int) -> bool:
+        if not expectation.by_page:
+            return bool(page.kept) and self.has(number)
+        by_handler = page.woken and page.verdict is None and not page.dropped
+        return bool(page.kept) or by_handler
 
     def _keep(self, page: Page, change: Expected) -> None:
         """The request of *page* may be tried again, should somebody want the item all the same."""
@@ -163,11 +172,12 @@ class Expectations:
 
     @property
     def pending(self) -> int:
-        return len(self._changes)
+        return len(self._changes) + len(self._came)
 
     def drain(self, batch: Batch) -> None:
         """Put what has changed into *batch*."""
         batch.expected, self._changes = self._changes, {}
+        batch.came, self._came = self._came, []
         batch.announced, self._announced = self._announced, {}
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgpack
 
-from ..itemmodel import ItemKey, ItemSeen, Loss
+from ..itemmodel import ItemKey, ItemSeen, Loss, Note
 from ..model import Batch, JobRecord
 from ..page import Page
 from ..stores.base import Books
@@ -31,6 +31,7 @@ REASONS = 100
 """Different reasons of one pipeline that are told apart by one run."""
 OTHER = "(other reasons)"
 EXAMPLES = 10
+NO_KEY = ItemKey(0, None)
 NOTHING = b"\x80"
 """The digest of an item without fields."""
 
@@ -102,7 +103,7 @@ class ItemBook:
         self._losses: dict[tuple[str, str, str], Loss] = {}
         self._reasons: dict[tuple[str, str], set[str]] = {}
         self._unkeyed: set[type] = set()
-        self._numbers: dict[str, tuple[int, str]] = {}
+        self._lately: dict[str, ItemKey] = {}
         self._now = ItemSeen(record.number, run)
         self.examples = Examples()
 
@@ -141,28 +142,27 @@ class ItemBook:
 
     def note(
         self, outcome: int, item: Any, page: Page, loss: tuple[str, str, str] | None, problems: list[list[str]]
-    ) -> bytes:
+    ) -> Note:
         """What is to be written down of an *item* of *page* that has left the pipelines, once the page settles.
 
         :param loss: pipeline, reason and URL, if a pipeline has lost it.
         :param problems: what is wrong with it.
         """
         key = self._key(item)
-        shape = shape_of(item) if outcome == EXPORTED else None
+        shape = shape_of(item) if outcome == EXPORTED else b""
         if key is not None and key.digest is not None and outcome == EXPORTED:
             page.digest(key.key, key.digest)
-        problems = [[clean(part) for part in problem] for problem in problems]
-        note: bytes = msgpack.packb((outcome, *(key or (0, None, None)), shape, loss, problems))
-        return note
+        cleaned = [[clean(part) for part in problem] for problem in problems] if problems else ()
+        return Note(page.item, outcome, key, shape, loss, cleaned)
 
     @staticmethod
-    def identity(note: bytes) -> bytes:
+    def identity(note: Note) -> bytes:
         """What the item of a *note* is recognised by, should its page be had again after it was buried.
 
         What it has exported is a duplicate then.
         """
-        outcome, number, _, _, _, loss, _ = msgpack.unpackb(note)
-        identity: bytes = msgpack.packb((outcome in LOST, number, loss))
+        key = note.key or NO_KEY
+        identity: bytes = msgpack.packb((note.outcome in LOST, key.key, note.loss))
         return identity
 
     @staticmethod
@@ -174,16 +174,18 @@ class ItemBook:
         text = self._text(item)
         if text is None and self._dedup.which != "all":
             return None
-        digest = self._keys.digest(item) if self._dedup.policy == "changed" else None
         if text is None:
-            return ItemKey(self._hash(b"content:" + self._keys.content(item)), None, digest)
-        # The same item is mostly asked for twice: as it enters the pipelines, and as it leaves them.
-        known = self._numbers.get(text)
-        if known is None:
-            if len(self._numbers) >= LATELY:
-                self._numbers.clear()
-            known = self._numbers[text] = self._hash(key_bytes(text)), shown(text)
-        return ItemKey(*known, digest)
+            key = ItemKey(self._hash(b"content:" + self._keys.content(item)), None)
+        else:
+            # The same item is mostly asked for twice: as it enters the pipelines, and as it leaves them.
+            key = self._lately.get(text) or self._named(text)
+        return key if self._dedup.policy != "changed" else key._replace(digest=self._keys.digest(item))
+
+    def _named(self, text: str) -> ItemKey:
+        if len(self._lately) >= LATELY:
+            self._lately.clear()
+        key = self._lately[text] = ItemKey(self._hash(key_bytes(text)), shown(text))
+        return key
 
     def _text(self, item: Any) -> str | None:
         try:
@@ -201,36 +203,31 @@ class ItemBook:
 
     # -- when it settles -----------------------------------------------------------------------------------------
 
-    def judge(self, page: Page, notes: list[tuple[int, bytes]]) -> set[int]:
+    def judge(self, notes: Sequence[Note]) -> set[int]:
         """Write *notes* of a page that settles into the books. Returns the numbers of items not to be exported."""
         unwanted = set()
-        for item, note in notes:
-            outcome, number, text, digest, shape, loss, problems = msgpack.unpackb(note)
-            facts = (shape, bool(problems))
-            if outcome == EXPORTED and number and self._is_duplicate(ItemKey(number, text, digest), facts):
-                unwanted.add(item)
-                continue
-            if outcome == EXPORTED:
+        for note in notes:
+            key = note.key or NO_KEY
+            if note.outcome == EXPORTED:
+                if note.key is not None and self._is_duplicate(note.key, note):
+                    unwanted.add(note.item)
+                    continue
                 self._record.ledger.exported += 1
-                self._coverage.count(shape)
-            elif outcome == DUPLICATE:
-                self._count_duplicate(ItemKey(number, text, digest))
-            else:
-                pipeline, reason, url = loss
-                self._lose(LOST[outcome], pipeline, reason, url, text)
-            if problems:
-                self._record.ledger.invalid += outcome == EXPORTED
-                self._problems.add(problems, text)
+                self._coverage.count(note.shape)
+            elif note.outcome == DUPLICATE:
+                self._count_duplicate(key)
+            elif note.loss is not None:
+                self._lose(LOST[note.outcome], *note.loss, key.text)
+            if note.problems:
+                self._record.ledger.invalid += note.outcome == EXPORTED
+                self._problems.add(note.problems, key.text)
         return unwanted
 
-    def _is_duplicate(self, key: ItemKey, facts: tuple[bytes, bool]) -> bool:
-        """Whether an item is not to be exported. If it is, its key is known from now on.
-
-        :param facts: its shape, whether it is invalid.
-        """
+    def _is_duplicate(self, key: ItemKey, note: Note) -> bool:
+        """Whether an item is not to be exported. If it is, its key is known from now on."""
         seen = self._seen(key.key) if self._dedup.which != "off" else None
         if self._dedup.policy == "last":
-            self._replace(key, seen, facts)
+            self._replace(key, seen, note)
             return False
         if seen is not None and (self._dedup.policy == "first" or seen.digest == key.digest):
             self._count_duplicate(key)
@@ -241,7 +238,7 @@ class ItemBook:
         self._remember(key)
         return False
 
-    def _replace(self, key: ItemKey, seen: ItemSeen | None, facts: tuple[bytes, bool]) -> None:
+    def _replace(self, key: ItemKey, seen: ItemSeen | None, note: Note) -> None:
         """*key* takes the place of the one before, if that is in the feeds of this job."""
         ledger = self._record.ledger
         position = ledger.exported + ledger.duplicate
@@ -253,7 +250,7 @@ class ItemBook:
             ledger.exported -= 1
             ledger.invalid -= is_invalid
             self.examples.add(key.text, [])
-        self._remember(key._replace(digest=msgpack.packb([position, *facts])))
+        self._remember(key._replace(digest=msgpack.packb([position, note.shape, bool(note.problems)])))
 
     def _count_duplicate(self, key: ItemKey) -> None:
         ledger = self._record.ledger

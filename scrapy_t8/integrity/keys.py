@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 from hashlib import blake2b
 from typing import Any
 
@@ -201,8 +202,8 @@ def _rule_of(setting: Any) -> Rule:
         )
     chosen = [str(name) for name in names]
     if len(chosen) == 1:
-        return lambda item: _field(item, chosen[0])
-    return lambda item: _fields(item, chosen)
+        return partial(_field, chosen[0])
+    return partial(_fields, chosen)
 
 
 def _loaded(path: str) -> Rule:
@@ -217,12 +218,12 @@ def _loaded(path: str) -> Rule:
     return found  # type: ignore[no-any-return]
 
 
-def _fields(item: Any, names: list[str]) -> list[Any]:
+def _fields(names: list[str], item: Any) -> list[Any]:
     adapter = item if isinstance(item, dict) else ItemAdapter(item)
-    return [_field(adapter, name) for name in names]
+    return [_field(name, adapter) for name in names]
 
 
-def _field(item: Any, name: str) -> Any:
+def _field(name: str, item: Any) -> Any:
     value = (item if isinstance(item, (dict, ItemAdapter)) else ItemAdapter(item)).get(name)
     if value is None or value == "":
         raise NoKey(f"it has no {name!r}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgpack
@@ -27,7 +28,7 @@ class Problems:
         }
         self._is_changed = False
 
-    def add(self, found: list[list[str]], key: str | None) -> None:
+    def add(self, found: Sequence[Sequence[str]], key: str | None) -> None:
         """An item has these problems."""
         for rule, item, field, message in found:
             which = (rule, item, field, message)

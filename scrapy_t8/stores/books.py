@@ -83,6 +83,8 @@ class SQLiteBooks:
             db.executemany(sql.HAD_AGAIN, [(job.number, key) for key in batch.again])
         if batch.superseded:
             db.executemany(sql.SUPERSEDE, [(position,) for position in batch.superseded])
+        if batch.came:
+            db.executemany(sql.COME, [(key,) for key in batch.came])
         if batch.expected:
             self._expect(batch.expected)
         if batch.announced:
@@ -95,16 +97,14 @@ class SQLiteBooks:
             db.execute(sql.PASS_TIME, (int(now) // STRETCH * STRETCH, *batch.moment))
 
     def _expect(self, changes: dict[int, Expected]) -> None:
-        came, learned, announced = [], [], []
+        learned, announced = [], []
         for key, of in changes.items():
             if of.is_announced:
                 announced += _rows(key, of)
-            elif of.has_just_come:
-                came.append((key,))
             else:
                 learned.append(_values(key, of))
-        for statement, rows in ((sql.COME, came), (sql.LEARN, learned), (sql.EXPECT, announced)):
-            self._db.executemany(statement, rows)
+        self._db.executemany(sql.LEARN, learned)
+        self._db.executemany(sql.EXPECT, announced)
 
 
 def _values(key: int, of: Expected) -> tuple[object, ...]:

@@ -32,6 +32,7 @@ class Checkpointer:
         self.lock = Lock()
         """Held while something is moved, and by the owner while it changes something."""
         self._thread: Thread | None = None
+        self._db: sqlite3.Connection | None = None
         self._done = 0
 
     @property
@@ -51,14 +52,21 @@ class Checkpointer:
             self._thread.join()
             self._thread = None
 
+    def close(self) -> None:
+        """Wait, and give the connection up."""
+        self.wait()
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
     def _checkpoint(self) -> None:
         try:
             # SQLite would do it first of all, and it takes the longest: the owner may commit meanwhile.
             self._sync_log()
-            db = self._connect()
+            # It is kept: to open one takes longer than to move the pages.
+            self._db = self._db or self._connect()
             with self.lock:
-                db.execute("PRAGMA wal_checkpoint(PASSIVE)")
-            db.close()
+                self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         except (sqlite3.Error, OSError) as error:
             # Nothing is lost by it: the log keeps everything, and only grows.
             logger.warning("The write-ahead log could not be moved into the state file: %s", error)

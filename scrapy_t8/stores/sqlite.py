@@ -77,7 +77,7 @@ class SQLiteStore:
 
     def close(self) -> None:
         if self._lock.is_locked:
-            self._checkpointer.wait()
+            self._checkpointer.close()
             self._marks.close()
             self._db.close()
             self._holder.unlink(missing_ok=True)

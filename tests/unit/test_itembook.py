@@ -20,7 +20,7 @@ from scrapy_t8.integrity.itembook import DROPPED, DUPLICATE, EXPORTED, FAILED, D
 from scrapy_t8.integrity.keys import ItemKeys
 from scrapy_t8.integrity.problems import Problems
 from scrapy_t8.model import Batch, DeadLetter, JobRecord, Story, Waiting
-from scrapy_t8.outputs import ITEMS, Outputs
+from scrapy_t8.outputs import Outputs
 from scrapy_t8.page import Page
 from scrapy_t8.stores.reader import reading
 from scrapy_t8.stores.sqlite import SQLiteStore
@@ -90,7 +90,7 @@ class Crawl:
             outcome = DUPLICATE
         loss = ("Pipeline", "a reason", "url") if outcome in (DROPPED, FAILED) else None
         note = self.items.note(outcome, item, page, loss, [])
-        if not page.stage(ITEMS, note, self.directory, self.items.identity(note)):
+        if not page.note(note, self.items.identity(note), self.directory):
             page.entered -= 1
         if outcome == EXPORTED:
             page.stage("feed", repr(item).encode(), self.directory)
@@ -296,7 +296,8 @@ def test_losses_are_told_apart_by_reason_up_to_a_point(tmp_path: Path, monkeypat
     page = crawl.page()
     for number in range(10):
         page.entered += 1
-        page.stage(ITEMS, crawl.items.note(DROPPED, {"id": number}, page, ("P", f"reason {number}", "u"), []), tmp_path)
+        loss = "P", f"reason {number}", "u"
+        page.note(crawl.items.note(DROPPED, {"id": number}, page, loss, []), None, tmp_path)
     crawl.settle(page)
     crawl.commit()
     with reading(tmp_path / "t8") as reader:
