@@ -79,12 +79,6 @@ class ItemFlow:
         crawler.signals.connect(self.item_dropped, signals.item_dropped)
         crawler.signals.connect(self.item_error, signals.item_error)
 
-    def entered(self) -> None:
-        """An item enters the pipelines."""
-        page = current_page()
-        if page is not None:
-            page.entered += 1
-
     def item_scraped(self, item: Any) -> None:
         if self._works():
             self._leave(EXPORTED, item)

@@ -91,6 +91,9 @@ class ItemBook:
         self._run = run
         self._keys = keys
         self._dedup = dedup
+        self.compares = dedup.policy == "changed"
+        """Whether it matters what an item was before: then all that has ended has to be settled first."""
+        self._drops = dedup.which != "off" and dedup.policy != "last"
         self._coverage = coverage
         self._problems = problems
         self._expectations = expectations
@@ -109,19 +112,12 @@ class ItemBook:
 
     # -- while the page is under way -----------------------------------------------------------------------------
 
-    @property
-    def compares(self) -> bool:
-        """Whether it matters what an item was before: then all that has ended has to be settled first."""
-        return self._dedup.policy == "changed"
-
     def duplicate_of(self, item: Any, page: Page | None) -> str | None:
         """The key under which *item* was exported before, by a page that has settled; None if it was not.
 
         What is still under way is looked at when its page settles.
         """
-        if self._dedup.which == "off" or self._dedup.policy == "last":
-            return None
-        key = self._key(item)
+        key = self._key(item) if self._drops else None
         if key is None:
             return None
         seen = self._seen(key.key)
@@ -179,7 +175,7 @@ class ItemBook:
         else:
             # The same item is mostly asked for twice: as it enters the pipelines, and as it leaves them.
             key = self._lately.get(text) or self._named(text)
-        return key if self._dedup.policy != "changed" else key._replace(digest=self._keys.digest(item))
+        return key._replace(digest=self._keys.digest(item)) if self.compares else key
 
     def _named(self, text: str) -> ItemKey:
         if len(self._lately) >= LATELY:

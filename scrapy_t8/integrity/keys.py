@@ -68,7 +68,7 @@ class ItemKeys:
             raise NoKey(f"its key cannot be had: {error!r:.200}") from error
         if value is None or value == "":
             raise NoKey("its key is empty")
-        return key_text(value)
+        return value if type(value) is str else key_text(value)
 
     def content(self, item: Any) -> bytes:
         """The canonical content of *item*: the same for the same fields and values, whatever its class."""

@@ -35,11 +35,12 @@ class T8DedupPipeline:
         self._counts = job.items.dedup_counts
 
     def process_item(self, item: Any) -> Any:
-        if self._counts:
-            self._job.items.entered()
+        page = current_page()
+        if self._counts and page is not None:
+            page.entered += 1
         if self._book.compares:
             self._job.settle()
-        key = self._book.duplicate_of(item, current_page())
+        key = self._book.duplicate_of(item, page)
         if key is not None:
             raise Duplicate(f"a duplicate of {key}")
         return item

@@ -11,6 +11,7 @@ from scrapy.utils.conf import build_component_list
 from scrapy.utils.misc import load_object
 
 from ..job import Job
+from ..page import current_page
 from .dedup import T8DedupPipeline
 
 if TYPE_CHECKING:
@@ -32,13 +33,12 @@ class T8EntryPipeline:
         if job.config.dedup != "off" and _next(crawler.settings) is T8DedupPipeline:
             job.items.dedup_counts = True
             raise NotConfigured
-        return cls(job)
-
-    def __init__(self, job: Job) -> None:
-        self._entered = job.items.entered
+        return cls()
 
     def process_item(self, item: Any) -> Any:
-        self._entered()
+        page = current_page()
+        if page is not None:
+            page.entered += 1
         return item
 
 

@@ -97,22 +97,15 @@ class SQLiteBooks:
             db.execute(sql.PASS_TIME, (int(now) // STRETCH * STRETCH, *batch.moment))
 
     def _expect(self, changes: dict[int, Expected]) -> None:
-        learned, announced = [], []
+        announced: list[tuple[object, ...]] = []
+        learned: list[tuple[object, ...]] = []
         for key, of in changes.items():
+            opened = of.opened
             if of.is_announced:
-                announced += _rows(key, of)
-            else:
-                learned.append(_values(key, of))
-        self._db.executemany(sql.LEARN, learned)
+                for source in of.sources or ("",):
+                    announced.append((key, of.text, source, opened))
+                    opened = 0
+            if opened or of.collected or of.cause is not None or of.url is not None:
+                learned.append((opened, int(of.collected), of.cause, of.request, of.url, of.payload, key))
         self._db.executemany(sql.EXPECT, announced)
-
-
-def _values(key: int, of: Expected) -> tuple[object, ...]:
-    return of.opened, int(of.collected), of.cause, of.request, of.url, of.payload, key
-
-
-def _rows(key: int, of: Expected) -> list[tuple[object, ...]]:
-    """The change, and a row more for each other source."""
-    source, *others = of.sources or ("",)
-    change = (key, of.text, source, of.opened, int(of.collected), of.cause, of.request, of.url, of.payload)
-    return [change, *((key, of.text, other, 0, 0, None, None, None, None) for other in others)]
+        self._db.executemany(sql.LEARN, learned)

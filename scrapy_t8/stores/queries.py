@@ -67,22 +67,16 @@ ADD_HISTORY = "INSERT INTO point_history (task_type, name, updated, record) VALU
 PRUNE_OLD_HISTORY = "DELETE FROM point_history WHERE updated < ?"
 PRUNE_HISTORY = "DELETE FROM point_history WHERE id <= (SELECT max(id) FROM point_history) - ?"
 
-# An item that is announced twice has two sources, each in a line. Without a cause, the one that was told before stays.
+# An item that is announced twice has two sources, each in a line.
 EXPECT = """
-    INSERT INTO expected (key, text, sources, open, collected, cause, request, url, payload)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (key) DO UPDATE SET
+    INSERT INTO expected (key, text, sources, open) VALUES (?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET
         sources = CASE
             WHEN excluded.sources = ''
                 OR instr(char(10) || sources || char(10), char(10) || excluded.sources || char(10)) THEN sources
             WHEN sources = '' THEN excluded.sources ELSE sources || char(10) || excluded.sources END,
-        open = open + excluded.open,
-        collected = max(collected, excluded.collected),
-        cause = ifnull(excluded.cause, cause),
-        request = CASE WHEN excluded.cause IS NULL THEN request ELSE excluded.request END,
-        url = ifnull(excluded.url, url),
-        payload = ifnull(excluded.payload, payload)
+        open = open + excluded.open
 """
+# Without a cause, the one that was told before stays.
 LEARN = """
     UPDATE expected SET open = open + ?1, collected = max(collected, ?2), cause = ifnull(?3, cause),
         request = CASE WHEN ?3 IS NULL THEN request ELSE ?4 END, url = ifnull(?5, url), payload = ifnull(?6, payload)
