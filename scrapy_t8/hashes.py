@@ -12,4 +12,4 @@ def cut(digest: bytes) -> int:
 
 def hashed(data: bytes) -> int:
     """A hash of anything."""
-    return cut(blake2b(data, digest_size=8).digest())
+    return int.from_bytes(blake2b(data, digest_size=8).digest(), "big") >> 1

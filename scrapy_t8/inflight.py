@@ -78,7 +78,7 @@ def watch(job: Job) -> None:
             job.retries.conclude(request, page, live=request in live)
         if request not in live:
             page.host, page.callback = job.retries.slot(request), callback_of(request)
-        if page.expects and not (page.kept and all(expectation.by_page for expectation in page.expects)):
+        if page.expects and page.may_lack:
             page.request = request
         live.discard(request)
         del flying[request]

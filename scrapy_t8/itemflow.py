@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from scrapy import signals
 from scrapy.crawler import Crawler
@@ -37,13 +37,21 @@ class InvalidItem(DropItem):
         self.problems = problems
 
 
+class Works(Protocol):
+    """What is asked of the job."""
+
+    works: bool
+    """Whether it is open and its store fit."""
+
+    def end(self, page: Page) -> None:
+        """A page has ended that was made for an item that belongs to none."""
+
+
 class ItemFlow:
     """Hears of every item of a crawl.
 
     :param new_page: makes a page for an item that belongs to none.
-    :param end: tells the job that such a page has ended.
     :param directory: where pages keep what does not fit into memory.
-    :param works: whether the job is open and its store fit.
     :param guard: in which items are written down: an item that is not must stop the crawl, not vanish.
     :param keeps_books: whether items are written down at all.
     """
@@ -51,20 +59,18 @@ class ItemFlow:
     def __init__(
         self,
         crawler: Crawler,
+        job: Works,
         book: ItemBook,
         new_page: Callable[[None], Page],
-        end: Callable[[Page], None],
         directory: Path,
-        works: Callable[[], bool],
         guard: Guard,
         *,
         keeps_books: bool,
     ) -> None:
+        self._job = job
         self.book = book
         self._new_page = new_page
-        self._end = end
         self._directory = directory
-        self._works = works
         self._guard = guard
         self.keeps_books = keeps_books
         self.listeners: list[Callable[[Any], None]] = []
@@ -80,16 +86,16 @@ class ItemFlow:
         crawler.signals.connect(self.item_error, signals.item_error)
 
     def item_scraped(self, item: Any) -> None:
-        if self._works():
+        if self._job.works:
             self._leave(EXPORTED, item)
 
     def item_dropped(self, item: Any, response: Any, exception: BaseException) -> None:
-        if self._works():
+        if self._job.works:
             outcome = DUPLICATE if isinstance(exception, Duplicate) else DROPPED
             self._leave(outcome, item, exception, response)
 
     def item_error(self, item: Any, response: Any, failure: Failure) -> None:
-        if self._works():
+        if self._job.works:
             self._leave(FAILED, item, failure.value, response)
 
     def _leave(self, outcome: int, item: Any, error: BaseException | None = None, response: Any = None) -> None:
@@ -111,7 +117,7 @@ class ItemFlow:
                 listener(item)
         page.item = 0
         if orphan:
-            self._end(page)
+            self._job.end(page)
 
     def _note(self, page: Page, outcome: int, item: Any, error: BaseException | None, response: Any) -> None:
         loss, problems = None, getattr(error, "problems", [])

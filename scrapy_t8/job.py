@@ -157,11 +157,10 @@ class Job:
         self._outputs = Outputs(self.books.items)
         self.items = ItemFlow(
             crawler,
+            self,
             self.books.items,
             self.frontier.new_page,
-            self.end,
             self.state_directory,
-            lambda: self.works,
             self.guard("write down an item"),
             keeps_books=config.enable_integrity_check or config.dedup != "off",
         )

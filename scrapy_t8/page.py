@@ -215,6 +215,11 @@ class Page:
             self.digests = {}
         self.digests[key] = digest
 
+    @property
+    def may_lack(self) -> bool:
+        """Whether an item that its request was to bring may not have come."""
+        return not self.kept or not all(expectation.by_page for expectation in self.expects)
+
     def take_back(self) -> None:
         """Nothing of what it has yielded so far counts: it is going to be tried again, or given up."""
         self.staged.clear()

@@ -81,9 +81,7 @@ class Expectations:
     def admitted(self, request: Request, *, live: bool = False) -> None:
         """*request* has entered the frontier; or runs from memory (*live*)."""
         for expectation in self.of(request):
-            change = self._announce(request, expectation)
-            if not live:
-                change.opened += 1
+            self._announce(request, expectation).opened += not live
 
     def dropped(self, request: Request) -> None:
         """*request* was seen before. What it was to bring is announced once more."""

@@ -167,14 +167,18 @@ class ItemBook:
         return cause_of(LOST[outcome], pipeline, reason)
 
     def _key(self, item: Any) -> ItemKey | None:
-        text = self._text(item)
-        if text is None and self._dedup.which != "all":
-            return None
-        if text is None:
-            key = ItemKey(self._hash(b"content:" + self._keys.content(item)), None)
-        else:
+        try:
+            text = self._keys.key(item)
+        except NoKey as error:
+            text = None
+            self._warn(item, error)
+        if text is not None:
             # The same item is mostly asked for twice: as it enters the pipelines, and as it leaves them.
             key = self._lately.get(text) or self._named(text)
+        elif self._dedup.which == "all":
+            key = ItemKey(self._hash(b"content:" + self._keys.content(item)), None)
+        else:
+            return None
         return key._replace(digest=self._keys.digest(item)) if self.compares else key
 
     def _named(self, text: str) -> ItemKey:
@@ -183,19 +187,15 @@ class ItemBook:
         key = self._lately[text] = ItemKey(self._hash(key_bytes(text)), shown(text))
         return key
 
-    def _text(self, item: Any) -> str | None:
-        try:
-            return self._keys.key(item)
-        except NoKey as error:
-            if type(item) not in self._unkeyed:
-                self._unkeyed.add(type(item))
-                logger.warning(
-                    "An item of the class %s cannot be told from others by a key: %s. It is kept, and so are its "
-                    "duplicates. Not said again for this class",
-                    type(item).__qualname__,
-                    error,
-                )
-            return None
+    def _warn(self, item: Any, error: NoKey) -> None:
+        if type(item) not in self._unkeyed:
+            self._unkeyed.add(type(item))
+            logger.warning(
+                "An item of the class %s cannot be told from others by a key: %s. It is kept, and so are its "
+                "duplicates. Not said again for this class",
+                type(item).__qualname__,
+                error,
+            )
 
     # -- when it settles -----------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from threading import Lock, Thread
 
 logger = logging.getLogger(__name__)
 
-ROWS = 1500
+ROWS = 3000
 """Changed rows after which the log is worth moving. A row dirties a page or two."""
 
 
