@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import quantiles
+from statistics import fmean, quantiles, stdev
 
 from benchmarks.bench_crawl import Crawl
 
 BASES = ("memory", "core", "t8")
 """What the other modes are compared with: the first of these that is there."""
-JUDGED = ("t8", "waiting")
 
 
 @dataclass(frozen=True)
@@ -47,16 +47,20 @@ class Bar:
 
 @dataclass(frozen=True)
 class Spread:
-    """Median and quartiles of the paired values."""
+    """Median and quartiles of the paired values, their mean and its standard error."""
 
     lower: float
     median: float
     upper: float
+    mean: float
+    error: float
 
     @classmethod
     def of(cls, values: list[float]) -> Spread:
         """One value is its own spread."""
-        return cls(*quantiles(values * 2 if len(values) == 1 else values, n=4, method="inclusive"))
+        if len(values) == 1:
+            return cls(*values * 4, math.nan)
+        return cls(*quantiles(values, n=4, method="inclusive"), fmean(values), stdev(values) / math.sqrt(len(values)))
 
 
 MEASURES = (
@@ -77,6 +81,15 @@ BARS: dict[str, dict[str, Bar]] = {
     "ready": COMMON_BARS,
     "links": COMMON_BARS | {"CPU per page, added us": Bar(250)},
 }
+BOOKS = {"CPU of the crawl, ratio": Bar(1.03)}
+"""What the books of items may cost, against the core."""
+
+
+def bar_of(scenario: str, mode: str, base: str, measure: str) -> Bar | None:
+    """The limit for *measure* of *mode* compared with *base*, if there is one."""
+    if mode == "integrity" and base == "core":
+        return BOOKS.get(measure)
+    return BARS[scenario].get(measure) if mode in ("t8", "waiting") else None
 
 
 def _cpu_per_page(crawl: Crawl) -> float:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from statistics import median
 
 from benchmarks.bench_crawl import MODES
-from benchmarks.bench_measures import BARS, BASES, JUDGED, MEASURES, Measure, Spread
+from benchmarks.bench_measures import BASES, MEASURES, Measure, Spread, bar_of
 from benchmarks.bench_rounds import Round
 
 
@@ -35,7 +36,7 @@ def _print_absolutes(rounds: list[Round]) -> None:
 
 def _print_measures(scenario: str, measures: list[Measure], rounds: list[Round]) -> bool:
     base = _base_of(rounds)
-    print(f"\n{f'against {base}, per round':<27}{'mode':<10}{'median':>8}{'quartiles':>18}  bar")
+    print(f"\n{f'against {base}, per round':<27}{'mode':<10}{'median':>8}{'quartiles':>18}{'mean':>16}  bar")
     verdicts = [
         _print_measure(scenario, measure, mode, rounds)
         for measure in measures
@@ -46,11 +47,13 @@ def _print_measures(scenario: str, measures: list[Measure], rounds: list[Round])
 
 
 def _print_measure(scenario: str, measure: Measure, mode: str, rounds: list[Round]) -> bool:
-    spread = Spread.of([measure.compare(crawls[mode], crawls[_base_of(rounds)]) for crawls in rounds])
-    lower, middle, upper = (f"{v:.{measure.digits}f}" for v in (spread.lower, spread.median, spread.upper))
-    bar = BARS[scenario].get(measure.name) if mode in JUDGED else None
+    base = _base_of(rounds)
+    spread = Spread.of([measure.compare(crawls[mode], crawls[base]) for crawls in rounds])
+    lower, middle, upper, mean, error = (f"{value:.{measure.digits}f}" for value in astuple(spread))
+    bar = bar_of(scenario, mode, base, measure.name)
     verdict = bar.verdict(spread) if bar else ""
-    print(f"{measure.name:<27}{mode:<10}{middle:>8}{f'{lower} .. {upper}':>18}  {verdict}".rstrip())
+    spans = f"{f'{lower} .. {upper}':>18}{f'{mean} +- {error}':>16}"
+    print(f"{measure.name:<27}{mode:<10}{middle:>8}{spans}  {verdict}".rstrip())
     return bar is None or bar.holds(spread.median)
 
 
