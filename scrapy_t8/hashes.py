@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import blake2b
+
+from scrapy import Request
+from scrapy.crawler import Crawler
+from scrapy.utils.request import RequestFingerprinter
 
 
 def cut(digest: bytes) -> int:
@@ -13,3 +18,16 @@ def cut(digest: bytes) -> int:
 def hashed(data: bytes) -> int:
     """A hash of anything."""
     return int.from_bytes(blake2b(data, digest_size=8).digest(), "big") >> 1
+
+
+def fingerprints_of(crawler: Crawler) -> Callable[[Request], int]:
+    """63 bits of Scrapy's own fingerprint; of a hash of it, where a user's fingerprinter need not spread evenly."""
+    fingerprinter = crawler.request_fingerprinter
+    assert fingerprinter is not None
+    of_request, spread = fingerprinter.fingerprint, cut if type(fingerprinter) is RequestFingerprinter else hashed
+    return lambda request: spread(of_request(request))
+
+
+def content_fingerprint(content: bytes) -> int:
+    """The same for the content of an item, in a domain of its own."""
+    return hashed(b"item:" + content)

@@ -15,17 +15,18 @@ from weakref import WeakKeyDictionary
 
 from scrapy import Request
 from scrapy.crawler import Crawler
-from scrapy.utils.request import RequestFingerprinter
 
 from . import joints
+from .care import Care
+from .closing import conclude
 from .codec import Codec
 from .commits import Commits
 from .config import Config, loaded
-from .errors import CannotStore, T8Error
+from .errors import T8Error
 from .failures import Failures
 from .frontier import Frontier
 from .guard import Guard
-from .hashes import cut, hashed
+from .hashes import fingerprints_of, hashed
 from .identity import Identity
 from .integrity.books import open_books
 from .integrity.checks import ItemChecks
@@ -41,6 +42,7 @@ from .places import default_directory
 from .points import POINT, Mark, Points
 from .policy import Policy
 from .stores.sqlite import SQLiteStore
+from .unstorable import Unstorable
 
 if TYPE_CHECKING:
     from .stores.base import IfDamaged, Store
@@ -80,7 +82,6 @@ class Job:
         self.error: T8Error | None = None
         self.config = Config()
         self._arguments = arguments
-        self._warned: set[tuple[str, str]] = set()
         self._is_closing = False
         self.began = clock()
         self.has_frontier = False
@@ -108,12 +109,24 @@ class Job:
         assert crawler.spider is not None
         joints.check(crawler)
         self.config = config = Config.from_settings(crawler.settings)
+        # Before anything is owned: a mistake in the settings is to change nothing.
         policy = Policy(config.retry_rule(crawler.settings), config.retry_kinds, config.retry_after_cap)
         named = {**config.retry_handlers, **getattr(crawler.spider, "t8_retry_handlers", {})}
         handlers = {kind: loaded("T8_RETRY_HANDLERS", name) for kind, name in named.items()}
         self.checks = [loaded("T8_RETRY_CHECKS", name) for name in config.retry_checks]
         self.checks_of_items = ItemChecks.of(config.required_fields, config.item_schema)
         keys = ItemKeys(config.item_key, [*config.item_key_exclude, config.changed_field], crawler.spider)
+        self._own()
+        self._open_books(keys)
+        self._prepare_failures(policy, handlers)
+        self.works = True
+        with self.guard("begin"):
+            self.failures.tidy()
+
+    def _own(self) -> None:
+        """Open the store, and a run of the job in it."""
+        crawler, config = self.crawler, self.config
+        assert crawler.spider is not None
         self._identity = Identity.of(crawler.spider.name, self._arguments)
         self.directory = Path(crawler.settings["JOBDIR"] or default_directory(crawler.spider.name))
         self.state_directory = self.directory / "t8"
@@ -130,29 +143,30 @@ class Job:
             raise
         self.record = self.recovery.job
         last = self.recovery.last_run
-        self._careful_for = 2 * config.commit_interval if last and last.reason == "died" else 0.0
-        self._careful_until: float | None = None
-        fingerprinter = crawler.request_fingerprinter
-        assert fingerprinter is not None
-        self._fingerprint = fingerprinter.fingerprint
-        self._spread = cut if type(fingerprinter) is RequestFingerprinter else hashed
+        self.care = Care(2 * config.commit_interval if last and last.reason == "died" else 0.0, self.clock)
+
+    def _open_books(self, keys: ItemKeys) -> None:
+        """The frontier and the books of items, and the commits that make their changes durable."""
+        crawler, config = self.crawler, self.config
         codec = Codec(crawler.spider, allow_pickle=config.allow_pickle)
         self.points = Points(
             self.store, self.clock, config.update_interval, by_details=config.cursor_waits_for == "details"
         )
-        self.points.open(self.recovery.job.id, ttl=config.resume_point_ttl, limit=config.max_resume_points)
+        self.points.open(self.record.id, ttl=config.resume_point_ttl, limit=config.max_resume_points)
         expectations = Expectations(codec, hashed)
+        self.fingerprint = fingerprints_of(crawler)
         self.frontier = Frontier(
             self.store,
             codec,
             self.fingerprint,
-            self._unstorable,
+            Unstorable(crawler, refuses=config.unserializable == "error"),
             self._flush_or_raise,
             self.points,
             expectations,
             self.clock,
         )
         self.frontier.open(self.recovery)
+        self.start_page = self.frontier.new_page(START)
         self.books = open_books(self.store, self.record, self.recovery.run, config, keys, expectations)
         self._outputs = Outputs(self.books.items)
         self.items = ItemFlow(
@@ -164,7 +178,6 @@ class Job:
             self.guard("write down an item"),
             keeps_books=config.enable_integrity_check or config.dedup != "off",
         )
-        self.start_page = self.frontier.new_page(START)
         self._commits = Commits(
             self.frontier,
             self._outputs,
@@ -176,10 +189,12 @@ class Job:
             self.guard("commit"),
             self.clock,
         )
+
+    def _prepare_failures(self, policy: Policy, handlers: dict[str, Any]) -> None:
         self.failures = Failures(
-            crawler,
+            self.crawler,
             self.frontier,
-            config,
+            self.config,
             policy,
             handlers,
             self.end,
@@ -190,49 +205,8 @@ class Job:
             self.clock,
         )
         self.retries = self.failures.retries
-        self.works = True
-        with self.guard("begin"):
-            self.failures.tidy()
 
     # -- what the doors need -------------------------------------------------------------------------------------
-
-    @property
-    def is_careful(self) -> bool:
-        """Whether to commit before every lease: for a moment from the first one on, after a death.
-
-        A page that kills the process before anything was committed would leave nothing to charge with the crash.
-        """
-        return bool(self._careful_for) and (self._careful_until is None or self.clock() < self._careful_until)
-
-    def leased(self) -> None:
-        """A request has been leased: the moment of care runs from the first one on."""
-        if self._careful_until is None:
-            self._careful_until = self.clock() + self._careful_for
-
-    def fingerprint(self, request: Request) -> int:
-        """63 bits of Scrapy's own fingerprint; of a hash of it, where a user's fingerprinter need not spread evenly."""
-        return self._spread(self._fingerprint(request))
-
-    def item_fingerprint(self, content: bytes) -> int:
-        """The same for the content of an item, in a domain of its own."""
-        return hashed(b"item:" + content)
-
-    def _unstorable(self, request: Request, error: CannotStore) -> None:
-        callback = getattr(request.callback, "__qualname__", None) or "the default callback"
-        told = (
-            f"{request} ({callback}) cannot be stored: {error.where or 'request'}: {error}. Use a method of the spider "
-            "as callback, and plain values or items in meta and cb_kwargs"
-        )
-        if self.config.unserializable == "error":
-            raise CannotStore(f"{told}. T8_UNSERIALIZABLE=error: the crawl stops, and nothing is lost", error.where)
-        self.crawler.stats.inc_value("scheduler/unserializable")
-        if (callback, error.where) not in self._warned:
-            self._warned.add((callback, error.where))
-            logger.warning(
-                "%s. It runs from memory: after a crash, the page that yielded it is fetched again. "
-                "Not said again for this callback and key",
-                told,
-            )
 
     def save(self, mark: Mark) -> None:
         """Move a resume point with the current page, or at once if there is none."""
@@ -365,23 +339,7 @@ class Job:
     def _finish(self, reason: str, complete: bool) -> None:
         self.crawler.stats.set_value("t8/longest_commit_seconds", round(self._commits.longest, 4))
         self.retries.sum_up()
-        left = len(self.frontier)
-        difference = self.record.ledger.difference(left)
-        if difference:
-            logger.error(
-                "The books do not balance: %d requests are unaccounted for. %s", difference, self.record.ledger
-            )
-        if self.record.ledger.item_difference:
-            told = "The books do not balance: %d items are unaccounted for. %s"
-            logger.error(told, self.record.ledger.item_difference, self.record.ledger)
-        through = self.record.start_done and not left and complete and not difference
-        self.record.finished = through and reason == "finished"
-        if reason == "finished" and not through:
-            logger.error(
-                "Scrapy says finished, but the job is not: %d requests left, start() %s. Run the same command again",
-                left,
-                "read to its end" if self.record.start_done else "not read to its end",
-            )
+        conclude(self.record, len(self.frontier), reason, is_complete=complete)
 
     def _end_run(self, reason: str) -> None:
         try:

@@ -125,12 +125,12 @@ class T8Scheduler(Scheduler):
 
     def _next(self) -> Request | None:
         assert self.dqs is not None
-        if self._job.is_careful:
+        if self._job.care.is_due:
             self._job.flush()
         while (request := super().next_request()) is None and len(self.dqs) and not self._parked.is_full:
             pass  # a whole queue was buried; the next one may have something
         if request is not None:
-            self._job.leased()
+            self._job.care.leased()
         if request is None and self._parked.parked:
             self._job.failures.room.expect(self._parked.next_opening())
         return request

@@ -10,6 +10,7 @@ from scrapy.crawler import Crawler
 from scrapy.utils.asyncio import call_later
 
 from .errors import CannotStore, T8Error
+from .hashes import content_fingerprint
 from .job import Job
 from .page import Page, current_page
 
@@ -56,7 +57,7 @@ class T8StartMiddleware:
 
     def _item_page(self, item: Any, start: Page) -> Page | None:
         """A page for one item of ``start()``; None if an earlier run has brought it already."""
-        fingerprint = self._job.item_fingerprint(self._content(item))
+        fingerprint = content_fingerprint(self._content(item))
         if self._job.frontier.spawned.again(start, fingerprint):
             return None
         page = self._job.frontier.new_page(None, parent=start)

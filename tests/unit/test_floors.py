@@ -13,7 +13,8 @@ import scrapy_t8
 
 ROOT = Path(scrapy_t8.__file__).parent
 HALL = [
-    *("guard", "outputs", "tasks", "resume", "points", "deadletters", "opening", "seen", "spawned", "queuebook"),
+    *("guard", "care", "closing", "unstorable", "outputs", "tasks", "resume", "points", "deadletters", "opening"),
+    *("seen", "spawned", "queuebook"),
     *("burials", "integrity", "frontier", "commits", "states", "queues", "parking", "retries", "handlers", "waiting"),
     *("vigil", "failures", "itemflow", "job", "inflight"),
 ]
