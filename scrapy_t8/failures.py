@@ -78,7 +78,7 @@ class Failures:
     def tidy(self) -> None:
         """Begin a run: bury what is guilty of crashes, prune the box, revive what a change of code may have mended."""
         config, record, box = self._config, self._frontier.record, self._frontier.store.box
-        self.buried = self._frontier.execute_guilty(config.crash_limit)
+        self.buried = self._bury_the_guilty(config.crash_limit)
         self._flush()
         box.prune(record, self._clock(), ttl=config.failed_task_ttl, limit=config.max_failed_tasks)
         if config.revive_on_code_change:
@@ -89,6 +89,16 @@ class Failures:
         """Begin nothing any more."""
         self.room.close()
         self.handlers.close()
+
+    def _bury_the_guilty(self, limit: int) -> int:
+        """Bury what the process has died of also when it ran alone. Returns how many."""
+        suspects = self._frontier.suspects
+        guilty = [entry for entry in suspects if entry.crashes > limit]
+        for entry in guilty:
+            suspects.remove(entry)
+            told = f"the process died {entry.crashes} times during this page, the last time with nothing else running"
+            self._frontier.execute(entry, "crash", told)
+        return len(guilty)
 
     def _revive_by_code(self) -> int:
         """Bugs may have been mended: the pages that failed by them get another try, if they are of this crawl."""

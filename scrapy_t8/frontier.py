@@ -256,18 +256,6 @@ class Frontier:
         logger.error("A stored request goes to the dead-letter box (entry %d): %s", entry, error)
         self.execute(Entry(entry, payload, story=self._stories.pop(entry, None)), error.kind, str(error))
 
-    def execute_guilty(self, limit: int) -> int:
-        """Bury what the process has died of also when it ran alone. Returns how many."""
-        guilty = [entry for entry in self.suspects if entry.crashes > limit]
-        for entry in guilty:
-            self.suspects.remove(entry)
-            self.execute(
-                entry,
-                "crash",
-                f"the process died {entry.crashes} times during this page, the last time with nothing else running",
-            )
-        return len(guilty)
-
     def execute(self, entry: Entry, kind: str, error: str) -> None:
         """Bury a stored entry that never came to run."""
         url, callback = self.codec.outline(entry.payload)
