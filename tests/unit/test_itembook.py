@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -288,6 +289,25 @@ def test_more_keys_than_memory_holds(tmp_path: Path, monkeypatch: Any) -> None:
     assert len(crawl.feed.durable) == 100
     assert crawl.record.ledger.duplicate == 200
     assert len(crawl.items._held) <= 10
+
+
+@pytest.mark.parametrize("policy", ["first", "last", "changed"])
+def test_notes_of_a_large_page_say_the_same_from_a_file(policy: str, tmp_path: Path, monkeypatch: Any) -> None:
+    def told(directory: Path) -> tuple[Any, ...]:
+        directory.mkdir()
+        crawl = Crawl(directory, Dedup(policy=policy))
+        page = crawl.page()
+        for number in range(20):
+            crawl.item(page, {"id": number % 7, "name": number}, number % 4 or EXPORTED)
+        crawl.settle(page)
+        crawl.commit()
+        with reading(directory / "t8") as reader:
+            return crawl.record.ledger, crawl.feed.durable, list(reader.losses()), reader.kept("coverage")
+
+    held = told(tmp_path / "held")
+    monkeypatch.setattr("scrapy_t8.page.NOTES", 3)
+    monkeypatch.setattr("scrapy_t8.page.SPILL", 50)
+    assert told(tmp_path / "spilled") == held
 
 
 def test_losses_are_told_apart_by_reason_up_to_a_point(tmp_path: Path, monkeypatch: Any) -> None:
