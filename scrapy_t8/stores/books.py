@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 
 from ..itemmodel import Expected, ItemSeen, PastJob
 from ..model import Batch, JobRecord
 from . import queries as sql
+from .part import SQLitePart
 
 STRETCH = 10
 """Seconds that the timeline tells apart."""
 
 
-class SQLiteBooks:
-    """A :class:`~scrapy_t8.stores.base.Books` in the database of a store.
-
-    :param db: the store's connection.
-    :param guard: a context that turns errors of the database into the store's.
-    :param transaction: a context that commits, or takes everything back.
-    """
-
-    def __init__(
-        self,
-        db: sqlite3.Connection,
-        guard: Callable[[str], AbstractContextManager[None]],
-        transaction: Callable[[], AbstractContextManager[sqlite3.Connection]],
-    ) -> None:
-        self._db = db
-        self._guard = guard
-        self._transaction = transaction
+class SQLiteBooks(SQLitePart):
+    """A :class:`~scrapy_t8.stores.base.Books` in the database of a store."""
 
     def item(self, key: int) -> ItemSeen | None:
         with self._guard("read"):

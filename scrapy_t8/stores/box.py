@@ -19,6 +19,7 @@ from ..itemmodel import IMPOSSIBLE, Mended
 from ..model import DeadLetter, Group, JobRecord, Which
 from . import queries as sql
 from .base import ALL
+from .part import SQLitePart
 from .records import dump_job
 
 logger = logging.getLogger(__name__)
@@ -44,14 +45,11 @@ CONDITIONS = {
 """What each part of a :class:`~scrapy_t8.model.Which` asks of a letter."""
 
 
-class SQLiteBox:
+class SQLiteBox(SQLitePart):
     """A :class:`~scrapy_t8.stores.base.Box` in the database of a store.
 
     The *job* given to a change is to be as the last commit left it: it is written with the change.
 
-    :param db: the store's connection.
-    :param guard: a context that turns errors of the database into the store's.
-    :param transaction: a context that commits, or takes everything back.
     :param clock: the time now, for the age of letters.
     """
 
@@ -62,9 +60,7 @@ class SQLiteBox:
         transaction: Callable[[], AbstractContextManager[sqlite3.Connection]],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._db = db
-        self._guard = guard
-        self._transaction = transaction
+        super().__init__(db, guard, transaction)
         self._clock = clock
         db.create_function("t8_casefold", 1, str.casefold, deterministic=True)
         # Some builds of SQLite write zeros over all that is deleted: a full box would take seconds to empty.

@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-
 from ..model import PointRecord
 from . import queries as sql
+from .part import SQLitePart
 
 
-class SQLitePoints:
-    """A :class:`~scrapy_t8.stores.base.Points` in the database of a store.
-
-    :param db: the store's connection.
-    :param guard: a context that turns errors of the database into the store's.
-    :param transaction: a context that commits, or takes everything back.
-    """
-
-    def __init__(
-        self,
-        db: sqlite3.Connection,
-        guard: Callable[[str], AbstractContextManager[None]],
-        transaction: Callable[[], AbstractContextManager[sqlite3.Connection]],
-    ) -> None:
-        self._db = db
-        self._guard = guard
-        self._transaction = transaction
+class SQLitePoints(SQLitePart):
+    """A :class:`~scrapy_t8.stores.base.Points` in the database of a store."""
 
     def all(self) -> list[PointRecord]:
         with self._guard("read"):
