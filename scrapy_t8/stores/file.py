@@ -6,6 +6,8 @@ import os
 import sqlite3
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import StoreDamaged, StoreVersion
@@ -49,6 +51,19 @@ def connect(path: Path, *, power: bool) -> sqlite3.Connection:
     db.execute("PRAGMA cache_size = -16000")
     db.execute("PRAGMA wal_autocheckpoint = 0")
     return db
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """All that is done inside is done, or nothing."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield db
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
 
 
 def check_file(path: Path) -> None:

@@ -18,7 +18,7 @@ from ..errors import JobLocked, StoreDamaged, StoreError, StoreVersion, remedy
 from ..model import JobRecord
 from . import queries as sql
 from .box import SQLiteBox
-from .file import OPEN_HERE, check_file, check_version, connect, damaged, make_sure_it_is_there
+from .file import OPEN_HERE, check_file, check_version, connect, damaged, make_sure_it_is_there, transaction
 from .locks import FileGuard
 from .points import SQLitePoints
 from .records import dump_job, load_job
@@ -182,24 +182,13 @@ class SharedStore:
         with self._threads:
             self._check()
             if self._nested:
-                with self._transaction() as db:
+                with transaction(self._db) as db:
                     yield db
                 return
             with self._writer.owned():
-                with self._transaction() as db:
+                with transaction(self._db) as db:
                     yield db
                 self._move_log()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield self._db
-            self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
 
     def _move_log(self) -> None:
         if self._db.total_changes - self._moved >= ROWS:

@@ -22,7 +22,7 @@ from .base import IfDamaged
 from .books import SQLiteBooks
 from .box import SQLiteBox
 from .checkpointer import Checkpointer
-from .file import check_all, check_file, check_version, connect, damaged, make_sure_it_is_there
+from .file import check_all, check_file, check_version, connect, damaged, make_sure_it_is_there, transaction
 from .marks import Marks
 from .points import SQLitePoints
 from .records import dump_job, load_job
@@ -158,7 +158,7 @@ class SQLiteStore:
         return Run(*row) if row else None
 
     def begin_job(self, job: JobRecord, *, keep: bool = False, afresh: bool = False, keep_items: bool = False) -> None:
-        with self._guard("write"), self._transaction() as db:
+        with self._guard("write"), transaction(self._db) as db:
             if afresh:
                 db.execute(sql.DROP_POINTS)
             if not (keep or keep_items):
@@ -174,7 +174,7 @@ class SQLiteStore:
                 raise StoreError(f"there is no job in {self.path.parent}")
             marked_by, flying = self._marks.read()
             recovered = 0
-            with self._transaction() as db:
+            with transaction(self._db) as db:
                 if last is not None and last.ended is None:
                     last = replace(last, ended=last.last_commit, reason="died")
                     db.execute(sql.END_RUN, (last.ended, last.reason, last.id))
@@ -190,7 +190,7 @@ class SQLiteStore:
 
     def end_run(self, now: float, reason: str, job: JobRecord | None) -> None:
         self._checkpointer.wait()
-        with self._guard("write"), self._transaction() as db:
+        with self._guard("write"), transaction(self._db) as db:
             db.execute(sql.END_RUN, (now, reason, self._run))
             if job is not None:
                 db.execute(sql.PUT_JOB, (dump_job(job),))
@@ -330,17 +330,6 @@ class SQLiteStore:
     @contextmanager
     def _change(self) -> Iterator[sqlite3.Connection]:
         """A transaction that keeps out of the way of a checkpoint, and may be followed by one."""
-        with self._checkpointer.lock, self._transaction() as db:
+        with self._checkpointer.lock, transaction(self._db) as db:
             yield db
         self._checkpointer.committed(self._db.total_changes)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield self._db
-            self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
