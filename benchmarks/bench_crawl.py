@@ -91,7 +91,7 @@ def _run(command: list[str], workdir: Path) -> tuple[int, struct_rusage]:
     # imported, no site built here), or all modes look alike.
     with (
         (workdir / LOG_FILE).open("wb") as log,
-        subprocess.Popen(command, cwd=workdir, env=_environment(), stdout=log, stderr=log) as process,
+        subprocess.Popen(command, cwd=workdir, env=environment(), stdout=log, stderr=log) as process,
     ):
         guard = Timer(TIME_LIMIT, process.kill)
         guard.start()
@@ -103,7 +103,7 @@ def _run(command: list[str], workdir: Path) -> tuple[int, struct_rusage]:
     return process.returncode, usage
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     ours = {"PYTHONPATH": os.pathsep.join(paths), "SCRAPY_SETTINGS_MODULE": "benchmarks.bench_settings"}
     return os.environ | ours

@@ -1,6 +1,7 @@
 """The Scrapy settings that every mode shares; what makes a mode is added on the command line."""
 
 METER_FILE = "meter.json"
+BLOCKS_FILE = "blocks.json"
 
 SPIDER_MODULES = ["benchmarks.bench_spiders"]
 EXTENSIONS = {"benchmarks.bench_spiders.Meter": 0}
