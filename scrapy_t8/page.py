@@ -218,7 +218,11 @@ class Page:
     @property
     def may_lack(self) -> bool:
         """Whether an item that its request was to bring may not have come."""
-        return not self.kept or not all(expectation.by_page for expectation in self.expects)
+        if self.kept:
+            for expectation in self.expects:
+                if not expectation.by_page:
+                    return True
+        return not self.kept
 
     def take_back(self) -> None:
         """Nothing of what it has yielded so far counts: it is going to be tried again, or given up."""

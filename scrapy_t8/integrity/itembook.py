@@ -118,7 +118,7 @@ class ItemBook:
         What is still under way is looked at when its page settles.
         """
         key = self._key(item) if self._drops else None
-        if key is None:
+        if key is None or (self._is_complete and key.key not in self._held):
             return None
         seen = self._seen(key.key)
         if seen is None or (self.compares and self._before(key, seen, page) != key.digest):
