@@ -35,8 +35,10 @@ class Ratio:
     @classmethod
     def of(cls, pairs: list[tuple[float, float]]) -> Ratio:
         """What neighbours say, one with books and one without: the machine was in the same mood for both."""
-        ratios = [books / without for books, without in pairs]
-        return cls(fmean(ratios), stdev(ratios) / math.sqrt(len(ratios)), fmean(without for _, without in pairs))
+        # Of logarithms: the mean of ratios is too high by the square of their noise, which is a hundredth here.
+        logs = [math.log(books / without) for books, without in pairs]
+        error = stdev(logs) / math.sqrt(len(logs))
+        return cls(math.exp(fmean(logs)), error, fmean(without for _, without in pairs))
 
 
 def main() -> int:
