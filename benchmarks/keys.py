@@ -72,7 +72,7 @@ def measure(directory: Path, keys: int) -> dict[str, float]:
         page.entered = page.item = page.kept = 1
         is_duplicate = books.items.duplicate_of(item, page) is not None
         note = books.items.note(DUPLICATE if is_duplicate else EXPORTED, item, page, None, [])
-        page.note(note, None, directory)
+        page.note(note, directory)
         outputs.add(page)
         if len(outputs) == PER_COMMIT or number == ITEMS - 1:
             for settled in outputs.drain(None):

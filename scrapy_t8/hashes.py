@@ -17,7 +17,7 @@ def cut(digest: bytes) -> int:
 
 def hashed(data: bytes) -> int:
     """A hash of anything."""
-    return int.from_bytes(blake2b(data, digest_size=8).digest(), "big") >> 1
+    return cut(blake2b(data, digest_size=8).digest())
 
 
 def fingerprints_of(crawler: Crawler) -> Callable[[Request], int]:

@@ -17,7 +17,7 @@ from .failure import one_line
 from .guard import Guard
 from .integrity.itembook import DROPPED, DUPLICATE, EXPORTED, FAILED, ItemBook
 from .integrity.keys import clean
-from .page import Page, current_page
+from .page import ITEMS, Page, current_page
 
 logger = logging.getLogger(__name__)
 
@@ -130,9 +130,10 @@ class ItemFlow:
             if self.problems_of is not None and outcome == EXPORTED:
                 problems = self.problems_of(item)
         note = self.book.note(outcome, item, page, loss, problems)
-        known_as = self.book.identity(note) if page.story is not None else None
-        if not page.note(note, known_as, self._directory):
+        if page.story is not None and page.was_delivered(ITEMS, self.book.identity(note)):
             page.entered -= 1  # an earlier attempt of the page has brought it into the books
+        else:
+            page.note(note, self._directory)
 
 
 def culprit(trace: TracebackType | None) -> str:

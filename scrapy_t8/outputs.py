@@ -99,7 +99,7 @@ class Outputs:
             unwanted |= self._judge.judge(notes)
             yield ITEMS, [], JUDGED * len(notes)
         for name, staged in page.staged.items():
-            for numbered in staged.batches(SLICE // 8) if name != ITEMS else ():
+            for numbered in staged.batches(SLICE // 8):
                 if is_buried:
                     page.delivered += tuple(record_fingerprint(name, record) for _, record in numbered)
                 records = [record for item, record in numbered if item not in unwanted]

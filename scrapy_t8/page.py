@@ -22,7 +22,7 @@ from .itemmodel import Note, pack_notes, unpack_notes
 from .model import DeadLetter, Story, Waiting
 
 ITEMS = "items"
-"""Under this name a page stages what is to be written down of its items, where that is much."""
+"""Under this name it is known what was written down of items, beside the names of sinks."""
 NOTES = 1000
 """So many notes of one page are held as they are."""
 SPILL = 1 << 20
@@ -62,6 +62,7 @@ class Page:
 
     __slots__ = (
         "_left",
+        "_more_notes",
         "attempt",
         "callback",
         "delivered",
@@ -118,6 +119,8 @@ class Page:
         self.staged: dict[str, Staged] = {}
         self.notes: Sequence[Note] = ()
         """What is to be written down of its items: the last of it, if there is much."""
+        self._more_notes: Staged | None = None
+        """Then, what came before."""
         self.story: Story | None = None
         """What became of its request in earlier attempts, if they failed."""
         self.verdict: Waiting | DeadLetter | None = None
@@ -155,47 +158,40 @@ class Page:
 
     def stage(self, sink: str, data: bytes, directory: Path) -> None:
         """Keep one record for *sink* until the page settles, unless an earlier attempt has delivered it."""
-        if self.story is None or not self._was_delivered(sink, data, self.story):
-            self._stage(sink, data, directory)
+        if self.was_delivered(sink, data):
+            return
+        if sink not in self.staged:
+            self.staged[sink] = Staged(directory)
+        self.staged[sink].add(data, self.item)
 
-    def note(self, note: Note, identity: bytes | None, directory: Path) -> bool:
-        """Keep what is to be written down of an item until the page settles, unless an earlier attempt has brought it.
-
-        :param identity: what it is recognised by, if there was an earlier attempt.
-        :returns: whether it is kept.
-        """
-        if identity is not None and self.story is not None and self._was_delivered(ITEMS, identity, self.story):
-            return False
+    def note(self, note: Note, directory: Path) -> None:
+        """Keep what is to be written down of an item until the page settles."""
         if not isinstance(self.notes, list):
             self.notes = []
         self.notes.append(note)
         if len(self.notes) >= NOTES:
-            self._stage(ITEMS, pack_notes(self.notes), directory)
+            self._more_notes = self._more_notes or Staged(directory)
+            self._more_notes.add(pack_notes(self.notes))
             self.notes = ()
-        return True
 
     def noted(self) -> Iterator[Sequence[Note]]:
         """All that is to be written down of its items, in order."""
-        if ITEMS in self.staged:
-            for batch in self.staged[ITEMS].batches(SPILL):
+        if self._more_notes is not None:
+            for batch in self._more_notes.batches(SPILL):
                 yield from (unpack_notes(packed) for _, packed in batch)
         if self.notes:
             yield self.notes
 
-    def _was_delivered(self, sink: str, identity: bytes, story: Story) -> bool:
-        if not story.delivered:
+    def was_delivered(self, sink: str, identity: bytes) -> bool:
+        """Whether an earlier attempt has delivered what is recognised by *identity*. Each time counts once."""
+        if self.story is None or not self.story.delivered:
             return False
         if self._left is None:
-            self._left = Counter(story.delivered)
+            self._left = Counter(self.story.delivered)
         fingerprint = record_fingerprint(sink, identity)
         was_delivered = self._left[fingerprint] > 0
         self._left[fingerprint] -= was_delivered
         return was_delivered
-
-    def _stage(self, sink: str, data: bytes, directory: Path) -> None:
-        if sink not in self.staged:
-            self.staged[sink] = Staged(directory)
-        self.staged[sink].add(data, self.item)
 
     def announce(self, announced: Sequence[tuple[str, str, int | None]]) -> None:
         """It says of items that they are there."""
@@ -218,16 +214,12 @@ class Page:
     @property
     def may_lack(self) -> bool:
         """Whether an item that its request was to bring may not have come."""
-        if self.kept:
-            for expectation in self.expects:
-                if not expectation.by_page:
-                    return True
-        return not self.kept
+        return not self.kept or not all(expectation.by_page for expectation in self.expects)
 
     def take_back(self) -> None:
         """Nothing of what it has yielded so far counts: it is going to be tried again, or given up."""
         self.staged.clear()
-        self.notes = ()
+        self.notes, self._more_notes = (), None
         self.entered = self.kept = 0
         self.digests = NO_DIGESTS
         self.lost = ""

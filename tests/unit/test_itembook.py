@@ -22,7 +22,7 @@ from scrapy_t8.integrity.keys import ItemKeys
 from scrapy_t8.integrity.problems import Problems
 from scrapy_t8.model import Batch, DeadLetter, JobRecord, Story, Waiting
 from scrapy_t8.outputs import Outputs
-from scrapy_t8.page import Page
+from scrapy_t8.page import ITEMS, Page
 from scrapy_t8.stores.reader import reading
 from scrapy_t8.stores.sqlite import SQLiteStore
 
@@ -91,8 +91,10 @@ class Crawl:
             outcome = DUPLICATE
         loss = ("Pipeline", "a reason", "url") if outcome in (DROPPED, FAILED) else None
         note = self.items.note(outcome, item, page, loss, [])
-        if not page.note(note, self.items.identity(note), self.directory):
+        if page.was_delivered(ITEMS, self.items.identity(note)):
             page.entered -= 1
+        else:
+            page.note(note, self.directory)
         if outcome == EXPORTED:
             page.stage("feed", repr(item).encode(), self.directory)
         page.kept += loss is None
@@ -317,7 +319,7 @@ def test_losses_are_told_apart_by_reason_up_to_a_point(tmp_path: Path, monkeypat
     for number in range(10):
         page.entered += 1
         loss = "P", f"reason {number}", "u"
-        page.note(crawl.items.note(DROPPED, {"id": number}, page, loss, []), None, tmp_path)
+        page.note(crawl.items.note(DROPPED, {"id": number}, page, loss, []), tmp_path)
     crawl.settle(page)
     crawl.commit()
     with reading(tmp_path / "t8") as reader:
