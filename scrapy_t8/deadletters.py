@@ -19,10 +19,10 @@ from scrapy import Request, Spider
 
 from .codec import Codec
 from .documents import moment
-from .errors import CannotLoad, JobError
+from .errors import CannotLoad
 from .model import DeadLetter, Group, JobRecord, Story, Waiting, Which
 from .stores.base import ALL, Box, Store
-from .stores.sqlite import SQLiteStore
+from .stores.owning import owning
 from .tasks import FailedTask, task_of_letter, task_of_waiting
 
 Letters: TypeAlias = list[DeadLetter]
@@ -174,19 +174,8 @@ def open_dead_letters(jobdir: str | Path) -> Iterator[DeadLetters]:
     :raises JobError: if there is no job. None is made.
     :raises StoreError: if its state cannot be read.
     """
-    directory = Path(jobdir)
-    nothing = f"there is no job in {directory}: give the JOBDIR of a crawl that ran with scrapy_t8"
-    if not (directory / "t8" / "state.db").exists():
-        raise JobError(nothing)
-    store = SQLiteStore(directory / "t8")
-    store.open()
-    try:
-        job = store.job()
-        if job is None:
-            raise JobError(nothing)
+    with owning(Path(jobdir) / "t8") as (store, job):
         yield DeadLetters(store, job, Codec(AnySpider()))
-    finally:
-        store.close()
 
 
 class AnySpider(Spider):

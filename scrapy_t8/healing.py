@@ -14,6 +14,7 @@ from .errors import CannotLoad, JobError
 from .integrity.expectations import DEAD, expecting
 from .itemmodel import ASKED, BY_THE_SPIDER, IMPOSSIBLE, Mended
 from .model import JobRecord, Story, Which
+from .stores.owning import owning
 from .stores.reader import Missed, Reader, reading
 from .stores.sqlite import SQLiteStore
 
@@ -51,17 +52,8 @@ def heal(jobdir: str | Path) -> Healing:
     :raises StoreError: if its state cannot be read or written.
     """
     directory = Path(jobdir) / "t8"
-    with reading(directory):
-        pass  # there is a job, and it can be read
-    store = SQLiteStore(directory)
-    store.open()
-    try:
-        job = store.job()
-        if job is None:
-            raise JobError(f"there is no job in {jobdir}")
+    with owning(directory) as (store, job):
         return _heal(store, job, directory)
-    finally:
-        store.close()
 
 
 def would_heal(jobdir: str | Path) -> Healing:

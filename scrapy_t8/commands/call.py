@@ -17,9 +17,9 @@ from ..errors import JobError
 from ..model import SERVICE, JobRecord
 from ..report.files import mask_of
 from ..stores.base import Box, Points
+from ..stores.owning import owning
 from ..stores.reader import Reader, reading
 from ..stores.shared import SharedStore
-from ..stores.sqlite import SQLiteStore
 from ..stores.tasks import SQLiteTasks
 from .screen import Screen
 from .where import job_directory
@@ -99,12 +99,5 @@ class Call:
             finally:
                 shared.close()
             return
-        store = SQLiteStore(path)
-        store.open()
-        try:
-            found = store.job()
-            if found is None:
-                raise JobError(f"there is no job in {self.directory} yet: nothing has begun there")
+        with owning(path) as (store, found):
             yield Owned(store.box, store.points, found, None)
-        finally:
-            store.close()

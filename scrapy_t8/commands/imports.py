@@ -12,7 +12,7 @@ from ..errors import FormatError
 from ..model import Batch, DeadLetter, PointRecord, Story
 from ..resume import ResumePoint
 from ..states import point_of, record_of
-from ..stores.sqlite import SQLiteStore
+from ..stores.owning import owning
 from ..taskrecord import checked_text
 from .call import Call
 from .letterjson import to_letter
@@ -45,17 +45,11 @@ def taken_in(call: Call, document: Any) -> Taken:
     :raises JobLocked: if the crawl is running.
     """
     points, letters, left = _read(document)
-    store = SQLiteStore(call.directory / "t8")
-    store.open()
-    try:
-        job = store.job()
-        assert job is not None
+    with owning(call.directory / "t8") as (store, job):
         newer = [record for record in points if _is_newer(record, store.points.all())]
         known = {(letter.job, letter.entry, letter.buried_at) for letter in store.box.letters()}
         new = [one for one in letters if one.job != job.id and (one.job, one.entry, one.buried_at) not in known]
         store.commit(Batch(points=newer, buried=new), job, time.time())
-    finally:
-        store.close()
     return Taken(resume_points=len(newer), dead_letters=len(new), left=left)
 
 
