@@ -18,8 +18,8 @@ from scrapy.http import HtmlResponse, Response
 from benchmarks.bench_settings import BLOCKS_FILE, CONCURRENT_REQUESTS
 from benchmarks.bench_site import PER_LIST
 from benchmarks.bench_spiders import ShopSpider
-from scrapy_t8.integrity.expectations import expecting
-from scrapy_t8.job import Job
+from scrapy_t8.core.items.expectations import expecting
+from scrapy_t8.core.job.job import Job
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -22,11 +22,11 @@ ITEMS, PER_COMMIT = 20_000, 30
 
 def build(directory: Path, keys: int) -> None:
     """A job that has had so many items, each with a key."""
-    from scrapy_t8.hashes import hashed
-    from scrapy_t8.integrity.keys import key_bytes
-    from scrapy_t8.itemmodel import ItemKey
-    from scrapy_t8.model import Batch, JobRecord
-    from scrapy_t8.stores.sqlite import SQLiteStore
+    from scrapy_t8.core.items.keys import key_bytes
+    from scrapy_t8.model.items import ItemKey
+    from scrapy_t8.model.records import Batch, JobRecord
+    from scrapy_t8.stores.sqlite.store import SQLiteStore
+    from scrapy_t8.utils.hashes import hashed
 
     store, job = SQLiteStore(directory / "t8"), JobRecord("job", "bench", {}, 0.0)
     store.open()
@@ -46,17 +46,17 @@ def measure(directory: Path, keys: int) -> dict[str, float]:
     """Go on with the job: every other item was there before."""
     import psutil
 
-    from scrapy_t8.codec import Codec
-    from scrapy_t8.config import Config
-    from scrapy_t8.hashes import hashed
-    from scrapy_t8.integrity.books import open_books
-    from scrapy_t8.integrity.expectations import Expectations
-    from scrapy_t8.integrity.itembook import DUPLICATE, EXPORTED
-    from scrapy_t8.integrity.keys import ItemKeys
-    from scrapy_t8.model import Batch
-    from scrapy_t8.outputs import Outputs
-    from scrapy_t8.page import Page
-    from scrapy_t8.stores.sqlite import SQLiteStore
+    from scrapy_t8.config.settings import Config
+    from scrapy_t8.core.items.expectations import Expectations
+    from scrapy_t8.core.items.keys import ItemKeys
+    from scrapy_t8.core.items.ledger import DUPLICATE, EXPORTED
+    from scrapy_t8.core.items.statistics import open_books
+    from scrapy_t8.core.job.page_outputs import Outputs
+    from scrapy_t8.core.page import Page
+    from scrapy_t8.model.codec import Codec
+    from scrapy_t8.model.records import Batch
+    from scrapy_t8.stores.sqlite.store import SQLiteStore
+    from scrapy_t8.utils.hashes import hashed
 
     process, rng = psutil.Process(), random.Random(1)
     before, began = process.memory_info().rss, time.perf_counter()

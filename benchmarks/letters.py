@@ -31,9 +31,9 @@ def build(directory: Path, letters: int, body: int) -> None:
     """A job that has given up on all its requests."""
     from scrapy import Request
 
-    from scrapy_t8.codec import Codec
-    from scrapy_t8.model import Batch, DeadLetter, JobRecord, Ledger, Story, entry_id
-    from scrapy_t8.stores.sqlite import SQLiteStore
+    from scrapy_t8.model.codec import Codec
+    from scrapy_t8.model.records import Batch, DeadLetter, JobRecord, Ledger, Story, entry_id
+    from scrapy_t8.stores.sqlite.store import SQLiteStore
 
     store, codec = SQLiteStore(directory), Codec()
     job = JobRecord("job", "letters", {}, 0.0, next_seq=letters + 1, ledger=Ledger(admitted=letters, dead=letters))
@@ -75,8 +75,8 @@ def build(directory: Path, letters: int, body: int) -> None:
 
 def measure(directory: Path, step: str) -> float:
     """Seconds of one step, in a box just opened."""
-    from scrapy_t8.model import Which
-    from scrapy_t8.stores.sqlite import SQLiteStore
+    from scrapy_t8.model.records import Which
+    from scrapy_t8.stores.sqlite.store import SQLiteStore
 
     store = SQLiteStore(directory)
     store.open()

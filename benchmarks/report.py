@@ -22,11 +22,11 @@ def build(directory: Path, items: int) -> None:
     """A job with so many items expected, most of them had; letters and waiting entries for some of the rest."""
     from scrapy import Request, Spider
 
-    from scrapy_t8.codec import Codec
-    from scrapy_t8.integrity.expectations import expecting
-    from scrapy_t8.itemmodel import Expected, ItemKey
-    from scrapy_t8.model import Batch, DeadLetter, JobRecord, Ledger, Story, Waiting
-    from scrapy_t8.stores.sqlite import SQLiteStore
+    from scrapy_t8.core.items.expectations import expecting
+    from scrapy_t8.model.codec import Codec
+    from scrapy_t8.model.items import Expected, ItemKey
+    from scrapy_t8.model.records import Batch, DeadLetter, JobRecord, Ledger, Story, Waiting
+    from scrapy_t8.stores.sqlite.store import SQLiteStore
 
     store, codec = SQLiteStore(directory / "t8"), Codec(Spider("bench"))
     store.open()

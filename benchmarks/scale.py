@@ -32,9 +32,9 @@ def build(directory: Path, seen: int, pending: int) -> None:
     """A job as a long crawl leaves it."""
     from scrapy import Request
 
-    from scrapy_t8.codec import Codec
-    from scrapy_t8.model import Batch, JobRecord, Ledger, entry_id
-    from scrapy_t8.stores.sqlite import SQLiteStore
+    from scrapy_t8.model.codec import Codec
+    from scrapy_t8.model.records import Batch, JobRecord, Ledger, entry_id
+    from scrapy_t8.stores.sqlite.store import SQLiteStore
 
     rng = random.Random(1)
     store, job = SQLiteStore(directory), JobRecord("job", "scale", {}, 0.0)
@@ -64,13 +64,13 @@ def measure(directory: Path) -> dict[str, float]:
     from scrapy import Request
     from scrapy.utils.request import fingerprint
 
-    from scrapy_t8.codec import Codec
-    from scrapy_t8.frontier import Frontier
-    from scrapy_t8.integrity.expectations import Expectations
-    from scrapy_t8.page import Page, leave_page
-    from scrapy_t8.points import Points
-    from scrapy_t8.queues import Stack
-    from scrapy_t8.stores.sqlite import SQLiteStore
+    from scrapy_t8.core.frontier.frontier import Frontier
+    from scrapy_t8.core.frontier.queues import Stack
+    from scrapy_t8.core.items.expectations import Expectations
+    from scrapy_t8.core.page import Page, leave_page
+    from scrapy_t8.core.resume_points import Points
+    from scrapy_t8.model.codec import Codec
+    from scrapy_t8.stores.sqlite.store import SQLiteStore
 
     before, began = memory(), time.perf_counter()
     store = SQLiteStore(directory)

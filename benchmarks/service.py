@@ -81,7 +81,7 @@ def configuration() -> str:
     """Seconds that the configuration takes of a start, with and without a variable of the environment."""
     code = (
         "import time, os, sys\nimport scrapy_t8\nfrom scrapy.settings import Settings\n"
-        "from scrapy_t8.config import Config\n{}\nsettings = Settings()\nstart = time.perf_counter()\n"
+        "from scrapy_t8.config.settings import Config\n{}\nsettings = Settings()\nstart = time.perf_counter()\n"
         "Config.from_settings(settings)\nprint(time.perf_counter() - start)"
     )
     told = []

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from scrapy_t8.model import Batch
+    from scrapy_t8.model.records import Batch
 
 BAR = 1.0
 """Seconds from the start of the process to its end."""
@@ -31,8 +31,8 @@ def host(number: int) -> str:
 
 def build(directory: Path, seen: int, pending: int, dead: int) -> None:
     """A job that died with so many requests seen, pending (a tenth of them waits) and dead; the rest is done."""
-    from scrapy_t8.model import JobRecord, Ledger
-    from scrapy_t8.stores.sqlite import SQLiteStore
+    from scrapy_t8.model.records import JobRecord, Ledger
+    from scrapy_t8.stores.sqlite.store import SQLiteStore
 
     store, now = SQLiteStore(directory / "t8"), time.time()
     store.open()
@@ -52,7 +52,7 @@ def _slices(count: int) -> Iterator[range]:
 
 
 def _seen(count: int) -> Iterator[Batch]:
-    from scrapy_t8.model import Batch
+    from scrapy_t8.model.records import Batch
 
     step = (1 << 63) // max(1, count)
     for numbers in _slices(count):
@@ -60,7 +60,7 @@ def _seen(count: int) -> Iterator[Batch]:
 
 
 def _ready(count: int) -> Iterator[Batch]:
-    from scrapy_t8.model import Batch, QueueRecord, entry_id
+    from scrapy_t8.model.records import Batch, QueueRecord, entry_id
 
     encode = Encoder()
     queues = [QueueRecord(number + 1, f"0/{host(number)}", host(number)) for number in range(HOSTS)]
@@ -72,7 +72,7 @@ def _ready(count: int) -> Iterator[Batch]:
 
 
 def _waiting(count: int, now: float) -> Iterator[Batch]:
-    from scrapy_t8.model import Batch, Story, Waiting, entry_id
+    from scrapy_t8.model.records import Batch, Story, Waiting, entry_id
 
     encode, story = Encoder(), Story()
     story.add(now, "network", "timed out", charged=True)
@@ -82,7 +82,7 @@ def _waiting(count: int, now: float) -> Iterator[Batch]:
 
 
 def _dead(count: int, now: float) -> Iterator[Batch]:
-    from scrapy_t8.model import Batch, DeadLetter, Story
+    from scrapy_t8.model.records import Batch, DeadLetter, Story
 
     encode, story = Encoder(), Story()
     story.add(now, "http", "404 Not Found", charged=True)
@@ -113,7 +113,7 @@ def _dead(count: int, now: float) -> Iterator[Batch]:
 
 
 def _done(count: int) -> Iterator[Batch]:
-    from scrapy_t8.model import Batch
+    from scrapy_t8.model.records import Batch
 
     tally = {("host/done", host(number)): count // HOSTS for number in range(HOSTS)}
     tally |= {("callback/done", name): count // len(CALLBACKS) for name in CALLBACKS}
@@ -126,7 +126,7 @@ class Encoder:
     def __init__(self) -> None:
         from scrapy import Spider
 
-        from scrapy_t8.codec import Codec
+        from scrapy_t8.model.codec import Codec
 
         class Bench(Spider):
             name = "bench"

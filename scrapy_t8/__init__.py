@@ -6,31 +6,32 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from scrapy_t8.components.downloadermiddlewares.retry import T8CacheGuard, T8RetryMiddleware
+    from scrapy_t8.components.extensions.checkpoint import T8Checkpoint
+    from scrapy_t8.components.extensions.report import T8Report
+    from scrapy_t8.components.feeds.exporter import T8FeedExporter
+    from scrapy_t8.components.scheduler import T8DupeFilter, T8FifoQueue, T8LifoQueue, T8Scheduler
+    from scrapy_t8.components.signals import t8_alert
+    from scrapy_t8.components.spidermiddlewares.failures import T8MishapMiddleware
+    from scrapy_t8.components.spidermiddlewares.start import T8StartMiddleware
+    from scrapy_t8.config.settings import Config, get_config
+    from scrapy_t8.core.offline.dead_letters import DeadLetters, open_dead_letters
+    from scrapy_t8.core.offline.heal import Healing, heal
+    from scrapy_t8.core.offline.resume_points import ResumePoints, open_resume_points
+    from scrapy_t8.core.retry.failure import RetryPage
+    from scrapy_t8.model.failed_task import FailedTask
+    from scrapy_t8.model.records import Which
+    from scrapy_t8.model.resume_point import CollectionState, ResumePoint
+    from scrapy_t8.pipelines.counting import T8EntryPipeline
+    from scrapy_t8.pipelines.dedup import T8ChangesPipeline, T8DedupPipeline
+    from scrapy_t8.pipelines.validation import T8ValidationPipeline
+    from scrapy_t8.report.files import read_report, write_report
+    from scrapy_t8.validation.sql_database import SQLDatabase
+    from scrapy_t8.validation.validator import ResumeValidator
+
     from .addon import T8Addon
-    from .checkpoint import T8Checkpoint
-    from .config import Config, get_config
-    from .deadletters import DeadLetters, open_dead_letters
     from .errors import T8Error
-    from .failure import RetryPage
-    from .feeds import T8FeedExporter
-    from .healing import Healing, heal
-    from .integrity.validators import ResumeValidator
-    from .mishaps import T8MishapMiddleware
-    from .model import Which
-    from .pipelines.dedup import T8ChangesPipeline, T8DedupPipeline
-    from .pipelines.entry import T8EntryPipeline
-    from .pipelines.validation import T8ValidationPipeline
-    from .report.extension import T8Report
-    from .report.files import read_report, write_report
-    from .resume import CollectionState, ResumePoint
-    from .retry import T8CacheGuard, T8RetryMiddleware
-    from .scheduler import T8DupeFilter, T8FifoQueue, T8LifoQueue, T8Scheduler
     from .service import RetryManager, StateManager, T8ResumeAndRetry
-    from .signals import t8_alert
-    from .sqldatabase import SQLDatabase
-    from .start import T8StartMiddleware
-    from .states import ResumePoints, open_resume_points
-    from .tasks import FailedTask
 
 __version__ = "0.1.0"
 
@@ -76,43 +77,43 @@ __all__ = [
 ]
 
 HOMES = {
-    "CollectionState": "resume",
-    "Config": "config",
-    "DeadLetters": "deadletters",
-    "FailedTask": "tasks",
-    "Healing": "healing",
-    "ResumePoint": "resume",
-    "ResumePoints": "states",
-    "ResumeValidator": "integrity.validators",
+    "CollectionState": "model.resume_point",
+    "Config": "config.settings",
+    "DeadLetters": "core.offline.dead_letters",
+    "FailedTask": "model.failed_task",
+    "Healing": "core.offline.heal",
+    "ResumePoint": "model.resume_point",
+    "ResumePoints": "core.offline.resume_points",
+    "ResumeValidator": "validation.validator",
     "RetryManager": "service",
-    "RetryPage": "failure",
-    "SQLDatabase": "sqldatabase",
+    "RetryPage": "core.retry.failure",
+    "SQLDatabase": "validation.sql_database",
     "StateManager": "service",
     "T8Addon": "addon",
-    "T8CacheGuard": "retry",
+    "T8CacheGuard": "components.downloadermiddlewares.retry",
     "T8ChangesPipeline": "pipelines.dedup",
-    "T8Checkpoint": "checkpoint",
+    "T8Checkpoint": "components.extensions.checkpoint",
     "T8DedupPipeline": "pipelines.dedup",
-    "T8DupeFilter": "scheduler",
-    "T8EntryPipeline": "pipelines.entry",
+    "T8DupeFilter": "components.scheduler",
+    "T8EntryPipeline": "pipelines.counting",
     "T8Error": "errors",
-    "T8FeedExporter": "feeds",
-    "T8FifoQueue": "scheduler",
-    "T8LifoQueue": "scheduler",
-    "T8MishapMiddleware": "mishaps",
-    "T8Report": "report.extension",
+    "T8FeedExporter": "components.feeds.exporter",
+    "T8FifoQueue": "components.scheduler",
+    "T8LifoQueue": "components.scheduler",
+    "T8MishapMiddleware": "components.spidermiddlewares.failures",
+    "T8Report": "components.extensions.report",
     "T8ResumeAndRetry": "service",
-    "T8RetryMiddleware": "retry",
-    "T8Scheduler": "scheduler",
-    "T8StartMiddleware": "start",
+    "T8RetryMiddleware": "components.downloadermiddlewares.retry",
+    "T8Scheduler": "components.scheduler",
+    "T8StartMiddleware": "components.spidermiddlewares.start",
     "T8ValidationPipeline": "pipelines.validation",
-    "Which": "model",
-    "get_config": "config",
-    "heal": "healing",
-    "open_dead_letters": "deadletters",
-    "open_resume_points": "states",
+    "Which": "model.records",
+    "get_config": "config.settings",
+    "heal": "core.offline.heal",
+    "open_dead_letters": "core.offline.dead_letters",
+    "open_resume_points": "core.offline.resume_points",
     "read_report": "report.files",
-    "t8_alert": "signals",
+    "t8_alert": "components.signals",
     "write_report": "report.files",
 }
 """Where each name is defined. It is imported when it is asked for: Scrapy imports this package for each of its

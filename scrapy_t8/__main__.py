@@ -6,12 +6,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from .config import CHOICES, effective
-from .entry.demo import demo
-from .entry.selftest import selftest
-from .entry.settings import lines
+from scrapy_t8.commands.selfcheck.demo import demo
+from scrapy_t8.commands.selfcheck.selftest import selftest
+from scrapy_t8.config.listing import lines
+from scrapy_t8.config.settings import CHOICES, effective
+from scrapy_t8.config.sources import PROFILES
+
 from .errors import T8Error
-from .layers import PROFILES
 
 EXAMPLES = """examples:
   python -m scrapy_t8 --mode demo                    a collector is killed and resumes, a failed target is retried

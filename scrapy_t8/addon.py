@@ -15,24 +15,24 @@ from scrapy.extensions.spiderstate import SpiderState
 from scrapy.settings import SETTINGS_PRIORITIES, BaseSettings
 from scrapy.utils.misc import load_object
 
-from . import joints
-from .checkpoint import T8Checkpoint
-from .expecting import T8Expecting
-from .feeds import T8FeedExporter
-from .grace import T8Grace
-from .kept.cookies import T8CookiesMiddleware
-from .kept.robots import T8RobotsTxtMiddleware
-from .kept.state import T8SpiderState
-from .kept.throttle import T8Delays
-from .kept.totals import T8CloseSpider, T8Totals
-from .mishaps import T8MishapMiddleware
-from .pipelines.dedup import T8ChangesPipeline, T8DedupPipeline
-from .pipelines.entry import T8EntryPipeline
-from .pipelines.validation import T8ValidationPipeline
-from .report.extension import T8Report
-from .retry import T8CacheGuard, T8RetryMiddleware
-from .scheduler import T8DupeFilter, T8Scheduler
-from .start import T8StartMiddleware
+from scrapy_t8.components.downloadermiddlewares.cookies import T8CookiesMiddleware
+from scrapy_t8.components.downloadermiddlewares.retry import T8CacheGuard, T8RetryMiddleware
+from scrapy_t8.components.downloadermiddlewares.robotstxt import T8RobotsTxtMiddleware
+from scrapy_t8.components.extensions.checkpoint import T8Checkpoint
+from scrapy_t8.components.extensions.expectations import T8Expecting
+from scrapy_t8.components.extensions.report import T8Report
+from scrapy_t8.components.extensions.shutdown import T8Grace
+from scrapy_t8.components.extensions.spiderstate import T8SpiderState
+from scrapy_t8.components.extensions.stats import T8CloseSpider, T8Totals
+from scrapy_t8.components.extensions.throttle import T8Delays
+from scrapy_t8.components.feeds.exporter import T8FeedExporter
+from scrapy_t8.components.scheduler import T8DupeFilter, T8Scheduler
+from scrapy_t8.components.spidermiddlewares.failures import T8MishapMiddleware
+from scrapy_t8.components.spidermiddlewares.start import T8StartMiddleware
+from scrapy_t8.core import scrapy_private
+from scrapy_t8.pipelines.counting import T8EntryPipeline
+from scrapy_t8.pipelines.dedup import T8ChangesPipeline, T8DedupPipeline
+from scrapy_t8.pipelines.validation import T8ValidationPipeline
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class T8Addon:
     """
 
     def update_settings(self, settings: BaseSettings) -> None:
-        if joints.only_looks():
+        if scrapy_private.only_looks():
             raise NotConfigured
         taken = _own(settings, "SCHEDULER", T8Scheduler)
         if taken is not None:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 
 from scrapy_t8 import T8ResumeAndRetry
-from scrapy_t8.track import Track
+from scrapy_t8.core.watermark import Track
 
 
 class Progress:

@@ -29,13 +29,13 @@ class T8Command(ScrapyCommand):
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
-        from .group import add_commands
+        from .cli import add_commands
 
         super().add_options(parser)
         add_commands(parser)
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
-        from .group import run
+        from .cli import run
 
         assert self.settings is not None
         self.exitcode = run(args, opts, self.settings)

@@ -10,9 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 
-from .call import Call
+from .context import Call
 
-MODULES = ("status", "failed", "points", "report", "verify", "heal", "transfer", "trial")
+MODULES = (
+    *("status.status", "failed.listing", "resume_points", "audit.report", "audit.verify", "audit.heal"),
+    *("transfer.export_import", "selfcheck.commands"),
+)
 """In the order in which the help lists them."""
 
 FINE, FAILED, MISUSED, DIFFERENT, ALARMED = 0, 1, 2, 3, 4

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from scrapy.settings import BaseSettings
 
-from ..config import effective
-from ..errors import CommandError, JobError
-from ..places import default_directory
+from scrapy_t8.config.settings import effective
+from scrapy_t8.core.job.jobdir import default_directory
+from scrapy_t8.errors import CommandError, JobError
 
 
 def job_directory(jobdir: str | None, spider: str | None, settings: BaseSettings) -> Path:

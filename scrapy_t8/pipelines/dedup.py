@@ -8,9 +8,9 @@ from itemadapter import ItemAdapter
 from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 
-from ..itemflow import Duplicate
-from ..job import Job
-from ..page import current_page
+from scrapy_t8.core.items.tracker import Duplicate
+from scrapy_t8.core.job.job import Job
+from scrapy_t8.core.page import current_page
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -18,9 +18,9 @@ from scrapy.pipelines.images import ImagesPipeline
 from scrapy.utils.defer import ensure_awaitable
 from twisted.python.failure import Failure as TwistedFailure
 
-from ..failure import MEDIA, Failure, one_line
-from ..job import Job
-from ..resume import IMAGE
+from scrapy_t8.core.job.job import Job
+from scrapy_t8.core.retry.failure import MEDIA, Failure, one_line
+from scrapy_t8.model.resume_point import IMAGE
 
 if TYPE_CHECKING:
     _Base = FilesPipeline

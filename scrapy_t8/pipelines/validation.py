@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 
-from ..failure import INVALID, Failure, one_line
-from ..integrity.checks import ItemChecks
-from ..itemflow import InvalidItem
-from ..job import Job
-from ..page import current_page
+from scrapy_t8.core.items.checks import ItemChecks
+from scrapy_t8.core.items.tracker import InvalidItem
+from scrapy_t8.core.job.job import Job
+from scrapy_t8.core.page import current_page
+from scrapy_t8.core.retry.failure import INVALID, Failure, one_line
 
 if TYPE_CHECKING:
     from typing_extensions import Self

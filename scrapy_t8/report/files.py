@@ -11,12 +11,13 @@ from pathlib import Path
 
 import msgpack
 
-from ..config import MASK
-from ..errors import ConfigError, FeedError, JobError, remedy
-from ..stores.reader import Reader, reading
-from .collect import Document, collect
+from scrapy_t8.config.settings import MASK
+from scrapy_t8.errors import ConfigError, FeedError, JobError, remedy
+from scrapy_t8.stores.reader.reader import Reader, reading
+
+from .document import Document, collect
+from .html import render
 from .mask import Mask
-from .render import render
 
 logger = logging.getLogger(__name__)
 

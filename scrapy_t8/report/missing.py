@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from sys import intern
 from typing import Any
 
-from ..codec import Codec
-from ..documents import moment
-from ..integrity.expectations import DEAD, DISCARDED, META, NO_ITEM
-from ..integrity.keys import shown
-from ..model import JobRecord, Story
-from ..stores.reader import Missed, Reader
+from scrapy_t8.core.items.expectations import DEAD, DISCARDED, META, NO_ITEM
+from scrapy_t8.core.items.keys import shown
+from scrapy_t8.model.codec import Codec
+from scrapy_t8.model.json_document import moment
+from scrapy_t8.model.records import JobRecord, Story
+from scrapy_t8.stores.reader.reader import Missed, Reader
 
 NOT_FETCHED, WAITING, NEVER_LINKED, UNNAMED = "not_fetched", "waiting", "never_linked", "unnamed"
 EXAMPLES = 20

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .facade import T8ResumeAndRetry
-from .manager import RetryManager
-from .state import StateManager
+from .retry_manager import RetryManager
+from .state_manager import StateManager
 
 __all__ = ["RetryManager", "StateManager", "T8ResumeAndRetry"]

@@ -11,20 +11,21 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakMethod
 
-from ..config import Config, from_dict
-from ..documents import moment
-from ..errors import ConfigError
-from ..resume import ResumePoint
-from ..tasks import FailedTask
+from scrapy_t8.config.settings import Config, from_dict
+from scrapy_t8.errors import ConfigError
+from scrapy_t8.model.failed_task import FailedTask
+from scrapy_t8.model.json_document import moment
+from scrapy_t8.model.resume_point import ResumePoint
+
 from . import logs
 from .logs import logger
-from .manager import RetryManager
 from .metrics import alerts, metrics
-from .state import StateManager
+from .retry_manager import RetryManager
+from .state_manager import StateManager
 
 if TYPE_CHECKING:
-    from ..database import Database
-    from ..integrity.validators import ResumeValidator
+    from scrapy_t8.validation.database import Database
+    from scrapy_t8.validation.validator import ResumeValidator
 
 
 class T8ResumeAndRetry:
@@ -144,7 +145,7 @@ class T8ResumeAndRetry:
     def validator(self) -> ResumeValidator:
         """Checks the state, and the user's database. To be replaced by a subclass's."""
         if self._validator is None:
-            from ..integrity.validators import ResumeValidator
+            from scrapy_t8.validation.validator import ResumeValidator
 
             self._validator = ResumeValidator(self.state_manager, self.db_manager)
         return self._validator

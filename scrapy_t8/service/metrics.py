@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ..integrity.alerts import SETTING, Alert
+from scrapy_t8.report.alerts import SETTING, Alert
 
 if TYPE_CHECKING:
-    from .state import StateManager
+    from .state_manager import StateManager
 
 
 def metrics(manager: StateManager, score: float | None) -> dict[str, Any]:

@@ -8,14 +8,15 @@ from dataclasses import dataclass, fields, replace
 from threading import RLock
 from typing import Any
 
-from ..documents import moment
-from ..errors import FormatError
-from ..resume import RUNS, CollectionState, ResumePoint
-from ..stores.locks import Holder
-from ..stores.shared import SharedStore
-from ..taskrecord import checked_number, checked_text
-from ..tasks import FailedTask
-from .updates import Updates
+from scrapy_t8.errors import FormatError
+from scrapy_t8.model.failed_task import FailedTask
+from scrapy_t8.model.json_document import moment
+from scrapy_t8.model.resume_point import RUNS, CollectionState, ResumePoint
+from scrapy_t8.model.taskrecord import checked_number, checked_text
+from scrapy_t8.stores.locks import Holder
+from scrapy_t8.stores.shared.store import SharedStore
+
+from .write_batch import Updates
 
 RUNNING, FINISHED, STOPPED, DIED = "RUNNING", "FINISHED", "STOPPED", "DIED"
 STATUSES = (RUNNING, FINISHED, STOPPED, DIED)

@@ -11,10 +11,11 @@ from typing import Any
 from scrapy import Request, Spider
 from scrapy.http import Response
 
-from ..errors import ConfigError
-from ..integrity.expectations import META as EXPECT
-from ..resume import DETAIL
-from ..track import Value
+from scrapy_t8.core.items.expectations import META as EXPECT
+from scrapy_t8.core.watermark import Value
+from scrapy_t8.errors import ConfigError
+from scrapy_t8.model.resume_point import DETAIL
+
 from .base import T8SpiderMixin
 
 logger = logging.getLogger("T8ResumeAndRetry")

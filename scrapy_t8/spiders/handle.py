@@ -8,15 +8,15 @@ from typing import Any, NoReturn, TypeVar
 from scrapy import Request
 from scrapy.crawler import Crawler
 
-from ..errors import ConfigError
-from ..failure import BAN, RetryPage
-from ..handlers import Handler
-from ..integrity.expectations import expecting
-from ..integrity.keys import key_text
-from ..job import Job
-from ..points import POINT, Mark, Points
-from ..resume import ResumePoint
-from ..track import Track, Value
+from scrapy_t8.core.items.expectations import expecting
+from scrapy_t8.core.items.keys import key_text
+from scrapy_t8.core.job.job import Job
+from scrapy_t8.core.resume_points import POINT, Mark, Points
+from scrapy_t8.core.retry.failure import BAN, RetryPage
+from scrapy_t8.core.retry.handlers import Handler
+from scrapy_t8.core.watermark import Track, Value
+from scrapy_t8.errors import ConfigError
+from scrapy_t8.model.resume_point import ResumePoint
 
 R = TypeVar("R", bound=Request)
 

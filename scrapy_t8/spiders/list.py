@@ -13,9 +13,10 @@ from itemadapter import ItemAdapter
 from scrapy import Request, Spider
 from scrapy.http import Response
 
-from ..errors import ConfigError
-from ..integrity.expectations import META as EXPECT
-from ..resume import DETAIL, LIST
+from scrapy_t8.core.items.expectations import META as EXPECT
+from scrapy_t8.errors import ConfigError
+from scrapy_t8.model.resume_point import DETAIL, LIST
+
 from .base import T8SpiderMixin, outputs
 
 logger = logging.getLogger("T8ResumeAndRetry")

@@ -18,10 +18,11 @@ from scrapy.utils.defer import ensure_awaitable
 from scrapy.utils.misc import load_object
 from twisted.python.failure import Failure
 
-from ..errors import ConfigError
-from ..failure import MEDIA, RetryPage
-from ..integrity.expectations import META as EXPECT
-from ..resume import IMAGE
+from scrapy_t8.core.items.expectations import META as EXPECT
+from scrapy_t8.core.retry.failure import MEDIA, RetryPage
+from scrapy_t8.errors import ConfigError
+from scrapy_t8.model.resume_point import IMAGE
+
 from .base import outputs
 from .detail import DetailSpider
 

@@ -6,8 +6,20 @@ import math
 from collections.abc import Iterator
 from typing import Any, Literal, Protocol
 
-from ..itemmodel import ItemSeen, Mended, PastJob
-from ..model import Batch, DeadLetter, Entry, Group, JobRecord, PointRecord, QueueRecord, Recovery, Run, Waiting, Which
+from scrapy_t8.model.items import ItemSeen, Mended, PastJob
+from scrapy_t8.model.records import (
+    Batch,
+    DeadLetter,
+    Entry,
+    Group,
+    JobRecord,
+    PointRecord,
+    QueueRecord,
+    Recovery,
+    Run,
+    Waiting,
+    Which,
+)
 
 ALL = Which()
 IfDamaged = Literal["refuse", "salvage", "replace"]

@@ -70,8 +70,8 @@ def test_a_crawl_that_was_killed(t8: T8, killed: Stall) -> None:
 
 def test_a_part_is_counted_where_there_are_many(t8: T8, killed: Stall, monkeypatch: pytest.MonkeyPatch) -> None:
     exact = t8.json("status", "--jobdir", killed.job)
-    monkeypatch.setattr("scrapy_t8.commands.counts.EXACT", 1)
-    monkeypatch.setattr("scrapy_t8.commands.counts.PART", 1)
+    monkeypatch.setattr("scrapy_t8.commands.status.document.EXACT", 1)
+    monkeypatch.setattr("scrapy_t8.commands.status.document.PART", 1)
     told = t8.json("status", "--jobdir", killed.job)
     assert not told["callbacks_exact"]
     assert sum(row["ready"] for row in told["callbacks"]) == told["requests"]["ready"]

@@ -9,7 +9,7 @@ import pytest
 from scrapy.settings import Settings
 
 from scrapy_t8 import get_config
-from scrapy_t8.config import Config, effective, from_dict
+from scrapy_t8.config.settings import Config, effective, from_dict
 from scrapy_t8.errors import ConfigError
 
 PROFILES = {

@@ -14,13 +14,13 @@ from .trial import Trial
 
 pytestmark = pytest.mark.slow
 
-COMMIT = "scrapy_t8.stores.sqlite:SQLiteStore.commit"
-BEGIN_JOB = "scrapy_t8.stores.sqlite:SQLiteStore.begin_job"
-BEGIN_RUN = "scrapy_t8.stores.sqlite:SQLiteStore.begin_run"
-END_RUN = "scrapy_t8.stores.sqlite:SQLiteStore.end_run"
-CREATE = "scrapy_t8.stores.file:create"
-MARKS = "scrapy_t8.stores.marks:Marks"
-WRITE = "scrapy_t8.feeds.continued:ContinuedFeed.write"
+COMMIT = "scrapy_t8.stores.sqlite.store:SQLiteStore.commit"
+BEGIN_JOB = "scrapy_t8.stores.sqlite.store:SQLiteStore.begin_job"
+BEGIN_RUN = "scrapy_t8.stores.sqlite.store:SQLiteStore.begin_run"
+END_RUN = "scrapy_t8.stores.sqlite.store:SQLiteStore.end_run"
+CREATE = "scrapy_t8.stores.sqlite.file:create"
+MARKS = "scrapy_t8.stores.sqlite.inflight_log:Marks"
+WRITE = "scrapy_t8.components.feeds.appended:ContinuedFeed.write"
 TORN = Fault(f"{WRITE}:after:9")
 """Leaves a feed behind that is longer than was committed."""
 
@@ -36,9 +36,9 @@ AT_WORK = {
     "right after a COMMIT": f"{COMMIT}:after:8",
     "after a commit, before the marks go": f"{MARKS}.discard:before:20",
     "between the feed and the commit": f"{WRITE}:after:4",
-    "after the flush of a feed": "scrapy_t8.feeds.continued:ContinuedFeed.flush:after:6",
+    "after the flush of a feed": "scrapy_t8.components.feeds.appended:ContinuedFeed.flush:after:6",
     "after a request is marked": f"{MARKS}.add:after:30",
-    "when a page has settled": "scrapy_t8.frontier:Frontier.settle:after:25",
+    "when a page has settled": "scrapy_t8.core.frontier.frontier:Frontier.settle:after:25",
 }
 AT_THE_BEGINNING = {
     "before the state file is made": f"{CREATE}:before:1",
@@ -63,20 +63,20 @@ AT_RECOVERY = {
     "at the second commit after it": f"{COMMIT}:sql COMMIT:2",
 }
 AT_THE_END = {
-    "before the feeds are finished": "scrapy_t8.feeds:T8FeedExporter._finish:before:1",
-    "after the feeds are finished": "scrapy_t8.feeds:T8FeedExporter._finish:after:1",
+    "before the feeds are finished": "scrapy_t8.components.feeds.exporter:T8FeedExporter._finish:before:1",
+    "after the feeds are finished": "scrapy_t8.components.feeds.exporter:T8FeedExporter._finish:after:1",
     "before the run ends": f"{END_RUN}:before:1",
     "while the run ends": f"{END_RUN}:sql COMMIT:1",
     "after the run ended": f"{END_RUN}:after:1",
 }
 WHOLE = {
-    "before the whole feed": "scrapy_t8.feeds:T8FeedExporter._write_whole:before:1",
+    "before the whole feed": "scrapy_t8.components.feeds.exporter:T8FeedExporter._write_whole:before:1",
     "in the middle of the whole feed": "scrapy.exporters:JsonItemExporter.export_item:after:100",
     "before the whole feed replaces the old one": "pathlib:Path.replace:before:1",
     "after the whole feed replaced the old one": "pathlib:Path.replace:after:1",
-    "between the spool and the commit": "scrapy_t8.feeds.spool:Spool.write:after:4",
+    "between the spool and the commit": "scrapy_t8.components.feeds.spool:Spool.write:after:4",
 }
-IN_PART = Fault("scrapy_t8.commits:Commits._drain:false:1")
+IN_PART = Fault("scrapy_t8.core.job.commit_loop:Commits._drain:false:1")
 """A page has so many items that they are written over several turns of the event loop."""
 OFTEN = {"T8_COMMIT_PAGES": "4"}
 """The more commits, the surer each point is reached: the clock alone makes few of them on a fast machine."""

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from scrapy.exporters import CsvItemExporter
 from scrapy.extensions.feedexport import FileFeedStorage
 
-from scrapy_t8.feeds.continued import ContinuedFeed
-from scrapy_t8.feeds.reach import Reach
-from scrapy_t8.feeds.rows import Rows
-from scrapy_t8.feeds.undo import UndoLog
+from scrapy_t8.components.feeds.appended import ContinuedFeed
+from scrapy_t8.components.feeds.row_encoder import Rows
+from scrapy_t8.components.feeds.undo_log import UndoLog
+from scrapy_t8.components.feeds.write_log import Reach
 
 
 class Disk:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from scrapy_t8.components.feeds.append_file import HELD, Journal
+from scrapy_t8.components.feeds.truncate import cut_back
 from scrapy_t8.errors import FeedError
-from scrapy_t8.feeds.files import cut_back
-from scrapy_t8.feeds.journal import HELD, Journal
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from zlib import crc32
 
 import pytest
 
-from scrapy_t8.feeds.journal import Journal
-from scrapy_t8.feeds.reach import Reach
+from scrapy_t8.components.feeds.append_file import Journal
+from scrapy_t8.components.feeds.write_log import Reach
 
 
 @pytest.fixture

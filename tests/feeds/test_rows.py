@@ -17,7 +17,7 @@ from scrapy.exporters import (
 )
 from scrapy.item import Field, Item
 
-from scrapy_t8.feeds.rows import Rows, can_be_continued
+from scrapy_t8.components.feeds.row_encoder import Rows, can_be_continued
 
 
 class Book(Item):

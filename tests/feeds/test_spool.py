@@ -14,9 +14,9 @@ import pydantic
 import pytest
 from scrapy.item import Field, Item
 
-from scrapy_t8.codec import Codec
+from scrapy_t8.components.feeds.spool import Spool
 from scrapy_t8.errors import CannotLoad
-from scrapy_t8.feeds.spool import Spool
+from scrapy_t8.model.codec import Codec
 
 from .project.shop_parts import KINDS, Opaque
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from scrapy_t8.feeds.journal import Journal
-from scrapy_t8.feeds.reach import Reach
-from scrapy_t8.feeds.undo import UndoLog
+from scrapy_t8.components.feeds.append_file import Journal
+from scrapy_t8.components.feeds.undo_log import UndoLog
+from scrapy_t8.components.feeds.write_log import Reach
 
 
 @pytest.fixture

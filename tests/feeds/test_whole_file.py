@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from scrapy import Spider
 
-from scrapy_t8.feeds.whole import Target, WholeFile
+from scrapy_t8.components.feeds.rewritten import Target, WholeFile
 
 SPIDER = Spider("any")
 

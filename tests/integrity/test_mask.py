@@ -12,12 +12,12 @@ import msgpack
 import pytest
 
 from scrapy_t8 import read_report, write_report
-from scrapy_t8.config import MASK
-from scrapy_t8.itemmodel import Expected, ItemKey, Loss
-from scrapy_t8.model import Batch, DeadLetter, JobRecord, PointRecord
+from scrapy_t8.config.settings import MASK
+from scrapy_t8.model.items import Expected, ItemKey, Loss
+from scrapy_t8.model.records import Batch, DeadLetter, JobRecord, PointRecord
 from scrapy_t8.report.files import write
 from scrapy_t8.report.summary import summary
-from scrapy_t8.stores.sqlite import SQLiteStore
+from scrapy_t8.stores.sqlite.store import SQLiteStore
 
 from .crawls import crawl
 

@@ -19,7 +19,7 @@ from sqlalchemy import create_engine, text
 
 from scrapy_t8 import ResumeValidator, SQLDatabase, T8ResumeAndRetry
 from scrapy_t8.errors import ConfigError, DatabaseFailed, T8Error
-from scrapy_t8.resume import CollectionState
+from scrapy_t8.model.resume_point import CollectionState
 
 from .postgres import PASSWORD, NoPostgres, Postgres, running
 

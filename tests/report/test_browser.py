@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from scrapy_t8.report.render import render
+from scrapy_t8.report.html import render
 
 from .sample import Report, empty, hostile, rich
 from .test_render import numbers

@@ -15,7 +15,7 @@ import pytest
 
 from scrapy_t8.errors import ConfigError, FormatError
 from scrapy_t8.report import charts
-from scrapy_t8.report.render import render
+from scrapy_t8.report.html import render
 
 from .sample import NASTY, Report, at, empty, hostile, large, rich
 

@@ -15,9 +15,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from scrapy_t8.deadletters import open_dead_letters
-from scrapy_t8.model import PointRecord
-from scrapy_t8.stores.sqlite import SQLiteStore
+from scrapy_t8.core.offline.dead_letters import open_dead_letters
+from scrapy_t8.model.records import PointRecord
+from scrapy_t8.stores.sqlite.store import SQLiteStore
 
 HERE = Path(__file__).parent
 

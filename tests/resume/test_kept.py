@@ -10,8 +10,8 @@ from typing import Any
 import msgpack
 import pytest
 
-from scrapy_t8.codec import Codec
-from scrapy_t8.kept.totals import merged
+from scrapy_t8.components.extensions.stats import merged
+from scrapy_t8.model.codec import Codec
 
 from .harness import Crawl
 

@@ -14,7 +14,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from scrapy_t8.deadletters import open_dead_letters
+from scrapy_t8.core.offline.dead_letters import open_dead_letters
 
 HERE = Path(__file__).parent
 QUICK = {"T8_RETRY_BASE": "0.2", "T8_RETRY_CAP": "1", "T8_BREAKER_PROBE": "0.5", "T8_BREAKER_PROBE_CAP": "2"}

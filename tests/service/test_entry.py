@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from scrapy_t8.__main__ import main
-from scrapy_t8.entry import selftest
+from scrapy_t8.commands.selfcheck import selftest
 
 
 def run(here: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

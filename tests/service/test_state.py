@@ -17,7 +17,7 @@ import pytest
 
 from scrapy_t8 import FailedTask, ResumePoint, T8ResumeAndRetry, open_dead_letters, open_resume_points
 from scrapy_t8.errors import FormatError, JobLocked, JobMismatch, StoreDamaged, StoreError, StoreVersion
-from scrapy_t8.stores.sqlite import SQLiteStore
+from scrapy_t8.stores.sqlite.store import SQLiteStore
 
 from .conftest import Clock
 
@@ -44,7 +44,7 @@ def test_a_crawl_and_a_service_exclude_each_other(t8: T8ResumeAndRetry, make: Ma
 
 
 def test_the_state_of_a_crawl_is_refused(make: Make, tmp_path: Path) -> None:
-    from scrapy_t8.model import JobRecord
+    from scrapy_t8.model.records import JobRecord
 
     crawl = SQLiteStore(tmp_path / "state/t8")
     crawl.open()

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from scrapy_t8.stores.file import SCHEMA_VERSION
+from scrapy_t8.stores.sqlite.file import SCHEMA_VERSION
 
 from .page import Situation, check, no_power, quoted
 

@@ -19,7 +19,7 @@ from scrapy_t8 import ResumeValidator, SQLDatabase, T8ResumeAndRetry, open_dead_
 from scrapy_t8.__main__ import main
 from scrapy_t8.errors import T8Error
 from scrapy_t8.service.logs import FORMAT, TIME
-from scrapy_t8.stores.file import SCHEMA_VERSION
+from scrapy_t8.stores.sqlite.file import SCHEMA_VERSION
 
 from .page import Situation, check, no_power, quoted
 
@@ -234,8 +234,8 @@ def no_start(here: Path) -> str:
 
 
 def crawl_of(directory: Path) -> None:
-    from scrapy_t8.model import JobRecord
-    from scrapy_t8.stores.sqlite import SQLiteStore
+    from scrapy_t8.model.records import JobRecord
+    from scrapy_t8.stores.sqlite.store import SQLiteStore
 
     store = SQLiteStore(directory / "t8")
     store.open()

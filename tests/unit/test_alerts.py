@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from scrapy_t8.errors import ConfigError
-from scrapy_t8.integrity.alerts import CEILING, DEFAULTS, Alert, alert_thresholds, alerts_of, tolerance
+from scrapy_t8.report.alerts import CEILING, DEFAULTS, Alert, alert_thresholds, alerts_of, tolerance
 
 NOW = 1_705_314_600.0  # 2024-01-15T10:30:00Z
 RUN = {"id": 1, "started": None, "ended": None, "reason": "finished", "end": "finished"}

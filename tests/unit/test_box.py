@@ -17,11 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scrapy_t8.errors import StoreError
-from scrapy_t8.model import DeadLetter, Group, JobRecord, Ledger, Story, Waiting, Which, entry_id
-from scrapy_t8.stores import queries as sql
-from scrapy_t8.stores.box import SQLiteBox
-from scrapy_t8.stores.file import connect, create
-from scrapy_t8.stores.records import dump_job
+from scrapy_t8.model.records import DeadLetter, Group, JobRecord, Ledger, Story, Waiting, Which, entry_id
+from scrapy_t8.stores.sqlite import queries as sql
+from scrapy_t8.stores.sqlite.dead_letters import SQLiteBox
+from scrapy_t8.stores.sqlite.file import connect, create
+from scrapy_t8.stores.sqlite.records import dump_job
 
 NOW = 1_000_000.0
 
@@ -336,7 +336,7 @@ def test_what_is_old_is_pruned_and_then_the_oldest(bench: Bench, caplog: pytest.
     assert bench.parents() == [entry_id(3, 4), entry_id(3, 5)]
     assert [(r.name, r.getMessage()) for r in caplog.records] == [
         (
-            "scrapy_t8.stores.box",
+            "scrapy_t8.stores.sqlite.dead_letters",
             "Dead letters pruned: 2 older than 0.00347 days, 2 of the oldest beyond 2 (2 kind1, 2 kind0)",
         )
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scrapy_t8.breaker import Breaker
+from scrapy_t8.core.retry.breaker import Breaker
 
 
 def breaker(failures: int = 3) -> Breaker:

@@ -20,8 +20,8 @@ from scrapy import Field as ScrapyField
 from scrapy import Item
 from scrapy.settings import BaseSettings
 
+from scrapy_t8.core.items.checks import Gap, ItemChecks, Problem, coverage_problems, coverage_thresholds
 from scrapy_t8.errors import ConfigError
-from scrapy_t8.integrity.checks import Gap, ItemChecks, Problem, coverage_problems, coverage_thresholds
 
 HERE = "tests.unit.test_checks"
 CAR = {

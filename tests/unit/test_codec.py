@@ -23,8 +23,8 @@ from scrapy import FormRequest, Request, Selector
 from scrapy.http import Headers, JsonRequest, XmlRpcRequest
 from scrapy.http.request import NO_CALLBACK
 
-from scrapy_t8.codec import HEADER, ITEM, MSGPACK, Codec, crc32
 from scrapy_t8.errors import CannotLoad, CannotStore
+from scrapy_t8.model.codec import HEADER, ITEM, MSGPACK, Codec, crc32
 
 from .samples import AttrsItem, Colour, DataItem, ModelItem, PlainItem, Point, PostRequest, SampleSpider
 

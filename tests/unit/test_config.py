@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from scrapy.settings import Settings
 
-from scrapy_t8.config import Config
+from scrapy_t8.config.settings import Config
 from scrapy_t8.errors import ConfigError
 
 

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from scrapy import FormRequest, Request, Spider
 
-from scrapy_t8.codec import Codec
-from scrapy_t8.deadletters import DeadLetters, open_dead_letters, plain
-from scrapy_t8.documents import moment
+from scrapy_t8.core.offline.dead_letters import DeadLetters, open_dead_letters, plain
 from scrapy_t8.errors import JobError, JobLocked, StoreError
-from scrapy_t8.model import Batch, DeadLetter, JobRecord, Ledger, Story, Waiting, Which, entry_id
-from scrapy_t8.stores.sqlite import SQLiteStore
-from scrapy_t8.tasks import task_id
+from scrapy_t8.model.codec import Codec
+from scrapy_t8.model.failed_task import task_id
+from scrapy_t8.model.json_document import moment
+from scrapy_t8.model.records import Batch, DeadLetter, JobRecord, Ledger, Story, Waiting, Which, entry_id
+from scrapy_t8.stores.sqlite.store import SQLiteStore
 
 from .samples import PlainItem, Point
 

@@ -7,7 +7,7 @@ import re
 from dataclasses import MISSING, fields
 from pathlib import Path
 
-from scrapy_t8.config import Config
+from scrapy_t8.config.settings import Config
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 from scrapy import Request, Spider
 
-from scrapy_t8.codec import Codec
-from scrapy_t8.healing import heal
-from scrapy_t8.integrity.expectations import META, Expectations, expecting, url_key
-from scrapy_t8.itemmodel import ItemKey, PastJob
-from scrapy_t8.model import Batch, DeadLetter, JobRecord, Ledger, Story, Waiting, Which
-from scrapy_t8.page import Page
+from scrapy_t8.core.items.expectations import META, Expectations, expecting, url_key
+from scrapy_t8.core.offline.heal import heal
+from scrapy_t8.core.page import Page
+from scrapy_t8.model.codec import Codec
+from scrapy_t8.model.items import ItemKey, PastJob
+from scrapy_t8.model.records import Batch, DeadLetter, JobRecord, Ledger, Story, Waiting, Which
 from scrapy_t8.report.missing import Missing
-from scrapy_t8.stores.reader import reading
-from scrapy_t8.stores.sqlite import SQLiteStore
+from scrapy_t8.stores.reader.reader import reading
+from scrapy_t8.stores.sqlite.store import SQLiteStore
 
 
 def hashed(data: bytes) -> int:

@@ -12,14 +12,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from scrapy import Request
 from scrapy.utils.request import fingerprint
 
-from scrapy_t8.codec import Codec
-from scrapy_t8.frontier import Frontier
-from scrapy_t8.integrity.expectations import Expectations
-from scrapy_t8.model import JobRecord
-from scrapy_t8.page import Page, leave_page
-from scrapy_t8.points import Points
-from scrapy_t8.queues import FrontierQueue, Line, Stack
-from scrapy_t8.stores.sqlite import SQLiteStore
+from scrapy_t8.core.frontier.frontier import Frontier
+from scrapy_t8.core.frontier.queues import FrontierQueue, Line, Stack
+from scrapy_t8.core.items.expectations import Expectations
+from scrapy_t8.core.page import Page, leave_page
+from scrapy_t8.core.resume_points import Points
+from scrapy_t8.model.codec import Codec
+from scrapy_t8.model.records import JobRecord
+from scrapy_t8.stores.sqlite.store import SQLiteStore
 
 
 def refuse(request: Request, error: Exception) -> None: ...
@@ -34,7 +34,7 @@ class FrontierMachine(RuleBasedStateMachine):
     def begin(self, keep: int, load: int) -> None:
         self.directory = tempfile.TemporaryDirectory()
         # Small numbers, so that a few requests already are too many for memory.
-        from scrapy_t8 import queues
+        from scrapy_t8.core.frontier import queues
 
         queues.KEEP, queues.LOAD = keep, load
         self.ready: list[int] = []

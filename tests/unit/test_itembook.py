@@ -13,18 +13,18 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from scrapy_t8.codec import Codec
-from scrapy_t8.integrity.books import JobBooks
-from scrapy_t8.integrity.coverage import Coverage
-from scrapy_t8.integrity.expectations import Expectations
-from scrapy_t8.integrity.itembook import DROPPED, DUPLICATE, EXPORTED, FAILED, Dedup, ItemBook
-from scrapy_t8.integrity.keys import ItemKeys
-from scrapy_t8.integrity.problems import Problems
-from scrapy_t8.model import Batch, DeadLetter, JobRecord, Story, Waiting
-from scrapy_t8.outputs import Outputs
-from scrapy_t8.page import ITEMS, Page
-from scrapy_t8.stores.reader import reading
-from scrapy_t8.stores.sqlite import SQLiteStore
+from scrapy_t8.core.items.coverage import Coverage
+from scrapy_t8.core.items.expectations import Expectations
+from scrapy_t8.core.items.keys import ItemKeys
+from scrapy_t8.core.items.ledger import DROPPED, DUPLICATE, EXPORTED, FAILED, Dedup, ItemBook
+from scrapy_t8.core.items.problems import Problems
+from scrapy_t8.core.items.statistics import JobBooks
+from scrapy_t8.core.job.page_outputs import Outputs
+from scrapy_t8.core.page import ITEMS, Page
+from scrapy_t8.model.codec import Codec
+from scrapy_t8.model.records import Batch, DeadLetter, JobRecord, Story, Waiting
+from scrapy_t8.stores.reader.reader import reading
+from scrapy_t8.stores.sqlite.store import SQLiteStore
 
 
 class Feed:
@@ -277,7 +277,7 @@ def test_the_last_one_wins(tmp_path: Path) -> None:
 
 
 def test_more_keys_than_memory_holds(tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr("scrapy_t8.integrity.itembook.HELD", 10)
+    monkeypatch.setattr("scrapy_t8.core.items.ledger.HELD", 10)
     crawl = Crawl(tmp_path, Dedup())
     for _ in range(3):
         for number in range(100):
@@ -307,13 +307,13 @@ def test_notes_of_a_large_page_say_the_same_from_a_file(policy: str, tmp_path: P
             return crawl.record.ledger, crawl.feed.durable, list(reader.losses()), reader.kept("coverage")
 
     held = told(tmp_path / "held")
-    monkeypatch.setattr("scrapy_t8.page.NOTES", 3)
-    monkeypatch.setattr("scrapy_t8.page.SPILL", 50)
+    monkeypatch.setattr("scrapy_t8.core.page.NOTES", 3)
+    monkeypatch.setattr("scrapy_t8.core.page.SPILL", 50)
     assert told(tmp_path / "spilled") == held
 
 
 def test_losses_are_told_apart_by_reason_up_to_a_point(tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr("scrapy_t8.integrity.itembook.REASONS", 3)
+    monkeypatch.setattr("scrapy_t8.core.items.ledger.REASONS", 3)
     crawl = Crawl(tmp_path, Dedup())
     page = crawl.page()
     for number in range(10):

@@ -12,8 +12,8 @@ import scrapy
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scrapy_t8.core.items.keys import ItemKeys, NoKey, canonical, differences, key_text, shown
 from scrapy_t8.errors import ConfigError
-from scrapy_t8.integrity.keys import ItemKeys, NoKey, canonical, differences, key_text, shown
 
 
 class Car(scrapy.Item):

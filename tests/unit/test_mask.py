@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scrapy_t8.config import MASK
+from scrapy_t8.config.settings import MASK
 from scrapy_t8.report.mask import Mask
 
 SECRET = "geh3im"

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from scrapy_t8.errors import ConfigError
-from scrapy_t8.notify import Notifier
+from scrapy_t8.report.notify import Notifier
 
 
 class Server(ThreadingHTTPServer):
@@ -101,7 +101,7 @@ def test_one_that_hangs_holds_up_neither_the_loop_nor_the_others(server: Server)
 
 
 def test_one_that_hangs_does_not_hold_up_the_exit(server: Server) -> None:
-    code = "import asyncio, sys; from scrapy_t8.notify import Notifier; "
+    code = "import asyncio, sys; from scrapy_t8.report.notify import Notifier; "
     code += "print(asyncio.run(Notifier([sys.argv[1] + '?rto=30'], 0.5).send('title', 'body')))"
     began = time.monotonic()
     done = subprocess.run([sys.executable, "-c", code, server.url("hang")], capture_output=True, text=True, timeout=25)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from scrapy_t8.model import Batch, JobRecord, QueueRecord, Waiting, entry_id
-from scrapy_t8.stores.pending import BLOCK
-from scrapy_t8.stores.reader import Reader, reading
-from scrapy_t8.stores.sqlite import SQLiteStore
+from scrapy_t8.model.records import Batch, JobRecord, QueueRecord, Waiting, entry_id
+from scrapy_t8.stores.reader.backlog import BLOCK
+from scrapy_t8.stores.reader.reader import Reader, reading
+from scrapy_t8.stores.sqlite.store import SQLiteStore
 
 READY = {"a": 3000, "b": 900, "c": 1, "": 40}
 """By slot. Every third is of the kind x, the others of y."""

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scrapy_t8.core.retry.failure import KINDS, Failure, RetryPage, kind_of_status, retry_after
+from scrapy_t8.core.retry.policy import TIMES, Policy, Rule
 from scrapy_t8.errors import ConfigError
-from scrapy_t8.failure import KINDS, Failure, RetryPage, kind_of_status, retry_after
-from scrapy_t8.policy import TIMES, Policy, Rule
 
 NOW = 1_000_000.0
 

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scrapy_t8 import CollectionState, ResumePoint, open_resume_points
+from scrapy_t8.core.resume_points import Points
 from scrapy_t8.errors import FormatError
-from scrapy_t8.model import JobRecord, PointRecord
-from scrapy_t8.points import Points
-from scrapy_t8.resume import LIST
-from scrapy_t8.stores.sqlite import SQLiteStore
+from scrapy_t8.model.records import JobRecord, PointRecord
+from scrapy_t8.model.resume_point import LIST
+from scrapy_t8.stores.sqlite.store import SQLiteStore
 
 GIVEN = json.loads("""
 {"task_type": "LIST_COLLECTION", "current_page": 5, "last_cursor": "cursor_123", "last_slug": "car-model-001",

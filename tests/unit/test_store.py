@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from scrapy_t8.errors import JobLocked, StoreDamaged, StoreError, StoreVersion
-from scrapy_t8.model import Batch, DeadLetter, JobRecord, Ledger, QueueRecord, entry_id
+from scrapy_t8.model.records import Batch, DeadLetter, JobRecord, Ledger, QueueRecord, entry_id
 from scrapy_t8.stores.base import Store
-from scrapy_t8.stores.sqlite import SQLiteStore
+from scrapy_t8.stores.sqlite.store import SQLiteStore
 
 STORES: dict[str, Callable[[Path], SQLiteStore]] = {
     "sqlite": SQLiteStore,

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scrapy_t8.documents import moment
 from scrapy_t8.errors import FormatError, T8Error
-from scrapy_t8.model import DeadLetter, Story, Waiting, entry_id
-from scrapy_t8.tasks import FailedTask, task_id, task_of_letter, task_of_waiting
+from scrapy_t8.model.failed_task import FailedTask, task_id, task_of_letter, task_of_waiting
+from scrapy_t8.model.json_document import moment
+from scrapy_t8.model.records import DeadLetter, Story, Waiting, entry_id
 
 DOCUMENT: dict[str, Any] = {
     "task_id": "DETAIL_COLLECTION_a1b2c3d4",

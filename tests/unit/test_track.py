@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scrapy_t8.core.watermark import Track
 from scrapy_t8.errors import FormatError
-from scrapy_t8.track import Track
 
 orders = st.integers(1, 40).flatmap(lambda n: st.permutations(range(1, n + 1)))
 

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from scrapy_t8.errors import FormatError
-from scrapy_t8.integrity.items import integrity_score
-from scrapy_t8.integrity.validators import ResumeValidator
-from scrapy_t8.resume import CollectionState, ResumePoint
-from scrapy_t8.tasks import FailedTask
+from scrapy_t8.model.failed_task import FailedTask
+from scrapy_t8.model.resume_point import CollectionState, ResumePoint
+from scrapy_t8.validation.item_audit import integrity_score
+from scrapy_t8.validation.validator import ResumeValidator
 
 NOW = datetime(2024, 1, 15, 10, 30, tzinfo=timezone.utc)
 HOUR = timedelta(hours=1)

@@ -15,7 +15,7 @@ from scrapy import Request, Spider, signals
 from scrapy.crawler import Crawler
 from scrapy.http import Response
 
-from scrapy_t8.stores.sqlite import SQLiteStore
+from scrapy_t8.stores.sqlite.store import SQLiteStore
 
 PAGES, CHILDREN = 24, 6
 LARGE, EMPTY = 5, 6

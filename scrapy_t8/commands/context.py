@@ -1,0 +1,104 @@
+"""One call of a command: what was given to it, the job that it is about, and the screen that it speaks to."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from scrapy.settings import BaseSettings
+
+from scrapy_t8.core.offline.dead_letters import AnySpider, LookedAt
+from scrapy_t8.errors import JobError
+from scrapy_t8.model.codec import Codec
+from scrapy_t8.model.records import SERVICE, JobRecord
+from scrapy_t8.report.files import mask_of
+from scrapy_t8.stores.base import Box, Points
+from scrapy_t8.stores.owned import owning
+from scrapy_t8.stores.reader.reader import Reader, reading
+from scrapy_t8.stores.shared.store import SharedStore
+from scrapy_t8.stores.shared.tasks import SQLiteTasks
+
+from .console import Screen
+from .where import job_directory
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A job as it is now, to be read."""
+
+    reader: Reader
+    job: JobRecord
+    letters: LookedAt
+
+    @property
+    def of_service(self) -> bool:
+        """Whether the state is that of a service, and not of a crawl."""
+        return self.job.spider == SERVICE
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """A job that can be changed: nobody else changes it meanwhile."""
+
+    box: Box
+    points: Points
+    job: JobRecord
+    tasks: SQLiteTasks | None
+    """Of a service."""
+
+
+class Call:
+    """A command is being called.
+
+    :param options: what was given on the command line.
+    :param settings: those of the project, with ``-s``.
+    """
+
+    def __init__(self, options: argparse.Namespace, settings: BaseSettings, screen: Screen) -> None:
+        self.options = options
+        self.settings = settings
+        self.screen = screen
+
+    @cached_property
+    def directory(self) -> Path:
+        """The job directory.
+
+        :raises T8Error: if it is not clear which one is meant.
+        """
+        return job_directory(self.options.jobdir, self.options.spider, self.settings)
+
+    @contextmanager
+    def looking(self) -> Iterator[Look]:
+        """The job, to be read: whoever is using it notices nothing. From now on the screen hides what the job hides.
+
+        :raises T8Error: if there is none, or it cannot be read.
+        """
+        with reading(self.directory / "t8") as reader:
+            job = reader.job()
+            if job is None:
+                raise JobError(f"there is no job in {self.directory} yet: nothing has begun there")
+            self.screen.mask = mask_of(reader)
+            yield Look(reader, job, LookedAt(reader.box, Codec(AnySpider())))
+
+    @contextmanager
+    def owning(self, *, of_service: bool) -> Iterator[Owned]:
+        """The job, to be changed. A crawl must not run meanwhile; services may, and wait for an instant.
+
+        :raises T8Error: if a crawl does, or it cannot be changed.
+        """
+        path = self.directory / "t8"
+        if of_service:
+            shared = SharedStore(path)
+            shared.open()
+            try:
+                with shared.alone() as job:
+                    yield Owned(shared.box, shared.points, job, SQLiteTasks(shared))
+            finally:
+                shared.close()
+            return
+        with owning(path) as (store, found):
+            yield Owned(store.box, store.points, found, None)

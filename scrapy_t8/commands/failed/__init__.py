@@ -1,0 +1,1 @@
+"""``failed ...``: the dead-letter box."""

@@ -1,0 +1,198 @@
+"""``scrapy t8 points ...``: the resume points of a job."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import replace
+from typing import Any
+
+from scrapy_t8.commands.status.status import when
+from scrapy_t8.core.offline.resume_points import record_of
+from scrapy_t8.errors import CommandError, T8Error
+from scrapy_t8.model.json_document import moment
+from scrapy_t8.model.resume_point import ResumePoint
+from scrapy_t8.model.taskrecord import checked_metadata, checked_text
+
+from .context import Call
+from .job_view import Points
+from .job_view import points as points_of
+from .registry import CHANGES, FAILED, FINE, Command
+
+COLUMNS = ("task type", "name", "#page", "cursor", "slug", "#processed", "last update", "metadata")
+
+
+def _list(call: Call) -> int:
+    with call.looking() as look:
+        found = points_of(look)
+    if call.options.task_type:
+        found = {key: point for key, point in found.items() if key[0] == call.options.task_type}
+    told = [{"name": name, **point.to_dict()} for (_, name), point in found.items()]
+    if call.options.json:
+        call.screen.json({"version": 1, "points": told})
+    elif told:
+        call.screen.table("Resume points", COLUMNS, map(_cells, told))
+    else:
+        call.screen.say("There are no resume points.")
+    return FINE
+
+
+def _cells(point: dict[str, Any]) -> tuple[Any, ...]:
+    metadata = json.dumps(point["metadata"], ensure_ascii=False) if point["metadata"] else ""
+    place = (point["current_page"], point["last_cursor"], point["last_slug"], point["total_processed"])
+    return (point["task_type"], point["name"], *place, when(point["last_update"]), metadata)
+
+
+# -- changing ----------------------------------------------------------------------------------------------------
+
+
+def _set(call: Call) -> int:
+    options, screen = call.options, call.screen
+    checked_text("task_type", options.task_type)
+    with call.looking() as look:
+        found, of_service, finished = points_of(look), look.of_service, look.job.finished
+    name = _name(found, options.task_type, options.name)
+    point = _changed(found.get((options.task_type, name)) or ResumePoint(options.task_type), options)
+    with call.owning(of_service=of_service) as owned:
+        owned.points.put(record_of(point, name))
+    screen.say(f"The resume point {_told(options.task_type, name)} is set: {json.dumps(point.to_dict())}")
+    if not of_service and not finished:
+        screen.say("The job is not finished: it goes on from its frontier. The point counts for the job after it.")
+    return FINE
+
+
+def _changed(point: ResumePoint, options: argparse.Namespace) -> ResumePoint:
+    given = {
+        "current_page": options.page,
+        "last_cursor": options.cursor,
+        "last_slug": options.slug,
+        "total_processed": options.processed,
+        "metadata": options.metadata,
+    }
+    changes = {name: value for name, value in given.items() if value is not None}
+    if not changes:
+        raise CommandError("give what to set: --page, --cursor, --slug, --processed or --metadata")
+    return replace(point, **changes, last_update=moment(time.time()))
+
+
+def _delete(call: Call) -> int:
+    options, screen = call.options, call.screen
+    with call.looking() as look:
+        found, of_service = points_of(look), look.of_service
+    if options.all:
+        names = [name for task_type, name in found if task_type == options.task_type]
+    else:
+        names = [_name(found, options.task_type, options.name)]
+    if not names or (options.task_type, names[0]) not in found:
+        raise CommandError(f"there is no resume point {_told(options.task_type, options.name or '')}: see points list")
+    what = ", ".join(_told(options.task_type, name) for name in names)
+    question = f"Delete the resume point {what}? That work begins at its beginning."
+    if not screen.agrees(question, yes=options.yes):
+        return FAILED
+    with call.owning(of_service=of_service) as owned:
+        gone = [name for name in names if owned.points.drop(options.task_type, name)]
+    screen.say(f"{len(gone)} deleted: {what}")
+    return FINE
+
+
+def _name(found: Points, task_type: str, name: str | None) -> str:
+    """The one that is meant: if it was not named, the only one of its task type.
+
+    :raises CommandError: if there are several.
+    """
+    if name is not None:
+        return name
+    names = [known for kind, known in found if kind == task_type]
+    if len(names) > 1:
+        raise CommandError(f"there are several resume points {task_type}: give --name, one of {names}")
+    return names[0] if names else ""
+
+
+def _told(task_type: str, name: str) -> str:
+    return f"{task_type} {name!r}" if name else task_type
+
+
+# -- arguments ---------------------------------------------------------------------------------------------------
+
+
+def _arguments_of_list(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("task_type", nargs="?", metavar="TASK_TYPE", help="only those of this task type")
+
+
+def _arguments_of_set(parser: argparse.ArgumentParser) -> None:
+    _which(parser)
+    parser.add_argument("--page", type=_number, metavar="N", help="the last page that is done; 0 before the first")
+    parser.add_argument("--cursor", metavar="TEXT", help="what leads to the next page")
+    parser.add_argument("--slug", metavar="TEXT", help="the last one that is done")
+    parser.add_argument("--processed", type=_number, metavar="N", help="how much was done so far")
+    parser.add_argument("--metadata", type=_metadata, metavar="JSON", help="an object, in the place of what is there")
+
+
+def _arguments_of_delete(parser: argparse.ArgumentParser) -> None:
+    _which(parser)
+    parser.add_argument("--all", action="store_true", help="all of this task type")
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
+
+
+def _which(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("task_type", metavar="TASK_TYPE", help="as LIST_COLLECTION")
+    parser.add_argument("--name", help="where there are several of one task type")
+
+
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 0")
+    return int(text)
+
+
+def _metadata(text: str) -> dict[str, Any]:
+    try:
+        return checked_metadata(json.loads(text))
+    except (ValueError, RecursionError, T8Error) as error:
+        raise argparse.ArgumentTypeError(f"{text!r:.80} is no JSON object: {error}") from None
+
+
+COMMANDS = (
+    Command(
+        "points",
+        "Resume points: list, set, delete.",
+        (
+            ("points list", "where is each piece of work?"),
+            ("points set LIST_COLLECTION --page 12", "the next job begins after page 12"),
+        ),
+        family=(
+            Command(
+                "list",
+                "The resume points of a job.",
+                (("points list", "all of them"), ("points list LIST_COLLECTION --json", "of one task type, as JSON")),
+                _arguments_of_list,
+                _list,
+                has_json=True,
+            ),
+            Command(
+                "set",
+                "Say where work is to go on.",
+                (
+                    ("points set LIST_COLLECTION --page 12", "after page 12"),
+                    ("points set LIST_COLLECTION --name new --cursor abc", "one of several of this task type"),
+                ),
+                _arguments_of_set,
+                _set,
+                about=f"What is not given stays as it is. {CHANGES}",
+            ),
+            Command(
+                "delete",
+                "Have work begin at its beginning.",
+                (
+                    ("points delete LIST_COLLECTION", "the only one of this task type"),
+                    ("points delete LIST_COLLECTION --all --yes", "all of it, without being asked"),
+                ),
+                _arguments_of_delete,
+                _delete,
+                about=f"You are asked before. {CHANGES}",
+                statuses={FAILED: "it could not be done, or you said no"},
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,84 @@
+"""``scrapy t8 demo``, ``selftest`` and ``config``: the same as ``python -m scrapy_t8``."""
+
+from __future__ import annotations
+
+import argparse
+
+from scrapy_t8.commands.context import Call
+from scrapy_t8.commands.registry import FAILED, FINE, Command
+from scrapy_t8.config.listing import lines, rows
+from scrapy_t8.config.settings import CHOICES, Effective, effective
+from scrapy_t8.config.sources import PROFILES
+
+HERE = "the command line"
+
+
+def _demo(call: Call) -> int:
+    from .demo import demo
+
+    return FINE if demo(_effective(call).config, call.screen.say) else FAILED
+
+
+def _selftest(call: Call) -> int:
+    from .selftest import selftest
+
+    _effective(call)  # what cannot be used is told first
+    return FINE if selftest(call.screen.say) else FAILED
+
+
+def _config(call: Call) -> int:
+    found = _effective(call)
+    if call.options.json:
+        call.screen.json({"version": 1, "settings": rows(found)})
+        return FINE
+    for line in lines(found):
+        call.screen.say(line)
+    return FINE
+
+
+def _effective(call: Call) -> Effective:
+    """What holds in this project, under what the command line says."""
+    options = call.options
+    given = {"T8_ENV": options.env, "T8_LOG_LEVEL": options.log_level and options.log_level.upper()}
+    given = {name: value for name, value in given.items() if value is not None}
+    if given:
+        effective(given, HERE)  # a mistake there is told as one of there
+    found = effective({**call.settings, **given})
+    return Effective(found.config, found.origins | {name[3:].lower(): HERE for name in given})
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--env", help=f"the profile: {', '.join(PROFILES)} (default: T8_ENV)")
+    levels = ", ".join(CHOICES["log_level"])
+    parser.add_argument("--log-level", metavar="LEVEL", help=f"of the service: {levels}")
+
+
+COMMANDS = (
+    Command(
+        "demo",
+        "See a collector killed and resumed, and a failing target tried again.",
+        (("demo", "takes some seconds"), ("demo --log-level warning", "with less of the service's log")),
+        _arguments,
+        _demo,
+        finds_job=False,
+        statuses={FAILED: "not all was collected"},
+    ),
+    Command(
+        "selftest",
+        "Does the pack work on this machine? Store, lock, kill and recover, retry, report.",
+        (("selftest", "takes some seconds"), ("selftest --env production", "with the profile for production")),
+        _arguments,
+        _selftest,
+        finds_job=False,
+        statuses={FAILED: "something does not work"},
+    ),
+    Command(
+        "config",
+        "The configuration that holds, and where each value comes from.",
+        (("config", "all settings"), ("config --env production --json", "as JSON, with the profile for production")),
+        _arguments,
+        _config,
+        finds_job=False,
+        has_json=True,
+    ),
+)

@@ -1,0 +1,1 @@
+"""What Scrapy loads by class path, in packages named by the roles that Scrapy gives."""

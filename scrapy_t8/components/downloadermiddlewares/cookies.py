@@ -1,0 +1,91 @@
+"""Cookie jars across runs."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from http.cookiejar import Cookie
+from typing import TYPE_CHECKING, Any
+
+from scrapy import Request
+from scrapy.crawler import Crawler
+from scrapy.downloadermiddlewares.cookies import CookiesMiddleware
+from scrapy.http import Response
+
+from scrapy_t8.core.job.job import Job
+from scrapy_t8.errors import CannotLoad, CannotStore
+from scrapy_t8.model.codec import Codec
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+logger = logging.getLogger(__name__)
+
+PREFIX = "cookies:"
+FIELDS = (
+    *("version", "name", "value", "port", "port_specified", "domain", "domain_specified", "domain_initial_dot"),
+    *("path", "path_specified", "secure", "expires", "discard", "comment", "comment_url", "rfc2109"),
+)
+
+
+class T8CookiesMiddleware(CookiesMiddleware):
+    """In the place of Scrapy's: each jar is in the commit after a response has changed it.
+
+    Cookies that have expired meanwhile are left behind. They are stored as they are: the state file is readable by its
+    owner only.
+    """
+
+    _changed: set[Any]
+    _refused: set[str]
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Self:
+        middleware = super().from_crawler(crawler)
+        middleware._changed, middleware._refused = set(), set()
+        job = Job.of(crawler)
+        middleware._codec = Codec(allow_pickle=False)
+        if job.is_open:
+            middleware._load(job.store.kept(PREFIX))
+            job.keepers.append(middleware)
+        return middleware
+
+    _codec: Codec
+
+    def process_request(self, request: Request, spider: Any = None) -> Any:
+        if request.cookies:
+            self._changed.add(request.meta.get("cookiejar"))
+        return super().process_request(request)
+
+    def process_response(self, request: Request, response: Response, spider: Any = None) -> Any:
+        if b"Set-Cookie" in response.headers:
+            self._changed.add(request.meta.get("cookiejar"))
+        return super().process_response(request, response)
+
+    def dump(self, *, force: bool) -> Mapping[str, bytes]:
+        changed, self._changed = self._changed, set()
+        return dict(pair for key in changed if (pair := self._dumped(key)) is not None)
+
+    def _dumped(self, key: Any) -> tuple[str, bytes] | None:
+        cookies = [[getattr(cookie, field) for field in FIELDS] for cookie in self.jars[key]]
+        try:
+            return PREFIX + repr(key), self._codec.encode_item({"key": key, "cookies": cookies})
+        except CannotStore as error:
+            if repr(key) not in self._refused:
+                self._refused.add(repr(key))
+                logger.warning(
+                    "The cookies of the jar %r cannot be stored, and are lost with the process: %s", key, error
+                )
+            return None
+
+    def _load(self, stored: Mapping[str, bytes]) -> None:
+        now = int(time.time())
+        for name, data in stored.items():
+            try:
+                record = self._codec.decode_item(data)
+                for values in record["cookies"]:
+                    cookie = Cookie(**dict(zip(FIELDS, values, strict=True)), rest={})
+                    if not cookie.is_expired(now):
+                        self.jars[record["key"]].set_cookie(cookie)
+            except (CannotLoad, KeyError, TypeError, ValueError) as error:
+                logger.error("The cookies of %s cannot be read, and begin anew: %s", name, error)

@@ -1,0 +1,94 @@
+"""The extension that opens the job before anything else happens, says what it found, and closes it after everything."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from scrapy import signals
+from scrapy.crawler import Crawler
+
+from scrapy_t8.core import scrapy_private
+from scrapy_t8.core.job import engine_watch
+from scrapy_t8.core.job.job import Job
+from scrapy_t8.errors import T8Error
+from scrapy_t8.model.records import local_time
+from scrapy_t8.utils import gc_freeze
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+logger = logging.getLogger(__name__)
+
+
+class T8Checkpoint:
+    """Owns the job from the start of the crawler to the end of the spider.
+
+    :raises T8Error: from ``from_crawler``, if the job cannot be had. The crawl does not begin then, the exit status is
+        1, and the one line that says why is in the log.
+    """
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Self:
+        job = Job.of(crawler)
+        try:
+            job.open()
+        except T8Error as error:
+            logger.critical("%s", error)
+            scrapy_private.say_no_more_of(T8Error)
+            raise
+        logger.debug("The state in %s is open", job.state_directory)
+        checkpoint = cls(job)
+        crawler.signals.connect(checkpoint.spider_opened, signals.spider_opened)
+        crawler.signals.connect(checkpoint.spider_idle, signals.spider_idle)
+        crawler.signals.connect(checkpoint.spider_closed, signals.spider_closed)
+        return checkpoint
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._has_frozen = False
+
+    def spider_opened(self) -> None:
+        # By now all components are made.
+        if self._job.config.gc_freeze:
+            gc_freeze.freeze()
+            self._has_frozen = True
+        self._tell()
+
+    def _tell(self) -> None:
+        if not self._job.has_frontier:
+            logger.warning(
+                "The scheduler is not T8's: resume points are kept, but requests in flight at a kill are lost"
+            )
+            engine_watch.watch_points(self._job)
+        found = self._job.recovery
+        if self._job.failures.buried:
+            logger.error(
+                "%d requests were buried: the process died also when each was tried alone", self._job.failures.buried
+            )
+        if self._job.failures.revived:
+            logger.info("The spider's code has changed: %d dead letters are tried again", self._job.failures.revived)
+        if found.last_run is None:
+            return
+        logger.info(
+            "Resuming %s in %s: run %d ended %s (%s). %d requests to do, %d of them in flight when it ended, %d dead",
+            found.job.id,
+            self._job.directory,
+            found.last_run.id,
+            local_time(found.last_run.ended),
+            found.last_run.reason,
+            len(self._job.frontier),
+            found.recovered,
+            found.job.ledger.dead,
+        )
+
+    def spider_idle(self) -> None:
+        """Nothing to do but to wait: stay for what is due soon, and leave the rest to the next run."""
+        with self._job.guard("wait"):
+            self._job.failures.vigil.idle()
+
+    async def spider_closed(self, reason: str) -> None:
+        await self._job.close(reason)
+        if self._has_frozen:
+            self._has_frozen = False
+            gc_freeze.thaw()

@@ -1,0 +1,162 @@
+"""The extension that announces what the settings say should be there, and has the spider make requests that heal."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from scrapy import Request, signals
+from scrapy.crawler import Crawler
+from scrapy.exceptions import NotConfigured
+from scrapy.http.request import NO_CALLBACK
+from scrapy.utils.asyncio import sleep
+from scrapy.utils.gz import gunzip
+from scrapy.utils.sitemap import Sitemap, sitemap_urls_from_robots
+
+from scrapy_t8.core import scrapy_private
+from scrapy_t8.core.items.expectations import expecting, url_key
+from scrapy_t8.core.job.job import Job
+from scrapy_t8.errors import ConfigError
+from scrapy_t8.model.items import ASKED, IMPOSSIBLE
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+logger = logging.getLogger(__name__)
+
+AT_A_TIME = 1000
+"""Keys that are announced before the event loop gets its turn."""
+GZIP = b"\x1f\x8b"
+LARGEST = 1 << 30
+"""Bytes that a sitemap may unpack to."""
+NESTED = 3
+"""How deep indexes of sitemaps are followed."""
+
+
+class T8Expecting:
+    """Reads T8_EXPECT_FILE and T8_EXPECT_SITEMAPS, each once in a job. The crawl begins when they are read.
+
+    :raises ConfigError: from ``from_crawler``, for a file that is not there.
+    """
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Self:
+        job = Job.of(crawler)
+        config = job.config
+        if not job.is_open or not (config.expect_file or config.expect_sitemaps or job.store.books.to_heal()):
+            raise NotConfigured
+        try:
+            return cls(crawler, job, config.expect_file, [str(sitemap) for sitemap in config.expect_sitemaps])
+        except ConfigError as error:
+            logger.critical("%s", error)
+            scrapy_private.say_no_more_of(ConfigError)
+            raise
+
+    def __init__(self, crawler: Crawler, job: Job, file: str, sitemaps: list[str]) -> None:
+        for setting, path in (("T8_EXPECT_FILE", file), *(("T8_EXPECT_SITEMAPS", path) for path in sitemaps)):
+            if path and not _is_url(path) and not Path(path).is_file():
+                raise ConfigError(f"{setting} names {path!r}, and there is no such file")
+        self._crawler = crawler
+        self._job = job
+        self._file = file
+        self._sitemaps = sitemaps
+        self._read: dict[str, bytes] = {}
+        job.books.expectations.by_url = bool(sitemaps)
+        job.keepers.append(self)
+        crawler.signals.connect(self.spider_opened, signals.spider_opened)
+
+    async def spider_opened(self) -> None:
+        """Announce what was not announced before. The engine waits for it: no request of the spider goes out."""
+        if not self._job.works:
+            return
+        self._heal()
+        if self._file:
+            await self._announce(self._file, _lines(Path(self._file)), "file")
+        for sitemap in self._sitemaps:
+            name = f"expect:{sitemap}"
+            if not self._job.store.kept(name):
+                try:
+                    urls = [url async for url in self._urls(sitemap)]
+                except Exception as error:
+                    logger.error("The sitemap %s cannot be read, so nothing is expected of it: %s", sitemap, error)
+                    continue
+                await self._announce(sitemap, map(url_key, urls), "sitemap")
+
+    def dump(self, *, force: bool) -> Mapping[str, bytes]:
+        read, self._read = self._read, {}
+        return read
+
+    async def _announce(self, path: str, keys: Iterator[str] | Iterable[str], source: str) -> None:
+        name, left = f"expect:{path}", iter(keys)
+        if self._job.store.kept(name):
+            return
+        count = 0
+        while batch := list(islice(left, AT_A_TIME)):
+            self._job.expect([(source, key, None) for key in batch])
+            count += len(batch)
+            await sleep(0)
+        # Durable in one commit with the last of them, or after it.
+        self._read[name] = b"read"
+        self._job.changed()
+        logger.info("%d items are expected by %s", count, path)
+
+    def _heal(self) -> None:
+        """Ask the spider for the requests that only it can make."""
+        engine, spider, books = self._crawler.engine, self._crawler.spider, self._job.store.books
+        assert engine is not None
+        done: dict[int, list[int]] = {ASKED: [], IMPOSSIBLE: []}
+        for key, number in books.to_heal().items():
+            make = getattr(spider, "t8_request_for", None)
+            request = make(key) if make is not None else None
+            done[ASKED if isinstance(request, Request) else IMPOSSIBLE].append(number)
+            if isinstance(request, Request):
+                expecting(request, key, "", by_page=True)
+                engine.crawl(request.replace(dont_filter=True))
+        for healed, numbers in done.items():
+            books.healed(numbers, healed)
+        if done[IMPOSSIBLE]:
+            told = "%d missing items cannot be asked for: the spider has no t8_request_for(key), or it gives none"
+            logger.warning(told, len(done[IMPOSSIBLE]))
+
+    # -- sitemaps ------------------------------------------------------------------------------------------------
+
+    async def _urls(self, sitemap: str, depth: int = 0) -> AsyncIterator[str]:
+        """The URLs of pages in a sitemap, or in those of an index, or in those that a robots.txt names."""
+        body = await self._body(sitemap)
+        if urlsplit(sitemap).path.endswith("/robots.txt"):
+            nested = list(sitemap_urls_from_robots(body, base_url=sitemap))
+        else:
+            found = Sitemap(body)
+            entries = [entry["loc"] for entry in found if "loc" in entry]
+            if found.type != "sitemapindex":
+                for url in entries:
+                    yield url
+                return
+            nested = entries
+        for inner in nested if depth < NESTED else ():
+            async for url in self._urls(inner, depth + 1):
+                yield url
+
+    async def _body(self, sitemap: str) -> bytes:
+        if _is_url(sitemap):
+            assert self._crawler.engine is not None
+            response = await self._crawler.engine.download_async(Request(sitemap, callback=NO_CALLBACK))
+            if response.status != 200:
+                raise ValueError(f"the answer is {response.status}")
+            body = response.body
+        else:
+            body = Path(sitemap).read_bytes()
+        return gunzip(body, max_size=LARGEST) if body.startswith(GZIP) else body
+
+
+def _is_url(path: str) -> bool:
+    return path.startswith(("http://", "https://"))
+
+
+def _lines(path: Path) -> Iterator[str]:
+    with path.open(encoding="utf-8-sig", errors="backslashreplace") as file:
+        yield from filter(None, (line.strip() for line in file))

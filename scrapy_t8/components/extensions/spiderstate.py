@@ -1,0 +1,91 @@
+"""``spider.state`` in every commit."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from scrapy import Spider, signals
+from scrapy.crawler import Crawler
+from scrapy.exceptions import NotConfigured
+
+from scrapy_t8.core.job.job import Job
+from scrapy_t8.errors import CannotLoad, CannotStore
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+logger = logging.getLogger(__name__)
+
+NAME = "spider.state"
+REST = 20
+"""How much longer than it takes to store a state it is left alone: a large one costs no more than a twentieth."""
+
+
+class T8SpiderState:
+    """In the place of Scrapy's: the same dict, ``spider.state``, but safe from a kill, and stored without pickle.
+
+    Each commit has the state as it is then, with what pages in flight have done to it.
+    """
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Self:
+        job = Job.of(crawler)
+        if not job.is_open:
+            raise NotConfigured
+        state = cls(job)
+        crawler.signals.connect(state.spider_opened, signals.spider_opened)
+        return state
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._spider: Any = None
+        self._stored = b""
+        self._next = 0.0
+        self._refused: set[str] = set()
+
+    def spider_opened(self, spider: Spider) -> None:
+        self._spider = spider
+        self._spider.state = self._load()
+        self._job.keepers.append(self)
+
+    def dump(self, *, force: bool) -> Mapping[str, bytes]:
+        began = time.monotonic()
+        if began < self._next and not force:
+            return {}
+        data = self._encode(getattr(self._spider, "state", None) or {})
+        now = time.monotonic()
+        self._next = now + REST * (now - began)
+        if data == self._stored:
+            return {}
+        self._stored = data
+        return {NAME: data}
+
+    def _encode(self, state: Any) -> bytes:
+        codec = self._job.frontier.codec
+        try:
+            return codec.encode_item(state)
+        except CannotStore:
+            return codec.encode_item({key: value for key, value in state.items() if self._can_store(key, value)})
+
+    def _can_store(self, key: Any, value: Any) -> bool:
+        try:
+            self._job.frontier.codec.encode_item({key: value})
+        except CannotStore as error:
+            if repr(key) not in self._refused:
+                self._refused.add(repr(key))
+                logger.warning("spider.state[%r] cannot be stored, and is lost with the process: %s", key, error)
+            return False
+        return True
+
+    def _load(self) -> dict[Any, Any]:
+        self._stored = self._job.store.kept(NAME).get(NAME, b"")
+        if not self._stored:
+            return {}
+        try:
+            return dict(self._job.frontier.codec.decode_item(self._stored))
+        except (CannotLoad, TypeError, ValueError) as error:
+            logger.error("spider.state cannot be read, and begins empty: %s", error)
+            return {}

@@ -1,0 +1,125 @@
+"""Statistics over all runs of a job, and limits that count over all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgpack
+from scrapy import signals
+from scrapy.crawler import Crawler
+from scrapy.exceptions import NotConfigured
+from scrapy.extensions.closespider import CloseSpider
+
+from scrapy_t8.core import scrapy_private
+from scrapy_t8.core.job.job import Job
+from scrapy_t8.stores.base import Store
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+BEFORE, NOW = "totals:before", "totals:now"
+JOB = "t8/job/"
+"""Before the name of a statistic that is of all runs."""
+ELAPSED = "elapsed_time_seconds"
+COUNTED = {
+    "itemcount": "item_scraped_count",
+    "pagecount": "response_received_count",
+    "errorcount": "spider_exceptions/count",
+}
+"""What CLOSESPIDER_* counts, and which statistic that is."""
+
+Totals = dict[str, float]
+
+
+def totals_of(store: Store) -> Totals:
+    """The numbers of all runs so far."""
+    kept = store.kept("totals:")
+    before, now = (msgpack.unpackb(kept.get(name, b"\x80")) for name in (BEFORE, NOW))
+    return merged(before, now)
+
+
+def merged(before: Mapping[str, float], now: Mapping[str, Any]) -> Totals:
+    """The numbers of earlier runs and of this one: sums, but of a maximum the greater."""
+    totals = dict(before)
+    for name, value in now.items():
+        if name.startswith("t8/"):
+            continue
+        if name.rpartition("/")[2].startswith("max") or name.endswith(("_max", "/startup")):
+            totals[name] = max(totals.get(name, value), value)
+        elif not name.endswith("_per_minute"):
+            totals[name] = totals.get(name, 0) + value
+    return totals
+
+
+class T8Totals:
+    """Keeps the statistics in every commit, and at the end adds ``t8/job/...``: the same over all runs of the job."""
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Self:
+        job = Job.of(crawler)
+        if not job.is_open:
+            raise NotConfigured
+        totals = cls(crawler, job)
+        crawler.signals.connect(totals.spider_closed, signals.spider_closed)
+        return totals
+
+    def __init__(self, crawler: Crawler, job: Job) -> None:
+        self._crawler = crawler
+        self._job = job
+        self._before = totals_of(job.store)
+        self._is_begun = False
+        job.keepers.append(self)
+
+    def dump(self, *, force: bool) -> Mapping[str, bytes]:
+        # In every commit, so not to be dear: what comes together only at the end is not put together before.
+        now = {NOW: msgpack.packb(self._numbers())}
+        if not self._is_begun:
+            self._is_begun = True
+            now[BEFORE] = msgpack.packb(self._before)
+        return now
+
+    def spider_closed(self) -> None:
+        if self._before:
+            assert self._crawler.stats is not None
+            for name, value in merged(self._before, self._numbers()).items():
+                self._crawler.stats.set_value(JOB + name, value)
+
+    def _numbers(self) -> Totals:
+        assert self._crawler.stats is not None
+        stats = self._crawler.stats.get_stats()
+        numbers = {name: value for name, value in stats.items() if type(value) is int or type(value) is float}
+        numbers.setdefault(ELAPSED, self._job.clock() - self._job.began)
+        return numbers
+
+
+class T8CloseSpider(CloseSpider):
+    """In the place of Scrapy's. With T8_CLOSESPIDER_PER_JOB the limits are those of the job, not of each run."""
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Self:
+        extension = super().from_crawler(crawler)
+        job = Job.of(crawler)
+        if job.is_open and job.config.closespider_per_job:
+            extension._count_from(totals_of(job.store))
+        return extension
+
+    def _count_from(self, totals: Totals) -> None:
+        """Go on from what earlier runs have counted. A limit that is reached already ends the crawl at once."""
+        for limit, statistic in COUNTED.items():
+            self.counter[limit] = int(totals.get(statistic, 0))
+            if self.close_on[limit] and self.counter[limit] >= self.close_on[limit]:
+                self._end_at_once(f"closespider_{limit}")
+        if self.close_on["timeout"]:
+            self.close_on["timeout"] -= totals.get(ELAPSED, 0)
+            if self.close_on["timeout"] <= 0:
+                self.close_on["timeout"] = 0
+                self._end_at_once("closespider_timeout")
+
+    def _end_at_once(self, reason: str) -> None:
+        def end() -> None:
+            scrapy_private.close_spider(self.crawler, reason)
+
+        # The signals keep no strong reference.
+        self._ends = [*getattr(self, "_ends", ()), end]
+        self.crawler.signals.connect(end, signals.spider_opened)

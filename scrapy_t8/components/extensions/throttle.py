@@ -1,0 +1,64 @@
+"""The delays that AutoThrottle has learned, across runs."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from scrapy import signals
+from scrapy.crawler import Crawler
+from scrapy.exceptions import NotConfigured
+
+from scrapy_t8.core.job.job import Job
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+NAME = "delays"
+EVERY = 1.0
+"""Seconds between two looks at the delays."""
+MOST = 10_000
+"""Hosts whose delays are kept."""
+
+
+class T8Delays:
+    """Begins with the delay that was learned for each host, rather than with AUTOTHROTTLE_START_DELAY."""
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Self:
+        job = Job.of(crawler)
+        if not job.is_open or not crawler.settings.getbool("AUTOTHROTTLE_ENABLED"):
+            raise NotConfigured
+        delays = cls(crawler, job)
+        crawler.signals.connect(delays.spider_opened, signals.spider_opened)
+        return delays
+
+    def __init__(self, crawler: Crawler, job: Job) -> None:
+        self._crawler = crawler
+        self._job = job
+        self._delays: dict[str, float] = {}
+        self._next = 0.0
+
+    def spider_opened(self) -> None:
+        data = self._job.store.kept(NAME).get(NAME)
+        self._delays = json.loads(data) if data else {}
+        assert self._crawler.engine is not None
+        settings = self._crawler.engine.downloader.per_slot_settings
+        for slot, delay in self._delays.items():
+            settings[slot] = {"delay": delay, **settings.get(slot, {})}
+        self._job.keepers.append(self)
+
+    def dump(self, *, force: bool) -> Mapping[str, bytes]:
+        now = time.monotonic()
+        if now < self._next and not force:
+            return {}
+        self._next = now + EVERY
+        assert self._crawler.engine is not None
+        learned = {key: round(slot.delay, 4) for key, slot in self._crawler.engine.downloader.slots.items()}
+        delays = {**self._delays, **learned}
+        if delays == self._delays or len(delays) > MOST:
+            return {}
+        self._delays = delays
+        return {NAME: json.dumps(delays).encode()}

@@ -1,0 +1,121 @@
+"""A feed that goes on where it was, whatever stopped it: JSON lines and CSV in local files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from scrapy.extensions.feedexport import FeedSlot, FileFeedStorage
+
+from .append_file import Journal
+from .row_encoder import Rows
+from .undo_log import UndoLog
+from .write_log import Reach
+
+
+class ContinuedFeed:
+    """One feed of the job: the file of its current batch, how long it was at the last commit, its header.
+
+    :param slot: Scrapy's own idea of the feed and its current batch.
+    :param rows: made from what is known of the header.
+    :param following: makes the slot of the batch after the one given.
+    :param undo: where files are noted before they begin.
+    :param reach: where it is noted how far they are written.
+    :param record: what the last commit says of it; None if this job has not had it yet.
+    """
+
+    def __init__(
+        self,
+        slot: FeedSlot,
+        rows: Rows,
+        following: Callable[[FeedSlot], FeedSlot],
+        undo: UndoLog,
+        reach: Reach,
+        record: dict[str, Any] | None,
+        *,
+        power: bool,
+    ) -> None:
+        self.name = f"feed:{slot.uri_template}"
+        self.slot = slot
+        self.rows = rows
+        self._following = following
+        self._undo = undo
+        self._reach = reach
+        self._power = power
+        self._overwrite = bool(slot.feed_options.get("overwrite", False))
+        self._limit = slot.feed_options["batch_item_count"] or 0
+        self._ended: list[FeedSlot] = []
+        self._committed: list[FeedSlot] = []
+        self.stored: list[FeedSlot] = []
+        """Batches that are complete and committed, and of which nobody has been told yet."""
+        length = None
+        self._total = 0
+        if record is not None:
+            slot.itemcount, length = record["items"], record["length"]
+            self._total = record["total"]
+        self._file = self._open(length)
+        reach.undone()
+        if not self._file.length:
+            slot.itemcount = 0  # nothing of it is there any more: it begins anew, with its header
+
+    def write(self, records: list[bytes]) -> None:
+        while records:
+            if not self.slot.itemcount:
+                self._begin()
+            room = max(self._limit - self.slot.itemcount, 0) if self._limit else len(records)
+            part, records = records[:room], records[room:]
+            self._file.append(b"".join(part))
+            self.slot.itemcount += len(part)
+            self._total += len(part)
+            if self._limit and self.slot.itemcount >= self._limit:
+                self._next_batch()
+
+    def flush(self) -> None:
+        self._file.flush()
+        self._reach.flush()
+        # A batch that ended before the last commit is there to stay.
+        self.stored += self._committed
+        self._committed, self._ended = self._ended, []
+
+    def record(self) -> dict[str, Any]:
+        header = self.rows.header
+        return {
+            "uri": self.slot.uri,
+            "path": str(self._file.path),
+            "batch": self.slot.batch_id,
+            "items": self.slot.itemcount,
+            "total": self._total,
+            "format": self.slot.format,
+            "length": self._file.length,
+            "header": None if header is None else header.decode("latin-1"),
+            "fields": self.rows.fields,
+            "noted": self._undo.noted,
+        }
+
+    def finish(self) -> None:
+        """Close the file, after the last commit. One without items is there only if an empty one is wanted."""
+        self.stored += [*self._committed, *self._ended]
+        self._committed, self._ended = [], []
+        if self.slot.itemcount or (self.slot.store_empty and self.slot.batch_id == 1):
+            self._file.touch()
+            self.stored.append(self.slot)
+        self._file.close()
+        self._reach.close()
+
+    def _begin(self) -> None:
+        self._undo.note(self._file.path, keep=not self._overwrite)
+        self._file.touch()
+        self._file.append(self.rows.heading(empty=not self._file.length))
+
+    def _next_batch(self) -> None:
+        self._file.flush()
+        self._file.close()
+        self._ended.append(self.slot)
+        self.slot = self._following(self.slot)
+        self._file = self._open(None)
+
+    def _open(self, length: int | None) -> Journal:
+        assert isinstance(self.slot.storage, FileFeedStorage)
+        path = Path(self.slot.storage.path).absolute()
+        return Journal(path, length, overwrite=self._overwrite, power=self._power, reach=self._reach)

@@ -1,0 +1,88 @@
+"""Feeds in local files that can only be written whole: where they go, and how."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from scrapy import Spider
+from scrapy.extensions.feedexport import FileFeedStorage
+
+from .truncate import beside, copy, size
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Target:
+    """Where a batch of a whole feed goes: chosen once in a job, and a part of the commit as any other sink.
+
+    :param base: how much of a local file stays in front of what the job appends to it.
+    :param path: of a local file.
+    :param items: how many were written there at the end of the last run; None before the first end.
+    """
+
+    name: str
+    uri: str
+    base: int
+    format: str = ""
+    path: str = ""
+    items: int | None = None
+
+    def write(self, records: list[bytes]) -> None:
+        raise TypeError("items of whole feeds go to the spool, not to their target")
+
+    def flush(self) -> None:
+        """It holds nothing back."""
+
+    def record(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("uri", "base", "format", "path", "items")}
+
+
+class WholeFile(FileFeedStorage):
+    """Scrapy's storage for local files, by atomic replacement: a reader sees the old content or the new, never half.
+
+    ``base`` is the length of what was there before the job, which appending (``overwrite: False``) keeps.
+    """
+
+    base = 0
+
+    def there(self) -> int:
+        """How much is there to be kept."""
+        return 0 if self.write_mode == "wb" else size(Path(self.path))
+
+    def open(self, spider: Spider) -> IO[bytes]:
+        there = Path(self.path)
+        self._target = there.resolve()
+        self._new = beside(there)
+        if there.exists() and not there.is_file():
+            self._new = self._target
+            return super().open(spider)  # nothing takes the place of a pipe or a device
+        self._target.parent.mkdir(parents=True, exist_ok=True)
+        file = self._new.open("w+b")
+        file.raw.name = self.path  # type: ignore[attr-defined]  # gzip notes it in the file
+        self._begin(file)
+        return file
+
+    def _begin(self, file: IO[bytes]) -> None:
+        if self._target.exists():
+            shutil.copymode(self._target, self._new)
+        if size(self._target) < self.base:
+            logger.error("The feed %s is shorter than before the job: somebody has changed it", self.path)
+        if self.base and self._target.exists():
+            with self._target.open("rb") as old:
+                copy(old, file, self.base)
+
+    def store(self, file: IO[bytes]) -> None:
+        if self._new != self._target:
+            file.flush()
+            os.fsync(file.fileno())
+            self._new.replace(self._target)
+        file.close()
+
+
+WholeFile.__name__ = FileFeedStorage.__name__  # statistics are kept under it

@@ -1,0 +1,270 @@
+"""Scrapy's scheduler, with queues and a duplicate filter that live in the job's store."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from queuelib import queue as queuelib
+from scrapy import Request, Spider
+from scrapy.core.scheduler import Scheduler
+from scrapy.crawler import Crawler
+from scrapy.dupefilters import RFPDupeFilter
+from scrapy.pqueues import DownloaderAwarePriorityQueue
+from scrapy.settings import BaseSettings
+from scrapy.utils.misc import build_from_crawler, load_object
+
+from scrapy_t8.core.frontier.queues import FrontierQueue, Line, Stack
+from scrapy_t8.core.job import engine_watch
+from scrapy_t8.core.job.job import Job
+from scrapy_t8.core.page import Page, current_page, leave_page
+from scrapy_t8.core.retry.host_gate import ParkedQueue
+from scrapy_t8.errors import ConfigError
+from scrapy_t8.model.records import SEQ_BITS, QueueRecord, Story
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+logger = logging.getLogger(__name__)
+
+LIFO = (queuelib.LifoMemoryQueue, queuelib.LifoDiskQueue, queuelib.LifoSQLiteQueue)
+FIFO = (queuelib.FifoMemoryQueue, queuelib.FifoDiskQueue, queuelib.FifoSQLiteQueue)
+
+
+class T8Scheduler(Scheduler):
+    """Scrapy's scheduler: its priority queues, its order, its statistics; nothing of it is lost with the process.
+
+    The order, LIFO or FIFO, is that of SCHEDULER_DISK_QUEUE or SCHEDULER_MEMORY_QUEUE, whichever the
+    project has set.
+    """
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Self:
+        settings = crawler.settings
+        return cls(
+            dupefilter=build_from_crawler(load_object(settings["DUPEFILTER_CLASS"]), crawler),
+            dqclass=queue_class(settings, "SCHEDULER"),
+            mqclass=load_object(settings["SCHEDULER_MEMORY_QUEUE"]),
+            stats=crawler.stats,
+            pqclass=load_object(settings["SCHEDULER_PRIORITY_QUEUE"]),
+            crawler=crawler,
+        )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        assert self.crawler is not None
+        self._job = Job.of(self.crawler)
+        self._alone: Page | None = None
+        self._start_class = queue_class(self.crawler.settings, "SCHEDULER_START")
+        self._keeping = self._job.guard("keep a request")
+        self._taking = self._job.guard("take a request")
+
+    def open(self, spider: Spider) -> Any:
+        if not self._job.is_open:
+            raise ConfigError("T8Scheduler needs the extension scrapy_t8.T8Checkpoint: add it to EXTENSIONS")
+        opened = super().open(spider)
+        self._job.frontier.filters = isinstance(self.df, T8DupeFilter)
+        engine = self._job.crawler.engine
+        assert engine is not None
+        slot_of = engine.downloader.get_slot_key
+        self._parked = ParkedQueue(self._durable_queue(), self._job.failures.breaker, slot_of, self._job.clock)
+        self.dqs = self._parked  # type: ignore[assignment]
+        self._job.failures.parked = self._parked
+        self._rehome()
+        self._job.has_frontier = True
+        engine_watch.watch(self._job)
+        return opened
+
+    def close(self, reason: str) -> Any:
+        self._job.commit()
+        return self.df.close(reason)
+
+    def has_pending_requests(self) -> bool:
+        if not self._job.works:
+            return False
+        return bool(self._job.frontier.suspects) or super().has_pending_requests()
+
+    def enqueue_request(self, request: Request) -> bool:
+        """Admit *request*, unless it was seen before. It is durable with the next commit, or with its page."""
+        if not self._job.works:
+            return False
+        page = current_page()
+        accepted = False
+        # An exception would only vanish in a log line of the parallel consumer, with the request.
+        with self._keeping:
+            if page is not None and page.respawns and not page.replacing and self._respawned(request, page):
+                return True
+            due = self._job.retries.postponed(request)
+            if due is not None and page is not None:
+                self._job.retries.postpone(request, page, due, live=not page.replacing)
+                page.dropped = False
+                return True
+            if page is not None and page.marks and not page.replacing:
+                self._job.points.pass_on(page, request)
+            if page is not None and page.expects and not page.replacing:
+                self._job.books.expectations.pass_on(page, request)
+            accepted = super().enqueue_request(request)
+            if page is not None and page.replacing:
+                page.dropped = not accepted
+            elif not accepted:
+                self._job.dropped(request)
+            if accepted:
+                self._job.changed()
+        return accepted
+
+    def next_request(self) -> Request | None:
+        # What follows in this context (downloads, idle handlers) is nobody's output.
+        leave_page()
+        if not self._job.works:
+            return None
+        with self._taking:
+            if self._alone is not None or self._job.frontier.suspects:
+                return self._next_suspect()
+            return self._next()
+        return None
+
+    def _next(self) -> Request | None:
+        assert self.dqs is not None
+        if self._job.care.is_due:
+            self._job.flush()
+        while (request := super().next_request()) is None and len(self.dqs) and not self._parked.is_full:
+            pass  # a whole queue was buried; the next one may have something
+        if request is not None:
+            self._job.care.leased()
+        if request is None and self._parked.parked:
+            self._job.failures.room.expect(self._parked.next_opening())
+        return request
+
+    def _respawned(self, request: Request, page: Page) -> bool:
+        """A page that is replayed after a crash yields what it had already brought about."""
+        frontier = self._job.frontier
+        return not frontier.covers(request) and frontier.spawned.again(page, self._job.fingerprint(request))
+
+    def _next_suspect(self) -> Request | None:
+        """A page that the process died of too often is tried with nothing else in flight, and a commit after it."""
+        frontier = self._job.frontier
+        if frontier.flying:
+            return None
+        if self._alone is not None and self._alone.pending:
+            return frontier.next_live(self._alone)
+        self._alone = None
+        self._job.flush()
+        while frontier.suspects:
+            entry = frontier.suspects.popleft()
+            request = frontier.rebuild(entry.id, entry.payload)
+            if request is not None:
+                logger.warning("%s is tried alone: the process died %d times during it", request, entry.crashes)
+                frontier.told(entry)
+                request = frontier.lease(entry.id, request)
+                self._alone = frontier.flying[request]
+                return request
+        return self._next()
+
+    # -- the durable queue ---------------------------------------------------------------------------------------
+
+    def _durable_queue(self) -> Any:
+        """Scrapy's priority queue over the store's queues. What Scrapy keeps in active.json, the store knows."""
+        assert self.crawler is not None
+        priority_queue: Any = self.pqclass
+        return build_from_crawler(
+            priority_queue,
+            self.crawler,
+            downstream_queue_cls=self.dqclass,
+            key="",
+            startprios=self._stored_priorities(),
+            start_queue_cls=self._start_class,
+        )
+
+    @property
+    def _by_slot(self) -> bool:
+        assert self.pqclass is not None
+        return issubclass(self.pqclass, DownloaderAwarePriorityQueue)
+
+    def _stored_priorities(self) -> Any:
+        by_slot: dict[str, set[int]] = {}
+        for record in self._job.frontier.book.all():
+            if not self._is_foreign(record):
+                priority = int(record.key.rpartition("/")[2].rstrip("s"))
+                by_slot.setdefault(record.slot or "", set()).add(priority)
+        if self._by_slot:
+            return {slot: sorted(priorities) for slot, priorities in by_slot.items()}
+        return sorted(set().union(*by_slot.values()))
+
+    def _is_foreign(self, record: QueueRecord) -> bool:
+        """Whether other settings named this queue: it is ``/priority`` or ``/slot/priority``, with an s for start."""
+        start = record.key.endswith("s") and self._start_class is None
+        return start or record.key.count("/") != (2 if self._by_slot else 1)
+
+    def _rehome(self) -> None:
+        """The priority queue class has changed since the last run: push what it cannot see into its own queues."""
+        assert self.dqs is not None
+        for record in filter(self._is_foreign, self._job.frontier.book.all()):
+            logger.info("Moving %d requests to the queues of %s", record.stored, self.pqclass)
+            for entry in self._job.frontier.take_all(record):
+                page = self._job.frontier.new_page(entry.id)
+                page.replacing = True
+                page.story = Story.loads(entry.story) if entry.story else None
+                page.enter()
+                request = self._job.frontier.rebuild(entry.id, entry.payload)
+                if request is not None:
+                    self.dqs.push(request)
+                    self._job.end(page)
+        leave_page()
+
+
+class T8DupeFilter(RFPDupeFilter):
+    """Scrapy's duplicate filter, with the seen-set in the store. A request is seen in the commit that admits it."""
+
+    _job: Job
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Self:
+        debug = crawler.settings.getbool("DUPEFILTER_DEBUG")
+        dupefilter = cls(debug=debug, fingerprinter=crawler.request_fingerprinter)
+        dupefilter._job = Job.of(crawler)
+        return dupefilter
+
+    def request_seen(self, request: Request) -> bool:
+        fingerprint, seen = self._job.fingerprint(request), self._job.frontier.seen
+        if fingerprint in seen:
+            # One that comes back after a failure was seen when it came first. An entry of no queue is of another job.
+            page = current_page()
+            return page is None or not page.woken or not page.entry or not page.entry >> SEQ_BITS
+        seen.add(fingerprint)
+        return False
+
+
+# -- queues ------------------------------------------------------------------------------------------------------
+
+
+class T8LifoQueue(Stack):
+    """SCHEDULER_DISK_QUEUE, last in first out, in the job's store."""
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler, key: str) -> Self:
+        return cls(Job.of(crawler).frontier, key, crawler.engine.downloader.get_slot_key)
+
+
+class T8FifoQueue(Line):
+    """SCHEDULER_DISK_QUEUE, first in first out, in the job's store."""
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler, key: str) -> Self:
+        return cls(Job.of(crawler).frontier, key, crawler.engine.downloader.get_slot_key)
+
+
+def queue_class(settings: BaseSettings, prefix: str) -> type[FrontierQueue] | None:
+    """The T8 queue with the order that the project has chosen for *prefix*; None if it chose none (start requests)."""
+    disk, memory = f"{prefix}_DISK_QUEUE", f"{prefix}_MEMORY_QUEUE"
+    # Plain Scrapy without a JOBDIR goes by the memory queue; a disk queue set on purpose says more.
+    chosen = disk if (settings.getpriority(disk) or 0) > (settings.getpriority(memory) or 0) else memory
+    if not settings[chosen]:
+        return None
+    cls = load_object(settings[chosen])
+    # LIFO first: queuelib derives its LIFO queues from the FIFO ones.
+    if issubclass(cls, (T8LifoQueue, *LIFO)):
+        return T8LifoQueue
+    if issubclass(cls, (T8FifoQueue, *FIFO)):
+        return T8FifoQueue
+    logger.warning("%s is %s, whose order T8 does not know: last in, first out is used", chosen, settings[chosen])
+    return T8LifoQueue

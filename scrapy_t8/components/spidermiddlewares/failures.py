@@ -1,0 +1,60 @@
+"""What goes wrong after the download: exceptions of callbacks and pipelines, statuses that nobody takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from scrapy import Request, signals
+from scrapy.crawler import Crawler
+from scrapy.http import Response
+from scrapy.spidermiddlewares.httperror import HttpError
+from twisted.python.failure import Failure
+
+from scrapy_t8.core.job.job import Job
+from scrapy_t8.core.retry.failure import PARSE, PIPELINE, RetryPage, of_code, of_response
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class T8MishapMiddleware:
+    """Spider middleware, the innermost: notes what the page of a response has failed of."""
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Self:
+        middleware = cls(Job.of(crawler))
+        crawler.signals.connect(middleware.spider_error, signals.spider_error)
+        crawler.signals.connect(middleware.item_error, signals.item_error)
+        return middleware
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    def process_spider_exception(self, response: Response, exception: Exception) -> Iterable[Any] | None:
+        if not self._job.works or response.request is None:
+            return None
+        if isinstance(exception, HttpError):
+            failure = of_response(response, self._job.clock(), body_sample=self._sample, final=True)
+            if not self._job.retries.is_noted(response.request):
+                self._job.retries.note(response.request, failure)
+        elif isinstance(exception, RetryPage):
+            # Asked for, so no error: Scrapy's own log and statistics need not hear of it.
+            self._note(PARSE, exception, response)
+            return ()
+        return None
+
+    def spider_error(self, failure: Failure, response: Response | Failure) -> None:
+        self._note(PARSE, failure.value, response)
+
+    def item_error(self, failure: Failure, response: Response | Failure | None) -> None:
+        self._note(PIPELINE, failure.value, response)
+
+    def _note(self, kind: str, error: BaseException | None, response: Any) -> None:
+        request = getattr(response, "request", None)
+        if self._job.works and error is not None and isinstance(request, Request):
+            self._job.retries.note(request, of_code(kind, error, response, body_sample=self._sample))
+
+    @property
+    def _sample(self) -> int:
+        return self._job.config.body_sample

@@ -1,0 +1,87 @@
+"""``start()`` across resumes: read to its end once, whatever comes between."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+from scrapy import Request, signals
+from scrapy.crawler import Crawler
+from scrapy.utils.asyncio import call_later
+
+from scrapy_t8.core.job.job import Job
+from scrapy_t8.core.page import Page, current_page
+from scrapy_t8.errors import CannotStore, T8Error
+from scrapy_t8.utils.hashes import content_fingerprint
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class T8StartMiddleware:
+    """Spider middleware, the outermost: makes ``start()`` a page that settles when it was read to its end.
+
+    Until then everything that it yields is remembered, so that reading it again from the top brings nothing twice. An
+    item is told by its content, as it was yielded.
+    """
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Self:
+        return cls(Job.of(crawler))
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._items: set[Page] = set()
+        self._listens = False
+
+    async def process_start(self, start: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        job = self._job
+        if not job.works or job.record.start_done:
+            return
+        page = job.start_page
+        page.enter()
+        try:
+            async for output in start:
+                if isinstance(output, Request):
+                    yield output
+                else:
+                    item = self._item_page(output, page)
+                    if item is not None:
+                        item.enter()
+                        yield output
+                page.enter()
+        except T8Error as error:
+            job.fail(error)
+        else:
+            job.end(page)
+
+    def _item_page(self, item: Any, start: Page) -> Page | None:
+        """A page for one item of ``start()``; None if an earlier run has brought it already."""
+        fingerprint = content_fingerprint(self._content(item))
+        if self._job.frontier.spawned.again(start, fingerprint):
+            return None
+        page = self._job.frontier.new_page(None, parent=start)
+        page.memory = fingerprint
+        self._listen()
+        self._items.add(page)
+        return page
+
+    def _content(self, item: Any) -> bytes:
+        try:
+            return self._job.frontier.codec.encode_item(item)
+        except CannotStore:
+            return repr(item).encode(errors="replace")
+
+    def _listen(self) -> None:
+        # Not before there is an item of start(): Scrapy makes a task for each handler of each item.
+        if not self._listens:
+            self._listens = True
+            for signal in (signals.item_scraped, signals.item_dropped, signals.item_error):
+                self._job.crawler.signals.connect(self.item_ended, signal)
+
+    def item_ended(self) -> None:
+        page = current_page()
+        if page in self._items:
+            self._items.discard(page)
+            # Not before the other handlers of this signal, the feeds among them, have had the item.
+            call_later(0, self._job.end, page)

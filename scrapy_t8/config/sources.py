@@ -1,0 +1,93 @@
+"""Where settings come from: profiles, a ``.env`` file, the environment, and what a program gives.
+
+The environment and ``.env`` are read with pydantic-settings. It is imported only where there is something to read: a
+crawl that uses neither pays nothing for it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scrapy_t8.errors import ConfigError
+
+PREFIX = "T8_"
+ENV = "T8_ENV"
+FILE = Path(".env")
+
+PROFILES: dict[str, dict[str, Any]] = {
+    "development": {
+        "T8_MAX_WORKERS": 3,
+        "T8_RETRY_CHECK_INTERVAL": 60.0,
+        "T8_ENABLE_METRICS": False,
+        "T8_LOG_LEVEL": "DEBUG",
+    },
+    "testing": {
+        "T8_MAX_WORKERS": 2,
+        "T8_RETRY_CHECK_INTERVAL": 120.0,
+        "T8_ENABLE_METRICS": True,
+        "T8_LOG_LEVEL": "INFO",
+    },
+    "production": {
+        "T8_MAX_WORKERS": 10,
+        "T8_RETRY_CHECK_INTERVAL": 15.0,
+        "T8_ENABLE_METRICS": True,
+        "T8_LOG_LEVEL": "WARNING",
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """The ``T8_*`` values of one place.
+
+    :param origin: in words, for messages.
+    """
+
+    origin: str
+    values: Mapping[str, Any]
+
+
+def layers(given: Mapping[str, Any], origin: str) -> list[Layer]:
+    """All that is said about settings, the strongest first.
+
+    :param given: by a program, or by Scrapy's settings; *origin* says which.
+    :raises ConfigError: for a profile that does not exist, or a ``.env`` that cannot be read.
+    """
+    said = [Layer(origin, given), *_outside()]
+    for layer in said:
+        if layer.values.get(ENV):
+            return [*said, _profile(layer)]
+    return said
+
+
+def _profile(layer: Layer) -> Layer:
+    name = layer.values[ENV]
+    if name not in PROFILES:
+        expected = ", ".join(PROFILES)
+        raise ConfigError(f"{ENV} is {name!r}, but must be one of {expected} (from {layer.origin})")
+    return Layer(f"the profile {name}", PROFILES[name])
+
+
+def _outside() -> Iterator[Layer]:
+    # A directory of that name is somebody's virtual environment.
+    is_there = FILE.is_file() or FILE.is_fifo()
+    if not is_there and not any(name.startswith(PREFIX) for name in os.environ):
+        return
+    from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource
+
+    yield Layer("the environment", _ours(EnvSettingsSource(BaseSettings, case_sensitive=True).env_vars))
+    if is_there:
+        where = f"the file {FILE.absolute()}"
+        try:
+            source = DotEnvSettingsSource(BaseSettings, env_file=FILE, env_file_encoding="utf-8", case_sensitive=True)
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{where} cannot be read: {error}. Mend it, or take it away") from None
+        yield Layer(where, _ours(source.env_vars))
+
+
+def _ours(values: Mapping[str, str | None]) -> dict[str, str | None]:
+    return {name: value for name, value in values.items() if name.startswith(PREFIX)}

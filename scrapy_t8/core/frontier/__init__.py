@@ -1,0 +1,1 @@
+"""All requests known and not yet done."""

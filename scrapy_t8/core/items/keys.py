@@ -1,0 +1,230 @@
+"""What tells one item from another: its key, or its content."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
+from hashlib import blake2b
+from typing import Any
+
+import msgpack
+from itemadapter import ItemAdapter
+from scrapy import Spider
+from scrapy.utils.misc import load_object
+
+from scrapy_t8.errors import ConfigError
+
+SETTING = "T8_ITEM_KEY"
+METHOD = "t8_item_key"
+"""An item may have it (no arguments), or the spider (the item): it returns the key, or None for an item without."""
+ANY = "*"
+SHOWN = 200
+"""Characters of a key that are kept as they are."""
+DIGEST = 6
+"""Bytes that stand for the content of a field."""
+
+Rule = Callable[[Any], Any]
+
+
+class NoKey(Exception):
+    """An item lacks what its key is made of."""
+
+
+class ItemKeys:
+    """The rule for the key of each item, by its class.
+
+    In this order: T8_ITEM_KEY, a method ``t8_item_key`` of the item, one of the spider. An item for which there is none
+    has no key, only content.
+
+    :param setting: the name of a field, several, a callable or its import path; or a dict of these by class, which is
+        named by its import path or its bare name (``*``: any other).
+    :param exclude: fields that do not count as content.
+    :raises ConfigError: if the setting makes no sense.
+    """
+
+    def __init__(self, setting: Any, exclude: Collection[str] = (), spider: Spider | None = None) -> None:
+        self._by_class = _rules(setting)
+        self._exclude = frozenset(exclude)
+        self._spider = spider
+        self._known: dict[type, Rule | None] = {}
+
+    def key(self, item: Any) -> str | None:
+        """The key of *item* as text; None if there is no rule for it.
+
+        :raises NoKey: if there is one, and the item lacks what it asks for.
+        """
+        cls = type(item)
+        if cls not in self._known:
+            self._known[cls] = self._rule(item)
+        rule = self._known[cls]
+        if rule is None:
+            return None
+        try:
+            value = rule(item)
+        except NoKey:
+            raise
+        except Exception as error:
+            raise NoKey(f"its key cannot be had: {error!r:.200}") from error
+        if value is None or value == "":
+            raise NoKey("its key is empty")
+        return value if type(value) is str else key_text(value)
+
+    def content(self, item: Any) -> bytes:
+        """The canonical content of *item*: the same for the same fields and values, whatever its class."""
+        return canonical({name: value for name, value in fields_of(item) if name not in self._exclude})
+
+    def digest(self, item: Any) -> bytes:
+        """What stands for each field of *item*, for :func:`differences`."""
+        fields = ((str(name), value) for name, value in fields_of(item) if name not in self._exclude)
+        packed: bytes = msgpack.packb({name: _hash(canonical(value)) for name, value in fields})
+        return packed
+
+    def _rule(self, item: Any) -> Rule | None:
+        cls = type(item)
+        for name in (f"{cls.__module__}.{cls.__qualname__}", cls.__name__, ANY):
+            if name in self._by_class:
+                return self._by_class[name]
+        if callable(getattr(cls, METHOD, None)):
+            return lambda item: getattr(item, METHOD)()
+        of_spider = getattr(self._spider, METHOD, None)
+        return of_spider if callable(of_spider) else None
+
+
+def fields_of(item: Any) -> Iterable[tuple[Any, Any]]:
+    """The fields of an item of any kind, with their values."""
+    return item.items() if isinstance(item, dict) else ItemAdapter(item).items()
+
+
+def differences(before: bytes, after: bytes) -> list[str]:
+    """The names of the fields in which two digests differ, sorted."""
+    old, new = (told if isinstance(told, dict) else {} for told in map(msgpack.unpackb, (before, after)))
+    return sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
+
+
+def key_text(value: Any) -> str:
+    """A key as text: the same whether it comes from an item or was announced. Of several values, a JSON list."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    if isinstance(value, (list, tuple)):
+        return json.dumps([key_text(part) for part in value], ensure_ascii=False)
+    if isinstance(value, (dict, set, frozenset)):
+        return canonical(value).decode()
+    return str(value)
+
+
+def key_bytes(text: str) -> bytes:
+    """What the hash of a key is made of, whether it comes from an item or was announced."""
+    return b"key:" + text.encode("utf-8", "surrogatepass")
+
+
+def shown(text: str) -> str:
+    """*text* in a length that is fit to be stored and shown; still different for different keys."""
+    if len(text) <= SHOWN and text.isascii():
+        return text
+    if len(text) > SHOWN:
+        text = f"{text[:SHOWN]}...{_hash(text.encode('utf-8', 'surrogatepass')).hex()}"
+    return clean(text)
+
+
+def clean(text: str) -> str:
+    """*text* that can be stored: half of a character, as from a broken page, becomes an escape."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+def canonical(value: Any) -> bytes:
+    """*value* as bytes in which neither the order of keys nor the class of containers matters."""
+    try:
+        text = json.dumps(value, sort_keys=True, default=_plain, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError):  # keys that cannot be sorted, a value that contains itself
+        text = _by_hand(value, ())
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (set, frozenset)):
+        return sorted(canonical(part).decode("utf-8", "surrogatepass") for part in value)
+    if isinstance(value, bytes):
+        return f"bytes:{value.hex()}"
+    if ItemAdapter.is_item(value):
+        return dict(ItemAdapter(value).items())
+    if isinstance(value, Mapping):
+        return dict(value)
+    return f"{type(value).__name__}:{value}"
+
+
+def _by_hand(value: Any, above: tuple[int, ...]) -> str:
+    if id(value) in above or len(above) > SHOWN:
+        return '"..."'
+    below = (*above, id(value))
+    if isinstance(value, dict):
+        pairs = sorted(f"{_by_hand(key, below)}:{_by_hand(part, below)}" for key, part in value.items())
+        return "{" + ",".join(pairs) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ",".join(_by_hand(part, below) for part in value) + "]"
+    if value is None or isinstance(value, (str, int, float)):
+        return json.dumps(value, ensure_ascii=False)
+    return _by_hand(_plain(value), below)
+
+
+def _hash(data: bytes) -> bytes:
+    return blake2b(data, digest_size=DIGEST).digest()
+
+
+# -- the setting -------------------------------------------------------------------------------------------------
+
+
+def _rules(setting: Any) -> dict[str, Rule]:
+    if isinstance(setting, str) and setting.strip()[:1] in ("{", "["):
+        try:
+            setting = json.loads(setting)
+        except ValueError as error:
+            raise ConfigError(f"{SETTING} is {setting!r}, which is no JSON: {error}") from None
+    if setting is None or setting == "":
+        return {}
+    if isinstance(setting, Mapping):
+        return {str(name): _rule_of(of_class) for name, of_class in setting.items()}
+    return {ANY: _rule_of(setting)}
+
+
+def _rule_of(setting: Any) -> Rule:
+    if callable(setting):
+        return setting  # type: ignore[no-any-return]
+    if isinstance(setting, str) and "." in setting:
+        return _loaded(setting)
+    names = [name.strip() for name in setting.split(",")] if isinstance(setting, str) else setting
+    if not isinstance(names, (list, tuple)) or not names or not all(isinstance(name, str) and name for name in names):
+        raise ConfigError(
+            f"{SETTING} is {setting!r}, but must be the name of a field, a list of them, a callable or its import "
+            "path; or a dict of these by class"
+        )
+    chosen = [str(name) for name in names]
+    if len(chosen) == 1:
+        return partial(_field, chosen[0])
+    return partial(_fields, chosen)
+
+
+def _loaded(path: str) -> Rule:
+    try:
+        found = load_object(path)
+    except (ImportError, NameError, ValueError) as error:
+        raise ConfigError(
+            f"{SETTING} names {path!r}, which cannot be loaded: {error} (a field with a dot in it goes into a list)"
+        ) from None
+    if not callable(found):
+        raise ConfigError(f"{SETTING} names {path!r}, which cannot be called")
+    return found  # type: ignore[no-any-return]
+
+
+def _fields(names: list[str], item: Any) -> list[Any]:
+    adapter = item if isinstance(item, dict) else ItemAdapter(item)
+    return [_field(name, adapter) for name in names]
+
+
+def _field(name: str, item: Any) -> Any:
+    value = (item if isinstance(item, (dict, ItemAdapter)) else ItemAdapter(item)).get(name)
+    if value is None or value == "":
+        raise NoKey(f"it has no {name!r}")
+    return value

@@ -1,0 +1,319 @@
+"""The items that a job has had: which are duplicates, what has become of each. A key counts once its page settled."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgpack
+
+from scrapy_t8.core.page import Page
+from scrapy_t8.model.items import ItemKey, ItemSeen, Loss, Note
+from scrapy_t8.model.records import Batch, JobRecord
+from scrapy_t8.stores.base import Books
+
+from .coverage import Coverage, shape_of
+from .expectations import Expectations
+from .keys import ItemKeys, NoKey, clean, differences, key_bytes, shown
+from .problems import Problems
+
+logger = logging.getLogger(__name__)
+
+EXPORTED, DUPLICATE, DROPPED, FAILED = range(4)
+"""What becomes of an item."""
+LOST = {DROPPED: "dropped", FAILED: "failed"}
+HELD = 50_000
+"""Keys that are kept in memory. A job that has had no more never asks the store."""
+LATELY = 100
+"""Keys whose hash is at hand: those of items that are in the pipelines."""
+REASONS = 100
+"""Different reasons of one pipeline that are told apart by one run."""
+OTHER = "(other reasons)"
+EXAMPLES = 10
+NO_KEY = ItemKey(0, None)
+NOTHING = b"\x80"
+"""The digest of an item without fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dedup:
+    """What is a duplicate.
+
+    :param which: ``keyed``: an item whose key was there before; ``all``: also one without a key whose content was;
+        ``off``: none.
+    :param policy: ``first``: the first stays; ``last``: the last does; ``changed``: also those that differ from the one
+        before.
+    :param scope: how long a key is remembered: ``run``, ``job``, or for all jobs of the directory (``spider``).
+    """
+
+    which: str = "keyed"
+    policy: str = "first"
+    scope: str = "job"
+
+
+@dataclass(slots=True)
+class Examples:
+    """Some of the duplicates, for the report."""
+
+    kept: list[tuple[str, list[str]]] = field(default_factory=list)
+    is_new: bool = False
+
+    def add(self, text: str | None, fields: list[str]) -> None:
+        if text is None or (text, fields) in self.kept:
+            return
+        self.kept = sorted([*self.kept, (text, fields)])[:EXAMPLES]
+        self.is_new = (text, fields) in self.kept or self.is_new
+
+
+class ItemBook:
+    """The items of one run.
+
+    :param record: the job, whose books are kept.
+    :param run: the number of the run.
+    :param hashed: a hash of 63 bits.
+    """
+
+    def __init__(
+        self,
+        books: Books,
+        record: JobRecord,
+        run: int,
+        keys: ItemKeys,
+        dedup: Dedup,
+        coverage: Coverage,
+        problems: Problems,
+        expectations: Expectations,
+        hashed: Callable[[bytes], int],
+    ) -> None:
+        self._books = books
+        self._record = record
+        self._run = run
+        self._keys = keys
+        self._dedup = dedup
+        self.compares = dedup.policy == "changed"
+        """Whether it matters what an item was before: then all that has ended has to be settled first."""
+        self._drops = dedup.which != "off" and dedup.policy != "last"
+        self._coverage = coverage
+        self._problems = problems
+        self._expectations = expectations
+        self._hash = hashed
+        self._held: dict[int, ItemSeen] = books.some_items(HELD)
+        self._is_complete = len(self._held) < HELD
+        self._new: dict[int, ItemKey] = {}
+        self._again: set[int] = set()
+        self._superseded: list[int] = []
+        self._losses: dict[tuple[str, str, str], Loss] = {}
+        self._reasons: dict[tuple[str, str], set[str]] = {}
+        self._unkeyed: set[type] = set()
+        self._lately: dict[str, ItemKey] = {}
+        self._now = ItemSeen(record.number, run)
+        self.examples = Examples()
+
+    # -- while the page is under way -----------------------------------------------------------------------------
+
+    def duplicate_of(self, item: Any, page: Page | None) -> str | None:
+        """The key under which *item* was exported before, by a page that has settled; None if it was not.
+
+        What is still under way is looked at when its page settles.
+        """
+        key = self._key(item) if self._drops else None
+        if key is None or (self._is_complete and key.key not in self._held):
+            return None
+        seen = self._seen(key.key)
+        if seen is None or (self.compares and self._before(key, seen, page) != key.digest):
+            return None
+        return key.text or "the same content"
+
+    def changed_fields(self, item: Any, page: Page | None) -> list[str]:
+        """In what *item* differs from the one before with its key, be it one of the same *page*, as known by now."""
+        key = self._key(item) if self.compares else None
+        before = self._before(key, self._seen(key.key), page) if key is not None else None
+        return [] if key is None or before is None else differences(before, key.digest or NOTHING)
+
+    def _before(self, key: ItemKey, seen: ItemSeen | None, page: Page | None) -> bytes | None:
+        if page is not None and key.key in page.digests:
+            return page.digests[key.key]
+        return None if seen is None else seen.digest
+
+    def note(
+        self, outcome: int, item: Any, page: Page, loss: tuple[str, str, str] | None, problems: list[list[str]]
+    ) -> Note:
+        """What is to be written down of an *item* of *page* that has left the pipelines, once the page settles.
+
+        :param loss: pipeline, reason and URL, if a pipeline has lost it.
+        :param problems: what is wrong with it.
+        """
+        key = self._key(item)
+        shape = shape_of(item) if outcome == EXPORTED else b""
+        if key is not None and key.digest is not None and outcome == EXPORTED:
+            page.digest(key.key, key.digest)
+        cleaned = [[clean(part) for part in problem] for problem in problems] if problems else ()
+        return Note(page.item, outcome, key, shape, loss, cleaned)
+
+    @staticmethod
+    def identity(note: Note) -> bytes:
+        """What the item of a *note* is recognised by, should its page be had again after it was buried.
+
+        What it has exported is a duplicate then.
+        """
+        key = note.key or NO_KEY
+        identity: bytes = msgpack.packb((note.outcome in LOST, key.key, note.loss))
+        return identity
+
+    @staticmethod
+    def cause(outcome: int, pipeline: str, reason: str) -> str:
+        """Why the item is missing that a pipeline has lost, as the books have it."""
+        return cause_of(LOST[outcome], pipeline, reason)
+
+    def _key(self, item: Any) -> ItemKey | None:
+        try:
+            text = self._keys.key(item)
+        except NoKey as error:
+            text = None
+            self._warn(item, error)
+        if text is not None:
+            # The same item is mostly asked for twice: as it enters the pipelines, and as it leaves them.
+            key = self._lately.get(text) or self._named(text)
+        elif self._dedup.which == "all":
+            key = ItemKey(self._hash(b"content:" + self._keys.content(item)), None)
+        else:
+            return None
+        return key._replace(digest=self._keys.digest(item)) if self.compares else key
+
+    def _named(self, text: str) -> ItemKey:
+        if len(self._lately) >= LATELY:
+            self._lately.clear()
+        key = self._lately[text] = ItemKey(self._hash(key_bytes(text)), shown(text))
+        return key
+
+    def _warn(self, item: Any, error: NoKey) -> None:
+        if type(item) not in self._unkeyed:
+            self._unkeyed.add(type(item))
+            logger.warning(
+                "An item of the class %s cannot be told from others by a key: %s. It is kept, and so are its "
+                "duplicates. Not said again for this class",
+                type(item).__qualname__,
+                error,
+            )
+
+    # -- when it settles -----------------------------------------------------------------------------------------
+
+    def judge(self, notes: Sequence[Note]) -> set[int]:
+        """Write *notes* of a page that settles into the books. Returns the numbers of items not to be exported."""
+        unwanted = set()
+        for note in notes:
+            key = note.key or NO_KEY
+            if note.outcome == EXPORTED:
+                if note.key is not None and self._is_duplicate(note.key, note):
+                    unwanted.add(note.item)
+                    continue
+                self._record.ledger.exported += 1
+                self._coverage.count(note.shape)
+            elif note.outcome == DUPLICATE:
+                self._count_duplicate(key)
+            elif note.loss is not None:
+                self._lose(LOST[note.outcome], *note.loss, key.text)
+            if note.problems:
+                self._record.ledger.invalid += note.outcome == EXPORTED
+                self._problems.add(note.problems, key.text)
+        return unwanted
+
+    def _is_duplicate(self, key: ItemKey, note: Note) -> bool:
+        """Whether an item is not to be exported. If it is, its key is known from now on."""
+        seen = self._seen(key.key) if self._dedup.which != "off" else None
+        if self._dedup.policy == "last":
+            self._replace(key, seen, note)
+            return False
+        if seen is not None and (self._dedup.policy == "first" or seen.digest == key.digest):
+            self._count_duplicate(key)
+            return True
+        if seen is not None:
+            self._record.ledger.changed += 1
+            self.examples.add(key.text, differences(seen.digest or NOTHING, key.digest or NOTHING))
+        self._remember(key)
+        return False
+
+    def _replace(self, key: ItemKey, seen: ItemSeen | None, note: Note) -> None:
+        """*key* takes the place of the one before, if that is in the feeds of this job."""
+        ledger = self._record.ledger
+        position = ledger.exported + ledger.duplicate
+        if seen is not None and seen.digest and seen.job == self._record.number:
+            before, shape, is_invalid = msgpack.unpackb(seen.digest)
+            self._superseded.append(before)
+            self._coverage.count(shape, -1)
+            ledger.duplicate += 1
+            ledger.exported -= 1
+            ledger.invalid -= is_invalid
+            self.examples.add(key.text, [])
+        self._remember(key._replace(digest=msgpack.packb([position, note.shape, bool(note.problems)])))
+
+    def _count_duplicate(self, key: ItemKey) -> None:
+        ledger = self._record.ledger
+        ledger.duplicate += 1
+        self.examples.add(key.text, [])
+        seen = self._held.get(key.key) or self._books.item(key.key)
+        if seen is not None and seen.job != self._record.number and key.key not in self._again:
+            ledger.again += 1
+            self._again.add(key.key)
+            self._held[key.key] = seen._replace(job=self._record.number)
+
+    def _lose(self, kind: str, pipeline: str, reason: str, url: str, text: str | None) -> None:
+        ledger = self._record.ledger
+        if kind == "dropped":
+            ledger.dropped += 1
+        else:
+            ledger.failed += 1
+        reasons = self._reasons.setdefault((kind, pipeline), set())
+        if len(reasons) < REASONS:
+            reasons.add(reason)
+        which = (kind, pipeline, reason if reason in reasons else OTHER)
+        before = self._losses.get(which, Loss(*which, 0, text, url or None))
+        # The first by name is the example, whatever came first.
+        example = min((before.key or "", before.url), (text or "", url or None), key=lambda pair: pair[0])
+        self._losses[which] = Loss(*which, before.times + 1, example[0] or None, example[1])
+        if text is not None:
+            self._expectations.missed(text, cause_of(kind, pipeline, reason), url)
+
+    def has(self, key: int) -> bool:
+        """Whether this job has exported an item with this key, as far as that is known without asking the store."""
+        seen = self._held.get(key)
+        return seen is not None and seen.job == self._record.number
+
+    def _seen(self, key: int) -> ItemSeen | None:
+        seen = self._held.get(key)
+        if seen is None and not self._is_complete:
+            seen = self._books.item(key)
+        if seen is None or not self._is_in_scope(seen):
+            return None
+        return seen
+
+    def _is_in_scope(self, seen: ItemSeen) -> bool:
+        scope = self._dedup.scope
+        return scope == "spider" or (seen.job == self._record.number and (scope == "job" or seen.run == self._run))
+
+    def _remember(self, key: ItemKey) -> None:
+        self._new[key.key] = key
+        if len(self._held) >= HELD:
+            self._held = {new.key: self._as_seen(new) for new in self._new.values()}
+            self._is_complete = False
+        self._held[key.key] = self._as_seen(key)
+
+    def _as_seen(self, key: ItemKey) -> ItemSeen:
+        # One for all, where that is enough.
+        return self._now if key.digest is None else self._now._replace(digest=key.digest)
+
+    # -- commits -------------------------------------------------------------------------------------------------
+
+    def drain(self, batch: Batch) -> None:
+        """Put what has changed into *batch*."""
+        batch.items, self._new = list(self._new.values()), {}
+        batch.again, self._again = sorted(self._again), set()
+        batch.superseded, self._superseded = self._superseded, []
+        batch.losses, self._losses = list(self._losses.values()), {}
+
+
+def cause_of(kind: str, pipeline: str, reason: str) -> str:
+    """Why an item is missing that a pipeline has dropped or choked on, as the books have it."""
+    return f"{kind}\t{pipeline}: {reason}"

@@ -1,0 +1,1 @@
+"""One run of a job: opening, commits, end."""

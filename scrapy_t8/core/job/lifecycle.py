@@ -1,0 +1,87 @@
+"""A job is taken up where it was left, or a new one begins."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from pathlib import Path
+
+from scrapy_t8.config.settings import Config
+from scrapy_t8.errors import JobMismatch
+from scrapy_t8.model.identity import Identity
+from scrapy_t8.model.items import PastJob
+from scrapy_t8.model.records import JobRecord, Recovery
+from scrapy_t8.stores.base import Store
+
+logger = logging.getLogger(__name__)
+
+
+def miss_lost_state(directory: Path) -> None:
+    """Say so if the state of a job was in *directory*, and is there no more."""
+    if (directory / "marks").exists() and not (directory / "state.db").exists():
+        logger.warning("The state file that was in %s is gone: a new job begins, and knows nothing", directory)
+
+
+def resume_or_begin(store: Store, identity: Identity, config: Config, directory: Path, now: float) -> Recovery:
+    """Open a run of the job in *directory*.
+
+    :raises JobMismatch: if the unfinished job there is another one.
+    """
+    old = store.job()
+    if old is None or old.finished or config.resume == "fresh":
+        _begin(store, old, identity, directory, now, config)
+    elif not identity.owns(old) and config.resume != "continue":
+        raise JobMismatch(
+            f"the unfinished job in {directory} was begun with {identity.difference(old)}. To go on with it all "
+            "the same, run with -s T8_RESUME=continue; to give it up and begin a new one, with "
+            "-s T8_RESUME=fresh; or use another JOBDIR"
+        )
+    if old is not None and not old.finished and config.resume != "fresh":
+        _check_policy(old, config.dedup_policy, directory)
+    recovery = store.begin_run(now, config.crash_limit)
+    # Who goes on with a job of others owns it from its next commit on.
+    identity.take_over(recovery.job)
+    return recovery
+
+
+def _check_policy(old: JobRecord, policy: str, directory: Path) -> None:
+    """The items so far are in feeds that can be continued, or in those that cannot."""
+    if old.policy != policy and "last" in (old.policy, policy):
+        raise JobMismatch(
+            f"the unfinished job in {directory} was begun with T8_DEDUP_POLICY={old.policy}, not {policy}: go on with "
+            "that one; or give the job up and begin a new one, with -s T8_RESUME=fresh; or use another JOBDIR"
+        )
+
+
+def _begin(
+    store: Store, old: JobRecord | None, identity: Identity, directory: Path, now: float, config: Config
+) -> None:
+    job = JobRecord(
+        id=f"job_{time.strftime('%Y%m%d_%H%M%S', time.gmtime(now))}_{secrets.token_hex(2)}",
+        spider=identity.spider,
+        arguments=identity.arguments or {},
+        begun=now,
+        follows=old.id if old is not None and old.finished and identity.owns(old) else "",
+        number=old.number + 1 if old is not None else 1,
+        policy=config.dedup_policy,
+    )
+    if old is not None and not old.finished:
+        given_up = PastJob(old.id, old.number, old.spider, old.begun, now, old.ledger.exported, good=False)
+        store.books.add_past_job(given_up)
+    salvaged = 0 if old else store.count_entries() + store.count_waiting()
+    if salvaged:
+        job.ledger.admitted = salvaged
+        job.next_seq = 1 << 32  # beyond whatever ids the lost record had given out
+    keep_items = config.dedup_scope == "spider" or config.expect_last
+    store.begin_job(job, keep=bool(salvaged), afresh=config.resume == "fresh", keep_items=keep_items)
+    if config.expect_last:
+        count = store.books.expect_last(identity.spider, "last good job")
+        if count:
+            logger.info("%d items are expected: those of the last good job", count)
+    if old is not None and old.finished:
+        logger.info("The last job here (%s) has finished: a new one begins", old.id)
+    elif old is not None:
+        logger.warning("T8_RESUME=fresh: the unfinished job %s is given up, a new one begins", old.id)
+    else:
+        logger.info("A new job begins in %s", directory)

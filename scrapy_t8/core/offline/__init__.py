@@ -1,0 +1,1 @@
+"""A job while no crawl runs."""

@@ -1,0 +1,124 @@
+"""Puts what is missing back into the frontier, and nothing else."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from scrapy import Request
+
+from scrapy_t8.core.items.expectations import DEAD, expecting
+from scrapy_t8.errors import CannotLoad, JobError
+from scrapy_t8.model.codec import Codec
+from scrapy_t8.model.items import ASKED, BY_THE_SPIDER, IMPOSSIBLE, Mended
+from scrapy_t8.model.records import JobRecord, Story, Which
+from scrapy_t8.stores.owned import owning
+from scrapy_t8.stores.reader.reader import Missed, Reader, reading
+from scrapy_t8.stores.sqlite.store import SQLiteStore
+
+
+@dataclass(frozen=True, slots=True)
+class Healing:
+    """What :func:`heal` has done, in numbers of items.
+
+    :param revived: whose dead letter is tried again.
+    :param repeated: whose request is made again.
+    :param asked: known by their key alone: the next run asks the spider (``t8_request_for``).
+    :param under_way: whose request is still to be done anyway.
+    """
+
+    revived: int = 0
+    repeated: int = 0
+    asked: int = 0
+    under_way: int = 0
+
+    @property
+    def total(self) -> int:
+        """How many the next run will try to bring."""
+        return self.revived + self.repeated + self.asked
+
+
+def heal(jobdir: str | Path) -> Healing:
+    """Let the next run of the job in *jobdir* fetch what is missing, and only that.
+
+    Dead letters of missing items are revived; a request that has brought nothing is made again, as it was; a key that
+    is a URL is asked for; for any other, the next run calls the spider's ``t8_request_for(key)``, if there is one. All
+    of it is one transaction. A job that had finished is open again.
+
+    :raises JobLocked: if a crawl is using the job.
+    :raises JobError: if there is none.
+    :raises StoreError: if its state cannot be read or written.
+    """
+    directory = Path(jobdir) / "t8"
+    with owning(directory) as (store, job):
+        return _heal(store, job, directory)
+
+
+def would_heal(jobdir: str | Path) -> Healing:
+    """What :func:`heal` would do now. Nothing is changed; a crawl may be using the job.
+
+    :raises JobError: if there is none.
+    :raises StoreError: if its state cannot be read.
+    """
+    with reading(Path(jobdir) / "t8") as reader:
+        job = reader.job()
+        if job is None:
+            raise JobError(f"there is no job in {jobdir}")
+        return _plan(reader, job).told()
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is to be put back: these letters revived, these items asked for."""
+
+    letters: list[int]
+    mended: list[Mended]
+    under_way: int
+
+    def told(self) -> Healing:
+        repeated = sum(item.payload is not None for item in self.mended)
+        asked = sum(item.healed == BY_THE_SPIDER for item in self.mended)
+        return Healing(len(self.letters), repeated, asked, self.under_way)
+
+
+def _heal(store: SQLiteStore, job: JobRecord, directory: Path) -> Healing:
+    with reading(directory) as reader:
+        plan = _plan(reader, job)
+    store.box.heal(plan.mended, Which(ids=tuple(plan.letters)), job, time.time())
+    return plan.told()
+
+
+def _plan(reader: Reader, job: JobRecord) -> _Plan:
+    letters: list[int] = []
+    mended: list[Mended] = []
+    under_way = 0
+    for missed in reader.missing(job.number):
+        kind = (missed.cause or "").partition("\t")[0]
+        letter = reader.letter(missed.request) if kind == DEAD and missed.request is not None else None
+        if letter is not None:
+            letters.append(letter[0])
+            mended.append(Mended(missed.key, ASKED))
+        elif missed.open > 0:
+            under_way += 1
+        else:
+            mended.append(_again(missed, reader.payload(missed.key)))
+    return _Plan(letters, mended, under_way)
+
+
+def _again(missed: Missed, payload: bytes | None) -> Mended:
+    codec = Codec()
+    try:
+        if payload is None:
+            if urlsplit(missed.text).scheme not in ("http", "https"):
+                return Mended(missed.key, BY_THE_SPIDER)
+            request = Request(missed.text)
+            expecting(request, missed.text, "", by_page=True)
+            payload = codec.encode_request(request)
+        again = codec.repeated(payload)
+    except (CannotLoad, ValueError):
+        return Mended(missed.key, IMPOSSIBLE)
+    url = codec.envelope(again)[0]
+    story = Story(target=missed.text)
+    return Mended(missed.key, ASKED, again, urlsplit(url).hostname or "", story.dumps())

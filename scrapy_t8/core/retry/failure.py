@@ -1,0 +1,196 @@
+"""What can go wrong with a page, by kind: each kind has a budget of retries of its own."""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timezone
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from scrapy.exceptions import (
+    CannotResolveHostError,
+    DownloadConnectionRefusedError,
+    DownloadFailedError,
+    DownloadTimeoutError,
+    ResponseDataLossError,
+)
+from scrapy.http import Response
+from scrapy.utils.response import response_status_message
+
+from scrapy_t8.errors import ConfigError
+
+logger = logging.getLogger(__name__)
+
+NETWORK = "network"
+"""No answer: DNS, connection, timeout, a body cut short."""
+HOST = "host"
+"""The server's own fault (5xx)."""
+THROTTLED = "throttled"
+"""The server asks to be left in peace: 429, or 503 with Retry-After."""
+BAN = "ban"
+"""An answer that is none, as the spider or a response check says: a captcha, a login page."""
+PARSE = "parse"
+"""The callback raised an exception."""
+PIPELINE = "pipeline"
+"""An item pipeline raised an exception."""
+MEDIA = "media"
+"""A file that belongs to an item."""
+HTTP = "http"
+"""Any other status that the spider does not take."""
+DOWNLOAD = "download"
+"""An exception on the way to the answer that is no network error: in a middleware, say."""
+INVALID = "invalid"
+"""An item is not as it should be."""
+HANDLER = "handler"
+"""A task of the service, which its handler could not do."""
+KINDS = (NETWORK, HOST, THROTTLED, BAN, PARSE, PIPELINE, MEDIA, HTTP, DOWNLOAD, INVALID, HANDLER)
+
+NETWORK_ERRORS = (
+    CannotResolveHostError,
+    DownloadConnectionRefusedError,
+    DownloadFailedError,
+    DownloadTimeoutError,
+    ResponseDataLossError,
+    OSError,
+)
+
+OF_THE_HOST = (NETWORK, HOST)
+"""The kinds that tell of the health of a host."""
+
+OF_THE_CODE = (PARSE, PIPELINE, DOWNLOAD, INVALID, "callback", "class")
+"""The kinds that a change of the spider's code may mend."""
+
+
+class RetryPage(Exception):
+    """Raised in a callback, an errback, an item pipeline or a response check: this page is to be had again.
+
+    What the page has brought about so far is dropped with it: its items reach no feed, its requests are not repeated.
+
+    :param reason: for the log and the dead-letter box.
+    :param delay: seconds to wait; None leaves it to the policy.
+    :param kind: whose budget is charged; one of :data:`KINDS`.
+    :raises ConfigError: for a kind that does not exist, or a delay that is negative.
+    """
+
+    def __init__(self, reason: str, delay: float | None = None, kind: str = BAN) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.delay = delay
+        self.kind = known_kind(kind, "RetryPage")
+        if delay is not None and not 0 <= delay < math.inf:
+            raise ConfigError(f"RetryPage: the delay is {delay!r}, but must be seconds of at least 0")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One failed attempt.
+
+    :param error: one line.
+    :param reason: what Scrapy's statistics of retries call it.
+    :param delay: seconds to wait that were asked for by the spider.
+    :param retry_after: seconds to wait that were asked for by the server.
+    :param final: not to be tried again, whatever the policy says.
+    :param keeps_items: what the page has yielded so far stays, if this was the last attempt.
+    :param detail: what may help to find the cause: a traceback, a part of the body.
+    """
+
+    kind: str
+    error: str
+    status: int | None = None
+    delay: float | None = None
+    retry_after: float | None = None
+    final: bool = False
+    reason: str | Exception = "unspecified"
+    keeps_items: bool = True
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+def known_kind(kind: str, where: str) -> str:
+    """*kind*, if there is such a one.
+
+    :raises ConfigError: else, naming *where* it was found.
+    """
+    if kind not in KINDS:
+        raise ConfigError(f"{where}: there is no kind of failure {kind!r}; the kinds are {', '.join(KINDS)}")
+    return kind
+
+
+def kind_of_status(status: int, *, has_retry_after: bool) -> str:
+    if status == 429 or (status == 503 and has_retry_after):
+        return THROTTLED
+    if status == 408:
+        return NETWORK
+    return HOST if status >= 500 else HTTP
+
+
+def one_line(error: object, length: int = 300) -> str:
+    """*error* as one line of at most *length* characters."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= length else text[: length - 3] + "..."
+
+
+def retry_after(value: bytes | str | None, now: float) -> float | None:
+    """The seconds that a Retry-After header asks for (RFC 9110, 10.2.3: a number, or a date). None for garbage."""
+    text = (value.decode("latin-1") if isinstance(value, bytes) else value or "").strip()
+    if re.fullmatch(r"[0-9]+", text):
+        return float(min(int(text[:20]), 10**12))
+    try:
+        when = parsedate_to_datetime(text)
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return None
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=timezone.utc)
+    return max(0.0, when.timestamp() - now)
+
+
+def sample(body: bytes, limit: int) -> str:
+    """The beginning of *body* as text, for a person to look at."""
+    return body[:limit].decode("utf-8", errors="backslashreplace")
+
+
+def of_download(error: BaseException, *, final: bool = False) -> Failure:
+    """The failure of a request that *error* has ended before there was an answer."""
+    kind = NETWORK if isinstance(error, NETWORK_ERRORS) else DOWNLOAD
+    detail = {} if kind == NETWORK else {"traceback": trace(error)}
+    reason = error if isinstance(error, Exception) else "unspecified"
+    return Failure(kind, one_line(f"{type(error).__name__}: {error}"), final=final, reason=reason, detail=detail)
+
+
+def of_response(response: Response, now: float, *, body_sample: int, final: bool = False) -> Failure:
+    """The failure that an answer with an error status is."""
+    header = response.headers.get("Retry-After")
+    asked = retry_after(header, now)
+    if header is not None and asked is None:
+        logger.warning("%s: its Retry-After makes no sense: %r", response, header)
+    reason = response_status_message(response.status)
+    return Failure(
+        kind_of_status(response.status, has_retry_after=asked is not None),
+        reason,
+        status=response.status,
+        retry_after=asked,
+        final=final,
+        reason=reason,
+        detail={"body": sample(response.body, body_sample)},
+    )
+
+
+def of_code(kind: str, error: BaseException, response: object, *, body_sample: int) -> Failure:
+    """The failure of a page that *error* in the user's code has ended; or the retry that it asks for."""
+    detail: dict[str, Any] = {}
+    status = None
+    if isinstance(response, Response):
+        status, detail["body"] = response.status, sample(response.body, body_sample)
+    if isinstance(error, RetryPage):
+        return Failure(error.kind, one_line(error), status, error.delay, reason=error, keeps_items=False, detail=detail)
+    told = one_line(f"{type(error).__name__}: {error}")
+    reason = error if isinstance(error, Exception) else "unspecified"
+    return Failure(kind, told, status, reason=reason, detail={"traceback": trace(error), **detail})
+
+
+def trace(error: BaseException) -> str:
+    return "".join(traceback.format_exception(type(error), error, error.__traceback__))

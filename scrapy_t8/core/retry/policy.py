@@ -1,0 +1,164 @@
+"""When is a failed request tried again, and when is it given up? Pure: the time and the dice are arguments."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from scrapy_t8.errors import ConfigError
+
+from .failure import (
+    BAN,
+    DOWNLOAD,
+    HANDLER,
+    HOST,
+    HTTP,
+    INVALID,
+    KINDS,
+    MEDIA,
+    NETWORK,
+    PARSE,
+    PIPELINE,
+    THROTTLED,
+    Failure,
+    known_kind,
+)
+
+TIMES = {
+    NETWORK: 6,
+    HOST: 6,
+    THROTTLED: 8,
+    BAN: 3,
+    MEDIA: 4,
+    HTTP: 2,
+    HANDLER: 3,
+    **dict.fromkeys((DOWNLOAD, PARSE, PIPELINE, INVALID), 0),
+}
+"""Retries of each kind by default: a minute of trouble is ridden out, a bug is not tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How one kind of failure is retried.
+
+    The delay before retry *n* (from 1) is drawn from the upper *jitter* part of ``min(cap, base * factor ** (n-1))``:
+    with 1 all of it, which is known as full jitter (Brooker, "Exponential Backoff And Jitter", AWS 2015), with 0 none.
+
+    :param times: retries, after the first attempt.
+    :param base: seconds.
+    :param cap: seconds.
+    """
+
+    times: int
+    base: float = 1.0
+    factor: float = 2.0
+    cap: float = 600.0
+    jitter: float = 1.0
+
+    def checked(self, where: str) -> Rule:
+        """This rule, if it makes sense.
+
+        :raises ConfigError: else, naming *where* it was given.
+        """
+        for name, holds, expected in (
+            ("times", self.times >= 0, "a whole number of at least 0"),
+            ("base", 0 <= self.base < math.inf, "seconds of at least 0"),
+            ("factor", 1 <= self.factor < math.inf, "at least 1"),
+            ("cap", self.base <= self.cap < math.inf, f"seconds of at least the base ({self.base:g})"),
+            ("jitter", 0 <= self.jitter <= 1, "between 0 and 1"),
+        ):
+            if not holds:
+                raise ConfigError(f"{where}: {name} is {getattr(self, name)!r}, but must be {expected}")
+        return self
+
+    def changed(self, changes: Mapping[str, Any], where: str) -> Rule:
+        """This rule with *changes*, checked.
+
+        :raises ConfigError: for a name that does not exist or a value that makes no sense.
+        """
+        types = {field.name: int if field.name == "times" else float for field in fields(self)}
+        given: dict[str, Any] = {}
+        for name, value in changes.items():
+            if name not in types:
+                raise ConfigError(f"{where}: there is no {name!r}; there are {', '.join(types)}")
+            try:
+                if isinstance(value, bool) or (name == "times" and int(value) != float(value)):
+                    raise ValueError
+                given[name] = types[name](value)
+            except (TypeError, ValueError):
+                raise ConfigError(f"{where}: {name} is {value!r}, but must be a number") from None
+        return replace(self, **given).checked(where)
+
+    def delay(self, retry: int, chance: float) -> float:
+        """Seconds to wait before a retry.
+
+        :param retry: its number, from 1.
+        :param chance: drawn evenly from 0 to 1.
+        """
+        try:
+            longest = min(self.cap, self.base * self.factor ** (retry - 1))
+        except OverflowError:
+            longest = self.cap
+        return longest * (1 - self.jitter * (1 - chance))
+
+
+class Policy:
+    """The rule for every kind.
+
+    :param changes: what the project wants otherwise for some kinds, as in ``{"ban": {"times": 1, "base": 60}}``.
+    :param retry_after_cap: seconds that a server may make us wait, at the most.
+    :raises ConfigError: if that makes no sense.
+    """
+
+    def __init__(
+        self, general: Mapping[str, Any], changes: Mapping[str, Mapping[str, Any]], retry_after_cap: float
+    ) -> None:
+        for kind, of_kind in changes.items():
+            known_kind(kind, "T8_RETRY_KINDS")
+            if not isinstance(of_kind, Mapping):
+                raise ConfigError(f"T8_RETRY_KINDS[{kind!r}] is {of_kind!r}, but must be a dict")
+        self._retry_after_cap = retry_after_cap
+        self._rules = {
+            kind: Rule(TIMES[kind])
+            .changed({name: value for name, value in general.items() if name != "times"}, "T8_RETRY_*")
+            .changed(changes.get(kind, {}), f"T8_RETRY_KINDS[{kind!r}]")
+            for kind in KINDS
+        }
+        if "times" in general:
+            # The user's RETRY_TIMES: what Scrapy retries, it retries so often.
+            for kind in (NETWORK, HOST, THROTTLED, HTTP):
+                if "times" not in changes.get(kind, {}):
+                    self._rules[kind] = self._rules[kind].changed({"times": general["times"]}, "RETRY_TIMES")
+
+    def rule(self, kind: str, meta: Mapping[str, Any]) -> Rule:
+        """The rule for a failure of a request with this *meta* (``max_retry_times``, ``t8_retry``).
+
+        :raises ConfigError: if that meta makes no sense.
+        """
+        rule = self._rules[kind]
+        if meta.get("max_retry_times") is not None and kind not in (PARSE, PIPELINE, INVALID):
+            rule = rule.changed({"times": meta["max_retry_times"]}, "meta['max_retry_times']")
+        if meta.get("t8_retry"):
+            rule = rule.changed(meta["t8_retry"], "meta['t8_retry']")
+        return rule
+
+    def capped(self, seconds: float) -> float:
+        """What a server asked for, within reason."""
+        return min(seconds, self._retry_after_cap)
+
+    def due(self, failure: Failure, charged: int, rule: Rule, now: float, chance: float) -> float | None:
+        """When to try again, in Unix seconds; None to give up.
+
+        :param charged: failures of this kind that the request has to answer for, with this one.
+        :param chance: drawn evenly from 0 to 1.
+        """
+        if failure.final or charged > rule.times:
+            return None
+        if failure.delay is not None:
+            return now + failure.delay
+        delay = rule.delay(max(charged, 1), chance)
+        if failure.retry_after is not None:
+            delay = max(delay, self.capped(failure.retry_after))
+        return now + delay

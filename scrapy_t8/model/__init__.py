@@ -1,0 +1,1 @@
+"""Records and formats: what passes between the other packages."""

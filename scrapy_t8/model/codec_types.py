@@ -1,0 +1,143 @@
+"""The stored forms of what msgpack does not know, and the classes of items, found again without importing anything."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from enum import Enum
+from pathlib import PosixPath
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from itemadapter import ItemAdapter
+from scrapy import Item, Request
+from scrapy.http import Headers
+
+from scrapy_t8.errors import CannotLoad, CannotStore
+
+# -- classes -----------------------------------------------------------------------------------------------------
+
+
+def class_path(cls: type) -> str:
+    path = f"{cls.__module__}:{cls.__qualname__}"
+    try:
+        same = _lookup(path) is cls
+    except (KeyError, AttributeError):
+        same = False
+    if not same:
+        raise CannotStore(f"the class {path} cannot be found again by its name")
+    return path
+
+
+def _lookup(path: str) -> Any:
+    """An object by name, without ever importing: a state file must not be able to name code to run."""
+    module, _, name = path.partition(":")
+    found: Any = sys.modules[module]
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found
+
+
+REBUILT: dict[str, Callable[[type], bool]] = {
+    "request": lambda cls: issubclass(cls, Request),
+    "item": ItemAdapter.is_item_class,
+    "enum": lambda cls: issubclass(cls, Enum),
+    "named tuple": lambda cls: issubclass(cls, tuple) and hasattr(cls, "_fields"),
+}
+
+
+def find_class(path: str, what: str) -> Any:
+    try:
+        cls = _lookup(path)
+    except (KeyError, AttributeError):
+        raise CannotLoad(f"its class {path} is not imported by the spider", kind="class") from None
+    if not isinstance(cls, type) or not REBUILT[what](cls):
+        raise CannotLoad(f"{path} is not a class of {what}s", kind="class")
+    return cls
+
+
+def item_fields(item: Any) -> list[Any]:
+    return [class_path(type(item)), dict(ItemAdapter(item).items())]
+
+
+def make_item(path: str, values: dict[str, Any]) -> Any:
+    """The item as it was: fields are set, the class's own ``__init__`` and validation are not run again."""
+    cls = find_class(path, "item")
+    if hasattr(cls, "model_construct"):
+        return cls.model_construct(**values)
+    if dataclasses.is_dataclass(cls) or hasattr(cls, "__attrs_attrs__"):
+        item = cls.__new__(cls)
+        for name, value in values.items():
+            object.__setattr__(item, name, value)
+        return item
+    item = cls.__new__(cls)
+    if isinstance(item, Item):
+        Item.__init__(item, values)
+        return item
+    return cls(**values)
+
+
+# -- datetimes ---------------------------------------------------------------------------------------------------
+
+
+def _zone_name(value: datetime | time) -> str | None:
+    zone = value.tzinfo
+    if zone is None or isinstance(zone, timezone):
+        return None
+    if isinstance(zone, ZoneInfo) and zone.key:
+        return zone.key
+    raise CannotStore(f"a time zone of {type(zone).__qualname__} cannot be stored")
+
+
+def _encode_time(value: Any) -> list[Any]:
+    zone = _zone_name(value)
+    plain = value.replace(tzinfo=None) if zone else value
+    return [plain.isoformat(), value.fold, zone]
+
+
+def _decode_time(cls: Any) -> Callable[[list[Any]], Any]:
+    def decode(stored: list[Any]) -> Any:
+        text, fold, zone = stored
+        value = cls.fromisoformat(text).replace(fold=fold)
+        return value.replace(tzinfo=ZoneInfo(zone)) if zone else value
+
+    return decode
+
+
+ENCODERS: dict[type, tuple[int, Callable[[Any], Any]]] = {
+    tuple: (1, list),
+    set: (2, list),
+    frozenset: (3, list),
+    datetime: (4, _encode_time),
+    date: (5, date.isoformat),
+    time: (6, _encode_time),
+    timedelta: (7, lambda value: [value.days, value.seconds, value.microseconds]),
+    Decimal: (8, str),
+    int: (9, str),  # only those beyond 64 bits come here
+    complex: (10, lambda value: [value.real, value.imag]),
+    UUID: (11, lambda value: value.bytes),
+    OrderedDict: (12, lambda value: [list(pair) for pair in value.items()]),
+    Headers: (13, lambda value: dict(value.items())),
+    PosixPath: (14, str),
+}
+DECODERS: dict[int, Callable[[Any], Any]] = {
+    1: tuple,
+    2: set,
+    3: frozenset,
+    4: _decode_time(datetime),
+    5: date.fromisoformat,
+    6: _decode_time(time),
+    7: lambda stored: timedelta(*stored),
+    8: Decimal,
+    9: int,
+    10: lambda stored: complex(*stored),
+    11: lambda stored: UUID(bytes=stored),
+    12: lambda stored: OrderedDict((key, value) for key, value in stored),
+    13: Headers,
+    14: PosixPath,
+}

@@ -1,0 +1,49 @@
+"""The first of all pipelines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from scrapy.crawler import Crawler
+from scrapy.exceptions import NotConfigured
+from scrapy.settings import BaseSettings
+from scrapy.utils.conf import build_component_list
+from scrapy.utils.misc import load_object
+
+from scrapy_t8.core.job.job import Job
+from scrapy_t8.core.page import current_page
+
+from .dedup import T8DedupPipeline
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class T8EntryPipeline:
+    """Counts the items that enter the pipelines, so that the books can tell whether all of them have left.
+
+    If the one that drops duplicates comes next, that one counts them: a pipeline less that each item goes through.
+    """
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Self:
+        job = Job.of(crawler)
+        if not job.is_open or not job.items.keeps_books:
+            raise NotConfigured
+        job.items.counts_entries = True
+        if job.config.dedup != "off" and _next(crawler.settings) is T8DedupPipeline:
+            job.items.dedup_counts = True
+            raise NotConfigured
+        return cls()
+
+    def process_item(self, item: Any) -> Any:
+        page = current_page()
+        if page is not None:
+            page.entered += 1
+        return item
+
+
+def _next(settings: BaseSettings) -> Any:
+    listed = build_component_list(settings.get_component_priority_dict_with_base("ITEM_PIPELINES"))
+    classes = map(load_object, listed)
+    return next((cls for cls in classes if cls is not T8EntryPipeline), None)

@@ -1,0 +1,192 @@
+"""What in a report is worth an alarm? Pure: the report, what is known of earlier jobs and the time are arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from itertools import pairwise
+from statistics import median
+from typing import Any
+
+from scrapy_t8.core.items.checks import coverage_problems, fraction
+from scrapy_t8.errors import ConfigError
+
+SETTING = "T8_ALERT_THRESHOLDS"
+DEFAULTS = {"failed_task_ratio": 0.1, "retry_success_rate": 0.8, "data_integrity_score": 0.95}
+"""The first is an alarm when over, the others when under."""
+
+ENOUGH = 5
+"""So many earlier jobs there must be before their ups and downs tell anything."""
+TO_DEVIATION = 1.4826
+"""Makes the median absolute deviation of a normal distribution its standard deviation."""
+DEVIATIONS = 3.0
+CEILING = 0.9
+"""A loss of more than this is never learned to be usual."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """Something that somebody should look at.
+
+    :param setting: the one that governs it.
+    :param message: one line, with value and threshold.
+    """
+
+    name: str
+    setting: str
+    value: float
+    threshold: float
+    message: str
+
+
+def alert_thresholds(value: Any) -> dict[str, float]:
+    """T8_ALERT_THRESHOLDS, with the defaults of what it does not name.
+
+    :raises ConfigError: for a name that does not exist, or what is no number from 0 to 1.
+    """
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{SETTING} is {value!r}, but must be a dict")
+    for name in value:
+        if name not in DEFAULTS:
+            raise ConfigError(f"{SETTING}: there is no {name!r}; there are {', '.join(DEFAULTS)}")
+    return DEFAULTS | {str(name): fraction(given, f"{SETTING}[{name!r}]") for name, given in value.items()}
+
+
+def alerts_of(
+    document: Mapping[str, Any],
+    thresholds: Mapping[str, float],
+    history: Sequence[int],
+    *,
+    items_drop: float,
+    host_down: float,
+    now: float,
+    coverage: Mapping[str, Any] | None = None,
+) -> list[Alert]:
+    """The alerts of a report. What it does not know (null) is no alarm.
+
+    :param document: the report, as in docs/report.md.
+    :param thresholds: T8_ALERT_THRESHOLDS.
+    :param history: how many items earlier jobs of the same spider exported that were finished and good, the oldest
+        first.
+    :param items_drop: T8_ALERT_ITEMS_DROP: a smaller drop is never an alarm. 1: none is.
+    :param host_down: T8_ALERT_HOST_DOWN: seconds that a host may be down. 0: any time.
+    :param now: in Unix seconds.
+    :param coverage: T8_FIELD_COVERAGE.
+    """
+    at = {**DEFAULTS, **thresholds}
+    return [
+        *_failed_tasks(document["ledger"]["requests"], at["failed_task_ratio"]),
+        *_retries(document.get("retry_outcomes") or {}, at["retry_success_rate"]),
+        *_integrity(document["validation"], at["data_integrity_score"]),
+        *_ledger(document["ledger"]),
+        *_items(document, history, items_drop),
+        *_deaths(document["runs"]),
+        *_hosts(document["hosts"], host_down, now),
+        *_coverage(document["coverage"], coverage or {}),
+    ]
+
+
+def _failed_tasks(requests: Mapping[str, Any], most: float) -> Iterator[Alert]:
+    admitted, dead, waiting = (requests.get(name) or 0 for name in ("admitted", "dead", "waiting"))
+    if admitted and (dead + waiting) / admitted > most:
+        message = (
+            f"{_percent((dead + waiting) / admitted)} of {admitted} requests have failed "
+            f"({dead} dead, {waiting} waiting): over {_percent(most)}"
+        )
+        yield _by_threshold("failed_task_ratio", (dead + waiting) / admitted, most, message)
+
+
+def _retries(outcomes: Mapping[str, Any], least: float) -> Iterator[Alert]:
+    succeeded, buried = (outcomes.get(name) or 0 for name in ("succeeded", "buried"))
+    tried = succeeded + buried
+    if tried and succeeded / tried < least:
+        message = (
+            f"{_percent(succeeded / tried)} of {tried} requests that had failed succeeded in the end: "
+            f"under {_percent(least)}"
+        )
+        yield _by_threshold("retry_success_rate", succeeded / tried, least, message)
+
+
+def _integrity(validation: Mapping[str, Any], least: float) -> Iterator[Alert]:
+    score = validation.get("integrity_score")
+    if score is not None and score < least:
+        message = f"{_percent(score)} of the expected items are there, once and valid: under {_percent(least)}"
+        yield _by_threshold("data_integrity_score", score, least, message)
+
+
+def _by_threshold(name: str, value: float, threshold: float, message: str) -> Alert:
+    return Alert(name, f"{SETTING}[{name!r}]", value, threshold, message)
+
+
+def _ledger(ledger: Mapping[str, Mapping[str, Any]]) -> Iterator[Alert]:
+    off = {name: account["difference"] for name, account in ledger.items() if account.get("difference")}
+    if off:
+        told = ", ".join(f"{name} by {difference}" for name, difference in off.items())
+        message = f"the books do not balance: {told}, not 0; please report it as a bug of scrapy_t8"
+        value = sum(abs(difference) for difference in off.values())
+        yield Alert("ledger_unbalanced", "T8_ENABLE_INTEGRITY_CHECK", value, 0, message)
+
+
+def _items(document: Mapping[str, Any], history: Sequence[int], least: float) -> Iterator[Alert]:
+    exported = document["ledger"]["items"].get("exported")
+    if exported is None or not document["job"]["finished"] or not history or history[-1] <= 0:
+        return
+    # What earlier jobs have exported already was there all the same.
+    exported += document.get("duplicates", {}).get("again") or 0
+    drop, most = 1 - exported / history[-1], tolerance(history, least)
+    if drop > most:
+        message = (
+            f"{exported} items, {_percent(drop)} fewer than the {history[-1]} of the last good job: "
+            f"more than {_percent(most)}"
+        )
+        yield Alert("items_drop", "T8_ALERT_ITEMS_DROP", drop, most, message)
+
+
+def tolerance(history: Sequence[int], least: float) -> float:
+    """By which part the items may be fewer than those of the last good job.
+
+    With the relative changes ``c[i] = n[i] / n[i-1] - 1`` of successive jobs, a change is out of the ordinary when it
+    is below ``median(c) - 3 * MAD``, where ``MAD = 1.4826 * median(|c - median(c)|)``: the median absolute deviation,
+    which single bad jobs do not move as they do a standard deviation (Leys, Ley, Klein, Bernard and Licata, "Detecting
+    outliers: Do not use standard deviation around the mean, use absolute deviation around the median", Journal of
+    Experimental Social Psychology 49 (4), 2013, pages 764-766). So the tolerance is ``3 * MAD - median(c)``, but at
+    most 0.9, and never below *least*, which alone counts for fewer than five jobs.
+    """
+    changes = [later / earlier - 1 for earlier, later in pairwise(history) if earlier > 0]
+    if len(changes) < ENOUGH - 1:
+        return least
+    middle = median(changes)
+    deviation = TO_DEVIATION * median(abs(change - middle) for change in changes)
+    return max(least, min(CEILING, DEVIATIONS * deviation - middle))
+
+
+def _deaths(runs: Sequence[Mapping[str, Any]]) -> Iterator[Alert]:
+    killed = sum(run["end"] == "killed" for run in runs)
+    if killed:
+        message = f"{killed} of {len(runs)} runs of this job were killed, which should be 0; the job was recovered"
+        yield Alert("run_died", "T8_ENABLE_INTEGRITY_CHECK", killed, 0, message)
+
+
+def _hosts(hosts: Sequence[Mapping[str, Any]], most: float, now: float) -> Iterator[Alert]:
+    for row in hosts if most else ():
+        down = now - _seconds(row["open_since"]) if row.get("open_since") else 0.0
+        if down > most:
+            message = f"{row['host']} has been down for {down:.0f} s: longer than {most:g} s"
+            yield Alert("host_down", "T8_ALERT_HOST_DOWN", down, most, message)
+
+
+def _seconds(text: str) -> float:
+    # Before 3.11 Python knows no Z.
+    time = datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith("Z") else text)
+    return (time if time.tzinfo else time.replace(tzinfo=timezone.utc)).timestamp()
+
+
+def _coverage(coverage: Sequence[Mapping[str, Any]], thresholds: Mapping[str, Any]) -> Iterator[Alert]:
+    for gap in coverage_problems(coverage, thresholds):
+        message = f"{_percent(gap.part)} of the items of {gap.item} have {gap.field!r}: under {_percent(gap.least)}"
+        yield Alert("field_coverage", "T8_FIELD_COVERAGE", gap.part, gap.least, message)
+
+
+def _percent(part: float) -> str:
+    return f"{100 * part:.4g} %"

@@ -1,0 +1,107 @@
+"""Changes on their way into the store: each at once, or together inside of a batch.
+
+Outside of a batch a call returns after its commit: what it has written survives a kill. Inside, up to
+``T8_BATCH_UPDATE_SIZE`` updates go into one commit, and a kill loses those that were not committed yet, the newest
+ones: resume points are then older than what was done, never newer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from threading import RLock
+
+from scrapy_t8.model.records import DeadLetter, PointRecord, Waiting
+from scrapy_t8.stores.shared.tasks import SQLiteTasks
+
+
+@dataclass(slots=True)
+class Changes:
+    """What one commit is going to write."""
+
+    points: dict[tuple[str, str], PointRecord] = field(default_factory=dict)
+    history: list[PointRecord] = field(default_factory=list)
+    tasks: list[Waiting] = field(default_factory=list)
+    letters: list[DeadLetter] = field(default_factory=list)
+    kept: dict[str, bytes] = field(default_factory=dict)
+    names: dict[str, int] = field(default_factory=dict)
+    """Places of tasks whose ids were made elsewhere."""
+    count: int = 0
+    size: int = 1
+    """Updates at which it is written."""
+    is_open: bool = False
+    """Whether more may be added before it is written."""
+
+    def add_point(self, point: PointRecord) -> None:
+        """Of several changes of one point the last one counts, and those that are history."""
+        before = self.points.get((point.task_type, point.name))
+        if before is not None and before.historic:
+            self.history.append(before)
+        self.points[point.task_type, point.name] = point
+
+
+class Updates:
+    """Writes changes.
+
+    :param tasks: of the store.
+    :param size: updates in one commit of a batch, at the most.
+    """
+
+    def __init__(self, tasks: SQLiteTasks, size: int) -> None:
+        self._tasks = tasks
+        self._size = size
+        self._lock = RLock()
+        # Not of the thread: two coroutines may share one.
+        self._batch: ContextVar[Changes | None] = ContextVar("t8_batch", default=None)
+
+    @contextmanager
+    def batch(self, size: int | None = None) -> Iterator[None]:
+        """Commit together what is changed inside. It is committed also if the block ends by an exception.
+
+        :param size: updates in one commit, in place of the usual number.
+        """
+        if self._current() is not None:
+            yield
+            return
+        changes = Changes(is_open=True, size=size or self._size)
+        token = self._batch.set(changes)
+        try:
+            yield
+        finally:
+            self._batch.reset(token)
+            with self._lock:
+                changes.is_open = False
+                self._write(changes)
+
+    @contextmanager
+    def change(self) -> Iterator[Changes]:
+        """Add one update to the batch, or write it at once."""
+        with self._lock:
+            changes = self._current() or Changes()
+            yield changes
+            changes.count += 1
+            if changes.count >= changes.size:
+                self._write(changes)
+
+    def flush(self) -> None:
+        """Write what the batch has so far: whoever reads wants to see it."""
+        changes = self._current()
+        if changes is not None:
+            with self._lock:
+                self._write(changes)
+
+    def _current(self) -> Changes | None:
+        changes = self._batch.get()
+        # A task that was begun inside of a batch may outlive it.
+        return changes if changes is not None and changes.is_open else None
+
+    def _write(self, changes: Changes) -> None:
+        if not changes.count:
+            return
+        points = [*changes.history, *changes.points.values()]
+        self._tasks.commit(points, changes.tasks, changes.letters, changes.names, changes.kept)
+        for part in (changes.points, changes.history, changes.tasks, changes.letters, changes.names, changes.kept):
+            part.clear()
+        changes.count = 0

@@ -1,0 +1,1 @@
+"""Reads state files without owning them."""

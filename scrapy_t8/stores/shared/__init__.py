@@ -1,0 +1,1 @@
+"""A state file that several processes share: that of the service."""

@@ -1,0 +1,237 @@
+"""The tasks of the service in SQLite: rows of ``waiting`` whose slot is their task type, and leases on them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+
+from scrapy_t8.model.records import DeadLetter, JobRecord, PointRecord, Waiting
+from scrapy_t8.stores.locks import Holder
+from scrapy_t8.stores.reader.queries import TALLY
+from scrapy_t8.stores.sqlite import queries as sql
+from scrapy_t8.stores.sqlite.records import dump_job
+
+from . import queries as ask
+from .store import SharedStore
+
+SUCCEEDED, BURIED = ("outcomes", "succeeded"), ("outcomes", "buried")
+"""What is counted of tasks, as of requests."""
+AT_ONCE = 1000
+"""Tasks that are read together where all are wanted."""
+
+
+class SQLiteTasks:
+    """What waits in *store*, and who is at work on it. Each change is one transaction, and keeps the books with it."""
+
+    def __init__(self, store: SharedStore) -> None:
+        self._store = store
+
+    def begin(self, new: JobRecord, now: float) -> tuple[JobRecord, int]:
+        """The job that lives here, which is *new* if there was none, and the number of a new run of it."""
+        with self._store.writing() as db:
+            job = self._store.job()
+            if job is None:
+                # There may be tasks all the same: what could be read of a damaged file.
+                job = new
+                job.next_seq, job.ledger.admitted = db.execute(ask.LEFT).fetchone()
+                db.execute(sql.PUT_JOB, (dump_job(job),))
+            run = db.execute(sql.OPEN_RUN, (now, now)).lastrowid or 0
+        return job, run
+
+    def end(self, run: int, now: float) -> None:
+        """Close a run: it did not die."""
+        with self._store.writing() as db:
+            db.execute(sql.END_RUN, (now, "closed", run))
+
+    def outcomes(self) -> tuple[int, int]:
+        """How many tasks have succeeded, and how many were given up, since the state began."""
+        with self._store.reading() as db:
+            counts = {(what, name): count for what, name, count in db.execute(TALLY)}
+        return counts.get(SUCCEEDED, 0), counts.get(BURIED, 0)
+
+    # -- looking -------------------------------------------------------------------------------------------------
+
+    def get(self, entry: int) -> Waiting | None:
+        with self._store.reading() as db:
+            row = db.execute(ask.GET, (entry,)).fetchone()
+        return None if row is None else Waiting(*row)
+
+    def named(self, task_id: str) -> int | None:
+        """The place of a task whose id was made elsewhere."""
+        with self._store.reading() as db:
+            row = db.execute(ask.NAMED, (task_id,)).fetchone()
+        return None if row is None else row[0]
+
+    def all(self, slot: str | None = None) -> Iterator[Waiting]:
+        """Those that wait, of one task type or all, as they came."""
+        last = 0
+        while True:
+            with self._store.reading() as db:
+                if slot is None:
+                    rows = db.execute(ask.ALL, (last, AT_ONCE)).fetchall()
+                else:
+                    rows = db.execute(ask.SOME, (slot, last, AT_ONCE)).fetchall()
+            if not rows:
+                return
+            yield from (Waiting(*row) for row in rows)
+            last = rows[-1][0]
+
+    def count(self) -> int:
+        with self._store.reading() as db:
+            count: int = db.execute(ask.COUNT).fetchone()[0]
+        return count
+
+    def slots(self) -> set[str]:
+        """The task types that wait."""
+        with self._store.reading() as db:
+            return {row[0] for row in db.execute(ask.TYPES)}
+
+    def next_due(self, slots: Iterable[str]) -> float | None:
+        """When the first of some task types is due that nobody is at work on."""
+        with self._store.reading() as db:
+            found = [db.execute(ask.NEXT_DUE, (slot,)).fetchone() for slot in slots]
+        return min((row[0] for row in found if row is not None), default=None)
+
+    def letter(self, entry: int, job: str) -> int | None:
+        """The number of the dead letter that *entry* has become, or None."""
+        with self._store.reading() as db:
+            row = db.execute(ask.DEAD_ENTRY, (entry, job)).fetchone()
+        return None if row is None else row[0]
+
+    # -- coming and going ----------------------------------------------------------------------------------------
+
+    def reserve(self, count: int) -> int:
+        """Ids for *count* new tasks. Returns the first."""
+        with self._store.writing_job() as (_, job):
+            first = job.next_seq
+            job.next_seq += count
+        return first
+
+    def commit(
+        self,
+        points: list[PointRecord],
+        tasks: list[Waiting],
+        letters: list[DeadLetter],
+        names: dict[str, int],
+        kept: dict[str, bytes],
+    ) -> None:
+        """Write all of it, or nothing.
+
+        :param letters: tasks that come as dead ones.
+        :param names: the places of tasks whose ids were made elsewhere.
+        :param kept: what else is kept, by name.
+        """
+        if not tasks and not letters:
+            with self._store.writing():
+                self._write(points, kept)
+            return
+        with self._store.writing_job() as (db, job):
+            self._write(points, kept)
+            db.executemany(ask.ADD, [(t.id, t.due, t.slot, t.payload, t.story) for t in tasks])
+            self._store.box.bury([replace(letter, job=job.id, spider=job.spider) for letter in letters])
+            db.executemany(ask.NAME, names.items())
+            job.ledger.admitted += len(tasks) + len(letters)
+            job.ledger.dead += len(letters)
+            given_up = sum(letter.entry not in names.values() for letter in letters)
+            if given_up:
+                db.execute(sql.COUNT, (*BURIED, given_up))
+
+    def _write(self, points: list[PointRecord], kept: dict[str, bytes]) -> None:
+        if points:
+            self._store.points.write(points)
+        if kept:
+            self._store.keep(kept)
+
+    def remove(self, entry: int) -> bool:
+        """Take a task away, for good. Returns whether it waited, and nobody was at work on it."""
+        with self._store.writing_job() as (db, job):
+            if db.execute(ask.IS_LEASED, (entry,)).fetchone() or not db.execute(ask.REMOVE, (entry,)).rowcount:
+                return False
+            job.ledger.discarded += 1
+        return True
+
+    # -- leases --------------------------------------------------------------------------------------------------
+
+    def lease(self, slots: Iterable[str], now: float, limit: int, holder: str) -> list[Waiting]:
+        """Give *holder* up to *limit* tasks of some types that are due, the earliest first. Nobody else has them."""
+        if not self._is_due(slots, now):
+            return []
+        with self._store.writing() as db:
+            rows = [row for slot in slots for row in db.execute(ask.DUE, (slot, now, limit))]
+            found = [Waiting(*row) for row in sorted(rows, key=lambda row: row[1])[:limit]]
+            db.executemany(ask.LEASE, [(task.id, holder, now) for task in found])
+        return found
+
+    def _is_due(self, slots: Iterable[str], now: float) -> bool:
+        first = self.next_due(slots)
+        return first is not None and first <= now
+
+    def succeed(self, entry: int, holder: str) -> bool:
+        """A task is done. Returns whether *holder* had it."""
+        with self._store.writing_job() as (db, job):
+            if not db.execute(ask.RELEASE, (entry, holder)).rowcount:
+                return False
+            if db.execute(ask.REMOVE, (entry,)).rowcount:
+                job.ledger.done += 1
+                db.execute(sql.COUNT, (*SUCCEEDED, 1))
+        return True
+
+    def postpone(self, entry: int, due: float, story: str, holder: str, *, keep: bool = False) -> bool:
+        """A task has failed and is due again. Returns whether *holder* had it, who may *keep* the lease."""
+        with self._store.writing() as db:
+            if not db.execute(ask.RETURN if keep else ask.RELEASE, (entry, holder)).rowcount:
+                return False
+            db.execute(ask.POSTPONE, (due, story, entry))
+        return True
+
+    def bury(self, letter: DeadLetter, holder: str) -> bool:
+        """A task is given up. Returns whether *holder* had it."""
+        with self._store.writing_job() as (db, job):
+            if not db.execute(ask.RELEASE, (letter.entry, holder)).rowcount:
+                return False
+            if db.execute(ask.REMOVE, (letter.entry,)).rowcount:
+                self._bury(db, job, letter)
+        return True
+
+    def release(self, entry: int, holder: str) -> None:
+        """Give a task back as it was."""
+        with self._store.writing() as db:
+            db.execute(ask.RELEASE, (entry, holder))
+
+    def give_back(self, entry: int, holder: str) -> None:
+        """The same of one whose handler has not ended yet: nobody gets it before *holder* retires or dies."""
+        with self._store.writing() as db:
+            db.execute(ask.RETURN, (entry, holder))
+
+    def break_leases(self, holder: Holder, charge: Callable[[Waiting], tuple[float, str] | DeadLetter]) -> int:
+        """Free the tasks whose holders are dead. Returns how many these were.
+
+        :param charge: what becomes of a task whose holder died over it: due and story, or a dead letter.
+        """
+        with self._store.reading() as db:
+            holders = [row[0] for row in db.execute(ask.HOLDERS)]
+        if not any(name != holder.name for name in holders):
+            return 0
+        freed = 0
+        with self._store.writing_job() as (db, job):
+            for (name,) in db.execute(ask.HOLDERS).fetchall():
+                if not holder.is_alive(name):
+                    for row in db.execute(ask.LEASED_BY, (name,)).fetchall():
+                        self._charge(db, job, charge(Waiting(*row)), row[0])
+                    freed += db.execute(ask.RELEASE_ALL, (name,)).rowcount
+        return freed
+
+    def _charge(
+        self, db: sqlite3.Connection, job: JobRecord, verdict: tuple[float, str] | DeadLetter, entry: int
+    ) -> None:
+        if isinstance(verdict, DeadLetter):
+            db.execute(ask.REMOVE, (entry,))
+            self._bury(db, job, verdict)
+        else:
+            db.execute(ask.POSTPONE, (*verdict, entry))
+
+    def _bury(self, db: sqlite3.Connection, job: JobRecord, letter: DeadLetter) -> None:
+        self._store.box.bury([replace(letter, job=job.id, spider=job.spider)])
+        job.ledger.dead += 1
+        db.execute(sql.COUNT, (*BURIED, 1))

@@ -1,0 +1,231 @@
+"""The dead-letter box in SQLite: the tables ``dead`` and ``dead_body``.
+
+A change first notes in a temporary table which letters it is about (``chosen``), then does the same to all of them at
+once: nothing here takes letters in hand one by one.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from typing import Any
+
+from scrapy_t8.model.items import IMPOSSIBLE, Mended
+from scrapy_t8.model.records import DeadLetter, Group, JobRecord, Which
+from scrapy_t8.stores.base import ALL
+
+from . import queries as sql
+from .records import dump_job
+from .tables import SQLitePart
+
+logger = logging.getLogger(__name__)
+
+DAY = 86400
+
+CONDITIONS = {
+    "kind": "dead.kind = :kind",
+    "host": "dead.host = :host",
+    "callback": "dead.callback = :callback",
+    # SQLite's own LIKE and lower() know no letters beyond ASCII.
+    "error": "instr(t8_casefold(dead.error), t8_casefold(:error))",
+    "older_than": "dead.buried_at <= :now - :older_than",
+    "newer_than": "dead.buried_at >= :now - :newer_than",
+    "job": "dead.job = :job",
+    "status": "dead.status = :status",
+    "task_type": "dead.task_type = :task_type",
+    "text": """(instr(t8_casefold(dead.error), t8_casefold(:text)) OR instr(t8_casefold(dead.url), t8_casefold(:text))
+        OR instr(t8_casefold(dead.target), t8_casefold(:text)))""",
+    # One parameter, however many they are.
+    "ids": "dead.id IN (SELECT value FROM json_each(:ids))",
+}
+"""What each part of a :class:`~scrapy_t8.model.records.Which` asks of a letter."""
+
+
+class SQLiteBox(SQLitePart):
+    """A :class:`~scrapy_t8.stores.base.Box` in the database of a store.
+
+    The *job* given to a change is to be as the last commit left it: it is written with the change.
+
+    :param clock: the time now, for the age of letters.
+    """
+
+    def __init__(
+        self,
+        db: sqlite3.Connection,
+        guard: Callable[[str], AbstractContextManager[None]],
+        transaction: Callable[[], AbstractContextManager[sqlite3.Connection]],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__(db, guard, transaction)
+        self._clock = clock
+        db.create_function("t8_casefold", 1, str.casefold, deterministic=True)
+        # Some builds of SQLite write zeros over all that is deleted: a full box would take seconds to empty.
+        db.execute("PRAGMA secure_delete = FAST").fetchall()
+
+    # -- looking -------------------------------------------------------------------------------------------------
+
+    def letters(self, which: Which = ALL, *, limit: int | None = None, after: int = 0) -> list[DeadLetter]:
+        rows = self._read(sql.LETTERS, which, limit=-1 if limit is None else limit, after=after)
+        return [DeadLetter(*row) for row in rows]
+
+    def letter(self, number: int) -> DeadLetter | None:
+        return next((DeadLetter(*row) for row in self._read(sql.WHOLE_LETTERS, Which(ids=(number,)))), None)
+
+    def count(self, which: Which = ALL) -> int:
+        count: int = self._read(sql.COUNT_LETTERS, which)[0][0]
+        return count
+
+    def groups(self, which: Which = ALL) -> list[Group]:
+        return [Group(*row) for row in self._read(sql.GROUPS, which)]
+
+    def fingerprints(self) -> set[int]:
+        return {row[0] for row in self._read(sql.DEAD_FINGERPRINTS, ALL)}
+
+    def _read(self, statement: str, which: Which, **values: Any) -> list[Any]:
+        where, chosen = _where(which, self._clock())
+        with self._guard("read"):
+            return self._db.execute(statement.format(where=where), {**chosen, **values}).fetchall()
+
+    # -- changes, each a transaction of its own ------------------------------------------------------------------
+
+    def revive(self, which: Which, job: JobRecord, now: float) -> int:
+        with self._change(job) as db:
+            return self._revive(db, which, job, now)
+
+    def heal(self, mended: list[Mended], which: Which, job: JobRecord, now: float) -> None:
+        with self._change(job) as db:
+            self._revive(db, which, job, now)
+            db.executemany(sql.HEAL, [(item.healed, item.key) for item in mended])
+            repeated = [item for item in mended if item.payload is not None]
+            rows = [
+                (entry, now, item.slot, item.payload, item.story) for entry, item in enumerate(repeated, job.next_seq)
+            ]
+            db.executemany(sql.WAIT, rows)
+            db.executemany(sql.REPEAT, [(item.key,) for item in repeated])
+            job.next_seq += len(rows)
+            job.ledger.admitted += len(rows)
+            job.finished = job.finished and not any(item.healed != IMPOSSIBLE for item in mended)
+
+    def discard(self, which: Which, job: JobRecord) -> int:
+        with self._change(job):
+            chosen = self._choose(sql.CHOOSE, which, job, self._clock())
+            self._give_up()
+            self._throw_away(job, chosen)
+        return sum(chosen)
+
+    def prune(self, job: JobRecord, now: float, *, ttl: float, limit: int) -> tuple[int, int]:
+        with self._change(job) as db:
+            expired = sum(self._choose(sql.CHOOSE, Which(older_than=ttl), job, now))
+            chosen = self._choose(sql.CHOOSE_OLDEST, ALL, job, now, limit=limit)
+            kinds = ", ".join(f"{count} {kind}" for kind, count in db.execute(sql.CHOSEN_KINDS))
+            self._give_up()
+            self._throw_away(job, chosen)
+        excess = sum(chosen) - expired
+        if kinds:
+            told = "Dead letters pruned: %d older than %.3g days, %d of the oldest beyond %d (%s)"
+            logger.warning(told, expired, ttl / DAY, excess, limit, kinds)
+        return expired, excess
+
+    # -- parts of a commit: the transaction is the store's -------------------------------------------------------
+
+    def bury(self, letters: list[DeadLetter]) -> None:
+        """Put *letters* into the box, which numbers them."""
+        first = self._db.execute(sql.NEXT_LETTER).fetchone()[0]
+        heads: list[tuple[Any, ...]] = []
+        bodies: list[tuple[Any, ...]] = []
+        for number, letter in enumerate(letters, first):
+            heads.append((number, *_head(letter)))
+            bodies.append((number, letter.payload, _clean(letter.story), _clean(letter.detail)))
+        self._db.executemany(sql.BURY, heads)
+        self._db.executemany(sql.BURY_BODY, bodies)
+
+    def resolve(self, fingerprints: Collection[int], job: JobRecord) -> int:
+        """Take out the letters of requests that have succeeded. Returns how many; the books of *job* are changed."""
+        if not fingerprints:
+            return 0
+        values = {"job_id": job.id, "fingerprints": json.dumps(list(fingerprints))}
+        chosen = self._note(sql.CHOOSE_RESOLVED, values)
+        self._throw_away(job, chosen)
+        return sum(chosen)
+
+    # -- how -----------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _change(self, job: JobRecord) -> Iterator[sqlite3.Connection]:
+        """A transaction with the books in it. If it fails, *job* is as it was."""
+        before = replace(job, ledger=replace(job.ledger))
+        try:
+            with self._guard("write"), self._transaction() as db:
+                yield db
+                if job != before:
+                    db.execute(sql.PUT_JOB, (dump_job(job),))
+        except BaseException:
+            job.next_seq, job.finished = before.next_seq, before.finished
+            job.ledger.admitted, job.ledger.dead = before.ledger.admitted, before.ledger.dead
+            job.ledger.discarded = before.ledger.discarded
+            raise
+
+    def _choose(self, statement: str, which: Which, job: JobRecord, now: float, **values: Any) -> tuple[int, int]:
+        where, chosen = _where(which, now)
+        return self._note(statement.format(where=where), {**chosen, **values, "job_id": job.id})
+
+    def _note(self, statement: str, values: dict[str, Any]) -> tuple[int, int]:
+        """Add to what is chosen. Returns how many letters of the running job, and of others, are chosen by now."""
+        self._db.execute(sql.CHOSEN)
+        self._db.execute(statement, values)
+        mine, foreign = self._db.execute(sql.COUNT_CHOSEN).fetchone()
+        return mine, foreign
+
+    def _revive(self, db: sqlite3.Connection, which: Which, job: JobRecord, now: float) -> int:
+        old = sum(self._choose(sql.CHOOSE_OLD_IDS, which, job, now))
+        job.next_seq += sum(self._choose(sql.CHOOSE_NEW_IDS, which, job, now, next_seq=job.next_seq)) - old
+        revived = db.execute(sql.REVIVE, {"now": now}).rowcount
+        db.execute(sql.LEAVE_UNREVIVED)
+        db.execute(sql.HOPE_AGAIN)
+        mine, foreign = db.execute(sql.COUNT_CHOSEN).fetchone()
+        job.ledger.dead -= mine
+        job.ledger.admitted += foreign
+        job.finished = job.finished and not revived
+        self._take_out()
+        return revived
+
+    def _give_up(self) -> None:
+        """What the requests of the chosen letters were to bring will not come."""
+        self._db.execute(sql.GIVE_UP)
+
+    def _throw_away(self, job: JobRecord, chosen: tuple[int, int]) -> None:
+        if sum(chosen):
+            job.ledger.dead -= chosen[0]
+            job.ledger.discarded += chosen[0]
+            self._db.execute(sql.FORGET_CHOSEN, {"job_id": job.id})
+            self._take_out()
+
+    def _take_out(self) -> None:
+        """The chosen letters leave the box."""
+        everything = self._db.execute(sql.ALL_ARE_CHOSEN).fetchone()[0]
+        for statement in sql.EMPTY_BOX if everything else sql.TAKE_OUT:
+            self._db.execute(statement)
+        self._db.execute(sql.NOTHING_CHOSEN)
+
+
+def _where(which: Which, now: float) -> tuple[str, dict[str, Any]]:
+    """The condition for *which*, and the values that it names."""
+    given = {name: getattr(which, name) for name in CONDITIONS if getattr(which, name) is not None}
+    where = " AND ".join(CONDITIONS[name] for name in given) or "1"
+    if "ids" in given:
+        given["ids"] = json.dumps(given["ids"])
+    return where, {**given, "now": now}
+
+
+def _head(letter: DeadLetter) -> tuple[Any, ...]:
+    return tuple(_clean(getattr(letter, name)) for name in sql.HEAD)
+
+
+def _clean(value: Any) -> Any:
+    """Text that can be stored: an error may quote half of a character, as from the name of a file."""
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value

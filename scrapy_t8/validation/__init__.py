@@ -1,0 +1,1 @@
+"""Checks what a collector has stored, also against the user's own database."""

@@ -1,0 +1,229 @@
+"""A database that SQLAlchemy knows, as the ``db_manager`` of validation."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from scrapy_t8.core.retry.failure import one_line
+from scrapy_t8.errors import ConfigError, DatabaseFailed
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL, Column, Connection, Engine
+
+INSTALL = 'pip install "scrapy_t8[sql]"'
+DRIVERS = {"postgresql": ("psycopg2", "psycopg"), "mysql": ("MySQLdb", "pymysql")}
+"""The modules that a URL without a driver may mean: the first that is installed, else the last."""
+PACKAGES = {"psycopg": '"psycopg[binary]"', "MySQLdb": "mysqlclient"}
+CAN_LIMIT = ("psycopg", "psycopg2", "mysqldb", "pymysql")
+"""Drivers that know ``connect_timeout``."""
+AT_ONCE = 1000
+"""Rows that are fetched together."""
+CONNECTING = 10
+"""Seconds that a connection may take."""
+SECRET = re.compile("pass|secret|token|key", re.IGNORECASE)
+HIDDEN = "***"
+
+
+class SQLDatabase:
+    """Looks into tables: for each task type one, with a column that holds the key of each item. It never writes.
+
+    ``SQLDatabase("postgresql://user:password@host/shop", {"DETAIL_COLLECTION": ("cars", "slug")})``
+
+    Tables and columns are looked up before they are asked, and quoted by SQLAlchemy. Keys are read as they come, a
+    thousand at a time. Nothing is connected before the first question; what is said shows no password.
+
+    :param url: as SQLAlchemy has it: SQLite, PostgreSQL, MySQL and others. ``postgresql://`` and ``mysql://`` take the
+        driver that is installed (psycopg2 or psycopg, MySQLdb or pymysql).
+    :param tables: by task type, the names of a table (``schema.table`` if it is in another schema) and its key column.
+    :raises ConfigError: without SQLAlchemy or the driver, for a URL or tables that make no sense.
+    """
+
+    def __init__(self, url: str, tables: Mapping[str, tuple[str, str]]) -> None:
+        self._secrets = _secrets(str(url))
+        self._tables = {str(task_type): _pair(task_type, names) for task_type, names in tables.items()}
+        self._engine = self._create(str(url))
+        self._columns: dict[str, Column[Any]] = {}
+        self._lock = Lock()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._name})"
+
+    def count_items(self, task_type: str) -> int:
+        """How many rows the table of *task_type* has.
+
+        :raises DatabaseFailed: if it cannot be told; so does each question.
+        """
+        from sqlalchemy import func, select
+
+        with self._asking() as connection:
+            column = self._column(task_type, connection)
+            return int(connection.scalar(select(func.count()).select_from(column.table)) or 0)
+
+    def has_item(self, task_type: str, key: str) -> bool:
+        """Whether there is a row with this *key*."""
+        from sqlalchemy import String, cast, literal, select
+
+        with self._asking() as connection:
+            column = self._column(task_type, connection)
+            kind = _kind(column)
+            if kind is int and not re.fullmatch(r"-?\d{1,18}", key):
+                return False
+            # Other kinds (UUID, dates) are compared as the text that iter_keys gives: slow, and right.
+            same = column == kind(key) if kind in (str, int) else cast(column, String) == key
+            return connection.scalar(select(literal(1)).where(same).limit(1)) is not None
+
+    def iter_keys(self, task_type: str) -> Iterator[str]:
+        """The keys of all rows, as text; an empty one for NULL."""
+        from sqlalchemy import select
+
+        with self._asking() as connection:
+            column = self._column(task_type, connection)
+            asking = connection.execution_options(stream_results=True, yield_per=AT_ONCE)
+            for key in asking.scalars(select(column)):
+                yield "" if key is None else str(key)
+
+    def close(self) -> None:
+        """Give all connections up. The next question makes a new one."""
+        self._engine.dispose()
+
+    # -- tables --------------------------------------------------------------------------------------------------
+
+    def _column(self, task_type: str, connection: Connection) -> Column[Any]:
+        """The key column of *task_type*, once it is known that there is such a one."""
+        with self._lock:
+            if task_type not in self._columns:
+                self._columns[task_type] = self._reflected(task_type, connection)
+            return self._columns[task_type]
+
+    def _reflected(self, task_type: str, connection: Connection) -> Column[Any]:
+        from sqlalchemy import MetaData, Table
+        from sqlalchemy.exc import NoSuchTableError
+
+        if task_type not in self._tables:
+            raise self._failed(f"no table is named for {task_type}; there are those of {', '.join(self._tables)}")
+        name, key = self._tables[task_type]
+        for schema, table in _places(name):
+            try:
+                found = Table(table, MetaData(), schema=schema, autoload_with=connection, resolve_fks=False)
+            except NoSuchTableError:
+                continue
+            if key not in found.columns:
+                there = ", ".join(found.columns.keys())
+                raise self._failed(f"the table {name!r} of {task_type} has no column {key!r}; it has {there}")
+            return found.columns[key]
+        raise self._failed(f"there is no table {name!r}, which is named for {task_type}")
+
+    # -- connecting ----------------------------------------------------------------------------------------------
+
+    def _create(self, given: str) -> Engine:
+        try:
+            from sqlalchemy import create_engine, make_url
+            from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+        except ImportError:
+            raise ConfigError(f"SQLDatabase needs SQLAlchemy: {INSTALL}") from None
+        try:
+            url = _with_driver(make_url(given))
+            self._name = self._hide(url.set(query={}).render_as_string(hide_password=True))
+            self._file = _file(url)
+            if url.get_dialect().is_async:
+                raise ConfigError(f"the driver of {self._name} is an async one: name a plain one, or none")
+            return create_engine(url, pool_pre_ping=True, connect_args=_limits(url))
+        except ModuleNotFoundError as error:
+            package = PACKAGES.get(str(error.name), error.name)
+            raise ConfigError(f"{self._name} needs the driver {error.name}: pip install {package}") from None
+        except (ArgumentError, NoSuchModuleError, ValueError) as error:
+            # What cannot be read may have a password anywhere, and some releases show it whole.
+            told = self._hide(one_line(str(error).replace(given, HIDDEN)))
+            raise ConfigError(f"the URL of the database cannot be used: {told}") from None
+
+    @contextmanager
+    def _asking(self) -> Iterator[Connection]:
+        from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+        if self._file is not None and not self._file.exists():
+            raise self._failed(f"there is no file {self._file}")  # which SQLite would make
+        try:
+            with self._engine.connect() as connection:
+                yield connection
+        except DBAPIError as error:
+            # Without the statement and its parameters.
+            cause = error.orig if error.orig is not None else error
+            raise self._failed(one_line(f"{type(cause).__name__}: {cause}")) from None
+        except SQLAlchemyError as error:
+            raise self._failed(one_line(f"{type(error).__name__}: {error}")) from None
+
+    def _failed(self, message: str) -> DatabaseFailed:
+        return DatabaseFailed(f"the database {self._name}: {self._hide(message)}")
+
+    def _hide(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, HIDDEN)
+        return text
+
+
+def _pair(task_type: object, names: object) -> tuple[str, str]:
+    if (
+        isinstance(names, (tuple, list))
+        and len(names) == 2
+        and all(isinstance(name, str) and name and "\0" not in name for name in names)
+    ):
+        return names[0], names[1]
+    raise ConfigError(
+        f"tables[{task_type!r}] is {names!r:.100}, but must be the names of a table and of its key column"
+    )
+
+
+def _places(name: str) -> Iterator[tuple[str | None, str]]:
+    """Schema and table that *name* may mean: a table may have a dot in its name."""
+    yield None, name
+    schema, dot, table = name.rpartition(".")
+    if dot and schema and table:
+        yield schema, table
+
+
+def _kind(column: Column[Any]) -> type:
+    try:
+        kind = column.type.python_type
+    except NotImplementedError:
+        return object
+    return kind if kind in (str, int) else object
+
+
+def _with_driver(url: URL) -> URL:
+    if url.drivername == "postgres":
+        url = url.set(drivername="postgresql")
+    modules = DRIVERS.get(url.drivername)
+    if modules is None:
+        return url
+    module = next(filter(find_spec, modules), modules[-1])
+    return url.set(drivername=f"{url.drivername}+{module.lower()}")
+
+
+def _limits(url: URL) -> dict[str, Any]:
+    return {"connect_timeout": CONNECTING} if url.get_driver_name() in CAN_LIMIT else {}
+
+
+def _file(url: URL) -> Path | None:
+    if url.get_backend_name() != "sqlite" or not url.database or url.database.startswith((":memory:", "file:")):
+        return None
+    return Path(url.database)
+
+
+def _secrets(url: str) -> list[str]:
+    """What in *url* nobody is to see: the password, also one that was not quoted, and what is named like one."""
+    rest, _, query = url.partition("?")
+    before, at, _ = rest.partition("://")[2].rpartition("@")
+    password = before.partition(":")[2] if at else ""
+    found = {password, unquote(password)}
+    found |= set(re.split("[@:/]", password)) if "@" in password else set()
+    for name, _, value in (pair.partition("=") for pair in query.split("&")):
+        found |= {value, unquote(value)} if SECRET.search(name) else set()
+    # A short one is hidden, too, but not the letters of every other word.
+    return sorted((part for part in found if len(part) > 2), key=len, reverse=True)
