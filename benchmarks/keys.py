@@ -23,8 +23,9 @@ ITEMS, PER_COMMIT = 20_000, 30
 def build(directory: Path, keys: int) -> None:
     """A job that has had so many items, each with a key."""
     from scrapy_t8.core.items.keys import key_bytes
+    from scrapy_t8.model.batch import Batch
     from scrapy_t8.model.items import ItemKey
-    from scrapy_t8.model.records import Batch, JobRecord
+    from scrapy_t8.model.job import JobRecord
     from scrapy_t8.stores.sqlite.store import SQLiteStore
     from scrapy_t8.utils.hashes import hashed
 
@@ -53,8 +54,8 @@ def measure(directory: Path, keys: int) -> dict[str, float]:
     from scrapy_t8.core.items.statistics import open_books
     from scrapy_t8.core.job.page_outputs import Outputs
     from scrapy_t8.core.page import Page
+    from scrapy_t8.model.batch import Batch
     from scrapy_t8.model.codec import Codec
-    from scrapy_t8.model.records import Batch
     from scrapy_t8.stores.sqlite.store import SQLiteStore
     from scrapy_t8.utils.hashes import hashed
 

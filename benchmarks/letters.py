@@ -31,8 +31,12 @@ def build(directory: Path, letters: int, body: int) -> None:
     """A job that has given up on all its requests."""
     from scrapy import Request
 
+    from scrapy_t8.model.attempts import Story
+    from scrapy_t8.model.batch import Batch
     from scrapy_t8.model.codec import Codec
-    from scrapy_t8.model.records import Batch, DeadLetter, JobRecord, Ledger, Story, entry_id
+    from scrapy_t8.model.dead_letter import DeadLetter
+    from scrapy_t8.model.entry import entry_id
+    from scrapy_t8.model.job import JobRecord, Ledger
     from scrapy_t8.stores.sqlite.store import SQLiteStore
 
     store, codec = SQLiteStore(directory), Codec()
@@ -75,7 +79,7 @@ def build(directory: Path, letters: int, body: int) -> None:
 
 def measure(directory: Path, step: str) -> float:
     """Seconds of one step, in a box just opened."""
-    from scrapy_t8.model.records import Which
+    from scrapy_t8.model.dead_letter import Which
     from scrapy_t8.stores.sqlite.store import SQLiteStore
 
     store = SQLiteStore(directory)

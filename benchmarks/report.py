@@ -23,9 +23,12 @@ def build(directory: Path, items: int) -> None:
     from scrapy import Request, Spider
 
     from scrapy_t8.core.items.expectations import expecting
+    from scrapy_t8.model.attempts import Story, Waiting
+    from scrapy_t8.model.batch import Batch
     from scrapy_t8.model.codec import Codec
+    from scrapy_t8.model.dead_letter import DeadLetter
     from scrapy_t8.model.items import Expected, ItemKey
-    from scrapy_t8.model.records import Batch, DeadLetter, JobRecord, Ledger, Story, Waiting
+    from scrapy_t8.model.job import JobRecord, Ledger
     from scrapy_t8.stores.sqlite.store import SQLiteStore
 
     store, codec = SQLiteStore(directory / "t8"), Codec(Spider("bench"))

@@ -32,8 +32,10 @@ def build(directory: Path, seen: int, pending: int) -> None:
     """A job as a long crawl leaves it."""
     from scrapy import Request
 
+    from scrapy_t8.model.batch import Batch
     from scrapy_t8.model.codec import Codec
-    from scrapy_t8.model.records import Batch, JobRecord, Ledger, entry_id
+    from scrapy_t8.model.entry import entry_id
+    from scrapy_t8.model.job import JobRecord, Ledger
     from scrapy_t8.stores.sqlite.store import SQLiteStore
 
     rng = random.Random(1)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from scrapy_t8.model.records import Batch
+    from scrapy_t8.model.batch import Batch
 
 BAR = 1.0
 """Seconds from the start of the process to its end."""
@@ -31,7 +31,7 @@ def host(number: int) -> str:
 
 def build(directory: Path, seen: int, pending: int, dead: int) -> None:
     """A job that died with so many requests seen, pending (a tenth of them waits) and dead; the rest is done."""
-    from scrapy_t8.model.records import JobRecord, Ledger
+    from scrapy_t8.model.job import JobRecord, Ledger
     from scrapy_t8.stores.sqlite.store import SQLiteStore
 
     store, now = SQLiteStore(directory / "t8"), time.time()
@@ -52,7 +52,7 @@ def _slices(count: int) -> Iterator[range]:
 
 
 def _seen(count: int) -> Iterator[Batch]:
-    from scrapy_t8.model.records import Batch
+    from scrapy_t8.model.batch import Batch
 
     step = (1 << 63) // max(1, count)
     for numbers in _slices(count):
@@ -60,7 +60,8 @@ def _seen(count: int) -> Iterator[Batch]:
 
 
 def _ready(count: int) -> Iterator[Batch]:
-    from scrapy_t8.model.records import Batch, QueueRecord, entry_id
+    from scrapy_t8.model.batch import Batch
+    from scrapy_t8.model.entry import QueueRecord, entry_id
 
     encode = Encoder()
     queues = [QueueRecord(number + 1, f"0/{host(number)}", host(number)) for number in range(HOSTS)]
@@ -72,7 +73,9 @@ def _ready(count: int) -> Iterator[Batch]:
 
 
 def _waiting(count: int, now: float) -> Iterator[Batch]:
-    from scrapy_t8.model.records import Batch, Story, Waiting, entry_id
+    from scrapy_t8.model.attempts import Story, Waiting
+    from scrapy_t8.model.batch import Batch
+    from scrapy_t8.model.entry import entry_id
 
     encode, story = Encoder(), Story()
     story.add(now, "network", "timed out", charged=True)
@@ -82,7 +85,9 @@ def _waiting(count: int, now: float) -> Iterator[Batch]:
 
 
 def _dead(count: int, now: float) -> Iterator[Batch]:
-    from scrapy_t8.model.records import Batch, DeadLetter, Story
+    from scrapy_t8.model.attempts import Story
+    from scrapy_t8.model.batch import Batch
+    from scrapy_t8.model.dead_letter import DeadLetter
 
     encode, story = Encoder(), Story()
     story.add(now, "http", "404 Not Found", charged=True)
@@ -113,7 +118,7 @@ def _dead(count: int, now: float) -> Iterator[Batch]:
 
 
 def _done(count: int) -> Iterator[Batch]:
-    from scrapy_t8.model.records import Batch
+    from scrapy_t8.model.batch import Batch
 
     tally = {("host/done", host(number)): count // HOSTS for number in range(HOSTS)}
     tally |= {("callback/done", name): count // len(CALLBACKS) for name in CALLBACKS}

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from scrapy_t8.components.downloadermiddlewares.retry import T8CacheGuard, T8RetryMiddleware
+    from scrapy_t8.components.dupefilter import T8DupeFilter
     from scrapy_t8.components.extensions.checkpoint import T8Checkpoint
     from scrapy_t8.components.extensions.report import T8Report
     from scrapy_t8.components.feeds.exporter import T8FeedExporter
-    from scrapy_t8.components.scheduler import T8DupeFilter, T8FifoQueue, T8LifoQueue, T8Scheduler
+    from scrapy_t8.components.queues import T8FifoQueue, T8LifoQueue
+    from scrapy_t8.components.scheduler import T8Scheduler
     from scrapy_t8.components.signals import t8_alert
     from scrapy_t8.components.spidermiddlewares.failures import T8MishapMiddleware
     from scrapy_t8.components.spidermiddlewares.start import T8StartMiddleware
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
     from scrapy_t8.core.offline.heal import Healing, heal
     from scrapy_t8.core.offline.resume_points import ResumePoints, open_resume_points
     from scrapy_t8.core.retry.failure import RetryPage
+    from scrapy_t8.model.dead_letter import Which
     from scrapy_t8.model.failed_task import FailedTask
-    from scrapy_t8.model.records import Which
     from scrapy_t8.model.resume_point import CollectionState, ResumePoint
     from scrapy_t8.pipelines.counting import T8EntryPipeline
     from scrapy_t8.pipelines.dedup import T8ChangesPipeline, T8DedupPipeline
@@ -94,12 +96,12 @@ HOMES = {
     "T8ChangesPipeline": "pipelines.dedup",
     "T8Checkpoint": "components.extensions.checkpoint",
     "T8DedupPipeline": "pipelines.dedup",
-    "T8DupeFilter": "components.scheduler",
+    "T8DupeFilter": "components.dupefilter",
     "T8EntryPipeline": "pipelines.counting",
     "T8Error": "errors",
     "T8FeedExporter": "components.feeds.exporter",
-    "T8FifoQueue": "components.scheduler",
-    "T8LifoQueue": "components.scheduler",
+    "T8FifoQueue": "components.queues",
+    "T8LifoQueue": "components.queues",
     "T8MishapMiddleware": "components.spidermiddlewares.failures",
     "T8Report": "components.extensions.report",
     "T8ResumeAndRetry": "service",
@@ -107,7 +109,7 @@ HOMES = {
     "T8Scheduler": "components.scheduler",
     "T8StartMiddleware": "components.spidermiddlewares.start",
     "T8ValidationPipeline": "pipelines.validation",
-    "Which": "model.records",
+    "Which": "model.dead_letter",
     "get_config": "config.settings",
     "heal": "core.offline.heal",
     "open_dead_letters": "core.offline.dead_letters",

@@ -18,15 +18,17 @@ from scrapy.utils.misc import load_object
 from scrapy_t8.components.downloadermiddlewares.cookies import T8CookiesMiddleware
 from scrapy_t8.components.downloadermiddlewares.retry import T8CacheGuard, T8RetryMiddleware
 from scrapy_t8.components.downloadermiddlewares.robotstxt import T8RobotsTxtMiddleware
+from scrapy_t8.components.dupefilter import T8DupeFilter
 from scrapy_t8.components.extensions.checkpoint import T8Checkpoint
+from scrapy_t8.components.extensions.closespider import T8CloseSpider
 from scrapy_t8.components.extensions.expectations import T8Expecting
 from scrapy_t8.components.extensions.report import T8Report
 from scrapy_t8.components.extensions.shutdown import T8Grace
 from scrapy_t8.components.extensions.spiderstate import T8SpiderState
-from scrapy_t8.components.extensions.stats import T8CloseSpider, T8Totals
+from scrapy_t8.components.extensions.stats import T8Totals
 from scrapy_t8.components.extensions.throttle import T8Delays
 from scrapy_t8.components.feeds.exporter import T8FeedExporter
-from scrapy_t8.components.scheduler import T8DupeFilter, T8Scheduler
+from scrapy_t8.components.scheduler import T8Scheduler
 from scrapy_t8.components.spidermiddlewares.failures import T8MishapMiddleware
 from scrapy_t8.components.spidermiddlewares.start import T8StartMiddleware
 from scrapy_t8.core import scrapy_private

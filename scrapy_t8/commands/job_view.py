@@ -9,10 +9,10 @@ from typing import Any
 from scrapy_t8.core.offline.dead_letters import failed_tasks
 from scrapy_t8.core.offline.resume_points import point_of, states_of
 from scrapy_t8.errors import StoreError
+from scrapy_t8.model.batch import PointRecord
 from scrapy_t8.model.codec import Codec
 from scrapy_t8.model.failed_task import FailedTask
 from scrapy_t8.model.json_document import moment
-from scrapy_t8.model.records import PointRecord
 from scrapy_t8.model.resume_point import RUNS, CollectionState, ResumePoint
 
 from .context import Look

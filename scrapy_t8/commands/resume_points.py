@@ -13,7 +13,7 @@ from scrapy_t8.core.offline.resume_points import record_of
 from scrapy_t8.errors import CommandError, T8Error
 from scrapy_t8.model.json_document import moment
 from scrapy_t8.model.resume_point import ResumePoint
-from scrapy_t8.model.taskrecord import checked_metadata, checked_text
+from scrapy_t8.utils.checked import checked_metadata, checked_text
 
 from .context import Call
 from .job_view import Points

@@ -5,30 +5,27 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from queuelib import queue as queuelib
 from scrapy import Request, Spider
 from scrapy.core.scheduler import Scheduler
 from scrapy.crawler import Crawler
-from scrapy.dupefilters import RFPDupeFilter
 from scrapy.pqueues import DownloaderAwarePriorityQueue
-from scrapy.settings import BaseSettings
 from scrapy.utils.misc import build_from_crawler, load_object
 
-from scrapy_t8.core.frontier.queues import FrontierQueue, Line, Stack
 from scrapy_t8.core.job import engine_watch
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.core.page import Page, current_page, leave_page
 from scrapy_t8.core.retry.host_gate import ParkedQueue
 from scrapy_t8.errors import ConfigError
-from scrapy_t8.model.records import SEQ_BITS, QueueRecord, Story
+from scrapy_t8.model.attempts import Story
+from scrapy_t8.model.entry import QueueRecord
+
+from .dupefilter import T8DupeFilter
+from .queues import queue_class
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 logger = logging.getLogger(__name__)
-
-LIFO = (queuelib.LifoMemoryQueue, queuelib.LifoDiskQueue, queuelib.LifoSQLiteQueue)
-FIFO = (queuelib.FifoMemoryQueue, queuelib.FifoDiskQueue, queuelib.FifoSQLiteQueue)
 
 
 class T8Scheduler(Scheduler):
@@ -212,59 +209,4 @@ class T8Scheduler(Scheduler):
         leave_page()
 
 
-class T8DupeFilter(RFPDupeFilter):
-    """Scrapy's duplicate filter, with the seen-set in the store. A request is seen in the commit that admits it."""
-
-    _job: Job
-
-    @classmethod
-    def from_crawler(cls, crawler: Crawler) -> Self:
-        debug = crawler.settings.getbool("DUPEFILTER_DEBUG")
-        dupefilter = cls(debug=debug, fingerprinter=crawler.request_fingerprinter)
-        dupefilter._job = Job.of(crawler)
-        return dupefilter
-
-    def request_seen(self, request: Request) -> bool:
-        fingerprint, seen = self._job.fingerprint(request), self._job.frontier.seen
-        if fingerprint in seen:
-            # One that comes back after a failure was seen when it came first. An entry of no queue is of another job.
-            page = current_page()
-            return page is None or not page.woken or not page.entry or not page.entry >> SEQ_BITS
-        seen.add(fingerprint)
-        return False
-
-
 # -- queues ------------------------------------------------------------------------------------------------------
-
-
-class T8LifoQueue(Stack):
-    """SCHEDULER_DISK_QUEUE, last in first out, in the job's store."""
-
-    @classmethod
-    def from_crawler(cls, crawler: Crawler, key: str) -> Self:
-        return cls(Job.of(crawler).frontier, key, crawler.engine.downloader.get_slot_key)
-
-
-class T8FifoQueue(Line):
-    """SCHEDULER_DISK_QUEUE, first in first out, in the job's store."""
-
-    @classmethod
-    def from_crawler(cls, crawler: Crawler, key: str) -> Self:
-        return cls(Job.of(crawler).frontier, key, crawler.engine.downloader.get_slot_key)
-
-
-def queue_class(settings: BaseSettings, prefix: str) -> type[FrontierQueue] | None:
-    """The T8 queue with the order that the project has chosen for *prefix*; None if it chose none (start requests)."""
-    disk, memory = f"{prefix}_DISK_QUEUE", f"{prefix}_MEMORY_QUEUE"
-    # Plain Scrapy without a JOBDIR goes by the memory queue; a disk queue set on purpose says more.
-    chosen = disk if (settings.getpriority(disk) or 0) > (settings.getpriority(memory) or 0) else memory
-    if not settings[chosen]:
-        return None
-    cls = load_object(settings[chosen])
-    # LIFO first: queuelib derives its LIFO queues from the FIFO ones.
-    if issubclass(cls, (T8LifoQueue, *LIFO)):
-        return T8LifoQueue
-    if issubclass(cls, (T8FifoQueue, *FIFO)):
-        return T8FifoQueue
-    logger.warning("%s is %s, whose order T8 does not know: last in, first out is used", chosen, settings[chosen])
-    return T8LifoQueue

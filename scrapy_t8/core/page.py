@@ -6,27 +6,26 @@ callback in a task of its own, and tasks inherit their context, through generato
 
 from __future__ import annotations
 
-import tempfile
-from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from scrapy import Request
 
+from scrapy_t8.model.attempts import Story, Waiting
+from scrapy_t8.model.dead_letter import DeadLetter
 from scrapy_t8.model.items import Note, pack_notes, unpack_notes
-from scrapy_t8.model.records import DeadLetter, Story, Waiting
 from scrapy_t8.utils.hashes import hashed
+
+from .staging import SPILL, Staged
 
 ITEMS = "items"
 """Under this name it is known what was written down of items, beside the names of sinks."""
 NOTES = 1000
 """So many notes of one page are held as they are."""
-SPILL = 1 << 20
-"""Bytes of one page's staged output that are held in memory before they go to a file."""
 
 NO_DIGESTS: Mapping[int, bytes] = MappingProxyType({})
 
@@ -243,60 +242,3 @@ def current_page() -> Page | None:
 def leave_page() -> None:
     """From here on, outputs belong to no page."""
     _current.set(None)
-
-
-class Staged:
-    """The records of one page for one sink, in order, each with the item that it is of; in memory while small."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._held: list[tuple[int, bytes]] = []
-        self._weight = 0
-        self._spilled: Spilled | None = None
-
-    def add(self, data: bytes, item: int = 0) -> None:
-        self._held.append((item, data))
-        self._weight += len(data)
-        if self._weight >= SPILL:
-            self._spill()
-
-    def batches(self, size: int) -> Iterator[list[tuple[int, bytes]]]:
-        """All records in order, with the numbers of their items, in lists of about *size* bytes."""
-        if self._spilled is not None:
-            yield from self._spilled.batches(size)
-        if self._held:
-            yield self._held
-
-    def _spill(self) -> None:
-        if self._spilled is None:
-            self._spilled = Spilled(self._directory)
-        self._spilled.add(self._held)
-        self._held, self._weight = [], 0
-
-
-class Spilled:
-    """Those of them that are in a file. It has no name: it goes with the process, and a replayed page stages anew."""
-
-    def __init__(self, directory: Path) -> None:
-        self._file: IO[bytes] = tempfile.TemporaryFile(dir=str(directory))  # noqa: SIM115
-        self._lengths = array("Q")
-        self._items = array("L")
-
-    def add(self, records: list[tuple[int, bytes]]) -> None:
-        self._file.writelines(data for _, data in records)
-        self._lengths.extend(len(data) for _, data in records)
-        self._items.extend(item for item, _ in records)
-
-    def batches(self, size: int) -> Iterator[list[tuple[int, bytes]]]:
-        self._file.seek(0)
-        batch: list[tuple[int, bytes]] = []
-        weight = 0
-        for item, length in zip(self._items, self._lengths, strict=True):
-            batch.append((item, self._file.read(length)))
-            weight += length
-            if weight >= size:
-                yield batch
-                batch, weight = [], 0
-        if batch:
-            yield batch
-        self._file.close()

@@ -15,8 +15,10 @@ from typing import Any, TypedDict
 from scrapy import Request
 
 from scrapy_t8.errors import FormatError
+from scrapy_t8.model.attempts import Waiting
+from scrapy_t8.model.batch import PointRecord
+from scrapy_t8.model.dead_letter import DeadLetter
 from scrapy_t8.model.json_document import moment
-from scrapy_t8.model.records import DeadLetter, PointRecord, Waiting
 from scrapy_t8.model.resume_point import ResumePoint
 from scrapy_t8.stores.base import Store
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
+from .attempts import Story, Waiting
+from .dead_letter import DeadLetter
 from .json_document import Document, moment, told
-from .records import DeadLetter, Story, Waiting
-from .taskrecord import TaskRecord
 
 TASK_TYPE = "DETAIL_COLLECTION"
 """That of a request which does not tell its own."""
@@ -129,3 +131,61 @@ def _ends(story: Story) -> tuple[float, str, str] | None:
         return None
     _, kind, error = story.attempts[-1]
     return story.attempts[0][0], kind, error
+
+
+PLAIN, PACKED = b"{", b"z"
+"""How a payload begins. That of a request begins with neither."""
+
+
+LARGE = 1024
+"""Bytes from which on compression pays."""
+
+
+WORDS = 0x9E3779B1
+"""Odd, so that multiplying by it runs through all 32-bit numbers before one comes again."""
+
+
+BACK = pow(WORDS, -1, 1 << 32)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRecord:
+    """What does not change about a task. How it fared is in its :class:`~scrapy_t8.model.attempts.Story`.
+
+    :param created_at: in Unix seconds.
+    """
+
+    task_id: str
+    task_type: str
+    target: str
+    max_retries: int
+    created_at: float
+    metadata: dict[str, Any]
+
+    def dumps(self, *, compress: bool) -> bytes:
+        """The bytes of it. Metadata that is not JSON must have been refused before."""
+        fields = {name: getattr(self, name) for name in self.__slots__}
+        text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+        data = text.encode("utf-8", "backslashreplace")
+        return PACKED + zlib.compress(data) if compress and len(data) >= LARGE else data
+
+    @classmethod
+    def loads(cls, payload: bytes) -> TaskRecord | None:
+        """The record in *payload*, or None if that is a request."""
+        if payload[:1] == PACKED:
+            return cls(**json.loads(zlib.decompress(payload[1:])))
+        return cls(**json.loads(payload)) if payload[:1] == PLAIN else None
+
+
+def task_id_of(task_type: str, entry: int) -> str:
+    """The id of the task that is stored as *entry*: no two have the same."""
+    return f"{task_type}_{entry * WORDS & 0xFFFFFFFF:08x}"
+
+
+def entry_of(task_id: str) -> int | None:
+    """The entry whose id that is, if :func:`task_id_of` made it; it may also come from elsewhere."""
+    digits = task_id.rpartition("_")[2]
+    try:
+        return int(digits, 16) * BACK & 0xFFFFFFFF if len(digits) == 8 else None
+    except ValueError:
+        return None

@@ -104,19 +104,3 @@ class Loss(NamedTuple):
     times: int
     key: str | None = None
     url: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PastJob:
-    """A job that has ended.
-
-    :param good: it had finished, and nothing was missing.
-    """
-
-    id: str
-    number: int
-    spider: str
-    begun: float
-    ended: float
-    items: int
-    good: bool

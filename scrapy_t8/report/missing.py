@@ -9,9 +9,10 @@ from typing import Any
 
 from scrapy_t8.core.items.expectations import DEAD, DISCARDED, META, NO_ITEM
 from scrapy_t8.core.items.keys import shown
+from scrapy_t8.model.attempts import Story
 from scrapy_t8.model.codec import Codec
+from scrapy_t8.model.job import JobRecord
 from scrapy_t8.model.json_document import moment
-from scrapy_t8.model.records import JobRecord, Story
 from scrapy_t8.stores.reader.reader import Missed, Reader
 
 NOT_FETCHED, WAITING, NEVER_LINKED, UNNAMED = "not_fetched", "waiting", "never_linked", "unnamed"

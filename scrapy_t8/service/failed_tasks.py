@@ -11,12 +11,14 @@ from typing import Any
 from scrapy_t8.config.settings import Config
 from scrapy_t8.core.retry.failure import HANDLER, Failure, one_line
 from scrapy_t8.core.retry.policy import Policy
-from scrapy_t8.model.failed_task import FailedTask, task_of_letter, task_of_waiting
-from scrapy_t8.model.records import DeadLetter, JobRecord, Story, Waiting, Which
-from scrapy_t8.model.taskrecord import TaskRecord, checked_metadata, checked_number, checked_text, entry_of, task_id_of
+from scrapy_t8.model.attempts import Story, Waiting
+from scrapy_t8.model.dead_letter import DeadLetter, Which
+from scrapy_t8.model.failed_task import FailedTask, TaskRecord, entry_of, task_id_of, task_of_letter, task_of_waiting
+from scrapy_t8.model.job import JobRecord
 from scrapy_t8.stores.locks import Holder
 from scrapy_t8.stores.shared.store import SharedStore
 from scrapy_t8.stores.shared.tasks import AT_ONCE, SQLiteTasks
+from scrapy_t8.utils.checked import checked_metadata, checked_number, checked_text
 
 from .logs import logger
 from .resume_points import told

@@ -19,7 +19,7 @@ from scrapy_t8.errors import FormatError
 from scrapy_t8.model.failed_task import FailedTask
 from scrapy_t8.model.json_document import VERSION, moment, told
 from scrapy_t8.model.resume_point import CollectionState, ResumePoint
-from scrapy_t8.model.taskrecord import checked_metadata, checked_number, checked_text
+from scrapy_t8.utils.checked import checked_metadata, checked_number, checked_text
 
 from .runs import STATUSES, Collection
 

@@ -10,11 +10,12 @@ from typing import Any
 
 from scrapy_t8.config.settings import Config
 from scrapy_t8.errors import StoreError
+from scrapy_t8.model.batch import PointRecord
+from scrapy_t8.model.failed_task import LARGE
 from scrapy_t8.model.json_document import ZLIB, moment
-from scrapy_t8.model.records import PointRecord
 from scrapy_t8.model.resume_point import ResumePoint
-from scrapy_t8.model.taskrecord import LARGE, checked_metadata, checked_number, checked_text
 from scrapy_t8.stores.shared.store import SharedStore
+from scrapy_t8.utils.checked import checked_metadata, checked_number, checked_text
 
 from .logs import logger
 from .write_batch import Updates

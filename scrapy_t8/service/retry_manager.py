@@ -11,7 +11,7 @@ from typing import Any
 
 from scrapy_t8.config.settings import Config
 from scrapy_t8.errors import ConfigError, StoreError, T8Error
-from scrapy_t8.model.taskrecord import checked_text
+from scrapy_t8.utils.checked import checked_text
 from scrapy_t8.utils.threads import run_here
 
 from .failed_tasks import Leased

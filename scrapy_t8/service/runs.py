@@ -12,9 +12,9 @@ from scrapy_t8.errors import FormatError
 from scrapy_t8.model.failed_task import FailedTask
 from scrapy_t8.model.json_document import moment
 from scrapy_t8.model.resume_point import RUNS, CollectionState, ResumePoint
-from scrapy_t8.model.taskrecord import checked_number, checked_text
 from scrapy_t8.stores.locks import Holder
 from scrapy_t8.stores.shared.store import SharedStore
+from scrapy_t8.utils.checked import checked_number, checked_text
 
 from .write_batch import Updates
 

@@ -14,9 +14,10 @@ from weakref import finalize
 
 from scrapy_t8.config.settings import Config
 from scrapy_t8.errors import JobMismatch, StoreDamaged, StoreError
+from scrapy_t8.model.dead_letter import Which
 from scrapy_t8.model.failed_task import FailedTask
+from scrapy_t8.model.job import SERVICE, JobRecord
 from scrapy_t8.model.json_document import moment
-from scrapy_t8.model.records import SERVICE, JobRecord, Which
 from scrapy_t8.model.resume_point import CollectionState, ResumePoint
 from scrapy_t8.stores.base import IfDamaged
 from scrapy_t8.stores.locks import Holder

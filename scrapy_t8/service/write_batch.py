@@ -13,7 +13,9 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from threading import RLock
 
-from scrapy_t8.model.records import DeadLetter, PointRecord, Waiting
+from scrapy_t8.model.attempts import Waiting
+from scrapy_t8.model.batch import PointRecord
+from scrapy_t8.model.dead_letter import DeadLetter
 from scrapy_t8.stores.shared.tasks import SQLiteTasks
 
 

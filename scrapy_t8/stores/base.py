@@ -6,20 +6,12 @@ import math
 from collections.abc import Iterator
 from typing import Any, Literal, Protocol
 
-from scrapy_t8.model.items import ItemSeen, Mended, PastJob
-from scrapy_t8.model.records import (
-    Batch,
-    DeadLetter,
-    Entry,
-    Group,
-    JobRecord,
-    PointRecord,
-    QueueRecord,
-    Recovery,
-    Run,
-    Waiting,
-    Which,
-)
+from scrapy_t8.model.attempts import Waiting
+from scrapy_t8.model.batch import Batch, PointRecord
+from scrapy_t8.model.dead_letter import DeadLetter, Group, Which
+from scrapy_t8.model.entry import Entry, QueueRecord
+from scrapy_t8.model.items import ItemSeen, Mended
+from scrapy_t8.model.job import JobRecord, PastJob, Recovery, Run
 
 ALL = Which()
 IfDamaged = Literal["refuse", "salvage", "replace"]

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from scrapy_t8.errors import JobError
-from scrapy_t8.model.records import JobRecord
+from scrapy_t8.model.job import JobRecord
 from scrapy_t8.stores.sqlite.store import SQLiteStore
 
 

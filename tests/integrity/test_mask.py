@@ -13,8 +13,10 @@ import pytest
 
 from scrapy_t8 import read_report, write_report
 from scrapy_t8.config.settings import MASK
+from scrapy_t8.model.batch import Batch, PointRecord
+from scrapy_t8.model.dead_letter import DeadLetter
 from scrapy_t8.model.items import Expected, ItemKey, Loss
-from scrapy_t8.model.records import Batch, DeadLetter, JobRecord, PointRecord
+from scrapy_t8.model.job import JobRecord
 from scrapy_t8.report.files import write
 from scrapy_t8.report.summary import summary
 from scrapy_t8.stores.sqlite.store import SQLiteStore

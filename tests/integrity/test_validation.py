@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from scrapy_t8 import open_dead_letters, read_report, write_report
-from scrapy_t8.model.records import Which
+from scrapy_t8.model.dead_letter import Which
 
 from .crawls import begin, crawl
 

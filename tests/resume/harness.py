@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from scrapy_t8.core.offline.dead_letters import open_dead_letters
-from scrapy_t8.model.records import PointRecord
+from scrapy_t8.model.batch import PointRecord
 from scrapy_t8.stores.sqlite.store import SQLiteStore
 
 HERE = Path(__file__).parent

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from scrapy_t8.core.offline.dead_letters import open_dead_letters
-from scrapy_t8.model.records import Which
+from scrapy_t8.model.dead_letter import Which
 
 from .harness import Crawl, both
 

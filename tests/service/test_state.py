@@ -44,7 +44,7 @@ def test_a_crawl_and_a_service_exclude_each_other(t8: T8ResumeAndRetry, make: Ma
 
 
 def test_the_state_of_a_crawl_is_refused(make: Make, tmp_path: Path) -> None:
-    from scrapy_t8.model.records import JobRecord
+    from scrapy_t8.model.job import JobRecord
 
     crawl = SQLiteStore(tmp_path / "state/t8")
     crawl.open()

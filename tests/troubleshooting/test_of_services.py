@@ -234,7 +234,7 @@ def no_start(here: Path) -> str:
 
 
 def crawl_of(directory: Path) -> None:
-    from scrapy_t8.model.records import JobRecord
+    from scrapy_t8.model.job import JobRecord
     from scrapy_t8.stores.sqlite.store import SQLiteStore
 
     store = SQLiteStore(directory / "t8")

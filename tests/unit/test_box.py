@@ -17,11 +17,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scrapy_t8.errors import StoreError
-from scrapy_t8.model.records import DeadLetter, Group, JobRecord, Ledger, Story, Waiting, Which, entry_id
+from scrapy_t8.model.attempts import Story, Waiting
+from scrapy_t8.model.dead_letter import DeadLetter, Group, Which
+from scrapy_t8.model.entry import entry_id
+from scrapy_t8.model.job import JobRecord, Ledger
 from scrapy_t8.stores.sqlite import queries as sql
 from scrapy_t8.stores.sqlite.dead_letters import SQLiteBox
 from scrapy_t8.stores.sqlite.file import connect, create
-from scrapy_t8.stores.sqlite.records import dump_job
+from scrapy_t8.stores.sqlite.tables import dump_job
 
 NOW = 1_000_000.0
 

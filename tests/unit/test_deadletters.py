@@ -13,10 +13,14 @@ from scrapy import FormRequest, Request, Spider
 
 from scrapy_t8.core.offline.dead_letters import DeadLetters, open_dead_letters, plain
 from scrapy_t8.errors import JobError, JobLocked, StoreError
+from scrapy_t8.model.attempts import Story, Waiting
+from scrapy_t8.model.batch import Batch
 from scrapy_t8.model.codec import Codec
+from scrapy_t8.model.dead_letter import DeadLetter, Which
+from scrapy_t8.model.entry import entry_id
 from scrapy_t8.model.failed_task import task_id
+from scrapy_t8.model.job import JobRecord, Ledger
 from scrapy_t8.model.json_document import moment
-from scrapy_t8.model.records import Batch, DeadLetter, JobRecord, Ledger, Story, Waiting, Which, entry_id
 from scrapy_t8.stores.sqlite.store import SQLiteStore
 
 from .samples import PlainItem, Point

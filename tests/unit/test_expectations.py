@@ -13,9 +13,12 @@ from scrapy import Request, Spider
 from scrapy_t8.core.items.expectations import META, Expectations, expecting, url_key
 from scrapy_t8.core.offline.heal import heal
 from scrapy_t8.core.page import Page
+from scrapy_t8.model.attempts import Story, Waiting
+from scrapy_t8.model.batch import Batch
 from scrapy_t8.model.codec import Codec
-from scrapy_t8.model.items import ItemKey, PastJob
-from scrapy_t8.model.records import Batch, DeadLetter, JobRecord, Ledger, Story, Waiting, Which
+from scrapy_t8.model.dead_letter import DeadLetter, Which
+from scrapy_t8.model.items import ItemKey
+from scrapy_t8.model.job import JobRecord, Ledger, PastJob
 from scrapy_t8.report.missing import Missing
 from scrapy_t8.stores.reader.reader import reading
 from scrapy_t8.stores.sqlite.store import SQLiteStore

@@ -18,7 +18,7 @@ from scrapy_t8.core.items.expectations import Expectations
 from scrapy_t8.core.page import Page, leave_page
 from scrapy_t8.core.resume_points import Points
 from scrapy_t8.model.codec import Codec
-from scrapy_t8.model.records import JobRecord
+from scrapy_t8.model.job import JobRecord
 from scrapy_t8.stores.sqlite.store import SQLiteStore
 
 

@@ -21,8 +21,11 @@ from scrapy_t8.core.items.problems import Problems
 from scrapy_t8.core.items.statistics import JobBooks
 from scrapy_t8.core.job.page_outputs import Outputs
 from scrapy_t8.core.page import ITEMS, Page
+from scrapy_t8.model.attempts import Story, Waiting
+from scrapy_t8.model.batch import Batch
 from scrapy_t8.model.codec import Codec
-from scrapy_t8.model.records import Batch, DeadLetter, JobRecord, Story, Waiting
+from scrapy_t8.model.dead_letter import DeadLetter
+from scrapy_t8.model.job import JobRecord
 from scrapy_t8.stores.reader.reader import reading
 from scrapy_t8.stores.sqlite.store import SQLiteStore
 
@@ -308,7 +311,7 @@ def test_notes_of_a_large_page_say_the_same_from_a_file(policy: str, tmp_path: P
 
     held = told(tmp_path / "held")
     monkeypatch.setattr("scrapy_t8.core.page.NOTES", 3)
-    monkeypatch.setattr("scrapy_t8.core.page.SPILL", 50)
+    monkeypatch.setattr("scrapy_t8.core.staging.SPILL", 50)
     assert told(tmp_path / "spilled") == held
 
 

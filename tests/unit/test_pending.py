@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from scrapy_t8.model.records import Batch, JobRecord, QueueRecord, Waiting, entry_id
+from scrapy_t8.model.attempts import Waiting
+from scrapy_t8.model.batch import Batch
+from scrapy_t8.model.entry import QueueRecord, entry_id
+from scrapy_t8.model.job import JobRecord
 from scrapy_t8.stores.reader.backlog import BLOCK
 from scrapy_t8.stores.reader.reader import Reader, reading
 from scrapy_t8.stores.sqlite.store import SQLiteStore

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from scrapy_t8 import CollectionState, ResumePoint, open_resume_points
 from scrapy_t8.core.resume_points import Points
 from scrapy_t8.errors import FormatError
-from scrapy_t8.model.records import JobRecord, PointRecord
+from scrapy_t8.model.batch import PointRecord
+from scrapy_t8.model.job import JobRecord
 from scrapy_t8.model.resume_point import LIST
 from scrapy_t8.stores.sqlite.store import SQLiteStore
 

@@ -13,7 +13,10 @@ from typing import Any
 import pytest
 
 from scrapy_t8.errors import JobLocked, StoreDamaged, StoreError, StoreVersion
-from scrapy_t8.model.records import Batch, DeadLetter, JobRecord, Ledger, QueueRecord, entry_id
+from scrapy_t8.model.batch import Batch
+from scrapy_t8.model.dead_letter import DeadLetter
+from scrapy_t8.model.entry import QueueRecord, entry_id
+from scrapy_t8.model.job import JobRecord, Ledger
 from scrapy_t8.stores.base import Store
 from scrapy_t8.stores.sqlite.store import SQLiteStore
 

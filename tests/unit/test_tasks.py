@@ -12,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scrapy_t8.errors import FormatError, T8Error
+from scrapy_t8.model.attempts import Story, Waiting
+from scrapy_t8.model.dead_letter import DeadLetter
+from scrapy_t8.model.entry import entry_id
 from scrapy_t8.model.failed_task import FailedTask, task_id, task_of_letter, task_of_waiting
 from scrapy_t8.model.json_document import moment
-from scrapy_t8.model.records import DeadLetter, Story, Waiting, entry_id
 
 DOCUMENT: dict[str, Any] = {
     "task_id": "DETAIL_COLLECTION_a1b2c3d4",

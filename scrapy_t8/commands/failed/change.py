@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from scrapy_t8.commands.context import Call, Look, Owned
 from scrapy_t8.commands.registry import CHANGES, FAILED, FINE, Command
-from scrapy_t8.model.records import Which
+from scrapy_t8.model.dead_letter import Which
 
 from . import selection
 from .filters import add_filters

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from datetime import datetime
 
 from scrapy_t8.errors import CommandError
+from scrapy_t8.model.dead_letter import Which
 from scrapy_t8.model.failed_task import FailedTask
-from scrapy_t8.model.records import Which
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 OF_CRAWLS = ("host", "callback", "status")

@@ -12,8 +12,8 @@ from scrapy_t8.commands.context import Look
 from scrapy_t8.core.offline.dead_letters import AT_ONCE
 from scrapy_t8.core.retry.failure import KINDS
 from scrapy_t8.errors import CommandError
+from scrapy_t8.model.dead_letter import DeadLetter, Which
 from scrapy_t8.model.failed_task import FailedTask, task_of_letter, task_of_waiting
-from scrapy_t8.model.records import DeadLetter, Which
 from scrapy_t8.report.document import time as iso
 
 from .filters import which_letters, which_tasks

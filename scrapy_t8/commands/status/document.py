@@ -11,7 +11,7 @@ from scrapy_t8.commands.context import Look
 from scrapy_t8.commands.job_view import collections
 from scrapy_t8.core.retry.failure import PARSE
 from scrapy_t8.model.codec import NO_CALLBACK_NAME, Codec
-from scrapy_t8.model.records import Run
+from scrapy_t8.model.job import Run
 from scrapy_t8.report.document import point_told, runs_told
 from scrapy_t8.report.document import time as iso
 from scrapy_t8.stores.reader.backlog import Share

@@ -10,11 +10,13 @@ from typing import Any
 from scrapy_t8.commands.context import Call
 from scrapy_t8.core.offline.resume_points import point_of, record_of
 from scrapy_t8.errors import FormatError
+from scrapy_t8.model.attempts import Story
+from scrapy_t8.model.batch import Batch, PointRecord
+from scrapy_t8.model.dead_letter import DeadLetter
 from scrapy_t8.model.json_document import VERSION
-from scrapy_t8.model.records import Batch, DeadLetter, PointRecord, Story
 from scrapy_t8.model.resume_point import ResumePoint
-from scrapy_t8.model.taskrecord import checked_text
 from scrapy_t8.stores.owned import owning
+from scrapy_t8.utils.checked import checked_text
 
 from .letter_json import to_letter
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from scrapy_t8.errors import FormatError
+from scrapy_t8.model.dead_letter import DeadLetter
 from scrapy_t8.model.json_document import Document, moment, told
-from scrapy_t8.model.records import DeadLetter
 
 TEXTS = ("kind", "error", "url", "host", "callback", "job", "spider", "code", "task_type", "target")
 NUMBERS = ("status", "fingerprint")

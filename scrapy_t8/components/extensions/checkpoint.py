@@ -12,8 +12,8 @@ from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.job import engine_watch
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.errors import T8Error
-from scrapy_t8.model.records import local_time
 from scrapy_t8.utils import gc_freeze
+from scrapy_t8.utils.times import local_time
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -20,7 +20,7 @@ from scrapy_t8.core.items.checks import coverage_thresholds
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.core.offline.resume_points import ResumePoints
 from scrapy_t8.errors import ConfigError, T8Error
-from scrapy_t8.model.items import PastJob
+from scrapy_t8.model.job import PastJob
 from scrapy_t8.report.alerts import Alert, alert_thresholds, alerts_of
 from scrapy_t8.report.document import Document, exit_status
 from scrapy_t8.report.files import DIRECTORY, MASKED, document_of, write

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from scrapy_t8.model.records import Batch, DeadLetter, Entry, JobRecord
+from scrapy_t8.model.batch import Batch
+from scrapy_t8.model.dead_letter import DeadLetter
+from scrapy_t8.model.entry import Entry
+from scrapy_t8.model.job import JobRecord
 from scrapy_t8.stores.base import Store
 
 

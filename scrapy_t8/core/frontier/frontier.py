@@ -1,6 +1,6 @@
 """The frontier: all requests known and not yet done, in memory as far as needed, in the store for the rest.
 
-Everything changes here first and becomes durable with the next :class:`~scrapy_t8.model.records.Batch`.
+Everything changes here first and becomes durable with the next :class:`~scrapy_t8.model.batch.Batch`.
 A request pushed and settled between two commits is never written at all.
 """
 
@@ -20,19 +20,11 @@ from scrapy_t8.core.items.expectations import Expectations
 from scrapy_t8.core.page import Page
 from scrapy_t8.core.resume_points import Points, marks_of
 from scrapy_t8.errors import CannotLoad, CannotStore
+from scrapy_t8.model.attempts import Story, Waiting
+from scrapy_t8.model.batch import Batch
 from scrapy_t8.model.codec import Codec
-from scrapy_t8.model.records import (
-    SEQ_BITS,
-    START,
-    Batch,
-    Entry,
-    JobRecord,
-    QueueRecord,
-    Recovery,
-    Story,
-    Waiting,
-    entry_id,
-)
+from scrapy_t8.model.entry import SEQ_BITS, START, Entry, QueueRecord, entry_id
+from scrapy_t8.model.job import JobRecord, Recovery
 from scrapy_t8.stores.base import Store
 
 from .dead_letter_outbox import Burials, letter_of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scrapy_t8.model.records import SEQ_BITS, QueueRecord
+from scrapy_t8.model.entry import SEQ_BITS, QueueRecord
 from scrapy_t8.stores.base import Store
 
 

@@ -16,7 +16,7 @@ from scrapy import Request
 
 from scrapy_t8.core.page import Page, current_page
 from scrapy_t8.errors import CannotStore
-from scrapy_t8.model.records import Entry
+from scrapy_t8.model.entry import Entry
 
 from .frontier import Frontier
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from scrapy import Request
 
 from scrapy_t8.core.page import Page
-from scrapy_t8.model.records import Batch
+from scrapy_t8.model.batch import Batch
 from scrapy_t8.stores.base import Store
 
 

@@ -9,9 +9,11 @@ from w3lib.url import canonicalize_url
 
 from scrapy_t8.core.page import Expectation, Page
 from scrapy_t8.errors import CannotStore
+from scrapy_t8.model.attempts import Waiting
+from scrapy_t8.model.batch import Batch
 from scrapy_t8.model.codec import Codec
+from scrapy_t8.model.dead_letter import DeadLetter
 from scrapy_t8.model.items import Expected
-from scrapy_t8.model.records import Batch, DeadLetter, Waiting
 
 from .keys import clean, key_bytes, shown
 

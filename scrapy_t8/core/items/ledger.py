@@ -10,8 +10,9 @@ from typing import Any
 import msgpack
 
 from scrapy_t8.core.page import Page
+from scrapy_t8.model.batch import Batch
 from scrapy_t8.model.items import ItemKey, ItemSeen, Loss, Note
-from scrapy_t8.model.records import Batch, JobRecord
+from scrapy_t8.model.job import JobRecord
 from scrapy_t8.stores.base import Books
 
 from .coverage import Coverage, shape_of

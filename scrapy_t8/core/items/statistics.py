@@ -8,7 +8,10 @@ import msgpack
 
 from scrapy_t8.config.settings import Config
 from scrapy_t8.core.page import Page
-from scrapy_t8.model.records import Batch, DeadLetter, JobRecord, Waiting
+from scrapy_t8.model.attempts import Waiting
+from scrapy_t8.model.batch import Batch
+from scrapy_t8.model.dead_letter import DeadLetter
+from scrapy_t8.model.job import JobRecord
 from scrapy_t8.stores.base import Store
 from scrapy_t8.utils.hashes import hashed
 

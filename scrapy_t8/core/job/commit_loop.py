@@ -10,7 +10,7 @@ from scrapy.utils.asyncio import CallLaterResult, call_later
 from scrapy_t8.core.fail_fast import Guard
 from scrapy_t8.core.frontier.frontier import Frontier
 from scrapy_t8.core.page import Page
-from scrapy_t8.model.records import Batch
+from scrapy_t8.model.batch import Batch
 
 from .page_outputs import SLICE, Outputs
 

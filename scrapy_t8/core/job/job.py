@@ -32,17 +32,17 @@ from scrapy_t8.core.resume_points import POINT, Mark, Points
 from scrapy_t8.core.retry.policy import Policy
 from scrapy_t8.core.retry.system import Failures
 from scrapy_t8.errors import T8Error
+from scrapy_t8.model.batch import Batch
 from scrapy_t8.model.codec import Codec
-from scrapy_t8.model.identity import Identity
-from scrapy_t8.model.records import START, Batch
+from scrapy_t8.model.entry import START
+from scrapy_t8.model.job import Identity
 from scrapy_t8.stores.sqlite.store import SQLiteStore
 from scrapy_t8.utils.hashes import fingerprints_of, hashed
 
-from .closing import conclude
 from .commit_loop import Commits
 from .crash_guard import Care
 from .jobdir import default_directory
-from .lifecycle import miss_lost_state, resume_or_begin
+from .lifecycle import conclude, miss_lost_state, resume_or_begin
 from .page_outputs import Outputs, Sink
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from scrapy_t8.core.page import ITEMS, Page, record_fingerprint
+from scrapy_t8.model.dead_letter import DeadLetter
 from scrapy_t8.model.items import Note
-from scrapy_t8.model.records import DeadLetter
 
 SLICE = 4 << 20
 """Bytes that are written before the event loop gets its turn again."""

@@ -18,10 +18,12 @@ from itemadapter import ItemAdapter
 from scrapy import Request, Spider
 
 from scrapy_t8.errors import CannotLoad
+from scrapy_t8.model.attempts import Story, Waiting
 from scrapy_t8.model.codec import Codec
+from scrapy_t8.model.dead_letter import DeadLetter, Group, Which
 from scrapy_t8.model.failed_task import FailedTask, task_of_letter, task_of_waiting
+from scrapy_t8.model.job import JobRecord
 from scrapy_t8.model.json_document import moment
-from scrapy_t8.model.records import DeadLetter, Group, JobRecord, Story, Waiting, Which
 from scrapy_t8.stores.base import ALL, Box, Store
 from scrapy_t8.stores.owned import owning
 

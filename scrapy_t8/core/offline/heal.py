@@ -11,9 +11,11 @@ from scrapy import Request
 
 from scrapy_t8.core.items.expectations import DEAD, expecting
 from scrapy_t8.errors import CannotLoad, JobError
+from scrapy_t8.model.attempts import Story
 from scrapy_t8.model.codec import Codec
+from scrapy_t8.model.dead_letter import Which
 from scrapy_t8.model.items import ASKED, BY_THE_SPIDER, IMPOSSIBLE, Mended
-from scrapy_t8.model.records import JobRecord, Story, Which
+from scrapy_t8.model.job import JobRecord
 from scrapy_t8.stores.owned import owning
 from scrapy_t8.stores.reader.reader import Missed, Reader, reading
 from scrapy_t8.stores.sqlite.store import SQLiteStore

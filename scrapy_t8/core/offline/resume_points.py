@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from scrapy_t8.errors import JobError
+from scrapy_t8.model.batch import PointRecord
 from scrapy_t8.model.codec import Codec
 from scrapy_t8.model.failed_task import FailedTask
+from scrapy_t8.model.job import JobRecord, Run
 from scrapy_t8.model.json_document import moment
-from scrapy_t8.model.records import JobRecord, PointRecord, Run
 from scrapy_t8.model.resume_point import CollectionState, ResumePoint
 from scrapy_t8.stores.base import Store
 from scrapy_t8.stores.sqlite.store import SQLiteStore

@@ -21,8 +21,10 @@ from scrapy.downloadermiddlewares.retry import get_retry_request
 from scrapy_t8.core.frontier.frontier import Frontier
 from scrapy_t8.core.page import Page, current_page
 from scrapy_t8.errors import CannotStore, ConfigError
+from scrapy_t8.model.attempts import Story, Waiting
+from scrapy_t8.model.dead_letter import DeadLetter
+from scrapy_t8.model.entry import Entry
 from scrapy_t8.model.failed_task import TASK_TYPE, task_id
-from scrapy_t8.model.records import DeadLetter, Entry, Story, Waiting
 
 from .breaker import Breaker
 from .failure import OF_THE_HOST, THROTTLED, Failure

@@ -12,7 +12,7 @@ from scrapy.extensions.closespider import CloseSpider as CloseSpiderExtension
 from scrapy.utils.asyncio import AsyncioLoopingCall
 from twisted.internet.task import LoopingCall
 
-from scrapy_t8.model.records import local_time
+from scrapy_t8.utils.times import local_time
 
 from .breaker import Breaker
 from .handlers import Handlers

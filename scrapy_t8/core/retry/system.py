@@ -13,7 +13,7 @@ from scrapy_t8.core.fail_fast import Guard
 from scrapy_t8.core.frontier.frontier import Frontier
 from scrapy_t8.core.offline.dead_letters import DeadLetters
 from scrapy_t8.core.page import Page
-from scrapy_t8.model.records import Which
+from scrapy_t8.model.dead_letter import Which
 
 from .breaker import Breaker
 from .code_version import code_of

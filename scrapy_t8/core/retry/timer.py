@@ -17,7 +17,8 @@ from scrapy_t8.core.frontier.frontier import Frontier
 from scrapy_t8.core.page import Page, leave_page
 from scrapy_t8.core.resume_points import marks_of
 from scrapy_t8.errors import CannotLoad
-from scrapy_t8.model.records import DeadLetter, Waiting
+from scrapy_t8.model.attempts import Waiting
+from scrapy_t8.model.dead_letter import DeadLetter
 
 from .handlers import Handlers
 

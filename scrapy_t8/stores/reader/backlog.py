@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scrapy_t8.errors import StoreError
-from scrapy_t8.model.records import queue_range
+from scrapy_t8.model.entry import queue_range
 
 from . import queries as ask
 

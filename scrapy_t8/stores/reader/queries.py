@@ -1,6 +1,6 @@
 """What the reader asks a state file, by name. Nothing here changes anything."""
 
-from scrapy_t8.model.records import SEQ_BITS
+from scrapy_t8.model.entry import SEQ_BITS
 
 JOB = "SELECT record FROM job"
 RUNS = "SELECT id, started, ended, reason, last_commit FROM run ORDER BY id"

@@ -15,12 +15,14 @@ from urllib.parse import quote
 from filelock import FileLock, Timeout
 
 from scrapy_t8.errors import JobError, StoreError
-from scrapy_t8.model.items import Loss, PastJob
-from scrapy_t8.model.records import Group, JobRecord, Run, Waiting
+from scrapy_t8.model.attempts import Waiting
+from scrapy_t8.model.dead_letter import Group
+from scrapy_t8.model.items import Loss
+from scrapy_t8.model.job import JobRecord, PastJob, Run
 from scrapy_t8.stores.sqlite.dead_letters import SQLiteBox
 from scrapy_t8.stores.sqlite.file import check_file, check_version
 from scrapy_t8.stores.sqlite.items import STRETCH
-from scrapy_t8.stores.sqlite.records import load_job
+from scrapy_t8.stores.sqlite.tables import load_job
 
 from . import queries as ask
 from .backlog import Pending

@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import RLock
 
 from scrapy_t8.errors import JobLocked, StoreDamaged, StoreError, StoreVersion, remedy
-from scrapy_t8.model.records import JobRecord
+from scrapy_t8.model.job import JobRecord
 from scrapy_t8.stores.locks import FileGuard
 from scrapy_t8.stores.sqlite import queries as sql
 from scrapy_t8.stores.sqlite.dead_letters import SQLiteBox
@@ -28,8 +28,8 @@ from scrapy_t8.stores.sqlite.file import (
     make_sure_it_is_there,
     transaction,
 )
-from scrapy_t8.stores.sqlite.records import dump_job, load_job
 from scrapy_t8.stores.sqlite.resume_points import SQLitePoints
+from scrapy_t8.stores.sqlite.tables import dump_job, load_job
 
 PATIENCE = 0.5
 """Seconds that the lock of the state is waited for: a reader holds it for an instant."""

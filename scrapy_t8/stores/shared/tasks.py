@@ -6,11 +6,14 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
-from scrapy_t8.model.records import DeadLetter, JobRecord, PointRecord, Waiting
+from scrapy_t8.model.attempts import Waiting
+from scrapy_t8.model.batch import PointRecord
+from scrapy_t8.model.dead_letter import DeadLetter
+from scrapy_t8.model.job import JobRecord
 from scrapy_t8.stores.locks import Holder
 from scrapy_t8.stores.reader.queries import TALLY
 from scrapy_t8.stores.sqlite import queries as sql
-from scrapy_t8.stores.sqlite.records import dump_job
+from scrapy_t8.stores.sqlite.tables import dump_job
 
 from . import queries as ask
 from .store import SharedStore

@@ -15,13 +15,13 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
 
+from scrapy_t8.model.dead_letter import DeadLetter, Group, Which
 from scrapy_t8.model.items import IMPOSSIBLE, Mended
-from scrapy_t8.model.records import DeadLetter, Group, JobRecord, Which
+from scrapy_t8.model.job import JobRecord
 from scrapy_t8.stores.base import ALL
 
 from . import queries as sql
-from .records import dump_job
-from .tables import SQLitePart
+from .tables import SQLitePart, dump_job
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ CONDITIONS = {
     # One parameter, however many they are.
     "ids": "dead.id IN (SELECT value FROM json_each(:ids))",
 }
-"""What each part of a :class:`~scrapy_t8.model.records.Which` asks of a letter."""
+"""What each part of a :class:`~scrapy_t8.model.dead_letter.Which` asks of a letter."""
 
 
 class SQLiteBox(SQLitePart):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from scrapy_t8.model.items import Expected, ItemSeen, PastJob
-from scrapy_t8.model.records import Batch, JobRecord
+from scrapy_t8.model.batch import Batch
+from scrapy_t8.model.items import Expected, ItemSeen
+from scrapy_t8.model.job import JobRecord, PastJob
 
 from . import queries as sql
 from .tables import SQLitePart

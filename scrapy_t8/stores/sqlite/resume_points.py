@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scrapy_t8.model.records import PointRecord
+from scrapy_t8.model.batch import PointRecord
 
 from . import queries as sql
 from .tables import SQLitePart

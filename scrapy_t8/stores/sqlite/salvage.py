@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from scrapy_t8.model.records import SEQ_BITS
+from scrapy_t8.model.entry import SEQ_BITS
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,10 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from scrapy_t8.errors import JobLocked, StoreDamaged, StoreError, remedy
-from scrapy_t8.model.records import Batch, Entry, JobRecord, QueueRecord, Recovery, Run, Waiting, queue_range
+from scrapy_t8.model.attempts import Waiting
+from scrapy_t8.model.batch import Batch
+from scrapy_t8.model.entry import Entry, QueueRecord, queue_range
+from scrapy_t8.model.job import JobRecord, Recovery, Run
 from scrapy_t8.stores.base import IfDamaged
 
 from . import queries as sql
@@ -24,9 +27,9 @@ from .dead_letters import SQLiteBox
 from .file import check_all, check_file, check_version, connect, damaged, make_sure_it_is_there, transaction
 from .inflight_log import Marks
 from .items import SQLiteBooks
-from .records import dump_job, load_job
 from .resume_points import SQLitePoints
 from .salvage import salvage, set_aside
+from .tables import dump_job, load_job
 from .wal import Checkpointer
 
 logger = logging.getLogger(__name__)

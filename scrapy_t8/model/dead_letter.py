@@ -1,0 +1,80 @@
+"""A dead letter: an entry that was given up, with its failure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An entry given up on, with why.
+
+    :param entry: the id that it had in the frontier of its ``job``.
+    :param payload: the stored request; empty if it ran from memory, and so cannot be revived.
+    :param code: what the spider's code was then (a hash).
+    :param story: its attempts, as :meth:`Story.dumps` gives them.
+    :param detail: JSON: traceback, referer, depth, redirects and a sample of the body, as far as there are any.
+    :param id: the number of the letter in the box; given by the store.
+    """
+
+    entry: int
+    payload: bytes
+    kind: str
+    error: str
+    buried_at: float
+    url: str = ""
+    host: str = ""
+    callback: str = ""
+    status: int | None = None
+    fingerprint: int | None = None
+    job: str = ""
+    spider: str = ""
+    code: str = ""
+    task_type: str = ""
+    target: str = ""
+    story: str | None = None
+    detail: str | None = None
+    id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Which:
+    """A choice of dead letters: those that meet all that is given.
+
+    :param error: a part of the error, in any case.
+    :param host: the host of the URL.
+    :param callback: the name of the spider's method.
+    :param status: of the HTTP response.
+    :param task_type: as in a :class:`~scrapy_t8.model.failed_task.FailedTask`.
+    :param text: a part of the error, the URL or the target, in any case.
+    :param older_than: buried at least so many seconds ago.
+    :param newer_than: buried at most so many seconds ago.
+    :param ids: the numbers of letters.
+    """
+
+    kind: str | None = None
+    host: str | None = None
+    callback: str | None = None
+    error: str | None = None
+    older_than: float | None = None
+    newer_than: float | None = None
+    job: str | None = None
+    ids: tuple[int, ...] | None = None
+    status: int | None = None
+    task_type: str | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Dead letters of one cause."""
+
+    kind: str
+    error: str
+    host: str
+    callback: str
+    count: int
+    first: float
+    last: float
+    example: int
+    """The number of one of them."""
