@@ -23,7 +23,7 @@ ITEMS, PER_COMMIT = 20_000, 30
 def build(directory: Path, keys: int) -> None:
     """A job that has had so many items, each with a key."""
     from scrapy_t8.core.items.keys import key_bytes
-    from scrapy_t8.model.batch import Batch
+    from scrapy_t8.model.batch import CommitBatch
     from scrapy_t8.model.items import ItemKey
     from scrapy_t8.model.job import JobRecord
     from scrapy_t8.stores.sqlite.store import SQLiteStore
@@ -38,7 +38,7 @@ def build(directory: Path, keys: int) -> None:
     for begin in range(0, keys, 100_000):
         items = [ItemKey(key, f"{key % keys}") for key in hashes[begin : begin + 100_000]]
         job.ledger.scraped = job.ledger.exported = begin + len(items)
-        store.commit(Batch(items=items), job, 0.0)
+        store.commit(CommitBatch(items=items), job, 0.0)
     store.end_run(0.0, "shutdown", job)
     store.close()
 
@@ -52,9 +52,9 @@ def measure(directory: Path, keys: int) -> dict[str, float]:
     from scrapy_t8.core.items.keys import ItemKeys
     from scrapy_t8.core.items.ledger import DUPLICATE, EXPORTED
     from scrapy_t8.core.items.statistics import open_books
-    from scrapy_t8.core.job.page_outputs import Outputs
+    from scrapy_t8.core.job.page_outputs import PageOutputs
     from scrapy_t8.core.page import Page
-    from scrapy_t8.model.batch import Batch
+    from scrapy_t8.model.batch import CommitBatch
     from scrapy_t8.model.codec import Codec
     from scrapy_t8.stores.sqlite.store import SQLiteStore
     from scrapy_t8.utils.hashes import hashed
@@ -65,7 +65,7 @@ def measure(directory: Path, keys: int) -> dict[str, float]:
     store.open()
     recovery = store.begin_run(0.0, 5)
     books = open_books(store, recovery.job, recovery.run, Config(), ItemKeys("sku"), Expectations(Codec(), hashed))
-    opened, outputs = time.perf_counter() - began, Outputs(books.items)
+    opened, outputs = time.perf_counter() - began, PageOutputs(books.items)
     began = time.process_time()
     for number in range(ITEMS):
         item = {"sku": str(rng.randrange(keys) if number % 2 else keys + number), "name": "a name"}
@@ -78,7 +78,7 @@ def measure(directory: Path, keys: int) -> dict[str, float]:
         if len(outputs) == PER_COMMIT or number == ITEMS - 1:
             for settled in outputs.drain(None):
                 books.settle(settled)
-            batch = Batch()
+            batch = CommitBatch()
             books.fill(batch)
             store.commit(batch, recovery.job, 0.0)
     spent = time.process_time() - began

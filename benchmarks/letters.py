@@ -31,8 +31,8 @@ def build(directory: Path, letters: int, body: int) -> None:
     """A job that has given up on all its requests."""
     from scrapy import Request
 
-    from scrapy_t8.model.attempts import Story
-    from scrapy_t8.model.batch import Batch
+    from scrapy_t8.model.attempts import AttemptHistory
+    from scrapy_t8.model.batch import CommitBatch
     from scrapy_t8.model.codec import Codec
     from scrapy_t8.model.dead_letter import DeadLetter
     from scrapy_t8.model.entry import entry_id
@@ -44,7 +44,7 @@ def build(directory: Path, letters: int, body: int) -> None:
     store.open()
     store.begin_job(job)
     store.begin_run(0.0, 5)
-    story = Story(target="", task_type="DETAIL_COLLECTION", max_retries=3)
+    story = AttemptHistory(target="", task_type="DETAIL_COLLECTION", max_retries=3)
     for attempt in range(3):
         story.add(float(attempt), "http", "503 Service Unavailable", charged=True)
 
@@ -72,14 +72,14 @@ def build(directory: Path, letters: int, body: int) -> None:
         )
 
     for start in range(1, letters + 1, 10_000):
-        store.commit(Batch(buried=[letter(n) for n in range(start, min(start + 10_000, letters + 1))]), job, 0.0)
+        store.commit(CommitBatch(buried=[letter(n) for n in range(start, min(start + 10_000, letters + 1))]), job, 0.0)
     store.end_run(0.0, "shutdown", job)
     store.close()
 
 
 def measure(directory: Path, step: str) -> float:
     """Seconds of one step, in a box just opened."""
-    from scrapy_t8.model.dead_letter import Which
+    from scrapy_t8.model.dead_letter import LetterFilter
     from scrapy_t8.stores.sqlite.store import SQLiteStore
 
     store = SQLiteStore(directory)
@@ -90,8 +90,8 @@ def measure(directory: Path, step: str) -> float:
     steps: dict[str, Callable[[], object]] = {
         "letters": lambda: len(store.box.letters(limit=100)) == 100,
         "groups": lambda: sum(group.count for group in store.box.groups()) == letters,
-        "revive": lambda: store.box.revive(Which(), job, 1.0) == letters == store.count_waiting(),
-        "discard": lambda: store.box.discard(Which(), job) == letters == job.ledger.discarded,
+        "revive": lambda: store.box.revive(LetterFilter(), job, 1.0) == letters == store.count_waiting(),
+        "discard": lambda: store.box.discard(LetterFilter(), job) == letters == job.ledger.discarded,
     }
     began = time.perf_counter()
     assert steps[step]()

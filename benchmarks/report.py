@@ -23,11 +23,11 @@ def build(directory: Path, items: int) -> None:
     from scrapy import Request, Spider
 
     from scrapy_t8.core.items.expectations import expecting
-    from scrapy_t8.model.attempts import Story, Waiting
-    from scrapy_t8.model.batch import Batch
+    from scrapy_t8.model.attempts import AttemptHistory, ScheduledRetry
+    from scrapy_t8.model.batch import CommitBatch
     from scrapy_t8.model.codec import Codec
     from scrapy_t8.model.dead_letter import DeadLetter
-    from scrapy_t8.model.items import Expected, ItemKey
+    from scrapy_t8.model.items import ExpectationChange, ItemKey
     from scrapy_t8.model.job import JobRecord, Ledger
     from scrapy_t8.stores.sqlite.store import SQLiteStore
 
@@ -36,14 +36,16 @@ def build(directory: Path, items: int) -> None:
     job = JobRecord("job", "bench", {}, time.time(), ledger=Ledger())
     store.begin_job(job)
     store.begin_run(time.time(), 5)
-    story = Story()
+    story = AttemptHistory()
     story.add(time.time(), "network", "timed out", charged=True)
     for begin in range(0, items, 10_000):
-        batch = Batch()
+        batch = CommitBatch()
         for number in range(begin, min(begin + 10_000, items)):
             # As hashes are: in no order.
             key = number * 0x9E3779B97F4A7C15 % (1 << 63)
-            expected = batch.expected[key] = Expected(f"https://example.com/car/{number}", [f"list {number % 7}"], True)
+            expected = batch.expected[key] = ExpectationChange(
+                f"https://example.com/car/{number}", [f"list {number % 7}"], True
+            )
             why = next((why for why, every in EVERY.items() if number % every == 0), None)
             request = Request(expected.text)
             if why is None:
@@ -66,7 +68,7 @@ def build(directory: Path, items: int) -> None:
                 expected.opened = 1
                 expecting(request, expected.text, "list", by_page=True)
                 payload = codec.encode_request(request)
-                batch.waiting.append(Waiting(number, time.time() + 60, "example.com", payload, story.dumps()))
+                batch.waiting.append(ScheduledRetry(number, time.time() + 60, "example.com", payload, story.dumps()))
         job.ledger.scraped = job.ledger.exported
         batch.tally = {("host/done", f"host-{begin // 10_000}"): 10_000}
         batch.moment = (10_000, 10_000, 0)

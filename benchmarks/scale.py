@@ -32,7 +32,7 @@ def build(directory: Path, seen: int, pending: int) -> None:
     """A job as a long crawl leaves it."""
     from scrapy import Request
 
-    from scrapy_t8.model.batch import Batch
+    from scrapy_t8.model.batch import CommitBatch
     from scrapy_t8.model.codec import Codec
     from scrapy_t8.model.entry import entry_id
     from scrapy_t8.model.job import JobRecord, Ledger
@@ -46,7 +46,7 @@ def build(directory: Path, seen: int, pending: int) -> None:
     queue = store.new_queue("/host/0", "host")
     fingerprints = sorted(rng.getrandbits(63) for _ in range(seen))
     for start in range(0, seen, 200_000):
-        store.commit(Batch(seen=fingerprints[start : start + 200_000]), job, 0.0)
+        store.commit(CommitBatch(seen=fingerprints[start : start + 200_000]), job, 0.0)
     codec = Codec()
     for start in range(0, pending, 50_000):
         numbers = range(start, min(start + 50_000, pending))
@@ -55,7 +55,7 @@ def build(directory: Path, seen: int, pending: int) -> None:
             for n in numbers
         ]
         queue.stored = numbers.stop
-        store.commit(Batch(added=added, queues=[queue]), job, 0.0)
+        store.commit(CommitBatch(added=added, queues=[queue]), job, 0.0)
     job.next_seq, job.ledger = pending + 1, Ledger(admitted=pending)
     store.end_run(0.0, "shutdown", job)
     store.close()
@@ -67,10 +67,10 @@ def measure(directory: Path) -> dict[str, float]:
     from scrapy.utils.request import fingerprint
 
     from scrapy_t8.core.frontier.frontier import Frontier
-    from scrapy_t8.core.frontier.queues import Stack
+    from scrapy_t8.core.frontier.queues import LifoQueue
     from scrapy_t8.core.items.expectations import Expectations
     from scrapy_t8.core.page import Page, leave_page
-    from scrapy_t8.core.resume_points import Points
+    from scrapy_t8.core.resume_points import ResumePointTracker
     from scrapy_t8.model.codec import Codec
     from scrapy_t8.stores.sqlite.store import SQLiteStore
 
@@ -82,13 +82,13 @@ def measure(directory: Path) -> dict[str, float]:
     def number(request: Request) -> int:
         return int.from_bytes(fingerprint(request)[:8], "big") >> 1
 
-    points = Points(store, lambda: 0.0, 60.0, by_details=False)
+    points = ResumePointTracker(store, lambda: 0.0, 60.0, by_details=False)
     expectations = Expectations(Codec(), hash)
     frontier = Frontier(
         store, Codec(), number, lambda request, error: None, lambda: None, points, expectations, lambda: 0.0
     )
     frontier.open(recovery)
-    queue = Stack(frontier, "/host/0", lambda request: "host")
+    queue = LifoQueue(frontier, "/host/0", lambda request: "host")
     first = queue.pop()
     resume = time.perf_counter() - began
     assert first is not None

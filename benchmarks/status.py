@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from scrapy_t8.model.batch import Batch
+    from scrapy_t8.model.batch import CommitBatch
 
 BAR = 1.0
 """Seconds from the start of the process to its end."""
@@ -51,16 +51,16 @@ def _slices(count: int) -> Iterator[range]:
     return (range(first, min(first + AT_ONCE, count)) for first in range(0, count, AT_ONCE))
 
 
-def _seen(count: int) -> Iterator[Batch]:
-    from scrapy_t8.model.batch import Batch
+def _seen(count: int) -> Iterator[CommitBatch]:
+    from scrapy_t8.model.batch import CommitBatch
 
     step = (1 << 63) // max(1, count)
     for numbers in _slices(count):
-        yield Batch(seen=[number * step for number in numbers])
+        yield CommitBatch(seen=[number * step for number in numbers])
 
 
-def _ready(count: int) -> Iterator[Batch]:
-    from scrapy_t8.model.batch import Batch
+def _ready(count: int) -> Iterator[CommitBatch]:
+    from scrapy_t8.model.batch import CommitBatch
     from scrapy_t8.model.entry import QueueRecord, entry_id
 
     encode = Encoder()
@@ -69,27 +69,29 @@ def _ready(count: int) -> Iterator[Batch]:
         for number in numbers:
             queues[number % HOSTS].stored += 1
         added = [(entry_id(number % HOSTS + 1, number), encode.request(number), None) for number in numbers]
-        yield Batch(queues=queues, added=sorted(added))
+        yield CommitBatch(queues=queues, added=sorted(added))
 
 
-def _waiting(count: int, now: float) -> Iterator[Batch]:
-    from scrapy_t8.model.attempts import Story, Waiting
-    from scrapy_t8.model.batch import Batch
+def _waiting(count: int, now: float) -> Iterator[CommitBatch]:
+    from scrapy_t8.model.attempts import AttemptHistory, ScheduledRetry
+    from scrapy_t8.model.batch import CommitBatch
     from scrapy_t8.model.entry import entry_id
 
-    encode, story = Encoder(), Story()
+    encode, story = Encoder(), AttemptHistory()
     story.add(now, "network", "timed out", charged=True)
     for numbers in _slices(count):
         ids = sorted((entry_id(number % HOSTS + 1, (1 << 30) + number), number) for number in numbers)
-        yield Batch(waiting=[Waiting(i, now + n / 100, host(n), encode.request(n), story.dumps()) for i, n in ids])
+        yield CommitBatch(
+            waiting=[ScheduledRetry(i, now + n / 100, host(n), encode.request(n), story.dumps()) for i, n in ids]
+        )
 
 
-def _dead(count: int, now: float) -> Iterator[Batch]:
-    from scrapy_t8.model.attempts import Story
-    from scrapy_t8.model.batch import Batch
+def _dead(count: int, now: float) -> Iterator[CommitBatch]:
+    from scrapy_t8.model.attempts import AttemptHistory
+    from scrapy_t8.model.batch import CommitBatch
     from scrapy_t8.model.dead_letter import DeadLetter
 
-    encode, story = Encoder(), Story()
+    encode, story = Encoder(), AttemptHistory()
     story.add(now, "http", "404 Not Found", charged=True)
     detail = json.dumps({"traceback": "  File somewhere, line 1, in parse\n" * 50})
     for numbers in _slices(count):
@@ -114,15 +116,15 @@ def _dead(count: int, now: float) -> Iterator[Batch]:
             )
             for n in numbers
         ]
-        yield Batch(buried=letters)
+        yield CommitBatch(buried=letters)
 
 
-def _done(count: int) -> Iterator[Batch]:
-    from scrapy_t8.model.batch import Batch
+def _done(count: int) -> Iterator[CommitBatch]:
+    from scrapy_t8.model.batch import CommitBatch
 
     tally = {("host/done", host(number)): count // HOSTS for number in range(HOSTS)}
     tally |= {("callback/done", name): count // len(CALLBACKS) for name in CALLBACKS}
-    yield Batch(tally=tally, moment=(count, count, 0))
+    yield CommitBatch(tally=tally, moment=(count, count, 0))
 
 
 class Encoder:

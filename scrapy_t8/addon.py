@@ -16,23 +16,23 @@ from scrapy.settings import SETTINGS_PRIORITIES, BaseSettings
 from scrapy.utils.misc import load_object
 
 from scrapy_t8.components.downloadermiddlewares.cookies import T8CookiesMiddleware
-from scrapy_t8.components.downloadermiddlewares.retry import T8CacheGuard, T8RetryMiddleware
+from scrapy_t8.components.downloadermiddlewares.retry import T8RetryCacheMiddleware, T8RetryMiddleware
 from scrapy_t8.components.downloadermiddlewares.robotstxt import T8RobotsTxtMiddleware
 from scrapy_t8.components.dupefilter import T8DupeFilter
 from scrapy_t8.components.extensions.checkpoint import T8Checkpoint
 from scrapy_t8.components.extensions.closespider import T8CloseSpider
-from scrapy_t8.components.extensions.expectations import T8Expecting
+from scrapy_t8.components.extensions.expectations import T8Expectations
 from scrapy_t8.components.extensions.report import T8Report
-from scrapy_t8.components.extensions.shutdown import T8Grace
+from scrapy_t8.components.extensions.shutdown import T8GracefulStop
 from scrapy_t8.components.extensions.spiderstate import T8SpiderState
-from scrapy_t8.components.extensions.stats import T8Totals
-from scrapy_t8.components.extensions.throttle import T8Delays
+from scrapy_t8.components.extensions.stats import T8JobStats
+from scrapy_t8.components.extensions.throttle import T8ThrottleState
 from scrapy_t8.components.feeds.exporter import T8FeedExporter
 from scrapy_t8.components.scheduler import T8Scheduler
-from scrapy_t8.components.spidermiddlewares.failures import T8MishapMiddleware
+from scrapy_t8.components.spidermiddlewares.failures import T8FailureMiddleware
 from scrapy_t8.components.spidermiddlewares.start import T8StartMiddleware
 from scrapy_t8.core import scrapy_private
-from scrapy_t8.pipelines.counting import T8EntryPipeline
+from scrapy_t8.pipelines.counting import T8ItemCounterPipeline
 from scrapy_t8.pipelines.dedup import T8ChangesPipeline, T8DedupPipeline
 from scrapy_t8.pipelines.validation import T8ValidationPipeline
 
@@ -85,14 +85,16 @@ class T8Addon:
         settings.setdefault_in_component_priority_dict("EXTENSIONS", T8Checkpoint, FIRST)
         settings.setdefault_in_component_priority_dict("EXTENSIONS", T8FeedExporter, 0)
         settings.set_in_component_priority_dict("EXTENSIONS", FeedExporter, None)
-        for extension in (T8Totals, T8Delays, T8Grace, T8Expecting, T8Report):
+        for extension in (T8JobStats, T8ThrottleState, T8GracefulStop, T8Expectations, T8Report):
             settings.setdefault_in_component_priority_dict("EXTENSIONS", extension, 0)
         settings.setdefault_in_component_priority_dict("SPIDER_MIDDLEWARES", T8StartMiddleware, OUTERMOST)
-        settings.setdefault_in_component_priority_dict("SPIDER_MIDDLEWARES", T8MishapMiddleware, INNERMOST)
+        settings.setdefault_in_component_priority_dict("SPIDER_MIDDLEWARES", T8FailureMiddleware, INNERMOST)
         for name, theirs, ours in INSTEAD:
             _replace(settings, name, theirs, ours)
-        settings.setdefault_in_component_priority_dict("DOWNLOADER_MIDDLEWARES", T8CacheGuard, BELOW_THE_CACHE)
-        settings.setdefault_in_component_priority_dict("ITEM_PIPELINES", T8EntryPipeline, -LAST)
+        settings.setdefault_in_component_priority_dict(
+            "DOWNLOADER_MIDDLEWARES", T8RetryCacheMiddleware, BELOW_THE_CACHE
+        )
+        settings.setdefault_in_component_priority_dict("ITEM_PIPELINES", T8ItemCounterPipeline, -LAST)
         settings.setdefault_in_component_priority_dict("ITEM_PIPELINES", T8DedupPipeline, DEDUP)
         settings.setdefault_in_component_priority_dict("ITEM_PIPELINES", T8ChangesPipeline, LAST - 1)
         settings.setdefault_in_component_priority_dict("ITEM_PIPELINES", T8ValidationPipeline, LAST)

@@ -10,11 +10,12 @@
     +-- StoreError           the state cannot be read or written
     |   +-- StoreDamaged     the state file is not (or no longer) a database
     |   +-- StoreVersion     the state was written by another version
-    +-- FeedError            a feed file cannot be written
+    +-- WriteError           a file cannot be written: a report, an export
+    |   +-- FeedError        a feed file cannot be written
     +-- CodecError
     |   +-- CannotStore      a value has no safe encoding
     |   +-- CannotLoad       stored bytes do not become a request or an item again
-    +-- DatabaseFailed       the user's own database does not tell what it is asked
+    +-- DatabaseError        the user's own database does not tell what it is asked
     +-- FormatError          a document lacks a field, or has something else in it
     +-- CommandError         a command cannot be used as it was
     +-- ScrapyChanged        this Scrapy lacks something that T8 stands on
@@ -61,7 +62,11 @@ class StoreVersion(StoreError):
     reason = "t8_store_version"
 
 
-class FeedError(T8Error):
+class WriteError(T8Error):
+    reason = "t8_write_failed"
+
+
+class FeedError(WriteError):
     reason = "t8_feed_failed"
 
 
@@ -69,7 +74,7 @@ class CodecError(T8Error):
     pass
 
 
-class DatabaseFailed(T8Error):
+class DatabaseError(T8Error):
     pass
 
 
@@ -117,3 +122,9 @@ def remedy(error: Exception) -> str:
     if "permission" in text or "read-only" in text or "readonly" in text or "unable to open" in text:
         return "Make the directory writable for this user, or use another JOBDIR"
     return "The last commit is safe: run the same command again"
+
+
+def __getattr__(name: str) -> type[T8Error]:
+    if name == "DatabaseFailed":  # its name in release 0.1
+        return DatabaseError
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

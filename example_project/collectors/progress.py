@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 
 from scrapy_t8 import T8ResumeAndRetry
-from scrapy_t8.core.watermark import Track
+from scrapy_t8.core.watermark import Watermark
 
 
 class Progress:
@@ -18,7 +18,7 @@ class Progress:
         self._t8 = t8
         self._task_type = task_type
         self._mark = mark
-        self._track = Track(begin)
+        self._track = Watermark(begin)
         # After a kill the same part may fail again: it is in the queue already.
         tasks = [*t8.state_manager.failed_tasks(task_type), *t8.state_manager.dead_tasks(task_type)]
         self._handed_over = {task.target for task in tasks}

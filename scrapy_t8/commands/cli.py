@@ -11,8 +11,8 @@ from scrapy.settings import BaseSettings
 
 from scrapy_t8.errors import CommandError, ConfigError, T8Error, remedy
 
-from .console import Screen, printable
-from .context import Call
+from .console import Terminal, printable
+from .context import CommandContext
 from .registry import FAILED, FINE, INTERRUPTED, MEANING, MISUSED, UNREAD, Command, commands
 
 
@@ -112,8 +112,8 @@ def _run(unknown: list[str], options: argparse.Namespace, settings: BaseSettings
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="backslashreplace")
-    screen = Screen(sys.stdout)
-    status: int = options.command.run(Call(options, settings, screen))
+    screen = Terminal(sys.stdout)
+    status: int = options.command.run(CommandContext(options, settings, screen))
     return status
 
 

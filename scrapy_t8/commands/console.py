@@ -20,7 +20,7 @@ WIDE = 10_000
 Row = Sequence[object]
 
 
-class Screen:
+class Terminal:
     """Where a command speaks. Secrets are hidden by ``mask``; without one, they are shown."""
 
     def __init__(self, out: IO[str]) -> None:

@@ -13,27 +13,27 @@ from scrapy.settings import BaseSettings
 
 from scrapy_t8.config.settings import effective
 from scrapy_t8.core.job.jobdir import default_directory
-from scrapy_t8.core.offline.dead_letters import AnySpider, LookedAt
+from scrapy_t8.core.offline.dead_letters import DeadLetterReader, StubSpider
 from scrapy_t8.errors import CommandError, JobError
 from scrapy_t8.model.codec import Codec
 from scrapy_t8.model.job import SERVICE, JobRecord
 from scrapy_t8.report.files import mask_of
-from scrapy_t8.stores.base import Box, Points
+from scrapy_t8.stores.base import DeadLetterStore, ResumePointStore
 from scrapy_t8.stores.owned import owning
 from scrapy_t8.stores.reader.reader import Reader, reading
 from scrapy_t8.stores.shared.store import SharedStore
 from scrapy_t8.stores.shared.tasks import SQLiteTasks
 
-from .console import Screen
+from .console import Terminal
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class JobView:
     """A job as it is now, to be read."""
 
     reader: Reader
     job: JobRecord
-    letters: LookedAt
+    letters: DeadLetterReader
 
     @property
     def of_service(self) -> bool:
@@ -42,24 +42,24 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Owned:
+class OwnedJob:
     """A job that can be changed: nobody else changes it meanwhile."""
 
-    box: Box
-    points: Points
+    box: DeadLetterStore
+    points: ResumePointStore
     job: JobRecord
     tasks: SQLiteTasks | None
     """Of a service."""
 
 
-class Call:
+class CommandContext:
     """A command is being called.
 
     :param options: what was given on the command line.
     :param settings: those of the project, with ``-s``.
     """
 
-    def __init__(self, options: argparse.Namespace, settings: BaseSettings, screen: Screen) -> None:
+    def __init__(self, options: argparse.Namespace, settings: BaseSettings, screen: Terminal) -> None:
         self.options = options
         self.settings = settings
         self.screen = screen
@@ -73,7 +73,7 @@ class Call:
         return job_directory(self.options.jobdir, self.options.spider, self.settings)
 
     @contextmanager
-    def looking(self) -> Iterator[Look]:
+    def looking(self) -> Iterator[JobView]:
         """The job, to be read: whoever is using it notices nothing. From now on the screen hides what the job hides.
 
         :raises T8Error: if there is none, or it cannot be read.
@@ -83,10 +83,10 @@ class Call:
             if job is None:
                 raise JobError(f"there is no job in {self.directory} yet: nothing has begun there")
             self.screen.mask = mask_of(reader)
-            yield Look(reader, job, LookedAt(reader.box, Codec(AnySpider())))
+            yield JobView(reader, job, DeadLetterReader(reader.box, Codec(StubSpider())))
 
     @contextmanager
-    def owning(self, *, of_service: bool) -> Iterator[Owned]:
+    def owning(self, *, of_service: bool) -> Iterator[OwnedJob]:
         """The job, to be changed. A crawl must not run meanwhile; services may, and wait for an instant.
 
         :raises T8Error: if a crawl does, or it cannot be changed.
@@ -97,12 +97,12 @@ class Call:
             shared.open()
             try:
                 with shared.alone() as job:
-                    yield Owned(shared.box, shared.points, job, SQLiteTasks(shared))
+                    yield OwnedJob(shared.box, shared.points, job, SQLiteTasks(shared))
             finally:
                 shared.close()
             return
         with owning(path) as (store, found):
-            yield Owned(store.box, store.points, found, None)
+            yield OwnedJob(store.box, store.points, found, None)
 
 
 def job_directory(jobdir: str | None, spider: str | None, settings: BaseSettings) -> Path:

@@ -15,12 +15,12 @@ from scrapy_t8.model.failed_task import FailedTask
 from scrapy_t8.model.json_document import moment
 from scrapy_t8.model.resume_point import RUNS, CollectionState, ResumePoint
 
-from .context import Look
+from .context import JobView
 
 Points = dict[tuple[str, str], ResumePoint]
 
 
-def points(look: Look) -> Points:
+def points(look: JobView) -> Points:
     """All resume points, by task type and name.
 
     :raises T8Error: for one that somebody has made a mess of.
@@ -32,12 +32,12 @@ def points(look: Look) -> Points:
     return found
 
 
-def tasks(look: Look) -> Iterator[FailedTask]:
+def tasks(look: JobView) -> Iterator[FailedTask]:
     """All that failed and is not through: what waits, then what is given up."""
     return failed_tasks(look.reader.all_waiting(), look.letters, look.job.id, Codec())
 
 
-def collections(look: Look) -> list[CollectionState]:
+def collections(look: JobView) -> list[CollectionState]:
     """The newest run of each task type of a service, without points and tasks."""
     running = look.reader.is_running()
     return [_collection(json.loads(record), running=running) for record in look.reader.kept_as(RUNS).values()]
@@ -54,7 +54,7 @@ def _collection(record: dict[str, Any], *, running: bool) -> CollectionState:
         raise StoreError(f"the run of {record.get('task_type')} cannot be read: {error}") from None
 
 
-def states(look: Look) -> Iterator[CollectionState]:
+def states(look: JobView) -> Iterator[CollectionState]:
     """How far each task type is of which anything is known."""
     runs = look.reader.runs()
     if not runs:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 
-from .context import Call
+from .context import CommandContext
 
 MODULES = (
     *("status.status", "failed.listing", "resume_points", "audit.report", "audit.verify", "audit.heal"),
@@ -46,7 +46,7 @@ class Command:
     help: str
     examples: Sequence[tuple[str, str]]
     arguments: Callable[[argparse.ArgumentParser], None] = lambda parser: None
-    run: Callable[[Call], int] | None = None
+    run: Callable[[CommandContext], int] | None = None
     finds_job: bool = True
     has_json: bool = False
     statuses: dict[int, str] = field(default_factory=dict)

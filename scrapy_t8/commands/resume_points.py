@@ -15,7 +15,7 @@ from scrapy_t8.model.json_document import moment
 from scrapy_t8.model.resume_point import ResumePoint
 from scrapy_t8.utils.checked import checked_metadata, checked_text
 
-from .context import Call
+from .context import CommandContext
 from .job_view import Points
 from .job_view import points as points_of
 from .registry import CHANGES, FAILED, FINE, Command
@@ -23,7 +23,7 @@ from .registry import CHANGES, FAILED, FINE, Command
 COLUMNS = ("task type", "name", "#page", "cursor", "slug", "#processed", "last update", "metadata")
 
 
-def _list(call: Call) -> int:
+def _list(call: CommandContext) -> int:
     with call.looking() as look:
         found = points_of(look)
     if call.options.task_type:
@@ -47,7 +47,7 @@ def _cells(point: dict[str, Any]) -> tuple[Any, ...]:
 # -- changing ----------------------------------------------------------------------------------------------------
 
 
-def _set(call: Call) -> int:
+def _set(call: CommandContext) -> int:
     options, screen = call.options, call.screen
     checked_text("task_type", options.task_type)
     with call.looking() as look:
@@ -76,7 +76,7 @@ def _changed(point: ResumePoint, options: argparse.Namespace) -> ResumePoint:
     return replace(point, **changes, last_update=moment(time.time()))
 
 
-def _delete(call: Call) -> int:
+def _delete(call: CommandContext) -> int:
     options, screen = call.options, call.screen
     with call.looking() as look:
         found, of_service = points_of(look), look.of_service

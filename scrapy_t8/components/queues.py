@@ -10,7 +10,7 @@ from scrapy.crawler import Crawler
 from scrapy.settings import BaseSettings
 from scrapy.utils.misc import load_object
 
-from scrapy_t8.core.frontier.queues import FrontierQueue, Line, Stack
+from scrapy_t8.core.frontier.queues import FifoQueue, FrontierQueue, LifoQueue
 from scrapy_t8.core.job.job import Job
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ LIFO = (queuelib.LifoMemoryQueue, queuelib.LifoDiskQueue, queuelib.LifoSQLiteQue
 FIFO = (queuelib.FifoMemoryQueue, queuelib.FifoDiskQueue, queuelib.FifoSQLiteQueue)
 
 
-class T8LifoQueue(Stack):
+class T8LifoQueue(LifoQueue):
     """SCHEDULER_DISK_QUEUE, last in first out, in the job's store."""
 
     @classmethod
@@ -31,7 +31,7 @@ class T8LifoQueue(Stack):
         return cls(Job.of(crawler).frontier, key, crawler.engine.downloader.get_slot_key)
 
 
-class T8FifoQueue(Line):
+class T8FifoQueue(FifoQueue):
     """SCHEDULER_DISK_QUEUE, first in first out, in the job's store."""
 
     @classmethod

@@ -14,9 +14,9 @@ from scrapy.utils.misc import build_from_crawler, load_object
 from scrapy_t8.core.job import engine_watch
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.core.page import Page, current_page, leave_page
-from scrapy_t8.core.retry.host_gate import ParkedQueue
+from scrapy_t8.core.retry.host_gate import HostGatedQueue
 from scrapy_t8.errors import ConfigError
-from scrapy_t8.model.attempts import Story
+from scrapy_t8.model.attempts import AttemptHistory
 from scrapy_t8.model.entry import QueueRecord
 
 from .dupefilter import T8DupeFilter
@@ -64,7 +64,7 @@ class T8Scheduler(Scheduler):
         engine = self._job.crawler.engine
         assert engine is not None
         slot_of = engine.downloader.get_slot_key
-        self._parked = ParkedQueue(self._durable_queue(), self._job.failures.breaker, slot_of, self._job.clock)
+        self._parked = HostGatedQueue(self._durable_queue(), self._job.failures.breaker, slot_of, self._job.clock)
         self.dqs = self._parked  # type: ignore[assignment]
         self._job.failures.parked = self._parked
         self._rehome()
@@ -200,7 +200,7 @@ class T8Scheduler(Scheduler):
             for entry in self._job.frontier.take_all(record):
                 page = self._job.frontier.new_page(entry.id)
                 page.replacing = True
-                page.story = Story.loads(entry.story) if entry.story else None
+                page.story = AttemptHistory.loads(entry.story) if entry.story else None
                 page.enter()
                 request = self._job.frontier.rebuild(entry.id, entry.payload)
                 if request is not None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from scrapy.exceptions import CloseSpider, DontCloseSpider
 
-from scrapy_t8.errors import FeedError, T8Error, remedy
+from scrapy_t8.errors import T8Error, WriteError, remedy
 
 logger = logging.getLogger(__name__)
 
@@ -16,7 +16,7 @@ PASS = (CloseSpider, DontCloseSpider)
 """Nothing wrong: answers to Scrapy."""
 
 
-class Guard:
+class StopOnError:
     """A context that turns every exception into a call of *fail*. May be entered again and again.
 
     :param what: what is done inside, as in "cannot commit".
@@ -39,6 +39,6 @@ class Guard:
         if isinstance(error, T8Error):
             return error
         if isinstance(error, OSError):
-            return FeedError(f"cannot {self._what}: {error}. {remedy(error)}")
+            return WriteError(f"cannot {self._what}: {error}. {remedy(error)}")
         logger.error("A bug in scrapy_t8", exc_info=error)
         return T8Error(f"cannot {self._what}: {error!r}. {remedy(error)}")

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 from scrapy import Request
 
-from scrapy_t8.model.attempts import Story, Waiting
+from scrapy_t8.model.attempts import AttemptHistory, ScheduledRetry
 from scrapy_t8.model.dead_letter import DeadLetter
-from scrapy_t8.model.items import Note, pack_notes, unpack_notes
+from scrapy_t8.model.items import ItemOutcome, pack_notes, unpack_notes
 from scrapy_t8.utils.hashes import hashed
 
 from .staging import SPILL, Staged
@@ -116,13 +116,13 @@ class Page:
         self.memory: int | None = None
         """The fingerprint by which its unsettled parent is to remember it: that of an item of ``start()``."""
         self.staged: dict[str, Staged] = {}
-        self.notes: Sequence[Note] = ()
+        self.notes: Sequence[ItemOutcome] = ()
         """What is to be written down of its items: the last of it, if there is much."""
         self._more_notes: Staged | None = None
         """Then, what came before."""
-        self.story: Story | None = None
+        self.story: AttemptHistory | None = None
         """What became of its request in earlier attempts, if they failed."""
-        self.verdict: Waiting | DeadLetter | None = None
+        self.verdict: ScheduledRetry | DeadLetter | None = None
         """What becomes of its entry after it has failed."""
         self._left: Counter[int] | None = None
         """What earlier attempts have delivered, and this one has not brought yet."""
@@ -146,7 +146,7 @@ class Page:
         """Its request, once it has ended, if it was to bring something and may not have."""
         self.host = self.callback = ""
         """Whose it is, once that is known."""
-        self.tasks: tuple[Waiting, ...] = ()
+        self.tasks: tuple[ScheduledRetry, ...] = ()
         """Entries that it brings about, and that wait from the beginning."""
         self.marks: tuple[Any, ...] = ()
         """Positions of resume points that are passed when it settles."""
@@ -163,7 +163,7 @@ class Page:
             self.staged[sink] = Staged(directory)
         self.staged[sink].add(data, self.item)
 
-    def note(self, note: Note, directory: Path) -> None:
+    def note(self, note: ItemOutcome, directory: Path) -> None:
         """Keep what is to be written down of an item until the page settles."""
         if not isinstance(self.notes, list):
             self.notes = []
@@ -173,7 +173,7 @@ class Page:
             self._more_notes.add(pack_notes(self.notes))
             self.notes = ()
 
-    def noted(self) -> Iterator[Sequence[Note]]:
+    def noted(self) -> Iterator[Sequence[ItemOutcome]]:
         """All that is to be written down of its items, in order."""
         if self._more_notes is not None:
             for batch in self._more_notes.batches(SPILL):

@@ -15,7 +15,7 @@ from typing import Any, TypedDict
 from scrapy import Request
 
 from scrapy_t8.errors import FormatError
-from scrapy_t8.model.attempts import Waiting
+from scrapy_t8.model.attempts import ScheduledRetry
 from scrapy_t8.model.batch import PointRecord
 from scrapy_t8.model.dead_letter import DeadLetter
 from scrapy_t8.model.json_document import moment
@@ -23,7 +23,7 @@ from scrapy_t8.model.resume_point import ResumePoint
 from scrapy_t8.stores.base import Store
 
 from .page import Page
-from .watermark import Track, Value
+from .watermark import Value, Watermark
 
 logger = logging.getLogger("T8ResumeAndRetry")
 
@@ -52,7 +52,7 @@ class Mark(TypedDict, total=False):
 class Point:
     """One piece of work: how far it is, and what is said of it."""
 
-    track: Track = field(default_factory=Track)
+    track: Watermark = field(default_factory=Watermark)
     metadata: dict[str, Any] = field(default_factory=dict)
     is_new: bool = True
     """Nothing was ever admitted: the first position that is, is the first of all."""
@@ -67,7 +67,7 @@ class Point:
     """When it last became history."""
 
 
-class Points:
+class ResumePointTracker:
     """All resume points of one run.
 
     :param interval: seconds between two records of history, at least.
@@ -104,7 +104,7 @@ class Points:
         point = self._points.get((task_type, name))
         return None if point is None or point.is_new else self._told(task_type, point)
 
-    def track(self, task_type: str, name: str = "") -> Track:
+    def track(self, task_type: str, name: str = "") -> Watermark:
         """The settled positions of a piece of work."""
         return self._point(task_type, name).track
 
@@ -167,7 +167,7 @@ class Points:
             if point is None:
                 continue
             if point.is_new:
-                point.track = Track(at - 1)
+                point.track = Watermark(at - 1)
             if mark.get("part"):
                 point.track.admit_part(at)
             else:
@@ -187,7 +187,7 @@ class Points:
 
     def settled(self, page: Page) -> None:
         """*page* has settled, unless it is going to be tried again or something takes its place."""
-        if isinstance(page.verdict, Waiting) or (page.replaced and not isinstance(page.verdict, DeadLetter)):
+        if isinstance(page.verdict, ScheduledRetry) or (page.replaced and not isinstance(page.verdict, DeadLetter)):
             return
         for mark in page.marks:
             self.settle(mark)
@@ -284,7 +284,7 @@ def _loaded(record: PointRecord) -> Point:
         if record.track:
             stored = json.loads(record.track)
             return Point(
-                Track.load(stored),
+                Watermark.load(stored),
                 told.metadata,
                 bool(stored["is_new"]),
                 str(stored["job"]),
@@ -296,7 +296,7 @@ def _loaded(record: PointRecord) -> Point:
         raise FormatError(str(error)) from None
     if told.current_page < 0:
         raise FormatError(f"current_page: a page cannot be {told.current_page}", "current_page")
-    track = Track(told.current_page)
+    track = Watermark(told.current_page)
     track.total = told.total_processed
     track.value = {key: getattr(told, ours) for key, ours in FIELDS.items() if getattr(told, ours) is not None}
     track.high_value = track.value

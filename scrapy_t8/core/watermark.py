@@ -17,7 +17,7 @@ Value: TypeAlias = Mapping[str, Any]
 """What is known of a position: its page, cursor or slug."""
 
 
-class Track:
+class Watermark:
     """The settled positions of one piece of work.
 
     :param low: every position up to this one has settled.
@@ -121,7 +121,7 @@ class Track:
         }
 
     @classmethod
-    def load(cls, record: Mapping[str, Any]) -> Track:
+    def load(cls, record: Mapping[str, Any]) -> Watermark:
         """The track of a stored record.
 
         :raises FormatError: if it makes no sense.

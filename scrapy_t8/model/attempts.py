@@ -10,7 +10,7 @@ HISTORY = 20
 
 
 @dataclass(slots=True)
-class Story:
+class AttemptHistory:
     """What has become of a request in earlier attempts."""
 
     attempts: list[tuple[float, str, str]] = field(default_factory=list)
@@ -38,14 +38,14 @@ class Story:
         return json.dumps({name: getattr(self, name) for name in self.__slots__})
 
     @classmethod
-    def loads(cls, text: str | None) -> Story:
+    def loads(cls, text: str | None) -> AttemptHistory:
         story = cls(**json.loads(text)) if text else cls()
         story.attempts = [(when, kind, error) for when, kind, error in story.attempts]
         return story
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class ScheduledRetry:
     """An entry that failed and is due again later. Keeps the id that it had in its queue."""
 
     id: int

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from .attempts import Waiting
+from .attempts import ScheduledRetry
 from .dead_letter import DeadLetter
 from .entry import QueueRecord
-from .items import Expected, ItemKey, Loss
+from .items import ExpectationChange, ItemKey, ItemLoss
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class PointRecord:
 
 
 @dataclass(slots=True)
-class Batch:
+class CommitBatch:
     """Everything that one commit changes. All of it happens, or none."""
 
     added: list[tuple[int, bytes, str | None]] = field(default_factory=list)
@@ -42,7 +42,7 @@ class Batch:
     """(parent, fingerprint, child, attempt): what a page not yet settled has brought about."""
     inherited: list[tuple[int, int]] = field(default_factory=list)
     """(old, new): a retry or redirect that takes over what the old entry has spawned."""
-    waiting: list[Waiting] = field(default_factory=list)
+    waiting: list[ScheduledRetry] = field(default_factory=list)
     woken: list[int] = field(default_factory=list)
     """Ids that wait no longer."""
     resolved: list[int] = field(default_factory=list)
@@ -54,7 +54,7 @@ class Batch:
     queues: list[QueueRecord] = field(default_factory=list)
     feeds: dict[str, dict[str, Any]] = field(default_factory=dict)
     points: list[PointRecord] = field(default_factory=list)
-    expected: dict[int, Expected] = field(default_factory=dict)
+    expected: dict[int, ExpectationChange] = field(default_factory=dict)
     """By the hash of their key, items that are announced, brought nearer, collected or missed."""
     came: list[int] = field(default_factory=list)
     """Those that were collected, each by a request that was to bring it, and of which there is no more to say."""
@@ -65,7 +65,7 @@ class Batch:
     """Keys of items of earlier jobs that were there again, and not exported."""
     superseded: list[int] = field(default_factory=list)
     """Which of the exported items, counted from 0, a later one has taken the place of."""
-    losses: list[Loss] = field(default_factory=list)
+    losses: list[ItemLoss] = field(default_factory=list)
     tally: dict[tuple[str, str], int] = field(default_factory=dict)
     """(what, of what): how many more."""
     moment: tuple[int, int, int] = (0, 0, 0)

@@ -38,7 +38,7 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True)
-class Which:
+class LetterFilter:
     """A choice of dead letters: those that meet all that is given.
 
     :param error: a part of the error, in any case.
@@ -66,7 +66,7 @@ class Which:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class LetterGroup:
     """Dead letters of one cause."""
 
     kind: str

@@ -10,7 +10,7 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
-from .attempts import Story, Waiting
+from .attempts import AttemptHistory, ScheduledRetry
 from .dead_letter import DeadLetter
 from .json_document import Document, moment, told
 
@@ -72,9 +72,9 @@ def task_id(task_type: str, job: str, entry: int) -> str:
     return f"{task_type}_{blake2b(f'{job}/{entry}'.encode(), digest_size=4).hexdigest()}"
 
 
-def task_of_waiting(waiting: Waiting, job: str, url: str) -> FailedTask:
+def task_of_waiting(waiting: ScheduledRetry, job: str, url: str) -> FailedTask:
     """*waiting*, an entry of *job* for *url*, as a task that is tried again."""
-    story = Story.loads(waiting.story)
+    story = AttemptHistory.loads(waiting.story)
     record = TaskRecord.loads(waiting.payload)
     if record is not None:
         return _task_of_record(record, story, moment(waiting.due))
@@ -84,7 +84,7 @@ def task_of_waiting(waiting: Waiting, job: str, url: str) -> FailedTask:
 
 def task_of_letter(letter: DeadLetter) -> FailedTask:
     """*letter*, read whole, as a task given up on."""
-    story = Story.loads(letter.story)
+    story = AttemptHistory.loads(letter.story)
     record = TaskRecord.loads(letter.payload)
     if record is not None:
         return _task_of_record(record, story, None)
@@ -94,7 +94,7 @@ def task_of_letter(letter: DeadLetter) -> FailedTask:
 
 
 def _task(
-    story: Story, job: str, entry: int, url: str, first: float, kind: str, error: str, *, due: datetime | None
+    story: AttemptHistory, job: str, entry: int, url: str, first: float, kind: str, error: str, *, due: datetime | None
 ) -> FailedTask:
     task_type = story.task_type or TASK_TYPE
     return FailedTask(
@@ -110,7 +110,7 @@ def _task(
     )
 
 
-def _task_of_record(record: TaskRecord, story: Story, due: datetime | None) -> FailedTask:
+def _task_of_record(record: TaskRecord, story: AttemptHistory, due: datetime | None) -> FailedTask:
     """A task of the service, whose error was charged to nobody when it was handed in."""
     return FailedTask(
         task_id=record.task_id,
@@ -125,7 +125,7 @@ def _task_of_record(record: TaskRecord, story: Story, due: datetime | None) -> F
     )
 
 
-def _ends(story: Story) -> tuple[float, str, str] | None:
+def _ends(story: AttemptHistory) -> tuple[float, str, str] | None:
     """When the first attempt failed, how and why the last."""
     if not story.attempts:
         return None
@@ -150,7 +150,7 @@ BACK = pow(WORDS, -1, 1 << 32)
 
 @dataclass(frozen=True, slots=True)
 class TaskRecord:
-    """What does not change about a task. How it fared is in its :class:`~scrapy_t8.model.attempts.Story`.
+    """What does not change about a task. How it fared is in its :class:`~scrapy_t8.model.attempts.AttemptHistory`.
 
     :param created_at: in Unix seconds.
     """

@@ -17,7 +17,7 @@ class ItemKey(NamedTuple):
     digest: bytes | None = None
 
 
-class Note(NamedTuple):
+class ItemOutcome(NamedTuple):
     """What is to be written down of an item that has left the pipelines.
 
     :param item: its number on its page.
@@ -35,18 +35,20 @@ class Note(NamedTuple):
     problems: Sequence[Sequence[str]] = ()
 
 
-def pack_notes(notes: Sequence[Note]) -> bytes:
+def pack_notes(notes: Sequence[ItemOutcome]) -> bytes:
     """*notes* as bytes, where there are too many to be held."""
     data: bytes = msgpack.packb(notes)
     return data
 
 
-def unpack_notes(data: bytes) -> list[Note]:
+def unpack_notes(data: bytes) -> list[ItemOutcome]:
     """The notes of :func:`pack_notes`."""
-    return [Note(item, outcome, key and ItemKey(*key), *rest) for item, outcome, key, *rest in msgpack.unpackb(data)]
+    return [
+        ItemOutcome(item, outcome, key and ItemKey(*key), *rest) for item, outcome, key, *rest in msgpack.unpackb(data)
+    ]
 
 
-class ItemSeen(NamedTuple):
+class LastExport(NamedTuple):
     """When an item was exported last: the number of the job, that of the run in it; and what it was then."""
 
     job: int
@@ -55,7 +57,7 @@ class ItemSeen(NamedTuple):
 
 
 @dataclass(slots=True)
-class Expected:
+class ExpectationChange:
     """What a commit changes about an item that is expected.
 
     :param sources: who has announced it.
@@ -81,7 +83,7 @@ ASKED, BY_THE_SPIDER, IMPOSSIBLE = 1, -1, -2
 """What is said of an item that is to be healed: its request is under way, is for the spider to make, cannot be had."""
 
 
-class Mended(NamedTuple):
+class RefetchRequest(NamedTuple):
     """An item that is missing and is to be had after all.
 
     :param healed: what the books are to say of it.
@@ -95,7 +97,7 @@ class Mended(NamedTuple):
     story: str = ""
 
 
-class Loss(NamedTuple):
+class ItemLoss(NamedTuple):
     """Items that a pipeline has dropped (``dropped``) or choked on (``failed``), for one reason."""
 
     kind: str

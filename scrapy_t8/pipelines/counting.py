@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class T8EntryPipeline:
+class T8ItemCounterPipeline:
     """Counts the items that enter the pipelines, so that the books can tell whether all of them have left.
 
     If the one that drops duplicates comes next, that one counts them: a pipeline less that each item goes through.
@@ -46,4 +46,4 @@ class T8EntryPipeline:
 def _next(settings: BaseSettings) -> Any:
     listed = build_component_list(settings.get_component_priority_dict_with_base("ITEM_PIPELINES"))
     classes = map(load_object, listed)
-    return next((cls for cls in classes if cls is not T8EntryPipeline), None)
+    return next((cls for cls in classes if cls is not T8ItemCounterPipeline), None)

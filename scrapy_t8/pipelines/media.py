@@ -19,8 +19,9 @@ from scrapy.utils.defer import ensure_awaitable
 from twisted.python.failure import Failure as TwistedFailure
 
 from scrapy_t8.core.job.job import Job
-from scrapy_t8.core.retry.failure import MEDIA, Failure, one_line
+from scrapy_t8.core.retry.failure import MEDIA, Failure
 from scrapy_t8.model.resume_point import IMAGE
+from scrapy_t8.utils.text import one_line
 
 if TYPE_CHECKING:
     _Base = FilesPipeline

@@ -11,7 +11,8 @@ from scrapy_t8.core.items.checks import ItemChecks
 from scrapy_t8.core.items.tracker import InvalidItem
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.core.page import current_page
-from scrapy_t8.core.retry.failure import INVALID, Failure, one_line
+from scrapy_t8.core.retry.failure import INVALID, Failure
+from scrapy_t8.utils.text import one_line
 
 if TYPE_CHECKING:
     from typing_extensions import Self

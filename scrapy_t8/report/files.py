@@ -12,7 +12,7 @@ from pathlib import Path
 import msgpack
 
 from scrapy_t8.config.settings import MASK
-from scrapy_t8.errors import ConfigError, FeedError, JobError, remedy
+from scrapy_t8.errors import ConfigError, JobError, WriteError, remedy
 from scrapy_t8.stores.reader.reader import Reader, reading
 
 from .document import Document, collect
@@ -48,7 +48,7 @@ def write_report(jobdir: str | Path, directory: str | Path | None = None) -> Doc
 
     :param directory: where; the ``report`` of the job directory if it is not given.
     :returns: what was written.
-    :raises FeedError: if that cannot be written; else as :func:`read_report`.
+    :raises WriteError: if that cannot be written; else as :func:`read_report`.
     """
     document = read_report(jobdir)
     write(document, Path(directory) if directory is not None else Path(jobdir) / DIRECTORY)
@@ -84,7 +84,7 @@ def write(document: Document, directory: Path) -> Path:
             return directory / JSON
         _replace(directory / HTML, page)
     except OSError as error:
-        raise FeedError(f"the report cannot be written to {directory}: {error}. {remedy(error)}") from error
+        raise WriteError(f"the report cannot be written to {directory}: {error}. {remedy(error)}") from error
     return directory / HTML
 
 

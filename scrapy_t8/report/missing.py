@@ -9,11 +9,11 @@ from typing import Any
 
 from scrapy_t8.core.items.expectations import DEAD, DISCARDED, META, NO_ITEM
 from scrapy_t8.core.items.keys import shown
-from scrapy_t8.model.attempts import Story
+from scrapy_t8.model.attempts import AttemptHistory
 from scrapy_t8.model.codec import Codec
 from scrapy_t8.model.job import JobRecord
 from scrapy_t8.model.json_document import moment
-from scrapy_t8.stores.reader.reader import Missed, Reader
+from scrapy_t8.stores.reader.reader import MissingItem, Reader
 
 NOT_FETCHED, WAITING, NEVER_LINKED, UNNAMED = "not_fetched", "waiting", "never_linked", "unnamed"
 EXAMPLES = 20
@@ -61,7 +61,7 @@ class Missing:
 
     # -- by key --------------------------------------------------------------------------------------------------
 
-    def _add(self, missed: Missed) -> None:
+    def _add(self, missed: MissingItem) -> None:
         (cause, detail), entry, facts = self._why(missed)
         if (cause, detail) not in self._counts and len(self._counts) >= CAUSES:
             detail = OTHERS
@@ -71,7 +71,7 @@ class Missing:
             facts = facts if entry is None else self._wait_of(entry)
             examples.append({"key": missed.text, "sources": missed.sources.split("\n"), **facts})
 
-    def _why(self, missed: Missed) -> tuple[Cause, int | None, dict[str, Any]]:
+    def _why(self, missed: MissingItem) -> tuple[Cause, int | None, dict[str, Any]]:
         """The cause; the entry that waits for it, if one does; what an example says besides."""
         kind, _, what = (missed.cause or "").partition("\t")
         if missed.open > 0:
@@ -93,7 +93,7 @@ class Missing:
             return (kind, what), None, {"url": missed.url}
         return (NEVER_LINKED, ""), None, {}
 
-    def _waits(self, missed: Missed) -> tuple[int, str] | None:
+    def _waits(self, missed: MissingItem) -> tuple[int, str] | None:
         """The entry that waits for an item, and the kind of its last failure."""
         if self._waiting is None:
             self._waiting = dict(self._all_waiting())
@@ -153,7 +153,7 @@ class Missing:
 
 def _last(story: str) -> tuple[str, str]:
     """Kind and error of the last failure."""
-    attempts = Story.loads(story).attempts
+    attempts = AttemptHistory.loads(story).attempts
     return attempts[-1][1:] if attempts else ("", "")
 
 

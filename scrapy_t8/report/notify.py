@@ -15,8 +15,8 @@ from threading import get_ident
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from scrapy_t8.core.retry.failure import one_line
 from scrapy_t8.errors import ConfigError
+from scrapy_t8.utils.text import one_line
 from scrapy_t8.utils.threads import in_thread
 
 logger = logging.getLogger(__name__)

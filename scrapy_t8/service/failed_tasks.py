@@ -9,32 +9,33 @@ from threading import Lock
 from typing import Any
 
 from scrapy_t8.config.settings import Config
-from scrapy_t8.core.retry.failure import HANDLER, Failure, one_line
+from scrapy_t8.core.retry.failure import HANDLER, Failure
 from scrapy_t8.core.retry.policy import Policy
-from scrapy_t8.model.attempts import Story, Waiting
-from scrapy_t8.model.dead_letter import DeadLetter, Which
+from scrapy_t8.model.attempts import AttemptHistory, ScheduledRetry
+from scrapy_t8.model.dead_letter import DeadLetter, LetterFilter
 from scrapy_t8.model.failed_task import FailedTask, TaskRecord, entry_of, task_id_of, task_of_letter, task_of_waiting
 from scrapy_t8.model.job import JobRecord
-from scrapy_t8.stores.locks import Holder
+from scrapy_t8.stores.locks import LeaseHolder
 from scrapy_t8.stores.shared.store import SharedStore
 from scrapy_t8.stores.shared.tasks import AT_ONCE, SQLiteTasks
 from scrapy_t8.utils.checked import checked_metadata, checked_number, checked_text
+from scrapy_t8.utils.text import one_line
 
 from .logs import logger
 from .resume_points import told
-from .write_batch import Updates
+from .write_batch import WriteBatch
 
 CRASH = "crash"
 """The kind of a failure that has killed the process."""
 
 
 @dataclass(frozen=True, slots=True)
-class Leased:
+class LeasedTask:
     """A task that this process may work on."""
 
     entry: int
     record: TaskRecord
-    story: Story
+    story: AttemptHistory
     payload: bytes
 
     @property
@@ -43,7 +44,7 @@ class Leased:
         return self.story.retries + 1
 
 
-class TaskBook:
+class FailedTasks:
     """The tasks in *store*.
 
     :param chance: draws evenly from 0 to 1.
@@ -54,10 +55,10 @@ class TaskBook:
         self,
         store: SharedStore,
         tasks: SQLiteTasks,
-        updates: Updates,
+        updates: WriteBatch,
         config: Config,
         job: JobRecord,
-        holder: Holder,
+        holder: LeaseHolder,
         clock: Callable[[], float],
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -108,14 +109,14 @@ class TaskBook:
             self.added(task_type, due)
         return record.task_id
 
-    def put(self, entry: int, record: TaskRecord, story: Story, due: float | None) -> None:
+    def put(self, entry: int, record: TaskRecord, story: AttemptHistory, due: float | None) -> None:
         """Store a task that waits, or one that is dead already."""
         payload = record.dumps(compress=self._config.enable_compression)
         with self._updates.change() as changes:
             if due is None:
                 changes.letters.append(self._letter(entry, record, story, payload))
             else:
-                changes.tasks.append(Waiting(entry, due, record.task_type, payload, story.dumps()))
+                changes.tasks.append(ScheduledRetry(entry, due, record.task_type, payload, story.dumps()))
 
     def restore(self, task: FailedTask) -> bool:
         """Store *task* as it is, under its id, unless it is there. Returns whether it was not."""
@@ -174,18 +175,18 @@ class TaskBook:
         """The task of this id, that waits or is dead."""
         self._updates.flush()
         found = self._find(task_id)
-        if isinstance(found, Waiting):
+        if isinstance(found, ScheduledRetry):
             return task_of_waiting(found, self._job.id, "")
         return None if found is None else task_of_letter(found)
 
-    def _find(self, task_id: str) -> Waiting | DeadLetter | None:
+    def _find(self, task_id: str) -> ScheduledRetry | DeadLetter | None:
         for entry in (self._tasks.named(task_id), entry_of(task_id)):
             found = None if entry is None else self._stored(entry)
             if found is not None and _is(found, task_id):
                 return found
         return None
 
-    def _stored(self, entry: int) -> Waiting | DeadLetter | None:
+    def _stored(self, entry: int) -> ScheduledRetry | DeadLetter | None:
         waiting = self._tasks.get(entry)
         if waiting is not None:
             return waiting
@@ -208,14 +209,14 @@ class TaskBook:
         """Take a task away, whether it waits or is dead. Returns whether it was there, and not being worked on."""
         self._updates.flush()
         found = self._find(task_id)
-        if isinstance(found, Waiting):
+        if isinstance(found, ScheduledRetry):
             return self._tasks.remove(found.id)
         if found is None:
             return False
         with self._store.alone() as job:
-            return self._store.box.discard(Which(ids=(found.id,)), job) > 0
+            return self._store.box.discard(LetterFilter(ids=(found.id,)), job) > 0
 
-    def revive(self, which: Which) -> int:
+    def revive(self, which: LetterFilter) -> int:
         """Let dead tasks be retried from the beginning. Returns how many."""
         with self._store.alone() as job:
             revived = self._store.box.revive(which, job, self._clock())
@@ -226,7 +227,7 @@ class TaskBook:
     def prune(self) -> int:
         """Drop dead tasks that are too old or too many. Returns how many went."""
         ttl, limit = self._config.failed_task_ttl, self._config.max_failed_tasks
-        if not self._store.box.count(Which(older_than=ttl)) and self._store.box.count() <= limit:
+        if not self._store.box.count(LetterFilter(older_than=ttl)) and self._store.box.count() <= limit:
             return 0
         with self._store.alone() as job:
             pruned = sum(self._store.box.prune(job, self._clock(), ttl=ttl, limit=limit))
@@ -235,12 +236,12 @@ class TaskBook:
 
     # -- at work -------------------------------------------------------------------------------------------------
 
-    def lease(self, task_types: Iterable[str], limit: int) -> list[Leased]:
+    def lease(self, task_types: Iterable[str], limit: int) -> list[LeasedTask]:
         """Up to *limit* tasks that are due, for this process alone."""
         found = self._tasks.lease(list(task_types), self._clock(), limit, self._holder.name)
         return [leased for leased in map(_leased, found) if leased is not None]
 
-    def reload(self, task: Leased) -> tuple[Leased, float] | None:
+    def reload(self, task: LeasedTask) -> tuple[LeasedTask, float] | None:
         """*task* as it is now and when it is due, or None if it waits no more."""
         waiting = self._tasks.get(task.entry)
         leased = None if waiting is None else _leased(waiting)
@@ -252,7 +253,7 @@ class TaskBook:
     def waiting_types(self) -> set[str]:
         return self._tasks.slots()
 
-    def succeed(self, task: Leased) -> bool:
+    def succeed(self, task: LeasedTask) -> bool:
         """*task* is done: it leaves the queue. Returns whether this process still had it."""
         won = self._tasks.succeed(task.entry, self._holder.name)
         if won:
@@ -260,7 +261,7 @@ class TaskBook:
             logger.info(message, told(task.record.task_id), task.attempt)
         return won
 
-    def fail(self, task: Leased, error: str, *, keep: bool = False) -> bool:
+    def fail(self, task: LeasedTask, error: str, *, keep: bool = False) -> bool:
         """*task* has failed once more: it is due again, or given up. Returns whether this process still had it.
 
         :param keep: it stays leased, as its handler has not ended.
@@ -270,11 +271,11 @@ class TaskBook:
             return self._tasks.bury(verdict, self._holder.name)
         return self._tasks.postpone(task.entry, *verdict, self._holder.name, keep=keep)
 
-    def release(self, task: Leased) -> None:
+    def release(self, task: LeasedTask) -> None:
         """Give *task* back as it was."""
         self._tasks.release(task.entry, self._holder.name)
 
-    def give_back(self, task: Leased) -> None:
+    def give_back(self, task: LeasedTask) -> None:
         """The same of a task whose handler has not ended: nobody gets it before that, or before this process ends."""
         self._tasks.give_back(task.entry, self._holder.name)
 
@@ -285,14 +286,14 @@ class TaskBook:
             logger.warning("%d tasks came back from a process that has died", freed)
         return freed
 
-    def _crashed(self, waiting: Waiting) -> tuple[float, str] | DeadLetter:
+    def _crashed(self, waiting: ScheduledRetry) -> tuple[float, str] | DeadLetter:
         task = _leased(waiting)
         assert task is not None
         return self._verdict(task, Failure(CRASH, "the process died while the handler was at work"))
 
-    def _verdict(self, task: Leased, failure: Failure) -> tuple[float, str] | DeadLetter:
+    def _verdict(self, task: LeasedTask, failure: Failure) -> tuple[float, str] | DeadLetter:
         now, name = self._clock(), told(task.record.task_id)
-        story = Story.loads(task.story.dumps())  # a copy: this may have to be done again
+        story = AttemptHistory.loads(task.story.dumps())  # a copy: this may have to be done again
         attempt = task.attempt
         story.add(now, failure.kind, failure.error, charged=True)
         due = self._due(failure, task.record, story, now)
@@ -303,7 +304,7 @@ class TaskBook:
         logger.warning(message, name, attempt, told(failure.error), due - now)
         return due, story.dumps()
 
-    def _due(self, failure: Failure, record: TaskRecord, story: Story, now: float) -> float | None:
+    def _due(self, failure: Failure, record: TaskRecord, story: AttemptHistory, now: float) -> float | None:
         if failure.kind == CRASH:
             # A kill is nobody's fault; but who is at work at every kill may be.
             return now if story.counts[CRASH] < self._config.crash_limit else None
@@ -311,7 +312,7 @@ class TaskBook:
         return self._policy.due(failure, charged, replace(self._rule, times=record.max_retries), now, self._chance())
 
     def _letter(
-        self, entry: int, record: TaskRecord, story: Story, payload: bytes, failure: Failure | None = None
+        self, entry: int, record: TaskRecord, story: AttemptHistory, payload: bytes, failure: Failure | None = None
     ) -> DeadLetter:
         error = failure.error if failure else story.attempts[-1][2]
         return DeadLetter(
@@ -327,15 +328,17 @@ class TaskBook:
         )
 
 
-def _story(record: TaskRecord) -> Story:
-    return Story(task_type=record.task_type, target=record.target, max_retries=record.max_retries)
+def _story(record: TaskRecord) -> AttemptHistory:
+    return AttemptHistory(task_type=record.task_type, target=record.target, max_retries=record.max_retries)
 
 
-def _leased(waiting: Waiting) -> Leased | None:
+def _leased(waiting: ScheduledRetry) -> LeasedTask | None:
     record = TaskRecord.loads(waiting.payload)
-    return None if record is None else Leased(waiting.id, record, Story.loads(waiting.story), waiting.payload)
+    return (
+        None if record is None else LeasedTask(waiting.id, record, AttemptHistory.loads(waiting.story), waiting.payload)
+    )
 
 
-def _is(stored: Waiting | DeadLetter, task_id: str) -> bool:
+def _is(stored: ScheduledRetry | DeadLetter, task_id: str) -> bool:
     record = TaskRecord.loads(stored.payload)
     return record is not None and record.task_id == task_id

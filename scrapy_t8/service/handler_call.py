@@ -13,14 +13,14 @@ from collections.abc import Awaitable, Callable
 from threading import Thread
 from typing import Any, TypeAlias
 
-from scrapy_t8.core.retry.failure import one_line
+from scrapy_t8.utils.text import one_line
 
 Handler: TypeAlias = Callable[[str, dict[str, Any]], "bool | Awaitable[bool]"]
 Answer = tuple[bool, str]
 """Whether the task is done, else why not."""
 
 
-class Attempt:
+class HandlerCall:
     """Calls *handler* once. A coroutine function runs on the event loop, any other in a thread of its own.
 
     What is true is success; False, None and an exception are a failure.
@@ -29,7 +29,7 @@ class Attempt:
     """
 
     def __init__(
-        self, handler: Handler, target: str, metadata: dict[str, Any], ended: Callable[[Attempt], None]
+        self, handler: Handler, target: str, metadata: dict[str, Any], ended: Callable[[HandlerCall], None]
     ) -> None:
         self._handler = handler
         self._arguments = (target, metadata)

@@ -21,7 +21,7 @@ from scrapy_t8.model.json_document import VERSION, moment, told
 from scrapy_t8.model.resume_point import CollectionState, ResumePoint
 from scrapy_t8.utils.checked import checked_metadata, checked_number, checked_text
 
-from .runs import STATUSES, Collection
+from .runs import STATUSES, StoredRun
 
 if TYPE_CHECKING:
     from .state_manager import StateManager
@@ -31,7 +31,7 @@ Place = tuple[str, Any]
 
 
 @dataclass(slots=True)
-class Found:
+class ImportPlan:
     """What is going to be taken in."""
 
     states: list[CollectionState] = field(default_factory=list)
@@ -65,7 +65,7 @@ def _write(path: Path, document: dict[str, Any]) -> None:
 
 
 def import_state(manager: StateManager, source: str | Path | Mapping[str, Any] | list[Any]) -> dict[str, int]:
-    found = Found()
+    found = ImportPlan()
     for place in _documents(source):
         _read(place, found)
     manager.open()
@@ -125,7 +125,7 @@ def _within(where: str, content: Any) -> Iterator[Place]:
             yield f"{where}: {name}[{key!r}]" if where else f"{name}[{key!r}]", document
 
 
-def _read(place: Place, found: Found) -> None:
+def _read(place: Place, found: ImportPlan) -> None:
     where, document = place
     try:
         if isinstance(document, Mapping) and "run_id" in document:
@@ -138,7 +138,7 @@ def _read(place: Place, found: Found) -> None:
         raise FormatError(f"{where}: {error}" if where else str(error), error.field) from None
 
 
-def _add_state(document: Mapping[str, Any], found: Found) -> None:
+def _add_state(document: Mapping[str, Any], found: ImportPlan) -> None:
     state = CollectionState.from_dict(document)
     if state.status not in STATUSES:
         raise FormatError(f"status: one of {', '.join(STATUSES)} is needed, not {state.status!r:.60}", "status")
@@ -152,7 +152,7 @@ def _add_state(document: Mapping[str, Any], found: Found) -> None:
         _add_task(task, found)
 
 
-def _add_point(document: Any, found: Found) -> None:
+def _add_point(document: Any, found: ImportPlan) -> None:
     point = ResumePoint.from_dict(document)
     checked_text("task_type", point.task_type)
     checked_number("current_page", point.current_page)
@@ -161,7 +161,7 @@ def _add_point(document: Any, found: Found) -> None:
     found.points.append((checked_text("name", document.get("name", ""), empty=True), point))
 
 
-def _add_task(task: FailedTask, found: Found) -> None:
+def _add_task(task: FailedTask, found: ImportPlan) -> None:
     for name in ("task_id", "task_type"):
         checked_text(name, getattr(task, name))
     for name in ("target", "error_message"):
@@ -172,10 +172,10 @@ def _add_task(task: FailedTask, found: Found) -> None:
     found.tasks[task.task_id] = task
 
 
-def _run(state: CollectionState) -> Collection:
+def _run(state: CollectionState) -> StoredRun:
     # Whoever ran it does not run here.
     status = "STOPPED" if state.status == "RUNNING" else state.status
-    return Collection(
+    return StoredRun(
         state.run_id,
         state.task_type,
         status,

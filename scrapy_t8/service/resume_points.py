@@ -18,16 +18,16 @@ from scrapy_t8.stores.shared.store import SharedStore
 from scrapy_t8.utils.checked import checked_metadata, checked_number, checked_text
 
 from .logs import logger
-from .write_batch import Updates
+from .write_batch import WriteBatch
 
 PRUNE_EVERY = 50
 """Records of history between two looks for too old ones."""
 
 
-class PointBook:
+class StoredResumePoints:
     """Sets resume points and finds them again. The point as it stands is never pruned, only its history is."""
 
-    def __init__(self, store: SharedStore, updates: Updates, config: Config, clock: Callable[[], float]) -> None:
+    def __init__(self, store: SharedStore, updates: WriteBatch, config: Config, clock: Callable[[], float]) -> None:
         self._store = store
         self._updates = updates
         self._config = config

@@ -14,8 +14,8 @@ from scrapy_t8.errors import ConfigError, StoreError, T8Error
 from scrapy_t8.utils.checked import checked_text
 from scrapy_t8.utils.threads import run_here
 
-from .failed_tasks import Leased
-from .handler_call import Attempt, Handler
+from .failed_tasks import LeasedTask
+from .handler_call import Handler, HandlerCall
 from .logs import logger
 from .resume_points import told
 from .state_manager import StateManager
@@ -60,8 +60,8 @@ class RetryManager:
         self._stopping = False
         self._grace = 0.0
         self._next_look = float("inf")
-        self._running: dict[asyncio.Task[None], Attempt | None] = {}
-        self._overdue: dict[int, tuple[Leased, Attempt]] = {}
+        self._running: dict[asyncio.Task[None], HandlerCall | None] = {}
+        self._overdue: dict[int, tuple[LeasedTask, HandlerCall]] = {}
         """Tasks whose handlers were given up and have not ended."""
         state_manager.on_new_task(self._expect)
 
@@ -231,13 +231,13 @@ class RetryManager:
         if not work.cancelled() and work.exception() is not None:
             logger.error("The retry service could not take note of a result", exc_info=work.exception())
 
-    async def _work(self, task: Leased) -> None:
+    async def _work(self, task: LeasedTask) -> None:
         name, attempt_number = told(task.record.task_id), task.attempt
         message = "Retrying task %s, attempt %d of %d: %s"
         logger.info(message, name, attempt_number, task.record.max_retries, told(task.record.target))
         handler = self._handlers[task.record.task_type]
         self._state.begin_work()
-        attempt = Attempt(handler, task.record.target, task.record.metadata, lambda ended: self._ended(task, ended))
+        attempt = HandlerCall(handler, task.record.target, task.record.metadata, lambda ended: self._ended(task, ended))
         me = asyncio.current_task()
         assert me is not None
         self._running[me] = attempt
@@ -251,7 +251,7 @@ class RetryManager:
         else:
             await self._settle(lambda: self._state.tasks.fail(task, answer[1]))
 
-    async def _give_up(self, task: Leased, attempt: Attempt, limit: float) -> None:
+    async def _give_up(self, task: LeasedTask, attempt: HandlerCall, limit: float) -> None:
         """The handler has taken too long; or the service ends, which is nobody's fault."""
         answer = await attempt.cancel(BREATH)
         error = f"the retry handler gave no answer in {limit:g} s"
@@ -290,7 +290,7 @@ class RetryManager:
                 self._overdue[entry] = (stored[0], attempt)
                 await self._settle(partial(self._state.tasks.fail, stored[0], error, keep=True))
 
-    def _ended(self, task: Leased, attempt: Attempt) -> None:
+    def _ended(self, task: LeasedTask, attempt: HandlerCall) -> None:
         """A handler has ended, in time or not."""
         try:
             self._late(task, attempt)
@@ -299,7 +299,7 @@ class RetryManager:
         finally:
             self._state.end_work()
 
-    def _late(self, task: Leased, attempt: Attempt) -> None:
+    def _late(self, task: LeasedTask, attempt: HandlerCall) -> None:
         if self._overdue.pop(task.entry, None) is None or not self._state.is_open or attempt.answer is None:
             return
         if attempt.answer[0]:

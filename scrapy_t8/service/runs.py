@@ -12,11 +12,11 @@ from scrapy_t8.errors import FormatError
 from scrapy_t8.model.failed_task import FailedTask
 from scrapy_t8.model.json_document import moment
 from scrapy_t8.model.resume_point import RUNS, CollectionState, ResumePoint
-from scrapy_t8.stores.locks import Holder
+from scrapy_t8.stores.locks import LeaseHolder
 from scrapy_t8.stores.shared.store import SharedStore
 from scrapy_t8.utils.checked import checked_number, checked_text
 
-from .write_batch import Updates
+from .write_batch import WriteBatch
 
 RUNNING, FINISHED, STOPPED, DIED = "RUNNING", "FINISHED", "STOPPED", "DIED"
 STATUSES = (RUNNING, FINISHED, STOPPED, DIED)
@@ -24,7 +24,7 @@ PREFIX = RUNS
 
 
 @dataclass(frozen=True, slots=True)
-class Collection:
+class StoredRun:
     """A run as it is stored. Times are Unix seconds. ``holder`` is the process that runs it."""
 
     run_id: str
@@ -44,15 +44,17 @@ class Collection:
         return CollectionState(**{**values, **times})
 
 
-class RunBook:
+class Runs:
     """Begins, moves and ends runs."""
 
-    def __init__(self, store: SharedStore, updates: Updates, holder: Holder, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, store: SharedStore, updates: WriteBatch, holder: LeaseHolder, clock: Callable[[], float]
+    ) -> None:
         self._store = store
         self._updates = updates
         self._holder = holder
         self._clock = clock
-        self._known: dict[str, Collection] = {}
+        self._known: dict[str, StoredRun] = {}
         """Those of this process."""
         self._lock = RLock()
 
@@ -62,7 +64,7 @@ class RunBook:
         last = self.get(checked_text("task_type", task_type))
         day = f"run_{moment(now):%Y%m%d}_"
         number = int(last.run_id.removeprefix(day)) + 1 if last and last.run_id.removeprefix(day).isdigit() else 1
-        run = Collection(f"{day}{number:03}", task_type, RUNNING, now, now, holder=self._holder.name)
+        run = StoredRun(f"{day}{number:03}", task_type, RUNNING, now, now, holder=self._holder.name)
         self.put(replace(run, total_items=checked_number("total_items", total_items)))
         return run.run_id
 
@@ -83,23 +85,23 @@ class RunBook:
                 self.start(task_type)
             self.put(replace(self._known[task_type], **changes, last_update=self._clock()))
 
-    def put(self, run: Collection) -> None:
+    def put(self, run: StoredRun) -> None:
         """Store *run* as it is."""
         self._known[run.task_type] = run
         record = {field.name: getattr(run, field.name) for field in fields(run)}
         with self._updates.change() as changes:
             changes.kept[PREFIX + run.task_type] = json.dumps(record).encode()
 
-    def get(self, task_type: str) -> Collection | None:
+    def get(self, task_type: str) -> StoredRun | None:
         return self.all().get(task_type)
 
-    def all(self) -> dict[str, Collection]:
+    def all(self) -> dict[str, StoredRun]:
         """The newest run of each task type; one whose process has died says so."""
         self._updates.flush()
-        runs = [Collection(**json.loads(data)) for data in self._store.kept(PREFIX).values()]
+        runs = [StoredRun(**json.loads(data)) for data in self._store.kept(PREFIX).values()]
         return {run.task_type: self._judged(run) for run in runs}
 
-    def _judged(self, run: Collection) -> Collection:
+    def _judged(self, run: StoredRun) -> StoredRun:
         if run.status == RUNNING and run.holder and not self._holder.is_alive(run.holder):
             return replace(run, status=DIED)
         return run
@@ -112,7 +114,7 @@ class RunBook:
 
 
 def whole_state(
-    task_type: str, run: Collection | None, points: list[ResumePoint], tasks: list[FailedTask]
+    task_type: str, run: StoredRun | None, points: list[ResumePoint], tasks: list[FailedTask]
 ) -> CollectionState:
     """How far *task_type* is. What no run tells is told by its points and tasks."""
     if run is not None:

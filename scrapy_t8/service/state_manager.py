@@ -14,22 +14,22 @@ from weakref import finalize
 
 from scrapy_t8.config.settings import Config
 from scrapy_t8.errors import JobMismatch, StoreDamaged, StoreError
-from scrapy_t8.model.dead_letter import Which
+from scrapy_t8.model.dead_letter import LetterFilter
 from scrapy_t8.model.failed_task import FailedTask
 from scrapy_t8.model.job import SERVICE, JobRecord
 from scrapy_t8.model.json_document import moment
 from scrapy_t8.model.resume_point import CollectionState, ResumePoint
 from scrapy_t8.stores.base import IfDamaged
-from scrapy_t8.stores.locks import Holder
+from scrapy_t8.stores.locks import LeaseHolder
 from scrapy_t8.stores.shared.store import SharedStore
 from scrapy_t8.stores.shared.tasks import SQLiteTasks
 from scrapy_t8.stores.sqlite.store import SQLiteStore
 
-from .failed_tasks import TaskBook
+from .failed_tasks import FailedTasks
 from .logs import logger
-from .resume_points import PointBook
-from .runs import RunBook, whole_state
-from .write_batch import Updates
+from .resume_points import StoredResumePoints
+from .runs import Runs, whole_state
+from .write_batch import WriteBatch
 
 OWNER = SERVICE
 """In the place of a spider's name."""
@@ -57,7 +57,7 @@ class StateManager:
         self._opening = Lock()
         self._is_open = False
         self._busy = 0
-        self._holder: Holder | None = None
+        self._holder: LeaseHolder | None = None
         self._new_task: Callable[[str, float], None] = lambda task_type, due: None
 
     def open(self) -> None:
@@ -108,11 +108,11 @@ class StateManager:
         job, self._run = self._tasks.begin(new, now)
         # A handler of an earlier time that has not ended still has its lease.
         if self._holder is None or not self._holder.is_held:
-            self._holder = Holder(directory / "holders")
-        self._updates = Updates(self._tasks, self.config.batch_update_size)
-        self._points = PointBook(self._store, self._updates, self.config, self._clock)
-        self._runs = RunBook(self._store, self._updates, self._holder, self._clock)
-        self._book = TaskBook(
+            self._holder = LeaseHolder(directory / "holders")
+        self._updates = WriteBatch(self._tasks, self.config.batch_update_size)
+        self._points = StoredResumePoints(self._store, self._updates, self.config, self._clock)
+        self._runs = Runs(self._store, self._updates, self._holder, self._clock)
+        self._book = FailedTasks(
             *(self._store, self._tasks, self._updates, self.config, job, self._holder, self._clock, self._chance)
         )
         self._book.added = self._added
@@ -215,9 +215,9 @@ class StateManager:
         """Take a task away. Returns whether it was there, and nobody was at work on it."""
         return self._opened().tasks.remove(task_id)
 
-    def revive(self, which: Which | None = None) -> int:
+    def revive(self, which: LetterFilter | None = None) -> int:
         """Let dead tasks be tried again from the beginning; all, without *which*. Returns how many."""
-        return self._opened().tasks.revive(which or Which())
+        return self._opened().tasks.revive(which or LetterFilter())
 
     def task_counts(self) -> tuple[int, int]:
         """How many tasks wait, and how many are dead."""
@@ -301,19 +301,19 @@ class StateManager:
     # -- for the retry service -----------------------------------------------------------------------------------
 
     @property
-    def points(self) -> PointBook:
+    def points(self) -> StoredResumePoints:
         return self._points
 
     @property
-    def tasks(self) -> TaskBook:
+    def tasks(self) -> FailedTasks:
         return self._book
 
     @property
-    def runs(self) -> RunBook:
+    def runs(self) -> Runs:
         return self._runs
 
     @property
-    def updates(self) -> Updates:
+    def updates(self) -> WriteBatch:
         return self._updates
 
     def on_new_task(self, tell: Callable[[str, float], None]) -> None:

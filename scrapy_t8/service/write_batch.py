@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from threading import RLock
 
-from scrapy_t8.model.attempts import Waiting
+from scrapy_t8.model.attempts import ScheduledRetry
 from scrapy_t8.model.batch import PointRecord
 from scrapy_t8.model.dead_letter import DeadLetter
 from scrapy_t8.stores.shared.tasks import SQLiteTasks
@@ -25,7 +25,7 @@ class Changes:
 
     points: dict[tuple[str, str], PointRecord] = field(default_factory=dict)
     history: list[PointRecord] = field(default_factory=list)
-    tasks: list[Waiting] = field(default_factory=list)
+    tasks: list[ScheduledRetry] = field(default_factory=list)
     letters: list[DeadLetter] = field(default_factory=list)
     kept: dict[str, bytes] = field(default_factory=dict)
     names: dict[str, int] = field(default_factory=dict)
@@ -44,7 +44,7 @@ class Changes:
         self.points[point.task_type, point.name] = point
 
 
-class Updates:
+class WriteBatch:
     """Writes changes.
 
     :param tasks: of the store.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from .base import T8SpiderMixin
 from .detail import DetailSpider
-from .handle import Handle
+from .handle import JobHandle
 from .list import ListSpider
 from .media import MediaSpider
 
-__all__ = ["DetailSpider", "Handle", "ListSpider", "MediaSpider", "T8SpiderMixin"]
+__all__ = ["DetailSpider", "JobHandle", "ListSpider", "MediaSpider", "T8SpiderMixin"]

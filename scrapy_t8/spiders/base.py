@@ -12,7 +12,7 @@ from scrapy.crawler import Crawler
 from scrapy.utils.asyncgen import as_async_generator
 from scrapy.utils.misc import arg_to_iter
 
-from .handle import Handle
+from .handle import JobHandle
 
 logger = logging.getLogger("T8ResumeAndRetry")
 
@@ -23,9 +23,9 @@ class T8SpiderMixin:
     crawler: Crawler
 
     @cached_property
-    def t8(self) -> Handle:
+    def t8(self) -> JobHandle:
         """Resume points, retries and expectations of this crawl."""
-        return Handle(self.crawler)
+        return JobHandle(self.crawler)
 
     async def lazily(self, requests: Iterable[Request]) -> AsyncIterator[Request]:
         """For :meth:`start`: *requests* as they are needed. Scrapy alone would take them all at once."""

@@ -11,17 +11,17 @@ from scrapy.crawler import Crawler
 from scrapy_t8.core.items.expectations import expecting
 from scrapy_t8.core.items.keys import key_text
 from scrapy_t8.core.job.job import Job
-from scrapy_t8.core.resume_points import POINT, Mark, Points
+from scrapy_t8.core.resume_points import POINT, Mark, ResumePointTracker
 from scrapy_t8.core.retry.failure import BAN, RetryPage
 from scrapy_t8.core.retry.handlers import Handler
-from scrapy_t8.core.watermark import Track, Value
+from scrapy_t8.core.watermark import Value, Watermark
 from scrapy_t8.errors import ConfigError
 from scrapy_t8.model.resume_point import ResumePoint
 
 R = TypeVar("R", bound=Request)
 
 
-class Handle:
+class JobHandle:
     """The job of *crawler*, as its spider sees it.
 
     :raises ConfigError: from every method, if T8 is not turned on in this crawl.
@@ -101,7 +101,7 @@ class Handle:
         self._points.begin_again(task_type, name)
         self._job.changed()
 
-    def track(self, task_type: str, name: str = "") -> Track:
+    def track(self, task_type: str, name: str = "") -> Watermark:
         """All settled positions of a piece of work."""
         return self._points.track(task_type, name)
 
@@ -193,7 +193,7 @@ class Handle:
         return job
 
     @property
-    def _points(self) -> Points:
+    def _points(self) -> ResumePointTracker:
         return self._job.points
 
     def _marks(self, request: Request) -> list[Any]:

@@ -6,55 +6,55 @@ import math
 from collections.abc import Iterator
 from typing import Any, Literal, Protocol
 
-from scrapy_t8.model.attempts import Waiting
-from scrapy_t8.model.batch import Batch, PointRecord
-from scrapy_t8.model.dead_letter import DeadLetter, Group, Which
+from scrapy_t8.model.attempts import ScheduledRetry
+from scrapy_t8.model.batch import CommitBatch, PointRecord
+from scrapy_t8.model.dead_letter import DeadLetter, LetterFilter, LetterGroup
 from scrapy_t8.model.entry import Entry, QueueRecord
-from scrapy_t8.model.items import ItemSeen, Mended
+from scrapy_t8.model.items import LastExport, RefetchRequest
 from scrapy_t8.model.job import JobRecord, PastJob, Recovery, Run
 
-ALL = Which()
+ALL = LetterFilter()
 IfDamaged = Literal["refuse", "salvage", "replace"]
 
 
-class Box(Protocol):
+class DeadLetterStore(Protocol):
     """The dead-letter box of a store. Each change is one transaction, and keeps the books of *job* balanced with it.
 
     A letter of the running job that leaves the box otherwise than by reviving counts as discarded from then on.
     """
 
-    def letters(self, which: Which = ALL, *, limit: int | None = None, after: int = 0) -> list[DeadLetter]:
+    def letters(self, which: LetterFilter = ALL, *, limit: int | None = None, after: int = 0) -> list[DeadLetter]:
         """The chosen letters without their bodies (payload, story and detail), by number, beginning *after* one."""
 
     def letter(self, number: int) -> DeadLetter | None:
         """One letter, whole."""
 
-    def count(self, which: Which = ALL) -> int:
+    def count(self, which: LetterFilter = ALL) -> int:
         """How many there are."""
 
-    def groups(self, which: Which = ALL) -> list[Group]:
+    def groups(self, which: LetterFilter = ALL) -> list[LetterGroup]:
         """The chosen letters by cause, the most frequent first."""
 
     def fingerprints(self) -> set[int]:
         """Those of all letters."""
 
-    def revive(self, which: Which, job: JobRecord, now: float) -> int:
+    def revive(self, which: LetterFilter, job: JobRecord, now: float) -> int:
         """Make the chosen letters entries that wait and are due *now*, with fresh attempts. Returns how many.
 
         Letters of another job are admitted to *job*. A finished job is open again. Letters without a payload stay.
         """
 
-    def heal(self, mended: list[Mended], which: Which, job: JobRecord, now: float) -> None:
+    def heal(self, mended: list[RefetchRequest], which: LetterFilter, job: JobRecord, now: float) -> None:
         """Make the requests of *mended* entries that wait and are due *now*, and revive the chosen letters."""
 
-    def discard(self, which: Which, job: JobRecord) -> int:
+    def discard(self, which: LetterFilter, job: JobRecord) -> int:
         """Throw the chosen letters away. Returns how many."""
 
     def prune(self, job: JobRecord, now: float, *, ttl: float, limit: int) -> tuple[int, int]:
         """Throw away what is older than *ttl* seconds, then the oldest beyond *limit*. Returns both numbers."""
 
 
-class Points(Protocol):
+class ResumePointStore(Protocol):
     """The resume points of a store. They outlive their job. Each change is one transaction."""
 
     def all(self) -> list[PointRecord]:
@@ -73,13 +73,13 @@ class Points(Protocol):
         """Drop history before a time, and beyond a number of records. Returns how many went. No point itself goes."""
 
 
-class Books(Protocol):
+class ItemStore(Protocol):
     """What a store knows of items. It is changed by commits, but for what is said of jobs that have ended."""
 
-    def item(self, key: int) -> ItemSeen | None:
+    def item(self, key: int) -> LastExport | None:
         """When the item with this key (its hash) was exported last, or None."""
 
-    def some_items(self, limit: int) -> dict[int, ItemSeen]:
+    def some_items(self, limit: int) -> dict[int, LastExport]:
         """All of them if there are less than *limit*, else any *limit* of them."""
 
     def superseded(self) -> Iterator[int]:
@@ -109,15 +109,15 @@ class Store(Protocol):
     """
 
     @property
-    def box(self) -> Box:
+    def box(self) -> DeadLetterStore:
         """The dead-letter box."""
 
     @property
-    def points(self) -> Points:
+    def points(self) -> ResumePointStore:
         """The resume points."""
 
     @property
-    def books(self) -> Books:
+    def books(self) -> ItemStore:
         """What is known of items."""
 
     def open(self, *, if_damaged: IfDamaged = "refuse") -> None:
@@ -185,13 +185,13 @@ class Store(Protocol):
     def count_waiting(self, *, until: float = math.inf) -> int:
         """The entries that wait, or those of them that are due by a time."""
 
-    def due(self, now: float, limit: int) -> list[Waiting]:
+    def due(self, now: float, limit: int) -> list[ScheduledRetry]:
         """Up to *limit* waiting entries that are due, the earliest first."""
 
     def next_due(self, *, after: float = 0.0) -> float | None:
         """When the first waiting entry that is due *after* a time is due, or None."""
 
-    def waiting(self, *, limit: int | None = None) -> list[Waiting]:
+    def waiting(self, *, limit: int | None = None) -> list[ScheduledRetry]:
         """The waiting entries, the earliest first."""
 
     def hosts(self) -> dict[str, dict[str, Any]]:
@@ -214,5 +214,5 @@ class Store(Protocol):
     def is_ready(self) -> bool:
         """Whether a commit would not have to wait for something that the store does in the background."""
 
-    def commit(self, batch: Batch, job: JobRecord, now: float) -> None:
+    def commit(self, batch: CommitBatch, job: JobRecord, now: float) -> None:
         """Make all of *batch* and the books of *job* durable, or nothing of it."""

@@ -16,7 +16,7 @@ STEP = 0.02
 """Seconds between two tries to get a lock."""
 
 
-class FileGuard:
+class FileLock:
     """The lock of the file *path*, which is made if it is missing. One at a time for each object: not for threads."""
 
     def __init__(self, path: Path) -> None:
@@ -66,7 +66,7 @@ class FileGuard:
             time.sleep(STEP)
 
 
-class Holder:
+class LeaseHolder:
     """Somebody who may hold leases, known by a name that nobody else ever had, and alive as long as its lock is held.
 
     :param directory: of the locks of all holders.
@@ -77,7 +77,7 @@ class Holder:
         self._directory = directory
         self._pid = os.getpid()
         self.name = f"{self._pid}-{secrets.token_hex(8)}"
-        self._lock = FileGuard(directory / self.name)
+        self._lock = FileLock(directory / self.name)
         # Whoever clears away may have looked at the file before it was locked.
         if not self._lock.own(PATIENCE):
             raise OSError(f"{directory / self.name} cannot be locked: does this file system know flock?")
@@ -96,7 +96,7 @@ class Holder:
         path = self._directory / name
         if not path.exists():
             return False
-        lock = FileGuard(path)
+        lock = FileLock(path)
         if not lock.own():
             return True
         path.unlink(missing_ok=True)

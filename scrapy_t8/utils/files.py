@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from scrapy_t8.errors import FeedError
+from scrapy_t8.errors import WriteError
 
 STDOUT = "-"
 
@@ -20,14 +20,14 @@ def writing(name: str) -> Iterator[IO[str]]:
 
     It can be read by its owner alone: it may have secrets in it.
 
-    :raises FeedError: if it cannot be written.
+    :raises WriteError: if it cannot be written.
     """
     if name == STDOUT:
         yield sys.stdout
         return
     path = Path(name)
     if path.is_dir():
-        raise FeedError(f"{path} cannot be written: it is a directory. Nothing was written: choose another file")
+        raise WriteError(f"{path} cannot be written: it is a directory. Nothing was written: choose another file")
     new = path.with_name(f".{path.name}.t8-new")
     try:
         fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -43,5 +43,5 @@ def writing(name: str) -> Iterator[IO[str]]:
         new.unlink(missing_ok=True)
 
 
-def _cannot(path: Path, error: OSError) -> FeedError:
-    return FeedError(f"{path} cannot be written: {error.strerror or error}. Nothing was written: choose another file")
+def _cannot(path: Path, error: OSError) -> WriteError:
+    return WriteError(f"{path} cannot be written: {error.strerror or error}. Nothing was written: choose another file")

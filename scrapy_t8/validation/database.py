@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from itertools import islice
 from typing import Any, Protocol, TypeVar
 
-from scrapy_t8.core.retry.failure import one_line
-from scrapy_t8.errors import DatabaseFailed, T8Error
+from scrapy_t8.errors import DatabaseError, T8Error
+from scrapy_t8.utils.text import one_line
 from scrapy_t8.utils.threads import NoAnswer, in_thread, within
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ class Database(Protocol):
     def iter_keys(self, task_type: str) -> Iterable[str]: ...
 
 
-class Questions:
+class BoundedDatabase:
     """Asks *database*. Plain methods are called in threads of their own, async ones on the running loop.
 
     Neither a thread nor a stubborn coroutine can be ended from outside: a question without an answer is given up. As
@@ -57,7 +57,7 @@ class Questions:
         """How many items of *task_type* there are."""
         answer = await self._told(lambda: self._answer(self._database.count_items, task_type))
         if not isinstance(answer, int) or isinstance(answer, bool) or answer < 0:
-            raise DatabaseFailed(f"the database failed: count_items returned {answer!r:.100}")
+            raise DatabaseError(f"the database failed: count_items returned {answer!r:.100}")
         return answer
 
     async def has(self, task_type: str, key: str) -> bool:
@@ -70,7 +70,7 @@ class Questions:
 
     async def stream(self, begin: Callable[[], Any], take: Take) -> bool:
         """The same with any (async) iterable of keys, which *begin* returns. Returns whether it was one, not None."""
-        flow = _Flow(take)
+        flow = KeyStream(take)
         rest = await self._watched(self._in_thread(lambda: flow.pull(begin())), flow)
         if inspect.isawaitable(rest):
             rest = await self._watched(rest, flow)
@@ -88,7 +88,7 @@ class Questions:
 
         return await within(ask(), self._timeout)
 
-    async def _watched(self, work: Awaitable[T], flow: _Flow) -> T:
+    async def _watched(self, work: Awaitable[T], flow: KeyStream) -> T:
         try:
             return await within(work, self._timeout, since=lambda: flow.last, longest=LONGEST)
         except BaseException:
@@ -110,16 +110,16 @@ class Questions:
     async def _told(self, ask: Callable[[], Awaitable[T]]) -> T:
         """The answer, or in one line why there is none."""
         if self._is_quiet():
-            raise DatabaseFailed(self._no_answer)
+            raise DatabaseError(self._no_answer)
         try:
             return await ask()
         except NoAnswer:
             self._late = time.monotonic()
-            raise DatabaseFailed(self._no_answer) from None
-        except DatabaseFailed:
+            raise DatabaseError(self._no_answer) from None
+        except DatabaseError:
             raise
         except Exception as error:
-            raise DatabaseFailed(f"the database failed: {named(error)}") from error
+            raise DatabaseError(f"the database failed: {named(error)}") from error
 
     def _is_quiet(self) -> bool:
         if self._late is not None and not self._open and time.monotonic() >= self._late + self._timeout:
@@ -127,7 +127,7 @@ class Questions:
         return self._late is not None
 
 
-class _Flow:
+class KeyStream:
     """Keys on their way, from whatever brings them, and when the last one came."""
 
     def __init__(self, take: Take) -> None:

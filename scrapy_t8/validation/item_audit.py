@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from scrapy_t8.errors import DatabaseFailed
+from scrapy_t8.errors import DatabaseError
 from scrapy_t8.model.resume_point import CollectionState
 from scrapy_t8.utils.threads import NoAnswer
 
-from .database import Questions, named
-from .key_counter import KeyTally
+from .database import BoundedDatabase, named
+from .key_counter import KeyCounter
 from .record_checks import Finding, finding_of, wrong_count
 
 EXAMPLES = 20
@@ -65,7 +65,7 @@ def _items(expected: int, there: int, unique: int) -> Items:
     }
 
 
-class ItemLook:
+class ItemAudit:
     """Looks at the items of one task type in the user's database, key by key, in memory that stays small.
 
     :param is_valid: whether an item of this key counts.
@@ -74,7 +74,7 @@ class ItemLook:
 
     def __init__(
         self,
-        questions: Questions,
+        questions: BoundedDatabase,
         state: CollectionState,
         is_valid: Callable[[str, str], bool],
         expected_keys: Callable[[str], Any],
@@ -95,13 +95,13 @@ class ItemLook:
 
         :raises DatabaseFailed: if the database does not answer.
         """
-        tally = KeyTally()
+        tally = KeyCounter()
         try:
             return await self._look(tally)
         finally:
             tally.close()
 
-    async def _look(self, tally: KeyTally) -> Items:
+    async def _look(self, tally: KeyCounter) -> Items:
         task_type = self._state.task_type
         before = self.count = await self._questions.count(task_type)
         await self._questions.keys(task_type, lambda keys: self._take(keys, tally))
@@ -122,21 +122,21 @@ class ItemLook:
         self._judge(items)
         return items
 
-    def _take(self, keys: list[str], tally: KeyTally) -> None:
+    def _take(self, keys: list[str], tally: KeyCounter) -> None:
         valid = [key for key in keys if self._is_valid(self._state.task_type, key)]
         self._there += len(keys)
         self._invalid += len(keys) - len(valid)
         tally.add(valid)
 
-    async def _expect(self, tally: KeyTally) -> bool:
+    async def _expect(self, tally: KeyCounter) -> bool:
         try:
             return await self._questions.stream(lambda: self._expected_keys(self._state.task_type), tally.expect)
         except NoAnswer:
-            raise DatabaseFailed("expected_keys gave no key for too long") from None
+            raise DatabaseError("expected_keys gave no key for too long") from None
         except Exception as error:
-            raise DatabaseFailed(f"expected_keys failed: {named(error)}") from error
+            raise DatabaseError(f"expected_keys failed: {named(error)}") from error
 
-    async def _missing(self, tally: KeyTally) -> list[str]:
+    async def _missing(self, tally: KeyCounter) -> list[str]:
         # A collector that is at work may have brought some of them meanwhile.
         missing = tally.missing(ASKED_AGAIN)
         come = {key for key in missing if await self._questions.has(self._state.task_type, key)}

@@ -21,7 +21,7 @@ DUPLICATES = "SELECT key, times FROM there WHERE times > 1 ORDER BY times DESC, 
 MISSING = "SELECT key FROM expected WHERE key NOT IN (SELECT key FROM there) ORDER BY key LIMIT ?"
 
 
-class KeyTally:
+class KeyCounter:
     """Counts the keys that are there and those that should be. For one thread at a time.
 
     What does not fit into its cache SQLite puts into a temporary file, which nobody else sees and which goes with it.

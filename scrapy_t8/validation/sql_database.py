@@ -11,8 +11,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from scrapy_t8.core.retry.failure import one_line
-from scrapy_t8.errors import ConfigError, DatabaseFailed
+from scrapy_t8.errors import ConfigError, DatabaseError
+from scrapy_t8.utils.text import one_line
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Column, Connection, Engine
@@ -159,8 +159,8 @@ class SQLDatabase:
         except SQLAlchemyError as error:
             raise self._failed(one_line(f"{type(error).__name__}: {error}")) from None
 
-    def _failed(self, message: str) -> DatabaseFailed:
-        return DatabaseFailed(f"the database {self._name}: {self._hide(message)}")
+    def _failed(self, message: str) -> DatabaseError:
+        return DatabaseError(f"the database {self._name}: {self._hide(message)}")
 
     def _hide(self, text: str) -> str:
         for secret in self._secrets:

@@ -10,13 +10,13 @@ from concurrent.futures import Future
 from datetime import datetime, timezone
 from typing import Any, Protocol
 
-from scrapy_t8.core.retry.failure import one_line
-from scrapy_t8.errors import DatabaseFailed
+from scrapy_t8.errors import DatabaseError
 from scrapy_t8.model.resume_point import CollectionState, ResumePoint
+from scrapy_t8.utils.text import one_line
 from scrapy_t8.utils.threads import NoAnswer, begin_apart, in_thread, run_apart, within
 
-from .database import TIMEOUT, Database, Questions, named
-from .item_audit import ItemLook, Items, integrity_score, no_items, score_of, told_items
+from .database import TIMEOUT, BoundedDatabase, Database, named
+from .item_audit import ItemAudit, Items, integrity_score, no_items, score_of, told_items
 from .record_checks import Finding, finding_of, wrong_points, wrong_states, wrong_tasks
 
 Histories = dict[str, dict[str, list[ResumePoint]]]
@@ -66,7 +66,7 @@ class ResumeValidator:
     @db_manager.setter
     def db_manager(self, database: Database | None) -> None:
         self._db_manager = database
-        self._questions = None if database is None else Questions(database, self.timeout)
+        self._questions = None if database is None else BoundedDatabase(database, self.timeout)
 
     # -- to be overridden ----------------------------------------------------------------------------------------
 
@@ -225,11 +225,11 @@ class ResumeValidator:
         problems: list[Finding] = []
         self.trouble = ""
         for state in states:
-            look = ItemLook(self._questions, state, self.is_valid, self.expected_keys)
+            look = ItemAudit(self._questions, state, self.is_valid, self.expected_keys)
             try:
                 items[state.task_type] = await look.look()
                 self._remember(state.task_type, items[state.task_type], look.wanted)
-            except DatabaseFailed as error:
+            except DatabaseError as error:
                 self.trouble = str(error)
                 items[state.task_type] = no_items(state)
                 problems.append(finding_of(state.task_type, "", "database", "", self.trouble))
@@ -258,7 +258,7 @@ class ResumeValidator:
         assert self._questions is not None
         try:
             count = await self._questions.count(task_type)
-        except DatabaseFailed as error:
+        except DatabaseError as error:
             self.trouble = str(error)
             return 0
         return max(0, count - self._surplus.get(task_type, 0))

@@ -19,8 +19,8 @@ BEGIN_JOB = "scrapy_t8.stores.sqlite.store:SQLiteStore.begin_job"
 BEGIN_RUN = "scrapy_t8.stores.sqlite.store:SQLiteStore.begin_run"
 END_RUN = "scrapy_t8.stores.sqlite.store:SQLiteStore.end_run"
 CREATE = "scrapy_t8.stores.sqlite.file:create"
-MARKS = "scrapy_t8.stores.sqlite.inflight_log:Marks"
-WRITE = "scrapy_t8.components.feeds.appended:ContinuedFeed.write"
+MARKS = "scrapy_t8.stores.sqlite.inflight_log:InFlightLog"
+WRITE = "scrapy_t8.components.feeds.appended:AppendedFeed.write"
 TORN = Fault(f"{WRITE}:after:9")
 """Leaves a feed behind that is longer than was committed."""
 
@@ -36,7 +36,7 @@ AT_WORK = {
     "right after a COMMIT": f"{COMMIT}:after:8",
     "after a commit, before the marks go": f"{MARKS}.discard:before:20",
     "between the feed and the commit": f"{WRITE}:after:4",
-    "after the flush of a feed": "scrapy_t8.components.feeds.appended:ContinuedFeed.flush:after:6",
+    "after the flush of a feed": "scrapy_t8.components.feeds.appended:AppendedFeed.flush:after:6",
     "after a request is marked": f"{MARKS}.add:after:30",
     "when a page has settled": "scrapy_t8.core.frontier.frontier:Frontier.settle:after:25",
 }
@@ -74,9 +74,9 @@ WHOLE = {
     "in the middle of the whole feed": "scrapy.exporters:JsonItemExporter.export_item:after:100",
     "before the whole feed replaces the old one": "pathlib:Path.replace:before:1",
     "after the whole feed replaced the old one": "pathlib:Path.replace:after:1",
-    "between the spool and the commit": "scrapy_t8.components.feeds.spool:Spool.write:after:4",
+    "between the spool and the commit": "scrapy_t8.components.feeds.spool:ItemSpool.write:after:4",
 }
-IN_PART = Fault("scrapy_t8.core.job.commit_loop:Commits._drain:false:1")
+IN_PART = Fault("scrapy_t8.core.job.commit_loop:CommitLoop._drain:false:1")
 """A page has so many items that they are written over several turns of the event loop."""
 OFTEN = {"T8_COMMIT_PAGES": "4"}
 """The more commits, the surer each point is reached: the clock alone makes few of them on a fast machine."""

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from scrapy.exporters import CsvItemExporter
 from scrapy.extensions.feedexport import FileFeedStorage
 
-from scrapy_t8.components.feeds.appended import ContinuedFeed
-from scrapy_t8.components.feeds.row_encoder import Rows
+from scrapy_t8.components.feeds.appended import AppendedFeed
+from scrapy_t8.components.feeds.row_encoder import RowEncoder
 from scrapy_t8.components.feeds.undo_log import UndoLog
-from scrapy_t8.components.feeds.write_log import Reach
+from scrapy_t8.components.feeds.write_log import WriteLog
 
 
 class Disk:
@@ -30,14 +30,14 @@ class Disk:
         self.record: dict[str, Any] | None = None
         self.made = 0
 
-    def open(self) -> ContinuedFeed:
+    def open(self) -> AppendedFeed:
         batch = self.record["batch"] if self.record else 1
         uri = self.record["uri"] if self.record else self._uri(1)
         header = self.record["header"].encode() if self.record and self.record["header"] else None
-        reach = Reach(self.place / "reach")
-        return ContinuedFeed(
+        reach = WriteLog(self.place / "reach")
+        return AppendedFeed(
             self._slot(batch, uri),
-            Rows(_exporter, header, self.record and self.record["fields"]),
+            RowEncoder(_exporter, header, self.record and self.record["fields"]),
             lambda slot: self._slot(slot.batch_id + 1, self._uri(slot.batch_id + 1)),
             UndoLog(self.place / "undo", self.record["noted"] if self.record else 0, reach),
             reach,
@@ -45,11 +45,11 @@ class Disk:
             power=False,
         )
 
-    def commit(self, feed: ContinuedFeed) -> None:
+    def commit(self, feed: AppendedFeed) -> None:
         feed.flush()
         self.record = feed.record()
 
-    def current(self, feed: ContinuedFeed) -> Path | None:
+    def current(self, feed: AppendedFeed) -> Path | None:
         """The file of the current batch, if there is anything of this job in it."""
         return Path(feed.record()["path"]) if feed.slot.itemcount else None
 
@@ -172,7 +172,7 @@ def disk(tmp_path: Path) -> Disk:
     return Disk(tmp_path, limit=2, overwrite=False)
 
 
-def write(feed: ContinuedFeed, *numbers: int) -> None:
+def write(feed: AppendedFeed, *numbers: int) -> None:
     feed.write([feed.rows.encode({"n": n}) for n in numbers])
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scrapy_t8.components.feeds.append_file import HELD, Journal
+from scrapy_t8.components.feeds.append_file import HELD, AppendFile
 from scrapy_t8.components.feeds.truncate import cut_back
 from scrapy_t8.errors import FeedError
 
@@ -21,7 +21,7 @@ def path(tmp_path: Path) -> Path:
 class TestJournal:
     def test_appends_after_what_was_there(self, path: Path) -> None:
         path.write_bytes(b"old\n")
-        journal = Journal(path, None)
+        journal = AppendFile(path, None)
         assert journal.length == 4
         journal.append(b"new\n")
         assert journal.length == 8
@@ -29,7 +29,7 @@ class TestJournal:
 
     def test_overwrites_with_the_first_record_and_not_before(self, path: Path) -> None:
         path.write_bytes(b"old\n")
-        journal = Journal(path, None, overwrite=True)
+        journal = AppendFile(path, None, overwrite=True)
         assert journal.length is None
         assert path.read_bytes() == b"old\n"
         journal.append(b"new\n")
@@ -39,19 +39,19 @@ class TestJournal:
     @pytest.mark.parametrize("overwrite", [True, False])
     def test_goes_on_from_the_committed_length(self, overwrite: bool, path: Path) -> None:
         path.write_bytes(b"one\ntwo\nto")
-        journal = Journal(path, 4, overwrite=overwrite)
+        journal = AppendFile(path, 4, overwrite=overwrite)
         assert path.read_bytes() == b"one\n"
         journal.append(b"2\n")
         assert path.read_bytes() == b"one\n2\n"
 
     def test_makes_directories_when_it_begins(self, tmp_path: Path) -> None:
-        journal = Journal(tmp_path / "a" / "b" / "feed", None)
+        journal = AppendFile(tmp_path / "a" / "b" / "feed", None)
         assert not (tmp_path / "a").exists()
         journal.touch()
         assert (tmp_path / "a" / "b" / "feed").read_bytes() == b""
 
     def test_keeps_what_others_append(self, path: Path) -> None:
-        journal = Journal(path, None, overwrite=True)
+        journal = AppendFile(path, None, overwrite=True)
         journal.append(b"mine\n")
         with path.open("ab") as other:
             other.write(b"theirs\n")
@@ -59,7 +59,7 @@ class TestJournal:
         assert path.read_bytes() == b"mine\ntheirs\nmine\n"
 
     def test_notices_that_the_file_was_removed(self, path: Path) -> None:
-        journal = Journal(path, None)
+        journal = AppendFile(path, None)
         journal.flush()
         journal.append(b"x")
         journal.flush()
@@ -68,25 +68,25 @@ class TestJournal:
             journal.flush()
 
     def test_says_that_the_file_is_gone(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
-        journal = Journal(path, 12)
+        journal = AppendFile(path, 12)
         assert journal.length == 0
         assert [record.getMessage() for record in caplog.records] == [
             f"The feed {path} is gone, with 12 bytes of an earlier run: it begins anew"
         ]
 
     def test_a_file_that_never_had_anything_is_not_missed(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
-        assert Journal(path, 0).length == 0
+        assert AppendFile(path, 0).length == 0
         assert not caplog.records
 
     def test_says_that_the_file_is_shorter(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
         path.write_bytes(b"12345")
-        assert Journal(path, 12).length == 5
+        assert AppendFile(path, 12).length == 5
         (record,) = caplog.records
         assert record.levelno == logging.ERROR
         assert "has 7 bytes less than at the last commit" in record.getMessage()
 
     def test_with_power_it_can_be_flushed_too(self, path: Path) -> None:
-        journal = Journal(path, None, power=True)
+        journal = AppendFile(path, None, power=True)
         journal.append(b"x")
         journal.append(b"y" * HELD)
         assert journal.length == HELD + 1
@@ -99,7 +99,7 @@ class TestJournal:
     def test_a_pipe_has_no_length(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
         os.mkfifo(path)
         reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-        journal = Journal(path, 12)
+        journal = AppendFile(path, 12)
         journal.append(b"x\n")
         journal.flush()
         assert os.read(reader, 10) == b"x\n"

@@ -17,7 +17,7 @@ from scrapy.exporters import (
 )
 from scrapy.item import Field, Item
 
-from scrapy_t8.components.feeds.row_encoder import Rows, can_be_continued
+from scrapy_t8.components.feeds.row_encoder import RowEncoder, can_be_continued
 
 
 class Book(Item):
@@ -82,22 +82,22 @@ def written(exporter: type[BaseItemExporter], options: dict[str, Any], items: li
 @pytest.mark.parametrize(("exporter", "options"), EXPORTERS)
 class TestRows:
     def test_are_what_scrapy_writes(self, exporter: type[BaseItemExporter], options: dict[str, Any]) -> None:
-        rows = Rows(builder(exporter, options))
+        rows = RowEncoder(builder(exporter, options))
         encoded = b"".join(map(rows.encode, ITEMS))
         assert rows.heading(empty=True) + encoded == written(exporter, options, ITEMS)
 
     def test_go_on_in_another_run(self, exporter: type[BaseItemExporter], options: dict[str, Any]) -> None:
         for first in range(1, len(ITEMS)):
-            rows = Rows(builder(exporter, options))
+            rows = RowEncoder(builder(exporter, options))
             encoded = [rows.encode(item) for item in ITEMS[:first]]
-            again = Rows(builder(exporter, options), rows.header, rows.fields)
+            again = RowEncoder(builder(exporter, options), rows.header, rows.fields)
             encoded += [again.encode(item) for item in ITEMS[first:]]
             assert again.heading(empty=True) + b"".join(encoded) == written(exporter, options, ITEMS)
 
     def test_after_what_is_there_have_no_byte_order_mark(
         self, exporter: type[BaseItemExporter], options: dict[str, Any]
     ) -> None:
-        rows = Rows(builder(exporter, options))
+        rows = RowEncoder(builder(exporter, options))
         encoded = b"".join(map(rows.encode, ITEMS))
         assert rows.heading(empty=False) + encoded == written(exporter, options, ITEMS, before=b"old\n")
 
@@ -113,7 +113,7 @@ def test_an_item_that_cannot_be_written_leaves_nothing_but_the_header(
 ) -> None:
     items = [Fussy(name="a", sized="b"), Fussy(name="c", sized="d"), Fussy(name="e", sized="f")]
     items[bad]["sized"] = 5
-    rows = Rows(builder(exporter, {}))
+    rows = RowEncoder(builder(exporter, {}))
     encoded = b""
     for number, item in enumerate(items):
         if number == bad:
@@ -128,7 +128,7 @@ def test_an_item_that_cannot_be_written_leaves_nothing_but_the_header(
 
 
 def test_a_header_can_be_stored() -> None:
-    rows = Rows(builder(CsvItemExporter, {}))
+    rows = RowEncoder(builder(CsvItemExporter, {}))
     rows.encode({"a": 1, "b": 2})
     assert rows.fields == ["a", "b"]
     assert rows.header == b"a,b\r\n"

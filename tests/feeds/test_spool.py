@@ -14,7 +14,7 @@ import pydantic
 import pytest
 from scrapy.item import Field, Item
 
-from scrapy_t8.components.feeds.spool import Spool
+from scrapy_t8.components.feeds.spool import ItemSpool
 from scrapy_t8.errors import CannotLoad
 from scrapy_t8.model.codec import Codec
 
@@ -49,8 +49,8 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "items.spool"
 
 
-def spool_of(path: Path, record: dict[str, Any] | None = None) -> Spool:
-    return Spool(path, Codec(), record, power=False)
+def spool_of(path: Path, record: dict[str, Any] | None = None) -> ItemSpool:
+    return ItemSpool(path, Codec(), record, power=False)
 
 
 def through(path: Path, *items: Any) -> list[Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from scrapy import Spider
 
-from scrapy_t8.components.feeds.rewritten import Target, WholeFile
+from scrapy_t8.components.feeds.rewritten import AtomicFileStorage, RewriteTarget
 
 SPIDER = Spider("any")
 
@@ -19,8 +19,8 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "feed.json"
 
 
-def store(path: Path | str, data: bytes, base: int = 0, **options: Any) -> WholeFile:
-    storage = WholeFile(str(path), feed_options=options)
+def store(path: Path | str, data: bytes, base: int = 0, **options: Any) -> AtomicFileStorage:
+    storage = AtomicFileStorage(str(path), feed_options=options)
     storage.base = base
     file = storage.open(SPIDER)
     file.write(data)
@@ -30,7 +30,7 @@ def store(path: Path | str, data: bytes, base: int = 0, **options: Any) -> Whole
 
 def test_a_reader_sees_the_old_content_or_the_new(path: Path) -> None:
     path.write_bytes(b"old")
-    storage = WholeFile(str(path))
+    storage = AtomicFileStorage(str(path))
     file = storage.open(SPIDER)
     file.write(b"new")
     file.flush()
@@ -42,7 +42,7 @@ def test_a_reader_sees_the_old_content_or_the_new(path: Path) -> None:
 
 def test_appending_keeps_what_was_there_before_the_job(path: Path) -> None:
     path.write_bytes(b"before")
-    base = WholeFile(str(path)).there()
+    base = AtomicFileStorage(str(path)).there()
     for data in (b"[1]", b"[1, 2]"):
         store(path, data, base)
         assert path.read_bytes() == b"before" + data
@@ -50,8 +50,8 @@ def test_appending_keeps_what_was_there_before_the_job(path: Path) -> None:
 
 def test_overwriting_keeps_nothing(path: Path) -> None:
     path.write_bytes(b"before")
-    assert WholeFile(str(path), feed_options={"overwrite": True}).there() == 0
-    assert WholeFile(str(path.with_name("none"))).there() == 0
+    assert AtomicFileStorage(str(path), feed_options={"overwrite": True}).there() == 0
+    assert AtomicFileStorage(str(path.with_name("none"))).there() == 0
 
 
 def test_what_is_gone_is_told(path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -96,16 +96,16 @@ def test_a_pipe_is_written_and_not_replaced(path: Path) -> None:
 
 
 def test_its_file_has_the_name_of_the_feed(path: Path) -> None:
-    file = WholeFile(str(path)).open(SPIDER)
+    file = AtomicFileStorage(str(path)).open(SPIDER)
     assert file.name == str(path)
     file.close()
 
 
 def test_statistics_know_it_by_the_name_of_scrapys_own() -> None:
-    assert WholeFile.__name__ == "FileFeedStorage"
+    assert AtomicFileStorage.__name__ == "FileFeedStorage"
 
 
 def test_a_target_is_a_record() -> None:
-    target = Target("target:1 x.json", "x.json", 5)
+    target = RewriteTarget("target:1 x.json", "x.json", 5)
     target.flush()
-    assert Target(target.name, **target.record()) == target
+    assert RewriteTarget(target.name, **target.record()) == target

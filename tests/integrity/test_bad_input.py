@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from scrapy_t8 import read_report, write_report
-from scrapy_t8.errors import FeedError, JobError, StoreError
+from scrapy_t8.errors import JobError, StoreError, WriteError
 
 from .crawls import crawl
 
@@ -96,7 +96,7 @@ def test_a_report_on_demand_that_cannot_be_had_says_why(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
     crawl(tmp_path, PAGES)
     (tmp_path / "taken").write_text("a file")
-    with pytest.raises(FeedError, match="the report cannot be written to") as caught:
+    with pytest.raises(WriteError, match="the report cannot be written to") as caught:
         write_report(tmp_path / "job", tmp_path / "taken")
     assert "\n" not in str(caught.value)
     for broken in (b"{", b"\xff", b"[]", b'{"job": 1}'):

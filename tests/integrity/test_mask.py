@@ -13,9 +13,9 @@ import pytest
 
 from scrapy_t8 import read_report, write_report
 from scrapy_t8.config.settings import MASK
-from scrapy_t8.model.batch import Batch, PointRecord
+from scrapy_t8.model.batch import CommitBatch, PointRecord
 from scrapy_t8.model.dead_letter import DeadLetter
-from scrapy_t8.model.items import Expected, ItemKey, Loss
+from scrapy_t8.model.items import ExpectationChange, ItemKey, ItemLoss
 from scrapy_t8.model.job import JobRecord
 from scrapy_t8.report.files import write
 from scrapy_t8.report.summary import summary
@@ -47,19 +47,19 @@ def job(tmp_path: Path) -> Path:
     now = time.time()
     whose = {"host": "shop.example", "callback": "parse", "job": "job", "spider": "shop"}
     errors = enumerate((f"404 {URL}", *HEADERS))
-    batch = Batch(
+    batch = CommitBatch(
         buried=[DeadLetter(n, b"", "http", error, now, URL, fingerprint=n, **whose) for n, error in errors],
     )
     batch.expected = {
-        1: Expected(URL, [URL, f"token={SECRET}"], True, cause=f"dropped\tChoosy: {HEADERS[0]}", url=URL),
-        2: Expected(f"two {URL}", ["list"], True, opened=1, cause="dead", request=0, url=URL),
-        3: Expected(f"three {URL}", ["list"], True, cause="no_item", url=URL),
+        1: ExpectationChange(URL, [URL, f"token={SECRET}"], True, cause=f"dropped\tChoosy: {HEADERS[0]}", url=URL),
+        2: ExpectationChange(f"two {URL}", ["list"], True, opened=1, cause="dead", request=0, url=URL),
+        3: ExpectationChange(f"three {URL}", ["list"], True, cause="no_item", url=URL),
     }
     batch.announced = {f"signature={SECRET}": 9}
     batch.items = [ItemKey(9, URL)]
     batch.losses = [
-        Loss("dropped", "Choosy", HEADERS[0], 1, URL, URL),
-        Loss("failed", "Choosy", f"ValueError: {HEADERS[1]}", 1, URL, URL),
+        ItemLoss("dropped", "Choosy", HEADERS[0], 1, URL, URL),
+        ItemLoss("failed", "Choosy", f"ValueError: {HEADERS[1]}", 1, URL, URL),
     ]
     batch.feeds = {"feed:x": {"uri": f"ftp://user:{SECRET}@host/items.jsonl", "format": "jsonl", "items": 1}}
     batch.points = [PointRecord("LIST", "cars", now, json.dumps({"task_type": "LIST", "last_cursor": URL}))]

@@ -18,7 +18,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from scrapy_t8 import ResumeValidator, SQLDatabase, T8ResumeAndRetry
-from scrapy_t8.errors import ConfigError, DatabaseFailed, T8Error
+from scrapy_t8.errors import ConfigError, DatabaseError, T8Error
 from scrapy_t8.model.resume_point import CollectionState
 
 from .postgres import PASSWORD, NoPostgres, Postgres, running
@@ -79,7 +79,7 @@ def test_what_is_not_there_is_named(url: str) -> None:
         "STRANGE": f"the table {STRANGE!r} of STRANGE has no column 'x'; it has the \"key\"",
         "OTHER": f"no table is named for OTHER; there are those of {TYPE}, NAMES, STRANGE",
     }.items():
-        with pytest.raises(DatabaseFailed) as caught:
+        with pytest.raises(DatabaseError) as caught:
             database.count_items(task_type)
         assert str(caught.value).endswith(f": {message}")
     with create_engine(url.replace("postgresql:", "postgresql+psycopg:")).begin() as connection:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from scrapy_t8 import open_dead_letters, read_report, write_report
-from scrapy_t8.model.dead_letter import Which
+from scrapy_t8.model.dead_letter import LetterFilter
 
 from .crawls import begin, crawl
 
@@ -43,7 +43,7 @@ def test_what_becomes_of_invalid_items(tmp_path: Path, what: str, schema: str) -
         word for row in validation["problems"] for word in row["message"].replace("'", " ").split()
     }
     with open_dead_letters(tmp_path / "job") as letters:
-        assert letters.count(Which(kind="invalid")) == (bad if what == "bury" else 0)
+        assert letters.count(LetterFilter(kind="invalid")) == (bad if what == "bury" else 0)
     assert run.report["ledger"]["items"]["difference"] == 0
     if what == "drop":
         assert {row["pipeline"] for row in run.report["dropped"]} == {"T8ValidationPipeline"}
@@ -63,7 +63,7 @@ def test_a_page_that_is_buried_for_an_invalid_item_comes_back(tmp_path: Path) ->
     settings = {"T8_INVALID_ITEMS": "bury", "T8_ITEM_KEY": "id"}
     crawl(tmp_path, PAGES, T8_REQUIRED_FIELDS=["value"], **settings)
     with open_dead_letters(tmp_path / "job") as letters:
-        assert letters.revive(Which(kind="invalid")) == 1
+        assert letters.revive(LetterFilter(kind="invalid")) == 1
     run = crawl(tmp_path, PAGES, **settings)
     assert len(run.items) == 4
     assert run.report["verdict"] == "complete"

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from scrapy_t8.core.offline.dead_letters import open_dead_letters
-from scrapy_t8.model.dead_letter import Which
+from scrapy_t8.model.dead_letter import LetterFilter
 
 from .harness import Crawl, both
 
@@ -22,7 +22,7 @@ def test_a_bug_is_buried_and_mended(crawl: Crawl) -> None:
     assert crawl.items == both("ok/fine") + Counter({"/ok/bug": 1, "/ok/choke#second": 1, "/ok/drop#second": 1})
     with open_dead_letters(crawl.work / "job") as letters:
         assert {group.kind: group.count for group in letters.groups()} == {"parse": 1, "pipeline": 1}
-        assert letters.revive(Which()) == 2
+        assert letters.revive(LetterFilter()) == 2
     assert crawl.books()["waiting"] == 2
     log = crawl.run(*paths)
     assert "(finished)" in log

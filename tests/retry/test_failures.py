@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from scrapy_t8.core.offline.dead_letters import open_dead_letters
-from scrapy_t8.model.dead_letter import Which
+from scrapy_t8.model.dead_letter import LetterFilter
 
 from .harness import Crawl, both
 
@@ -25,7 +25,7 @@ def test_what_can_be_had_is_had(crawl: Crawl) -> None:
     assert (books["done"], books["dead"], books["finished"]) == (len(good), len(bad), True)
     with open_dead_letters(crawl.work / "job") as letters:
         assert {(letter.kind, letter.status) for letter in letters.list()} == {("http", 404), ("host", 500)}
-        broken = letters.list(Which(kind="host"))[0]
+        broken = letters.list(LetterFilter(kind="host"))[0]
         whole = letters.get(broken.id)
         assert whole is not None
         assert "a stack trace" in str(whole.detail)

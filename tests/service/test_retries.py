@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from scrapy_t8 import T8ResumeAndRetry, Which
+from scrapy_t8 import LetterFilter, T8ResumeAndRetry
 from scrapy_t8.errors import ConfigError, FormatError, T8Error
 
 from .conftest import Clock
@@ -280,7 +280,7 @@ def test_the_dead_can_be_revived_or_thrown_away(make: Make, clock: Clock) -> Non
     assert t8.state_manager.task_counts() == (0, 2)
     assert t8.state_manager.remove_failed_task(two)
     assert not t8.state_manager.remove_failed_task(two)
-    assert t8.state_manager.revive(Which(kind="handler")) == 1
+    assert t8.state_manager.revive(LetterFilter(kind="handler")) == 1
     task = t8.get_failed_task(one)
     assert task is not None
     assert task.next_retry_time is not None

@@ -17,12 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scrapy_t8.errors import StoreError
-from scrapy_t8.model.attempts import Story, Waiting
-from scrapy_t8.model.dead_letter import DeadLetter, Group, Which
+from scrapy_t8.model.attempts import AttemptHistory, ScheduledRetry
+from scrapy_t8.model.dead_letter import DeadLetter, LetterFilter, LetterGroup
 from scrapy_t8.model.entry import entry_id
 from scrapy_t8.model.job import JobRecord, Ledger
 from scrapy_t8.stores.sqlite import queries as sql
-from scrapy_t8.stores.sqlite.dead_letters import SQLiteBox
+from scrapy_t8.stores.sqlite.dead_letters import SQLiteDeadLetters
 from scrapy_t8.stores.sqlite.file import connect, create
 from scrapy_t8.stores.sqlite.tables import dump_job
 
@@ -35,7 +35,7 @@ class Bench:
     def __init__(self, path: Path) -> None:
         create(path)
         self.db = connect(path, power=False)
-        self.box = SQLiteBox(self.db, self.guard, self.transaction, lambda: NOW)
+        self.box = SQLiteDeadLetters(self.db, self.guard, self.transaction, lambda: NOW)
         self.job = JobRecord("job", "spider", {}, 0.0, next_seq=100, ledger=Ledger(admitted=50, done=50))
 
     @contextmanager
@@ -69,8 +69,10 @@ class Bench:
             db.execute(sql.PUT_JOB, (dump_job(self.job),))
         return resolved
 
-    def waiting(self) -> list[Waiting]:
-        return [Waiting(*row) for row in self.rows("SELECT id, due, slot, payload, story FROM waiting ORDER BY id")]
+    def waiting(self) -> list[ScheduledRetry]:
+        return [
+            ScheduledRetry(*row) for row in self.rows("SELECT id, due, slot, payload, story FROM waiting ORDER BY id")
+        ]
 
     def rows(self, query: str) -> list[Any]:
         return self.db.execute(query).fetchall()
@@ -85,7 +87,7 @@ class Bench:
         """The books, in memory and as written, agree with the tables."""
         frontier = self.rows("SELECT (SELECT count(*) FROM waiting) + (SELECT count(*) FROM entry)")[0][0]
         assert self.job.ledger.difference(frontier) == 0
-        assert self.job.ledger.dead == self.box.count(Which(job=self.job.id))
+        assert self.job.ledger.dead == self.box.count(LetterFilter(job=self.job.id))
         assert self.rows("SELECT count(*) FROM dead") == self.rows(
             "SELECT count(*) FROM dead JOIN dead_body USING (id)"
         )
@@ -114,8 +116,8 @@ def letter(seq: int = 1, **facts: Any) -> DeadLetter:
     return DeadLetter(**{**given, **facts})
 
 
-def numbers(box: SQLiteBox, **which: Any) -> list[int]:
-    return [found.id for found in box.letters(Which(**which))]
+def numbers(box: SQLiteDeadLetters, **which: Any) -> list[int]:
+    return [found.id for found in box.letters(LetterFilter(**which))]
 
 
 # -- looking -----------------------------------------------------------------------------------------------------
@@ -138,7 +140,7 @@ def test_a_letter_comes_back_as_it_was_buried(bench: Bench) -> None:
         code="abc",
         task_type="DETAIL_COLLECTION",
         target="car-model-001",
-        story=Story(target="car-model-001").dumps(),
+        story=AttemptHistory(target="car-model-001").dumps(),
         detail='{"traceback": "…"}',
     )
     bench.bury(whole, letter(2))
@@ -171,7 +173,7 @@ def test_letters_come_in_pages(bench: Bench) -> None:
 
 def test_numbers_go_on(bench: Bench) -> None:
     bench.bury(letter(1), letter(2))
-    bench.box.discard(Which(ids=(1,)), bench.job)
+    bench.box.discard(LetterFilter(ids=(1,)), bench.job)
     bench.bury(letter(3))
     assert numbers(bench.box) == [2, 3]
 
@@ -214,9 +216,9 @@ def test_a_choice(bench: Bench, which: dict[str, Any], found: list[int]) -> None
         letter(4, host="c", kind="callback", error="über 100%_", job="other"),
     )
     assert numbers(bench.box, **which) == found
-    assert bench.box.count(Which(**which)) == len(found)
-    assert sum(group.count for group in bench.box.groups(Which(**which))) == len(found)
-    assert bench.box.discard(Which(**which), bench.job) == len(found)
+    assert bench.box.count(LetterFilter(**which)) == len(found)
+    assert sum(group.count for group in bench.box.groups(LetterFilter(**which))) == len(found)
+    assert bench.box.discard(LetterFilter(**which), bench.job) == len(found)
     assert set(numbers(bench.box)) == {1, 2, 3, 4} - set(found)
     bench.assert_balanced()
 
@@ -229,25 +231,27 @@ def test_groups_are_by_cause(bench: Bench) -> None:
         letter(4, callback="parse", buried_at=4.0),
     )
     assert bench.box.groups() == [
-        Group("http", "503", "host", "parse", 3, 3.0, 5.0, 4),
-        Group("http", "503", "other", "parse", 1, NOW, NOW, 2),
+        LetterGroup("http", "503", "host", "parse", 3, 3.0, 5.0, 4),
+        LetterGroup("http", "503", "other", "parse", 1, NOW, NOW, 2),
     ]
-    assert bench.box.groups(Which(host="none")) == []
+    assert bench.box.groups(LetterFilter(host="none")) == []
 
 
 # -- reviving ----------------------------------------------------------------------------------------------------
 
 
 def test_a_revived_letter_waits_under_its_old_id_with_fresh_attempts(bench: Bench) -> None:
-    story = Story(delivered=[2**63 - 1, 5], task_type="DETAIL", target="车型", max_retries=3)
+    story = AttemptHistory(delivered=[2**63 - 1, 5], task_type="DETAIL", target="车型", max_retries=3)
     story.add(1.0, "http", "503", charged=True)
     bench.bury(letter(7, story=story.dumps()), letter(8))
     bench.children(entry_id(3, 7), entry_id(3, 8))
     bench.job.finished = True
-    assert bench.box.revive(Which(ids=(1,)), bench.job, NOW) == 1
+    assert bench.box.revive(LetterFilter(ids=(1,)), bench.job, NOW) == 1
     (found,) = bench.waiting()
     assert (found.id, found.due, found.slot, found.payload) == (entry_id(3, 7), NOW, "host", b"payload 7")
-    assert Story.loads(found.story) == Story(delivered=[2**63 - 1, 5], task_type="DETAIL", target="车型")
+    assert AttemptHistory.loads(found.story) == AttemptHistory(
+        delivered=[2**63 - 1, 5], task_type="DETAIL", target="车型"
+    )
     assert bench.parents() == [entry_id(3, 7), entry_id(3, 8)]
     assert numbers(bench.box) == [2]
     assert (bench.job.finished, bench.job.next_seq) == (False, 100)
@@ -257,13 +261,13 @@ def test_a_revived_letter_waits_under_its_old_id_with_fresh_attempts(bench: Benc
 
 def test_a_letter_without_a_story_gets_one(bench: Bench) -> None:
     bench.bury(letter(1, task_type="IMAGE_DOWNLOAD", target="t"))
-    bench.box.revive(Which(), bench.job, NOW)
-    assert Story.loads(bench.waiting()[0].story) == Story(task_type="IMAGE_DOWNLOAD", target="t")
+    bench.box.revive(LetterFilter(), bench.job, NOW)
+    assert AttemptHistory.loads(bench.waiting()[0].story) == AttemptHistory(task_type="IMAGE_DOWNLOAD", target="t")
 
 
 def test_a_letter_of_another_job_is_admitted_under_a_new_id(bench: Bench) -> None:
     bench.bury(letter(1, job="other"), letter(2, job=""), letter(3))
-    assert bench.box.revive(Which(), bench.job, NOW) == 3
+    assert bench.box.revive(LetterFilter(), bench.job, NOW) == 3
     assert [w.id for w in bench.waiting()] == [100, 101, entry_id(3, 3)]
     assert bench.job.next_seq == 102
     assert bench.job.ledger == Ledger(admitted=53, done=50)
@@ -276,7 +280,7 @@ def test_an_id_that_is_taken_is_not_used_again(bench: Bench) -> None:
     bench.db.execute("INSERT INTO waiting VALUES (?, 1.0, 'host', x'', '{}')", (ids[1],))
     bench.job.ledger.admitted += 2
     bench.bury(letter(1), letter(2), letter(3, payload=b"first"), letter(3, payload=b"second"))
-    assert bench.box.revive(Which(), bench.job, NOW) == 4
+    assert bench.box.revive(LetterFilter(), bench.job, NOW) == 4
     waiting = {w.id: w.payload for w in bench.waiting()}
     assert waiting == {ids[1]: b"", ids[2]: b"first", 100: b"payload 1", 101: b"payload 2", 102: b"second"}
     assert bench.job.next_seq == 103
@@ -285,11 +289,11 @@ def test_an_id_that_is_taken_is_not_used_again(bench: Bench) -> None:
 
 def test_a_letter_without_a_request_stays(bench: Bench) -> None:
     bench.bury(letter(1, payload=b""), letter(2))
-    assert bench.box.revive(Which(), bench.job, NOW) == 1
+    assert bench.box.revive(LetterFilter(), bench.job, NOW) == 1
     assert numbers(bench.box) == [1]
     bench.assert_balanced()
     bench.job.finished = True
-    assert bench.box.revive(Which(), bench.job, NOW) == 0
+    assert bench.box.revive(LetterFilter(), bench.job, NOW) == 0
     assert bench.job.finished
 
 
@@ -297,7 +301,7 @@ def test_reviving_nothing_changes_nothing(bench: Bench) -> None:
     bench.bury(letter(1))
     bench.job.finished = True
     before = replace(bench.job, ledger=replace(bench.job.ledger))
-    assert bench.box.revive(Which(kind="none"), bench.job, NOW) == 0
+    assert bench.box.revive(LetterFilter(kind="none"), bench.job, NOW) == 0
     assert bench.job == before
     assert bench.waiting() == []
 
@@ -308,7 +312,7 @@ def test_reviving_nothing_changes_nothing(bench: Bench) -> None:
 def test_a_discarded_letter_is_discarded_in_the_books_of_its_own_job_only(bench: Bench) -> None:
     bench.bury(letter(1), letter(2, job="other"), letter(3))
     bench.children(entry_id(3, 1), entry_id(3, 2), entry_id(3, 3))
-    assert bench.box.discard(Which(ids=(1, 2)), bench.job) == 2
+    assert bench.box.discard(LetterFilter(ids=(1, 2)), bench.job) == 2
     assert bench.job.ledger == Ledger(admitted=52, done=50, dead=1, discarded=1)
     assert bench.parents() == [entry_id(3, 2), entry_id(3, 3)]
     bench.assert_balanced()
@@ -321,9 +325,9 @@ def test_children_of_what_is_still_there_are_remembered(bench: Bench) -> None:
     bench.db.execute("INSERT INTO entry (id, payload) VALUES (?, x'')", (ids[0],))
     bench.db.execute("INSERT INTO waiting VALUES (?, 1.0, 'host', x'', '{}')", (ids[1],))
     bench.job.ledger.admitted += 2
-    assert bench.box.discard(Which(ids=(1, 2, 3, 5)), bench.job) == 4
+    assert bench.box.discard(LetterFilter(ids=(1, 2, 3, 5)), bench.job) == 4
     assert bench.parents() == ids[:3]
-    assert bench.box.discard(Which(), bench.job) == 1
+    assert bench.box.discard(LetterFilter(), bench.job) == 1
     assert bench.parents() == ids[:2]
     bench.assert_balanced()
 
@@ -377,8 +381,8 @@ def test_a_change_that_fails_is_none(bench: Bench, change: str) -> None:
     ledger = bench.job.ledger
     bench.db.execute("CREATE TRIGGER no BEFORE INSERT ON job BEGIN SELECT RAISE(ABORT, 'the disk is full'); END")
     changes: dict[str, Any] = {
-        "revive": lambda: bench.box.revive(Which(), bench.job, NOW),
-        "discard": lambda: bench.box.discard(Which(), bench.job),
+        "revive": lambda: bench.box.revive(LetterFilter(), bench.job, NOW),
+        "discard": lambda: bench.box.discard(LetterFilter(), bench.job),
         "prune": lambda: bench.box.prune(bench.job, NOW, ttl=0, limit=0),
     }
     with pytest.raises(StoreError, match="the disk is full"):
@@ -396,8 +400,8 @@ def test_a_box_can_be_changed_while_it_is_read(bench: Bench) -> None:
     bench.bury(*(letter(n) for n in range(1, 50)))
     reading = bench.db.execute("SELECT id FROM dead")
     reading.fetchone()
-    assert bench.box.discard(Which(ids=(1, 2)), bench.job) == 2
-    assert bench.box.revive(Which(), bench.job, NOW) == 47
+    assert bench.box.discard(LetterFilter(ids=(1, 2)), bench.job) == 2
+    assert bench.box.revive(LetterFilter(), bench.job, NOW) == 47
     reading.close()
     bench.assert_balanced()
 
@@ -412,7 +416,7 @@ LETTERS = st.builds(
     job=st.sampled_from(["job", "other"]),
 )
 WHICH = st.builds(
-    Which,
+    LetterFilter,
     kind=st.none() | st.sampled_from(["http", "timeout"]),
     older_than=st.none() | st.integers(0, 10),
     job=st.none() | st.sampled_from(["job", "other"]),

@@ -13,10 +13,10 @@ from scrapy import FormRequest, Request, Spider
 
 from scrapy_t8.core.offline.dead_letters import DeadLetters, open_dead_letters, plain
 from scrapy_t8.errors import JobError, JobLocked, StoreError
-from scrapy_t8.model.attempts import Story, Waiting
-from scrapy_t8.model.batch import Batch
+from scrapy_t8.model.attempts import AttemptHistory, ScheduledRetry
+from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.codec import Codec
-from scrapy_t8.model.dead_letter import DeadLetter, Which
+from scrapy_t8.model.dead_letter import DeadLetter, LetterFilter
 from scrapy_t8.model.entry import entry_id
 from scrapy_t8.model.failed_task import task_id
 from scrapy_t8.model.job import JobRecord, Ledger
@@ -50,7 +50,7 @@ def letter(seq: int, **facts: Any) -> DeadLetter:
 @pytest.fixture
 def jobdir(tmp_path: Path) -> Path:
     """A job with two letters of its own, one of an older job, and an entry that waits."""
-    story = Story(task_type="DETAIL_COLLECTION", target="车型-1", max_retries=3)
+    story = AttemptHistory(task_type="DETAIL_COLLECTION", target="车型-1", max_retries=3)
     story.add(5.0, "timeout", "API请求超时", charged=True)
     store = SQLiteStore(tmp_path / "t8")
     store.open()
@@ -62,8 +62,8 @@ def jobdir(tmp_path: Path) -> Path:
         letter(2, kind="callback", error="KeyError"),
         letter(3, job="old"),
     ]
-    waiting = Waiting(entry_id(1, 4), 50.0, "host", payload("http://host/4"), story.dumps())
-    store.commit(Batch(buried=buried, waiting=[waiting]), job, 3.0)
+    waiting = ScheduledRetry(entry_id(1, 4), 50.0, "host", payload("http://host/4"), story.dumps())
+    store.commit(CommitBatch(buried=buried, waiting=[waiting]), job, 3.0)
     store.end_run(4.0, "finished", job)
     store.close()
     return tmp_path
@@ -72,8 +72,8 @@ def jobdir(tmp_path: Path) -> Path:
 def test_looking(jobdir: Path) -> None:
     with open_dead_letters(jobdir) as letters:
         assert [found.id for found in letters.list()] == [1, 2, 3]
-        assert [found.id for found in letters.list(Which(kind="http"), limit=1, after=1)] == [3]
-        assert letters.count(Which(kind="http")) == 2
+        assert [found.id for found in letters.list(LetterFilter(kind="http"), limit=1, after=1)] == [3]
+        assert letters.count(LetterFilter(kind="http")) == 2
         assert [(g.kind, g.count) for g in letters.groups()] == [("http", 2), ("callback", 1)]
         whole = letters.get(1)
         assert whole is not None
@@ -83,7 +83,7 @@ def test_looking(jobdir: Path) -> None:
 
 def test_reviving_opens_a_finished_job_again(jobdir: Path) -> None:
     with open_dead_letters(str(jobdir)) as letters:
-        assert letters.revive(Which(kind="http")) == 2
+        assert letters.revive(LetterFilter(kind="http")) == 2
         assert letters.count() == 1
     store = SQLiteStore(jobdir / "t8")
     store.open()
@@ -98,8 +98,8 @@ def test_reviving_opens_a_finished_job_again(jobdir: Path) -> None:
 
 def test_discarding(jobdir: Path) -> None:
     with open_dead_letters(jobdir) as letters:
-        assert letters.discard(Which()) == 3
-        assert letters.discard(Which()) == 0
+        assert letters.discard(LetterFilter()) == 3
+        assert letters.discard(LetterFilter()) == 0
     store = SQLiteStore(jobdir / "t8")
     store.open()
     job = store.job()
@@ -117,9 +117,9 @@ def test_a_running_job_commits_before_a_change_and_takes_up_what_came_of_it(jobd
     assert job is not None
     tell = lambda what: lambda: told.append((what, store.box.count()))  # noqa: E731
     letters = DeadLetters(store, job, CODEC, lambda: 100.0, before=tell("before"), after=tell("after"))
-    letters.revive(Which(ids=(1,)))
-    letters.discard(Which(ids=(2,)))
-    letters.count(), letters.list(), letters.export(Which(), io.StringIO()), list(letters.tasks())
+    letters.revive(LetterFilter(ids=(1,)))
+    letters.discard(LetterFilter(ids=(2,)))
+    letters.count(), letters.list(), letters.export(LetterFilter(), io.StringIO()), list(letters.tasks())
     assert told == [("before", 3), ("after", 2), ("before", 2), ("after", 1)]
     assert {w.due for w in store.waiting()} == {50.0, 100.0}
     store.close()
@@ -136,7 +136,7 @@ def test_nothing_is_changed_where_the_commit_before_it_fails(jobdir: Path) -> No
     letters = DeadLetters(store, job, CODEC, lambda: 100.0, before=fail)
     for change in (letters.revive, letters.discard):
         with pytest.raises(StoreError):
-            change(Which())
+            change(LetterFilter())
     assert letters.count() == 3
     store.close()
 
@@ -155,7 +155,7 @@ def test_all_that_failed_as_tasks(jobdir: Path) -> None:
 # -- export ------------------------------------------------------------------------------------------------------
 
 
-def exported(letters: DeadLetters, which: Which = Which()) -> list[Any]:  # noqa: B008
+def exported(letters: DeadLetters, which: LetterFilter = LetterFilter()) -> list[Any]:  # noqa: B008
     file = io.StringIO()
     count = letters.export(which, file)
     lines = file.getvalue().splitlines()
@@ -166,7 +166,7 @@ def exported(letters: DeadLetters, which: Which = Which()) -> list[Any]:  # noqa
 def test_an_export_has_all_facts(jobdir: Path, tmp_path: Path) -> None:
     with open_dead_letters(jobdir) as letters:
         with (tmp_path / "letters.jl").open("w", encoding="utf-8") as file:
-            assert letters.export(Which(ids=(1,)), file) == 1
+            assert letters.export(LetterFilter(ids=(1,)), file) == 1
         assert len(exported(letters)) == 3
     line = (tmp_path / "letters.jl").read_text(encoding="utf-8")
     assert "API请求超时" in line
@@ -199,7 +199,7 @@ def buried(tmp_path: Path, *payloads: bytes) -> list[Any]:
     store.open()
     store.begin_job(job)
     store.begin_run(2.0, 5)
-    store.commit(Batch(buried=[letter(n, payload=body) for n, body in enumerate(payloads)]), job, 3.0)
+    store.commit(CommitBatch(buried=[letter(n, payload=body) for n, body in enumerate(payloads)]), job, 3.0)
     store.close()
     with open_dead_letters(tmp_path) as letters:
         return [line["request"] or line["request_error"] for line in exported(letters)]

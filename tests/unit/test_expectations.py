@@ -13,10 +13,10 @@ from scrapy import Request, Spider
 from scrapy_t8.core.items.expectations import META, Expectations, expecting, url_key
 from scrapy_t8.core.offline.heal import heal
 from scrapy_t8.core.page import Page
-from scrapy_t8.model.attempts import Story, Waiting
-from scrapy_t8.model.batch import Batch
+from scrapy_t8.model.attempts import AttemptHistory, ScheduledRetry
+from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.codec import Codec
-from scrapy_t8.model.dead_letter import DeadLetter, Which
+from scrapy_t8.model.dead_letter import DeadLetter, LetterFilter
 from scrapy_t8.model.items import ItemKey
 from scrapy_t8.model.job import JobRecord, Ledger, PastJob
 from scrapy_t8.report.missing import Missing
@@ -63,7 +63,7 @@ class Books:
         return page
 
     def commit(self, **batch: Any) -> None:
-        changes = Batch(**batch)
+        changes = CommitBatch(**batch)
         self.expectations.drain(changes)
         self.store.commit(changes, self.job, 0.0)
 
@@ -111,9 +111,9 @@ def test_every_cause_has_its_name(books: Books) -> None:
     books.settle(books.admit("http://a/good", "good"), kept=1)
     dead = books.admit("http://a/dead", "dead")
     books.settle(dead, verdict=letter(dead))
-    story = Story()
+    story = AttemptHistory()
     story.add(1.0, "network", "timeout", charged=True)
-    waiting = Waiting(5, 9.0, "a", books.codec.encode_request(waits), story.dumps())
+    waiting = ScheduledRetry(5, 9.0, "a", books.codec.encode_request(waits), story.dumps())
     books.commit(waiting=[waiting], buried=[letter(dead)], items=[ItemKey(hashed(b"key:had"), "had")])
     assert books.causes() == {
         "unlinked": ("never_linked", ""),
@@ -132,7 +132,7 @@ def test_every_cause_has_its_name(books: Books) -> None:
 
 def test_a_page_that_is_had_again_says_nothing_yet(books: Books) -> None:
     request = books.admit("http://a/1", "1")
-    books.settle(request, verdict=Waiting(1, 2.0, "a", b"", "{}"))
+    books.settle(request, verdict=ScheduledRetry(1, 2.0, "a", b"", "{}"))
     books.settle(request, replaced=True)
     books.commit()
     assert books.causes() == {"1": ("not_fetched", "")}
@@ -224,12 +224,12 @@ def test_letters_that_are_revived_or_thrown_away(books: Books) -> None:
     books.job.ledger.admitted = books.job.ledger.dead = 1
     books.commit(buried=[letter(request)])
     assert books.causes() == {"1": ("dead", "host: 500")}
-    assert books.store.box.revive(Which(), books.job, 0.0) == 1
+    assert books.store.box.revive(LetterFilter(), books.job, 0.0) == 1
     assert books.causes() == {"1": ("waiting", "")}
     books.settle(request, verdict=letter(request))
     books.job.ledger.dead = 1
     books.commit(buried=[letter(request)], woken=[1])
-    assert books.store.box.discard(Which(), books.job) == 1
+    assert books.store.box.discard(LetterFilter(), books.job) == 1
     assert books.causes() == {"1": ("discarded", "")}
 
 

@@ -13,10 +13,10 @@ from scrapy import Request
 from scrapy.utils.request import fingerprint
 
 from scrapy_t8.core.frontier.frontier import Frontier
-from scrapy_t8.core.frontier.queues import FrontierQueue, Line, Stack
+from scrapy_t8.core.frontier.queues import FifoQueue, FrontierQueue, LifoQueue
 from scrapy_t8.core.items.expectations import Expectations
 from scrapy_t8.core.page import Page, leave_page
-from scrapy_t8.core.resume_points import Points
+from scrapy_t8.core.resume_points import ResumePointTracker
 from scrapy_t8.model.codec import Codec
 from scrapy_t8.model.job import JobRecord
 from scrapy_t8.stores.sqlite.store import SQLiteStore
@@ -28,7 +28,7 @@ def refuse(request: Request, error: Exception) -> None: ...
 class FrontierMachine(RuleBasedStateMachine):
     """``ready`` is the queue as a list; ``durable`` what the last commit must bring back."""
 
-    kind: type[FrontierQueue] = Stack
+    kind: type[FrontierQueue] = LifoQueue
 
     @initialize(keep=st.integers(1, 4), load=st.integers(1, 3))
     def begin(self, keep: int, load: int) -> None:
@@ -56,7 +56,7 @@ class FrontierMachine(RuleBasedStateMachine):
         def number(request: Request) -> int:
             return int.from_bytes(fingerprint(request)[:7], "big")
 
-        points = Points(self.store, lambda: 0.0, 60.0, by_details=False)
+        points = ResumePointTracker(self.store, lambda: 0.0, 60.0, by_details=False)
         expectations = Expectations(Codec(), hash)
         self.frontier = Frontier(self.store, Codec(), number, refuse, self._flush, points, expectations, lambda: 0.0)
         self.frontier.open(recovery)
@@ -91,7 +91,7 @@ class FrontierMachine(RuleBasedStateMachine):
             assert request is None
             return
         assert request is not None
-        number = self.ready.pop() if self.kind is Stack else self.ready.pop(0)
+        number = self.ready.pop() if self.kind is LifoQueue else self.ready.pop(0)
         assert request.url == f"http://h/{number}"
         self.flying[number] = (request, self.frontier.flying.pop(request))
         if not len(self.queue):
@@ -157,7 +157,7 @@ class FrontierMachine(RuleBasedStateMachine):
 
 
 class LineMachine(FrontierMachine):
-    kind = Line
+    kind = FifoQueue
 
 
 TestStack = FrontierMachine.TestCase

@@ -16,13 +16,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from scrapy_t8.core.items.coverage import Coverage
 from scrapy_t8.core.items.expectations import Expectations
 from scrapy_t8.core.items.keys import ItemKeys
-from scrapy_t8.core.items.ledger import DROPPED, DUPLICATE, EXPORTED, FAILED, Dedup, ItemBook
-from scrapy_t8.core.items.problems import Problems
-from scrapy_t8.core.items.statistics import JobBooks
-from scrapy_t8.core.job.page_outputs import Outputs
+from scrapy_t8.core.items.ledger import DROPPED, DUPLICATE, EXPORTED, FAILED, Dedup, ItemLedger
+from scrapy_t8.core.items.problems import ProblemCounter
+from scrapy_t8.core.items.statistics import RunStatistics
+from scrapy_t8.core.job.page_outputs import PageOutputs
 from scrapy_t8.core.page import ITEMS, Page
-from scrapy_t8.model.attempts import Story, Waiting
-from scrapy_t8.model.batch import Batch
+from scrapy_t8.model.attempts import AttemptHistory, ScheduledRetry
+from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.codec import Codec
 from scrapy_t8.model.dead_letter import DeadLetter
 from scrapy_t8.model.job import JobRecord
@@ -70,12 +70,12 @@ class Crawl:
         recovery = self.store.begin_run(0.0, 5)
         self.record = recovery.job
         store, codec = self.store, Codec()
-        coverage, problems, expectations = Coverage(store), Problems(store), Expectations(codec, hashed)
-        self.items = ItemBook(
+        coverage, problems, expectations = Coverage(store), ProblemCounter(store), Expectations(codec, hashed)
+        self.items = ItemLedger(
             store.books, self.record, recovery.run, ItemKeys("id"), self.dedup, coverage, problems, expectations, hashed
         )
-        self.books = JobBooks(self.record, self.items, expectations, coverage, problems, store.kept("duplicates"))
-        self.outputs = Outputs(self.items)
+        self.books = RunStatistics(self.record, self.items, expectations, coverage, problems, store.kept("duplicates"))
+        self.outputs = PageOutputs(self.items)
         self.feed.written = list(self.feed.durable)
         self.outputs.add_sink(self.feed)
 
@@ -109,7 +109,7 @@ class Crawl:
     def commit(self) -> None:
         for page in self.outputs.drain(None):
             self.books.settle(page)
-        batch = Batch(feeds=self.outputs.flush())
+        batch = CommitBatch(feeds=self.outputs.flush())
         self.books.fill(batch)
         self.store.commit(batch, self.record, 0.0)
         self.outputs.committed()
@@ -170,7 +170,7 @@ class Machine(RuleBasedStateMachine):
         if self.open:
             page, _ = self.open.pop()
             page.take_back()
-            page.verdict = Waiting(page.entry or 0, 1.0, "host", b"", "{}")
+            page.verdict = ScheduledRetry(page.entry or 0, 1.0, "host", b"", "{}")
             self.crawl.settle(page)
 
     @rule()
@@ -251,7 +251,7 @@ def test_a_page_that_is_buried_and_revived_is_counted_once(tmp_path: Path) -> No
     crawl.settle(page)
     crawl.commit()
     again = crawl.page()
-    again.story = Story(delivered=page.delivered)
+    again.story = AttemptHistory(delivered=page.delivered)
     crawl.item(again, {"id": 1})
     crawl.item(again, {"id": 2}, DROPPED)
     crawl.item(again, {"id": 3})

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from scrapy_t8.model.attempts import Waiting
-from scrapy_t8.model.batch import Batch
+from scrapy_t8.model.attempts import ScheduledRetry
+from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.entry import QueueRecord, entry_id
 from scrapy_t8.model.job import JobRecord
 from scrapy_t8.stores.reader.backlog import BLOCK
@@ -32,7 +32,7 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
     job = JobRecord("job", "spider", {}, 0.0)
     store.begin_job(job)
     store.begin_run(0.0, 5)
-    batch = Batch()
+    batch = CommitBatch()
     # A queue whose number is high: its ids are no floats.
     for number, (slot, count) in zip((1, 2, 3, 1 << 24), READY.items(), strict=True):
         batch.queues.append(QueueRecord(number, slot, slot or None, count))
@@ -40,7 +40,8 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
     for slot, count in WAITING.items():
         # All due at once, as after a revival.
         batch.waiting += [
-            Waiting(len(slot + slot) * 10**6 + ord(slot) * 10**7 + n, 1.0, slot, kind(n), "") for n in range(count)
+            ScheduledRetry(len(slot + slot) * 10**6 + ord(slot) * 10**7 + n, 1.0, slot, kind(n), "")
+            for n in range(count)
         ]
     store.commit(batch, job, 0.0)
     for entry in (entry_id(1, 1), entry_id(2, 6), entry_id(1 << 24, 1), 999):

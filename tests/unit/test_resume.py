@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scrapy_t8 import CollectionState, ResumePoint, open_resume_points
-from scrapy_t8.core.resume_points import Points
+from scrapy_t8.core.resume_points import ResumePointTracker
 from scrapy_t8.errors import FormatError
 from scrapy_t8.model.batch import PointRecord
 from scrapy_t8.model.job import JobRecord
@@ -107,13 +107,13 @@ def store(tmp_path: Path) -> SQLiteStore:
     return store
 
 
-def moved(points: Points, page: int) -> None:
+def moved(points: ResumePointTracker, page: int) -> None:
     points.settle({"task": LIST, "name": "", "at": page, "value": {"page": page}})
 
 
 def test_history_is_written_once_an_interval_and_pruned(store: SQLiteStore) -> None:
     now = Now()
-    points = Points(store, now, 60.0, by_details=False)
+    points = ResumePointTracker(store, now, 60.0, by_details=False)
     points.open("job", ttl=1000.0, limit=3)
     for page in range(1, 11):
         moved(points, page)
@@ -121,11 +121,11 @@ def test_history_is_written_once_an_interval_and_pruned(store: SQLiteStore) -> N
             store.points.put(record)
         now.time += 30
     assert [json.loads(r.record)["current_page"] for r in store.points.history(LIST)] == [9, 7, 5, 3, 1]
-    again = Points(store, now, 60.0, by_details=False)
+    again = ResumePointTracker(store, now, 60.0, by_details=False)
     again.open("job", ttl=1000.0, limit=3)
     assert [json.loads(r.record)["current_page"] for r in store.points.history(LIST)] == [9, 7, 5]
     now.time += 10_000
-    Points(store, now, 60.0, by_details=False).open("job", ttl=1000.0, limit=3)
+    ResumePointTracker(store, now, 60.0, by_details=False).open("job", ttl=1000.0, limit=3)
     assert store.points.history(LIST) == []
     # What is still needed stays, however old.
     (left,) = store.points.all()
@@ -135,7 +135,7 @@ def test_history_is_written_once_an_interval_and_pruned(store: SQLiteStore) -> N
 
 def test_what_was_set_by_hand_is_where_it_goes_on(store: SQLiteStore) -> None:
     store.points.put(PointRecord(LIST, "cars", 0.0, json.dumps(GIVEN)))
-    points = Points(store, Now(), 60.0, by_details=False)
+    points = ResumePointTracker(store, Now(), 60.0, by_details=False)
     points.open("job", ttl=1000.0, limit=3)
     assert points.is_of_nobody(LIST, "cars")
     assert points.frontier_of(LIST, "cars") == (5, {"page": 5, "cursor": "cursor_123", "slug": "car-model-001"})

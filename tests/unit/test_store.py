@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from scrapy_t8.errors import JobLocked, StoreDamaged, StoreError, StoreVersion
-from scrapy_t8.model.batch import Batch
+from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.dead_letter import DeadLetter
 from scrapy_t8.model.entry import QueueRecord, entry_id
 from scrapy_t8.model.job import JobRecord, Ledger
@@ -70,7 +70,7 @@ def test_a_commit_is_there_after_a_death(make: Any) -> None:
     queue.stored = 2
     record = job()
     record.ledger = Ledger(admitted=3, done=1)
-    batch = Batch(
+    batch = CommitBatch(
         added=[(entry_id(queue.id, n), b"%d" % n, None) for n in (1, 2)],
         seen=[2**63 - 1, 0, 5],
         spawned=[(7, 5, 8, 1)],
@@ -100,7 +100,7 @@ def test_a_commit_is_all_or_nothing(make: Any) -> None:
     queue = begun(store)
     twice = [(entry_id(queue.id, 1), b"", None), (entry_id(queue.id, 1), b"", None)]
     with pytest.raises(StoreError):
-        store.commit(Batch(added=twice, seen=[1]), job(), 2.0)
+        store.commit(CommitBatch(added=twice, seen=[1]), job(), 2.0)
     assert list(store.entries()) == []
     assert not store.seen(1)
 
@@ -110,7 +110,7 @@ def test_reading_a_queue_from_either_end(make: Any) -> None:
     first, second = begun(store), store.new_queue("/host/-1", "host")
     ids = [entry_id(first.id, n) for n in range(1, 6)]
     other = entry_id(second.id, 3)
-    store.commit(Batch(added=[(i, b"", None) for i in [*ids, other]], queues=[first, second]), job(), 2.0)
+    store.commit(CommitBatch(added=[(i, b"", None) for i in [*ids, other]], queues=[first, second]), job(), 2.0)
     read = lambda **kwargs: [e.id for e in store.read(first.id, **kwargs)]  # noqa: E731
     assert read(newest_first=True, beyond=None, limit=2) == ids[:2:-1]
     assert read(newest_first=True, beyond=ids[3], limit=9) == ids[2::-1]
@@ -124,7 +124,7 @@ def test_a_death_is_charged_to_what_was_in_flight(make: Any) -> None:
     queue = begun(store)
     ids = [entry_id(queue.id, n) for n in (1, 2, 3)]
     queue.stored = 3
-    store.commit(Batch(added=[(i, b"", None) for i in ids], queues=[queue]), job(), 2.0)
+    store.commit(CommitBatch(added=[(i, b"", None) for i in ids], queues=[queue]), job(), 2.0)
     for entry in ids[:2]:
         store.mark(entry)
     store.unmark(ids[0])
@@ -141,7 +141,7 @@ def test_a_death_is_charged_to_what_was_in_flight(make: Any) -> None:
 def test_an_end_that_was_seen_is_charged_to_nobody(make: Any) -> None:
     store = make()
     queue = begun(store)
-    store.commit(Batch(added=[(entry_id(queue.id, 1), b"", None)], queues=[queue]), job(), 2.0)
+    store.commit(CommitBatch(added=[(entry_id(queue.id, 1), b"", None)], queues=[queue]), job(), 2.0)
     store.mark(entry_id(queue.id, 1))
     store.end_run(3.0, "shutdown", job())
     store.close()
@@ -159,7 +159,7 @@ def test_a_suspect_is_told_and_one_more_crash_buries_it(make: Any) -> None:
     ids = [entry_id(queue.id, n) for n in (1, 2)]
     record = job()
     record.ledger.admitted = 2
-    store.commit(Batch(added=[(i, b"p", None) for i in ids], queues=[queue]), record, 2.0)
+    store.commit(CommitBatch(added=[(i, b"p", None) for i in ids], queues=[queue]), record, 2.0)
     for crash in (1, 2, 3):
         store.mark(ids[0])
         die(store)
@@ -190,7 +190,7 @@ def test_a_new_job_keeps_the_dead_letters(make: Any) -> None:
     queue = begun(store)
     letter = DeadLetter(1, b"p", "callback", "gone", 3.0)
     store.commit(
-        Batch(added=[(entry_id(queue.id, 1), b"", None)], seen=[1], buried=[letter], queues=[queue]), job(), 2.0
+        CommitBatch(added=[(entry_id(queue.id, 1), b"", None)], seen=[1], buried=[letter], queues=[queue]), job(), 2.0
     )
     store.begin_job(job())
     assert (list(store.entries()), store.seen(1), store.queues(), store.last_run()) == ([], False, [], None)
@@ -200,11 +200,11 @@ def test_a_new_job_keeps_the_dead_letters(make: Any) -> None:
 def test_what_a_settled_parent_spawned_is_forgotten_in_slices(make: Any) -> None:
     store = make()
     begun(store)
-    store.commit(Batch(spawned=[(7, n, n, 1) for n in range(1200)]), job(), 2.0)
-    store.commit(Batch(forgotten=[7]), job(), 2.0)
+    store.commit(CommitBatch(spawned=[(7, n, n, 1) for n in range(1200)]), job(), 2.0)
+    store.commit(CommitBatch(forgotten=[7]), job(), 2.0)
     assert store.parents() == {7}
     for _ in range(3):
-        store.commit(Batch(), job(), 2.0)
+        store.commit(CommitBatch(), job(), 2.0)
     assert store.parents() == set()
 
 
@@ -266,7 +266,9 @@ def test_what_can_be_read_is_kept(make: Any, tmp_path: Path) -> None:
     ids = [entry_id(queue.id, n) for n in range(1, 2001)]
     record = job()
     record.ledger.admitted = len(ids)
-    store.commit(Batch(added=[(i, b"x" * 200, None) for i in ids], seen=list(range(500)), queues=[queue]), record, 2.0)
+    store.commit(
+        CommitBatch(added=[(i, b"x" * 200, None) for i in ids], seen=list(range(500)), queues=[queue]), record, 2.0
+    )
     store.end_run(3.0, "shutdown", record)
     store.close()
     file = tmp_path / "t8" / "state.db"
@@ -312,4 +314,4 @@ def test_a_state_that_was_replaced_under_the_crawl(make: Any, tmp_path: Path) ->
     begun(store)
     (tmp_path / "t8" / "state.db").unlink()
     with pytest.raises(StoreError):
-        store.commit(Batch(), job(), 2.0)
+        store.commit(CommitBatch(), job(), 2.0)

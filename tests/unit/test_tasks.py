@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scrapy_t8.errors import FormatError, T8Error
-from scrapy_t8.model.attempts import Story, Waiting
+from scrapy_t8.model.attempts import AttemptHistory, ScheduledRetry
 from scrapy_t8.model.dead_letter import DeadLetter
 from scrapy_t8.model.entry import entry_id
 from scrapy_t8.model.failed_task import FailedTask, task_id, task_of_letter, task_of_waiting
@@ -115,8 +115,8 @@ def test_ids_are_stable_and_their_own() -> None:
     assert all(re.fullmatch("X_[0-9a-f]{8}", one) for one in ids)
 
 
-def story() -> Story:
-    told = Story(task_type="IMAGE_DOWNLOAD", target="car-model-001", max_retries=3)
+def story() -> AttemptHistory:
+    told = AttemptHistory(task_type="IMAGE_DOWNLOAD", target="car-model-001", max_retries=3)
     told.add(100.0, "timeout", "too slow", charged=True)
     told.add(150.0, "throttled", "429", charged=False)
     told.add(200.5, "http", "503", charged=True)
@@ -124,7 +124,7 @@ def story() -> Story:
 
 
 def test_what_waits_is_a_task() -> None:
-    waiting = Waiting(entry_id(3, 4), 300.0, "host", b"", story().dumps())
+    waiting = ScheduledRetry(entry_id(3, 4), 300.0, "host", b"", story().dumps())
     assert task_of_waiting(waiting, "job", "http://host/") == FailedTask(
         task_id=task_id("IMAGE_DOWNLOAD", "job", entry_id(3, 4)),
         task_type="IMAGE_DOWNLOAD",
@@ -139,7 +139,7 @@ def test_what_waits_is_a_task() -> None:
 
 
 def test_what_was_revived_is_a_task() -> None:
-    task = task_of_waiting(Waiting(5, 300.0, "host", b"", Story().dumps()), "job", "http://host/")
+    task = task_of_waiting(ScheduledRetry(5, 300.0, "host", b"", AttemptHistory().dumps()), "job", "http://host/")
     assert (task.task_type, task.target, task.error_message) == ("DETAIL_COLLECTION", "http://host/", "")
     assert (task.retry_count, task.created_at, task.next_retry_time) == (0, moment(300.0), moment(300.0))
 

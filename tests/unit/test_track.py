@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scrapy_t8.core.watermark import Track
+from scrapy_t8.core.watermark import Watermark
 from scrapy_t8.errors import FormatError
 
 orders = st.integers(1, 40).flatmap(lambda n: st.permutations(range(1, n + 1)))
@@ -23,7 +23,7 @@ def low_of(settled: set[int]) -> int:
 
 @given(orders, st.data())
 def test_in_any_order(order: list[int], data: st.DataObject) -> None:
-    track, settled = Track(), set[int]()
+    track, settled = Watermark(), set[int]()
     for position in order[: data.draw(st.integers(0, len(order)))]:
         before = track.low
         moved = track.settle(position, {"page": position})
@@ -33,18 +33,18 @@ def test_in_any_order(order: list[int], data: st.DataObject) -> None:
         assert track.value == ({"page": track.low} if track.low else {})
         assert all(track.is_settled(n) == (n in settled) for n in range(1, 45))
         assert set(track.unsettled()) == set(range(1, track.high + 1)) - settled
-        track = Track.load(json.loads(json.dumps(track.dump())))
+        track = Watermark.load(json.loads(json.dumps(track.dump())))
     assert track.total == len(settled)
 
 
 @given(orders)
 def test_what_waits_for_its_parts(order: list[int]) -> None:
-    track = Track()
+    track = Watermark()
     for position in order:
         track.admit_part(position)
         track.admit_part(position)
         assert not track.settle(position, {"page": position})
-    track = Track.load(json.loads(json.dumps(track.dump())))
+    track = Watermark.load(json.loads(json.dumps(track.dump())))
     done = set[int]()
     for position in order:
         assert not track.settle_part(position)
@@ -54,7 +54,7 @@ def test_what_waits_for_its_parts(order: list[int]) -> None:
 
 
 def test_a_part_may_end_before_its_whole() -> None:
-    track = Track()
+    track = Watermark()
     track.admit_part(1)
     assert not track.settle_part(1)
     assert track.low == 0
@@ -62,7 +62,7 @@ def test_a_part_may_end_before_its_whole() -> None:
 
 
 def test_settling_twice_changes_nothing() -> None:
-    track = Track()
+    track = Watermark()
     track.settle(2, {"slug": "b"})
     assert not track.settle(2, {"slug": "other"})
     track.settle(1, {"slug": "a"})
@@ -70,7 +70,7 @@ def test_settling_twice_changes_nothing() -> None:
 
 
 def test_a_million_beyond_one_that_fails_are_one_range() -> None:
-    track = Track()
+    track = Watermark()
     for position in range(2, 10_000):
         track.settle(position, {"slug": str(position)})
     assert len(track.beyond) == 1
@@ -92,11 +92,11 @@ def test_a_million_beyond_one_that_fails_are_one_range() -> None:
 )
 def test_nonsense_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(FormatError, match="makes no sense"):
-        Track.load({**Track().dump(), **changes})
+        Watermark.load({**Watermark().dump(), **changes})
 
 
 def test_a_field_that_is_missing_is_refused() -> None:
-    record = Track().dump()
+    record = Watermark().dump()
     del record["open"]
     with pytest.raises(FormatError, match="open"):
-        Track.load(record)
+        Watermark.load(record)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 
-from scrapy_t8.commands.context import Call
+from scrapy_t8.commands.context import CommandContext
 from scrapy_t8.commands.registry import FINE, Command
 from scrapy_t8.core.offline.heal import Healing, heal, would_heal
 from scrapy_t8.errors import CommandError
 
 
-def _run(call: Call) -> int:
+def _run(call: CommandContext) -> int:
     options, screen = call.options, call.screen
     with call.looking() as look:
         if look.of_service:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from scrapy_t8.commands.context import Call
+from scrapy_t8.commands.context import CommandContext
 from scrapy_t8.commands.registry import ALARMED, DIFFERENT, FINE, Command
 from scrapy_t8.config.settings import effective
 from scrapy_t8.report.document import exit_status
@@ -13,7 +13,7 @@ from scrapy_t8.report.files import DIRECTORY, HTML, JSON, read_report, write
 from scrapy_t8.report.summary import summary
 
 
-def _run(call: Call) -> int:
+def _run(call: CommandContext) -> int:
     options, screen = call.options, call.screen
     document = read_report(call.directory)
     if options.output or not options.json:
@@ -29,7 +29,7 @@ def _run(call: Call) -> int:
     return exit_status(document) if options.check else FINE
 
 
-def _where(call: Call) -> Path:
+def _where(call: CommandContext) -> Path:
     given = call.options.output or effective(call.settings).config.report_dir
     return Path(given) if given else call.directory / DIRECTORY
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from scrapy_t8.commands.context import Call, Look
+from scrapy_t8.commands.context import CommandContext, JobView
 from scrapy_t8.commands.job_view import points, tasks
 from scrapy_t8.commands.registry import DIFFERENT, FINE, Command
 from scrapy_t8.errors import T8Error
@@ -30,7 +30,7 @@ class Check:
     note: str = ""
 
 
-def _run(call: Call) -> int:
+def _run(call: CommandContext) -> int:
     with call.looking() as look:
         checks = list(_checks(look, call.directory))
     well = all(check.ok is not False for check in checks)
@@ -45,7 +45,7 @@ def _run(call: Call) -> int:
     return FINE if well else DIFFERENT
 
 
-def _checks(look: Look, directory: Path) -> Iterator[Check]:
+def _checks(look: JobView, directory: Path) -> Iterator[Check]:
     damage = look.reader.damage()
     yield Check("pages of the state file", None, None, not damage, damage)
     yield from _requests(look)
@@ -78,7 +78,7 @@ def _readable(what: str, read: Any) -> Check:
 # -- the ledger --------------------------------------------------------------------------------------------------
 
 
-def _requests(look: Look) -> Iterator[Check]:
+def _requests(look: JobView) -> Iterator[Check]:
     reader, books = look.reader, look.job.ledger
     stored, waiting, _ = reader.sizes()
     noun = "tasks" if look.of_service else "requests"
@@ -94,7 +94,7 @@ def _requests(look: Look) -> Iterator[Check]:
         yield _same("requests in no queue", 0, homeless)
 
 
-def _items(look: Look) -> Iterator[Check]:
+def _items(look: JobView) -> Iterator[Check]:
     books = look.job.ledger
     lost = {"dropped": 0, "failed": 0}
     for loss in look.reader.losses():
@@ -108,7 +108,7 @@ def _items(look: Look) -> Iterator[Check]:
 # -- feeds -------------------------------------------------------------------------------------------------------
 
 
-def _continued(look: Look, state: Path, name: str, record: dict[str, Any]) -> Check:
+def _continued(look: JobView, state: Path, name: str, record: dict[str, Any]) -> Check:
     what, books = f"items in {record['uri']}", record["total"]
     header = (record["header"] or "").encode("latin-1")
     found = 0
@@ -127,7 +127,7 @@ def _continued(look: Look, state: Path, name: str, record: dict[str, Any]) -> Ch
     return _same(what, books, found)
 
 
-def _whole(look: Look, record: dict[str, Any]) -> Check:
+def _whole(look: JobView, record: dict[str, Any]) -> Check:
     what, books = f"items in {record['uri']}", record.get("items")
     if books is None:
         return Check(what, None, None, None, "no run has ended yet, and it is written at the end of a run")

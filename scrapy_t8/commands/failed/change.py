@@ -7,16 +7,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from scrapy_t8.commands.context import Call, Look, Owned
+from scrapy_t8.commands.context import CommandContext, JobView, OwnedJob
 from scrapy_t8.commands.registry import CHANGES, FAILED, FINE, Command
-from scrapy_t8.model.dead_letter import Which
+from scrapy_t8.model.dead_letter import LetterFilter
 
 from . import selection
 from .filters import add_filters
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Selection:
     """What is going to be changed: dead letters, and tasks of a service that wait."""
 
     letters: tuple[int, ...]
@@ -27,27 +27,29 @@ class Choice:
         return len(self.letters) + len(self.waiting)
 
 
-def _choose(look: Look, options: argparse.Namespace, *, also_waiting: bool) -> Choice:
+def _choose(look: JobView, options: argparse.Namespace, *, also_waiting: bool) -> Selection:
     if not look.of_service:
-        return Choice(tuple(letter.id for letter in selection.letters(look, options)), (), of_service=False)
+        return Selection(tuple(letter.id for letter in selection.letters(look, options)), (), of_service=False)
     found = list(selection.tasks(look, options))
     waiting = [task.entry for task in found if task.entry is not None and also_waiting]
     letters = [task.letter for task in found if task.letter is not None]
-    return Choice(tuple(letters), tuple(waiting), of_service=True)
+    return Selection(tuple(letters), tuple(waiting), of_service=True)
 
 
 # -- the commands ------------------------------------------------------------------------------------------------
 
 
-def _revive(call: Call) -> int:
+def _revive(call: CommandContext) -> int:
     return _change(call, "revive", "tried again from the beginning", _revived, also_waiting=False)
 
 
-def _discard(call: Call) -> int:
+def _discard(call: CommandContext) -> int:
     return _change(call, "discard", "thrown away for good", _discarded, also_waiting=True)
 
 
-def _change(call: Call, verb: str, what: str, change: Callable[[Owned, Choice], int], *, also_waiting: bool) -> int:
+def _change(
+    call: CommandContext, verb: str, what: str, change: Callable[[OwnedJob, Selection], int], *, also_waiting: bool
+) -> int:
     options, screen = call.options, call.screen
     with call.looking() as look:
         choice = _choose(look, options, also_waiting=also_waiting)
@@ -76,12 +78,12 @@ WHY_NOT = {
 }
 
 
-def _revived(owned: Owned, choice: Choice) -> int:
-    return owned.box.revive(Which(ids=choice.letters), owned.job, time.time())
+def _revived(owned: OwnedJob, choice: Selection) -> int:
+    return owned.box.revive(LetterFilter(ids=choice.letters), owned.job, time.time())
 
 
-def _discarded(owned: Owned, choice: Choice) -> int:
-    discarded = owned.box.discard(Which(ids=choice.letters), owned.job) if choice.letters else 0
+def _discarded(owned: OwnedJob, choice: Selection) -> int:
+    discarded = owned.box.discard(LetterFilter(ids=choice.letters), owned.job) if choice.letters else 0
     if owned.tasks is not None:
         discarded += sum(owned.tasks.remove(entry) for entry in choice.waiting)
     return discarded

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from scrapy_t8.errors import CommandError
-from scrapy_t8.model.dead_letter import Which
+from scrapy_t8.model.dead_letter import LetterFilter
 from scrapy_t8.model.failed_task import FailedTask
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -60,14 +60,14 @@ def count(text: str) -> int:
     return int(text)
 
 
-def which_letters(options: argparse.Namespace) -> Which:
+def which_letters(options: argparse.Namespace) -> LetterFilter:
     """The choice of dead letters that was given, but for names of single ones of a service.
 
     :raises CommandError: for a number that is none, or a filter that says nothing of letters.
     """
     if options.state is not None:
         raise CommandError("--state is about tasks of a service, and here is the state of a crawl")
-    return Which(
+    return LetterFilter(
         kind=options.kind,
         host=options.host,
         callback=options.callback,

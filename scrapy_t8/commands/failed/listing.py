@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from scrapy_t8.commands.context import Call, Look
+from scrapy_t8.commands.context import CommandContext, JobView
 from scrapy_t8.commands.registry import FINE, Command
 from scrapy_t8.commands.status.status import when
 
@@ -20,7 +20,7 @@ LETTER_COLUMNS = ("#id", "buried at", "kind", "#status", "error", "url", "callba
 TASK_COLUMNS = ("task id", "state", "target", "error", "#retries", "#of", "next try")
 
 
-def _list(call: Call) -> int:
+def _list(call: CommandContext) -> int:
     options, screen = call.options, call.screen
     with call.looking() as look:
         total = selection.count(look, options)
@@ -40,7 +40,7 @@ def _list(call: Call) -> int:
     return FINE
 
 
-def _kind(look: Look) -> str:
+def _kind(look: JobView) -> str:
     return "service" if look.of_service else "crawl"
 
 
@@ -61,7 +61,7 @@ def _cells(row: dict[str, Any], *, of_service: bool) -> tuple[Any, ...]:
 # -- by cause ----------------------------------------------------------------------------------------------------
 
 
-def _groups(call: Call) -> int:
+def _groups(call: CommandContext) -> int:
     with call.looking() as look:
         groups = _by_error(look, call.options) if look.of_service else _by_cause(look, call.options)
         groups = groups[: call.options.limit]
@@ -81,7 +81,7 @@ def _groups(call: Call) -> int:
     return FINE
 
 
-def _by_cause(look: Look, options: argparse.Namespace) -> list[dict[str, Any]]:
+def _by_cause(look: JobView, options: argparse.Namespace) -> list[dict[str, Any]]:
     return [
         {
             "count": group.count,
@@ -97,7 +97,7 @@ def _by_cause(look: Look, options: argparse.Namespace) -> list[dict[str, Any]]:
     ]
 
 
-def _by_error(look: Look, options: argparse.Namespace) -> list[dict[str, Any]]:
+def _by_error(look: JobView, options: argparse.Namespace) -> list[dict[str, Any]]:
     groups: dict[tuple[str, str, str], list[Any]] = {}
     for task in selection.tasks(look, argparse.Namespace(**{**vars(options), "limit": None})):
         cause = (task.state, task.task.task_type, task.task.error_message)

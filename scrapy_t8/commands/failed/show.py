@@ -7,8 +7,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from scrapy_t8.commands.console import Screen, dumped
-from scrapy_t8.commands.context import Call, Look
+from scrapy_t8.commands.console import Terminal, dumped
+from scrapy_t8.commands.context import CommandContext, JobView
 from scrapy_t8.commands.registry import FINE, Command
 from scrapy_t8.commands.status.status import when
 from scrapy_t8.errors import CommandError
@@ -21,14 +21,14 @@ DETAILS = ("traceback", "body")
 """Shown as they are, line by line."""
 
 
-def _shown(call: Call, look: Look) -> Iterator[dict[str, Any]]:
+def _shown(call: CommandContext, look: JobView) -> Iterator[dict[str, Any]]:
     """All that is known of each that is chosen, without secrets unless these are wanted."""
     if call.options.secrets:
         call.screen.mask = None
     return (call.screen.masked(facts, given=True) for facts in _facts(look, call.options))
 
 
-def _facts(look: Look, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def _facts(look: JobView, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     if look.of_service:
         yield from (task.told() for task in selection.tasks(look, options))
         return
@@ -41,7 +41,7 @@ def _facts(look: Look, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
 # -- show --------------------------------------------------------------------------------------------------------
 
 
-def _show(call: Call) -> int:
+def _show(call: CommandContext) -> int:
     options = call.options
     with call.looking() as look:
         found = list(_shown(call, look))
@@ -55,7 +55,7 @@ def _show(call: Call) -> int:
     return FINE
 
 
-def _tell(facts: dict[str, Any], screen: Screen) -> None:
+def _tell(facts: dict[str, Any], screen: Terminal) -> None:
     for name, value in facts.items():
         if name not in ("attempts", "detail", "request") and value not in (None, "", {}):
             screen.say(f"{name.replace('_', ' '):<16}{value if isinstance(value, str) else json.dumps(value)}")
@@ -82,7 +82,7 @@ def _request(request: dict[str, Any]) -> Iterator[str]:
 # -- export ------------------------------------------------------------------------------------------------------
 
 
-def _export(call: Call) -> int:
+def _export(call: CommandContext) -> int:
     options = call.options
     as_json = (options.format or ("json" if options.file.endswith(".json") else "jsonl")) == "json"
     written = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from scrapy_t8.commands.context import Call
+from scrapy_t8.commands.context import CommandContext
 from scrapy_t8.commands.registry import FAILED, FINE, Command
 from scrapy_t8.config.listing import lines, rows
 from scrapy_t8.config.settings import CHOICES, Effective, effective
@@ -13,20 +13,20 @@ from scrapy_t8.config.sources import PROFILES
 HERE = "the command line"
 
 
-def _demo(call: Call) -> int:
+def _demo(call: CommandContext) -> int:
     from .demo import demo
 
     return FINE if demo(_effective(call).config, call.screen.say) else FAILED
 
 
-def _selftest(call: Call) -> int:
+def _selftest(call: CommandContext) -> int:
     from .selftest import selftest
 
     _effective(call)  # what cannot be used is told first
     return FINE if selftest(call.screen.say) else FAILED
 
 
-def _config(call: Call) -> int:
+def _config(call: CommandContext) -> int:
     found = _effective(call)
     if call.options.json:
         call.screen.json({"version": 1, "settings": rows(found)})
@@ -36,7 +36,7 @@ def _config(call: Call) -> int:
     return FINE
 
 
-def _effective(call: Call) -> Effective:
+def _effective(call: CommandContext) -> Effective:
     """What holds in this project, under what the command line says."""
     options = call.options
     given = {"T8_ENV": options.env, "T8_LOG_LEVEL": options.log_level and options.log_level.upper()}

@@ -7,14 +7,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from scrapy_t8.commands.context import Look
+from scrapy_t8.commands.context import JobView
 from scrapy_t8.commands.job_view import collections
 from scrapy_t8.core.retry.failure import PARSE
 from scrapy_t8.model.codec import NO_CALLBACK_NAME, Codec
 from scrapy_t8.model.job import Run
 from scrapy_t8.report.document import point_told, runs_told
 from scrapy_t8.report.document import time as iso
-from scrapy_t8.stores.reader.backlog import Share
+from scrapy_t8.stores.reader.backlog import SampledRequest
 
 VERSION = 1
 EXACT = 100_000
@@ -27,7 +27,7 @@ STATES = ("ready", "waiting", "leased", "dead", "done")
 Document = dict[str, Any]
 
 
-def counts(look: Look, directory: Path, now: float, *, exact: bool = False) -> Document:
+def counts(look: JobView, directory: Path, now: float, *, exact: bool = False) -> Document:
     """All that the state tells without reading items.
 
     :param now: Unix seconds.
@@ -62,7 +62,7 @@ def counts(look: Look, directory: Path, now: float, *, exact: bool = False) -> D
     return document | {"rate": _rate(look, runs, now, running=running), **_requests(look, exact, running=running)}
 
 
-def _state(look: Look, runs: list[Document], *, running: bool) -> str:
+def _state(look: JobView, runs: list[Document], *, running: bool) -> str:
     """In a word: running, finished, or how the last run has ended; open, if it had finished and there is work again."""
     if running or look.job.finished:
         return "running" if running else "finished"
@@ -70,7 +70,7 @@ def _state(look: Look, runs: list[Document], *, running: bool) -> str:
     return "open" if end == "finished" else end
 
 
-def _rate(look: Look, runs: list[Run], now: float, *, running: bool) -> Document:
+def _rate(look: JobView, runs: list[Run], now: float, *, running: bool) -> Document:
     if not runs:
         return {"seconds": 0.0, "pages": 0, "items": 0, "pages_per_minute": None, "items_per_minute": None}
     run = runs[-1]
@@ -90,7 +90,7 @@ def _rate(look: Look, runs: list[Run], now: float, *, running: bool) -> Document
 # -- of a crawl --------------------------------------------------------------------------------------------------
 
 
-def _requests(look: Look, exact: bool, *, running: bool) -> Document:
+def _requests(look: JobView, exact: bool, *, running: bool) -> Document:
     reader, books = look.reader, look.job.ledger
     stored, waiting, due = reader.sizes()
     away = reader.pending.leased() if running else []
@@ -118,7 +118,7 @@ def _requests(look: Look, exact: bool, *, running: bool) -> Document:
     }
 
 
-def _by_host_and_callback(look: Look, away: list[tuple[str, bytes]], most: int | None) -> Document:
+def _by_host_and_callback(look: JobView, away: list[tuple[str, bytes]], most: int | None) -> Document:
     reader, codec = look.reader, Codec()
     dead = reader.dead_by_host_and_callback(look.job.id)
     tally: dict[str, dict[str, int]] = {}
@@ -152,7 +152,7 @@ def _callback(codec: Codec, payload: bytes) -> str:
     return name.lstrip("!") if name == NO_CALLBACK_NAME else name or PARSE
 
 
-def _counted(codec: Codec, shares: Iterable[Share]) -> dict[str, int]:
+def _counted(codec: Codec, shares: Iterable[SampledRequest]) -> dict[str, int]:
     """How many there are of each callback. The numbers add up to what all shares stand for."""
     weights: Counter[str] = Counter()
     for share in shares:
@@ -187,7 +187,7 @@ def _rows(column: str, counts: dict[str, dict[str, int]]) -> list[Document]:
 # -- of a service ------------------------------------------------------------------------------------------------
 
 
-def _tasks(look: Look, *, running: bool) -> Document:
+def _tasks(look: JobView, *, running: bool) -> Document:
     reader, books = look.reader, look.job.ledger
     _, waiting, due = reader.sizes()
     leased = reader.pending.leased_tasks() if running else {}

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from scrapy_t8.commands.console import Screen
-from scrapy_t8.commands.context import Call
+from scrapy_t8.commands.console import Terminal
+from scrapy_t8.commands.context import CommandContext
 from scrapy_t8.commands.failed.filters import count
 from scrapy_t8.commands.registry import DIFFERENT, FINE, Command
 
@@ -26,7 +26,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=count, default=ROWS, metavar="N", help="rows of a table (default: %(default)s)")
 
 
-def _run(call: Call) -> int:
+def _run(call: CommandContext) -> int:
     with call.looking() as look:
         document = counts(look, call.directory, time.time(), exact=call.options.exact)
     if call.options.json:
@@ -46,7 +46,7 @@ def _is_well(document: Document) -> bool:
 # -- for people --------------------------------------------------------------------------------------------------
 
 
-def _show(document: Document, screen: Screen, limit: int) -> None:
+def _show(document: Document, screen: Terminal, limit: int) -> None:
     for line in _lines(document):
         screen.say(line)
     runs = document["runs"][-LATEST:]
@@ -107,13 +107,13 @@ def _end(run: Document) -> str:
     return f"{run['end']} ({run['reason']})" if run["reason"] not in (None, run["end"]) else str(run["end"])
 
 
-def _rows(screen: Screen, title: str, column: str, rows: list[Document], limit: int) -> None:
+def _rows(screen: Terminal, title: str, column: str, rows: list[Document], limit: int) -> None:
     named = [{**row, column: row[column] or "(any)"} for row in rows[:limit]]
     _table(screen, title, (column, *(f"#{state}" for state in STATES), "#items"), named, len(rows))
 
 
 def _table(
-    screen: Screen, title: str, columns: tuple[str, ...], rows: list[dict[str, Any]], total: int | None = None
+    screen: Terminal, title: str, columns: tuple[str, ...], rows: list[dict[str, Any]], total: int | None = None
 ) -> None:
     if rows:
         told = f"{title} ({len(rows)} of {total:,})" if total is not None and total > len(rows) else title

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scrapy_t8.commands.context import Call
+from scrapy_t8.commands.context import CommandContext
 from scrapy_t8.core.offline.resume_points import point_of, record_of
 from scrapy_t8.errors import FormatError
-from scrapy_t8.model.attempts import Story
-from scrapy_t8.model.batch import Batch, PointRecord
+from scrapy_t8.model.attempts import AttemptHistory
+from scrapy_t8.model.batch import CommitBatch, PointRecord
 from scrapy_t8.model.dead_letter import DeadLetter
 from scrapy_t8.model.json_document import VERSION
 from scrapy_t8.model.resume_point import ResumePoint
@@ -22,7 +22,7 @@ from .letter_json import to_letter
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class ImportSummary:
     """What was taken in, and what was left."""
 
     resume_points: int = 0
@@ -39,7 +39,7 @@ class Taken:
             yield f"{self.left:,} were left: a crawl keeps requests and a service keeps tasks, and neither the other's"
 
 
-def taken_in(call: Call, document: Any) -> Taken:
+def taken_in(call: CommandContext, document: Any) -> ImportSummary:
     """Take *document* into the crawl's job, in one transaction.
 
     Points that are newer stay, as do letters that are there, or that this very job has seen the end of.
@@ -52,8 +52,8 @@ def taken_in(call: Call, document: Any) -> Taken:
         newer = [record for record in points if _is_newer(record, store.points.all())]
         known = {(letter.job, letter.entry, letter.buried_at) for letter in store.box.letters()}
         new = [one for one in letters if one.job != job.id and (one.job, one.entry, one.buried_at) not in known]
-        store.commit(Batch(points=newer, buried=new), job, time.time())
-    return Taken(resume_points=len(newer), dead_letters=len(new), left=left)
+        store.commit(CommitBatch(points=newer, buried=new), job, time.time())
+    return ImportSummary(resume_points=len(newer), dead_letters=len(new), left=left)
 
 
 def _is_newer(record: PointRecord, there: list[PointRecord]) -> bool:
@@ -101,7 +101,7 @@ def _point(where: str, document: Mapping[str, Any]) -> PointRecord:
 def _letter(where: str, document: Mapping[str, Any]) -> DeadLetter:
     try:
         letter = to_letter(document)
-        Story.loads(letter.story)
+        AttemptHistory.loads(letter.story)
     except FormatError as error:
         raise FormatError(f"{where}: {error}", error.field) from None
     except (ValueError, TypeError) as error:

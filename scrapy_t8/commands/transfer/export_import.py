@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from scrapy_t8.commands.console import dumped
-from scrapy_t8.commands.context import Call, Look
+from scrapy_t8.commands.context import CommandContext, JobView
 from scrapy_t8.commands.job_view import points, states
 from scrapy_t8.commands.registry import CHANGES, FINE, Command
 from scrapy_t8.errors import CommandError, FormatError
@@ -19,14 +19,14 @@ from scrapy_t8.model.json_document import VERSION, moment
 from scrapy_t8.model.json_document import told as told_time
 from scrapy_t8.utils.files import STDOUT, writing
 
-from .crawl_import import Taken, taken_in
+from .crawl_import import ImportSummary, taken_in
 from .letter_json import from_letter
 from .service_import import take_in
 
 # -- out ---------------------------------------------------------------------------------------------------------
 
 
-def _export(call: Call) -> int:
+def _export(call: CommandContext) -> int:
     options = call.options
     with call.looking() as look:
         document = _document(look)
@@ -38,7 +38,7 @@ def _export(call: Call) -> int:
     return FINE
 
 
-def _document(look: Look) -> dict[str, Any]:
+def _document(look: JobView) -> dict[str, Any]:
     document: dict[str, Any] = {
         "version": VERSION,
         "exported_at": told_time(moment(time.time())),
@@ -51,7 +51,7 @@ def _document(look: Look) -> dict[str, Any]:
     return document
 
 
-def _states(look: Look) -> Iterator[dict[str, Any]]:
+def _states(look: JobView) -> Iterator[dict[str, Any]]:
     names: dict[str, list[str]] = {}
     for task_type, name in points(look):
         names.setdefault(task_type, []).append(name)
@@ -66,7 +66,7 @@ def _states(look: Look) -> Iterator[dict[str, Any]]:
 # -- in ----------------------------------------------------------------------------------------------------------
 
 
-def _import(call: Call) -> int:
+def _import(call: CommandContext) -> int:
     document, source = _read(call.options.file), call.options.file
     try:
         taken = _take_in(call, document)
@@ -77,7 +77,7 @@ def _import(call: Call) -> int:
     return FINE
 
 
-def _take_in(call: Call, document: Any) -> Taken:
+def _take_in(call: CommandContext, document: Any) -> ImportSummary:
     if call.options.create and not (call.directory / "t8" / "state.db").exists():
         return _into_service(call.directory, document)
     with call.looking() as look:
@@ -87,12 +87,14 @@ def _take_in(call: Call, document: Any) -> Taken:
     return taken_in(call, document)
 
 
-def _into_service(directory: Path, document: Any) -> Taken:
+def _into_service(directory: Path, document: Any) -> ImportSummary:
     states = document.get("states") if isinstance(document, dict) else None
     if states is not None and "dead_letters" in document:
         left = len(document["dead_letters"])
-        return Taken(**take_in(directory, {"version": document.get("version", VERSION), "states": states}), left=left)
-    return Taken(**take_in(directory, document))
+        return ImportSummary(
+            **take_in(directory, {"version": document.get("version", VERSION), "states": states}), left=left
+        )
+    return ImportSummary(**take_in(directory, document))
 
 
 def _read(name: str) -> Any:

@@ -13,7 +13,8 @@ from scrapy.http import Response
 from scrapy.utils.misc import load_object
 
 from scrapy_t8.core.job.job import Job
-from scrapy_t8.core.retry.failure import BAN, Failure, RetryPage, of_code, of_download, of_response, one_line
+from scrapy_t8.core.retry.failure import BAN, Failure, RetryPage, of_code, of_download, of_response
+from scrapy_t8.utils.text import one_line
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -109,7 +110,7 @@ def _given_up(failure: Failure) -> Exception:
     return RetryPage(failure.error, kind=failure.kind)
 
 
-class T8CacheGuard:
+class T8RetryCacheMiddleware:
     """Below Scrapy's HTTP cache: failures are not cached, and a retry is not answered with a cached one."""
 
     @classmethod

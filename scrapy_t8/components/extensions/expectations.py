@@ -37,7 +37,7 @@ NESTED = 3
 """How deep indexes of sitemaps are followed."""
 
 
-class T8Expecting:
+class T8Expectations:
     """Reads T8_EXPECT_FILE and T8_EXPECT_SITEMAPS, each once in a job. The crawl begins when they are read.
 
     :raises ConfigError: from ``from_crawler``, for a file that is not there.

@@ -22,7 +22,7 @@ SHUTDOWN = "shutdown"
 """The reason with which Scrapy closes the spider after a signal."""
 
 
-class T8Grace:
+class T8GracefulStop:
     """After a signal, waits T8_STOP_GRACE seconds for what is in flight, and then gives it back to the frontier."""
 
     @classmethod

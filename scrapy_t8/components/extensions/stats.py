@@ -50,7 +50,7 @@ def merged(before: Mapping[str, float], now: Mapping[str, Any]) -> Totals:
     return totals
 
 
-class T8Totals:
+class T8JobStats:
     """Keeps the statistics in every commit, and at the end adds ``t8/job/...``: the same over all runs of the job."""
 
     @classmethod

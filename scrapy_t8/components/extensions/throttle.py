@@ -23,7 +23,7 @@ MOST = 10_000
 """Hosts whose delays are kept."""
 
 
-class T8Delays:
+class T8ThrottleState:
     """Begins with the delay that was learned for each host, rather than with AUTOTHROTTLE_START_DELAY."""
 
     @classmethod

@@ -9,7 +9,7 @@ from pathlib import Path
 from scrapy_t8.errors import FeedError
 
 from .truncate import cut_back, size, sync
-from .write_log import Reach
+from .write_log import WriteLog
 
 logger = logging.getLogger(__name__)
 
@@ -17,7 +17,7 @@ HELD = 1 << 20
 """Bytes that wait for one another."""
 
 
-class Journal:
+class AppendFile:
     """An append-only file that can be cut back to what was committed.
 
     :param path: the file; missing directories are made when it begins.
@@ -34,7 +34,7 @@ class Journal:
         *,
         overwrite: bool = False,
         power: bool = False,
-        reach: Reach | None = None,
+        reach: WriteLog | None = None,
     ) -> None:
         self.path = path
         self.length = length

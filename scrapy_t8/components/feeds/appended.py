@@ -8,13 +8,13 @@ from typing import Any
 
 from scrapy.extensions.feedexport import FeedSlot, FileFeedStorage
 
-from .append_file import Journal
-from .row_encoder import Rows
+from .append_file import AppendFile
+from .row_encoder import RowEncoder
 from .undo_log import UndoLog
-from .write_log import Reach
+from .write_log import WriteLog
 
 
-class ContinuedFeed:
+class AppendedFeed:
     """One feed of the job: the file of its current batch, how long it was at the last commit, its header.
 
     :param slot: Scrapy's own idea of the feed and its current batch.
@@ -28,10 +28,10 @@ class ContinuedFeed:
     def __init__(
         self,
         slot: FeedSlot,
-        rows: Rows,
+        rows: RowEncoder,
         following: Callable[[FeedSlot], FeedSlot],
         undo: UndoLog,
-        reach: Reach,
+        reach: WriteLog,
         record: dict[str, Any] | None,
         *,
         power: bool,
@@ -115,7 +115,7 @@ class ContinuedFeed:
         self.slot = self._following(self.slot)
         self._file = self._open(None)
 
-    def _open(self, length: int | None) -> Journal:
+    def _open(self, length: int | None) -> AppendFile:
         assert isinstance(self.slot.storage, FileFeedStorage)
         path = Path(self.slot.storage.path).absolute()
-        return Journal(path, length, overwrite=self._overwrite, power=self._power, reach=self._reach)
+        return AppendFile(path, length, overwrite=self._overwrite, power=self._power, reach=self._reach)

@@ -26,13 +26,13 @@ from scrapy_t8.core.job.job import Job
 from scrapy_t8.core.page import leave_page
 from scrapy_t8.errors import CannotLoad
 
-from .appended import ContinuedFeed
-from .rewritten import Target, WholeFile
-from .row_encoder import Rows, can_be_continued
-from .spool import Spool
+from .appended import AppendedFeed
+from .rewritten import AtomicFileStorage, RewriteTarget
+from .row_encoder import RowEncoder, can_be_continued
+from .spool import ItemSpool
 from .truncate import cut_back
 from .undo_log import UndoLog
-from .write_log import Reach
+from .write_log import WriteLog
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -62,15 +62,15 @@ class T8FeedExporter(FeedExporter):
     def __init__(self, crawler: Crawler) -> None:
         super().__init__(crawler)
         self._job = Job.of(crawler)
-        self._continued: list[ContinuedFeed] = []
-        self._spool: Spool | None = None
-        self._targets: dict[str, Target] = {}
+        self._continued: list[AppendedFeed] = []
+        self._spool: ItemSpool | None = None
+        self._targets: dict[str, RewriteTarget] = {}
         self._telling: set[asyncio.Task[None]] = set()
         self._told = False
         self._unwritten = 0
         for scheme in ("", "file"):
             if self.storages.get(scheme) is FileFeedStorage:
-                self.storages[scheme] = WholeFile
+                self.storages[scheme] = AtomicFileStorage
 
     # -- opening -------------------------------------------------------------------------------------------------
 
@@ -84,9 +84,9 @@ class T8FeedExporter(FeedExporter):
         records = self._job.store.feeds()
         power = self._job.config.durability == "power"
         spool = self._job.state_directory / "items.spool"
-        self._spool = Spool(spool, self._job.frontier.codec, records.pop("spool", None), power=power)
+        self._spool = ItemSpool(spool, self._job.frontier.codec, records.pop("spool", None), power=power)
         for name in [name for name in records if name.startswith("target:")]:
-            self._targets[name] = Target(name, **records.pop(name))
+            self._targets[name] = RewriteTarget(name, **records.pop(name))
         super().open_spider(spider)
         for slot in self.slots:
             if self._goes_on(slot):
@@ -103,7 +103,7 @@ class T8FeedExporter(FeedExporter):
             # Which items are the last of their key is not known before the end.
             self._job.config.dedup_policy != "last"
             and can_be_continued(self.exporters[slot.format])
-            and type(slot.storage) is WholeFile
+            and type(slot.storage) is AtomicFileStorage
             and "postprocessing" not in slot.feed_options
         )
 
@@ -113,14 +113,14 @@ class T8FeedExporter(FeedExporter):
             slot = self._slot(slot, record["batch"], record["uri"])
             header = None if record["header"] is None else record["header"].encode("latin-1")
             fields, noted = record["fields"], record["noted"]
-        rows = Rows(partial(self._build_exporter, slot), header, fields)
+        rows = RowEncoder(partial(self._build_exporter, slot), header, fields)
         log, ends = (notes(self._job, f"feed:{slot.uri_template}", kind) for kind in ("undo", "reach"))
         if record is None:
             log.unlink(missing_ok=True)
             ends.unlink(missing_ok=True)
-        reach = Reach(ends, power=power)
+        reach = WriteLog(ends, power=power)
         undo = UndoLog(log, noted, reach, power=power)
-        feed = ContinuedFeed(slot, rows, self._following, undo, reach, record, power=power)
+        feed = AppendedFeed(slot, rows, self._following, undo, reach, record, power=power)
         self._continued.append(feed)
         self._job.add_sink(feed)
 
@@ -154,10 +154,10 @@ class T8FeedExporter(FeedExporter):
         slot = super()._start_new_batch(batch_id, uri, feed_options, spider, uri_template)
         if self._goes_on(slot):
             return slot
-        local = slot.storage if isinstance(slot.storage, WholeFile) else None
+        local = slot.storage if isinstance(slot.storage, AtomicFileStorage) else None
         if target is None:
             path = str(Path(local.path).absolute()) if local else ""
-            target = self._targets[name] = Target(name, uri, local.there() if local else 0, slot.format, path)
+            target = self._targets[name] = RewriteTarget(name, uri, local.there() if local else 0, slot.format, path)
             self._job.add_sink(target)
             self._job.flush()
         if local:
@@ -180,14 +180,14 @@ class T8FeedExporter(FeedExporter):
             self._telling.add(task)
             task.add_done_callback(self._telling.discard)
 
-    def _encoded(self, feed: ContinuedFeed, item: Any) -> bytes | None:
+    def _encoded(self, feed: AppendedFeed, item: Any) -> bytes | None:
         try:
             return feed.rows.encode(item) if feed.slot.filter.accepts(item) else None
         except Exception:
             self._not_taken(item, feed.slot)
             return None
 
-    def _spooled(self, spool: Spool, item: Any) -> bytes:
+    def _spooled(self, spool: ItemSpool, item: Any) -> bytes:
         data, error = spool.encode(item)
         if error is not None and not self._told:
             self._told = True
@@ -231,7 +231,7 @@ class T8FeedExporter(FeedExporter):
         self._spool.close()
         return not self._unwritten and self._failures() == failed
 
-    async def _write_whole(self, spool: Spool, spider: Spider) -> None:
+    async def _write_whole(self, spool: ItemSpool, spider: Spider) -> None:
         superseded = self._job.store.books.superseded()
         gone = next(superseded, None)
         for number, item in enumerate(spool.items()):
@@ -297,7 +297,7 @@ def take_back_all(job: Job) -> None:
 def take_back(job: Job, name: str, record: dict[str, Any]) -> None:
     """Undo what came after the last commit: no torn tail may stay."""
     if name.startswith("feed:"):
-        reach = Reach(notes(job, name, "reach"))
+        reach = WriteLog(notes(job, name, "reach"))
         UndoLog(notes(job, name, "undo"), record["noted"], reach)
         if record["length"] is not None:
             cut_back(Path(record["path"]), record["length"], reach)

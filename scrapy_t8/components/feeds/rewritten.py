@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass
-class Target:
+class RewriteTarget:
     """Where a batch of a whole feed goes: chosen once in a job, and a part of the commit as any other sink.
 
     :param base: how much of a local file stays in front of what the job appends to it.
@@ -43,7 +43,7 @@ class Target:
         return {name: getattr(self, name) for name in ("uri", "base", "format", "path", "items")}
 
 
-class WholeFile(FileFeedStorage):
+class AtomicFileStorage(FileFeedStorage):
     """Scrapy's storage for local files, by atomic replacement: a reader sees the old content or the new, never half.
 
     ``base`` is the length of what was there before the job, which appending (``overwrite: False``) keeps.
@@ -85,4 +85,4 @@ class WholeFile(FileFeedStorage):
         file.close()
 
 
-WholeFile.__name__ = FileFeedStorage.__name__  # statistics are kept under it
+AtomicFileStorage.__name__ = FileFeedStorage.__name__  # statistics are kept under it

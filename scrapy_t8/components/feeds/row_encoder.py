@@ -19,7 +19,7 @@ def can_be_continued(exporter: type[BaseItemExporter]) -> bool:
     return exporter.start_exporting in known and exporter.finish_exporting in known
 
 
-class Rows:
+class RowEncoder:
     """Encodes the items of one feed, and knows the header that each of its files begins with.
 
     :param build: makes the exporter, given a file and keyword arguments that override the feed's own.

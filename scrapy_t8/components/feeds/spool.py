@@ -14,7 +14,7 @@ from scrapy import Item
 from scrapy_t8.errors import CannotLoad, CannotStore
 from scrapy_t8.model.codec import Codec
 
-from .append_file import Journal
+from .append_file import AppendFile
 
 LENGTH = struct.Struct(">I")
 DEPTH = 50
@@ -23,7 +23,7 @@ KIN: dict[type, Callable[[Any], Any]] = {int: int, float: float, bytes: bytes, s
 """What a value of a derived class (an enumeration, a number of numpy) is without it."""
 
 
-class Spool:
+class ItemSpool:
     """Items of all runs of the job, in the order in which their pages settled.
 
     :param record: what the last commit says of it; None at the beginning of a job.
@@ -33,7 +33,7 @@ class Spool:
 
     def __init__(self, path: Path, codec: Codec, record: dict[str, Any] | None, *, power: bool) -> None:
         self._codec = codec
-        self._file = Journal(path, record["length"] if record else None, overwrite=True, power=power)
+        self._file = AppendFile(path, record["length"] if record else None, overwrite=True, power=power)
 
     def encode(self, item: Any) -> tuple[bytes, CannotStore | None]:
         """The bytes of *item*. What has no stored form in it becomes text, and the error tells what that was."""

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import IO
 
-from .write_log import Reach
+from .write_log import WriteLog
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ def sync(path: Path) -> None:
     os.close(fd)
 
 
-def cut_back(path: Path, length: int, reach: Reach | None = None) -> None:
+def cut_back(path: Path, length: int, reach: WriteLog | None = None) -> None:
     """Take away what the job has written after its last commit, and nothing else."""
     if not path.is_file():
         return  # a pipe or a device has no length

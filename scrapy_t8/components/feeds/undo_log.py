@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from .truncate import cut_back, size, sync
-from .write_log import Reach
+from .write_log import WriteLog
 
 
 class UndoLog:
@@ -18,7 +18,7 @@ class UndoLog:
     :param reach: tells what was written to those files by the job.
     """
 
-    def __init__(self, path: Path, noted: int, reach: Reach, *, power: bool = False) -> None:
+    def __init__(self, path: Path, noted: int, reach: WriteLog, *, power: bool = False) -> None:
         self._path = path
         self._reach = reach
         self._power = power
@@ -46,7 +46,7 @@ class UndoLog:
                     undo(Path(begun["path"]), begun["length"], self._reach)
 
 
-def undo(path: Path, length: int | None, reach: Reach) -> None:
+def undo(path: Path, length: int | None, reach: WriteLog) -> None:
     """Bring *path* back to its *length*; None if it was not there at all."""
     cut_back(path, length or 0, reach)
     if length is None and path.is_file() and not size(path):

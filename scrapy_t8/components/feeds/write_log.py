@@ -10,7 +10,7 @@ from zlib import crc32
 CHUNK = 1 << 20
 
 
-class Reach:
+class WriteLog:
     """Where the job writes since its last commit, noted before it does.
 
     :param path: start, end and checksum of each stretch that is written in one go. Older ones may follow: those are

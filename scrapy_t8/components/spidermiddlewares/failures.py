@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class T8MishapMiddleware:
+class T8FailureMiddleware:
     """Spider middleware, the innermost: notes what the page of a response has failed of."""
 
     @classmethod

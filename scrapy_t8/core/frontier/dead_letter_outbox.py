@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from scrapy_t8.model.batch import Batch
+from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.dead_letter import DeadLetter
 from scrapy_t8.model.entry import Entry
 from scrapy_t8.model.job import JobRecord
 from scrapy_t8.stores.base import Store
 
 
-class Burials:
+class DeadLetterOutbox:
     """What one run gives up on, and what it has had all the same.
 
     :param record: the job, whose books are kept with each burial.
@@ -43,7 +43,7 @@ class Burials:
         self.fingerprints.discard(fingerprint)
         self._resolved.append(fingerprint)
 
-    def drain(self, batch: Batch) -> None:
+    def drain(self, batch: CommitBatch) -> None:
         """Put what has changed into *batch*."""
         batch.buried, self._buried = self._buried, []
         batch.resolved, self._resolved = self._resolved, []

@@ -1,6 +1,6 @@
 """The frontier: all requests known and not yet done, in memory as far as needed, in the store for the rest.
 
-Everything changes here first and becomes durable with the next :class:`~scrapy_t8.model.batch.Batch`.
+Everything changes here first and becomes durable with the next :class:`~scrapy_t8.model.batch.CommitBatch`.
 A request pushed and settled between two commits is never written at all.
 """
 
@@ -18,18 +18,18 @@ from scrapy import Request
 
 from scrapy_t8.core.items.expectations import Expectations
 from scrapy_t8.core.page import Page
-from scrapy_t8.core.resume_points import Points, marks_of
+from scrapy_t8.core.resume_points import ResumePointTracker, marks_of
 from scrapy_t8.errors import CannotLoad, CannotStore
-from scrapy_t8.model.attempts import Story, Waiting
-from scrapy_t8.model.batch import Batch
+from scrapy_t8.model.attempts import AttemptHistory, ScheduledRetry
+from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.codec import Codec
 from scrapy_t8.model.entry import SEQ_BITS, START, Entry, QueueRecord, entry_id
 from scrapy_t8.model.job import JobRecord, Recovery
 from scrapy_t8.stores.base import Store
 
-from .dead_letter_outbox import Burials, letter_of
-from .queue_registry import QueueBook
-from .replay import Spawned
+from .dead_letter_outbox import DeadLetterOutbox, letter_of
+from .queue_registry import QueueRegistry
+from .replay import ReplayGuard
 from .seen_set import SeenSet
 
 logger = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ HELD = 20_000
 """Requests of all queues together that stay in memory, roughly."""
 
 
-class Registered(Protocol):
+class TrimmableQueue(Protocol):
     """What the frontier asks of its queues."""
 
     def thin(self, keep: int) -> None:
@@ -67,7 +67,7 @@ class Frontier:
         fingerprint: Callable[[Request], int],
         unstorable: Callable[[Request, CannotStore], None],
         flush: Callable[[], None],
-        points: Points,
+        points: ResumePointTracker,
         expectations: Expectations,
         clock: Callable[[], float],
     ) -> None:
@@ -94,17 +94,17 @@ class Frontier:
         self._stories: dict[int, str] = {}
         """What has become of entries in earlier attempts."""
         self._unmark: list[int] = []
-        self._batch = Batch()
-        self._queues: WeakSet[Registered] = WeakSet()
+        self._batch = CommitBatch()
+        self._queues: WeakSet[TrimmableQueue] = WeakSet()
         self._pushed = 0
 
     def open(self, recovery: Recovery) -> None:
         """Take over what the store holds."""
         self.record: JobRecord = recovery.job
         self._attempt = recovery.run << 32
-        self.book = QueueBook(self.store)
-        self.burials = Burials(self.store, self.record)
-        self.spawned = Spawned(self.store, self.fingerprint)
+        self.book = QueueRegistry(self.store)
+        self.burials = DeadLetterOutbox(self.store, self.record)
+        self.spawned = ReplayGuard(self.store, self.fingerprint)
         self.seen = SeenSet(self.store)
         self.waiting = self.store.count_waiting()
         """Entries between two attempts."""
@@ -118,7 +118,7 @@ class Frontier:
 
     # -- queues --------------------------------------------------------------------------------------------------
 
-    def register(self, queue: Registered) -> None:
+    def register(self, queue: TrimmableQueue) -> None:
         """Know *queue*, as long as it is in use."""
         self._queues.add(queue)
 
@@ -203,17 +203,17 @@ class Frontier:
         page.marks = marks_of(request)
         page.expects = self.expectations.of(request)
         if entry in self._stories:
-            page.story = Story.loads(self._stories[entry])
+            page.story = AttemptHistory.loads(self._stories[entry])
         return request
 
-    def wake(self, waiting: Waiting) -> Page:
+    def wake(self, waiting: ScheduledRetry) -> Page:
         """Begin the way back of an entry that waited: a request of this page takes its place."""
         page = self.new_page(waiting.id)
         page.woken = page.replacing = page.dropped = True
-        page.story = Story.loads(waiting.story)
+        page.story = AttemptHistory.loads(waiting.story)
         return page
 
-    def wait(self, task: Waiting) -> None:
+    def wait(self, task: ScheduledRetry) -> None:
         """Admit an entry that waits from the beginning."""
         self.record.ledger.admitted += 1
         self.waiting += 1
@@ -266,10 +266,10 @@ class Frontier:
         self.seen.settle(page)
         if page.marks:
             self.points.settled(page)
-        if page.tasks and not isinstance(page.verdict, Waiting):
+        if page.tasks and not isinstance(page.verdict, ScheduledRetry):
             for task in page.tasks:
                 self.wait(task)
-        if page.expected and not isinstance(page.verdict, Waiting):
+        if page.expected and not isinstance(page.verdict, ScheduledRetry):
             self.expectations.announce(page.expected)
         if page.memory is not None and page.parent is not None:
             self.record.next_seq += 1
@@ -293,7 +293,7 @@ class Frontier:
 
     def _book(self, page: Page) -> None:
         verdict = page.verdict
-        if isinstance(verdict, Waiting):
+        if isinstance(verdict, ScheduledRetry):
             self._batch.waiting.append(verdict)
             self.waiting += 1
             self.expect(verdict.due)
@@ -323,7 +323,7 @@ class Frontier:
         """The changes that wait for the next commit, roughly."""
         return len(self.added) + len(self.seen.new) + len(self._batch.removed) + self.expectations.pending
 
-    def batch(self) -> Batch:
+    def batch(self) -> CommitBatch:
         """Everything that changed since the last commit. To be followed by :meth:`committed`."""
         batch = self._batch
         self.spawned.drain(batch)
@@ -345,7 +345,7 @@ class Frontier:
         self.book.committed()
         for kept in (self.added, self.seen.new, self._unmark):
             kept.clear()
-        self._batch = Batch()
+        self._batch = CommitBatch()
         if self._pushed >= HELD // 4:
             self._thin_out()
 

@@ -6,7 +6,7 @@ from scrapy_t8.model.entry import SEQ_BITS, QueueRecord
 from scrapy_t8.stores.base import Store
 
 
-class QueueBook:
+class QueueRegistry:
     """The records of all queues of a job. What changes goes into the next commit."""
 
     def __init__(self, store: Store) -> None:

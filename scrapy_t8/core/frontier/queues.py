@@ -1,7 +1,7 @@
 """One queue of the frontier: the end that is popped from is in memory, the rest in the store.
 
-:class:`Stack` is last in, first out; :class:`Line` is first in, first out. In both, what the store alone holds lies
-beyond ``edge``, and what runs from memory (``live``) keeps its place in the order.
+:class:`LifoQueue` is last in, first out; :class:`FifoQueue` is first in, first out. In both, what the store alone
+holds lies beyond ``edge``, and what runs from memory (``live``) keeps its place in the order.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ class FrontierQueue(ABC):
     def _take(self, entry: Entry) -> None: ...
 
 
-class Stack(FrontierQueue):
+class LifoQueue(FrontierQueue):
     """Last in, first out. The store holds what is older than everything in memory."""
 
     newest_first = True
@@ -171,7 +171,7 @@ class Stack(FrontierQueue):
             self._stored += 1
 
 
-class Line(FrontierQueue):
+class FifoQueue(FrontierQueue):
     """First in, first out. The store holds what is younger than everything in memory."""
 
     newest_first = False

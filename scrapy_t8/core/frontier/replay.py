@@ -7,11 +7,11 @@ from collections.abc import Callable
 from scrapy import Request
 
 from scrapy_t8.core.page import Page
-from scrapy_t8.model.batch import Batch
+from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.stores.base import Store
 
 
-class Spawned:
+class ReplayGuard:
     """The children of unsettled pages: in the store, as the seen-set does not cover them, until their page settles."""
 
     def __init__(self, store: Store, fingerprint: Callable[[Request], int]) -> None:
@@ -69,7 +69,7 @@ class Spawned:
             self._forgotten.append(page.entry)
             self._parents.discard(page.entry)
 
-    def drain(self, batch: Batch) -> None:
+    def drain(self, batch: CommitBatch) -> None:
         """Put what has changed into *batch*. To be followed by :meth:`committed`."""
         for page, child, request in self._children:
             if not page.settled or page.verdict is not None:

@@ -12,7 +12,7 @@ from scrapy_t8.errors import CannotStore
 logger = logging.getLogger(__name__)
 
 
-class Unstorable:
+class UnserializableRequests:
     """Told of each of them.
 
     :param refuses: whether the crawl is to stop at the first (``T8_UNSERIALIZABLE=error``).

@@ -18,8 +18,8 @@ from typing import Any
 from itemadapter import ItemAdapter
 from scrapy.utils.misc import load_object
 
-from scrapy_t8.core.retry.failure import one_line
 from scrapy_t8.errors import ConfigError
+from scrapy_t8.utils.text import one_line
 
 from .keys import fields_of
 

@@ -9,11 +9,11 @@ from w3lib.url import canonicalize_url
 
 from scrapy_t8.core.page import Expectation, Page
 from scrapy_t8.errors import CannotStore
-from scrapy_t8.model.attempts import Waiting
-from scrapy_t8.model.batch import Batch
+from scrapy_t8.model.attempts import ScheduledRetry
+from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.codec import Codec
 from scrapy_t8.model.dead_letter import DeadLetter
-from scrapy_t8.model.items import Expected
+from scrapy_t8.model.items import ExpectationChange
 
 from .keys import clean, key_bytes, shown
 
@@ -50,7 +50,7 @@ class Expectations:
     def __init__(self, codec: Codec, hashed: Callable[[bytes], int]) -> None:
         self._codec = codec
         self._hash = hashed
-        self._changes: dict[int, Expected] = {}
+        self._changes: dict[int, ExpectationChange] = {}
         self._came: list[int] = []
         self._numbers: dict[str, int] = {}
         self._announced: dict[str, int] = {}
@@ -109,7 +109,7 @@ class Expectations:
 
     def settle(self, page: Page) -> None:
         """*page* has settled, unless it is going to be tried again or something takes its place."""
-        if isinstance(page.verdict, Waiting) or (page.replaced and not isinstance(page.verdict, DeadLetter)):
+        if isinstance(page.verdict, ScheduledRetry) or (page.replaced and not isinstance(page.verdict, DeadLetter)):
             return
         for expectation in page.expects:
             self._settle(page, expectation)
@@ -138,7 +138,7 @@ class Expectations:
         by_handler = page.woken and page.verdict is None and not page.dropped
         return bool(page.kept) or by_handler
 
-    def _keep(self, page: Page, change: Expected) -> None:
+    def _keep(self, page: Page, change: ExpectationChange) -> None:
         """The request of *page* may be tried again, should somebody want the item all the same."""
         if page.request is not None:
             change.url = page.request.url
@@ -147,17 +147,17 @@ class Expectations:
             except CannotStore:
                 change.payload = None
 
-    def _announce(self, request: Request, expectation: Expectation) -> Expected:
+    def _announce(self, request: Request, expectation: Expectation) -> ExpectationChange:
         change = self._change(expectation.text, expectation.is_listed)
         if expectation.is_listed:
             _name(change, str(request.meta[META].get("source", "")))
         return change
 
-    def _change(self, key: str, is_announced: bool = True) -> Expected:
+    def _change(self, key: str, is_announced: bool = True) -> ExpectationChange:
         number = self._number(key)
         change = self._changes.get(number)
         if change is None:
-            change = self._changes[number] = Expected(shown(key))
+            change = self._changes[number] = ExpectationChange(shown(key))
         change.is_announced = change.is_announced or is_announced
         return change
 
@@ -175,14 +175,14 @@ class Expectations:
     def pending(self) -> int:
         return len(self._changes) + len(self._came)
 
-    def drain(self, batch: Batch) -> None:
+    def drain(self, batch: CommitBatch) -> None:
         """Put what has changed into *batch*."""
         batch.expected, self._changes = self._changes, {}
         batch.came, self._came = self._came, []
         batch.announced, self._announced = self._announced, {}
 
 
-def _name(change: Expected, source: str) -> None:
+def _name(change: ExpectationChange, source: str) -> None:
     """*source* has announced it, too."""
     source = clean(source)
     if source not in change.sources:

@@ -10,15 +10,15 @@ from typing import Any
 import msgpack
 
 from scrapy_t8.core.page import Page
-from scrapy_t8.model.batch import Batch
-from scrapy_t8.model.items import ItemKey, ItemSeen, Loss, Note
+from scrapy_t8.model.batch import CommitBatch
+from scrapy_t8.model.items import ItemKey, ItemLoss, ItemOutcome, LastExport
 from scrapy_t8.model.job import JobRecord
-from scrapy_t8.stores.base import Books
+from scrapy_t8.stores.base import ItemStore
 
 from .coverage import Coverage, shape_of
 from .expectations import Expectations
 from .keys import ItemKeys, NoKey, clean, differences, key_bytes, shown
-from .problems import Problems
+from .problems import ProblemCounter
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class Dedup:
 
 
 @dataclass(slots=True)
-class Examples:
+class DuplicateExamples:
     """Some of the duplicates, for the report."""
 
     kept: list[tuple[str, list[str]]] = field(default_factory=list)
@@ -68,7 +68,7 @@ class Examples:
         self.is_new = (text, fields) in self.kept or self.is_new
 
 
-class ItemBook:
+class ItemLedger:
     """The items of one run.
 
     :param record: the job, whose books are kept.
@@ -78,13 +78,13 @@ class ItemBook:
 
     def __init__(
         self,
-        books: Books,
+        books: ItemStore,
         record: JobRecord,
         run: int,
         keys: ItemKeys,
         dedup: Dedup,
         coverage: Coverage,
-        problems: Problems,
+        problems: ProblemCounter,
         expectations: Expectations,
         hashed: Callable[[bytes], int],
     ) -> None:
@@ -100,17 +100,17 @@ class ItemBook:
         self._problems = problems
         self._expectations = expectations
         self._hash = hashed
-        self._held: dict[int, ItemSeen] = books.some_items(HELD)
+        self._held: dict[int, LastExport] = books.some_items(HELD)
         self._is_complete = len(self._held) < HELD
         self._new: dict[int, ItemKey] = {}
         self._again: set[int] = set()
         self._superseded: list[int] = []
-        self._losses: dict[tuple[str, str, str], Loss] = {}
+        self._losses: dict[tuple[str, str, str], ItemLoss] = {}
         self._reasons: dict[tuple[str, str], set[str]] = {}
         self._unkeyed: set[type] = set()
         self._lately: dict[str, ItemKey] = {}
-        self._now = ItemSeen(record.number, run)
-        self.examples = Examples()
+        self._now = LastExport(record.number, run)
+        self.examples = DuplicateExamples()
 
     # -- while the page is under way -----------------------------------------------------------------------------
 
@@ -133,14 +133,14 @@ class ItemBook:
         before = self._before(key, self._seen(key.key), page) if key is not None else None
         return [] if key is None or before is None else differences(before, key.digest or NOTHING)
 
-    def _before(self, key: ItemKey, seen: ItemSeen | None, page: Page | None) -> bytes | None:
+    def _before(self, key: ItemKey, seen: LastExport | None, page: Page | None) -> bytes | None:
         if page is not None and key.key in page.digests:
             return page.digests[key.key]
         return None if seen is None else seen.digest
 
     def note(
         self, outcome: int, item: Any, page: Page, loss: tuple[str, str, str] | None, problems: list[list[str]]
-    ) -> Note:
+    ) -> ItemOutcome:
         """What is to be written down of an *item* of *page* that has left the pipelines, once the page settles.
 
         :param loss: pipeline, reason and URL, if a pipeline has lost it.
@@ -151,10 +151,10 @@ class ItemBook:
         if key is not None and key.digest is not None and outcome == EXPORTED:
             page.digest(key.key, key.digest)
         cleaned = [[clean(part) for part in problem] for problem in problems] if problems else ()
-        return Note(page.item, outcome, key, shape, loss, cleaned)
+        return ItemOutcome(page.item, outcome, key, shape, loss, cleaned)
 
     @staticmethod
-    def identity(note: Note) -> bytes:
+    def identity(note: ItemOutcome) -> bytes:
         """What the item of a *note* is recognised by, should its page be had again after it was buried.
 
         What it has exported is a duplicate then.
@@ -201,7 +201,7 @@ class ItemBook:
 
     # -- when it settles -----------------------------------------------------------------------------------------
 
-    def judge(self, notes: Sequence[Note]) -> set[int]:
+    def judge(self, notes: Sequence[ItemOutcome]) -> set[int]:
         """Write *notes* of a page that settles into the books. Returns the numbers of items not to be exported."""
         unwanted = set()
         for note in notes:
@@ -221,7 +221,7 @@ class ItemBook:
                 self._problems.add(note.problems, key.text)
         return unwanted
 
-    def _is_duplicate(self, key: ItemKey, note: Note) -> bool:
+    def _is_duplicate(self, key: ItemKey, note: ItemOutcome) -> bool:
         """Whether an item is not to be exported. If it is, its key is known from now on."""
         seen = self._seen(key.key) if self._dedup.which != "off" else None
         if self._dedup.policy == "last":
@@ -236,7 +236,7 @@ class ItemBook:
         self._remember(key)
         return False
 
-    def _replace(self, key: ItemKey, seen: ItemSeen | None, note: Note) -> None:
+    def _replace(self, key: ItemKey, seen: LastExport | None, note: ItemOutcome) -> None:
         """*key* takes the place of the one before, if that is in the feeds of this job."""
         ledger = self._record.ledger
         position = ledger.exported + ledger.duplicate
@@ -270,10 +270,10 @@ class ItemBook:
         if len(reasons) < REASONS:
             reasons.add(reason)
         which = (kind, pipeline, reason if reason in reasons else OTHER)
-        before = self._losses.get(which, Loss(*which, 0, text, url or None))
+        before = self._losses.get(which, ItemLoss(*which, 0, text, url or None))
         # The first by name is the example, whatever came first.
         example = min((before.key or "", before.url), (text or "", url or None), key=lambda pair: pair[0])
-        self._losses[which] = Loss(*which, before.times + 1, example[0] or None, example[1])
+        self._losses[which] = ItemLoss(*which, before.times + 1, example[0] or None, example[1])
         if text is not None:
             self._expectations.missed(text, cause_of(kind, pipeline, reason), url)
 
@@ -282,7 +282,7 @@ class ItemBook:
         seen = self._held.get(key)
         return seen is not None and seen.job == self._record.number
 
-    def _seen(self, key: int) -> ItemSeen | None:
+    def _seen(self, key: int) -> LastExport | None:
         seen = self._held.get(key)
         if seen is None and not self._is_complete:
             seen = self._books.item(key)
@@ -290,7 +290,7 @@ class ItemBook:
             return None
         return seen
 
-    def _is_in_scope(self, seen: ItemSeen) -> bool:
+    def _is_in_scope(self, seen: LastExport) -> bool:
         scope = self._dedup.scope
         return scope == "spider" or (seen.job == self._record.number and (scope == "job" or seen.run == self._run))
 
@@ -301,13 +301,13 @@ class ItemBook:
             self._is_complete = False
         self._held[key.key] = self._as_seen(key)
 
-    def _as_seen(self, key: ItemKey) -> ItemSeen:
+    def _as_seen(self, key: ItemKey) -> LastExport:
         # One for all, where that is enough.
         return self._now if key.digest is None else self._now._replace(digest=key.digest)
 
     # -- commits -------------------------------------------------------------------------------------------------
 
-    def drain(self, batch: Batch) -> None:
+    def drain(self, batch: CommitBatch) -> None:
         """Put what has changed into *batch*."""
         batch.items, self._new = list(self._new.values()), {}
         batch.again, self._again = sorted(self._again), set()

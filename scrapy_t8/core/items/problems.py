@@ -19,7 +19,7 @@ Found = tuple[str, str, str, str]
 """Rule, class of the item, field, message."""
 
 
-class Problems:
+class ProblemCounter:
     """Counts each problem, and keeps the keys of some items that have it."""
 
     def __init__(self, store: Store) -> None:

@@ -8,8 +8,8 @@ import msgpack
 
 from scrapy_t8.config.settings import Config
 from scrapy_t8.core.page import Page
-from scrapy_t8.model.attempts import Waiting
-from scrapy_t8.model.batch import Batch
+from scrapy_t8.model.attempts import ScheduledRetry
+from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.dead_letter import DeadLetter
 from scrapy_t8.model.job import JobRecord
 from scrapy_t8.stores.base import Store
@@ -18,8 +18,8 @@ from scrapy_t8.utils.hashes import hashed
 from .coverage import Coverage
 from .expectations import Expectations
 from .keys import ItemKeys
-from .ledger import Dedup, Examples, ItemBook
-from .problems import Problems
+from .ledger import Dedup, DuplicateExamples, ItemLedger
+from .problems import ProblemCounter
 
 OUTCOMES = "outcomes"
 """What became of requests that had failed."""
@@ -29,15 +29,15 @@ DUPLICATES = "duplicates"
 
 def open_books(
     store: Store, record: JobRecord, run: int, config: Config, keys: ItemKeys, expectations: Expectations
-) -> JobBooks:
+) -> RunStatistics:
     """The books of *run*, going on from what the store holds."""
     dedup = Dedup(config.dedup, config.dedup_policy, config.dedup_scope)
-    coverage, problems = Coverage(store), Problems(store)
-    items = ItemBook(store.books, record, run, keys, dedup, coverage, problems, expectations, hashed)
-    return JobBooks(record, items, expectations, coverage, problems, store.kept(DUPLICATES))
+    coverage, problems = Coverage(store), ProblemCounter(store)
+    items = ItemLedger(store.books, record, run, keys, dedup, coverage, problems, expectations, hashed)
+    return RunStatistics(record, items, expectations, coverage, problems, store.kept(DUPLICATES))
 
 
-class JobBooks:
+class RunStatistics:
     """The parts: ``items``, ``expectations``; and a tally of what became of pages, by host and callback.
 
     :param record: the job, whose ledger is kept.
@@ -46,10 +46,10 @@ class JobBooks:
     def __init__(
         self,
         record: JobRecord,
-        items: ItemBook,
+        items: ItemLedger,
         expectations: Expectations,
         coverage: Coverage,
-        problems: Problems,
+        problems: ProblemCounter,
         kept: dict[str, bytes],
     ) -> None:
         self.items = items
@@ -63,7 +63,7 @@ class JobBooks:
         self._items: Counter[tuple[str, str]] = Counter()
         self._retries = 0
         self._exported = record.ledger.exported
-        items.examples = Examples([(text, fields) for text, fields in duplicates_of(kept)])
+        items.examples = DuplicateExamples([(text, fields) for text, fields in duplicates_of(kept)])
 
     def settle(self, page: Page) -> None:
         """*page* has settled, or is going to be tried again."""
@@ -71,7 +71,7 @@ class JobBooks:
         if page.expects:
             self.expectations.settle(page)
         verdict = page.verdict
-        if isinstance(verdict, Waiting):
+        if isinstance(verdict, ScheduledRetry):
             self._retries += 1
             self._tally["host/retries", verdict.slot] += 1
             if page.story is not None and page.story.attempts:
@@ -87,7 +87,7 @@ class JobBooks:
         if page.kept and page.callback:
             self._items[page.host, page.callback] += page.kept
 
-    def fill(self, batch: Batch) -> None:
+    def fill(self, batch: CommitBatch) -> None:
         """Put what has changed into *batch*."""
         self.items.drain(batch)
         self.expectations.drain(batch)

@@ -13,12 +13,12 @@ from scrapy.crawler import Crawler
 from scrapy.exceptions import DropItem
 from twisted.python.failure import Failure
 
-from scrapy_t8.core.fail_fast import Guard
+from scrapy_t8.core.fail_fast import StopOnError
 from scrapy_t8.core.page import ITEMS, Page, current_page
-from scrapy_t8.core.retry.failure import one_line
+from scrapy_t8.utils.text import one_line
 
 from .keys import clean
-from .ledger import DROPPED, DUPLICATE, EXPORTED, FAILED, ItemBook
+from .ledger import DROPPED, DUPLICATE, EXPORTED, FAILED, ItemLedger
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class Duplicate(DropItem):
 
 
 class InvalidItem(DropItem):
-    """Dropped, because it is not as it should be. ``problems``: as :attr:`ItemFlow.problems_of` gives them."""
+    """Dropped, because it is not as it should be. ``problems``: as :attr:`ItemTracker.problems_of` gives them."""
 
     def __init__(self, message: str, problems: list[list[str]]) -> None:
         super().__init__(message)
@@ -48,7 +48,7 @@ class Works(Protocol):
         """A page has ended that was made for an item that belongs to none."""
 
 
-class ItemFlow:
+class ItemTracker:
     """Hears of every item of a crawl.
 
     :param new_page: makes a page for an item that belongs to none.
@@ -61,10 +61,10 @@ class ItemFlow:
         self,
         crawler: Crawler,
         job: Works,
-        book: ItemBook,
+        book: ItemLedger,
         new_page: Callable[[None], Page],
         directory: Path,
-        guard: Guard,
+        guard: StopOnError,
         *,
         keeps_books: bool,
     ) -> None:

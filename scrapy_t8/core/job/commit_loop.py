@@ -7,18 +7,18 @@ from collections.abc import Callable
 
 from scrapy.utils.asyncio import CallLaterResult, call_later
 
-from scrapy_t8.core.fail_fast import Guard
+from scrapy_t8.core.fail_fast import StopOnError
 from scrapy_t8.core.frontier.frontier import Frontier
 from scrapy_t8.core.page import Page
-from scrapy_t8.model.batch import Batch
+from scrapy_t8.model.batch import CommitBatch
 
-from .page_outputs import SLICE, Outputs
+from .page_outputs import SLICE, PageOutputs
 
 PENDING = 1000
 """Changes after which a commit does not wait for its interval."""
 
 
-class Commits:
+class CommitLoop:
     """Commits of one run.
 
     :param interval: seconds between a change and its commit, at the most.
@@ -32,13 +32,13 @@ class Commits:
     def __init__(
         self,
         frontier: Frontier,
-        outputs: Outputs,
+        outputs: PageOutputs,
         interval: float,
         pages: int,
         works: Callable[[], bool],
         settled: Callable[[Page], None],
-        fill: Callable[[Batch], None],
-        guard: Guard,
+        fill: Callable[[CommitBatch], None],
+        guard: StopOnError,
         clock: Callable[[], float],
     ) -> None:
         self._frontier = frontier

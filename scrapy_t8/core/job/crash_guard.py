@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 
-class Care:
+class PostCrashCommits:
     """A page that kills the process before anything was committed would leave nothing to charge with the crash.
 
     :param seconds: how long the moment is, from the first lease on; 0 for a run that follows no death.

@@ -18,32 +18,32 @@ from scrapy.crawler import Crawler
 
 from scrapy_t8.config.settings import Config, loaded
 from scrapy_t8.core import scrapy_private
-from scrapy_t8.core.fail_fast import Guard
+from scrapy_t8.core.fail_fast import StopOnError
 from scrapy_t8.core.frontier.frontier import Frontier
-from scrapy_t8.core.frontier.unserializable import Unstorable
+from scrapy_t8.core.frontier.unserializable import UnserializableRequests
 from scrapy_t8.core.items.checks import ItemChecks
 from scrapy_t8.core.items.expectations import META as EXPECT
 from scrapy_t8.core.items.expectations import Expectations
 from scrapy_t8.core.items.keys import ItemKeys
 from scrapy_t8.core.items.statistics import open_books
-from scrapy_t8.core.items.tracker import ItemFlow
+from scrapy_t8.core.items.tracker import ItemTracker
 from scrapy_t8.core.page import Page, current_page
-from scrapy_t8.core.resume_points import POINT, Mark, Points
+from scrapy_t8.core.resume_points import POINT, Mark, ResumePointTracker
 from scrapy_t8.core.retry.policy import Policy
-from scrapy_t8.core.retry.system import Failures
+from scrapy_t8.core.retry.system import RetrySystem
 from scrapy_t8.errors import T8Error
-from scrapy_t8.model.batch import Batch
+from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.codec import Codec
 from scrapy_t8.model.entry import START
 from scrapy_t8.model.job import Identity
 from scrapy_t8.stores.sqlite.store import SQLiteStore
 from scrapy_t8.utils.hashes import fingerprints_of, hashed
 
-from .commit_loop import Commits
-from .crash_guard import Care
+from .commit_loop import CommitLoop
+from .crash_guard import PostCrashCommits
 from .jobdir import default_directory
 from .lifecycle import conclude, miss_lost_state, resume_or_begin
-from .page_outputs import Outputs, Sink
+from .page_outputs import OutputSink, PageOutputs
 
 if TYPE_CHECKING:
     from scrapy_t8.stores.base import IfDamaged, Store
@@ -144,13 +144,13 @@ class Job:
             raise
         self.record = self.recovery.job
         last = self.recovery.last_run
-        self.care = Care(2 * config.commit_interval if last and last.reason == "died" else 0.0, self.clock)
+        self.care = PostCrashCommits(2 * config.commit_interval if last and last.reason == "died" else 0.0, self.clock)
 
     def _open_books(self, keys: ItemKeys) -> None:
         """The frontier and the books of items, and the commits that make their changes durable."""
         crawler, config = self.crawler, self.config
         codec = Codec(crawler.spider, allow_pickle=config.allow_pickle)
-        self.points = Points(
+        self.points = ResumePointTracker(
             self.store, self.clock, config.update_interval, by_details=config.cursor_waits_for == "details"
         )
         self.points.open(self.record.id, ttl=config.resume_point_ttl, limit=config.max_resume_points)
@@ -160,7 +160,7 @@ class Job:
             self.store,
             codec,
             self.fingerprint,
-            Unstorable(crawler, refuses=config.unserializable == "error"),
+            UnserializableRequests(crawler, refuses=config.unserializable == "error"),
             self._flush_or_raise,
             self.points,
             expectations,
@@ -169,8 +169,8 @@ class Job:
         self.frontier.open(self.recovery)
         self.start_page = self.frontier.new_page(START)
         self.books = open_books(self.store, self.record, self.recovery.run, config, keys, expectations)
-        self._outputs = Outputs(self.books.items)
-        self.items = ItemFlow(
+        self._outputs = PageOutputs(self.books.items)
+        self.items = ItemTracker(
             crawler,
             self,
             self.books.items,
@@ -179,7 +179,7 @@ class Job:
             self.guard("write down an item"),
             keeps_books=config.enable_integrity_check or config.dedup != "off",
         )
-        self._commits = Commits(
+        self._commits = CommitLoop(
             self.frontier,
             self._outputs,
             config.commit_interval,
@@ -192,7 +192,7 @@ class Job:
         )
 
     def _prepare_failures(self, policy: Policy, handlers: dict[str, Any]) -> None:
-        self.failures = Failures(
+        self.failures = RetrySystem(
             self.crawler,
             self.frontier,
             self.config,
@@ -235,16 +235,16 @@ class Job:
             self.books.expectations.dropped(request)
             self.changed()
 
-    def add_sink(self, sink: Sink) -> None:
+    def add_sink(self, sink: OutputSink) -> None:
         self._outputs.add_sink(sink)
         self.changed()
 
-    def touch(self, sink: Sink) -> None:
+    def touch(self, sink: OutputSink) -> None:
         """The sink's record goes into the next commit."""
         self._outputs.touch(sink)
         self.changed()
 
-    def stage(self, sink: Sink, data: bytes) -> None:
+    def stage(self, sink: OutputSink, data: bytes) -> None:
         """Keep a record for *sink* until the page that it belongs to settles."""
         page = current_page()
         if page is not None:
@@ -289,16 +289,16 @@ class Job:
         if self.error is not None:
             raise self.error
 
-    def _fill(self, batch: Batch) -> None:
+    def _fill(self, batch: CommitBatch) -> None:
         """Add to a commit what the frontier does not know of."""
         self.books.fill(batch)
         batch.hosts = self.failures.breaker.dump()
         for keeper in self.keepers:
             batch.kept.update(keeper.dump(force=self._is_closing))
 
-    def guard(self, what: str) -> Guard:
+    def guard(self, what: str) -> StopOnError:
         """A context: whatever goes wrong inside stops the crawl."""
-        return Guard(self.fail, what)
+        return StopOnError(self.fail, what)
 
     # -- ends ----------------------------------------------------------------------------------------------------
 

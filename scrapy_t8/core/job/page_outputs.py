@@ -8,13 +8,13 @@ from typing import Any, Protocol
 
 from scrapy_t8.core.page import ITEMS, Page, record_fingerprint
 from scrapy_t8.model.dead_letter import DeadLetter
-from scrapy_t8.model.items import Note
+from scrapy_t8.model.items import ItemOutcome
 
 SLICE = 4 << 20
 """Bytes that are written before the event loop gets its turn again."""
 
 
-class Sink(Protocol):
+class OutputSink(Protocol):
     """Where staged records go when their page settles: a feed file, or the spool."""
 
     name: str
@@ -36,14 +36,14 @@ JUDGED = 200
 class Judge(Protocol):
     """Who writes down what became of items."""
 
-    def judge(self, notes: Sequence[Note]) -> set[int]:
+    def judge(self, notes: Sequence[ItemOutcome]) -> set[int]:
         """Write down *notes* of a page that settles. Returns the numbers of the items that are not to be exported."""
 
-    def identity(self, note: Note) -> bytes:
+    def identity(self, note: ItemOutcome) -> bytes:
         """What an item is recognised by, should its page be had again."""
 
 
-class Outputs:
+class PageOutputs:
     """The sinks of one run, and the ended pages whose records they have yet to get.
 
     :param judge: decides on the items of a page as it settles.
@@ -51,7 +51,7 @@ class Outputs:
 
     def __init__(self, judge: Judge) -> None:
         self._judge = judge
-        self._sinks: dict[str, Sink] = {}
+        self._sinks: dict[str, OutputSink] = {}
         self._written: set[str] = set()
         self._ended: deque[Page] = deque()
         self._draining: Iterator[tuple[str, list[bytes], int]] | None = None
@@ -62,11 +62,11 @@ class Outputs:
         """The pages that wait."""
         return len(self._ended)
 
-    def add_sink(self, sink: Sink) -> None:
+    def add_sink(self, sink: OutputSink) -> None:
         self._sinks[sink.name] = sink
         self.touch(sink)
 
-    def touch(self, sink: Sink) -> None:
+    def touch(self, sink: OutputSink) -> None:
         """The sink's record goes into the next commit."""
         self._written.add(sink.name)
 

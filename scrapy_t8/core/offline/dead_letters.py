@@ -18,17 +18,17 @@ from itemadapter import ItemAdapter
 from scrapy import Request, Spider
 
 from scrapy_t8.errors import CannotLoad
-from scrapy_t8.model.attempts import Story, Waiting
+from scrapy_t8.model.attempts import AttemptHistory, ScheduledRetry
 from scrapy_t8.model.codec import Codec
-from scrapy_t8.model.dead_letter import DeadLetter, Group, Which
+from scrapy_t8.model.dead_letter import DeadLetter, LetterFilter, LetterGroup
 from scrapy_t8.model.failed_task import FailedTask, task_of_letter, task_of_waiting
 from scrapy_t8.model.job import JobRecord
 from scrapy_t8.model.json_document import moment
-from scrapy_t8.stores.base import ALL, Box, Store
+from scrapy_t8.stores.base import ALL, DeadLetterStore, Store
 from scrapy_t8.stores.owned import owning
 
 Letters: TypeAlias = list[DeadLetter]
-Groups: TypeAlias = list[Group]
+Groups: TypeAlias = list[LetterGroup]
 
 AT_ONCE = 1000
 """Letters that are looked up together where all are wanted."""
@@ -37,17 +37,17 @@ DEEP = 20
 """How deep values in ``meta`` are followed."""
 
 
-class LookedAt:
+class DeadLetterReader:
     """The letters of a box, without changing any: what every owner and every reader of it can do.
 
     :param codec: makes stored requests requests again.
     """
 
-    def __init__(self, box: Box, codec: Codec) -> None:
+    def __init__(self, box: DeadLetterStore, codec: Codec) -> None:
         self._box = box
         self._codec = codec
 
-    def list(self, which: Which = ALL, limit: int | None = None, after: int = 0) -> Letters:
+    def list(self, which: LetterFilter = ALL, limit: int | None = None, after: int = 0) -> Letters:
         """The chosen letters by number, beginning *after* one, without request, story and detail: see :meth:`get`."""
         return self._box.letters(which, limit=limit, after=after)
 
@@ -55,15 +55,15 @@ class LookedAt:
         """One letter, whole; None if there is none of this number."""
         return self._box.letter(number)
 
-    def groups(self, which: Which = ALL) -> Groups:
+    def groups(self, which: LetterFilter = ALL) -> Groups:
         """The chosen letters by cause (kind, error, host and callback), the most frequent first."""
         return self._box.groups(which)
 
-    def count(self, which: Which = ALL) -> int:
+    def count(self, which: LetterFilter = ALL) -> int:
         """How many there are."""
         return self._box.count(which)
 
-    def whole(self, which: Which = ALL) -> Iterator[DeadLetter]:
+    def whole(self, which: LetterFilter = ALL) -> Iterator[DeadLetter]:
         """The chosen letters with their bodies, of which only one at a time is held."""
         last = 0
         while letters := self.list(which, AT_ONCE, last):
@@ -73,7 +73,7 @@ class LookedAt:
                     yield whole
             last = letters[-1].id
 
-    def export(self, which: Which, file: IO[str]) -> int:
+    def export(self, which: LetterFilter, file: IO[str]) -> int:
         """Write the chosen letters to *file*, one JSON object in a line each. Returns how many.
 
         Times are ISO 8601 with UTC offset. ``request`` is an object with url, method, headers, body and meta, or null,
@@ -91,7 +91,7 @@ class LookedAt:
         """All that is known of a *letter* that was read whole, in values that JSON has."""
         bodies = ("payload", "story", "detail")
         facts = {"id": letter.id, **{n: getattr(letter, n) for n in DeadLetter.__slots__ if n not in bodies}}
-        story = Story.loads(letter.story)
+        story = AttemptHistory.loads(letter.story)
         return {
             **facts,
             "buried_at": moment(letter.buried_at).isoformat(),
@@ -110,7 +110,7 @@ class LookedAt:
             return {"request": None, "request_error": str(error)}
 
 
-class DeadLetters(LookedAt):
+class DeadLetters(DeadLetterReader):
     """What a job has given up on, and what can be done about it.
 
     Every change is one transaction: it happens with all of the chosen letters, or not at all.
@@ -142,7 +142,7 @@ class DeadLetters(LookedAt):
 
     # -- changing ------------------------------------------------------------------------------------------------
 
-    def revive(self, which: Which) -> int:
+    def revive(self, which: LetterFilter) -> int:
         """Let the chosen requests be tried once more, from the beginning. Returns how many.
 
         A request that could not be stored has no letter to revive: that one stays.
@@ -152,7 +152,7 @@ class DeadLetters(LookedAt):
         self._after()
         return revived
 
-    def discard(self, which: Which) -> int:
+    def discard(self, which: LetterFilter) -> int:
         """Throw the chosen letters away for good. Returns how many."""
         self._before()
         discarded = self._store.box.discard(which, self._job)
@@ -160,7 +160,9 @@ class DeadLetters(LookedAt):
         return discarded
 
 
-def failed_tasks(waiting: Iterable[Waiting], letters: LookedAt, job: str, codec: Codec) -> Iterator[FailedTask]:
+def failed_tasks(
+    waiting: Iterable[ScheduledRetry], letters: DeadLetterReader, job: str, codec: Codec
+) -> Iterator[FailedTask]:
     """What waits for its next try, then what was given up on."""
     for one in waiting:
         yield task_of_waiting(one, job, codec.envelope(one.payload)[0])
@@ -177,10 +179,10 @@ def open_dead_letters(jobdir: str | Path) -> Iterator[DeadLetters]:
     :raises StoreError: if its state cannot be read.
     """
     with owning(Path(jobdir) / "t8") as (store, job):
-        yield DeadLetters(store, job, Codec(AnySpider()))
+        yield DeadLetters(store, job, Codec(StubSpider()))
 
 
-class AnySpider(Spider):
+class StubSpider(Spider):
     """Stands in for a spider that is not at hand: it has a method of every name, none of which does anything."""
 
     name = "any"

@@ -11,13 +11,13 @@ from scrapy import Request
 
 from scrapy_t8.core.items.expectations import DEAD, expecting
 from scrapy_t8.errors import CannotLoad, JobError
-from scrapy_t8.model.attempts import Story
+from scrapy_t8.model.attempts import AttemptHistory
 from scrapy_t8.model.codec import Codec
-from scrapy_t8.model.dead_letter import Which
-from scrapy_t8.model.items import ASKED, BY_THE_SPIDER, IMPOSSIBLE, Mended
+from scrapy_t8.model.dead_letter import LetterFilter
+from scrapy_t8.model.items import ASKED, BY_THE_SPIDER, IMPOSSIBLE, RefetchRequest
 from scrapy_t8.model.job import JobRecord
 from scrapy_t8.stores.owned import owning
-from scrapy_t8.stores.reader.reader import Missed, Reader, reading
+from scrapy_t8.stores.reader.reader import MissingItem, Reader, reading
 from scrapy_t8.stores.sqlite.store import SQLiteStore
 
 
@@ -76,7 +76,7 @@ class _Plan:
     """What is to be put back: these letters revived, these items asked for."""
 
     letters: list[int]
-    mended: list[Mended]
+    mended: list[RefetchRequest]
     under_way: int
 
     def told(self) -> Healing:
@@ -88,20 +88,20 @@ class _Plan:
 def _heal(store: SQLiteStore, job: JobRecord, directory: Path) -> Healing:
     with reading(directory) as reader:
         plan = _plan(reader, job)
-    store.box.heal(plan.mended, Which(ids=tuple(plan.letters)), job, time.time())
+    store.box.heal(plan.mended, LetterFilter(ids=tuple(plan.letters)), job, time.time())
     return plan.told()
 
 
 def _plan(reader: Reader, job: JobRecord) -> _Plan:
     letters: list[int] = []
-    mended: list[Mended] = []
+    mended: list[RefetchRequest] = []
     under_way = 0
     for missed in reader.missing(job.number):
         kind = (missed.cause or "").partition("\t")[0]
         letter = reader.letter(missed.request) if kind == DEAD and missed.request is not None else None
         if letter is not None:
             letters.append(letter[0])
-            mended.append(Mended(missed.key, ASKED))
+            mended.append(RefetchRequest(missed.key, ASKED))
         elif missed.open > 0:
             under_way += 1
         else:
@@ -109,18 +109,18 @@ def _plan(reader: Reader, job: JobRecord) -> _Plan:
     return _Plan(letters, mended, under_way)
 
 
-def _again(missed: Missed, payload: bytes | None) -> Mended:
+def _again(missed: MissingItem, payload: bytes | None) -> RefetchRequest:
     codec = Codec()
     try:
         if payload is None:
             if urlsplit(missed.text).scheme not in ("http", "https"):
-                return Mended(missed.key, BY_THE_SPIDER)
+                return RefetchRequest(missed.key, BY_THE_SPIDER)
             request = Request(missed.text)
             expecting(request, missed.text, "", by_page=True)
             payload = codec.encode_request(request)
         again = codec.repeated(payload)
     except (CannotLoad, ValueError):
-        return Mended(missed.key, IMPOSSIBLE)
+        return RefetchRequest(missed.key, IMPOSSIBLE)
     url = codec.envelope(again)[0]
-    story = Story(target=missed.text)
-    return Mended(missed.key, ASKED, again, urlsplit(url).hostname or "", story.dumps())
+    story = AttemptHistory(target=missed.text)
+    return RefetchRequest(missed.key, ASKED, again, urlsplit(url).hostname or "", story.dumps())

@@ -21,7 +21,7 @@ from scrapy.downloadermiddlewares.retry import get_retry_request
 from scrapy_t8.core.frontier.frontier import Frontier
 from scrapy_t8.core.page import Page, current_page
 from scrapy_t8.errors import CannotStore, ConfigError
-from scrapy_t8.model.attempts import Story, Waiting
+from scrapy_t8.model.attempts import AttemptHistory, ScheduledRetry
 from scrapy_t8.model.dead_letter import DeadLetter
 from scrapy_t8.model.entry import Entry
 from scrapy_t8.model.failed_task import TASK_TYPE, task_id
@@ -35,7 +35,7 @@ logger = logging.getLogger("T8ResumeAndRetry")
 UNLIMITED = 1 << 30
 
 
-class Retries:
+class RetryDecisions:
     """The failures of one run.
 
     :param hold: takes a request that runs from memory as a part of a page, until it is due.
@@ -64,7 +64,7 @@ class Retries:
         self._due: dict[Request, float] = {}
         self._capped: set[str] = set()
         """Hosts that have asked for more than they get."""
-        self._live: dict[Request, Story] = {}
+        self._live: dict[Request, AttemptHistory] = {}
         """The stories of requests that run from memory."""
 
     # -- what the doors tell -------------------------------------------------------------------------------------
@@ -112,13 +112,13 @@ class Retries:
         It is admitted with the current page, or at once if there is none.
         """
         page, now = current_page(), self._clock()
-        story = Story(task_type=self._task_type(request), target=self._target(request))
+        story = AttemptHistory(task_type=self._task_type(request), target=self._target(request))
         story.add(now, failure.kind, failure.error, charged=True)
         rule = self.policy.rule(failure.kind, request.meta)
         story.max_retries = rule.times
         due = self.policy.due(failure, 1, rule, now, self._dice.random())
         payload, slot = self._frontier.codec.encode_request(request), self.slot(request)
-        task = Waiting(self._frontier.next_task(), now if due is None else due, slot, payload, story.dumps())
+        task = ScheduledRetry(self._frontier.next_task(), now if due is None else due, slot, payload, story.dumps())
         self._count("count", failure.kind)
         if page is not None:
             page.tasks += (task,)
@@ -137,7 +137,7 @@ class Retries:
             self._hold(due, request, page)
             return
         assert page.entry is not None
-        page.verdict = Waiting(page.entry, due, self.slot(request), payload, self._story(request, page).dumps())
+        page.verdict = ScheduledRetry(page.entry, due, self.slot(request), payload, self._story(request, page).dumps())
 
     def conclude(self, request: Request, page: Page, *, live: bool) -> None:
         """*request* leaves the engine: decide on what was noted of it, or cheer."""
@@ -255,7 +255,7 @@ class Retries:
 
     def letter(self, request: Request, entry: Entry, failure: Failure) -> DeadLetter:
         """The dead letter of *request*, whose stored form is *entry*."""
-        story = Story.loads(entry.story)
+        story = AttemptHistory.loads(entry.story)
         return DeadLetter(
             entry=entry.id,
             payload=entry.payload,
@@ -274,11 +274,11 @@ class Retries:
             detail=json.dumps({**_lineage(request), **failure.detail}, ensure_ascii=False, default=str),
         )
 
-    def _story(self, request: Request, page: Page) -> Story:
+    def _story(self, request: Request, page: Page) -> AttemptHistory:
         if request in self._frontier.live:
-            return self._live.setdefault(request, Story())
+            return self._live.setdefault(request, AttemptHistory())
         if page.story is None:
-            page.story = Story(task_type=self._task_type(request), target=self._target(request))
+            page.story = AttemptHistory(task_type=self._task_type(request), target=self._target(request))
         return page.story
 
     def _task_type(self, request: Request) -> str:

@@ -23,6 +23,7 @@ from scrapy.http import Response
 from scrapy.utils.response import response_status_message
 
 from scrapy_t8.errors import ConfigError
+from scrapy_t8.utils.text import one_line
 
 logger = logging.getLogger(__name__)
 
@@ -126,12 +127,6 @@ def kind_of_status(status: int, *, has_retry_after: bool) -> str:
     if status == 408:
         return NETWORK
     return HOST if status >= 500 else HTTP
-
-
-def one_line(error: object, length: int = 300) -> str:
-    """*error* as one line of at most *length* characters."""
-    text = " ".join(str(error).split())
-    return text if len(text) <= length else text[: length - 3] + "..."
 
 
 def retry_after(value: bytes | str | None, now: float) -> float | None:

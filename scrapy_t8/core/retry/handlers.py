@@ -10,9 +10,10 @@ from typing import Any, TypeAlias
 from scrapy import Request
 
 from scrapy_t8.core.page import Page
+from scrapy_t8.utils.text import one_line
 from scrapy_t8.utils.threads import in_thread
 
-from .failure import NETWORK, Failure, one_line
+from .failure import NETWORK, Failure
 
 Handler: TypeAlias = Callable[[str, dict[str, Any]], "bool | Awaitable[bool]"]
 

@@ -15,7 +15,7 @@ HELD = 10_000
 """Requests that are held back in memory, where the priority queue cannot be asked for one host."""
 
 
-class ParkedQueue:
+class HostGatedQueue:
     """A priority queue of Scrapy's, from which only requests of hosts come that take some now.
 
     Of a :class:`~scrapy.pqueues.DownloaderAwarePriorityQueue` the queue of a host is set aside as a whole. From any

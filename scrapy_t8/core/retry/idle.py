@@ -16,14 +16,14 @@ from scrapy_t8.utils.times import local_time
 
 from .breaker import Breaker
 from .handlers import Handlers
-from .timer import WaitingRoom
+from .timer import RetryTimer
 
 logger = logging.getLogger("T8ResumeAndRetry")
 
 REASON = "retries_waiting"
 
 
-class Vigil:
+class IdlePolicy:
     """Keeps an idle crawl open for what is due within *patience* seconds, and closes it if there is only more beyond.
 
     A host that is down is waited for as long, from when it went down or the run began.
@@ -34,7 +34,7 @@ class Vigil:
     def __init__(
         self,
         crawler: Crawler,
-        room: WaitingRoom,
+        room: RetryTimer,
         handlers: Handlers,
         breaker: Breaker,
         opening: Callable[[], float | None],

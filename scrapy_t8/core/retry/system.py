@@ -9,24 +9,24 @@ from scrapy.crawler import Crawler
 
 from scrapy_t8.config.settings import Config
 from scrapy_t8.core import scrapy_private
-from scrapy_t8.core.fail_fast import Guard
+from scrapy_t8.core.fail_fast import StopOnError
 from scrapy_t8.core.frontier.frontier import Frontier
 from scrapy_t8.core.offline.dead_letters import DeadLetters
 from scrapy_t8.core.page import Page
-from scrapy_t8.model.dead_letter import Which
+from scrapy_t8.model.dead_letter import LetterFilter
 
 from .breaker import Breaker
 from .code_version import code_of
-from .decisions import Retries
+from .decisions import RetryDecisions
 from .failure import OF_THE_CODE
 from .handlers import Handler, Handlers
-from .host_gate import ParkedQueue
-from .idle import Vigil
+from .host_gate import HostGatedQueue
+from .idle import IdlePolicy
 from .policy import Policy
-from .timer import WaitingRoom
+from .timer import RetryTimer
 
 
-class Failures:
+class RetrySystem:
     """The parts: ``breaker``, ``retries``, ``handlers``, ``room``, ``vigil``, ``dead_letters``.
 
     :param policy: from the settings.
@@ -49,7 +49,7 @@ class Failures:
         flush: Callable[[], None],
         commit: Callable[[], bool],
         flush_or_raise: Callable[[], None],
-        guard: Guard,
+        guard: StopOnError,
         clock: Callable[[], float],
     ) -> None:
         assert crawler.spider is not None
@@ -58,7 +58,7 @@ class Failures:
         self._config = config
         self._flush = flush
         self._clock = clock
-        self.parked: ParkedQueue | None = None
+        self.parked: HostGatedQueue | None = None
         """The queue of the scheduler, once it is open."""
         self.buried = self.revived = 0
         """What :meth:`tidy` has done."""
@@ -66,12 +66,14 @@ class Failures:
             config.breaker_failures, config.breaker_probe, config.breaker_probe_cap, config.breaker_give_up
         )
         breaker.load(frontier.store.hosts())
-        self.retries = retries = Retries(crawler, frontier, policy, breaker, self._hold, code_of(crawler.spider), clock)
+        self.retries = retries = RetryDecisions(
+            crawler, frontier, policy, breaker, self._hold, code_of(crawler.spider), clock
+        )
         limit = config.retry_handler_timeout
         self.handlers = Handlers(handlers, limit, retries.handler_failed, retries.succeeded, end)
-        self.room = WaitingRoom(frontier, self.handlers, self._crawl, end, flush, commit, self._nudge, guard, clock)
+        self.room = RetryTimer(frontier, self.handlers, self._crawl, end, flush, commit, self._nudge, guard, clock)
         frontier.expect = self.room.expect
-        self.vigil = Vigil(crawler, self.room, self.handlers, breaker, self._opening, config.retry_wait, clock)
+        self.vigil = IdlePolicy(crawler, self.room, self.handlers, breaker, self._opening, config.retry_wait, clock)
         self.dead_letters = DeadLetters(
             frontier.store, frontier.record, frontier.codec, clock, before=flush_or_raise, after=self._take_up
         )
@@ -108,10 +110,10 @@ class Failures:
             letter.id
             for kind in OF_THE_CODE
             for job in filter(None, (record.id, record.follows))
-            for letter in box.letters(Which(kind=kind, job=job))
+            for letter in box.letters(LetterFilter(kind=kind, job=job))
             if letter.code != self.retries.code
         )
-        return box.revive(Which(ids=changed), record, self._clock()) if changed else 0
+        return box.revive(LetterFilter(ids=changed), record, self._clock()) if changed else 0
 
     def _take_up(self) -> None:
         """Dead letters have become entries again, or are gone."""

@@ -12,12 +12,12 @@ from itertools import count
 from scrapy import Request
 from scrapy.utils.asyncio import CallLaterResult, call_later
 
-from scrapy_t8.core.fail_fast import Guard
+from scrapy_t8.core.fail_fast import StopOnError
 from scrapy_t8.core.frontier.frontier import Frontier
 from scrapy_t8.core.page import Page, leave_page
 from scrapy_t8.core.resume_points import marks_of
 from scrapy_t8.errors import CannotLoad
-from scrapy_t8.model.attempts import Waiting
+from scrapy_t8.model.attempts import ScheduledRetry
 from scrapy_t8.model.dead_letter import DeadLetter
 
 from .handlers import Handlers
@@ -30,7 +30,7 @@ LONGEST = 3600.0
 """Seconds that the timer runs: clocks are set, machines sleep."""
 
 
-class WaitingRoom:
+class RetryTimer:
     """Wakes what is due.
 
     :param crawl: gives a request to the engine.
@@ -51,7 +51,7 @@ class WaitingRoom:
         flush: Callable[[], None],
         commit: Callable[[], bool],
         nudge: Callable[[], None],
-        guard: Guard,
+        guard: StopOnError,
         clock: Callable[[], float],
     ) -> None:
         self._frontier = frontier
@@ -126,7 +126,7 @@ class WaitingRoom:
         self.expect(self._live[0][0] if self._live else None)
         self._nudge()
 
-    def _take(self, waiting: Waiting) -> None:
+    def _take(self, waiting: ScheduledRetry) -> None:
         page = self._frontier.wake(waiting)
         try:
             request = self._frontier.codec.decode_request(waiting.payload)

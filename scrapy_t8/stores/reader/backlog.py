@@ -17,7 +17,7 @@ BLOCK = 50
 """Neighbours that are read together where only a part is."""
 
 
-class Share(NamedTuple):
+class SampledRequest(NamedTuple):
     """A stored request that stands for so many."""
 
     weight: float
@@ -25,7 +25,7 @@ class Share(NamedTuple):
     payload: bytes
 
 
-class Pending:
+class Backlog:
     """What is ready, waiting and leased in the database *db* of the state in *directory*."""
 
     def __init__(self, db: sqlite3.Connection, directory: Path) -> None:
@@ -39,7 +39,7 @@ class Pending:
     def waiting_by_slot(self) -> dict[str, int]:
         return dict(self._db.execute(ask.WAITING_BY_SLOT))
 
-    def ready(self, most: int) -> Iterator[Share]:
+    def ready(self, most: int) -> Iterator[SampledRequest]:
         """Stored requests of all queues, about *most* of them or all if there are no more; with what is leased."""
         queues = self._db.execute(ask.QUEUES).fetchall()
         total = sum(stored for _, _, stored in queues)
@@ -56,7 +56,7 @@ class Pending:
         begins = (first + (last - first) * number // blocks for number in range(blocks))
         return [row[0] for at in begins for row in self._db.execute(ask.ENTRIES_FROM, (*bounds, at, size))]
 
-    def waiting(self, most: int) -> Iterator[Share]:
+    def waiting(self, most: int) -> Iterator[SampledRequest]:
         """The same of what waits."""
         slots = self.waiting_by_slot()
         total = sum(slots.values())
@@ -82,8 +82,8 @@ class Pending:
         return dict(self._db.execute(ask.LEASED_TASKS))
 
 
-def _shares(slot: str, stored: int, payloads: list[bytes]) -> Iterator[Share]:
-    return (Share(stored / len(payloads), slot, payload) for payload in payloads)
+def _shares(slot: str, stored: int, payloads: list[bytes]) -> Iterator[SampledRequest]:
+    return (SampledRequest(stored / len(payloads), slot, payload) for payload in payloads)
 
 
 def _part(stored: int, total: int, most: int) -> int:

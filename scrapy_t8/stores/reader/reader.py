@@ -15,20 +15,20 @@ from urllib.parse import quote
 from filelock import FileLock, Timeout
 
 from scrapy_t8.errors import JobError, StoreError
-from scrapy_t8.model.attempts import Waiting
-from scrapy_t8.model.dead_letter import Group
-from scrapy_t8.model.items import Loss
+from scrapy_t8.model.attempts import ScheduledRetry
+from scrapy_t8.model.dead_letter import LetterGroup
+from scrapy_t8.model.items import ItemLoss
 from scrapy_t8.model.job import JobRecord, PastJob, Run
-from scrapy_t8.stores.sqlite.dead_letters import SQLiteBox
+from scrapy_t8.stores.sqlite.dead_letters import SQLiteDeadLetters
 from scrapy_t8.stores.sqlite.file import check_file, check_version
 from scrapy_t8.stores.sqlite.items import STRETCH
 from scrapy_t8.stores.sqlite.tables import load_job
 
 from . import queries as ask
-from .backlog import Pending
+from .backlog import Backlog
 
 
-class Missed(NamedTuple):
+class MissingItem(NamedTuple):
     """An item that is expected, and has not come."""
 
     key: int
@@ -76,14 +76,14 @@ class Reader:
         return len(self.pending.leased())
 
     @property
-    def pending(self) -> Pending:
+    def pending(self) -> Backlog:
         """What is to be done still."""
-        return Pending(self._db, self._directory)
+        return Backlog(self._db, self._directory)
 
     @cached_property
-    def box(self) -> SQLiteBox:
+    def box(self) -> SQLiteDeadLetters:
         """The dead-letter box, to be looked into."""
-        return SQLiteBox(self._db, lambda what: nullcontext(), _nothing_changes)
+        return SQLiteDeadLetters(self._db, lambda what: nullcontext(), _nothing_changes)
 
     def sizes(self) -> tuple[int, int, float | None]:
         """How many entries there are, how many wait, and when the first of these is due."""
@@ -120,8 +120,8 @@ class Reader:
     def past_jobs(self, spider: str) -> list[PastJob]:
         return [PastJob(*row) for row in self._db.execute(ask.PAST_JOBS, (spider,))]
 
-    def losses(self) -> list[Loss]:
-        return [Loss(*row) for row in self._db.execute(ask.LOSSES)]
+    def losses(self) -> list[ItemLoss]:
+        return [ItemLoss(*row) for row in self._db.execute(ask.LOSSES)]
 
     def tally(self) -> list[tuple[str, str, int]]:
         return list(self._db.execute(ask.TALLY))
@@ -142,16 +142,16 @@ class Reader:
         """By task type, how many tasks are given up."""
         return dict(self._db.execute(ask.DEAD_TASKS))
 
-    def dead_groups(self, job: JobRecord, limit: int) -> list[Group]:
+    def dead_groups(self, job: JobRecord, limit: int) -> list[LetterGroup]:
         values = {"job": job.id, "spider": job.spider, "limit": limit}
-        return [Group(*row) for row in self._db.execute(ask.DEAD_GROUPS, values)]
+        return [LetterGroup(*row) for row in self._db.execute(ask.DEAD_GROUPS, values)]
 
     def waiting(self) -> Iterator[tuple[int, bytes, str]]:
         """Id, payload and story of all that waits."""
         return self._db.execute(ask.WAITING)
 
-    def all_waiting(self) -> Iterator[Waiting]:
-        return (Waiting(*row) for row in self._db.execute(ask.ALL_WAITING))
+    def all_waiting(self) -> Iterator[ScheduledRetry]:
+        return (ScheduledRetry(*row) for row in self._db.execute(ask.ALL_WAITING))
 
     def one_waiting(self, entry: int) -> tuple[float, bytes, str]:
         """Due time, payload and story of one."""
@@ -167,9 +167,9 @@ class Reader:
         """Sources, a line each; the keys that just these have announced; how many of them are collected."""
         return list(self._db.execute(ask.BY_SOURCES, {"number": number}))
 
-    def missing(self, number: int) -> Iterator[Missed]:
+    def missing(self, number: int) -> Iterator[MissingItem]:
         """What is expected of job *number* and is not there, by key."""
-        return (Missed(*row) for row in self._db.execute(ask.MISSING, {"number": number}))
+        return (MissingItem(*row) for row in self._db.execute(ask.MISSING, {"number": number}))
 
     def healed(self, number: int) -> tuple[int, int, int]:
         """Of how many items the healing was asked for, how many came, for how many there is no way."""

@@ -16,9 +16,9 @@ from threading import RLock
 
 from scrapy_t8.errors import JobLocked, StoreDamaged, StoreError, StoreVersion, remedy
 from scrapy_t8.model.job import JobRecord
-from scrapy_t8.stores.locks import FileGuard
+from scrapy_t8.stores.locks import FileLock
 from scrapy_t8.stores.sqlite import queries as sql
-from scrapy_t8.stores.sqlite.dead_letters import SQLiteBox
+from scrapy_t8.stores.sqlite.dead_letters import SQLiteDeadLetters
 from scrapy_t8.stores.sqlite.file import (
     OPEN_HERE,
     check_file,
@@ -28,7 +28,7 @@ from scrapy_t8.stores.sqlite.file import (
     make_sure_it_is_there,
     transaction,
 )
-from scrapy_t8.stores.sqlite.resume_points import SQLitePoints
+from scrapy_t8.stores.sqlite.resume_points import SQLiteResumePoints
 from scrapy_t8.stores.sqlite.tables import dump_job, load_job
 
 PATIENCE = 0.5
@@ -46,13 +46,13 @@ class SharedStore:
     def __init__(self, path: Path, *, power: bool = False) -> None:
         self.path = path / "state.db"
         self._power = power
-        self._lock = FileGuard(path / "lock")
-        self._writer = FileGuard(path / "writer")
+        self._lock = FileLock(path / "lock")
+        self._writer = FileLock(path / "writer")
         self._holder = path / "holder"
         self._threads = RLock()
         self._db: sqlite3.Connection
-        self.box: SQLiteBox
-        self.points: SQLitePoints
+        self.box: SQLiteDeadLetters
+        self.points: SQLiteResumePoints
         self._pid = 0
         self._real = ""
         self._inode = 0
@@ -117,8 +117,8 @@ class SharedStore:
             self._db = connect(self.path, power=self._power)
             check_version(self._db, self.path)
             self.job()
-            self.box = SQLiteBox(self._db, self._using, self._change)
-            self.points = SQLitePoints(self._db, self._using, self._change)
+            self.box = SQLiteDeadLetters(self._db, self._using, self._change)
+            self.points = SQLiteResumePoints(self._db, self._using, self._change)
         except (sqlite3.DatabaseError, ValueError, TypeError, KeyError) as error:
             if isinstance(error, sqlite3.OperationalError) and "no such" not in str(error):
                 raise

@@ -6,11 +6,11 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
-from scrapy_t8.model.attempts import Waiting
+from scrapy_t8.model.attempts import ScheduledRetry
 from scrapy_t8.model.batch import PointRecord
 from scrapy_t8.model.dead_letter import DeadLetter
 from scrapy_t8.model.job import JobRecord
-from scrapy_t8.stores.locks import Holder
+from scrapy_t8.stores.locks import LeaseHolder
 from scrapy_t8.stores.reader.queries import TALLY
 from scrapy_t8.stores.sqlite import queries as sql
 from scrapy_t8.stores.sqlite.tables import dump_job
@@ -55,10 +55,10 @@ class SQLiteTasks:
 
     # -- looking -------------------------------------------------------------------------------------------------
 
-    def get(self, entry: int) -> Waiting | None:
+    def get(self, entry: int) -> ScheduledRetry | None:
         with self._store.reading() as db:
             row = db.execute(ask.GET, (entry,)).fetchone()
-        return None if row is None else Waiting(*row)
+        return None if row is None else ScheduledRetry(*row)
 
     def named(self, task_id: str) -> int | None:
         """The place of a task whose id was made elsewhere."""
@@ -66,7 +66,7 @@ class SQLiteTasks:
             row = db.execute(ask.NAMED, (task_id,)).fetchone()
         return None if row is None else row[0]
 
-    def all(self, slot: str | None = None) -> Iterator[Waiting]:
+    def all(self, slot: str | None = None) -> Iterator[ScheduledRetry]:
         """Those that wait, of one task type or all, as they came."""
         last = 0
         while True:
@@ -77,7 +77,7 @@ class SQLiteTasks:
                     rows = db.execute(ask.SOME, (slot, last, AT_ONCE)).fetchall()
             if not rows:
                 return
-            yield from (Waiting(*row) for row in rows)
+            yield from (ScheduledRetry(*row) for row in rows)
             last = rows[-1][0]
 
     def count(self) -> int:
@@ -114,7 +114,7 @@ class SQLiteTasks:
     def commit(
         self,
         points: list[PointRecord],
-        tasks: list[Waiting],
+        tasks: list[ScheduledRetry],
         letters: list[DeadLetter],
         names: dict[str, int],
         kept: dict[str, bytes],
@@ -156,13 +156,13 @@ class SQLiteTasks:
 
     # -- leases --------------------------------------------------------------------------------------------------
 
-    def lease(self, slots: Iterable[str], now: float, limit: int, holder: str) -> list[Waiting]:
+    def lease(self, slots: Iterable[str], now: float, limit: int, holder: str) -> list[ScheduledRetry]:
         """Give *holder* up to *limit* tasks of some types that are due, the earliest first. Nobody else has them."""
         if not self._is_due(slots, now):
             return []
         with self._store.writing() as db:
             rows = [row for slot in slots for row in db.execute(ask.DUE, (slot, now, limit))]
-            found = [Waiting(*row) for row in sorted(rows, key=lambda row: row[1])[:limit]]
+            found = [ScheduledRetry(*row) for row in sorted(rows, key=lambda row: row[1])[:limit]]
             db.executemany(ask.LEASE, [(task.id, holder, now) for task in found])
         return found
 
@@ -207,7 +207,9 @@ class SQLiteTasks:
         with self._store.writing() as db:
             db.execute(ask.RETURN, (entry, holder))
 
-    def break_leases(self, holder: Holder, charge: Callable[[Waiting], tuple[float, str] | DeadLetter]) -> int:
+    def break_leases(
+        self, holder: LeaseHolder, charge: Callable[[ScheduledRetry], tuple[float, str] | DeadLetter]
+    ) -> int:
         """Free the tasks whose holders are dead. Returns how many these were.
 
         :param charge: what becomes of a task whose holder died over it: due and story, or a dead letter.
@@ -221,7 +223,7 @@ class SQLiteTasks:
             for (name,) in db.execute(ask.HOLDERS).fetchall():
                 if not holder.is_alive(name):
                     for row in db.execute(ask.LEASED_BY, (name,)).fetchall():
-                        self._charge(db, job, charge(Waiting(*row)), row[0])
+                        self._charge(db, job, charge(ScheduledRetry(*row)), row[0])
                     freed += db.execute(ask.RELEASE_ALL, (name,)).rowcount
         return freed
 

@@ -15,13 +15,13 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
 
-from scrapy_t8.model.dead_letter import DeadLetter, Group, Which
-from scrapy_t8.model.items import IMPOSSIBLE, Mended
+from scrapy_t8.model.dead_letter import DeadLetter, LetterFilter, LetterGroup
+from scrapy_t8.model.items import IMPOSSIBLE, RefetchRequest
 from scrapy_t8.model.job import JobRecord
 from scrapy_t8.stores.base import ALL
 
 from . import queries as sql
-from .tables import SQLitePart, dump_job
+from .tables import SQLiteTables, dump_job
 
 logger = logging.getLogger(__name__)
 
@@ -43,11 +43,11 @@ CONDITIONS = {
     # One parameter, however many they are.
     "ids": "dead.id IN (SELECT value FROM json_each(:ids))",
 }
-"""What each part of a :class:`~scrapy_t8.model.dead_letter.Which` asks of a letter."""
+"""What each part of a :class:`~scrapy_t8.model.dead_letter.LetterFilter` asks of a letter."""
 
 
-class SQLiteBox(SQLitePart):
-    """A :class:`~scrapy_t8.stores.base.Box` in the database of a store.
+class SQLiteDeadLetters(SQLiteTables):
+    """A :class:`~scrapy_t8.stores.base.DeadLetterStore` in the database of a store.
 
     The *job* given to a change is to be as the last commit left it: it is written with the change.
 
@@ -69,35 +69,35 @@ class SQLiteBox(SQLitePart):
 
     # -- looking -------------------------------------------------------------------------------------------------
 
-    def letters(self, which: Which = ALL, *, limit: int | None = None, after: int = 0) -> list[DeadLetter]:
+    def letters(self, which: LetterFilter = ALL, *, limit: int | None = None, after: int = 0) -> list[DeadLetter]:
         rows = self._read(sql.LETTERS, which, limit=-1 if limit is None else limit, after=after)
         return [DeadLetter(*row) for row in rows]
 
     def letter(self, number: int) -> DeadLetter | None:
-        return next((DeadLetter(*row) for row in self._read(sql.WHOLE_LETTERS, Which(ids=(number,)))), None)
+        return next((DeadLetter(*row) for row in self._read(sql.WHOLE_LETTERS, LetterFilter(ids=(number,)))), None)
 
-    def count(self, which: Which = ALL) -> int:
+    def count(self, which: LetterFilter = ALL) -> int:
         count: int = self._read(sql.COUNT_LETTERS, which)[0][0]
         return count
 
-    def groups(self, which: Which = ALL) -> list[Group]:
-        return [Group(*row) for row in self._read(sql.GROUPS, which)]
+    def groups(self, which: LetterFilter = ALL) -> list[LetterGroup]:
+        return [LetterGroup(*row) for row in self._read(sql.GROUPS, which)]
 
     def fingerprints(self) -> set[int]:
         return {row[0] for row in self._read(sql.DEAD_FINGERPRINTS, ALL)}
 
-    def _read(self, statement: str, which: Which, **values: Any) -> list[Any]:
+    def _read(self, statement: str, which: LetterFilter, **values: Any) -> list[Any]:
         where, chosen = _where(which, self._clock())
         with self._guard("read"):
             return self._db.execute(statement.format(where=where), {**chosen, **values}).fetchall()
 
     # -- changes, each a transaction of its own ------------------------------------------------------------------
 
-    def revive(self, which: Which, job: JobRecord, now: float) -> int:
+    def revive(self, which: LetterFilter, job: JobRecord, now: float) -> int:
         with self._change(job) as db:
             return self._revive(db, which, job, now)
 
-    def heal(self, mended: list[Mended], which: Which, job: JobRecord, now: float) -> None:
+    def heal(self, mended: list[RefetchRequest], which: LetterFilter, job: JobRecord, now: float) -> None:
         with self._change(job) as db:
             self._revive(db, which, job, now)
             db.executemany(sql.HEAL, [(item.healed, item.key) for item in mended])
@@ -111,7 +111,7 @@ class SQLiteBox(SQLitePart):
             job.ledger.admitted += len(rows)
             job.finished = job.finished and not any(item.healed != IMPOSSIBLE for item in mended)
 
-    def discard(self, which: Which, job: JobRecord) -> int:
+    def discard(self, which: LetterFilter, job: JobRecord) -> int:
         with self._change(job):
             chosen = self._choose(sql.CHOOSE, which, job, self._clock())
             self._give_up()
@@ -120,7 +120,7 @@ class SQLiteBox(SQLitePart):
 
     def prune(self, job: JobRecord, now: float, *, ttl: float, limit: int) -> tuple[int, int]:
         with self._change(job) as db:
-            expired = sum(self._choose(sql.CHOOSE, Which(older_than=ttl), job, now))
+            expired = sum(self._choose(sql.CHOOSE, LetterFilter(older_than=ttl), job, now))
             chosen = self._choose(sql.CHOOSE_OLDEST, ALL, job, now, limit=limit)
             kinds = ", ".join(f"{count} {kind}" for kind, count in db.execute(sql.CHOSEN_KINDS))
             self._give_up()
@@ -170,7 +170,9 @@ class SQLiteBox(SQLitePart):
             job.ledger.discarded = before.ledger.discarded
             raise
 
-    def _choose(self, statement: str, which: Which, job: JobRecord, now: float, **values: Any) -> tuple[int, int]:
+    def _choose(
+        self, statement: str, which: LetterFilter, job: JobRecord, now: float, **values: Any
+    ) -> tuple[int, int]:
         where, chosen = _where(which, now)
         return self._note(statement.format(where=where), {**chosen, **values, "job_id": job.id})
 
@@ -181,7 +183,7 @@ class SQLiteBox(SQLitePart):
         mine, foreign = self._db.execute(sql.COUNT_CHOSEN).fetchone()
         return mine, foreign
 
-    def _revive(self, db: sqlite3.Connection, which: Which, job: JobRecord, now: float) -> int:
+    def _revive(self, db: sqlite3.Connection, which: LetterFilter, job: JobRecord, now: float) -> int:
         old = sum(self._choose(sql.CHOOSE_OLD_IDS, which, job, now))
         job.next_seq += sum(self._choose(sql.CHOOSE_NEW_IDS, which, job, now, next_seq=job.next_seq)) - old
         revived = db.execute(sql.REVIVE, {"now": now}).rowcount
@@ -213,7 +215,7 @@ class SQLiteBox(SQLitePart):
         self._db.execute(sql.NOTHING_CHOSEN)
 
 
-def _where(which: Which, now: float) -> tuple[str, dict[str, Any]]:
+def _where(which: LetterFilter, now: float) -> tuple[str, dict[str, Any]]:
     """The condition for *which*, and the values that it names."""
     given = {name: getattr(which, name) for name in CONDITIONS if getattr(which, name) is not None}
     where = " AND ".join(CONDITIONS[name] for name in given) or "1"

@@ -13,7 +13,7 @@ from pathlib import Path
 WIDTH = 8
 
 
-class Marks:
+class InFlightLog:
     """The ids in flight of one run.
 
     :param path: the file: the run's id, then one slot per entry, each eight bytes. A free slot keeps what it had:

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from scrapy_t8.model.batch import Batch
-from scrapy_t8.model.items import Expected, ItemSeen
+from scrapy_t8.model.batch import CommitBatch
+from scrapy_t8.model.items import ExpectationChange, LastExport
 from scrapy_t8.model.job import JobRecord, PastJob
 
 from . import queries as sql
-from .tables import SQLitePart
+from .tables import SQLiteTables
 
 STRETCH = 10
 """Seconds that the timeline tells apart."""
 
 
-class SQLiteBooks(SQLitePart):
-    """A :class:`~scrapy_t8.stores.base.Books` in the database of a store."""
+class SQLiteItems(SQLiteTables):
+    """A :class:`~scrapy_t8.stores.base.ItemStore` in the database of a store."""
 
-    def item(self, key: int) -> ItemSeen | None:
+    def item(self, key: int) -> LastExport | None:
         with self._guard("read"):
             row = self._db.execute(sql.ITEM, (key,)).fetchone()
-        return None if row is None else ItemSeen(*row)
+        return None if row is None else LastExport(*row)
 
-    def some_items(self, limit: int) -> dict[int, ItemSeen]:
+    def some_items(self, limit: int) -> dict[int, LastExport]:
         with self._guard("read"):
-            return {key: ItemSeen(*row) for key, *row in self._db.execute(sql.SOME_ITEMS, (limit,))}
+            return {key: LastExport(*row) for key, *row in self._db.execute(sql.SOME_ITEMS, (limit,))}
 
     def superseded(self) -> Iterator[int]:
         with self._guard("read"):
@@ -58,7 +58,7 @@ class SQLiteBooks(SQLitePart):
 
     # -- parts of a commit: the transaction is the store's -------------------------------------------------------
 
-    def write(self, batch: Batch, job: JobRecord, run: int, now: float) -> None:
+    def write(self, batch: CommitBatch, job: JobRecord, run: int, now: float) -> None:
         """Everything of *batch* that is about items."""
         db = self._db
         if batch.items:
@@ -82,7 +82,7 @@ class SQLiteBooks(SQLitePart):
         if any(batch.moment):
             db.execute(sql.PASS_TIME, (int(now) // STRETCH * STRETCH, *batch.moment))
 
-    def _expect(self, changes: dict[int, Expected]) -> None:
+    def _expect(self, changes: dict[int, ExpectationChange]) -> None:
         announced: list[tuple[object, ...]] = []
         learned: list[tuple[object, ...]] = []
         for key, of in changes.items():

@@ -5,11 +5,11 @@ from __future__ import annotations
 from scrapy_t8.model.batch import PointRecord
 
 from . import queries as sql
-from .tables import SQLitePart
+from .tables import SQLiteTables
 
 
-class SQLitePoints(SQLitePart):
-    """A :class:`~scrapy_t8.stores.base.Points` in the database of a store."""
+class SQLiteResumePoints(SQLiteTables):
+    """A :class:`~scrapy_t8.stores.base.ResumePointStore` in the database of a store."""
 
     def all(self) -> list[PointRecord]:
         with self._guard("read"):

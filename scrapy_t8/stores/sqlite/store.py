@@ -16,21 +16,21 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from scrapy_t8.errors import JobLocked, StoreDamaged, StoreError, remedy
-from scrapy_t8.model.attempts import Waiting
-from scrapy_t8.model.batch import Batch
+from scrapy_t8.model.attempts import ScheduledRetry
+from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.entry import Entry, QueueRecord, queue_range
 from scrapy_t8.model.job import JobRecord, Recovery, Run
 from scrapy_t8.stores.base import IfDamaged
 
 from . import queries as sql
-from .dead_letters import SQLiteBox
+from .dead_letters import SQLiteDeadLetters
 from .file import check_all, check_file, check_version, connect, damaged, make_sure_it_is_there, transaction
-from .inflight_log import Marks
-from .items import SQLiteBooks
-from .resume_points import SQLitePoints
+from .inflight_log import InFlightLog
+from .items import SQLiteItems
+from .resume_points import SQLiteResumePoints
 from .salvage import salvage, set_aside
 from .tables import dump_job, load_job
-from .wal import Checkpointer
+from .wal import WalCheckpointer
 
 logger = logging.getLogger(__name__)
 
@@ -51,12 +51,12 @@ class SQLiteStore:
         self._lock = FileLock(path / "lock", mode=0o600, thread_local=False)
         self._holder = path / "holder"
         self._db: sqlite3.Connection
-        self._marks: Marks
-        self.box: SQLiteBox
-        self.points: SQLitePoints
-        self.books: SQLiteBooks
+        self._marks: InFlightLog
+        self.box: SQLiteDeadLetters
+        self.points: SQLiteResumePoints
+        self.books: SQLiteItems
         log = path / "state.db-wal"
-        self._checkpointer = Checkpointer(log, lambda: connect(self.path, power=power))
+        self._checkpointer = WalCheckpointer(log, lambda: connect(self.path, power=power))
         self._inode = 0
         self._run = 0
         self._last_queue = 0
@@ -73,7 +73,7 @@ class SQLiteStore:
             with self._guard("open"):
                 make_sure_it_is_there(self.path)
                 self._connect_or(if_damaged)
-                self._marks = Marks(directory / "marks")
+                self._marks = InFlightLog(directory / "marks")
                 self._inode = self.path.stat().st_ino
         except BaseException:
             self._lock.release()
@@ -134,9 +134,9 @@ class SQLiteStore:
             check_version(self._db, self.path)
             self._last_queue = self._db.execute(sql.LAST_QUEUE).fetchone()[0] or 0
             self.job(), self.last_run(), self.feeds()
-            self.box = SQLiteBox(self._db, self._guard, self._change)
-            self.points = SQLitePoints(self._db, self._guard, self._change)
-            self.books = SQLiteBooks(self._db, self._guard, self._change)
+            self.box = SQLiteDeadLetters(self._db, self._guard, self._change)
+            self.points = SQLiteResumePoints(self._db, self._guard, self._change)
+            self.books = SQLiteItems(self._db, self._guard, self._change)
         except (sqlite3.DatabaseError, ValueError, TypeError, KeyError) as error:
             if isinstance(error, sqlite3.OperationalError) and "no such" not in str(error):
                 raise
@@ -247,16 +247,16 @@ class SQLiteStore:
             count: int = self._db.execute(sql.COUNT_WAITING, (until,)).fetchone()[0]
             return count
 
-    def due(self, now: float, limit: int) -> list[Waiting]:
+    def due(self, now: float, limit: int) -> list[ScheduledRetry]:
         with self._guard("read"):
-            return [Waiting(*row) for row in self._db.execute(sql.DUE, (now, limit))]
+            return [ScheduledRetry(*row) for row in self._db.execute(sql.DUE, (now, limit))]
 
     def next_due(self, *, after: float = 0.0) -> float | None:
         with self._guard("read"):
             first: float | None = self._db.execute(sql.NEXT_DUE, (after,)).fetchone()[0]
             return first
 
-    def waiting(self, *, limit: int | None = None) -> list[Waiting]:
+    def waiting(self, *, limit: int | None = None) -> list[ScheduledRetry]:
         return self.due(math.inf, -1 if limit is None else limit)
 
     def hosts(self) -> dict[str, dict[str, Any]]:
@@ -284,7 +284,7 @@ class SQLiteStore:
     def is_ready(self) -> bool:
         return not self._checkpointer.lock.locked()
 
-    def commit(self, batch: Batch, job: JobRecord, now: float) -> None:
+    def commit(self, batch: CommitBatch, job: JobRecord, now: float) -> None:
         with self._guard("write"):
             self._still_there()
             with self._change() as db:
@@ -308,7 +308,7 @@ class SQLiteStore:
                 db.execute(sql.TOUCH_RUN, (now, self._run))
                 self._forget(batch.forgotten)
 
-    def _commit_failures(self, db: sqlite3.Connection, batch: Batch, job: JobRecord) -> None:
+    def _commit_failures(self, db: sqlite3.Connection, batch: CommitBatch, job: JobRecord) -> None:
         db.executemany(sql.WAKE, [(entry,) for entry in batch.woken])
         db.executemany(sql.WAIT, [(w.id, w.due, w.slot, w.payload, w.story) for w in batch.waiting])
         self.box.resolve(batch.resolved, job)

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from scrapy_t8.model.job import JobRecord, Ledger
 
 
-class SQLitePart:
+class SQLiteTables:
     """Some tables of the database of a store.
 
     :param db: the store's connection.

@@ -19,7 +19,7 @@ ROWS = 3000
 """Changed rows after which the log is worth moving. A row dirties a page or two."""
 
 
-class Checkpointer:
+class WalCheckpointer:
     """Counts the rows that were changed, and checkpoints when there are enough.
 
     :param log: the write-ahead log.
