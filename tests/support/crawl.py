@@ -1,42 +1,38 @@
-"""Runs scenes as real crawls, ends them where they ask for it, and compares what they bring with plain Scrapy."""
+"""Runs ``scrapy crawl`` in processes: one :class:`Crawl` is one job, whose command is given as often as it takes."""
 
 from __future__ import annotations
 
 import itertools
 import json
-import os
 import re
 import shutil
-import sqlite3
-import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from signal import SIGKILL
+from signal import SIGINT, SIGKILL, Signals
 from typing import Any
 
-from .launch import launch
+from scrapy_t8.core.offline.dead_letters import open_dead_letters
+
+from . import ledger
+from .process import Process, environment, wait_until
 from .site import Site
 
-HERE = Path(__file__).parent
-LIMIT = 60
-"""Seconds after which a crawl hangs."""
-ADDON = {"ADDONS": '{"scrapy_t8.T8Addon": 500}'}
-TORN = re.compile(r"^\S+ \S+ \[(?:scrapy_t8|T8)[^]]*\] (?:ERROR|CRITICAL): .*", re.MULTILINE)
-OTHERWISE = re.compile(
-    r"^t8/|time|memusage|_per_minute|log_count|scheduler/(en|de)queued/|scheduler/unserializable|feedexport|items/"
-)
-"""Statistics in which a crawl with T8 may differ from one without."""
+PLAIN = {"ADDONS": "{}", "JOBDIR": ""}
+"""Settings of a crawl without the add-on."""
+OWN_FILES = (".runs", "scrapy.cfg")
+"""What a :class:`Crawl` puts into its directory, beside what the crawl itself does."""
+COMPLAINT = re.compile(r"^\S+ \S+ \[(?:scrapy_t8|T8)[^]]*\] (?:ERROR|CRITICAL): .*", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Run:
-    """How one process ended, and what it said."""
+    """How one run ended: exit status (minus a signal), log, standard output, statistics (if the engine stopped)."""
 
     code: int
     log: str
+    output: str
     stats: Mapping[str, Any]
 
     @property
@@ -45,240 +41,224 @@ class Run:
 
     @property
     def complaints(self) -> list[str]:
-        """The lines in which T8 says that something is wrong."""
-        return TORN.findall(self.log)
+        """The lines of the log in which T8 says that something is wrong."""
+        return COMPLAINT.findall(self.log)
 
     def lines(self, part: str) -> list[str]:
+        """Return the lines of the log with *part* in them."""
         return [line for line in self.log.splitlines() if part in line]
+
+    def at(self, level: str) -> list[str]:
+        """Return the lines of the log of a level."""
+        return self.lines(f"] {level}: ")
+
+
+class Running:
+    """A run that goes on."""
+
+    def __init__(self, process: Process, output: Path, stats: Path) -> None:
+        self.process = process
+        self._output = output
+        self._stats = stats
+
+    @property
+    def log(self) -> str:
+        return self.process.log.read_text(errors="replace")
+
+    def until(self, holds: Callable[[], Any], what: str = "it") -> Running:
+        """Wait until *holds* returns something true, while the process is alive."""
+        try:
+            wait_until(holds, what, meanwhile=lambda: self.process.is_alive)
+        except AssertionError as error:
+            raise AssertionError(f"{error}:\n{self.log[-3000:]}") from None
+        return self
+
+    def until_log(self, words: str) -> Running:
+        return self.until(lambda: words in self.log, f"{words!r} in the log")
+
+    def send(self, number: Signals) -> None:
+        self.process.send(number)
+
+    def stop(self) -> Run:
+        """Send SIGINT, and wait for the end."""
+        self.send(SIGINT)
+        return self.wait()
+
+    def kill(self) -> Run:
+        """Kill the process, which has not ended by itself."""
+        code = self.process.kill()
+        assert code == -SIGKILL, f"it ended with {code} before it was killed:\n{self.log[-3000:]}"
+        return self._ended(code)
+
+    def wait(self) -> Run:
+        """Wait for the end."""
+        return self._ended(self.process.wait())
+
+    def _ended(self, code: int) -> Run:
+        stats = json.loads(self._stats.read_text()) if self._stats.exists() else {}
+        return Run(code, self.log, self._output.read_text(errors="replace"), stats)
 
 
 class Crawl:
-    """One job in a directory of its own, run as often as it takes.
+    """One job of a project, in a directory of its own.
 
-    :param command: what comes after ``python``.
-    :param t8: with the add-on, or plain Scrapy.
+    :param project: the directory of a Scrapy project: ``settings.py``, and the modules that it names.
+    :param site: what is crawled. Spiders find its URL in the environment, see :mod:`.probe`.
+    :param work: where the crawl runs. Its job is in ``job``.
+    :param spider: the spider that runs unless a run names another one.
+    :param values: settings in capitals, and arguments of the spider in small letters, for all runs.
     """
 
-    def __init__(
-        self, command: Sequence[str], directory: Path, site: str, settings: Mapping[str, Any], *, t8: bool = True
-    ) -> None:
-        self.directory = directory
+    def __init__(self, project: Path, site: Site | None, work: Path, spider: str = "", **values: Any) -> None:
+        self.project = project
         self.site = site
-        self.token = directory.name
-        """By which the server knows this crawl."""
-        self.arguments = list(command)
-        self.settings = {**(ADDON if t8 else {}), **settings}
-        self._numbers = itertools.count(1)
+        self.work = work
+        self.job = work / "job"
+        self.feeds: Sequence[str] = ("-o", "items.jsonl")
         self.last: Run
-        directory.mkdir(parents=True)
-        (directory / "scrapy.cfg").write_text("[settings]\ndefault = scenes.settings\n")
+        self._spider = spider
+        self._values = {"JOBDIR": "job", **values}
+        self._numbers = itertools.count(1)
+        (work / ".runs").mkdir(parents=True, exist_ok=True)
+        self.use_settings("settings")
 
-    def run(
+    def use_settings(self, module: str) -> None:
+        """Have the project use the settings of another module."""
+        (self.work / "scrapy.cfg").write_text(f"[settings]\ndefault = {module}\n")
+
+    def copy(self, work: Path) -> Crawl:
+        """Return a copy of this crawl, as far as it has come."""
+        shutil.copytree(self.work, work, dirs_exist_ok=True)
+        copied = Crawl(self.project, self.site, work, self._spider, **self._values)
+        copied.feeds = self.feeds
+        return copied
+
+    # -- runs ---------------------------------------------------------------------------------------------------------
+
+    def start(
         self,
-        *more: str,
+        spider: str = "",
+        *options: str,
         end: str = "",
         switch: str = "",
-        settings: Mapping[str, Any] | None = None,
-        environment: Mapping[str, str] | None = None,
-        limit: float = LIMIT,
+        variables: Mapping[str, str] | None = None,
         before: Callable[[], object] | None = None,
-    ) -> Run:
-        """Run the crawl once. *end* is where it is to end itself, as ``kill:point``."""
+        **values: Any,
+    ) -> Running:
+        """Give the command once more.
+
+        :param options: of the command line, besides arguments and settings.
+        :param end: where the spider ends the run, and *switch* what is different in it: see :mod:`.probe`.
+        :param variables: of the environment.
+        :param before: called in the process before anything else.
+        :param values: settings in capitals, and arguments of the spider in small letters.
+        """
         number = next(self._numbers)
-        files = {kind: self.directory / f"{kind}-{number}" for kind in ("log", "stats")}
-        given = {**self.environment(end, switch, files["stats"]), **(environment or {})}
-        code = launch(self.command(*more, settings=settings)[1:], self.directory, given, files["log"], limit, before)
-        stats = json.loads(files["stats"].read_text()) if files["stats"].exists() else {}
-        self.last = Run(code, files["log"].read_text(errors="replace"), stats)
+        log, output, stats = (self.work / ".runs" / f"{name}-{number}" for name in ("log", "output", "stats"))
+        command = self.command(spider, *options, **values)
+        given = {**self.environment(end, switch, stats), **(variables or {})}
+        return Running(
+            Process(command, self.work, environment=given, log=log, output=output, before=before), output, stats
+        )
+
+    def run(self, spider: str = "", *options: str, **more: Any) -> Run:
+        """Give the command, and wait for the end; the arguments are those of :meth:`start`."""
+        self.last = self.start(spider, *options, **more).wait()
         return self.last
 
-    def command(self, *more: str, settings: Mapping[str, Any] | None = None) -> list[str]:
-        given = {**self.settings, **(settings or {})}
-        options = itertools.chain.from_iterable(("-s", f"{name}={value}") for name, value in given.items())
-        return [sys.executable, *self.arguments, *more, *options]
+    def command(self, spider: str = "", *options: str, **values: Any) -> list[str]:
+        """Return what comes after ``python``."""
+        words = ["-m", "scrapy", "crawl", spider or self._spider, *self.feeds, *options]
+        for name, value in {**self._values, **values}.items():
+            text = value if isinstance(value, str) else json.dumps(value)
+            words += ["-s" if name.isupper() else "-a", f"{name}={text}"]
+        return words
 
     def environment(self, end: str = "", switch: str = "", stats: Path | None = None) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("T8_", "SCRAPY_"))}
-        kept.pop("PYTHONDONTWRITEBYTECODE", None)
-        return {
-            **kept,
-            "PYTHONPATH": os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])]),
-            "PYTHONPYCACHEPREFIX": str(self.directory.parent / "pycache"),
-            "PYTHONUNBUFFERED": "1",
-            "SCENE_SITE": self.site,
-            "SCENE_NOTES": str(self.directory / "notes"),
-            "SCENE_STATS": str(stats or self.directory / "stats"),
-            "SCENE_END": end,
-            "SCENE_SWITCH": switch,
-        }
+        return environment(
+            self.project,
+            CRAWL_SITE=self.site.url if self.site else "",
+            CRAWL_NOTES=str(self.work / ".runs/notes"),
+            CRAWL_STATS=str(stats or self.work / ".runs/stats"),
+            CRAWL_END=end,
+            CRAWL_SWITCH=switch,
+        )
 
-    def killed(self, point: str, **options: Any) -> Run:
-        """Run it until it kills itself at *point*, with SIGKILL."""
-        run = self.run(end=f"kill:{point}", **options)
+    def killed(self, point: str, *more: Any, **options: Any) -> Run:
+        """Run until the spider kills the process at *point*."""
+        run = self.run(*more, end=f"kill:{point}", **options)
         assert run.code == -SIGKILL, f"it was to die at {point}, but ended with {run.code}:\n{run.log[-3000:]}"
         return run
 
-    def stopped(self, point: str, **options: Any) -> Run:
-        """Run it until it gets a SIGINT at *point*."""
-        run = self.run(end=f"stop:{point}", **options)
-        assert run.code == 0
-        assert run.reason == "shutdown", f"it was to be stopped at {point}:\n{run.log[-3000:]}"
+    def stopped(self, point: str, *more: Any, **options: Any) -> Run:
+        """Run until the process gets a SIGINT at *point*."""
+        run = self.run(*more, end=f"stop:{point}", **options)
+        assert (run.code, run.reason) == (0, "shutdown"), f"it was to be stopped at {point}:\n{run.log[-3000:]}"
         return run
 
-    def finished(self, **options: Any) -> Run:
-        """Run it to its end, and balance the books."""
-        run = self.run(**options)
+    def killed_at(self, hits: int, *more: Any, **options: Any) -> Run:
+        """Run, and kill the process when the site has answered *hits* more requests."""
+        assert self.site is not None
+        site, enough = self.site, len(self.site.answered) + hits
+        return self.start(*more, **options).until(lambda: len(site.answered) >= enough, f"{hits} hits").kill()
+
+    def finished(self, *more: Any, **options: Any) -> Run:
+        """Run to the end, and check that nothing is wrong and nothing is left."""
+        run = self.run(*more, **options)
         assert (run.code, run.reason) == (0, "finished"), run.log[-5000:]
         assert not run.complaints, run.complaints
-        if self.state.exists():
-            self.check_books()
+        if self.state_file.exists():
+            self.check_ledger()
         return run
 
-    # -- what it left ------------------------------------------------------------------------------------------------
+    # -- what the runs have left --------------------------------------------------------------------------------------
 
     @property
-    def items(self) -> Counter[str]:
-        feed = self.directory / "items.jsonl"
+    def state_file(self) -> Path:
+        return self.job / "t8/state.db"
+
+    def state(self) -> ledger.State:
+        """Return the state of the job. Nobody may have it open."""
+        state = ledger.read(self.state_file)
+        assert state is not None
+        return state
+
+    def check_ledger(self) -> None:
+        """Check that the job has finished, that nothing is left, and that the ledger is balanced."""
+        state = self.state()
+        assert state.finished, state
+        assert state.record["start_done"], state
+        assert (state.ready, state.waiting) == (0, 0), state
+        assert state.difference == 0, state
+
+    @property
+    def lines(self) -> Counter[str]:
+        """How often each line stands in the feed."""
+        feed = self.work / "items.jsonl"
         return Counter(feed.read_text().splitlines() if feed.exists() else [])
 
     @property
+    def items(self) -> list[dict[str, Any]]:
+        """The items of the feed, as they stand there."""
+        feed = self.work / "items.jsonl"
+        return [json.loads(line) for line in feed.read_text(encoding="utf-8").splitlines()] if feed.exists() else []
+
+    def values(self, field: str) -> Counter[Any]:
+        """Return how often each value of a field stands in the feed."""
+        return Counter(item[field] for item in self.items)
+
+    def letters(self) -> Counter[str]:
+        """Return how many dead letters of each kind there are."""
+        with open_dead_letters(self.job) as letters:
+            return Counter(letter.kind for letter in letters.list())
+
+    @property
     def notes(self) -> list[str]:
-        file = self.directory / "notes"
+        """What the spider has noted, in all runs."""
+        file = self.work / ".runs/notes"
         return file.read_text().splitlines() if file.exists() else []
 
     @property
     def pages(self) -> list[str]:
-        """The pages processed, in order, one for each time."""
+        """The pages that the spider has noted, in order, one for each time."""
         return [line.removeprefix("page ") for line in self.notes if line.startswith("page ")]
-
-    @property
-    def state(self) -> Path:
-        return self.directory / "job" / "t8" / "state.db"
-
-    def query(self, question: str) -> list[Any]:
-        """Ask the state file of a crawl that is not running."""
-        with sqlite3.connect(self.state) as db:
-            rows = db.execute(question).fetchall()
-        db.close()
-        return rows
-
-    @property
-    def content(self) -> list[str]:
-        """All that the state file holds."""
-        with sqlite3.connect(self.state) as db:
-            content = list(db.iterdump())
-        db.close()
-        return content
-
-    @property
-    def job(self) -> Mapping[str, Any]:
-        record: Mapping[str, Any] = json.loads(self.query("SELECT record FROM job")[0][0])
-        return record
-
-    def check_books(self) -> None:
-        """Nothing is left, and the books of the job balance."""
-        job = self.job
-        books = job["ledger"]
-        assert job["finished"], job
-        assert job["start_done"], job
-        assert books["admitted"] == books["done"] + books["discarded"] + books["dead"], books
-        assert self.query("SELECT count(*) FROM entry") == [(0,)]
-
-
-class Lab:
-    """Makes crawls, each in a directory and on a site of its own."""
-
-    def __init__(self, directory: Path, site: Site) -> None:
-        self.directory = directory
-        self.site = site
-        self._numbers = itertools.count(1)
-
-    def crawl(
-        self,
-        spider: str,
-        *,
-        t8: bool = True,
-        settings: Mapping[str, Any] | None = None,
-        arguments: Mapping[str, str] | None = None,
-    ) -> Crawl:
-        """A crawl of one of the scenes."""
-        given = itertools.chain.from_iterable(("-a", f"{name}={value}") for name, value in (arguments or {}).items())
-        return self._crawl(["-m", "scrapy", "crawl", spider, "-O", "items.jsonl", *given], t8=t8, settings=settings)
-
-    def script(self, name: str, *arguments: str, settings: Mapping[str, Any] | None = None) -> Crawl:
-        """A crawl that is begun by one of the scripts."""
-        script = str(HERE / "scenes" / "scripts" / f"{name}.py")
-        return self._crawl([script, *arguments], t8=False, settings=settings)
-
-    def copy(self, crawl: Crawl) -> Crawl:
-        """The same crawl once more, as far as it is."""
-        copied = Crawl(crawl.arguments, self._new_directory(), crawl.site, crawl.settings, t8=False)
-        shutil.copytree(crawl.directory, copied.directory, dirs_exist_ok=True)
-        return copied
-
-    def _crawl(self, command: Sequence[str], *, t8: bool, settings: Mapping[str, Any] | None) -> Crawl:
-        directory = self._new_directory()
-        home = {"JOBDIR": "job"} if t8 else {}
-        return Crawl(command, directory, self.site.url(directory.name), {**home, **(settings or {})}, t8=t8)
-
-    def _new_directory(self) -> Path:
-        return self.directory / f"{self.directory.name}-{next(self._numbers):03}"
-
-    def compare(
-        self, spider: str, *chains: Sequence[str], settings: Mapping[str, Any] | None = None, calm: bool = True
-    ) -> Comparison:
-        """Run *spider* plain, with T8, and with T8 through each of the *chains* of kills: all bring the same.
-
-        A chain names the point where each of its runs but the last dies.
-        """
-        crawls = [self.crawl(spider, t8=number > 0, settings=settings) for number in range(2 + len(chains))]
-        plain, undisturbed, *broken = crawls
-        with ThreadPoolExecutor(3) as pool:
-            ends: list[Future[Any]] = [pool.submit(plain.finished)]
-            ends += [pool.submit(_through, crawl, chain) for crawl, chain in zip(broken, chains, strict=True)]
-            ends += [pool.submit(undisturbed.finished)] if calm else []
-            for end in ends:
-                end.result()
-        if calm:
-            _same_as(plain, undisturbed)
-        for crawl in broken:
-            assert crawl.items == plain.items, _difference(crawl, plain)
-            assert set(crawl.pages) == set(plain.pages)
-        return Comparison(plain, undisturbed, broken)
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """The crawls of one scene, for more questions."""
-
-    plain: Crawl
-    calm: Crawl
-    broken: Sequence[Crawl]
-
-
-def _through(crawl: Crawl, chain: Sequence[str]) -> None:
-    for point in chain:
-        crawl.killed(point)
-    crawl.finished()
-
-
-def _same_as(plain: Crawl, calm: Crawl) -> None:
-    assert calm.items == plain.items, _difference(calm, plain)
-    assert Counter(calm.pages) == Counter(plain.pages)
-    expected, found = (_comparable(crawl.last.stats) for crawl in (plain, calm))
-    assert found == expected, {
-        name: (found.get(name), expected.get(name))
-        for name in {*found, *expected}
-        if found.get(name) != expected.get(name)
-    }
-
-
-def _comparable(stats: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in stats.items() if not OTHERWISE.search(name) and not name.startswith("t8/")}
-
-
-def _difference(crawl: Crawl, plain: Crawl) -> str:
-    return (
-        f"lost {dict(plain.items - crawl.items)}, too much {dict(crawl.items - plain.items)}; notes: {crawl.notes}; "
-        f"of the last run: {crawl.last.log[-3000:]}"
-    )

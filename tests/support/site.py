@@ -1,140 +1,171 @@
-"""A small web site in a thread, whose pages behave as their paths say."""
+"""The HTTP site of all tests: one server in a thread, and as many sites on it as there are crawls.
+
+A site is a path prefix. Each site counts its own hits and has its own values, so a test meets a site that nobody has
+visited. What the pages are is in :mod:`.pages`, or is given by a test that needs others.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-ROBOTS = "User-agent: *\nDisallow: /*/private\n"
+from aiohttp import web
+
+HOSTS = ("127.0.0.1", "127.0.0.2")
+"""The server listens on both, so that a crawl can have two hosts."""
+
+
+@dataclass(slots=True)
+class Hit:
+    """One request: when it came, for what, and how it was answered (0 while it is not)."""
+
+    when: float
+    method: str
+    path: str
+    """Path and query, less the prefix of the site."""
+    status: int = 0
+
+
+class Pages(Protocol):
+    """Answers the requests of a site."""
+
+    async def answer(self, site: Site, request: web.Request, path: str) -> web.StreamResponse:
+        """Return the answer for *path*, which is the path and query less the prefix of the site."""
+        ...
 
 
 class Site:
-    """The server, and how often each page was asked for.
+    """One site of the server, as a test uses it.
 
-    The first part of a path is a token: crawls with different tokens see the same site, each for the first time.
+    :param name: the first part of the paths.
     """
 
-    def __init__(self, port: int) -> None:
-        self.port = port
-        self.hits: dict[str, Counter[str]] = defaultdict(Counter)
-        self._lock = threading.Lock()
+    def __init__(self, server: Server, name: str, pages: Pages, values: dict[str, Any]) -> None:
+        self.name = name
+        self.pages = pages
+        self.values = values
+        """What the pages go by, such as how many entries a list has."""
+        self.hits: list[Hit] = []
+        """All requests, in the order in which they came."""
+        self.posted: list[Any] = []
+        """The JSON documents that were sent to it."""
+        self.counts: Counter[str] = Counter()
+        """How often each path was asked for."""
+        self.at_once = self.most_at_once = 0
+        """How many requests are being answered, and the most that ever were."""
+        self._server = server
+        self._open = asyncio.Event()
 
-    def url(self, token: str) -> str:
-        return f"http://127.0.0.1:{self.port}/{token}"
+    @property
+    def base(self) -> str:
+        return f"http://{HOSTS[0]}:{self._server.port}"
 
-    def hit(self, token: str, page: str) -> int:
-        """Count a request. Returns how many there were of this page, with this one."""
-        with self._lock:
-            self.hits[token][page] += 1
-            return self.hits[token][page]
+    @property
+    def url(self) -> str:
+        return f"{self.base}/{self.name}"
+
+    def set(self, **values: Any) -> None:
+        """Change the site."""
+        self.values.update(values)
+
+    def served(self, prefix: str) -> set[str]:
+        """Return what follows *prefix* in the paths that were answered with 200, less their queries."""
+        found = {hit.path.removeprefix(prefix) for hit in self.hits if hit.status == 200 and hit.path.startswith(prefix)}
+        return {path.partition("&")[0].partition("?")[0] for path in found}
+
+    @property
+    def answered(self) -> list[Hit]:
+        return [hit for hit in self.hits if hit.status]
+
+    def times(self) -> dict[str, list[float]]:
+        """Return when each path was asked for."""
+        found: dict[str, list[float]] = {}
+        for hit in self.hits:
+            found.setdefault(hit.path, []).append(hit.when)
+        return found
+
+    def release(self) -> None:
+        """Let the pages answer that are held."""
+        self._server.call(self._open.set)
+
+    async def held(self) -> None:
+        """Wait until the test releases the held pages."""
+        await self._open.wait()
 
 
-HOSTS = ("127.0.0.1", "127.0.0.2")
+class Server:
+    """The server, on the same port of all hosts."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.robots = "User-agent: *\nDisallow: /*/private\nDisallow: /*/car/secret\n"
+        """robots.txt, which all sites share; an empty one is answered with 503."""
+        self._sites: dict[str, Site] = {}
+        self._numbers = itertools.count(1)
+        self._loop = asyncio.new_event_loop()
+
+    def site(self, pages: Pages, values: dict[str, Any] | None = None) -> Site:
+        """Return a new site."""
+        name = f"site-{next(self._numbers)}"
+        self._sites[name] = Site(self, name, pages, dict(values or {}))
+        return self._sites[name]
+
+    def call(self, function: Any) -> None:
+        """Call *function* in the thread of the server."""
+        self._loop.call_soon_threadsafe(function)
+
+    def run(self, started: threading.Event, stopped: asyncio.Event) -> None:
+        """Serve in this thread until *stopped*."""
+        self._loop.run_until_complete(self._serve(started, stopped))
+        self._loop.close()
+
+    async def _serve(self, started: threading.Event, stopped: asyncio.Event) -> None:
+        app = web.Application(client_max_size=1 << 26)
+        app.router.add_route("*", "/{path:.*}", self._answer)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
+        await runner.setup()
+        for host in HOSTS:
+            await web.TCPSite(runner, host, self.port, backlog=256).start()
+            self.port = runner.addresses[0][1]
+        started.set()
+        await stopped.wait()
+        await runner.cleanup()
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        if request.raw_path == "/robots.txt":
+            return web.Response(text=self.robots, status=200 if self.robots else 503)
+        name, _, path = request.raw_path.lstrip("/").partition("/")
+        site = self._sites[name]
+        hit = Hit(time.time(), request.method, f"/{path}")
+        site.hits.append(hit)
+        site.counts[hit.path] += 1
+        site.at_once += 1
+        site.most_at_once = max(site.most_at_once, site.at_once)
+        try:
+            answer = await site.pages.answer(site, request, path)
+        finally:
+            site.at_once -= 1
+        hit.status = answer.status
+        return answer
 
 
 @contextmanager
-def serve() -> Iterator[Site]:
-    """A site that runs as long as the context, under two addresses."""
-    servers = [Server((HOSTS[0], 0), Handler)]
-    site = Site(servers[0].server_port)
-    servers += [Server((host, site.port), Handler) for host in HOSTS[1:]]
-    for server in servers:
-        server.site = site
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+def serving() -> Iterator[Server]:
+    """Run a server while the block runs."""
+    server = Server()
+    started, stopped = threading.Event(), asyncio.Event()
+    thread = threading.Thread(target=server.run, args=(started, stopped), daemon=True)
+    thread.start()
+    started.wait()
     try:
-        yield site
+        yield server
     finally:
-        for server in servers:
-            server.shutdown()
-            server.server_close()
-
-
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
-    site: Site
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A crawl that was killed hangs up: nothing to tell."""
-
-
-class Handler(BaseHTTPRequestHandler):
-    """``p/...`` is a plain page; the other kinds are the methods ``_kind`` below."""
-
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    server: Server
-
-    def do_GET(self) -> None:
-        token, _, page = self.path.lstrip("/").partition("/")
-        if token == "robots.txt":
-            self._answer(200, ROBOTS, kind="text/plain")
-            return
-        count = self.server.site.hit(token, page)
-        self._base = f"http://{self.headers['Host']}/{token}"
-        kind, _, rest = page.partition("/")
-        getattr(self, f"_{kind.replace('.', '_')}", self._p)(rest, count)
-
-    def log_message(self, *args: Any) -> None:
-        """Nobody reads it."""
-
-    def _p(self, rest: str, count: int) -> None:
-        self._answer(200, f"<h1>{rest}</h1>")
-
-    def _status(self, rest: str, count: int) -> None:
-        """``status/404/name``"""
-        self._answer(int(rest.partition("/")[0]), rest)
-
-    def _in_turn(self, rest: str, count: int) -> None:
-        """``in_turn/200,503,302/name``: one status after the other, the last for ever; 302 leads to ``p/name``."""
-        codes, _, name = rest.partition("/")
-        turns = [int(code) for code in codes.split(",")]
-        code = turns[min(count, len(turns)) - 1]
-        self._answer(code, rest, location=f"{self._base}/p/{name}" if code == 302 else None)
-
-    def _to(self, rest: str, count: int) -> None:
-        """``to/p/1``: a redirect to ``p/1``."""
-        self._answer(302, "", location=f"{self._base}/{rest}")
-
-    def _loop(self, rest: str, count: int) -> None:
-        self._answer(302, "", location=f"{self._base}/loop/{'b' if rest == 'a' else 'a'}")
-
-    def _refresh(self, rest: str, count: int) -> None:
-        """``refresh/p/1``: an HTML page that leads on to ``p/1``."""
-        self._answer(200, f'<head><meta http-equiv="refresh" content="0;url={self._base}/{rest}"></head>')
-
-    def _slow(self, rest: str, count: int) -> None:
-        """``slow/50/name``: after 50 milliseconds."""
-        time.sleep(int(rest.partition("/")[0]) / 1000)
-        self._answer(200, rest)
-
-    def _hang(self, rest: str, count: int) -> None:
-        """``hang/name``: the first time it takes longer than anybody waits."""
-        time.sleep(30 if count == 1 else 0)
-        self._answer(200, rest)
-
-    def _tree(self, rest: str, count: int) -> None:
-        """``tree/3``: links to its two children in a tree of 15 pages, to its parent and to itself."""
-        number = int(rest)
-        links = [n for n in (2 * number, 2 * number + 1, number // 2, number) if 0 < n < 16]
-        self._answer(200, "".join(f'<a href="{self._base}/tree/{n}">{n}</a>' for n in links))
-
-    def _sitemap_xml(self, rest: str, count: int) -> None:
-        pages = "".join(f"<url><loc>{self._base}/p/{n}</loc></url>" for n in range(12))
-        body = f'<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">{pages}</urlset>'
-        self._answer(200, body, kind="text/xml")
-
-    def _answer(self, code: int, body: str, *, location: str | None = None, kind: str = "text/html") -> None:
-        data = body.encode()
-        self.send_response(code)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(data)))
-        if location is not None:
-            self.send_header("Location", location)
-        self.end_headers()
-        self.wfile.write(data)
+        server.call(stopped.set)
+        thread.join()

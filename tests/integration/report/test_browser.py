@@ -11,7 +11,7 @@ import pytest
 
 from scrapy_t8.report.html import render
 
-from .sample import Report, empty, hostile, rich
+from tests.support.reports import Report, empty, hostile, rich
 from .test_render import numbers
 
 if TYPE_CHECKING:

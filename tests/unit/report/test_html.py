@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import sys
-import time
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from typing import Any
@@ -17,7 +16,7 @@ from scrapy_t8.errors import ConfigError, FormatError
 from scrapy_t8.report import charts
 from scrapy_t8.report.html import render
 
-from .sample import NASTY, Report, at, empty, hostile, large, rich
+from tests.support.reports import NASTY, Report, at, empty, hostile, large, rich
 
 SAMPLES = [empty, rich, hostile, large]
 
@@ -163,12 +162,8 @@ def test_only_whole_addresses_of_the_web_are_links() -> None:
     assert all(link["rel"] == "noopener noreferrer" for link in Reader(render(rich())).links)
 
 
-def test_the_largest_report_takes_no_time_and_no_room() -> None:
-    report = large()
-    render(report)
-    begun = time.process_time()
-    page = render(report)
-    assert time.process_time() - begun < 5
+def test_the_page_of_a_large_report_is_small() -> None:
+    page = render(large())
     assert len(page) < 8_000_000
     assert "are in report.json" in page
 

@@ -19,59 +19,59 @@ from scrapy_t8 import FailedTask, ResumePoint, T8ResumeAndRetry, open_dead_lette
 from scrapy_t8.errors import FormatError, JobLocked, JobMismatch, StoreDamaged, StoreError, StoreVersion
 from scrapy_t8.stores.sqlite.store import SQLiteStore
 
-from .conftest import Clock
+from tests.support.clock import Clock
 
 Make = Callable[..., T8ResumeAndRetry]
 TYPE = "DETAIL_COLLECTION"
 
 
 def state_file(tmp_path: Path) -> Path:
-    return tmp_path / "state/t8/state.db"
+    return tmp_path / "data/state/t8/state.db"
 
 
 # -- who may use it ----------------------------------------------------------------------------------------------
 
 
-def test_a_crawl_and_a_service_exclude_each_other(t8: T8ResumeAndRetry, make: Make, tmp_path: Path) -> None:
-    crawl = SQLiteStore(tmp_path / "state/t8")
-    with t8, pytest.raises(JobLocked, match=f"in use by another process \\(pid {os.getpid()}\\)"):
+def test_a_crawl_and_a_service_exclude_each_other(service: T8ResumeAndRetry, make_service: Make, tmp_path: Path) -> None:
+    crawl = SQLiteStore(tmp_path / "data/state/t8")
+    with service, pytest.raises(JobLocked, match=f"in use by another process \\(pid {os.getpid()}\\)"):
         crawl.open()
     crawl.open()
     with pytest.raises(JobLocked, match=r"in use by a crawl, or by a tool .*use another T8_STATE_DIR"):
-        make().start_service()
+        make_service().start_service()
     crawl.close()
-    make().start_service()
+    make_service().start_service()
 
 
-def test_the_state_of_a_crawl_is_refused(make: Make, tmp_path: Path) -> None:
+def test_the_state_of_a_crawl_is_refused(make_service: Make, tmp_path: Path) -> None:
     from scrapy_t8.model.job import JobRecord
 
-    crawl = SQLiteStore(tmp_path / "state/t8")
+    crawl = SQLiteStore(tmp_path / "data/state/t8")
     crawl.open()
     crawl.begin_job(JobRecord("job_1", "cars", {}, 0.0))
     crawl.close()
     with pytest.raises(JobMismatch, match="is that of the crawl 'cars': use another T8_STATE_DIR"):
-        make().start_service()
+        make_service().start_service()
 
 
-def test_the_tools_of_a_crawl_read_the_state_of_a_service(t8: T8ResumeAndRetry, tmp_path: Path) -> None:
-    t8.create_resume_point("LIST_COLLECTION", 5, 120)
-    waits = t8.add_failed_task(TYPE, "a", "no answer", {"x": 1})
-    dead = t8.state_manager.add_failed_task(TYPE, "b", "gone", max_retries=0)
-    t8.stop_service()
-    with open_dead_letters(tmp_path / "state") as letters:
+def test_the_tools_of_a_crawl_read_the_state_of_a_service(service: T8ResumeAndRetry, tmp_path: Path) -> None:
+    service.create_resume_point("LIST_COLLECTION", 5, 120)
+    waits = service.add_failed_task(TYPE, "a", "no answer", {"x": 1})
+    dead = service.state_manager.add_failed_task(TYPE, "b", "gone", max_retries=0)
+    service.stop_service()
+    with open_dead_letters(tmp_path / "data/state") as letters:
         tasks = {task.task_id: task for task in letters.tasks()}
         assert set(tasks) == {waits, dead}
         assert tasks[waits].metadata == {"x": 1}
         assert [letter.target for letter in letters.list()] == ["b"]
-    with open_resume_points(tmp_path / "state") as points:
+    with open_resume_points(tmp_path / "data/state") as points:
         point = points.get("LIST_COLLECTION")
         assert point is not None
         assert point.current_page == 5
 
 
-def test_threads_and_two_services(make: Make) -> None:
-    services = [make(), make()]
+def test_threads_and_two_services(make_service: Make) -> None:
+    services = [make_service(), make_service()]
 
     def use(service: T8ResumeAndRetry, number: int) -> None:
         for page in range(50):
@@ -93,19 +93,19 @@ def test_threads_and_two_services(make: Make) -> None:
     assert len(points) == 12
 
 
-def test_after_a_fork_a_service_of_its_own_is_needed(t8: T8ResumeAndRetry, make: Make) -> None:
-    t8.state_manager.open()
+def test_after_a_fork_a_service_of_its_own_is_needed(service: T8ResumeAndRetry, make_service: Make) -> None:
+    service.state_manager.open()
     child = os.fork()
     if not child:
         try:
-            t8.create_resume_point("LIST_COLLECTION", 1)
+            service.create_resume_point("LIST_COLLECTION", 1)
         except StoreError as error:
-            t8.stop_service()  # as at the end of an interpreter
+            service.stop_service()  # as at the end of an interpreter
             os._exit(42 if "after a fork" in str(error) else 1)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 42
-    t8.state_manager.start_run("LIST_COLLECTION")
-    other = make()
+    service.state_manager.start_run("LIST_COLLECTION")
+    other = make_service()
     other.add_failed_task(TYPE, "a", "")
     state = other.state_manager.get_state("LIST_COLLECTION")
     assert state is not None
@@ -115,73 +115,73 @@ def test_after_a_fork_a_service_of_its_own_is_needed(t8: T8ResumeAndRetry, make:
 # -- what is wrong with it ---------------------------------------------------------------------------------------
 
 
-def test_a_file_of_another_version_is_refused(t8: T8ResumeAndRetry, make: Make, tmp_path: Path) -> None:
-    t8.state_manager.open()
-    t8.stop_service()
+def test_a_file_of_another_version_is_refused(service: T8ResumeAndRetry, make_service: Make, tmp_path: Path) -> None:
+    service.state_manager.open()
+    service.stop_service()
     db = sqlite3.connect(state_file(tmp_path))
     db.execute("PRAGMA user_version = 99")
     db.close()
     before = state_file(tmp_path).read_bytes()
     with pytest.raises(StoreVersion, match="is of schema 99"):
-        make().start_service()
+        make_service().start_service()
     assert state_file(tmp_path).read_bytes() == before
 
 
 @pytest.mark.parametrize("damage", [b"", b"no database at all" * 100])
 def test_a_damaged_file_is_refused_and_mended_on_demand(
-    t8: T8ResumeAndRetry, make: Make, tmp_path: Path, damage: bytes
+    service: T8ResumeAndRetry, make_service: Make, tmp_path: Path, damage: bytes
 ) -> None:
-    t8.state_manager.open()
-    t8.stop_service()
+    service.state_manager.open()
+    service.stop_service()
     state_file(tmp_path).write_bytes(damage)
     with pytest.raises(StoreDamaged, match=r"is damaged: .* Nothing was changed"):
-        make().start_service()
-    again = make(resume="fresh")
+        make_service().start_service()
+    again = make_service(resume="fresh")
     again.create_resume_point("LIST_COLLECTION", 1)
     assert list(state_file(tmp_path).parent.glob("state.db.damaged-*"))
 
 
-def test_tasks_outlive_their_job(t8: T8ResumeAndRetry, make: Make, tmp_path: Path) -> None:
+def test_tasks_outlive_their_job(service: T8ResumeAndRetry, make_service: Make, tmp_path: Path) -> None:
     for number in range(5):
-        t8.add_failed_task(TYPE, str(number), "")
-    t8.stop_service()
+        service.add_failed_task(TYPE, str(number), "")
+    service.stop_service()
     db = sqlite3.connect(state_file(tmp_path))
     db.execute("DELETE FROM job")
     db.commit()
     db.close()
-    again = make()
+    again = make_service()
     again.add_failed_task(TYPE, "new", "")
     tasks = list(again.state_manager.failed_tasks())
     assert len({task.task_id for task in tasks}) == 6
 
 
-def test_a_file_that_is_taken_away_stops_the_writing(t8: T8ResumeAndRetry, tmp_path: Path) -> None:
-    t8.create_resume_point("LIST_COLLECTION", 1)
+def test_a_file_that_is_taken_away_stops_the_writing(service: T8ResumeAndRetry, tmp_path: Path) -> None:
+    service.create_resume_point("LIST_COLLECTION", 1)
     state_file(tmp_path).rename(tmp_path / "elsewhere")
     with pytest.raises(StoreError, match="was taken away or replaced while it was in use: put it back"):
-        t8.create_resume_point("LIST_COLLECTION", 2)
+        service.create_resume_point("LIST_COLLECTION", 2)
     (tmp_path / "elsewhere").rename(state_file(tmp_path))
-    t8.create_resume_point("LIST_COLLECTION", 2)
+    service.create_resume_point("LIST_COLLECTION", 2)
 
 
 def test_a_file_that_is_lost_is_missed(
-    t8: T8ResumeAndRetry, make: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    service: T8ResumeAndRetry, make_service: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    t8.create_resume_point("LIST_COLLECTION", 1)
-    t8.stop_service()
+    service.create_resume_point("LIST_COLLECTION", 1)
+    service.stop_service()
     state_file(tmp_path).unlink()
-    assert make().get_resume_point("LIST_COLLECTION") is None
+    assert make_service().get_resume_point("LIST_COLLECTION") is None
     assert "is gone: a new one begins, and knows nothing" in caplog.text
 
 
-def test_the_log_of_a_lost_file_is_not_taken_for_that_of_the_new_one(make: Make, tmp_path: Path) -> None:
+def test_the_log_of_a_lost_file_is_not_taken_for_that_of_the_new_one(make_service: Make, tmp_path: Path) -> None:
     """A kill leaves the log behind, and SQLite would put its pages into whatever has the name of the file."""
     killed = f"""
 import os, signal
 from scrapy_t8 import T8ResumeAndRetry
-t8 = T8ResumeAndRetry({{"state_dir": {str(tmp_path / "state")!r}}})
+service = T8ResumeAndRetry({{"state_dir": {str(tmp_path / "data/state")!r}}})
 for page in range(50):
-    t8.create_resume_point("LIST_COLLECTION", page)
+    service.create_resume_point("LIST_COLLECTION", page)
 os.kill(os.getpid(), signal.SIGKILL)
 """
     subprocess.run([sys.executable, "-c", killed], stderr=subprocess.DEVNULL)
@@ -189,86 +189,86 @@ os.kill(os.getpid(), signal.SIGKILL)
     content = log.read_bytes()
     assert content
     state_file(tmp_path).unlink()
-    t8 = make()
-    assert t8.get_resume_point("LIST_COLLECTION") is None
-    t8.create_resume_point("LIST_COLLECTION", 1)
+    service = make_service()
+    assert service.get_resume_point("LIST_COLLECTION") is None
+    service.create_resume_point("LIST_COLLECTION", 1)
     [aside] = log.parent.glob("state.db-wal.lost-*")
     assert aside.read_bytes() == content
 
 
-def test_messages_speak_of_the_state_and_not_of_a_job(t8: T8ResumeAndRetry, make: Make, tmp_path: Path) -> None:
-    t8.state_manager.open()
-    t8.stop_service()
+def test_messages_speak_of_the_state_and_not_of_a_job(service: T8ResumeAndRetry, make_service: Make, tmp_path: Path) -> None:
+    service.state_manager.open()
+    service.stop_service()
     state_file(tmp_path).write_bytes(b"")
     with pytest.raises(StoreDamaged, match="run the same command with T8_RESUME=continue"):
-        make().start_service()
+        make_service().start_service()
 
 
 def test_another_directory_later_on_changes_nothing(
-    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_service: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    t8 = make(state_dir="here")
-    t8.create_resume_point("LIST_COLLECTION", 1)
+    service = make_service(state_dir="here")
+    service.create_resume_point("LIST_COLLECTION", 1)
     (tmp_path / "there").mkdir()
     monkeypatch.chdir(tmp_path / "there")
-    t8.create_resume_point("LIST_COLLECTION", 2)
+    service.create_resume_point("LIST_COLLECTION", 2)
 
 
-def test_a_place_that_cannot_be_a_directory(make: Make, tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_a_directory(make_service: Make, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=r"cannot open the state in .*Use another T8_STATE_DIR"):
-        make(state_dir=str(tmp_path / "file")).start_service()
+        make_service(state_dir=str(tmp_path / "file")).start_service()
 
 
-def test_a_point_that_is_not_as_it_must_be(t8: T8ResumeAndRetry) -> None:
+def test_a_point_that_is_not_as_it_must_be(service: T8ResumeAndRetry) -> None:
     with pytest.raises(FormatError, match="current_page: a whole number"):
-        t8.create_resume_point("LIST_COLLECTION", -1)
+        service.create_resume_point("LIST_COLLECTION", -1)
     with pytest.raises(FormatError, match="metadata"):
-        t8.create_resume_point("LIST_COLLECTION", 1, metadata={"x": object()})
-    assert t8.get_resume_point("LIST_COLLECTION") is None
+        service.create_resume_point("LIST_COLLECTION", 1, metadata={"x": object()})
+    assert service.get_resume_point("LIST_COLLECTION") is None
 
 
 # -- resume points and runs --------------------------------------------------------------------------------------
 
 
-def test_the_newest_of_several_and_one_by_name(t8: T8ResumeAndRetry, clock: Clock) -> None:
-    t8.create_resume_point("LIST_COLLECTION", 7, name="new cars")
+def test_the_newest_of_several_and_one_by_name(service: T8ResumeAndRetry, clock: Clock) -> None:
+    service.create_resume_point("LIST_COLLECTION", 7, name="new cars")
     clock.now += 1
-    t8.create_resume_point("LIST_COLLECTION", 3, name="used cars")
-    newest, named = t8.get_resume_point("LIST_COLLECTION"), t8.get_resume_point("LIST_COLLECTION", "new cars")
+    service.create_resume_point("LIST_COLLECTION", 3, name="used cars")
+    newest, named = service.get_resume_point("LIST_COLLECTION"), service.get_resume_point("LIST_COLLECTION", "new cars")
     assert newest is not None
     assert named is not None
     assert (newest.current_page, named.current_page) == (3, 7)
-    assert t8.state_manager.delete_resume_point("LIST_COLLECTION", "used cars")
-    assert not t8.state_manager.delete_resume_point("LIST_COLLECTION", "used cars")
+    assert service.state_manager.delete_resume_point("LIST_COLLECTION", "used cars")
+    assert not service.state_manager.delete_resume_point("LIST_COLLECTION", "used cars")
 
 
-def test_history_is_bounded_and_the_point_itself_stays(make: Make, clock: Clock) -> None:
-    t8 = make(max_resume_points=10, resume_point_ttl=100, update_interval=5)
+def test_history_is_bounded_and_the_point_itself_stays(make_service: Make, clock: Clock) -> None:
+    service = make_service(max_resume_points=10, resume_point_ttl=100, update_interval=5)
     for page in range(200):
-        t8.create_resume_point("LIST_COLLECTION", page)
+        service.create_resume_point("LIST_COLLECTION", page)
         clock.now += 1
-    t8.state_manager.prune()
-    assert [p.current_page for p in t8.state_manager.resume_point_history("LIST_COLLECTION")] == list(
+    service.state_manager.prune()
+    assert [p.current_page for p in service.state_manager.resume_point_history("LIST_COLLECTION")] == list(
         range(195, 145, -5)
     )
     clock.now += 10_000
-    t8.state_manager.prune()
-    assert t8.state_manager.resume_point_history("LIST_COLLECTION") == []
-    point = t8.get_resume_point("LIST_COLLECTION")
+    service.state_manager.prune()
+    assert service.state_manager.resume_point_history("LIST_COLLECTION") == []
+    point = service.get_resume_point("LIST_COLLECTION")
     assert point is not None
     assert point.current_page == 199
 
 
-def test_a_batch_is_seen_by_itself_and_kept_when_it_ends_by_an_exception(t8: T8ResumeAndRetry, make: Make) -> None:
-    other = make()
+def test_a_batch_is_seen_by_itself_and_kept_when_it_ends_by_an_exception(service: T8ResumeAndRetry, make_service: Make) -> None:
+    other = make_service()
 
     def collect() -> None:
-        with t8.state_manager.batch(), t8.state_manager.batch():
-            t8.create_resume_point("LIST_COLLECTION", 1)
+        with service.state_manager.batch(), service.state_manager.batch():
+            service.create_resume_point("LIST_COLLECTION", 1)
             assert other.get_resume_point("LIST_COLLECTION") is None
-            assert t8.get_resume_point("LIST_COLLECTION") is not None
-            t8.create_resume_point("LIST_COLLECTION", 2)
+            assert service.get_resume_point("LIST_COLLECTION") is not None
+            service.create_resume_point("LIST_COLLECTION", 2)
             raise KeyError
 
     with pytest.raises(KeyError):
@@ -278,8 +278,8 @@ def test_a_batch_is_seen_by_itself_and_kept_when_it_ends_by_an_exception(t8: T8R
     assert point.current_page == 2
 
 
-def test_runs(t8: T8ResumeAndRetry, make: Make, clock: Clock) -> None:
-    manager = t8.state_manager
+def test_runs(service: T8ResumeAndRetry, make_service: Make, clock: Clock) -> None:
+    manager = service.state_manager
     run_id = manager.start_run(TYPE, total_items=10)
     assert run_id == "run_20231114_001"
     manager.update_run(TYPE, processed_items=4, failed_items=1)
@@ -288,8 +288,8 @@ def test_runs(t8: T8ResumeAndRetry, make: Make, clock: Clock) -> None:
     assert (state.run_id, state.status, state.total_items, state.processed_items) == (run_id, "RUNNING", 10, 4)
     manager.finish_run(TYPE)
     assert manager.start_run(TYPE) == "run_20231114_002"
-    t8.stop_service()
-    state = make().state_manager.get_state(TYPE)
+    service.stop_service()
+    state = make_service().state_manager.get_state(TYPE)
     assert state is not None
     assert state.status == "STOPPED"
     with pytest.raises(FormatError, match="status: one of RUNNING, FINISHED, STOPPED, DIED"):
@@ -301,19 +301,19 @@ def test_runs(t8: T8ResumeAndRetry, make: Make, clock: Clock) -> None:
 # -- out and in --------------------------------------------------------------------------------------------------
 
 
-def fill(t8: T8ResumeAndRetry) -> None:
-    t8.create_resume_point("LIST_COLLECTION", 5, 120, "cursor", "slug", {"tag": "汽车"}, name="new")
-    t8.create_resume_point("LIST_COLLECTION", 6)
-    t8.add_failed_task(TYPE, "waits", "API请求超时", {"x": [1, None]})
-    t8.state_manager.add_failed_task(TYPE, "dead", "gone", max_retries=0)
-    t8.state_manager.start_run(TYPE, 10)
-    t8.state_manager.finish_run(TYPE)
+def fill(service: T8ResumeAndRetry) -> None:
+    service.create_resume_point("LIST_COLLECTION", 5, 120, "cursor", "slug", {"tag": "汽车"}, name="new")
+    service.create_resume_point("LIST_COLLECTION", 6)
+    service.add_failed_task(TYPE, "waits", "API请求超时", {"x": [1, None]})
+    service.state_manager.add_failed_task(TYPE, "dead", "gone", max_retries=0)
+    service.state_manager.start_run(TYPE, 10)
+    service.state_manager.finish_run(TYPE)
 
 
-def test_all_state_goes_out_and_comes_in_the_same(t8: T8ResumeAndRetry, make: Make, tmp_path: Path) -> None:
-    fill(t8)
-    t8.state_manager.export_state(tmp_path / "out.json")
-    other = make(state_dir=str(tmp_path / "other"))
+def test_all_state_goes_out_and_comes_in_the_same(service: T8ResumeAndRetry, make_service: Make, tmp_path: Path) -> None:
+    fill(service)
+    service.state_manager.export_state(tmp_path / "out.json")
+    other = make_service(state_dir=str(tmp_path / "other"))
     taken = {"resume_points": 2, "failed_tasks": 2, "states": 2}
     assert other.state_manager.import_state(tmp_path / "out.json") == taken
     exported = other.state_manager.export_state()
@@ -366,18 +366,18 @@ OLD_STATE = {
         {"resume_points": {"LIST_COLLECTION_1": OLD_POINT}, "failed_tasks": {"DETAIL_COLLECTION_a1b2c3d4": OLD_TASK}},
     ],
 )
-def test_state_of_the_old_module_is_brought_in(make: Make, clock: Clock, tmp_path: Path, old: Any) -> None:
-    t8 = make(retry_base=7)
+def test_state_of_the_old_module_is_brought_in(make_service: Make, clock: Clock, tmp_path: Path, old: Any) -> None:
+    service = make_service(retry_base=7)
     (tmp_path / "old.json").write_text(json.dumps(old))
-    t8.state_manager.import_state(tmp_path / "old.json")
-    task = t8.get_failed_task("DETAIL_COLLECTION_a1b2c3d4")
+    service.state_manager.import_state(tmp_path / "old.json")
+    task = service.get_failed_task("DETAIL_COLLECTION_a1b2c3d4")
     assert task is not None
     assert task.to_dict() == FailedTask.from_dict(OLD_TASK).to_dict()
     assert task.created_at == datetime(2024, 1, 15, 10, 30, tzinfo=timezone.utc)
     clock.now = datetime(2024, 1, 15, 12, tzinfo=timezone.utc).timestamp()
-    t8.retry_manager.register_retry_handler(TYPE, lambda target, metadata: False)
-    assert t8.retry_manager.run_due() == 1
-    task = t8.get_failed_task("DETAIL_COLLECTION_a1b2c3d4")
+    service.retry_manager.register_retry_handler(TYPE, lambda target, metadata: False)
+    assert service.retry_manager.run_due() == 1
+    task = service.get_failed_task("DETAIL_COLLECTION_a1b2c3d4")
     assert task is not None
     assert (task.retry_count, task.next_retry_time) == (3, None)
 
@@ -395,31 +395,31 @@ def test_state_of_the_old_module_is_brought_in(make: Make, clock: Clock, tmp_pat
     ],
 )
 def test_what_is_no_state_is_named_and_nothing_is_taken_in(
-    t8: T8ResumeAndRetry, tmp_path: Path, content: str, message: str
+    service: T8ResumeAndRetry, tmp_path: Path, content: str, message: str
 ) -> None:
     (tmp_path / "old.json").write_text(content)
     with pytest.raises(FormatError) as caught:
-        t8.state_manager.import_state(tmp_path / "old.json")
+        service.state_manager.import_state(tmp_path / "old.json")
     assert message in str(caught.value)
-    assert list(t8.state_manager.states()) == []
+    assert list(service.state_manager.states()) == []
 
 
-def test_a_file_that_is_not_there(t8: T8ResumeAndRetry) -> None:
+def test_a_file_that_is_not_there(service: T8ResumeAndRetry) -> None:
     with pytest.raises(FormatError, match=r"nowhere.json cannot be read: No such file"):
-        t8.state_manager.import_state("nowhere.json")
+        service.state_manager.import_state("nowhere.json")
 
 
-def test_an_older_point_does_not_take_the_place_of_a_newer_one(t8: T8ResumeAndRetry) -> None:
-    t8.create_resume_point("LIST_COLLECTION", 50)
+def test_an_older_point_does_not_take_the_place_of_a_newer_one(service: T8ResumeAndRetry) -> None:
+    service.create_resume_point("LIST_COLLECTION", 50)
     old = ResumePoint.from_dict({**OLD_POINT, "last_update": "2020-01-01T00:00:00"})
-    assert t8.state_manager.import_state(old.to_dict())["resume_points"] == 0
+    assert service.state_manager.import_state(old.to_dict())["resume_points"] == 0
     new = {**OLD_POINT, "last_update": (datetime.now(timezone.utc) + timedelta(days=1)).isoformat()}
-    assert t8.state_manager.import_state(new)["resume_points"] == 1
+    assert service.state_manager.import_state(new)["resume_points"] == 1
 
 
-def test_a_naive_time_is_utc(t8: T8ResumeAndRetry) -> None:
+def test_a_naive_time_is_utc(service: T8ResumeAndRetry) -> None:
     naive = ResumePoint("LIST_COLLECTION", 3, last_update=datetime(2030, 1, 1))
-    t8.state_manager.import_state([naive.to_dict()])
-    point = t8.get_resume_point("LIST_COLLECTION")
+    service.state_manager.import_state([naive.to_dict()])
+    point = service.get_resume_point("LIST_COLLECTION")
     assert point is not None
     assert point.last_update == datetime(2030, 1, 1, tzinfo=timezone.utc)

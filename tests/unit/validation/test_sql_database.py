@@ -8,7 +8,6 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import time
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,8 +19,8 @@ from sqlalchemy import create_engine, text
 from scrapy_t8 import ResumeValidator, SQLDatabase, T8ResumeAndRetry
 from scrapy_t8.errors import ConfigError, DatabaseError, T8Error
 from scrapy_t8.model.resume_point import CollectionState
-
-from .postgres import PASSWORD, NoPostgres, Postgres, running
+from tests.support.process import HANG
+from tests.support.postgres import PASSWORD, NoPostgres, Postgres, running
 
 TYPE = "DETAIL_COLLECTION"
 STRANGE = 'cars"; DROP TABLE cars; --'
@@ -167,7 +166,7 @@ def states() -> Any:
     return Known()
 
 
-def problem(database: SQLDatabase, timeout: float = 20) -> str:
+def problem(database: SQLDatabase, timeout: float = HANG) -> str:
     """The one thing that validation finds."""
     result = ResumeValidator(states(), database, timeout=timeout).validate_sync()
     assert (result["valid"], result["integrity_score"]) == (False, 0.0)
@@ -196,27 +195,40 @@ def test_a_file_that_is_no_database_or_is_locked(tmp_path: Path) -> None:
     assert locked.count_items(TYPE) == 0
 
 
-def test_a_server_that_hangs_holds_up_neither_the_loop_nor_the_next_question() -> None:
+def silent_validator(silent: socket.socket, timeout: float) -> ResumeValidator:
+    url = f"postgresql://t8:geh3im@127.0.0.1:{silent.getsockname()[1]}/shop"
+    return ResumeValidator(states(), SQLDatabase(url, {TYPE: ("cars", "slug")}), timeout=timeout)
+
+
+def test_a_server_that_hangs_does_not_hold_up_the_loop() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        url = f"postgresql://t8:geh3im@127.0.0.1:{silent.getsockname()[1]}/shop"
-        validator = ResumeValidator(states(), SQLDatabase(url, {TYPE: ("cars", "slug")}), timeout=0.3)
+        silent.setblocking(False)
+        validator = silent_validator(silent, 2 * HANG)
 
-        async def beside() -> tuple[int, dict[str, Any]]:
+        async def look() -> dict[str, Any]:
             task = asyncio.ensure_future(validator.validate())
-            beats = 0
-            while not task.done():
-                await asyncio.sleep(0.01)
-                beats += 1
-            return beats, task.result()
+            # Only a loop that goes on can accept the connection, and end it.
+            connection, _ = await asyncio.get_running_loop().sock_accept(silent)
+            assert not task.done()
+            connection.close()
+            return await task
 
-        beats, result = asyncio.run(beside())
-        assert beats > 10
-        assert [found["message"] for found in result["database"]["problems"]] == [
-            "the database gave no answer in 0.3 s"
-        ]
-        began = time.monotonic()
-        assert validator.validate_sync()["database"]["problems"] == result["database"]["problems"]
-        assert time.monotonic() - began < 0.25
+        [found] = asyncio.run(asyncio.wait_for(look(), HANG))["database"]["problems"]
+        assert "OperationalError" in found["message"]
+
+
+def test_a_server_that_hangs_is_given_up_and_not_asked_again() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(HANG)
+        validator = silent_validator(silent, 0.3)
+        problems = validator.validate_sync()["database"]["problems"]
+        assert [found["message"] for found in problems] == ["the database gave no answer in 0.3 s"]
+        connection, _ = silent.accept()
+        assert validator.validate_sync()["database"]["problems"] == problems
+        silent.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            silent.accept()
+        connection.close()
 
 
 @pytest.mark.slow

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 import tracemalloc
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,8 +20,12 @@ import pytest
 from scrapy_t8.errors import FormatError
 from scrapy_t8.model.failed_task import FailedTask
 from scrapy_t8.model.resume_point import CollectionState, ResumePoint
+from scrapy_t8.utils import threads
+from scrapy_t8.validation import database as database_module
 from scrapy_t8.validation.item_audit import integrity_score
 from scrapy_t8.validation.validator import ResumeValidator
+from tests.support.clock import Clock
+from tests.support.process import HANG
 
 NOW = datetime(2024, 1, 15, 10, 30, tzinfo=timezone.utc)
 HOUR = timedelta(hours=1)
@@ -241,10 +247,10 @@ class Custom(ResumeValidator):
         if isinstance(self.answer, Exception):
             raise self.answer
         if self.answer == "hang":
-            await asyncio.sleep(60)
+            await asyncio.sleep(HANG)
         while self.answer == "stubborn":
             with suppress(asyncio.CancelledError):
-                await asyncio.sleep(60)
+                await asyncio.sleep(HANG)
         return self.answer  # type: ignore[no-any-return]
 
 
@@ -267,7 +273,7 @@ class Plain(ResumeValidator):
     ],
 )
 def test_custom_validation(answer: Any, told: dict[str, Any], valid: bool) -> None:
-    validator = Custom(Known(state(POINT)), timeout=0.05)
+    validator = Custom(Known(state(POINT)), timeout=0.05 if answer in ("hang", "stubborn") else HANG)
     validator.answer = answer
     result = validator.validate_sync(NOW)
     assert (result["custom"], result["valid"]) == ({TYPE: told}, valid)
@@ -278,22 +284,49 @@ def test_a_plain_method_will_do() -> None:
     assert result["custom"] == {TYPE: {"type": TYPE}, "OTHER": {"type": "OTHER"}}
 
 
-def test_a_plain_method_that_hangs() -> None:
-    class Hangs(ResumeValidator):
-        def custom_validation(self, state: CollectionState) -> dict[str, Any]:  # type: ignore[override]
-            time.sleep(60)
-            return {}
+class Gate:
+    """Lets a thread through when it is opened, and says whether a thread has come to it."""
 
-    async def beside() -> int:
-        task = asyncio.ensure_future(Hangs(Known(state()), timeout=0.2).validate(NOW))
-        beats = 0
-        while not task.done():
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+        self.opened = threading.Event()
+
+    def wait(self) -> None:
+        self.reached.set()
+        assert self.opened.wait(HANG), "hang guard"
+
+    async def is_passed_by(self, work: Coroutine[Any, Any, Any]) -> dict[str, Any]:
+        """Return what *work* returns, which comes to the gate. Only a loop that goes on meanwhile can open it."""
+        task = asyncio.ensure_future(work)
+        while not self.reached.is_set():
             await asyncio.sleep(0.01)
-            beats += 1
-        assert not task.result()["valid"]
-        return beats
+        assert not task.done()
+        self.opened.set()
+        result: dict[str, Any] = await task
+        return result
 
-    assert asyncio.run(beside()) > 5
+
+class Gated(ResumeValidator):
+    """Its validation is a plain method that waits."""
+
+    gate: Gate
+
+    def custom_validation(self, state: CollectionState) -> dict[str, Any]:  # type: ignore[override]
+        self.gate.wait()
+        return {}
+
+
+def test_a_plain_method_does_not_hold_up_the_loop() -> None:
+    validator = Gated(Known(state()), timeout=2 * HANG)
+    validator.gate = Gate()
+    assert asyncio.run(validator.gate.is_passed_by(validator.validate(NOW)))["valid"]
+
+
+def test_a_plain_method_that_hangs_is_given_up() -> None:
+    validator = Gated(Known(state()), timeout=0.2)
+    validator.gate = Gate()
+    assert not asyncio.run(validator.validate(NOW))["valid"]
+    validator.gate.opened.set()
 
 
 def test_inside_of_a_running_loop() -> None:
@@ -319,8 +352,9 @@ class Books:
         self.asked += 1
         if isinstance(self._answer, Exception):
             raise self._answer
-        if self._answer == "hang":
-            time.sleep(60)
+        if isinstance(self._answer, Gate):
+            self._answer.wait()
+            self._answer = 0
         return self._answer  # type: ignore[no-any-return]
 
     def has_item(self, task_type: str, key: str) -> bool:
@@ -385,26 +419,19 @@ def test_an_async_database() -> None:
 
 
 def test_a_database_that_hangs_is_asked_once() -> None:
-    books, began = Books("hang"), time.monotonic()
+    books = Books(Gate())
     result = ResumeValidator(Known(state(), state(task_type="OTHER")), books, timeout=0.1).validate_sync(NOW)
     assert [problem["message"] for problem in result["database"]["problems"]] == [
         "the database gave no answer in 0.1 s",
         "the database gave no answer in 0.1 s",
     ]
     assert books.asked == 1
-    assert time.monotonic() - began < 10
 
 
 def test_a_database_that_hangs_does_not_hold_up_the_loop() -> None:
-    async def beside() -> int:
-        task = asyncio.ensure_future(ResumeValidator(Known(state()), Books("hang"), timeout=0.3).validate(NOW))
-        beats = 0
-        while not task.done():
-            await asyncio.sleep(0.01)
-            beats += 1
-        return beats
-
-    assert asyncio.run(beside()) > 5
+    gate = Gate()
+    validator = ResumeValidator(Known(state()), Books(gate), timeout=2 * HANG)
+    assert asyncio.run(gate.is_passed_by(validator.validate(NOW)))["database"]["problems"] == []
 
 
 class Kept:
@@ -440,14 +467,14 @@ class Broken(Kept):
         yield from self.keys
         if isinstance(self._failure, BaseException):
             raise self._failure
-        time.sleep(self._failure)
+        time.sleep(HANG)
 
 
 class AsyncBroken(Broken):
     async def iter_keys(self, task_type: str) -> Any:
         for key in self.keys:
             yield key
-        await asyncio.sleep(60)
+        await asyncio.sleep(HANG)
 
 
 class Expecting(ResumeValidator):
@@ -459,10 +486,12 @@ class Expecting(ResumeValidator):
         return self.expected
 
 
-def items_of(database: Any, expected: Any, *, status: str = "FINISHED", total: int = 0) -> tuple[Any, list[str], Any]:
+def items_of(
+    database: Any, expected: Any, *, status: str = "FINISHED", total: int = 0, timeout: float = HANG
+) -> tuple[Any, list[str], Any]:
     """Numbers, rules of the findings, and the score."""
     known = Known(replace(state(total_items=total), status=status))
-    validator = Expecting(known, database, timeout=0.3)
+    validator = Expecting(known, database, timeout=timeout)
     validator.expected = expected
     result = validator.validate_sync(NOW)
     items = result["items"][TYPE]
@@ -516,25 +545,31 @@ def test_more_of_one_type_does_not_make_up_for_another() -> None:
         (Broken("a", failure=ConnectionError("gone")), "the database failed: ConnectionError: gone"),
         (Broken("a", failure=StopAsyncIteration()), "the database failed: StopAsyncIteration: "),
         (Broken("a", failure=SystemExit(3)), "the database failed: RuntimeError: SystemExit 3"),
-        (Broken("a", failure=60), "the database gave no answer in 0.3 s"),
+        (Broken("a", failure=None), "the database gave no answer in 0.3 s"),
         (AsyncBroken("a", failure=None), "the database gave no answer in 0.3 s"),
         (object(), "the database failed: AttributeError: 'object' object has no attribute 'count_items'"),
     ],
 )
 def test_a_database_that_fails_on_the_way(database: Any, message: str) -> None:
-    result = ResumeValidator(Known(state(total_items=1)), database, timeout=0.3).validate_sync(NOW)
+    timeout = 0.3 if "no answer" in message else HANG
+    result = ResumeValidator(Known(state(total_items=1)), database, timeout=timeout).validate_sync(NOW)
     assert [problem["message"] for problem in result["database"]["problems"]] == [message.strip()]
     assert (result["valid"], result["integrity_score"]) == (False, 0.0)
 
 
-def test_slow_keys_are_not_late_as_long_as_they_come() -> None:
+def test_slow_keys_are_not_late_as_long_as_they_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each takes less than the limit, all of them take more."""
+    clock = Clock()
+    for module in (threads, database_module):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=clock))
+
     class Slow(Kept):
         def iter_keys(self, task_type: str) -> Any:
             for key in self.keys:
-                time.sleep(0.1)
+                clock.now += 20
                 yield key
 
-    assert items_of(Slow(*"abcdef"), None, total=6)[2] == 1.0
+    assert items_of(Slow(*"abcdef"), None, total=6, timeout=30)[2] == 1.0
 
 
 def test_counts_that_do_not_agree() -> None:

@@ -18,7 +18,7 @@ from scrapy_t8.components.feeds.spool import ItemSpool
 from scrapy_t8.errors import CannotLoad
 from scrapy_t8.model.codec import Codec
 
-from .project.shop_parts import KINDS, Opaque
+from tests.integration.feeds.project.feed_parts import KINDS, Opaque
 
 
 class Anything(Item):

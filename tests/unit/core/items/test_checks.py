@@ -23,7 +23,7 @@ from scrapy.settings import BaseSettings
 from scrapy_t8.core.items.checks import Gap, ItemChecks, Problem, coverage_problems, coverage_thresholds
 from scrapy_t8.errors import ConfigError
 
-HERE = "tests.unit.test_checks"
+HERE = "tests.unit.core.items.test_checks"
 CAR = {
     "type": "object",
     "required": ["name", "price"],

@@ -23,7 +23,7 @@ from scrapy_t8.model.job import JobRecord, Ledger
 from scrapy_t8.model.json_document import moment
 from scrapy_t8.stores.sqlite.store import SQLiteStore
 
-from .samples import PlainItem, Point
+from tests.support.item_classes import PlainItem, Point
 
 
 class CarSpider(Spider):
