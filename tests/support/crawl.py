@@ -223,6 +223,14 @@ class Crawl:
         assert state is not None
         return state
 
+    def committed(self) -> ledger.Committed:
+        """Return what is committed so far, while the crawl runs."""
+        return ledger.committed(self.state_file)
+
+    def query(self, question: str) -> list[Any]:
+        """Return the rows that answer a question in SQL to the state file. Nobody may have it open."""
+        return ledger.query(self.state_file, question)
+
     def check_ledger(self) -> None:
         """Check that the job has finished, that nothing is left, and that the ledger is balanced."""
         state = self.state()

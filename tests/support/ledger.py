@@ -86,6 +86,37 @@ def kept(file: Path, name: str) -> bytes:
     return data
 
 
+@dataclass(frozen=True)
+class Committed:
+    """What a running job has committed so far."""
+
+    done: int = 0
+    exported: int = 0
+    start_done: bool = False
+
+
+def committed(file: Path) -> Committed:
+    """Return what the running job in *file* has committed so far."""
+    rows = live(file, "SELECT record FROM job")
+    if not rows:
+        return Committed()
+    record = json.loads(rows[0][0])
+    return Committed(record["ledger"]["done"], record["ledger"]["exported"], bool(record["start_done"]))
+
+
+def live(file: Path, question: str) -> list[Any]:
+    """Return the rows that answer a question in SQL to a state file in use; none as long as the file is being made."""
+    if not file.exists():
+        return []
+    db = sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)
+    try:
+        return db.execute(question).fetchall()
+    except sqlite3.OperationalError:
+        return []
+    finally:
+        db.close()
+
+
 def read(file: Path) -> State | None:
     """Return the state of the job in *file*; None if there is no job yet."""
     if not file.exists():

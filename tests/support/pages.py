@@ -167,13 +167,21 @@ class CommonPages:
         values, tag, page = asked.site.values, asked.rest.partition("?")[0], int(asked.request.query["page"])
         if values["gone"] and page > values["pages"]:
             return await self._served(asked, html("", 404))
-        cars = "".join(f'<a class="car" href="{asked.url(f"car/{slug}")}">{slug}</a>' for slug in cars_of(asked, tag, page))
+        cars = "".join(
+            f'<a class="car" href="{asked.url(f"car/{slug}")}">{slug}</a>' for slug in cars_of(asked, tag, page)
+        )
         total = values["pages"] * PER_PAGE - values["shift"]
-        return await self._served(asked, html(f'{cars}<b class="last">{values["pages"]}</b><b class="total">{total}</b>'))
+        return await self._served(
+            asked, html(f'{cars}<b class="last">{values["pages"]}</b><b class="total">{total}</b>')
+        )
 
     async def api(self, asked: Asked) -> web.StreamResponse:
         """``api/TAG?after=CURSOR``"""
-        values, tag, page = asked.site.values, asked.rest.partition("?")[0], int(asked.request.query.get("after") or 0) + 1
+        values, tag, page = (
+            asked.site.values,
+            asked.rest.partition("?")[0],
+            int(asked.request.query.get("after") or 0) + 1,
+        )
         following = page if page < values["pages"] or values["around"] else None
         return await self._served(asked, web.json_response({"cars": cars_of(asked, tag, page), "next": following}))
 
@@ -192,8 +200,8 @@ class CommonPages:
         """Says which cookies came; sets one that lasts, one that expires soon, and one of the session."""
         answer = web.json_response(dict(asked.request.cookies))
         if asked.rest.startswith("first"):
-            answer.set_cookie("lasting", "1", max_age=1000)
-            answer.set_cookie("brief", "1", max_age=3)
+            answer.set_cookie("lasting", "1", max_age=100_000)
+            answer.set_cookie("brief", "1", max_age=1000)
             answer.set_cookie("session", "1")
         return await self._served(asked, answer)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,11 @@ def may_end(point: str) -> None:
 def switched_on(name: str) -> bool:
     """Return whether ``CRAWL_SWITCH`` names *name*: for a spider that is another in another run."""
     return name in os.environ.get("CRAWL_SWITCH", "").split(",")
+
+
+if switched_on("an hour later"):
+    _now = time.time
+    time.time = lambda: _now() + 3600
 
 
 def resident() -> int:

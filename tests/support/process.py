@@ -14,25 +14,12 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-HANG = 300.0
+HANG = 900.0
 """Seconds after which something is taken to hang. A guard, so that no test waits for ever: it measures no speed."""
 PAUSE = 0.01
 """Seconds between two looks at something that is waited for."""
 CONTEXT = get_context("forkserver")
-# Importing them reads neither the environment, nor the arguments, nor the working directory. No scrapy_t8: each crawl
-# imports what is there by then.
-CONTEXT.set_forkserver_preload(
-    [
-        "scrapy.cmdline",
-        "scrapy.crawler",
-        "scrapy.core.downloader.handlers.http11",
-        "scrapy.downloadermiddlewares.cookies",
-        "scrapy.extensions.feedexport",
-        "scrapy.linkextractors",
-        "msgpack",
-        "sqlite3",
-    ]
-)
+CONTEXT.set_forkserver_preload(["tests.support.preload"])
 ROOT = Path(__file__).parents[2]
 
 
@@ -64,7 +51,9 @@ def environment(*paths: Path, **variables: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": found, "PYTHONUNBUFFERED": "1", **variables}
 
 
-def run(*arguments: str | Path, text: bool = True, check: bool = False, **options: Any) -> subprocess.CompletedProcess[Any]:
+def run(
+    *arguments: str | Path, text: bool = True, check: bool = False, **options: Any
+) -> subprocess.CompletedProcess[Any]:
     """Run ``python *arguments`` to its end, and return its status and what it has written."""
     command = [sys.executable, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=text, check=check, timeout=HANG, **options)

@@ -61,7 +61,8 @@ class Site:
         self.at_once = self.most_at_once = 0
         """How many requests are being answered, and the most that ever were."""
         self._server = server
-        self._open = asyncio.Event()
+        self.open = asyncio.Event()
+        """Set when the pages that are held may answer."""
 
     @property
     def base(self) -> str:
@@ -77,7 +78,9 @@ class Site:
 
     def served(self, prefix: str) -> set[str]:
         """Return what follows *prefix* in the paths that were answered with 200, less their queries."""
-        found = {hit.path.removeprefix(prefix) for hit in self.hits if hit.status == 200 and hit.path.startswith(prefix)}
+        found = {
+            hit.path.removeprefix(prefix) for hit in self.hits if hit.status == 200 and hit.path.startswith(prefix)
+        }
         return {path.partition("&")[0].partition("?")[0] for path in found}
 
     @property
@@ -93,11 +96,11 @@ class Site:
 
     def release(self) -> None:
         """Let the pages answer that are held."""
-        self._server.call(self._open.set)
+        self._server.call(self.open.set)
 
     async def held(self) -> None:
         """Wait until the test releases the held pages."""
-        await self._open.wait()
+        await self.open.wait()
 
 
 class Server:
@@ -129,13 +132,15 @@ class Server:
     async def _serve(self, started: threading.Event, stopped: asyncio.Event) -> None:
         app = web.Application(client_max_size=1 << 26)
         app.router.add_route("*", "/{path:.*}", self._answer)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await runner.setup()
         for host in HOSTS:
             await web.TCPSite(runner, host, self.port, backlog=256).start()
             self.port = runner.addresses[0][1]
         started.set()
         await stopped.wait()
+        for site in self._sites.values():
+            site.open.set()
         await runner.cleanup()
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:

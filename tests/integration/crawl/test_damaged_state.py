@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import os
-import signal
 import sqlite3
-import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from .harness import Crawl, Lab
+from tests.support import ledger
+from tests.support.crawl import Crawl
+
+from .compare import Lab
 from .test_jobs import ALL, assert_refused
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def broken(lab: Lab) -> Crawl:
     """A job that was killed in the middle. To be copied, not used."""
-    crawl = lab.crawl("shelf", arguments={"weight": "1500"})
-    crawl.killed("page:90", settings={"T8_COMMIT_INTERVAL": 0.01})
-    with sqlite3.connect(crawl.state) as db:
+    crawl = lab.crawl("simple", weight="1500")
+    crawl.killed("page:90", T8_COMMIT_INTERVAL=0.01)
+    with sqlite3.connect(crawl.state_file) as db:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     db.close()
     return crawl
@@ -82,17 +84,17 @@ DAMAGES = [not_a_database, emptied, cut_in_half, of_another_program]
 def test_damaged_state(lab: Lab, broken: Crawl, damage: Callable[[Path], None]) -> None:
     """Refused as it is; with T8_RESUME=continue it is set aside and the crawl completes. Traps 4, 5."""
     crawl = lab.copy(broken)
-    damage(crawl.state)
-    before = crawl.state.read_bytes()
+    damage(crawl.state_file)
+    before = crawl.state_file.read_bytes()
     assert_refused(crawl.run(), str(Path("job/t8/state.db")), "damaged", "T8_RESUME=continue", "T8_RESUME=fresh")
-    assert crawl.state.read_bytes() == before
-    run = crawl.run(settings={"T8_RESUME": "continue"})
+    assert crawl.state_file.read_bytes() == before
+    run = crawl.run(T8_RESUME="continue")
     assert (run.code, run.reason) == (0, "finished"), run.log
     assert [line for line in run.complaints if "the part that cannot be read" not in line] == []
-    (aside,) = crawl.state.parent.glob("state.db.damaged-*[0-9]")
+    (aside,) = crawl.state_file.parent.glob("state.db.damaged-*[0-9]")
     assert aside.read_bytes() == before
     assert {"0", "of-119"} <= set(crawl.pages)
-    crawl.check_books()
+    crawl.check_ledger()
     if damage is not cut_in_half:
         # Nothing could be read: the whole crawl was done anew.
         assert _pages(crawl) == _pages_of_all()
@@ -101,25 +103,25 @@ def test_damaged_state(lab: Lab, broken: Crawl, damage: Callable[[Path], None]) 
 def test_overwritten_in_the_middle(lab: Lab, broken: Crawl) -> None:
     """Damage that may show only when it is read: then the crawl stops, and the way on is the same."""
     crawl = lab.copy(broken)
-    overwritten_in_the_middle(crawl.state)
+    overwritten_in_the_middle(crawl.state_file)
     run = crawl.run()
     assert run.code == 1 or run.reason.startswith("t8_store_"), run.log
     (complaint,) = run.complaints
-    run = crawl.run(settings={"T8_RESUME": "continue"})
+    run = crawl.run(T8_RESUME="continue")
     assert (run.code, run.reason) == (0, "finished"), run.log
     assert [line for line in run.complaints if "the part that cannot be read" not in line] == []
-    crawl.check_books()
+    crawl.check_ledger()
     # The items of pages that were done are not taken away.
-    assert set(broken.items) <= set(crawl.items)
-    assert len(crawl.items) > 200
+    assert set(broken.lines) <= set(crawl.lines)
+    assert len(crawl.lines) > 200
     assert "T8_RESUME=continue" in complaint
 
 
 def test_killed_in_the_middle_of_a_checkpoint(lab: Lab) -> None:
     """SQLite writes the first page first, which tells how many there are: the others are in the WAL still."""
-    crawl = lab.crawl("shelf", arguments={"weight": "5000"})
-    crawl.killed("page:90", settings={"T8_COMMIT_INTERVAL": 0.01})
-    checkpoint_first_page(crawl.state)
+    crawl = lab.crawl("simple", weight="5000")
+    crawl.killed("page:90", T8_COMMIT_INTERVAL=0.01)
+    checkpoint_first_page(crawl.state_file)
     crawl.finished()
     assert _pages(crawl) == _pages_of_all()
 
@@ -127,20 +129,20 @@ def test_killed_in_the_middle_of_a_checkpoint(lab: Lab) -> None:
 def test_newer_schema(lab: Lab, broken: Crawl) -> None:
     """Never misread, never salvaged from: there is another release for it."""
     crawl = lab.copy(broken)
-    with sqlite3.connect(crawl.state) as db:
+    with sqlite3.connect(crawl.state_file) as db:
         db.execute("PRAGMA user_version = 99")
     db.close()
-    before = crawl.content
+    before = ledger.content(crawl.state_file)
     for resume in ("auto", "continue"):
-        assert_refused(crawl.run(settings={"T8_RESUME": resume}), "schema 99", "another JOBDIR")
-    assert crawl.content == before
+        assert_refused(crawl.run(T8_RESUME=resume), "schema 99", "another JOBDIR")
+    assert ledger.content(crawl.state_file) == before
 
 
 def test_state_that_was_removed_between_runs(lab: Lab) -> None:
     """Without its state file a job begins anew, whatever else lies about."""
-    crawl = lab.crawl("shelf")
-    crawl.killed("page:90", settings={"T8_COMMIT_INTERVAL": 0.01})
-    crawl.state.unlink()
+    crawl = lab.crawl("simple")
+    crawl.killed("page:90", T8_COMMIT_INTERVAL=0.01)
+    crawl.state_file.unlink()
     crawl.finished()
     assert _pages(crawl) == _pages_of_all()
 
@@ -157,26 +159,19 @@ def test_state_that_is_removed_while_the_crawl_runs(lab: Lab) -> None:
 
 
 def test_a_directory_that_cannot_be_written(lab: Lab) -> None:
-    crawl = lab.crawl("shelf", settings={"JOBDIR": "file/job"})
-    (crawl.directory / "file").touch()
+    crawl = lab.crawl("simple", JOBDIR="file/job")
+    (crawl.work / "file").touch()
     assert_refused(crawl.run(), "file/job", "JOBDIR")
 
 
 def test_a_second_process(lab: Lab) -> None:
     """Refused while the first lives, with its number; accepted when that was killed."""
     crawl = lab.crawl("lingering")
-    first = subprocess.Popen(
-        crawl.command(), cwd=crawl.directory, env=crawl.environment(), stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    try:
-        _wait_for(lambda: "page p/first" in crawl.notes)
-        before = time.monotonic()
-        assert_refused(crawl.run(), "in use by another process", f"pid {first.pid}", "another JOBDIR")
-        assert time.monotonic() - before < 10
-        assert first.poll() is None
-    finally:
-        first.send_signal(signal.SIGKILL)
-        first.wait(10)
+    first = crawl.start().until(lambda: "page p/first" in crawl.notes)
+    assert_refused(crawl.run(), "in use by another process", f"pid {first.process.pid}", "another JOBDIR")
+    first.kill()
+    assert crawl.site is not None
+    crawl.site.release()
     crawl.finished()
     assert crawl.last.lines("Resuming")
 
@@ -184,7 +179,7 @@ def test_a_second_process(lab: Lab) -> None:
 def test_a_callback_that_was_renamed(lab: Lab) -> None:
     """Its requests go to the dead-letter box, and the rest completes. Trap 26."""
     crawl = lab.crawl("renamed")
-    crawl.killed("page:150", settings={"T8_COMMIT_INTERVAL": 0.01})
+    crawl.killed("page:150", T8_COMMIT_INTERVAL=0.01)
     run = crawl.run(switch="renamed")
     assert (run.code, run.reason) == (0, "finished")
     dead = crawl.query("SELECT kind, error FROM dead")
@@ -192,22 +187,15 @@ def test_a_callback_that_was_renamed(lab: Lab) -> None:
     assert {kind for kind, _ in dead} == {"callback"}
     assert all("'old' is no longer a method of the spider" in error for _, error in dead)
     assert len(run.complaints) == len(dead)
-    assert crawl.job["ledger"]["dead"] == len(dead)
-    crawl.check_books()
+    assert crawl.state().record["ledger"]["dead"] == len(dead)
+    crawl.check_ledger()
     pages = set(crawl.pages)
     assert {f"{kind}{number}" for number in range(120) for kind in ("", "of-")} <= pages
 
 
 def _pages(crawl: Crawl) -> set[str]:
-    return {item.split('"')[3] for item in crawl.items}
+    return {item.split('"')[3] for item in crawl.lines}
 
 
 def _pages_of_all() -> set[str]:
     return {item.split('"')[3] for item in ALL}
-
-
-def _wait_for(happens: Callable[[], bool], limit: float = 30) -> None:
-    until = time.monotonic() + limit
-    while not happens():
-        assert time.monotonic() < until
-        time.sleep(0.05)

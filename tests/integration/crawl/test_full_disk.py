@@ -10,7 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from .harness import Crawl, Lab
+from tests.support.crawl import Crawl
+
+from .compare import Lab
+
+pytestmark = pytest.mark.slow
 
 WEIGHT = {"weight": "5000"}
 SIZE = {"size": "20000"}
@@ -58,55 +62,55 @@ def weighty(lab: Lab) -> Counter[str]:
 
 
 def _plain(lab: Lab, arguments: dict[str, str]) -> Counter[str]:
-    plain = lab.crawl("shelf", t8=False, arguments=arguments)
+    plain = lab.crawl("simple", t8=False, **arguments)
     plain.finished()
-    return plain.items
+    return plain.lines
 
 
 def test_no_space_for_the_state(lab: Lab, disk: Disk, weighty: Counter[str]) -> None:
-    crawl = lab.crawl("shelf", arguments=WEIGHT, settings={"JOBDIR": str(disk.path)})
+    crawl = lab.crawl("simple", **WEIGHT, JOBDIR=str(disk.path))
     run = crawl.run()
     assert run.reason == "t8_store_failed", run.log
     _assert_told(crawl, "full", "Make space")
     _assert_in_vain(crawl)
     disk.grow()
     crawl.finished()
-    assert crawl.items == weighty
+    assert crawl.lines == weighty
 
 
 def test_no_space_for_the_feed(lab: Lab, disk: Disk, sized: Counter[str]) -> None:
-    crawl = lab.crawl("shelf", arguments=SIZE)
-    (crawl.directory / "items.jsonl").symlink_to(disk.path / "items.jsonl")
+    crawl = lab.crawl("simple", **SIZE)
+    (crawl.work / "items.jsonl").symlink_to(disk.path / "items.jsonl")
     run = crawl.run()
     assert run.reason == "t8_feed_failed", run.log
     _assert_told(crawl, "No space left", "Make space")
     _assert_in_vain(crawl)
     disk.grow()
     crawl.finished()
-    assert crawl.items == sized
+    assert crawl.lines == sized
 
 
 def test_a_limit_for_the_state(lab: Lab, weighty: Counter[str]) -> None:
-    crawl = lab.crawl("shelf", arguments=WEIGHT)
+    crawl = lab.crawl("simple", **WEIGHT)
     run = crawl.run(before=limit_files)
     assert run.reason == "t8_store_failed", run.log
     _assert_told(crawl, "Make space")
     crawl.finished()
-    assert crawl.items == weighty
+    assert crawl.lines == weighty
 
 
 def test_a_limit_for_the_feed(lab: Lab, sized: Counter[str]) -> None:
-    crawl = lab.crawl("shelf", arguments=SIZE)
+    crawl = lab.crawl("simple", **SIZE)
     run = crawl.run(before=limit_files)
     assert run.reason == "t8_feed_failed", run.log
     _assert_told(crawl, "File too large", "Make space")
     crawl.finished()
-    assert crawl.items == sized
+    assert crawl.lines == sized
 
 
 def test_a_read_only_disk(lab: Lab, disk: Disk, weighty: Counter[str]) -> None:
     """Before there is a job, and with a job in the middle: refused both times, and then it goes on."""
-    crawl = lab.crawl("shelf", arguments=WEIGHT, settings={"JOBDIR": str(disk.path / "job")})
+    crawl = lab.crawl("simple", **WEIGHT, JOBDIR=str(disk.path / "job"))
     disk.lock()
     _assert_refused(crawl)
     disk.grow()
@@ -116,7 +120,7 @@ def test_a_read_only_disk(lab: Lab, disk: Disk, weighty: Counter[str]) -> None:
     _assert_refused(crawl)
     subprocess.run(["mount", "-o", "remount,rw", str(disk.path)], check=True)
     crawl.finished()
-    assert crawl.items == weighty
+    assert crawl.lines == weighty
 
 
 def _assert_refused(crawl: Crawl) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.support.process import run
 
 pytestmark = pytest.mark.slow
 
@@ -38,8 +38,7 @@ print(json.dumps([*counts, gc.get_freeze_count()]))
 
 @pytest.mark.parametrize("is_on", [True, False])
 def test_two_crawls_at_once(tmp_path: Path, is_on: bool) -> None:
-    command = [sys.executable, "-c", PROGRAM, str(is_on)]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+    done = run("-c", PROGRAM, str(is_on), cwd=tmp_path, check=True)
     assert not done.stderr
     *during, after = json.loads(done.stdout)
     assert len(during) == 2

@@ -9,7 +9,11 @@ from typing import Any
 
 import pytest
 
-from .harness import Crawl, Lab
+from tests.support.crawl import Crawl
+
+from .compare import Lab
+
+pytestmark = pytest.mark.slow
 
 FIFO = {"SCHEDULER_MEMORY_QUEUE": "scrapy.squeues.FifoMemoryQueue"}
 SIMPLE = {"SCHEDULER_PRIORITY_QUEUE": "scrapy.pqueues.ScrapyPriorityQueue"}
@@ -33,25 +37,23 @@ WAYS: dict[str, tuple[Mapping[str, Any], Mapping[str, str]]] = {
 def test_order(lab: Lab, settings: Mapping[str, Any], arguments: Mapping[str, str]) -> None:
     """Undisturbed, and stopped in the middle. Traps 2, 21."""
     settings = {**ONE, **settings}
-    plain, calm, stopped = (
-        lab.crawl("order", t8=t8, settings=settings, arguments=arguments) for t8 in (False, True, True)
-    )
+    plain, calm, stopped = (lab.crawl("order", t8=t8, **settings, **arguments) for t8 in (False, True, True))
     runs = [plain.finished, calm.finished, partial(_stopped_in_the_middle, stopped)]
     judge = plain
     if "priorities" in arguments:
         # What was in flight at the stop has brought its requests before the next one is chosen: so Scrapy's JOBDIR.
-        judge = lab.crawl("order", t8=False, settings={**settings, **_on_disk(settings)}, arguments=arguments)
+        judge = lab.crawl("order", t8=False, **{**settings, **_on_disk(settings)}, **arguments)
         runs.append(partial(_stopped_in_the_middle, judge))
     _together(*runs)
     assert calm.pages == plain.pages
     assert stopped.pages == judge.pages
-    assert calm.items == stopped.items == plain.items
+    assert calm.lines == stopped.lines == plain.lines
 
 
 def test_order_from_the_disk_queue(lab: Lab) -> None:
     """A project that has chosen its order for JOBDIR gets it."""
     settings = {**ONE, "SCHEDULER_DISK_QUEUE": "scrapy.squeues.PickleFifoDiskQueue"}
-    plain, chosen = lab.crawl("order", t8=False, settings={**ONE, **FIFO}), lab.crawl("order", settings=settings)
+    plain, chosen = lab.crawl("order", t8=False, **{**ONE, **FIFO}), lab.crawl("order", **settings)
     _together(plain.finished, chosen.finished)
     assert chosen.pages == plain.pages
 
@@ -60,7 +62,7 @@ def test_memory_keeps_its_place(lab: Lab) -> None:
     """A request that runs from memory comes when it would have come. Trap 27."""
     ways = [{}, FIFO]
     crawls = [
-        lab.crawl("order", t8=t8, settings={**ONE, **way}, arguments={"live": "3", "priorities": "0,0,0,2"})
+        lab.crawl("order", t8=t8, **{**ONE, **way}, live="3", priorities="0,0,0,2")
         for way in ways
         for t8 in (False, True)
     ]
@@ -72,7 +74,7 @@ def test_memory_keeps_its_place(lab: Lab) -> None:
 def test_more_than_memory_holds(lab: Lab) -> None:
     """What was left to the store comes back in its place."""
     ways = [{}, FIFO]
-    crawls = [lab.crawl("wide", t8=t8, settings={**ONE, **way}) for way in ways for t8 in (False, True)]
+    crawls = [lab.crawl("wide", t8=t8, **{**ONE, **way}) for way in ways for t8 in (False, True)]
     _together(
         *(crawl.finished for crawl in crawls[::2]), *(partial(_stopped_in_the_middle, crawl) for crawl in crawls[1::2])
     )
@@ -88,15 +90,15 @@ def test_more_than_memory_holds(lab: Lab) -> None:
 def test_the_queues_change_between_runs(lab: Lab, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
     """Every request finds its way into the new queues. Trap 2."""
     arguments = {"hosts": "3", "priorities": "0,2"}
-    plain, changed = (lab.crawl("order", t8=t8, arguments=arguments) for t8 in (False, True))
+    plain, changed = (lab.crawl("order", t8=t8, **arguments) for t8 in (False, True))
 
     def change() -> None:
         # Early, with start requests waiting.
-        changed.stopped("page:3", settings={**ONE, **before})
-        changed.finished(settings=after)
+        changed.stopped("page:3", **{**ONE, **before})
+        changed.finished(**after)
 
     _together(plain.finished, change)
-    assert changed.items == plain.items
+    assert changed.lines == plain.lines
     assert sorted(changed.pages) == sorted(plain.pages)
 
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 
-from .harness import Lab
+import pytest
+
+from .compare import Lab
+
+pytestmark = pytest.mark.slow
 
 
 def test_errbacks(lab: Lab) -> None:
@@ -37,13 +41,13 @@ def test_close_spider_from_a_callback(lab: Lab) -> None:
     plain = lab.crawl("enough", t8=False)
     crawl = lab.crawl("enough")
     assert crawl.run(switch="close").reason == "enough"
-    assert not crawl.job["finished"]
+    assert not crawl.state().record["finished"]
     crawl.finished()
     plain.finished()
     # The page that closed the spider is done, and has not come to its last item.
-    lost = plain.items - crawl.items
+    lost = plain.lines - crawl.lines
     assert lost == Counter(['{"page": "p/4", "last": true}'])
-    assert not crawl.items - plain.items
+    assert not crawl.lines - plain.lines
     assert Counter(crawl.pages) == Counter(plain.pages)
 
 

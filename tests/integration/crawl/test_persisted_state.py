@@ -1,10 +1,9 @@
-"""What Scrapy forgets is known after a kill."""
+"""What Scrapy forgets at a kill, and T8 does not: ``spider.state``, statistics, limits, cookies, delays, robots.txt."""
 
 from __future__ import annotations
 
 import json
-import sqlite3
-import time
+import re
 from typing import Any
 
 import msgpack
@@ -12,34 +11,23 @@ import pytest
 
 from scrapy_t8.components.extensions.stats import merged
 from scrapy_t8.model.codec import Codec
-
-from .harness import Crawl
+from tests.support import ledger
+from tests.support.crawl import Crawl
+from tests.support.site import Server
 
 pytestmark = pytest.mark.slow
 CARS = ",".join(f"car/{n}" for n in range(60))
-SPACED = {"DOWNLOAD_DELAY": "0.05", "RANDOMIZE_DOWNLOAD_DELAY": "0"}
-
-
-def kept(crawl: Crawl, name: str) -> bytes:
-    db = sqlite3.connect(crawl.work / "job/t8/state.db")
-    data: bytes = db.execute("SELECT data FROM kept WHERE name = ?", (name,)).fetchone()[0]
-    db.close()
-    return data
+ONE_BY_ONE = {"CONCURRENT_REQUESTS": 1, "T8_COMMIT_PAGES": 1}
+"""At a kill in the callback of a page, nearly all pages before it are committed."""
 
 
 def state(crawl: Crawl) -> dict[str, Any]:
-    found: dict[str, Any] = Codec().decode_item(kept(crawl, "spider.state"))
+    found: dict[str, Any] = Codec().decode_item(ledger.kept(crawl.state_file, "spider.state"))
     return found
 
 
-def cookies(crawl: Crawl) -> dict[str, Any]:
-    """What each page was sent."""
-    lines = [json.loads(line) for line in (crawl.work / "items.jsonl").read_text().splitlines()]
-    return {line["slug"]: line.get("cookies") for line in lines}
-
-
 def test_the_state_of_the_spider_survives_a_kill(crawl: Crawl) -> None:
-    crawl.killed(1.0, "asking", paths=CARS, settings=SPACED)
+    crawl.killed("page:20", "asking", paths=CARS, **ONE_BY_ONE)
     before = state(crawl)
     assert before["pages"] >= 10
     assert isinstance(before["seen"], set)
@@ -51,76 +39,82 @@ def test_the_state_of_the_spider_survives_a_kill(crawl: Crawl) -> None:
 
 
 def test_a_state_that_cannot_be_stored_is_told_of_by_its_key(crawl: Crawl) -> None:
-    log = crawl.run("asking", paths="car/1,car/odd,car/3")
+    log = crawl.run("asking", paths="car/1,car/odd,car/3").log
     assert log.count("spider.state['odd'] cannot be stored") == 1
     assert state(crawl)["pages"] == 3
 
 
 def test_statistics_of_all_runs(crawl: Crawl) -> None:
-    crawl.killed(1.0, "asking", paths=CARS, settings=SPACED)
-    log = crawl.run("asking", paths=CARS)
-    totals = merged(*(msgpack.unpackb(kept(crawl, f"totals:{part}")) for part in ("before", "now")))
+    crawl.killed("page:20", "asking", paths=CARS, **ONE_BY_ONE)
+    run = crawl.run("asking", paths=CARS)
+    totals = merged(*(msgpack.unpackb(ledger.kept(crawl.state_file, f"totals:{part}")) for part in ("before", "now")))
     assert totals["item_scraped_count"] >= 60
-    assert f"'t8/job/item_scraped_count': {totals['item_scraped_count']}" in log
-    here = int(log.split("\n 'item_scraped_count': ")[1].split(",")[0])
-    assert here < 60
+    assert run.stats["t8/job/item_scraped_count"] == totals["item_scraped_count"]
+    assert run.stats["item_scraped_count"] < 60
 
 
 @pytest.mark.parametrize(("limit", "reason"), [("ITEMCOUNT", "itemcount"), ("PAGECOUNT", "pagecount")])
 def test_limits_of_a_job(crawl: Crawl, limit: str, reason: str) -> None:
-    settings = {f"CLOSESPIDER_{limit}": "30", "T8_CLOSESPIDER_PER_JOB": "1", "CONCURRENT_REQUESTS": "1"}
-    crawl.killed(0.8, "asking", paths=CARS, settings={**SPACED, **settings})
-    first = len(crawl.hits())
-    log = crawl.run("asking", paths=CARS, settings=settings)
-    assert f"(closespider_{reason})" in log
-    assert first < 30 <= len(crawl.hits()) <= 36
-    log = crawl.run("asking", paths=CARS, settings=settings)
-    assert f"(closespider_{reason})" in log
-    assert len(crawl.hits()) <= 40
+    assert crawl.site is not None
+    settings = {f"CLOSESPIDER_{limit}": 30, "T8_CLOSESPIDER_PER_JOB": "1", **ONE_BY_ONE}
+    crawl.killed("page:12", "asking", paths=CARS, **settings)
+    first = len(crawl.site.hits)
+    run = crawl.run("asking", paths=CARS, **settings)
+    assert run.reason == f"closespider_{reason}"
+    assert first < 30 <= len(crawl.site.hits) <= 36
+    run = crawl.run("asking", paths=CARS, **settings)
+    assert run.reason == f"closespider_{reason}"
+    assert len(crawl.site.hits) <= 40
 
 
 def test_limits_of_a_run(crawl: Crawl) -> None:
-    settings = {"CLOSESPIDER_ITEMCOUNT": "20", "CONCURRENT_REQUESTS": "1"}
     for _ in range(2):
-        assert "(closespider_itemcount)" in crawl.run("asking", paths=CARS, settings=settings)
-    assert sum(crawl.items.values()) >= 40
+        run = crawl.run("asking", paths=CARS, CLOSESPIDER_ITEMCOUNT=20, CONCURRENT_REQUESTS=1)
+        assert run.reason == "closespider_itemcount"
+    assert len(crawl.items) >= 40
 
 
 @pytest.mark.parametrize("jar", ["", "mine"])
 def test_cookies_survive_a_kill_and_expire_in_time(crawl: Crawl, jar: str) -> None:
-    paths = ",".join(["visit/first", "visit/second", *(f"car/long-{n:03}" for n in range(40)), "visit/much-much-later"])
-    settings = {**SPACED, "CONCURRENT_REQUESTS": "1"}
-    crawl.killed(0.7, "asking", paths=paths, jar=jar, settings=settings)
-    time.sleep(2.5)
-    crawl.run("asking", paths=paths, jar=jar, settings=settings)
-    found = cookies(crawl)
+    paths = ",".join(["visit/first", "visit/second", *(f"car/{n}" for n in range(40)), "visit/much-later"])
+    crawl.killed("page:12", "asking", paths=paths, jar=jar, **ONE_BY_ONE)
+    crawl.run("asking", paths=paths, jar=jar, switch="an hour later")
+    found = {item["slug"]: item.get("cookies") for item in crawl.items}
     assert found["/visit/first"] == {}
     assert set(found["/visit/second"]) == {"lasting", "brief", "session"}
-    assert set(found["/visit/much-much-later"]) == {"lasting", "session"}
+    assert set(found["/visit/much-later"]) == {"lasting", "session"}
     # Another job has a session of its own.
     crawl.run("asking", paths="visit/again", jar=jar)
-    assert cookies(crawl)["/visit/again"] == {}
+    assert crawl.items[-1] == {"slug": "/visit/again", "cookies": {}}
 
 
 def test_learned_delays(crawl: Crawl) -> None:
-    settings = {"AUTOTHROTTLE_ENABLED": "1", "AUTOTHROTTLE_START_DELAY": "0.8", "AUTOTHROTTLE_DEBUG": "1"}
-    crawl.set(delay=0.01)
+    """The second run begins with the delay that the first one has learned, not with the one that is set."""
+    settings = {"AUTOTHROTTLE_ENABLED": "1", "AUTOTHROTTLE_START_DELAY": 1, "AUTOTHROTTLE_MAX_DELAY": 0.2}
     paths = ",".join(f"car/{n}" for n in range(300))
-    crawl.killed(0, "asking", paths=paths, hits=40, settings=settings)
-    learned = json.loads(kept(crawl, "delays"))["127.0.0.1"]
-    assert learned < 0.4
-    log = crawl.run("asking", paths=paths, settings=settings)
-    first = next(line for line in log.splitlines() if "slot: 127.0.0.1" in line)
-    assert int(first.split("delay:")[1].split("ms")[0]) < 450
+
+    def delay() -> float | None:
+        rows = ledger.live(crawl.state_file, "SELECT data FROM kept WHERE name = 'delays'")
+        found: float | None = json.loads(rows[0][0]).get("127.0.0.1") if rows else None
+        return found
+
+    run = crawl.start("asking", paths=paths, AUTOTHROTTLE_DEBUG="1", **settings)
+    run.until(lambda: (delay() or 1) <= 0.2, "a learned delay").kill()
+    learned = delay()
+    assert learned is not None
+    run = crawl.start("asking", paths=paths, AUTOTHROTTLE_DEBUG="1", **settings).until_log("slot: 127.0.0.1")
+    first = re.search(r"slot: 127\.0\.0\.1 .*delay: *(\d+) ms \(([-+]\d+)\)", run.log)
+    run.kill()
+    assert first is not None
+    assert abs(int(first[1]) - int(first[2]) - learned * 1000) <= 2
 
 
-def test_robots_txt_that_cannot_be_had_any_more(crawl: Crawl) -> None:
-    settings = {"ROBOTSTXT_OBEY": "1", "CONCURRENT_REQUESTS": "1"}
-    paths = ",".join([*(f"car/{n}" for n in range(100, 140)), "car/secret-and-long"])
-    crawl.killed(0.6, "asking", paths=paths, settings={**SPACED, **settings})
-    crawl.set(robotless=1)
-    log = crawl.run("asking", paths=paths, settings=settings)
+def test_robots_txt_that_cannot_be_had_any_more(crawl: Crawl, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert crawl.site is not None
+    paths = ",".join([*(f"car/{n}" for n in range(40)), "car/secret"])
+    crawl.killed("page:12", "asking", paths=paths, ROBOTSTXT_OBEY="1", **ONE_BY_ONE)
+    monkeypatch.setattr(server, "robots", "")
+    log = crawl.run("asking", paths=paths, ROBOTSTXT_OBEY="1").log
     assert "cannot be had: what it said in an earlier run holds" in log
-    assert "/car/secret-and-long" not in crawl.items
-    assert len(crawl.items) == 40
-    assert not any("secret" in path for _, path, _ in crawl.hits())
+    assert set(crawl.values("slug")) == {f"/car/{n}" for n in range(40)}
+    assert not any("secret" in hit.path for hit in crawl.site.hits)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from .harness import Lab
+import pytest
+
+from .compare import Lab
+
+pytestmark = pytest.mark.slow
 
 
 def test_requests_that_run_from_memory(lab: Lab) -> None:
@@ -30,38 +34,38 @@ def test_one_warning_for_each_kind(lab: Lab) -> None:
 def test_unserializable_is_an_error(lab: Lab) -> None:
     """T8_UNSERIALIZABLE=error stops the crawl, and the corrected spider goes on with nothing lost. Traps 3, 11."""
     plain = lab.crawl("told", t8=False)
-    crawl = lab.crawl("told", settings={"T8_UNSERIALIZABLE": "error"})
+    crawl = lab.crawl("told", T8_UNSERIALIZABLE="error")
     run = crawl.run()
     assert run.reason == "t8_unserializable"
     (complaint,) = run.complaints
     assert "meta['deep'][0]['loader']" in complaint
     crawl.finished(switch="corrected")
     plain.finished(switch="corrected")
-    assert crawl.items == plain.items
+    assert crawl.lines == plain.lines
 
 
 def test_pickle_where_it_is_allowed(lab: Lab) -> None:
     """T8_ALLOW_PICKLE stores what only pickle can; without it such a request is buried, never loaded."""
     plain, *_, (crawl,) = _pickled(lab)
     assert crawl.last.lines("cannot be stored") == []
-    refused = lab.crawl("pickled", settings={"T8_ALLOW_PICKLE": "true"})
+    refused = lab.crawl("pickled", T8_ALLOW_PICKLE="true")
     refused.killed("slow/80/1")
-    run = refused.run(settings={"T8_ALLOW_PICKLE": "false"})
+    run = refused.run(T8_ALLOW_PICKLE="false")
     assert run.reason == "finished"
     dead = refused.query("SELECT kind, error FROM dead")
     assert dead
     assert {kind for kind, _ in dead} == {"payload"}
     assert all("T8_ALLOW_PICKLE is off" in error for _, error in dead)
-    assert len(dead) + len(refused.items) // 2 == len(plain.items) // 2
+    assert len(dead) + len(refused.lines) // 2 == len(plain.lines) // 2
 
 
 def test_pickle_that_fails(lab: Lab) -> None:
     """Whatever goes wrong when a request is stored, it runs. Traps 3, 27."""
-    comparison = lab.compare("unwilling", ("slow/80/1",), settings={"T8_ALLOW_PICKLE": "true"})
+    comparison = lab.compare("unwilling", ("slow/80/1",), T8_ALLOW_PICKLE="true")
     (told,) = comparison.calm.last.lines("cannot be stored")
     assert "meta['grumpy']" in told
 
 
 def _pickled(lab: Lab) -> tuple:
-    comparison = lab.compare("pickled", ("slow/80/1", "slow/80/2"), settings={"T8_ALLOW_PICKLE": "true"})
+    comparison = lab.compare("pickled", ("slow/80/1", "slow/80/2"), T8_ALLOW_PICKLE="true")
     return comparison.plain, comparison.calm, comparison.broken

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from scrapy_t8.report.html import render
-
 from tests.support.reports import Report, empty, hostile, rich
+
 from .test_render import numbers
 
 if TYPE_CHECKING:

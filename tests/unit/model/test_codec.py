@@ -25,8 +25,16 @@ from scrapy.http.request import NO_CALLBACK
 
 from scrapy_t8.errors import CannotLoad, CannotStore
 from scrapy_t8.model.codec import HEADER, ITEM, MSGPACK, Codec, crc32
-
-from tests.support.item_classes import AttrsItem, Colour, DataItem, ModelItem, PlainItem, Point, PostRequest, SampleSpider
+from tests.support.item_classes import (
+    AttrsItem,
+    Colour,
+    DataItem,
+    ModelItem,
+    PlainItem,
+    Point,
+    PostRequest,
+    SampleSpider,
+)
 
 spider = SampleSpider()
 codec = Codec(spider)

@@ -15,7 +15,6 @@ import pytest
 from scrapy_t8.errors import ConfigError, FormatError
 from scrapy_t8.report import charts
 from scrapy_t8.report.html import render
-
 from tests.support.reports import NASTY, Report, at, empty, hostile, large, rich
 
 SAMPLES = [empty, rich, hostile, large]

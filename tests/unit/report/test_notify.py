@@ -77,7 +77,9 @@ def test_one_that_hangs_does_not_hold_up_the_exit(site: Site) -> None:
 @pytest.mark.parametrize("path", ["ok/t0ken-in-the-path", "broken/t0ken-in-the-path"])
 def test_secrets_stay_out_of_the_log(site: Site, caplog: pytest.LogCaptureFixture, path: str) -> None:
     caplog.set_level(1)
-    problems = send(address(site, path, "user:passw0rd@") + "?+X-Auth=verysecret", "json://127.0.0.1:9/t0ken-in-the-path")
+    problems = send(
+        address(site, path, "user:passw0rd@") + "?+X-Auth=verysecret", "json://127.0.0.1:9/t0ken-in-the-path"
+    )
     log = "\n".join([*problems, caplog.text])
     assert "T8_NOTIFY_URLS[1]" in log
     for secret in ("t0ken", "passw0rd", "verysecret"):

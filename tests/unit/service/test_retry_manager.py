@@ -14,7 +14,6 @@ import pytest
 
 from scrapy_t8 import LetterFilter, T8ResumeAndRetry
 from scrapy_t8.errors import ConfigError, FormatError, T8Error
-
 from tests.support.clock import Clock
 from tests.support.process import HANG, run, wait_until
 
@@ -288,7 +287,9 @@ def test_the_dead_can_be_revived_or_thrown_away(make_service: Make, clock: Clock
     assert balanced(service)
 
 
-def test_limits_drop_dead_tasks_and_no_others(make_service: Make, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+def test_limits_drop_dead_tasks_and_no_others(
+    make_service: Make, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
     service = make_service(max_failed_tasks=3, failed_task_ttl=100)
     for number in range(5):
         service.state_manager.add_failed_task(TYPE, f"dead {number}", "", max_retries=0)

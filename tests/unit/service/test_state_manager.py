@@ -18,7 +18,6 @@ import pytest
 from scrapy_t8 import FailedTask, ResumePoint, T8ResumeAndRetry, open_dead_letters, open_resume_points
 from scrapy_t8.errors import FormatError, JobLocked, JobMismatch, StoreDamaged, StoreError, StoreVersion
 from scrapy_t8.stores.sqlite.store import SQLiteStore
-
 from tests.support.clock import Clock
 
 Make = Callable[..., T8ResumeAndRetry]
@@ -32,7 +31,9 @@ def state_file(tmp_path: Path) -> Path:
 # -- who may use it ----------------------------------------------------------------------------------------------
 
 
-def test_a_crawl_and_a_service_exclude_each_other(service: T8ResumeAndRetry, make_service: Make, tmp_path: Path) -> None:
+def test_a_crawl_and_a_service_exclude_each_other(
+    service: T8ResumeAndRetry, make_service: Make, tmp_path: Path
+) -> None:
     crawl = SQLiteStore(tmp_path / "data/state/t8")
     with service, pytest.raises(JobLocked, match=f"in use by another process \\(pid {os.getpid()}\\)"):
         crawl.open()
@@ -196,7 +197,9 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert aside.read_bytes() == content
 
 
-def test_messages_speak_of_the_state_and_not_of_a_job(service: T8ResumeAndRetry, make_service: Make, tmp_path: Path) -> None:
+def test_messages_speak_of_the_state_and_not_of_a_job(
+    service: T8ResumeAndRetry, make_service: Make, tmp_path: Path
+) -> None:
     service.state_manager.open()
     service.stop_service()
     state_file(tmp_path).write_bytes(b"")
@@ -260,7 +263,9 @@ def test_history_is_bounded_and_the_point_itself_stays(make_service: Make, clock
     assert point.current_page == 199
 
 
-def test_a_batch_is_seen_by_itself_and_kept_when_it_ends_by_an_exception(service: T8ResumeAndRetry, make_service: Make) -> None:
+def test_a_batch_is_seen_by_itself_and_kept_when_it_ends_by_an_exception(
+    service: T8ResumeAndRetry, make_service: Make
+) -> None:
     other = make_service()
 
     def collect() -> None:
@@ -310,7 +315,9 @@ def fill(service: T8ResumeAndRetry) -> None:
     service.state_manager.finish_run(TYPE)
 
 
-def test_all_state_goes_out_and_comes_in_the_same(service: T8ResumeAndRetry, make_service: Make, tmp_path: Path) -> None:
+def test_all_state_goes_out_and_comes_in_the_same(
+    service: T8ResumeAndRetry, make_service: Make, tmp_path: Path
+) -> None:
     fill(service)
     service.state_manager.export_state(tmp_path / "out.json")
     other = make_service(state_dir=str(tmp_path / "other"))

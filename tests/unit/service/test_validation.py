@@ -11,7 +11,6 @@ import pytest
 
 from scrapy_t8 import ResumePoint, ResumeValidator, T8ResumeAndRetry
 from scrapy_t8.model.json_document import moment
-
 from tests.support.clock import Clock
 from tests.support.process import HANG, wait_until
 
@@ -218,9 +217,7 @@ def test_metrics_inside_of_a_loop_do_not_wait(make_service: Make, shelf: Shelf) 
 
 
 def test_a_database_that_hangs_holds_up_no_retries(make_service: Make, shelf: Shelf) -> None:
-    service = with_database(
-        make_service, shelf, 2 * HANG, enable_metrics=True, retry_base=0, retry_check_interval=0.05
-    )
+    service = with_database(make_service, shelf, 2 * HANG, enable_metrics=True, retry_base=0, retry_check_interval=0.05)
     shelf.go.clear()
     done: list[str] = []
     service.retry_manager.register_retry_handler(TYPE, lambda target, metadata: not done.append(target))

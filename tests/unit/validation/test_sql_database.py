@@ -19,8 +19,8 @@ from sqlalchemy import create_engine, text
 from scrapy_t8 import ResumeValidator, SQLDatabase, T8ResumeAndRetry
 from scrapy_t8.errors import ConfigError, DatabaseError, T8Error
 from scrapy_t8.model.resume_point import CollectionState
-from tests.support.process import HANG
 from tests.support.postgres import PASSWORD, NoPostgres, Postgres, running
+from tests.support.process import HANG
 
 TYPE = "DETAIL_COLLECTION"
 STRANGE = 'cars"; DROP TABLE cars; --'

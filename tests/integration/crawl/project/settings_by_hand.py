@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from .settings import *  # noqa: F403
+from settings import *  # noqa: F403
 
+ADDONS: dict[str, int] = {}
 SCHEDULER = "scrapy_t8.T8Scheduler"
 DUPEFILTER_CLASS = "scrapy_t8.T8DupeFilter"
 SPIDER_MIDDLEWARES = {"scrapy_t8.T8StartMiddleware": 1}
@@ -11,5 +12,5 @@ EXTENSIONS = {
     "scrapy_t8.T8Checkpoint": -1000,
     "scrapy_t8.T8FeedExporter": 0,
     "scrapy.extensions.feedexport.FeedExporter": None,
-    "scenes.meter.Meter": 900,
+    "tests.support.probe.StatsFile": 900,
 }

@@ -127,32 +127,6 @@ class Plain(Slugs):
     parse_detail = Pictures.parse_detail
 
 
-class Asking(Spider):
-    """Asks for the paths that it is given, one after the other."""
-
-    name = "asking"
-
-    def __init__(self, site: str = "", paths: str = "", jar: str = "", **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.site, self.paths, self.jar = site, paths.split(","), jar
-
-    async def start(self) -> Any:
-        for path in self.paths:
-            yield Request(f"{self.site}/{path}", meta={"cookiejar": self.jar} if self.jar else {}, priority=-len(path))
-
-    def parse(self, response: Any) -> Iterator[Any]:
-        path = response.url.removeprefix(self.site)
-        state = self.state
-        state["pages"] = state.get("pages", 0) + 1
-        state.setdefault("seen", set()).add(path)
-        if path.startswith("/car/odd"):
-            state["odd"] = lambda: None
-        if "visit" in path:
-            yield {"slug": path, "cookies": response.json()}
-        else:
-            yield {"slug": path}
-
-
 class Mixed(T8SpiderMixin, Spider):
     """All pages at once, in a spider of its own making."""
 

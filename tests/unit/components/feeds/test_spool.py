@@ -17,7 +17,6 @@ from scrapy.item import Field, Item
 from scrapy_t8.components.feeds.spool import ItemSpool
 from scrapy_t8.errors import CannotLoad
 from scrapy_t8.model.codec import Codec
-
 from tests.integration.feeds.project.feed_parts import KINDS, Opaque
 
 

@@ -22,7 +22,6 @@ from scrapy_t8.model.failed_task import task_id
 from scrapy_t8.model.job import JobRecord, Ledger
 from scrapy_t8.model.json_document import moment
 from scrapy_t8.stores.sqlite.store import SQLiteStore
-
 from tests.support.item_classes import PlainItem, Point
 
 

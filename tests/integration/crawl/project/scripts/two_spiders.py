@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from scenes.aid import Scene
+from base import NotingSpider
 from scrapy.crawler import AsyncCrawlerProcess, CrawlerProcess
 from scrapy.utils.project import get_project_settings
 
 
-class One(Scene):
+class One(NotingSpider):
     name = "one"
 
     async def start(self) -> Any:

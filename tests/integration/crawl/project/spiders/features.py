@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any, ClassVar
 
+from base import NotingSpider, page_of
 from scrapy.core.scheduler import Scheduler
 from scrapy.dupefilters import BaseDupeFilter
 from scrapy.statscollectors import MemoryStatsCollector
 
-from ..aid import Scene, may_end, note, page_of
+from tests.support.probe import may_end, note
 
 
-class Featured(Scene):
+class Featured(NotingSpider):
     """Cache, robots.txt, AutoThrottle; and statistics that the spider has brought itself."""
 
     name = "featured"
@@ -50,7 +51,7 @@ class Statistics(MemoryStatsCollector):
         self._stats = before.get_stats()
 
 
-class Files(Scene):
+class Files(NotingSpider):
     """Items that are not done before their files are there."""
 
     name = "files"
@@ -79,7 +80,7 @@ class Plainly:
         return {"page": item["page"], "files": files}
 
 
-class Unfiltered(Scene):
+class Unfiltered(NotingSpider):
     """A duplicate filter of its own, which filters nothing and remembers nothing."""
 
     name = "unfiltered"
@@ -103,7 +104,7 @@ class OwnScheduler(Scheduler):
     """A scheduler that the project has chosen itself."""
 
 
-class Scheduled(Scene):
+class Scheduled(NotingSpider):
     name = "scheduled"
     custom_settings: ClassVar = {"SCHEDULER": OwnScheduler}
 

@@ -3,52 +3,48 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any, ClassVar
 
+from base import NotingSpider
 from scrapy import Request
 from scrapy.exceptions import CloseSpider
 
-from ..aid import Scene, note
+from tests.support.probe import note, resident
 
 OUTPUTS = 300_000
-BEAT = 0.01
+OFTEN = 100
+"""Outputs between two looks at memory and event loop."""
 
 
-class Million(Scene):
-    """Notes how much the process grows while one page yields its outputs, and how long the event loop was held up."""
+class HugePage(NotingSpider):
+    """Notes how much the process grows while one page yields its outputs, and for how many the event loop stood still."""
 
-    name = "million"
+    name = "huge_page"
     custom_settings: ClassVar = {"CONCURRENT_REQUESTS": 2}
 
     async def start(self) -> AsyncIterator[Any]:
         yield Request("data:,root", dont_filter=True)
 
     def parse(self, response: Any) -> Any:
-        self._longest = 0.0
-        heart = asyncio.ensure_future(self._beat())
-        before = resident()
+        loop = asyncio.get_running_loop()
+        before = peak = resident()
+        standstill = longest = 0
+        self._turned = True
         for number in range(OUTPUTS):
             yield self.to(f"slow/300/{number}", self.child, dont_filter=bool(number % 2))
-        note(f"grown {max(self._peak, resident()) - before}")
-        note(f"longest {self._longest}")
-        heart.cancel()
+            if number % OFTEN == 0:
+                standstill = 0 if self._turned else standstill + OFTEN
+                longest, peak = max(longest, standstill), max(peak, resident())
+                if self._turned:
+                    self._turned = False
+                    loop.call_soon(self._turn)
+        note(f"grown {peak - before}")
+        note(f"standstill {longest}")
         raise CloseSpider("enough")
+
+    def _turn(self) -> None:
+        self._turned = True
 
     def child(self, response: Any) -> Any:
         yield {"page": "child"}
-
-    async def _beat(self) -> None:
-        self._peak = 0
-        while True:
-            before = time.perf_counter()
-            await asyncio.sleep(BEAT)
-            self._longest = max(self._longest, time.perf_counter() - before - BEAT)
-            self._peak = max(self._peak, resident())
-
-
-def resident() -> int:
-    """The memory that this process has, in bytes."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096

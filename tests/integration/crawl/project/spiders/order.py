@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
+from base import NotingSpider
 from scrapy import Request
 
-from ..aid import SITE, Scene, may_end, note
+from tests.support.probe import SITE, may_end, note
 
 HOSTS = ("127.0.0.1", "127.0.0.2", "localhost")
 
 
-class Order(Scene):
+class Order(NotingSpider):
     """A tree of pages.
 
     :param hosts: among how many hosts the pages are spread.
@@ -51,7 +52,7 @@ class Order(Scene):
             yield {"page": name, "output": number}
 
 
-class Wide(Scene):
+class Wide(NotingSpider):
     """A page with far more requests than a queue holds in memory, of which some bring one more."""
 
     name = "wide"

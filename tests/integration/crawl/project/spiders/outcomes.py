@@ -6,18 +6,19 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, ClassVar
 
+from base import NotingSpider, page_of
 from scrapy import Request, signals
 from scrapy.exceptions import CloseSpider, DontCloseSpider, DropItem, IgnoreRequest
 from scrapy.http.request import NO_CALLBACK
 from scrapy.spidermiddlewares.httperror import HttpError
 
-from ..aid import Scene, may_end, note, page_of, switched_on
+from tests.support.probe import may_end, note, switched_on
 
 NOBODY = "http://127.0.0.1:9/nobody"
 """Where every connection is refused."""
 
 
-class Errbacks(Scene):
+class Errbacks(NotingSpider):
     name = "errbacks"
     custom_settings: ClassVar = {"RETRY_ENABLED": False}
 
@@ -59,7 +60,7 @@ class Errbacks(Scene):
         return {"errback": "refused"}
 
 
-class Exceptions(Scene):
+class Exceptions(NotingSpider):
     name = "exceptions"
     custom_settings: ClassVar = {"SPIDER_MIDDLEWARES": {f"{__name__}.Rescue": 700}}
 
@@ -109,12 +110,12 @@ class Rescue:
         return None
 
 
-class Ignored(Scene):
+class Ignored(NotingSpider):
     name = "ignored"
     custom_settings: ClassVar = {
         "DOWNLOADER_MIDDLEWARES": {f"{__name__}.IgnoreInDownloader": 400},
         "SPIDER_MIDDLEWARES": {f"{__name__}.IgnoreInSpider": 700},
-        "EXTENSIONS": {f"{__name__}.IgnoreInSchedule": 0, "scenes.meter.Meter": 900},
+        "EXTENSIONS": {f"{__name__}.IgnoreInSchedule": 0, "tests.support.probe.StatsFile": 900},
     }
 
     async def start(self) -> AsyncIterator[Any]:
@@ -165,7 +166,7 @@ class IgnoreInSchedule:
             raise IgnoreRequest("not to be scheduled")
 
 
-class Pipelines(Scene):
+class Pipelines(NotingSpider):
     name = "pipelines"
     custom_settings: ClassVar = {"ITEM_PIPELINES": {f"{__name__}.Moody": 100, f"{__name__}.Slow": 200}}
 
@@ -199,7 +200,7 @@ class Slow:
         return item
 
 
-class Coroutines(Scene):
+class Coroutines(NotingSpider):
     """Callbacks that take their time, and requests that never see the scheduler."""
 
     name = "coroutines"
@@ -238,7 +239,7 @@ class Coroutines(Scene):
             yield self.to(f"p/of-inline-{number}", dont_filter=True)
 
 
-class Enough(Scene):
+class Enough(NotingSpider):
     """Closes itself in the middle, if it is told to."""
 
     name = "enough"
@@ -258,11 +259,11 @@ class Enough(Scene):
         yield {"page": name, "last": True}
 
 
-class Injected(Scene):
+class Injected(NotingSpider):
     """Requests that no page yields: an extension gives them to the engine."""
 
     name = "injected"
-    custom_settings: ClassVar = {"EXTENSIONS": {f"{__name__}.Injector": 0, "scenes.meter.Meter": 900}}
+    custom_settings: ClassVar = {"EXTENSIONS": {f"{__name__}.Injector": 0, "tests.support.probe.StatsFile": 900}}
 
     async def start(self) -> AsyncIterator[Any]:
         yield self.to("p/start")
@@ -286,10 +287,10 @@ class Injector:
         crawler.signals.connect(self.spider_opened, signals.spider_opened)
         crawler.signals.connect(self.spider_idle, signals.spider_idle)
 
-    def spider_opened(self, spider: Scene) -> None:
+    def spider_opened(self, spider: NotingSpider) -> None:
         self._crawler.engine.crawl(spider.to("p/opened"))
 
-    def spider_idle(self, spider: Scene) -> None:
+    def spider_idle(self, spider: NotingSpider) -> None:
         if self._times < 3:
             self._times += 1
             self._crawler.engine.crawl(spider.to(f"p/idle-{self._times}"))

@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, ClassVar
 
+from base import NotingSpider, page_of
 from scrapy import Request, signals
 
-from ..aid import Scene, may_end, note, page_of
+from tests.support.probe import may_end, note
 
 
 class Watch:
@@ -42,7 +43,7 @@ class Watch:
         return "".join(f"{kind} {n}" for kind, n in zip(("redirect", "retry"), times, strict=True) if n)
 
 
-class Replaced(Scene):
+class Replaced(NotingSpider):
     custom_settings: ClassVar = {"DOWNLOADER_MIDDLEWARES": {f"{__name__}.Watch": 50}}
 
     def parse(self, response: Any) -> Any:
@@ -96,7 +97,7 @@ class Retries(Replaced):
         yield self.to("in_turn/503,302/moved")
 
 
-class Again(Scene):
+class Again(NotingSpider):
     """Whatever becomes of a page that is fetched again after a kill: what it has spawned already is not spawned twice.
 
     Its children run, and are committed, before the kill: the page waits for them.

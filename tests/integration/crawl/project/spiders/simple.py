@@ -1,4 +1,4 @@
-"""Plain crawls, to do things to: stop them, damage their state, take their space away."""
+"""Crawls without difficulties of their own, to be stopped, to have their state damaged, their space taken away."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, ClassVar
 
+from base import NotingSpider
 from scrapy import Request
 
-from ..aid import Scene, may_end, note, switched_on
+from tests.support.probe import may_end, note, switched_on
 
 PAGES = 120
 
 
-class Shelf(Scene):
+class Simple(NotingSpider):
     """Pages with one item and one page more each; *weight* is what a request carries, *size* what an item does."""
 
-    name = "shelf"
+    name = "simple"
     custom_settings: ClassVar = {"CONCURRENT_REQUESTS": 4}
 
     def __init__(self, tag: str = "", weight: str = "0", size: str = "0", **kwargs: Any) -> None:
@@ -47,13 +48,13 @@ class Shelf(Scene):
         may_end("closed")
 
 
-class Other(Shelf):
+class Other(Simple):
     """Another spider, for the same directory."""
 
     name = "other"
 
 
-class Renamed(Shelf):
+class Renamed(Simple):
     """A callback that is not there any more in a later run, and some that are."""
 
     name = "renamed"
@@ -70,7 +71,7 @@ class Renamed(Shelf):
             yield from self.page(response)
 
 
-class Vandal(Shelf):
+class Vandal(Simple):
     """Removes the state file while the crawl runs, if it is told to."""
 
     name = "vandal"
@@ -81,11 +82,11 @@ class Vandal(Shelf):
             os.unlink("job/t8/state.db")
 
 
-class Lingering(Scene):
-    """Waits for a page that takes its time, so that a second process can come."""
+class Lingering(NotingSpider):
+    """Waits for a page that is held, so that a second process can come."""
 
     name = "lingering"
 
     async def start(self) -> AsyncIterator[Any]:
         yield self.to("p/first", self.leaf)
-        yield self.to("hang/last", self.leaf)
+        yield self.to("held/last", self.leaf)

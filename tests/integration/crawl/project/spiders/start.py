@@ -6,17 +6,20 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, ClassVar
 
+from base import NotingSpider, page_of
 from scrapy.exceptions import DropItem
 from scrapy.linkextractors import LinkExtractor
 from scrapy.spiders import CrawlSpider, Rule, SitemapSpider
 
-from ..aid import SITE, Scene, may_end, note, page_of, switched_on
+from tests.support.probe import SITE, may_end, note, switched_on
 
 
-class Patient(Scene):
+class Patient(NotingSpider):
     """Its ``start()`` waits, as for a database, and yields items between the requests."""
 
     name = "patient"
+    last = "slow/500"
+    """How the page after the last one is."""
     custom_settings: ClassVar = {"ITEM_PIPELINES": {f"{__name__}.Sieve": 100}}
 
     async def start(self) -> AsyncIterator[Any]:
@@ -34,7 +37,8 @@ class Patient(Scene):
     def parse(self, response: Any) -> Any:
         name = page_of(response)
         yield from self.leaf(response)
-        yield self.to(f"slow/500/of/{name}", self.leaf, dont_filter=True)
+        kind = self.last if name == "p/5" else "slow/500"
+        yield self.to(f"{kind}/of/{name}", self.leaf, dont_filter=True)
 
 
 class Sieve:
@@ -44,11 +48,11 @@ class Sieve:
         if item.get("unwanted"):
             raise DropItem("unwanted")
         await asyncio.sleep(0.2)
-        may_end(f"item {item['start']}")
+        may_end(f"item {item.get('start')}")
         return item
 
 
-class Raising(Scene):
+class Raising(NotingSpider):
     """Its ``start()`` raises in the middle, as long as nobody has mended it."""
 
     name = "raising"
@@ -67,7 +71,7 @@ class Sitemap(SitemapSpider):
     sitemap_urls = (f"{SITE}/sitemap.xml",)
 
     def parse(self, response: Any) -> Any:
-        yield from Scene.leaf(self, response)
+        yield from NotingSpider.leaf(self, response)
 
 
 class Rules(CrawlSpider):
@@ -80,10 +84,10 @@ class Rules(CrawlSpider):
         return {"page": "start"}
 
     def parse_page(self, response: Any) -> Any:
-        yield from Scene.leaf(self, response)
+        yield from NotingSpider.leaf(self, response)
 
 
-class Many(Scene):
+class Many(NotingSpider):
     """Five thousand start URLs, which Scrapy does not filter."""
 
     name = "many"

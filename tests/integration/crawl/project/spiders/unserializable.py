@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any, ClassVar
 
-from ..aid import Scene, may_end, note, page_of, switched_on
+from base import NotingSpider, page_of
+
+from tests.support.probe import may_end, note, switched_on
 
 
 class Live:
@@ -32,7 +34,7 @@ class Grumpy:
         raise RuntimeError("leave me alone")
 
 
-class Memory(Scene):
+class Memory(NotingSpider):
     """Every way to make a request that runs from memory, and what comes of it."""
 
     name = "memory"
@@ -80,7 +82,7 @@ class Memory(Scene):
         yield from self.leaf(response)
 
 
-class Told(Scene):
+class Told(NotingSpider):
     """The same request without a stored form thrice; none at all when it is corrected."""
 
     name = "told"
@@ -107,7 +109,7 @@ class Told(Scene):
         yield from self.leaf(response)
 
 
-class Pickled(Scene):
+class Pickled(NotingSpider):
     name = "pickled"
     custom_settings: ClassVar = {"CONCURRENT_REQUESTS": 1}
 
@@ -120,7 +122,7 @@ class Pickled(Scene):
         yield from self.leaf(response)
 
 
-class Unwilling(Scene):
+class Unwilling(NotingSpider):
     name = "unwilling"
 
     async def start(self) -> AsyncIterator[Any]:
