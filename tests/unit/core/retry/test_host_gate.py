@@ -33,7 +33,7 @@ def host(request: Request) -> str:
 
 
 def gated(clock: Clock) -> tuple[HostGatedQueue, Breaker]:
-    breaker = Breaker(2, 10.0, 60.0, 600.0)
+    breaker = Breaker(failures=2, probe=10.0, longest=60.0, give_up=600.0)
     return HostGatedQueue(Plain(), breaker, host, clock=clock), breaker
 
 
