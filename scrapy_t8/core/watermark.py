@@ -35,7 +35,7 @@ class Watermark:
         self.total = 0
         """Units of work at and below the low-water mark, and beyond it."""
         self._open: dict[int, tuple[int, Value | None]] = {}
-        """Positions that wait for their parts: the number of parts, and the value once the position itself has ended."""
+        """Positions that wait for their parts: the number of parts; the value, once the position itself has ended."""
 
     def admit(self, position: int, value: Value) -> None:
         """Note that work on *position* is going to begin."""

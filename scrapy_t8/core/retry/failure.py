@@ -131,7 +131,7 @@ def kind_of_status(status: int, *, has_retry_after: bool) -> str:
 
 
 def retry_after(value: bytes | str | None, now: float) -> float | None:
-    """Return the seconds that a Retry-After header asks for (RFC 9110, 10.2.3: a number, or a date). None for garbage."""
+    """Return the seconds that a Retry-After header asks for (RFC 9110, 10.2.3: a number or a date); None if invalid."""
     text = (value.decode("latin-1") if isinstance(value, bytes) else value or "").strip()
     if re.fullmatch(r"[0-9]+", text):
         return float(min(int(text[:20]), 10**12))
