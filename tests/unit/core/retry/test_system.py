@@ -154,10 +154,10 @@ def test_a_file_that_failed_becomes_an_entry_of_the_page(run: RetryRun, clock: C
     page.enter()
     run.retries.enqueue_task(Request("http://a/file"), TIMEOUT)
     assert [retry.due for retry in page.new_retries] == [clock.now + 1]
-    assert run.frontier.waiting == 0
+    assert len(run.frontier.waiting) == 0
     page.settle()
     run.frontier.settle(page)
-    assert run.frontier.waiting == 1
+    assert len(run.frontier.waiting) == 1
 
 
 def test_a_page_that_crashes_the_process_alone_is_buried_at_the_start(run: RetryRun) -> None:
