@@ -18,7 +18,7 @@ from scrapy import Request
 from scrapy_t8.model.attempts import AttemptHistory, ScheduledRetry
 from scrapy_t8.model.dead_letter import DeadLetter
 from scrapy_t8.model.items import ItemOutcome, pack_notes, unpack_notes
-from scrapy_t8.utils.hashes import hashed
+from scrapy_t8.utils.hashes import hash63
 
 from .staging import SPILL, Staged
 
@@ -230,7 +230,7 @@ class Page:
 
 def record_fingerprint(sink: str, record: bytes) -> int:
     """What tells one record of a sink from another, in 63 bits."""
-    return hashed(sink.encode() + b"\0" + record)
+    return hash63(sink.encode() + b"\0" + record)
 
 
 def current_page() -> Page | None:

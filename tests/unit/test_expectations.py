@@ -228,7 +228,7 @@ def test_letters_that_are_revived_or_thrown_away(books: Books) -> None:
     assert books.causes() == {"1": ("waiting", "")}
     books.settle(request, verdict=letter(request))
     books.job.ledger.dead = 1
-    books.commit(buried=[letter(request)], woken=[1])
+    books.commit(buried=[letter(request)], reactivated=[1])
     assert books.store.box.discard(LetterFilter(), books.job) == 1
     assert books.causes() == {"1": ("discarded", "")}
 
@@ -260,17 +260,17 @@ def test_heal_takes_what_is_missing_and_only_that(books: Books) -> None:
     assert set(requests) == {"http://a/none", "http://a/url", "http://a/dead"}
     assert requests["http://a/none"].dont_filter
     assert requests["http://a/none"].meta["kept"] == (1, 2)
-    assert list(books.store.books.to_heal()) == ["a word"]
+    assert list(books.store.items.items_to_request()) == ["a word"]
 
 
 def test_the_last_good_job_is_what_the_next_one_should_bring(books: Books) -> None:
     books.commit(items=[ItemKey(1, "a"), ItemKey(2, "b"), ItemKey(3, None)])
-    books.store.books.add_past_job(PastJob("job", 1, "spider", 0.0, 1.0, 3, good=True))
-    books.store.books.add_past_job(PastJob("other", 2, "other", 0.0, 1.0, 3, good=True))
-    assert [job.good for job in books.store.books.past_jobs("spider")] == [True]
+    books.store.items.add_past_job(PastJob("job", 1, "spider", 0.0, 1.0, 3, good=True))
+    books.store.items.add_past_job(PastJob("other", 2, "other", 0.0, 1.0, 3, good=True))
+    assert books.store._db.execute("SELECT good FROM past_job WHERE spider = 'spider'").fetchall() == [(1,)]
     books.job = replace(books.job, number=3)
     books.store.begin_job(books.job, keep_items=True)
-    assert books.store.books.expect_last("spider", "last good job") == 2
+    assert books.store.items.expect_last("spider", "last good job") == 2
     books.commit(items=[ItemKey(2, "b")])
     assert books.causes() == {"a": ("never_linked", "")}
 

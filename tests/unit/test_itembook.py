@@ -72,7 +72,7 @@ class Crawl:
         store, codec = self.store, Codec()
         coverage, problems, expectations = Coverage(store), ProblemCounter(store), Expectations(codec, hashed)
         self.items = ItemLedger(
-            store.books, self.record, recovery.run, ItemKeys("id"), self.dedup, coverage, problems, expectations, hashed
+            store.items, self.record, recovery.run, ItemKeys("id"), self.dedup, coverage, problems, expectations, hashed
         )
         self.books = RunStatistics(self.record, self.items, expectations, coverage, problems, store.kept("duplicates"))
         self.outputs = PageOutputs(self.items)
@@ -273,7 +273,7 @@ def test_the_last_one_wins(tmp_path: Path) -> None:
         crawl.commit()
         crawl.die()
     spool = [eval(row) for row in crawl.feed.durable]
-    gone = list(crawl.store.books.superseded())
+    gone = list(crawl.store.items.superseded())
     left = [item for position, item in enumerate(spool) if position not in gone]
     assert left == [{"id": 10}, {"id": 11}, {"id": 1, "value": 2}, {"id": 12}]
     assert (crawl.record.ledger.exported, crawl.record.ledger.duplicate) == (4, 2)
@@ -347,7 +347,7 @@ def test_keys_of_another_job_count_only_in_the_scope_of_the_spider(tmp_path: Pat
         crawl.settle(page)
         crawl.commit()
         assert len(crawl.feed.durable) == expected
-        seen = crawl.store.books.item(hashed(b"key:1"))
+        seen = crawl.store.items.item(hashed(b"key:1"))
         assert seen is not None
         assert seen.job == 2
         crawl.store.close()

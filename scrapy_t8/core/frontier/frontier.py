@@ -198,7 +198,7 @@ class Frontier:
             request = request.copy()
         self.out.add(entry)
         self._leased.add(entry)
-        self.store.mark(entry)
+        self.store.mark_in_flight(entry)
         self.flying[request] = page = self.new_page(entry)
         page.marks = marks_of(request)
         page.expects = self.expectations.of(request)
@@ -283,7 +283,7 @@ class Frontier:
         elif page.remembered or page.respawns:
             self.spawned.keep(page.entry)
         if page.woken:
-            self._batch.woken.append(page.entry)
+            self._batch.reactivated.append(page.entry)
             self.waiting -= 1
         elif page.entry >> SEQ_BITS:
             self._remove(page.entry)
@@ -340,7 +340,7 @@ class Frontier:
         """The batch is durable: what was kept for it can go."""
         self.out.difference_update(self._batch.removed)
         for entry in self._unmark:
-            self.store.unmark(entry)
+            self.store.unmark_in_flight(entry)
         self.spawned.committed()
         self.book.committed()
         for kept in (self.added, self.seen.new, self._unmark):

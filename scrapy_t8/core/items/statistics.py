@@ -13,7 +13,7 @@ from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.dead_letter import DeadLetter
 from scrapy_t8.model.job import JobRecord
 from scrapy_t8.stores.base import Store
-from scrapy_t8.utils.hashes import hashed
+from scrapy_t8.utils.hashes import hash63
 
 from .coverage import Coverage
 from .expectations import Expectations
@@ -33,7 +33,7 @@ def open_books(
     """The books of *run*, going on from what the store holds."""
     dedup = Dedup(config.dedup, config.dedup_policy, config.dedup_scope)
     coverage, problems = Coverage(store), ProblemCounter(store)
-    items = ItemLedger(store.books, record, run, keys, dedup, coverage, problems, expectations, hashed)
+    items = ItemLedger(store.items, record, run, keys, dedup, coverage, problems, expectations, hash63)
     return RunStatistics(record, items, expectations, coverage, problems, store.kept(DUPLICATES))
 
 
@@ -92,7 +92,7 @@ class RunStatistics:
         self.items.drain(batch)
         self.expectations.drain(batch)
         exported = self._record.ledger.exported
-        batch.moment = (self._ended.total(), max(0, exported - self._exported), self._retries)
+        batch.progress = (self._ended.total(), max(0, exported - self._exported), self._retries)
         self._retries, self._exported = 0, exported
         self._sum_up()
         batch.tally, self._tally = dict(self._tally), Counter()

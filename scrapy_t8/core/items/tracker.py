@@ -15,9 +15,8 @@ from twisted.python.failure import Failure
 
 from scrapy_t8.core.fail_fast import StopOnError
 from scrapy_t8.core.page import ITEMS, Page, current_page
-from scrapy_t8.utils.text import one_line
+from scrapy_t8.utils.text import escape_surrogates, one_line
 
-from .keys import clean
 from .ledger import DROPPED, DUPLICATE, EXPORTED, FAILED, ItemLedger
 
 logger = logging.getLogger(__name__)
@@ -124,7 +123,7 @@ class ItemTracker:
         loss, problems = None, getattr(error, "problems", [])
         if outcome in (DROPPED, FAILED) and error is not None:
             pipeline, reason = culprit(error.__traceback__), told(error, outcome)
-            loss = pipeline, reason, clean(getattr(response, "url", None) or "")
+            loss = pipeline, reason, escape_surrogates(getattr(response, "url", None) or "")
             page.lost = page.lost or self.book.cause(outcome, pipeline, reason)
         else:
             page.kept += 1
@@ -150,7 +149,7 @@ def culprit(trace: TracebackType | None) -> str:
 
 def told(error: BaseException, outcome: int) -> str:
     """Why a pipeline has lost an item, in a line."""
-    text = clean(one_line(error, REASON))
+    text = escape_surrogates(one_line(error, REASON))
     if outcome == DROPPED:
         return text or type(error).__name__
     return one_line(f"{type(error).__name__}: {text}" if text else type(error).__name__, REASON)

@@ -16,7 +16,8 @@ from weakref import WeakKeyDictionary
 from scrapy import Request
 from scrapy.crawler import Crawler
 
-from scrapy_t8.config.settings import Config, loaded
+from scrapy_t8.config.parsing import load_callable
+from scrapy_t8.config.settings import Config
 from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.fail_fast import StopOnError
 from scrapy_t8.core.frontier.frontier import Frontier
@@ -37,7 +38,7 @@ from scrapy_t8.model.codec import Codec
 from scrapy_t8.model.entry import START
 from scrapy_t8.model.job import Identity
 from scrapy_t8.stores.sqlite.store import SQLiteStore
-from scrapy_t8.utils.hashes import fingerprints_of, hashed
+from scrapy_t8.utils.hashes import fingerprints_of, hash63
 
 from .commit_loop import CommitLoop
 from .crash_guard import PostCrashCommits
@@ -113,8 +114,8 @@ class Job:
         # Before anything is owned: a mistake in the settings is to change nothing.
         policy = Policy(config.retry_rule(crawler.settings), config.retry_kinds, config.retry_after_cap)
         named = {**config.retry_handlers, **getattr(crawler.spider, "t8_retry_handlers", {})}
-        handlers = {kind: loaded("T8_RETRY_HANDLERS", name) for kind, name in named.items()}
-        self.checks = [loaded("T8_RETRY_CHECKS", name) for name in config.retry_checks]
+        handlers = {kind: load_callable("T8_RETRY_HANDLERS", name) for kind, name in named.items()}
+        self.checks = [load_callable("T8_RETRY_CHECKS", name) for name in config.retry_checks]
         self.checks_of_items = ItemChecks.of(config.required_fields, config.item_schema)
         keys = ItemKeys(config.item_key, [*config.item_key_exclude, config.changed_field], crawler.spider)
         self._own()
@@ -154,7 +155,7 @@ class Job:
             self.store, self.clock, config.update_interval, by_details=config.cursor_waits_for == "details"
         )
         self.points.open(self.record.id, ttl=config.resume_point_ttl, limit=config.max_resume_points)
-        expectations = Expectations(codec, hashed)
+        expectations = Expectations(codec, hash63)
         self.fingerprint = fingerprints_of(crawler)
         self.frontier = Frontier(
             self.store,

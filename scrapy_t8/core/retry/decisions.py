@@ -24,7 +24,7 @@ from scrapy_t8.errors import CannotStore, ConfigError
 from scrapy_t8.model.attempts import AttemptHistory, ScheduledRetry
 from scrapy_t8.model.dead_letter import DeadLetter
 from scrapy_t8.model.entry import Entry
-from scrapy_t8.model.failed_task import TASK_TYPE, task_id
+from scrapy_t8.model.failed_task import TASK_TYPE, request_task_id
 
 from .breaker import Breaker
 from .failure import OF_THE_HOST, THROTTLED, Failure
@@ -307,7 +307,7 @@ class RetryDecisions:
             stats.inc_value(f"t8/retry/{what}/{kind}")
 
     def _say(self, what: str, request: Request, page: Page, more: str) -> None:
-        task = task_id(self._task_type(request), self._frontier.record.id, page.entry or 0)
+        task = request_task_id(self._task_type(request), self._frontier.record.id, page.entry or 0)
         logger.info("%s: %s %s: %s", what, task, request, more)
 
 

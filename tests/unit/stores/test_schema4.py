@@ -67,10 +67,11 @@ def test_a_store_recovers_it(name: str, policy: str, tmp_path: Path) -> None:
     assert len(found.crashed) == 4
     queue = store.queues()[0]
     assert len(store.read(queue.id, newest_first=True, beyond=None, limit=100)) == queue.stored == 8
-    exports = store.books.some_items(100).values()
+    exports = store.items.some_items(100).values()
     assert len(exports) == 16
-    assert len({export.digest for export in exports}) > 1
-    assert list(store.books.superseded()) == ([1, 3] if policy == "last" else [])
+    assert len({(export.digest, export.place) for export in exports}) > 1
+    assert all((export.place is None) == (policy == "changed") for export in exports)
+    assert list(store.items.superseded()) == ([1, 3] if policy == "last" else [])
     store.close()
 
 
