@@ -66,6 +66,9 @@ class LetterFilter:
     text: str | None = None
 
 
+ALL = LetterFilter()
+
+
 @dataclass(frozen=True, slots=True)
 class LetterGroup:
     """Dead letters with the same cause.

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
 from scrapy_t8.utils.text import to_json
-from scrapy_t8.utils.times import isoformat, moment
+from scrapy_t8.utils.times import moment
 
 from .attempts import AttemptHistory, ScheduledRetry
 from .dead_letter import DeadLetter
-from .json_document import LARGE, Document
+from .json_document import LARGE, JsonRecord
 
 TASK_TYPE = "DETAIL_COLLECTION"
 """The task type of a request that has none of its own."""
 
 
 @dataclass(slots=True)
-class FailedTask:
+class FailedTask(JsonRecord):
     """A piece of work that failed, and waits for its next attempt or was given up.
 
     :param task_id: the task type, ``_``, eight hex digits; always the same for a request of a job.
@@ -43,31 +42,6 @@ class FailedTask:
     next_retry_time: datetime | None
     created_at: datetime
     metadata: dict[str, Any] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the task as a JSON object, times in ISO 8601 with their UTC offset."""
-        due = self.next_retry_time
-        times = {"next_retry_time": due and isoformat(due), "created_at": isoformat(self.created_at)}
-        return {name: getattr(self, name) for name in self.__slots__} | times
-
-    @classmethod
-    def from_dict(cls, document: Mapping[str, Any]) -> FailedTask:
-        """Return the task of a JSON object. Unknown fields are ignored; times without an offset are UTC.
-
-        :raises FormatError: naming the field that is missing or invalid.
-        """
-        given = Document("FailedTask", document)
-        return cls(
-            task_id=given.typed("task_id", str),
-            task_type=given.typed("task_type", str),
-            target=given.typed("target", str),
-            error_message=given.typed("error_message", str),
-            retry_count=given.typed("retry_count", int),
-            max_retries=given.typed("max_retries", int),
-            next_retry_time=given.optional_time("next_retry_time"),
-            created_at=given.time("created_at"),
-            metadata=given.metadata(),
-        )
 
 
 # -- ids -----------------------------------------------------------------------------------------------------------

@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import fields
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from scrapy_t8.errors import FormatError
-from scrapy_t8.utils.times import parse_time
+from scrapy_t8.utils.times import isoformat, parse_time
 
 VERSION = 1
 """The version of all formats. A document may leave it out."""
@@ -79,6 +80,54 @@ class Document:
         except (TypeError, ValueError, zlib.error) as error:
             raise FormatError(f"{field}: what is compressed in it cannot be read: {error}", field) from None
         return unpacked
+
+
+R = TypeVar("R", bound="JsonRecord")
+OF = "of"
+"""The key in the metadata of a list field: the class of its records."""
+
+READERS: dict[str, Callable[[Document, str], Any]] = {
+    "str": lambda given, name: given.typed(name, str),
+    "int": lambda given, name: given.typed(name, int),
+    "str | None": lambda given, name: given.optional(name, str),
+    "datetime": Document.time,
+    "datetime | None": Document.optional_time,
+    "dict[str, Any]": Document.metadata,
+}
+"""How a field is read, by its annotation."""
+
+
+class JsonRecord:
+    """The base of dataclasses that other programs read and write as JSON objects with the same fields."""
+
+    __slots__: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the record as a JSON object, times in ISO 8601 with their UTC offset."""
+        return {name: _to_json(getattr(self, name)) for name in self.__slots__}
+
+    @classmethod
+    def from_dict(cls: type[R], document: Mapping[str, Any]) -> R:
+        """Return the record of a JSON object. Unknown fields are ignored; times without an offset are UTC.
+
+        :raises FormatError: naming the field that is missing or invalid.
+        """
+        given, build = Document(cls.__name__, document), cast(Any, cls)
+        values: dict[str, Any] = {}
+        for field in fields(build):
+            if OF in field.metadata:
+                values[field.name] = [field.metadata[OF].from_dict(part) for part in given.typed(field.name, list)]
+            else:
+                values[field.name] = READERS[str(field.type)](given, field.name)
+        return cast(R, build(**values))
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return isoformat(value)
+    if isinstance(value, list):
+        return [part.to_dict() if isinstance(part, JsonRecord) else part for part in value]
+    return value
 
 
 def compressed(metadata: dict[str, Any]) -> dict[str, Any]:

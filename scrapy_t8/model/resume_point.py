@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from scrapy_t8.utils.times import isoformat, moment
+from scrapy_t8.utils.times import moment
 
 from .failed_task import FailedTask
-from .json_document import Document
+from .json_document import OF, JsonRecord
 
 LIST = "LIST_COLLECTION"
 DETAIL = "DETAIL_COLLECTION"
@@ -25,7 +24,7 @@ RUNS = "collection:"
 
 
 @dataclass(slots=True)
-class ResumePoint:
+class ResumePoint(JsonRecord):
     """The durable position of a piece of work: everything up to it is done.
 
     :param current_page: the last page that is done; 0 before the first.
@@ -44,30 +43,9 @@ class ResumePoint:
     last_update: datetime = field(default_factory=lambda: moment(time.time()))
     metadata: dict[str, Any] = field(default_factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the point as a JSON object."""
-        return {name: getattr(self, name) for name in self.__slots__} | {"last_update": isoformat(self.last_update)}
-
-    @classmethod
-    def from_dict(cls, document: Mapping[str, Any]) -> ResumePoint:
-        """Return the point of a JSON object. Unknown fields are ignored; times without an offset are UTC.
-
-        :raises FormatError: naming the field that is missing or invalid.
-        """
-        given = Document("ResumePoint", document)
-        return cls(
-            task_type=given.typed("task_type", str),
-            current_page=given.typed("current_page", int),
-            last_cursor=given.optional("last_cursor", str),
-            last_slug=given.optional("last_slug", str),
-            total_processed=given.typed("total_processed", int),
-            last_update=given.time("last_update"),
-            metadata=given.metadata(),
-        )
-
 
 @dataclass(slots=True)
-class CollectionState:
+class CollectionState(JsonRecord):
     """The progress of one task type of a job.
 
     :param status: RUNNING, FINISHED, STOPPED or DIED.
@@ -82,34 +60,5 @@ class CollectionState:
     total_items: int = 0
     processed_items: int = 0
     failed_items: int = 0
-    resume_points: list[ResumePoint] = field(default_factory=list)
-    failed_tasks: list[FailedTask] = field(default_factory=list)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the state as a JSON object."""
-        return {name: getattr(self, name) for name in self.__slots__} | {
-            "start_time": isoformat(self.start_time),
-            "last_update": isoformat(self.last_update),
-            "resume_points": [point.to_dict() for point in self.resume_points],
-            "failed_tasks": [task.to_dict() for task in self.failed_tasks],
-        }
-
-    @classmethod
-    def from_dict(cls, document: Mapping[str, Any]) -> CollectionState:
-        """Return the state of a JSON object.
-
-        :raises FormatError: naming the field that is missing or invalid.
-        """
-        given = Document("CollectionState", document)
-        return cls(
-            run_id=given.typed("run_id", str),
-            task_type=given.typed("task_type", str),
-            status=given.typed("status", str),
-            start_time=given.time("start_time"),
-            last_update=given.time("last_update"),
-            total_items=given.typed("total_items", int),
-            processed_items=given.typed("processed_items", int),
-            failed_items=given.typed("failed_items", int),
-            resume_points=[ResumePoint.from_dict(point) for point in given.typed("resume_points", list)],
-            failed_tasks=[FailedTask.from_dict(task) for task in given.typed("failed_tasks", list)],
-        )
+    resume_points: list[ResumePoint] = field(default_factory=list, metadata={OF: ResumePoint})
+    failed_tasks: list[FailedTask] = field(default_factory=list, metadata={OF: FailedTask})

@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
 
-from scrapy_t8.errors import JobLocked, StoreDamaged, StoreError, StoreVersion
+from scrapy_t8.errors import StoreDamaged, StoreError, StoreVersion
 from scrapy_t8.model.job import JobRecord
 from scrapy_t8.stores.locks import FileLock, is_inode
 from scrapy_t8.stores.sqlite import queries as sql
-from scrapy_t8.stores.sqlite.file import OPEN_HERE, StateFile, create_if_missing, transaction
+from scrapy_t8.stores.sqlite.file import OPEN_HERE, StateFile, transaction
 from scrapy_t8.stores.sqlite.tables import dump_job
 
 PATIENCE = 0.5
@@ -50,26 +50,13 @@ class SharedStore(StateFile):
         :raises StoreDamaged: if the state is damaged. Nothing was changed.
         :raises StoreVersion: if another version wrote the state.
         """
-        with self._guard("open"):
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if not self._lock.share(PATIENCE):
-                raise JobLocked(
-                    f"the state in {self._directory.parent} is in use by a crawl, or by a tool that owns it (pid "
-                    f"{self._signature()}): wait for it to end, stop it, or use another T8_STATE_DIR"
-                )
         try:
-            with self._guard("open"), self._writer.owned():
-                create_if_missing(self.path)
+            with self._opening(lambda: self._lock.share(PATIENCE), self._in_use), self._writer.owned():
                 self._connect()
                 self._pid, self._real = os.getpid(), os.path.realpath(self.path)
                 OPEN_HERE[self._real] += 1
         except (StoreDamaged, StoreVersion) as error:
-            self._lock.release()
             raise type(error)(_for_services(str(error))) from None
-        except BaseException:
-            self._lock.release()
-            raise
-        self._sign()
         self.is_open = True
 
     def close(self) -> None:
@@ -86,6 +73,12 @@ class SharedStore(StateFile):
                 OPEN_HERE[self._real] -= 1
             self._writer.release()
             self._lock.release()
+
+    def _in_use(self, pid: str) -> str:
+        return (
+            f"the state in {self._directory.parent} is in use by a crawl, or by a tool that owns it (pid {pid}): "
+            "wait for it to end, stop it, or use another T8_STATE_DIR"
+        )
 
     @property
     def is_mine(self) -> bool:

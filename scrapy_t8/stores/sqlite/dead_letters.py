@@ -14,10 +14,9 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
 
-from scrapy_t8.model.dead_letter import DeadLetter, LetterFilter, LetterGroup
+from scrapy_t8.model.dead_letter import ALL, DeadLetter, LetterFilter, LetterGroup
 from scrapy_t8.model.items import RefetchRequest, RefetchStatus
 from scrapy_t8.model.job import JobRecord
-from scrapy_t8.stores.base import ALL
 from scrapy_t8.utils.text import escape_surrogates
 
 from . import queries as sql
@@ -47,9 +46,10 @@ CONDITIONS = {
 
 
 class SQLiteDeadLetters(SQLiteTables):
-    """A :class:`~scrapy_t8.stores.base.DeadLetterStore` in the database of a store.
+    """The dead-letter box of a store. Each change is one transaction that also updates the ledger of *job*.
 
-    The *job* given to a change must be as the last commit left it: it is written with the change.
+    That *job* must be as the last commit left it. A letter of the running job counts as discarded when it leaves the
+    box, unless it is revived.
 
     :param clock: returns the time, for the age of letters.
     """
@@ -71,20 +71,25 @@ class SQLiteDeadLetters(SQLiteTables):
     # -- reading -------------------------------------------------------------------------------------------------
 
     def letters(self, which: LetterFilter = ALL, *, limit: int | None = None, after: int = 0) -> list[DeadLetter]:
+        """Return letters by number, beginning above *after*, without payload, story and detail."""
         rows = self._read(sql.LETTERS, which, limit=-1 if limit is None else limit, after=after)
         return [DeadLetter(*row) for row in rows]
 
     def letter(self, number: int) -> DeadLetter | None:
+        """Return one letter with everything."""
         return next((DeadLetter(*row) for row in self._read(sql.WHOLE_LETTERS, LetterFilter(ids=(number,)))), None)
 
     def count(self, which: LetterFilter = ALL) -> int:
+        """Return the number of letters."""
         count: int = self._read(sql.COUNT_LETTERS, which)[0][0]
         return count
 
     def groups(self, which: LetterFilter = ALL) -> list[LetterGroup]:
+        """Return the letters by cause, the most frequent cause first."""
         return [LetterGroup(*row) for row in self._read(sql.GROUPS, which)]
 
     def fingerprints(self) -> set[int]:
+        """Return the fingerprints of the requests of all letters."""
         return {row[0] for row in self._read(sql.DEAD_FINGERPRINTS, ALL)}
 
     def _read(self, statement: str, which: LetterFilter, **values: Any) -> list[Any]:
@@ -95,10 +100,15 @@ class SQLiteDeadLetters(SQLiteTables):
     # -- changes, each a transaction of its own ------------------------------------------------------------------
 
     def revive(self, which: LetterFilter, job: JobRecord, now: float) -> int:
+        """Turn letters into waiting entries of *job* with fresh attempts, due *now*. Return their number.
+
+        Letters of another job are admitted to *job*. A finished job becomes unfinished. Letters without a payload stay.
+        """
         with self._change(job) as db:
             return self._revive(db, which, job, now)
 
     def refetch(self, requests: list[RefetchRequest], which: LetterFilter, job: JobRecord, now: float) -> None:
+        """Add *requests* as waiting entries that are due *now*, and revive letters."""
         with self._change(job) as db:
             self._revive(db, which, job, now)
             db.executemany(sql.SET_REFETCH_STATUS, [(item.status, item.key) for item in requests])
@@ -113,6 +123,7 @@ class SQLiteDeadLetters(SQLiteTables):
             job.finished = job.finished and all(item.status == RefetchStatus.IMPOSSIBLE for item in requests)
 
     def discard(self, which: LetterFilter, job: JobRecord) -> int:
+        """Delete letters. Return their number."""
         with self._change(job) as db:
             chosen = self._choose(sql.CHOOSE, which, job, self._clock())
             db.execute(sql.MARK_DISCARDED)
@@ -120,6 +131,7 @@ class SQLiteDeadLetters(SQLiteTables):
         return sum(chosen)
 
     def prune(self, job: JobRecord, now: float, *, ttl: float, limit: int) -> tuple[int, int]:
+        """Delete letters older than *ttl* seconds, then the oldest beyond *limit*. Return both numbers."""
         with self._change(job) as db:
             expired = sum(self._choose(sql.CHOOSE, LetterFilter(older_than=ttl), job, now))
             chosen = self._choose(sql.CHOOSE_OLDEST, ALL, job, now, limit=limit)

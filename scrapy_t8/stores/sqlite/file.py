@@ -6,11 +6,11 @@ import os
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from scrapy_t8.errors import JobError, StoreDamaged, StoreError, StoreVersion, remedy
+from scrapy_t8.errors import JobError, JobLocked, StoreDamaged, StoreError, StoreVersion, remedy
 from scrapy_t8.model.job import JobRecord
 from scrapy_t8.stores.locks import FileLock
 
@@ -56,7 +56,28 @@ class StateFile:
 
     # -- opening -------------------------------------------------------------------------------------------------
 
+    @contextmanager
+    def _opening(self, lock: Callable[[], bool], in_use: Callable[[str], str]) -> Iterator[None]:
+        """Lock the state for the block that opens it, and unlock it if the block fails.
+
+        :param lock: acquires the lock; returns whether it was free.
+        :param in_use: returns the message for a lock that is not free, by the process that has the state open.
+        """
+        with self._guard("open"):
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not lock():
+                raise JobLocked(in_use(self._holder.read_text() if self._holder.exists() else "unknown"))
+        try:
+            with self._guard("open"):
+                self._holder.touch(mode=0o600)
+                self._holder.write_text(str(os.getpid()))
+                yield
+        except BaseException:
+            self._lock.release()
+            raise
+
     def _connect(self) -> None:
+        create_if_missing(self.path)
         check_file(self.path)
         try:
             self._db = connect(self.path, power=self._power)
@@ -73,14 +94,6 @@ class StateFile:
         self.job()
         self.box = SQLiteDeadLetters(self._db, self._reading, self._change)
         self.points = SQLiteResumePoints(self._db, self._reading, self._change)
-
-    def _sign(self) -> None:
-        """Write down, for messages, which process has the state open."""
-        self._holder.touch(mode=0o600)
-        self._holder.write_text(str(os.getpid()))
-
-    def _signature(self) -> str:
-        return self._holder.read_text() if self._holder.exists() else "unknown"
 
     # -- using ---------------------------------------------------------------------------------------------------
 

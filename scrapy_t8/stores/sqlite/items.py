@@ -21,36 +21,43 @@ PLACE = b"\x93"
 
 
 class SQLiteItems(SQLiteTables):
-    """A :class:`~scrapy_t8.stores.base.ItemStore` in the database of a store."""
+    """The exported and expected items of a store, and the jobs that have ended. Commits change most of it."""
 
     def item(self, key: int) -> LastExport | None:
+        """Return the last export of the item with this hash of its key."""
         with self._guard("read"):
             row = self._db.execute(sql.ITEM, (key,)).fetchone()
         return None if row is None else _export(*row)
 
     def some_items(self, limit: int) -> dict[int, LastExport]:
+        """Return the last exports of all items by the hash of their key, or of any *limit* items if there are more."""
         with self._guard("read"):
             return {key: _export(*row) for key, *row in self._db.execute(sql.SOME_ITEMS, (limit,))}
 
     def superseded(self) -> Iterator[int]:
+        """Yield the exported items, counted from 0, that later ones have replaced, in order."""
         with self._guard("read"):
             yield from (position for (position,) in self._db.execute(sql.SUPERSEDED))
 
     def items_to_request(self) -> dict[str, int]:
+        """Return the missing items that the spider is to be asked for: the hash of the key, by its text."""
         with self._guard("read"):
             return {text: key for key, text in self._db.execute(sql.ITEMS_TO_REQUEST)}
 
     def set_refetch_status(self, keys: list[int], status: RefetchStatus) -> None:
+        """Set whether missing items are fetched again."""
         with self._guard("write"), self._transaction() as db:
             db.executemany(sql.SET_REFETCH_STATUS, [(status, key) for key in keys])
 
     def expect_last(self, spider: str, source: str) -> int:
+        """Expect all items of the last good job of *spider*. Return their number."""
         with self._guard("write"), self._transaction() as db:
             good = db.execute(sql.LAST_GOOD, (spider,)).fetchone()[0]
             values = {"source": source, "good": good, "spider": spider}
             return 0 if good is None else db.execute(sql.EXPECT_LAST, values).rowcount
 
     def add_past_job(self, job: PastJob) -> None:
+        """Add a job that has ended."""
         row = (job.id, job.number, job.spider, job.begun, job.ended, job.items, int(job.good))
         with self._guard("write"), self._transaction() as db:
             db.execute(sql.ADD_PAST_JOB, row)

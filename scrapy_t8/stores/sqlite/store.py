@@ -10,18 +10,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from scrapy_t8.errors import JobLocked, StoreDamaged, StoreError
+from scrapy_t8.errors import StoreDamaged, StoreError
 from scrapy_t8.model.attempts import ScheduledRetry
 from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.entry import Entry, QueueRecord, queue_range
 from scrapy_t8.model.job import JobRecord, Recovery, Run
-from scrapy_t8.stores.base import IfDamaged
 from scrapy_t8.stores.locks import is_inode
 
 from . import queries as sql
-from .file import StateFile, check_all, connect, create_if_missing, transaction
+from .file import StateFile, check_all, connect, transaction
 from .inflight_log import InFlightLog
 from .items import SQLiteItems
 from .salvage import salvage, set_aside
@@ -30,13 +29,15 @@ from .wal import WalCheckpointer
 
 logger = logging.getLogger(__name__)
 
+IfDamaged = Literal["refuse", "salvage", "replace"]
+
 FORGET_SLICE = 500
 PATIENCE = 0.2
 """Seconds that a start waits for the lock of a job: a reader that checks for an owner holds the lock for an instant."""
 
 
 class SQLiteStore(StateFile):
-    """A :class:`~scrapy_t8.stores.base.Store` in the directory *path*, which is created if it is missing.
+    """One job's durable state in the directory *path*, created if it is missing; owned by one process at a time.
 
     :param power: commits survive a power cut, not only the death of the process.
     """
@@ -53,19 +54,20 @@ class SQLiteStore(StateFile):
     # -- opening and closing -------------------------------------------------------------------------------------
 
     def open(self, *, if_damaged: IfDamaged = "refuse") -> None:
-        with self._guard("open"):
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._acquire()
-        try:
-            with self._guard("open"):
-                create_if_missing(self.path)
-                self._connect_or(if_damaged)
-                self._marks = InFlightLog(self._directory / "marks")
-        except BaseException:
-            self._lock.release()
-            raise
+        """Lock the state and open it.
+
+        :param if_damaged: ``refuse`` damaged state; or keep it aside, and ``salvage`` its readable part or ``replace``
+            it by an empty state.
+        :raises JobLocked: if another live process owns the state.
+        :raises StoreDamaged: if the state is damaged and is to be refused.
+        :raises StoreVersion: if another version wrote the state.
+        """
+        with self._opening(lambda: self._lock.own(PATIENCE), self._in_use):
+            self._connect_or(if_damaged)
+            self._marks = InFlightLog(self._directory / "marks")
 
     def close(self) -> None:
+        """Close the state and unlock it. It does not commit."""
         if self._lock.is_held:
             self._checkpointer.close()
             self._marks.close()
@@ -73,13 +75,11 @@ class SQLiteStore(StateFile):
             self._holder.unlink(missing_ok=True)
             self._lock.release()
 
-    def _acquire(self) -> None:
-        if not self._lock.own(PATIENCE):
-            raise JobLocked(
-                f"the job in {self._directory.parent} is in use by another process (pid {self._signature()}): "
-                "wait for it to end, stop it, or use another JOBDIR"
-            )
-        self._sign()
+    def _in_use(self, pid: str) -> str:
+        return (
+            f"the job in {self._directory.parent} is in use by another process (pid {pid}): "
+            "wait for it to end, stop it, or use another JOBDIR"
+        )
 
     def _connect_or(self, if_damaged: IfDamaged) -> None:
         try:
@@ -90,7 +90,6 @@ class SQLiteStore(StateFile):
             if if_damaged == "refuse":
                 raise
             old = set_aside(self.path)
-            create_if_missing(self.path)
             self._connect()
             if if_damaged == "salvage":
                 salvage(old, self._db, str(damage))
@@ -119,10 +118,16 @@ class SQLiteStore(StateFile):
     # -- a job and its runs --------------------------------------------------------------------------------------
 
     def last_run(self) -> Run | None:
+        """Return the newest run of the job."""
         row = self._db.execute(sql.LAST_RUN).fetchone()
         return Run(*row) if row else None
 
     def begin_job(self, job: JobRecord, *, keep: bool = False, afresh: bool = False, keep_items: bool = False) -> None:
+        """Begin *job* with an empty frontier, or with the salvaged one (*keep*).
+
+        :param afresh: also delete resume points.
+        :param keep_items: keep what is known of items that earlier jobs exported.
+        """
         with self._guard("write"), transaction(self._db) as db:
             if afresh:
                 db.execute(sql.DROP_POINTS)
@@ -133,6 +138,10 @@ class SQLiteStore(StateFile):
             db.execute(sql.PUT_JOB, (dump_job(job),))
 
     def begin_run(self, now: float, crash_limit: int) -> Recovery:
+        """Begin a run. If the last run died, charge a crash to each entry that was in flight.
+
+        :param crash_limit: crashes from which an entry is reported as crashed.
+        """
         with self._guard("recover"):
             job, last = self.job(), self.last_run()
             if job is None:
@@ -154,6 +163,7 @@ class SQLiteStore(StateFile):
         return Recovery(job, self._run, last, max(recovered, 0), crashed)
 
     def end_run(self, now: float, reason: str, job: JobRecord | None) -> None:
+        """End the run, which has not died. Without *job*, its record stays as the last commit left it."""
         self._checkpointer.wait()
         with self._guard("write"), transaction(self._db) as db:
             db.execute(sql.END_RUN, (now, reason, self._run))
@@ -163,13 +173,16 @@ class SQLiteStore(StateFile):
     # -- the frontier --------------------------------------------------------------------------------------------
 
     def queues(self) -> list[QueueRecord]:
+        """Return the queues that have entries."""
         return [QueueRecord(*row) for row in self._db.execute(sql.GET_QUEUES)]
 
     def new_queue(self, key: str, slot: str | None) -> QueueRecord:
+        """Return a queue with a new id. It becomes durable with its first commit."""
         self._last_queue += 1
         return QueueRecord(self._last_queue, key, slot)
 
     def read(self, queue: int, *, newest_first: bool, beyond: int | None, limit: int) -> list[Entry]:
+        """Return up to *limit* entries of *queue* below the id *beyond* (newest first) or above it (oldest first)."""
         first, last = queue_range(queue)
         with self._guard("read"):
             if newest_first:
@@ -179,10 +192,12 @@ class SQLiteStore(StateFile):
             return [Entry(*row) for row in rows]
 
     def count_entries(self) -> int:
+        """Count the entries one by one, to check the ledger. It is slow."""
         count: int = self._db.execute(sql.COUNT_ENTRIES).fetchone()[0]
         return count
 
     def seen(self, fingerprint: int) -> bool:
+        """Whether a request with this fingerprint was ever admitted."""
         # Once for each request: a context manager would cost as much as the query.
         try:
             return self._db.execute(sql.IS_SEEN, (fingerprint,)).fetchone() is not None
@@ -190,56 +205,69 @@ class SQLiteStore(StateFile):
             raise self._error("read", error) from error
 
     def some_seen(self, limit: int) -> set[int]:
+        """Return all fingerprints that were admitted, or any *limit* of them if there are more."""
         with self._guard("read"):
             return {row[0] for row in self._db.execute(sql.SOME_SEEN, (limit,))}
 
     def spawned(self, parent: int, fingerprint: int, before: int) -> list[int]:
+        """Return the children of an unsettled *parent* with this fingerprint, from attempts older than *before*."""
         with self._guard("read"):
             return [row[0] for row in self._db.execute(sql.SPAWNED, (parent, fingerprint, before))]
 
     def parents(self) -> set[int]:
+        """Return the unsettled entries that have children."""
         with self._guard("read"):
             return {row[0] for row in self._db.execute(sql.PARENTS)}
 
     def count_waiting(self, *, until: float = math.inf) -> int:
+        """Count the waiting entries that are due at *until* or earlier."""
         with self._guard("read"):
             count: int = self._db.execute(sql.COUNT_WAITING, (until,)).fetchone()[0]
             return count
 
     def due(self, now: float, limit: int) -> list[ScheduledRetry]:
+        """Return up to *limit* waiting entries that are due, the earliest first."""
         with self._guard("read"):
             return [ScheduledRetry(*row) for row in self._db.execute(sql.DUE, (now, limit))]
 
     def next_due(self, *, after: float = 0.0) -> float | None:
+        """Return the first time after *after* at which a waiting entry is due."""
         with self._guard("read"):
             first: float | None = self._db.execute(sql.NEXT_DUE, (after,)).fetchone()[0]
             return first
 
     def waiting(self, *, limit: int | None = None) -> list[ScheduledRetry]:
+        """Return the waiting entries, the earliest first."""
         return self.due(math.inf, -1 if limit is None else limit)
 
     def hosts(self) -> dict[str, dict[str, Any]]:
+        """Return the states of the hosts that are down or paused, by download slot."""
         with self._guard("read"):
             return {slot: json.loads(record) for slot, record in self._db.execute(sql.GET_HOSTS)}
 
     def feeds(self) -> dict[str, dict[str, Any]]:
+        """Return what each feed has stored about itself with the last commit."""
         return {name: json.loads(record) for name, record in self._db.execute(sql.GET_FEEDS)}
 
     # -- work ----------------------------------------------------------------------------------------------------
 
     def mark_in_flight(self, entry: int) -> None:
+        """Note that *entry* is in flight, so that a crash is charged to it. The note survives a kill immediately."""
         try:
             self._marks.add(entry)
         except OSError as error:
             raise self._error("write", error) from error
 
     def unmark_in_flight(self, entry: int) -> None:
+        """Remove the note of :meth:`mark_in_flight`."""
         self._marks.discard(entry)
 
     def is_ready(self) -> bool:
+        """Whether a commit would begin at once, without waiting for a checkpoint."""
         return not self._checkpointer.lock.locked()
 
     def commit(self, batch: CommitBatch, job: JobRecord, now: float) -> None:
+        """Make all of *batch* and the record of *job* durable, or nothing."""
         with self._guard("write"):
             # SQLite would go on writing to a file that has no name any more.
             if not is_inode(self.path, self._inode):
