@@ -34,12 +34,12 @@ def test_changed_code_gets_another_try(crawl: Crawl) -> None:
     """The next run finds the bug mended, and takes up what fell victim to it."""
     log = crawl.run("ok/bug", "ok/g", env={"BUG": "1"}, script="buggy.py")
     assert crawl.letters() == {"parse": 1}
-    assert "are tried again" not in crawl.run("ok/bug", "ok/g", env={"BUG": "1"}, script="buggy.py")
+    assert "are revived" not in crawl.run("ok/bug", "ok/g", env={"BUG": "1"}, script="buggy.py")
     assert crawl.items == both("ok/g", "ok/g") + Counter({"/ok/bug": 2})
     (crawl.work / "buggy.py").write_text((crawl.work / "buggy.py").read_text() + "# mended\n")
     log = crawl.run("ok/bug", "ok/g", script="buggy.py")
     # Both jobs had finished, so that this is a third one. Its feed has the page once.
-    assert "The spider's code has changed: 1 dead letters are tried again" in log
+    assert "The spider's code has changed: 1 dead letters are revived" in log
     assert crawl.items == both("ok/g", "ok/g", "ok/g", "ok/bug") + Counter({"/ok/bug": 2})
     assert crawl.letters() == {}
 

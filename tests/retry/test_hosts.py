@@ -28,7 +28,9 @@ def test_retry_after_holds_for_the_whole_host(crawl: Crawl) -> None:
     assert crawl.items == both("later-2/b", *[f"ok/b{n}" for n in range(30)])
 
 
-@pytest.mark.parametrize(("asked", "told"), [("asks-nonsense", "makes no sense"), ("asks-year", "capped at 1")])
+@pytest.mark.parametrize(
+    ("asked", "told"), [("asks-nonsense", "invalid Retry-After header"), ("asks-year", "capped at 1")]
+)
 def test_a_retry_after_beyond_reason(crawl: Crawl, asked: str, told: str) -> None:
     path = f"{asked}/{crawl.work.name}"
     log = crawl.run(path, T8_RETRY_AFTER_CAP="1")

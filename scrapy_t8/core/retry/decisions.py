@@ -213,7 +213,7 @@ class RetryDecisions:
 
     def write_stats(self) -> None:
         """Put into the statistics how the run went, if anything failed."""
-        waiting = self._frontier.waiting
+        waiting = len(self._frontier.waiting)
         stats = self._crawler.stats
         assert stats is not None
         succeeded, buried = (stats.get_value(f"t8/retry/{what}", 0) for what in ("succeeded", "buried"))

@@ -59,7 +59,10 @@ class RetrySystem(CommitParticipant):
         self._noted: dict[Request, Failure] = {}
         self._gate: HostGatedQueue | None = None
         self.breaker = Breaker(
-            config.breaker_failures, config.breaker_probe, config.breaker_probe_cap, config.breaker_give_up
+            failures=config.breaker_failures,
+            probe=config.breaker_probe,
+            longest=config.breaker_probe_cap,
+            give_up=config.breaker_give_up,
         )
         self.breaker.load(frontier.store.hosts())
         self.decisions = RetryDecisions(context, frontier, policy=policy, breaker=self.breaker)
