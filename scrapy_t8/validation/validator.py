@@ -57,7 +57,7 @@ class ResumeValidator:
         self.trouble = ""
         """Why the last score counts the database as empty; empty if it does not."""
         self._score: float | None = None
-        self._pending: Future[float | None] | None = None
+        self._next_score: Future[float | None] | None = None
 
     @property
     def db_manager(self) -> Database | None:
@@ -66,7 +66,7 @@ class ResumeValidator:
     @db_manager.setter
     def db_manager(self, database: Database | None) -> None:
         self._db_manager = database
-        self._database = None if database is None else BoundedDatabase(database, self.timeout)
+        self._bounded_database = None if database is None else BoundedDatabase(database, self.timeout)
 
     # -- to be overridden ----------------------------------------------------------------------------------------
 
@@ -138,12 +138,12 @@ class ResumeValidator:
         :param wait: wait for the database; if not, return the last score, None at first, and start to compute the next.
         """
         runs = self._runs()
-        if self._database is None:
+        if self._bounded_database is None:
             return score_of({run.task_type: reported_items(run) for run in runs})
         if wait:
             return run_in_loop_thread(lambda: self._quick_score(runs))
-        if self._pending is None or self._pending.done():
-            self._pending = start_in_loop_thread(lambda: self._quick_score(runs))
+        if self._next_score is None or self._next_score.done():
+            self._next_score = start_in_loop_thread(lambda: self._quick_score(runs))
         return self._score
 
     # -- how -----------------------------------------------------------------------------------------------------
@@ -221,14 +221,14 @@ class ResumeValidator:
 
     async def _items(self, states: list[CollectionState]) -> tuple[dict[str, Items], dict[str, Any]]:
         """Return the items of each task type, and the counts and problems of the database."""
-        if self._database is None:
+        if self._bounded_database is None:
             return {state.task_type: reported_items(state) for state in states}, {}
         items: dict[str, Items] = {}
         counts: dict[str, int] = {}
         problems: list[Finding] = []
         self.trouble = ""
         for state in states:
-            audit = ItemAudit(self._database, state, is_valid=self.is_valid, expected_keys=self.expected_keys)
+            audit = ItemAudit(self._bounded_database, state, is_valid=self.is_valid, expected_keys=self.expected_keys)
             try:
                 items[state.task_type] = await audit.run()
                 self._remember(state.task_type, items[state.task_type], audit.wanted)
@@ -247,7 +247,7 @@ class ResumeValidator:
             self._wanted[task_type] = wanted
 
     async def _quick_score(self, runs: list[CollectionState]) -> float | None:
-        if self._database is None:
+        if self._bounded_database is None:
             return score_of({run.task_type: reported_items(run) for run in runs})
         self.trouble = ""
         expected = {run.task_type: run.total_items for run in runs if run.total_items} | self._wanted
@@ -258,9 +258,9 @@ class ResumeValidator:
         return self._score
 
     async def _quick_count(self, task_type: str) -> int:
-        assert self._database is not None
+        assert self._bounded_database is not None
         try:
-            count = await self._database.count(task_type)
+            count = await self._bounded_database.count(task_type)
         except DatabaseError as error:
             self.trouble = str(error)
             return 0
