@@ -54,7 +54,7 @@ class T8ResumeAndRetry:
         logs.set_up(self.config.log_level)
         self.db_manager = db_manager
         self.state_manager = StateManager(self.config, clock=clock, chance=chance)
-        self.retry_manager = RetryManager(self.state_manager, clock=clock, looked=self._looked)
+        self.retry_manager = RetryManager(self.state_manager, clock=clock, after_check=self._after_check)
         self._validator: ResumeValidator | None = None
         self._at_exit: Callable[[], None] | None = None
 
@@ -178,7 +178,14 @@ class T8ResumeAndRetry:
         score = self.validator.score_now(wait=wait) if self.config.enable_integrity_check else None
         if self.validator.trouble:
             logger.error("The integrity score counts the database as empty: %s", self.validator.trouble)
-        return metrics(self.state_manager, score)
+        state = self.state_manager
+        return metrics(
+            points=state.resume_points().values(),
+            runs=state.run_states(),
+            tasks=state.task_counts(),
+            outcomes=state.retry_outcomes(),
+            score=score,
+        )
 
     def check_alerts(self) -> list[dict[str, Any]]:
         """What is over or under its threshold (``alert_thresholds``), each with name, value, threshold and message."""
@@ -190,7 +197,7 @@ class T8ResumeAndRetry:
             logger.warning("Alert: %s", alert["message"])
         return found
 
-    def _looked(self) -> None:
+    def _after_check(self) -> None:
         if self.config.enable_metrics:
             # A database that hangs is not to hold up retries.
             numbers = self._metrics(wait=False)

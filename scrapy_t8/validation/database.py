@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from scrapy_t8.errors import DatabaseError, T8Error
 from scrapy_t8.utils.text import one_line
-from scrapy_t8.utils.threads import NoAnswer, in_thread, within
+from scrapy_t8.utils.threads import NoAnswer, in_thread, with_timeout
 
 T = TypeVar("T")
 Take = Callable[[list[str]], None]
@@ -86,11 +86,11 @@ class BoundedDatabase:
             answer = await self._in_thread(lambda: method(*args))
             return await answer if inspect.isawaitable(answer) else answer
 
-        return await within(ask(), self._timeout)
+        return await with_timeout(ask(), self._timeout)
 
     async def _watched(self, work: Awaitable[T], flow: KeyStream) -> T:
         try:
-            return await within(work, self._timeout, since=lambda: flow.last, longest=LONGEST)
+            return await with_timeout(work, self._timeout, since=lambda: flow.last, longest=LONGEST)
         except BaseException:
             flow.is_over = True
             raise

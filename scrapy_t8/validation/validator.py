@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from scrapy_t8.errors import DatabaseError
 from scrapy_t8.model.resume_point import CollectionState, ResumePoint
 from scrapy_t8.utils.text import one_line
-from scrapy_t8.utils.threads import NoAnswer, begin_apart, in_thread, run_apart, within
+from scrapy_t8.utils.threads import NoAnswer, in_thread, run_in_loop_thread, start_in_loop_thread, with_timeout
 
 from .database import TIMEOUT, BoundedDatabase, Database, named
 from .item_audit import ItemAudit, Items, integrity_score, no_items, score_of, told_items
@@ -122,7 +122,7 @@ class ResumeValidator:
         """The same for plain code; also inside of a running loop, which waits for it."""
         # The store of a crawl is bound to its thread, so it is read in this one.
         read = self._read()
-        return run_apart(lambda: self._validate(*read, now or datetime.now(timezone.utc)))
+        return run_in_loop_thread(lambda: self._validate(*read, now or datetime.now(timezone.utc)))
 
     async def score(self) -> float | None:
         """The integrity score, quickly: the database only counts. What the last :meth:`validate` has found to be there
@@ -138,9 +138,9 @@ class ResumeValidator:
         if self._questions is None:
             return score_of({run.task_type: told_items(run) for run in runs})
         if wait:
-            return run_apart(lambda: self._quick_score(runs))
+            return run_in_loop_thread(lambda: self._quick_score(runs))
         if self._asking is None or self._asking.done():
-            self._asking = begin_apart(lambda: self._quick_score(runs))
+            self._asking = start_in_loop_thread(lambda: self._quick_score(runs))
         return self._score
 
     # -- how -----------------------------------------------------------------------------------------------------
@@ -199,7 +199,7 @@ class ResumeValidator:
 
     async def _custom_of(self, state: CollectionState) -> dict[str, Any]:
         try:
-            answer: Any = await within(self._call_custom(state), self.timeout)
+            answer: Any = await with_timeout(self._call_custom(state), self.timeout)
         except NoAnswer:
             return {"error": f"custom_validation gave no answer in {self.timeout:g} s"}
         except Exception as error:

@@ -201,7 +201,6 @@ class Job:
             self.end,
             self.flush,
             self.commit,
-            self._flush_or_raise,
             self.guard("wake a request"),
             self.clock,
         )

@@ -111,53 +111,33 @@ class DeadLetterReader:
 
 
 class DeadLetters(DeadLetterReader):
-    """What a job has given up on, and what can be done about it.
+    """The dead letters of *job*, and what can be done about them while no crawl runs.
 
     Every change is one transaction: it happens with all of the chosen letters, or not at all.
 
-    :param job: the job that lives in *store*; its books are kept with each change.
-    :param before: called before each change: a running job commits what it has done.
-    :param after: called after each change: a running job takes up what was revived.
+    :param job: the job that lives in *store*; its ledger is kept with each change.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        job: JobRecord,
-        codec: Codec,
-        clock: Callable[[], float] = time.time,
-        before: Callable[[], None] = lambda: None,
-        after: Callable[[], None] = lambda: None,
-    ) -> None:
+    def __init__(self, store: Store, job: JobRecord, codec: Codec, *, clock: Callable[[], float] = time.time) -> None:
         super().__init__(store.box, codec)
         self._store = store
         self._job = job
         self._clock = clock
-        self._before = before
-        self._after = after
 
     def tasks(self) -> Iterator[FailedTask]:
-        """All that failed and is not through: what waits for its next try, then what was given up on."""
+        """Yield every failed task: those that wait for their next try, then those that were given up."""
         return failed_tasks(self._store.waiting(), self, self._job.id, self._codec)
 
-    # -- changing ------------------------------------------------------------------------------------------------
-
     def revive(self, which: LetterFilter) -> int:
-        """Let the chosen requests be tried once more, from the beginning. Returns how many.
+        """Let the chosen requests be tried again from the beginning. Return how many.
 
-        A request that could not be stored has no letter to revive: that one stays.
+        A letter whose request could not be stored stays.
         """
-        self._before()
-        revived = self._store.box.revive(which, self._job, self._clock())
-        self._after()
-        return revived
+        return self._store.box.revive(which, self._job, self._clock())
 
     def discard(self, which: LetterFilter) -> int:
-        """Throw the chosen letters away for good. Returns how many."""
-        self._before()
-        discarded = self._store.box.discard(which, self._job)
-        self._after()
-        return discarded
+        """Delete the chosen letters for good. Return how many."""
+        return self._store.box.discard(which, self._job)
 
 
 def failed_tasks(

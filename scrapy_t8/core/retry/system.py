@@ -11,15 +11,15 @@ from scrapy_t8.config.settings import Config
 from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.fail_fast import StopOnError
 from scrapy_t8.core.frontier.frontier import Frontier
-from scrapy_t8.core.offline.dead_letters import DeadLetters
 from scrapy_t8.core.page import Page
 from scrapy_t8.model.dead_letter import LetterFilter
+from scrapy_t8.utils.handler_call import Handler
 
 from .breaker import Breaker
 from .code_version import code_of
 from .decisions import RetryDecisions
 from .failure import OF_THE_CODE
-from .handlers import Handler, Handlers
+from .handlers import Handlers
 from .host_gate import HostGatedQueue
 from .idle import IdlePolicy
 from .policy import Policy
@@ -27,14 +27,13 @@ from .timer import RetryTimer
 
 
 class RetrySystem:
-    """The parts: ``breaker``, ``retries``, ``handlers``, ``room``, ``vigil``, ``dead_letters``.
+    """The parts: ``breaker``, ``retries``, ``handlers``, ``room``, ``vigil``.
 
     :param policy: from the settings.
     :param handlers: from the settings, by task type.
     :param end: tells the job that a page has ended.
     :param flush: commits what has settled.
     :param commit: the same, unless that would take long; says whether nothing is left to commit.
-    :param flush_or_raise: the same, and raises if the job has failed.
     :param guard: in which entries are woken.
     """
 
@@ -48,7 +47,6 @@ class RetrySystem:
         end: Callable[[Page], None],
         flush: Callable[[], None],
         commit: Callable[[], bool],
-        flush_or_raise: Callable[[], None],
         guard: StopOnError,
         clock: Callable[[], float],
     ) -> None:
@@ -74,9 +72,6 @@ class RetrySystem:
         self.room = RetryTimer(frontier, self.handlers, self._crawl, end, flush, commit, self._nudge, guard, clock)
         frontier.expect = self.room.expect
         self.vigil = IdlePolicy(crawler, self.room, self.handlers, breaker, self._opening, config.retry_wait, clock)
-        self.dead_letters = DeadLetters(
-            frontier.store, frontier.record, frontier.codec, clock, before=flush_or_raise, after=self._take_up
-        )
 
     def tidy(self) -> None:
         """Begin a run: bury what is guilty of crashes, prune the box, revive what a change of code may have mended."""

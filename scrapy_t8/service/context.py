@@ -1,0 +1,142 @@
+"""What the parts of an open service state share, and how a state is opened."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from weakref import finalize
+
+from scrapy_t8.config.settings import Config
+from scrapy_t8.errors import JobMismatch, StoreDamaged
+from scrapy_t8.model.job import SERVICE, JobRecord
+from scrapy_t8.model.json_document import moment
+from scrapy_t8.stores.base import IfDamaged
+from scrapy_t8.stores.locks import LeaseHolder
+from scrapy_t8.stores.shared.store import SharedStore
+from scrapy_t8.stores.shared.tasks import SQLiteTasks
+from scrapy_t8.stores.sqlite.store import SQLiteStore
+
+from .logs import logger
+from .write_batch import WriteBatch
+
+MEND: dict[str, IfDamaged] = {"continue": "salvage", "fresh": "replace"}
+"""What T8_RESUME makes of a damaged state."""
+
+
+class ProcessLeases:
+    """The lease holder of this process: it is kept as long as its state is open or a handler is at work."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._users = 0
+        self._holder: LeaseHolder | None = None
+
+    def acquire(self, directory: Path) -> LeaseHolder:
+        """Return the holder for an open state, which uses it until :meth:`release`.
+
+        A handler of an earlier time that has not ended still has its lease, and so its holder.
+        """
+        with self._lock:
+            if self._holder is None or not self._holder.is_held:
+                self._holder = LeaseHolder(directory)
+            self._users += 1
+            return self._holder
+
+    def share(self) -> None:
+        """Keep the holder for one more user, until :meth:`release`."""
+        with self._lock:
+            self._users += 1
+
+    def release(self) -> None:
+        """One user has ended; with the last one the holder retires."""
+        with self._lock:
+            self._users -= 1
+            if not self._users and self._holder is not None:
+                self._holder.retire()
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class StateContext:
+    """An open state.
+
+    :param stored_tasks: the failed tasks in *store*, and the leases on them.
+    :param job_id: of the job in *store*.
+    :param run: the number of the store's run, which lasts as long as the state is open.
+    :param clock: the time, in Unix seconds.
+    :param chance: draws evenly from 0 to 1.
+    """
+
+    config: Config
+    store: SharedStore
+    stored_tasks: SQLiteTasks
+    writes: WriteBatch
+    job_id: str
+    run: int
+    holder: LeaseHolder
+    clock: Callable[[], float]
+    chance: Callable[[], float]
+
+
+def open_context(
+    config: Config, leases: ProcessLeases, *, clock: Callable[[], float], chance: Callable[[], float]
+) -> StateContext:
+    """Open the state in ``T8_STATE_DIR``, which is made if there is none.
+
+    :raises T8Error: if a crawl owns it, if it is damaged or of another version, if it cannot be written.
+    """
+    directory = Path(config.state_dir).absolute() / "t8"
+    is_lost = (directory / "lock").exists() and not (directory / "state.db").exists()
+    store = _open_store(directory, config)
+    try:
+        stored_tasks = SQLiteTasks(store)
+        job, run = _begin_run(store, stored_tasks, config, clock())
+        holder = leases.acquire(directory / "holders")
+    except BaseException:
+        store.close()
+        raise
+    logger.debug("The state in %s is open", directory)
+    if is_lost:
+        logger.warning("The state file that was in %s is gone: a new one begins, and knows nothing", directory)
+    context = StateContext(
+        config=config,
+        store=store,
+        stored_tasks=stored_tasks,
+        writes=WriteBatch(stored_tasks, config.batch_update_size),
+        job_id=job.id,
+        run=run,
+        holder=holder,
+        clock=clock,
+        chance=chance,
+    )
+    # At the end of the interpreter at the latest, with the locks that closing needs.
+    finalize(context, store.close)
+    return context
+
+
+def _open_store(directory: Path, config: Config) -> SharedStore:
+    store = SharedStore(directory, power=config.durability == "power")
+    try:
+        store.open()
+    except StoreDamaged:
+        if config.resume not in MEND:
+            raise
+        # Only a sole owner may mend a state.
+        mended = SQLiteStore(directory)
+        mended.open(if_damaged=MEND[config.resume])
+        mended.close()
+        store.open()
+    return store
+
+
+def _begin_run(store: SharedStore, tasks: SQLiteTasks, config: Config, now: float) -> tuple[JobRecord, int]:
+    """Return the job in *store*, which is made if there is none, and the number of a new run of it."""
+    job = store.job()
+    if job is not None and job.spider != SERVICE:
+        raise JobMismatch(
+            f"the state in {config.state_dir} is that of the crawl {job.spider!r}: use another T8_STATE_DIR"
+        )
+    new_id = f"service_{moment(now):%Y%m%d_%H%M%S}_{secrets.token_hex(2)}"
+    return tasks.begin(JobRecord(new_id, SERVICE, {}, now), now)
