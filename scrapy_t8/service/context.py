@@ -6,7 +6,6 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 from weakref import finalize
 
 from scrapy_t8.config.settings import Config
@@ -24,38 +23,6 @@ from .write_batch import WriteBatch
 
 MEND: dict[str, IfDamaged] = {"continue": "salvage", "fresh": "replace"}
 """What T8_RESUME makes of a damaged state."""
-
-
-class ProcessLeases:
-    """The lease holder of this process: it is kept as long as its state is open or a handler is at work."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._users = 0
-        self._holder: LeaseHolder | None = None
-
-    def acquire(self, directory: Path) -> LeaseHolder:
-        """Return the holder for an open state, which uses it until :meth:`release`.
-
-        A handler of an earlier time that has not ended still has its lease, and so its holder.
-        """
-        with self._lock:
-            if self._holder is None or not self._holder.is_held:
-                self._holder = LeaseHolder(directory)
-            self._users += 1
-            return self._holder
-
-    def share(self) -> None:
-        """Keep the holder for one more user, until :meth:`release`."""
-        with self._lock:
-            self._users += 1
-
-    def release(self) -> None:
-        """One user has ended; with the last one the holder retires."""
-        with self._lock:
-            self._users -= 1
-            if not self._users and self._holder is not None:
-                self._holder.retire()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -81,30 +48,32 @@ class StateContext:
 
 
 def open_context(
-    config: Config, leases: ProcessLeases, *, clock: Callable[[], float], chance: Callable[[], float]
+    config: Config, holder: LeaseHolder | None, *, clock: Callable[[], float], chance: Callable[[], float]
 ) -> StateContext:
     """Open the state in ``T8_STATE_DIR``, which is made if there is none.
 
+    :param holder: of an earlier opening. It is used if it still holds a lease, as a handler has not ended.
     :raises T8Error: if a crawl owns it, if it is damaged or of another version, if it cannot be written.
     """
     directory = Path(config.state_dir).absolute() / "t8"
     is_lost = (directory / "lock").exists() and not (directory / "state.db").exists()
     store = _open_store(directory, config)
     try:
-        stored_tasks = SQLiteTasks(store)
-        job, run = _begin_run(store, stored_tasks, config, clock())
-        holder = leases.acquire(directory / "holders")
+        tasks = SQLiteTasks(store)
+        job, run = _begin_run(store, tasks, config, clock())
+        if holder is None or not holder.is_held:
+            holder = LeaseHolder(directory / "holders")
     except BaseException:
         store.close()
         raise
     logger.debug("The state in %s is open", directory)
     if is_lost:
-        logger.warning("The state file that was in %s is gone: a new one begins, and knows nothing", directory)
+        logger.warning("State file missing in %s; starting without earlier state", directory)
     context = StateContext(
         config=config,
         store=store,
-        stored_tasks=stored_tasks,
-        writes=WriteBatch(stored_tasks, config.batch_update_size),
+        stored_tasks=tasks,
+        writes=WriteBatch(tasks, config.batch_update_size),
         job_id=job.id,
         run=run,
         holder=holder,

@@ -1,4 +1,4 @@
-"""One interface over resume points, retries and validation, for collectors that are no Scrapy spiders."""
+"""One interface over resume points, retries and validation, for collectors that are not Scrapy spiders."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import atexit
 import random
 import time
 from collections.abc import Callable, Mapping
+from functools import cached_property, partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakMethod
@@ -55,26 +56,23 @@ class T8ResumeAndRetry:
         self.db_manager = db_manager
         self.state_manager = StateManager(self.config, clock=clock, chance=chance)
         self.retry_manager = RetryManager(self.state_manager, clock=clock, after_check=self._after_check)
-        self._validator: ResumeValidator | None = None
         self._at_exit: Callable[[], None] | None = None
 
     # -- the service ---------------------------------------------------------------------------------------------
 
     def start_service(self) -> bool:
-        """Open the state and begin to retry what is due. Returns whether it does: see ``enable_auto_retry``.
+        """Open the state and begin to retry what is due. Return whether it does: not with ``enable_auto_retry`` off.
 
         :raises T8Error: if the state cannot be opened.
         """
         started = self.retry_manager.start()
         if self._at_exit is None:
-            # At the end of the interpreter nobody is to be charged with the death of a handler.
-            method = WeakMethod(self.stop_service)
-            self._at_exit = lambda: _call(method)
-            atexit.register(self._at_exit)
+            # A handler that the end of the interpreter kills must not be charged to its task.
+            self._at_exit = atexit.register(partial(_stop_at_exit, WeakMethod(self.stop_service)))
         return started
 
     def stop_service(self, timeout: float | None = None) -> None:
-        """Stop retrying, and give the state up.
+        """Stop retrying, and close the state.
 
         :param timeout: seconds that handlers may go on; None: ``stop_grace``. Then their tasks are given back.
         """
@@ -120,7 +118,7 @@ class T8ResumeAndRetry:
         return self.state_manager.create_resume_point(*values, name=name)
 
     def get_resume_point(self, task_type: str, name: str | None = None) -> ResumePoint | None:
-        """The newest resume point of *task_type*, or None."""
+        """See :meth:`StateManager.get_resume_point`."""
         return self.state_manager.get_resume_point(task_type, name)
 
     def add_failed_task(
@@ -136,40 +134,34 @@ class T8ResumeAndRetry:
         return self.state_manager.add_failed_task(task_type, target, error_message, metadata, max_retries=max_retries)
 
     def get_failed_task(self, task_id: str) -> FailedTask | None:
-        """The task of this id, or None if it has left the queue."""
+        """See :meth:`StateManager.get_failed_task`."""
         return self.state_manager.get_failed_task(task_id)
 
     # -- validation ----------------------------------------------------------------------------------------------
 
-    @property
+    @cached_property
     def validator(self) -> ResumeValidator:
-        """Checks the state, and the user's database. To be replaced by a subclass's."""
-        if self._validator is None:
-            from scrapy_t8.validation.validator import ResumeValidator
+        """Checks the state and the user's database. A validator of your own may be assigned."""
+        from scrapy_t8.validation.validator import ResumeValidator
 
-            self._validator = ResumeValidator(self.state_manager, self.db_manager)
-        return self._validator
-
-    @validator.setter
-    def validator(self, validator: ResumeValidator) -> None:
-        self._validator = validator
+        return ResumeValidator(self.state_manager, self.db_manager)
 
     async def validate(self) -> dict[str, Any]:
-        """What the validator finds: see :meth:`ResumeValidator.validate`."""
+        """Return what the validator finds: see :meth:`ResumeValidator.validate`."""
         return await self.validator.validate(moment(self._clock()))
 
     def validate_sync(self) -> dict[str, Any]:
-        """The same for plain code; also inside of a running loop, which waits for it."""
+        """Return what the validator finds, for plain code; a running loop stands still meanwhile."""
         return self.validator.validate_sync(moment(self._clock()))
 
-    # -- how it is doing -----------------------------------------------------------------------------------------
+    # -- metrics -------------------------------------------------------------------------------------------------
 
     def get_metrics(self) -> dict[str, Any]:
-        """Active resume points, failed tasks that wait and that are dead, their ratio to all that is known, retry
-        success rate, data integrity score. None for what is not known.
+        """Return the metrics: active resume points, failed tasks that wait and that are dead, their ratio to all that
+        is known, retry success rate, data integrity score. None is "not known".
 
-        A database is asked how much it has, and waited for; not so inside of a running loop: there it is the score that
-        was last known (see :meth:`validate`), and None at first.
+        The database is asked for its counts, and waited for. Not so inside of a running loop: there the score is the
+        one that was last known (see :meth:`validate`), None at first.
         """
         return self._metrics(wait=not _in_loop())
 
@@ -188,7 +180,7 @@ class T8ResumeAndRetry:
         )
 
     def check_alerts(self) -> list[dict[str, Any]]:
-        """What is over or under its threshold (``alert_thresholds``), each with name, value, threshold and message."""
+        """Return what is over or under its threshold (``alert_thresholds``): name, value, threshold, message each."""
         return self._alerts(self.get_metrics())
 
     def _alerts(self, numbers: dict[str, Any]) -> list[dict[str, Any]]:
@@ -199,7 +191,7 @@ class T8ResumeAndRetry:
 
     def _after_check(self) -> None:
         if self.config.enable_metrics:
-            # A database that hangs is not to hold up retries.
+            # A database that hangs must not hold up retries.
             numbers = self._metrics(wait=False)
             logger.info("Metrics: %s", ", ".join(f"{name} {value}" for name, value in numbers.items()))
             self._alerts(numbers)
@@ -221,7 +213,7 @@ def _in_loop() -> bool:
     return True
 
 
-def _call(method: WeakMethod[Callable[..., None]]) -> None:
+def _stop_at_exit(method: WeakMethod[Callable[..., None]]) -> None:
     stop = method()
     if stop is not None:
         stop(0.0)

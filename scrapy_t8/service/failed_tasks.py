@@ -9,12 +9,12 @@ from typing import Any
 
 from scrapy.settings import BaseSettings
 
+from scrapy_t8.core.offline.dead_letters import whole_letters
 from scrapy_t8.core.retry.failure import HANDLER, Failure
 from scrapy_t8.core.retry.policy import Policy, Rule
 from scrapy_t8.model.attempts import AttemptHistory, ScheduledRetry
 from scrapy_t8.model.dead_letter import DeadLetter, LetterFilter
 from scrapy_t8.model.failed_task import FailedTask, TaskRecord, entry_of, task_id_of, task_of_letter, task_of_waiting
-from scrapy_t8.stores.shared.tasks import AT_ONCE
 from scrapy_t8.utils.checked import checked_metadata, checked_number, checked_text
 from scrapy_t8.utils.text import one_line, printable
 
@@ -145,15 +145,9 @@ class FailedTasks:
         return (task_of_waiting(found, self._job_id, "") for found in self._tasks.all(task_type))
 
     def dead(self, task_type: str | None = None) -> Iterator[FailedTask]:
-        """Yield the tasks that were given up."""
+        """Return the tasks that were given up, in the order in which they were."""
         self._writes.flush()
-        last = 0
-        while letters := self._store.box.letters(limit=AT_ONCE, after=last):
-            for letter in letters:
-                whole = self._store.box.letter(letter.id) if task_type in (None, letter.task_type) else None
-                if whole is not None:
-                    yield task_of_letter(whole)
-            last = letters[-1].id
+        return map(task_of_letter, whole_letters(self._store.box, LetterFilter(task_type=task_type)))
 
     def get(self, task_id: str) -> FailedTask | None:
         """Return the task of this id, which waits or is dead; None if there is none."""
@@ -217,14 +211,12 @@ class FailedTasks:
 
     def lease(self, task_types: Iterable[str], limit: int) -> list[LeasedTask]:
         """Lease up to *limit* tasks that are due: no other process gets them."""
-        found = self._tasks.lease(list(task_types), self._clock(), limit, self._holder.name)
-        return [leased for leased in map(_leased, found) if leased is not None]
+        return list(map(_leased, self._tasks.lease(list(task_types), self._clock(), limit, self._holder.name)))
 
     def reload(self, task: LeasedTask) -> tuple[LeasedTask, float] | None:
         """Return *task* as it is stored now and its due time, or None if it has left the queue."""
         waiting = self._tasks.get(task.entry)
-        leased = None if waiting is None else _leased(waiting)
-        return None if waiting is None or leased is None else (leased, waiting.due)
+        return None if waiting is None else (_leased(waiting), waiting.due)
 
     def next_due(self, task_types: Iterable[str]) -> float | None:
         return self._tasks.next_due(task_types)
@@ -266,9 +258,7 @@ class FailedTasks:
         return freed
 
     def _crashed(self, waiting: ScheduledRetry) -> tuple[float, str] | DeadLetter:
-        task = _leased(waiting)
-        assert task is not None
-        return self._outcome(task, Failure(CRASH, "the process died while the handler was at work"))
+        return self._outcome(_leased(waiting), Failure(CRASH, "the process died while the handler was at work"))
 
     def _outcome(self, task: LeasedTask, failure: Failure) -> tuple[float, str] | DeadLetter:
         """Return the due time and history of *task* after *failure*, or its dead letter."""
@@ -315,10 +305,9 @@ def _history(record: TaskRecord, error: str) -> AttemptHistory:
     return history
 
 
-def _leased(waiting: ScheduledRetry) -> LeasedTask | None:
+def _leased(waiting: ScheduledRetry) -> LeasedTask:
     record = TaskRecord.loads(waiting.payload)
-    if record is None:
-        return None
+    assert record is not None  # the state of a crawl, which has requests, is refused
     return LeasedTask(waiting.id, record, AttemptHistory.loads(waiting.story), waiting.payload)
 
 

@@ -157,9 +157,7 @@ def _add(document: Any, plan: ImportPlan) -> None:
 def _add_state(document: Mapping[str, Any], plan: ImportPlan) -> None:
     state = CollectionState.from_dict(document)
     checked_status(state.status)
-    for name in NUMBERS:
-        checked_number(name, getattr(state, name))
-    checked_text("task_type", state.task_type)
+    _check(state, texts=("task_type",), numbers=NUMBERS)
     plan.states.append(state)
     for point in document["resume_points"]:
         _add_point(point, plan)
@@ -174,11 +172,15 @@ def _add_point(document: Any, plan: ImportPlan) -> None:
 
 
 def _add_task(task: FailedTask, plan: ImportPlan) -> None:
-    for name in ("task_id", "task_type"):
-        checked_text(name, getattr(task, name))
+    _check(task, texts=("task_id", "task_type"), numbers=("retry_count", "max_retries"))
     for name in ("target", "error_message"):
         checked_text(name, getattr(task, name), empty=True)
-    for name in ("retry_count", "max_retries"):
-        checked_number(name, getattr(task, name))
     task.metadata = checked_metadata(task.metadata)
     plan.tasks[task.task_id] = task
+
+
+def _check(document: object, *, texts: Iterable[str], numbers: Iterable[str]) -> None:
+    for name in texts:
+        checked_text(name, getattr(document, name))
+    for name in numbers:
+        checked_number(name, getattr(document, name))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from threading import Event, Lock, Thread, current_thread
 from typing import Any
@@ -127,10 +128,8 @@ class RetryManager:
         """Look for due tasks now."""
         loop, wake = self._loop, self._wake
         if loop is not None and wake is not None and self.is_running:
-            try:
+            with suppress(RuntimeError):  # it has just ended
                 loop.call_soon_threadsafe(wake.set)
-            except RuntimeError:
-                return  # it has just ended
 
     def run_due(self) -> int:
         """Try what is due now, once, in this thread, and wait for it. Return how many tasks were tried.
@@ -175,16 +174,15 @@ class RetryManager:
                     await asyncio.to_thread(self._check)
                 await self._start_due()
                 pause = await self._pause()
-            except T8Error as error:
-                logger.error("%s. The retry service looks again in %g s", error, interval)
-                pause = interval
-            except Exception:
-                logger.exception("The retry service looks again in %g s", interval)
+            except Exception as error:
+                trace = None if isinstance(error, T8Error) else error
+                logger.error("%s. The retry service looks again in %g s", error, interval, exc_info=trace)
                 pause = interval
             pause = max(0.0, min(pause, next_check - time.monotonic()))
             self._next_look = self._clock() + pause
             logger.debug("Looked for due tasks: %d at work, the next look in %.3g s", len(self._running), pause)
-            await _wait(self._wake, pause)
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), pause)
         await self._finish()
 
     async def _run_due(self) -> int:
@@ -319,10 +317,3 @@ class RetryManager:
         if late:
             message = "%d tasks were given back: their handlers took longer than the %g s that a stop may take"
             logger.warning(message, len(late), self._grace)
-
-
-async def _wait(event: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(event.wait(), seconds)
-    except (asyncio.TimeoutError, TimeoutError):
-        return

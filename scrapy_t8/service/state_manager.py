@@ -17,8 +17,9 @@ from scrapy_t8.errors import StoreError
 from scrapy_t8.model.dead_letter import LetterFilter
 from scrapy_t8.model.failed_task import FailedTask
 from scrapy_t8.model.resume_point import CollectionState, ResumePoint
+from scrapy_t8.stores.locks import LeaseHolder
 
-from .context import ProcessLeases, StateContext, open_context
+from .context import StateContext, open_context
 from .failed_tasks import FailedTasks
 from .import_export import Source, export_document, import_plan, read_plan, write_json
 from .logs import logger
@@ -66,9 +67,10 @@ class StateManager:
         self.config = config
         self._clock = clock
         self._chance = chance
-        self._leases = ProcessLeases()
         self._lock = Lock()
         self._state: OpenState | None = None
+        self._holder: LeaseHolder | None = None
+        self._busy_handlers = 0
         self._new_task: Callable[[str, float], None] = lambda task_type, due: None
 
     def open(self) -> None:
@@ -79,7 +81,8 @@ class StateManager:
         with self._lock:
             if self._state is not None:
                 return
-            context = open_context(self.config, self._leases, clock=self._clock, chance=self._chance)
+            context = open_context(self.config, self._holder, clock=self._clock, chance=self._chance)
+            self._holder = context.holder
             tasks = FailedTasks(context, lambda task_type, due: self._new_task(task_type, due))
             self._state = OpenState(context, StoredResumePoints(context), tasks, Runs(context))
         self.prune()
@@ -90,7 +93,7 @@ class StateManager:
             if self._state is not None:
                 self._state.close()
                 self._state = None
-                self._leases.release()
+                self._retire()
 
     @property
     def is_open(self) -> bool:
@@ -278,7 +281,14 @@ class StateManager:
 
     def handler_started(self) -> None:
         """Keep the leases of this process until :meth:`handler_ended`, even if the state is closed before."""
-        self._leases.share()
+        with self._lock:
+            self._busy_handlers += 1
 
     def handler_ended(self) -> None:
-        self._leases.release()
+        with self._lock:
+            self._busy_handlers -= 1
+            self._retire()
+
+    def _retire(self) -> None:
+        if not self._busy_handlers and self._state is None and self._holder is not None:
+            self._holder.retire()

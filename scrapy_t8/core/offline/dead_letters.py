@@ -1,7 +1,4 @@
-"""The dead-letter box as people use it: look into it, revive, discard, export.
-
-While no crawl runs, :func:`open_dead_letters` opens the box of a job directory; a running crawl has its own.
-"""
+"""The dead letters of a job while no crawl runs: look at them, revive, discard, export them."""
 
 from __future__ import annotations
 
@@ -34,13 +31,13 @@ AT_ONCE = 1000
 """Letters that are looked up together where all are wanted."""
 
 DEEP = 20
-"""How deep values in ``meta`` are followed."""
+"""Levels of nesting in ``meta`` that are shown as JSON; what is deeper is shown as Python would."""
 
 
 class DeadLetterReader:
-    """The letters of a box, without changing any: what every owner and every reader of it can do.
+    """Reads dead letters, and changes none.
 
-    :param codec: makes stored requests requests again.
+    :param codec: decodes the stored requests.
     """
 
     def __init__(self, box: DeadLetterStore, codec: Codec) -> None:
@@ -48,33 +45,27 @@ class DeadLetterReader:
         self._codec = codec
 
     def list(self, which: LetterFilter = ALL, limit: int | None = None, after: int = 0) -> Letters:
-        """The chosen letters by number, beginning *after* one, without request, story and detail: see :meth:`get`."""
+        """Return the chosen letters with numbers above *after*, without request, story and detail: see :meth:`get`."""
         return self._box.letters(which, limit=limit, after=after)
 
     def get(self, number: int) -> DeadLetter | None:
-        """One letter, whole; None if there is none of this number."""
+        """Return the whole letter of this number, or None."""
         return self._box.letter(number)
 
     def groups(self, which: LetterFilter = ALL) -> Groups:
-        """The chosen letters by cause (kind, error, host and callback), the most frequent first."""
+        """Return the chosen letters by cause (kind, error, host and callback), the most frequent first."""
         return self._box.groups(which)
 
     def count(self, which: LetterFilter = ALL) -> int:
-        """How many there are."""
+        """Return how many letters there are."""
         return self._box.count(which)
 
     def whole(self, which: LetterFilter = ALL) -> Iterator[DeadLetter]:
-        """The chosen letters with their bodies, of which only one at a time is held."""
-        last = 0
-        while letters := self.list(which, AT_ONCE, last):
-            for letter in letters:
-                whole = self.get(letter.id)
-                if whole is not None:
-                    yield whole
-            last = letters[-1].id
+        """Yield the chosen letters with their bodies, of which only one at a time is in memory."""
+        return whole_letters(self._box, which)
 
     def export(self, which: LetterFilter, file: IO[str]) -> int:
-        """Write the chosen letters to *file*, one JSON object in a line each. Returns how many.
+        """Write the chosen letters to *file*, one JSON object in a line each. Return how many.
 
         Times are ISO 8601 with UTC offset. ``request`` is an object with url, method, headers, body and meta, or null,
         and then ``request_error`` says why. Bytes that are no UTF-8 text are ``{"base64": ...}``.
@@ -82,13 +73,13 @@ class DeadLetterReader:
         written = 0
         for letter in self.whole(which):
             line = json.dumps(self.facts(letter), ensure_ascii=False)
-            # Half of a character, as from a broken page, stays what it was: an escape.
+            # Half of a character, as from a broken page, is written as an escape.
             file.write(line.encode("utf-8", "backslashreplace").decode() + "\n")
             written += 1
         return written
 
     def facts(self, letter: DeadLetter) -> dict[str, Any]:
-        """All that is known of a *letter* that was read whole, in values that JSON has."""
+        """Return all that is known of *letter*, which was read whole, in values that JSON has."""
         bodies = ("payload", "story", "detail")
         facts = {"id": letter.id, **{n: getattr(letter, n) for n in DeadLetter.__slots__ if n not in bodies}}
         story = AttemptHistory.loads(letter.story)
@@ -108,6 +99,14 @@ class DeadLetterReader:
             return {"request": request_facts(self._codec.decode_request(payload))}
         except CannotLoad as error:
             return {"request": None, "request_error": str(error)}
+
+
+def whole_letters(box: DeadLetterStore, which: LetterFilter = ALL) -> Iterator[DeadLetter]:
+    """Yield the chosen letters of *box* with their bodies, of which only one at a time is in memory."""
+    last = 0
+    while letters := box.letters(which, limit=AT_ONCE, after=last):
+        yield from filter(None, (box.letter(letter.id) for letter in letters))
+        last = letters[-1].id
 
 
 class DeadLetters(DeadLetterReader):
@@ -143,7 +142,7 @@ class DeadLetters(DeadLetterReader):
 def failed_tasks(
     waiting: Iterable[ScheduledRetry], letters: DeadLetterReader, job: str, codec: Codec
 ) -> Iterator[FailedTask]:
-    """What waits for its next try, then what was given up on."""
+    """Yield the tasks that wait for their next try, then those that were given up."""
     for one in waiting:
         yield task_of_waiting(one, job, codec.envelope(one.payload)[0])
     for letter in letters.whole():
@@ -152,9 +151,9 @@ def failed_tasks(
 
 @contextmanager
 def open_dead_letters(jobdir: str | Path) -> Iterator[DeadLetters]:
-    """The dead letters of the job in *jobdir*, which is owned meanwhile: no crawl can run with it.
+    """Open the dead letters of the job in *jobdir*, which is locked meanwhile: no crawl can use it.
 
-    :raises JobLocked: if one does.
+    :raises JobLocked: if a crawl is using it.
     :raises JobError: if there is no job. None is made.
     :raises StoreError: if its state cannot be read.
     """
@@ -163,7 +162,7 @@ def open_dead_letters(jobdir: str | Path) -> Iterator[DeadLetters]:
 
 
 class StubSpider(Spider):
-    """Stands in for a spider that is not at hand: it has a method of every name, none of which does anything."""
+    """Stands in for a spider whose code is not available: it has a method of every name, which does nothing."""
 
     name = "any"
 
@@ -179,7 +178,7 @@ def _nothing(*args: Any, **kwargs: Any) -> None:
 
 
 def request_facts(request: Request) -> dict[str, Any]:
-    """What a person asks of *request*, in values that JSON has."""
+    """Return *request* in values that JSON has."""
     return {
         "url": request.url,
         "method": request.method,
@@ -190,7 +189,7 @@ def request_facts(request: Request) -> dict[str, Any]:
 
 
 def plain(value: Any, deep: int = DEEP) -> Any:
-    """*value* as far as JSON allows; what it has no form for is shown as Python would."""
+    """Return *value* in values that JSON has; what JSON has no form for is shown as Python would."""
     if isinstance(value, bytes):
         return _text_or_base64(value)
     if isinstance(value, float):
