@@ -138,7 +138,7 @@ def test_export_is_that_of_the_service(t8: T8, service: T8ResumeAndRetry) -> Non
     assert [CollectionState.from_dict(state).status for state in ours["states"]] == ["STOPPED", "RUNNING"]
     Path("state.json").write_text(t8.out)
     assert t8("import", "state.json", "--jobdir", "other", "--create") == 0
-    assert t8.out == "Taken in: 1 resume points, 5 failed tasks, 2 states, 0 dead letters\n"
+    assert t8.out == "Imported: 1 resume points, 5 failed tasks, 2 states, 0 dead letters\n"
 
 
 def test_report_and_heal(t8: T8, service: T8ResumeAndRetry) -> None:

@@ -35,9 +35,9 @@ class ImportSummary:
 
     def lines(self) -> Iterator[str]:
         names = ("resume_points", "failed_tasks", "states", "dead_letters")
-        yield "Taken in: " + ", ".join(f"{getattr(self, name):,} {name.replace('_', ' ')}" for name in names)
+        yield "Imported: " + ", ".join(f"{getattr(self, name):,} {name.replace('_', ' ')}" for name in names)
         if self.left:
-            yield f"{self.left:,} were left: a crawl keeps requests and a service keeps tasks, and neither the other's"
+            yield f"{self.left:,} were left out: a crawl has no place for tasks that wait, nor a service for dead letters"
 
 
 def import_into_crawl(directory: Path, document: Any) -> ImportSummary:
@@ -69,7 +69,7 @@ def _newer(points: list[PointRecord], store: Store) -> Iterator[PointRecord]:
 def _read(document: Any) -> tuple[list[PointRecord], list[DeadLetter], int]:
     """Return the points and letters of *document*, and the number of tasks that a crawl cannot take."""
     if not isinstance(document, Mapping) or not isinstance(document.get("states"), list):
-        raise FormatError("states: the job of a crawl takes in what export has written", "states")
+        raise FormatError("states: the job of a crawl imports only what export has written", "states")
     if document.get("version", VERSION) != VERSION:
         raise FormatError(f"version: this scrapy_t8 reads version {VERSION}, not {document['version']!r}", "version")
     points: list[PointRecord] = []

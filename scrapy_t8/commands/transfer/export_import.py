@@ -60,10 +60,10 @@ def _document(look: JobView) -> dict[str, Any]:
 def _import(call: CommandContext) -> int:
     document, source = _read(call.options.file), call.options.file
     try:
-        taken = _import_document(call, document)
+        summary = _import_document(call, document)
     except FormatError as error:
-        raise FormatError(f"{source}: {error}. Nothing was taken in", error.field) from None
-    for line in taken.lines():
+        raise FormatError(f"{source}: {error}. Nothing was imported", error.field) from None
+    for line in summary.lines():
         call.screen.say(line)
     return FINE
 
@@ -82,7 +82,7 @@ def import_into_service(directory: Path, document: Any) -> ImportSummary:
     :raises T8Error: naming what is not as it must be; if the state cannot be used.
     """
     left = 0
-    if isinstance(document, dict) and document.get("states") is not None and "dead_letters" in document:
+    if isinstance(document, dict) and "states" in document and isinstance(document.get("dead_letters"), list):
         left = len(document["dead_letters"])
         document = {"version": document.get("version", VERSION), "states": document["states"]}
     manager = StateManager(from_dict({**NO_LIMITS, "state_dir": str(directory)}))
@@ -99,7 +99,7 @@ def _read(name: str) -> Any:
     except OSError as error:
         raise CommandError(f"{name} cannot be read: {error.strerror or error}") from None
     except (ValueError, RecursionError) as error:
-        raise FormatError(f"{name} is no JSON: {error}. Nothing was taken in") from None
+        raise FormatError(f"{name} is not JSON: {error}. Nothing was imported") from None
 
 
 def _arguments_of_export(parser: argparse.ArgumentParser) -> None:
@@ -124,7 +124,7 @@ COMMANDS = (
     ),
     Command(
         "import",
-        "Take in JSON state, all or nothing.",
+        "Import JSON state, all or nothing.",
         (
             ("import state.json", "what export has written"),
             ("import old.json --jobdir data/state --create", "state of the earlier module, for a service"),
