@@ -59,8 +59,12 @@ def open_context(
     is_lost = (directory / "lock").exists() and not (directory / "state.db").exists()
     store = _open_store(directory, config)
     try:
+        job = store.job()
+        if job is not None and job.spider != SERVICE:
+            owner = f"the crawl {job.spider!r}"
+            raise JobMismatch(f"the state in {config.state_dir} is that of {owner}: use another T8_STATE_DIR")
         tasks = SQLiteTasks(store)
-        job, run = _begin_run(store, tasks, config, clock())
+        job, run = tasks.begin(_new_job(clock()), clock())
         if holder is None or not holder.is_held:
             holder = LeaseHolder(directory / "holders")
     except BaseException:
@@ -100,12 +104,5 @@ def _open_store(directory: Path, config: Config) -> SharedStore:
     return store
 
 
-def _begin_run(store: SharedStore, tasks: SQLiteTasks, config: Config, now: float) -> tuple[JobRecord, int]:
-    """Return the job in *store*, which is made if there is none, and the number of a new run of it."""
-    job = store.job()
-    if job is not None and job.spider != SERVICE:
-        raise JobMismatch(
-            f"the state in {config.state_dir} is that of the crawl {job.spider!r}: use another T8_STATE_DIR"
-        )
-    new_id = f"service_{moment(now):%Y%m%d_%H%M%S}_{secrets.token_hex(2)}"
-    return tasks.begin(JobRecord(new_id, SERVICE, {}, now), now)
+def _new_job(now: float) -> JobRecord:
+    return JobRecord(f"service_{moment(now):%Y%m%d_%H%M%S}_{secrets.token_hex(2)}", SERVICE, {}, now)

@@ -8,7 +8,6 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakMethod
 
@@ -17,6 +16,7 @@ from scrapy_t8.errors import ConfigError
 from scrapy_t8.model.failed_task import FailedTask
 from scrapy_t8.model.json_document import moment
 from scrapy_t8.model.resume_point import ResumePoint
+from scrapy_t8.utils.threads import in_loop
 
 from . import logs
 from .logs import logger
@@ -86,18 +86,14 @@ class T8ResumeAndRetry:
         self.start_service()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.stop_service()
 
     async def __aenter__(self) -> T8ResumeAndRetry:
         await asyncio.to_thread(self.start_service)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         await asyncio.to_thread(self.stop_service)
 
     # -- resume points and failed tasks --------------------------------------------------------------------------
@@ -163,7 +159,7 @@ class T8ResumeAndRetry:
         The database is asked for its counts, and waited for. Not so inside of a running loop: there the score is the
         one that was last known (see :meth:`validate`), None at first.
         """
-        return self._metrics(wait=not _in_loop())
+        return self._metrics(wait=not in_loop())
 
     def _metrics(self, *, wait: bool) -> dict[str, Any]:
         self.state_manager.open()
@@ -203,14 +199,6 @@ def _config(config: Config | Mapping[str, Any] | None) -> Config:
     if config is None or isinstance(config, Mapping):
         return from_dict(config or {})
     raise ConfigError(f"the configuration is {config!r:.60}, but must be of get_config, or a dict")
-
-
-def _in_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
 
 
 def _stop_at_exit(method: WeakMethod[Callable[..., None]]) -> None:

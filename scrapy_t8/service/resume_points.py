@@ -72,21 +72,22 @@ class StoredResumePoints:
         return max(mine, key=lambda point: point.last_update, default=None)
 
     def history(self, task_type: str) -> list[ResumePoint]:
-        self._writes.flush()
-        with self._store.reading():
-            return [_load(record) for record in self._store.points.history(task_type)]
+        return [_load(record) for record in self._history(task_type)]
 
     def histories(self) -> dict[str, dict[str, list[ResumePoint]]]:
         """Return each point with its history, the newest first, by task type and name."""
-        points = self.all()
-        found: dict[str, dict[str, list[ResumePoint]]] = {task_type: {} for task_type, _ in points}
-        for (task_type, name), point in points.items():
-            found[task_type][name] = [point]
-        with self._store.reading():
-            records = [record for task_type in found for record in self._store.points.history(task_type)]
-        for record in records:
-            found[record.task_type].setdefault(record.name, []).append(_load(record))
+        found: dict[str, dict[str, list[ResumePoint]]] = {}
+        for (task_type, name), point in self.all().items():
+            found.setdefault(task_type, {})[name] = [point]
+        for task_type, by_name in found.items():
+            for record in self._history(task_type):
+                by_name.setdefault(record.name, []).append(_load(record))
         return found
+
+    def _history(self, task_type: str) -> list[PointRecord]:
+        self._writes.flush()
+        with self._store.reading():
+            return self._store.points.history(task_type)
 
     def delete(self, task_type: str, name: str) -> bool:
         self._writes.flush()

@@ -36,17 +36,6 @@ class OpenState:
     tasks: FailedTasks
     runs: Runs
 
-    def close(self) -> None:
-        """Mark the runs that have not ended as stopped, and close the store."""
-        store = self.context.store
-        try:
-            if store.is_mine:
-                self.runs.stop()
-                self.context.stored_tasks.end(self.context.run, self.context.clock())
-        except StoreError as error:
-            logger.error("%s", error)
-        store.close()
-
 
 class StateManager:
     """Keeps resume points, failed tasks and run states in ``T8_STATE_DIR``; for all threads of several processes.
@@ -90,10 +79,18 @@ class StateManager:
     def close(self) -> None:
         """Give the state up. Runs that have not ended are stopped ones from now on."""
         with self._lock:
-            if self._state is not None:
-                self._state.close()
-                self._state = None
-                self._retire()
+            if self._state is None:
+                return
+            context = self._state.context
+            try:
+                if context.store.is_mine:
+                    self._state.runs.stop()
+                    context.stored_tasks.end(context.run, self._clock())
+            except StoreError as error:
+                logger.error("%s", error)
+            context.store.close()
+            self._state = None
+            self._retire()
 
     @property
     def is_open(self) -> bool:

@@ -85,7 +85,7 @@ class HandlerCall:
         self._stop_waiting()
 
     def _start(self) -> None:
-        if _is_async(self._handler):
+        if any(map(inspect.iscoroutinefunction, (self._handler, getattr(self._handler, "__call__", None)))):  # noqa: B004
             self._await_in_task(self._handler(*self._arguments))
             return
         try:
@@ -134,10 +134,6 @@ class HandlerCall:
         except RuntimeError:
             return False
         return True
-
-
-def _is_async(handler: Handler) -> bool:
-    return any(map(inspect.iscoroutinefunction, (handler, getattr(handler, "__call__", None))))  # noqa: B004
 
 
 def _answer(result: object) -> Answer:

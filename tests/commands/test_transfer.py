@@ -59,7 +59,7 @@ def test_it_comes_back_in_another_job(t8: T8, stopped: Stall, site: Any, tmp_pat
     assert t8("import", "state.json", *at) == 0
     assert t8.out.splitlines() == [
         "Imported: 1 resume points, 0 failed tasks, 0 states, 2 dead letters",
-        "1 were left out: a crawl has no place for tasks that wait, nor a service for dead letters",
+        "1 were left out: a crawl has no tasks that wait, a service no dead letters",
     ]
     told = t8.json("status", *at)
     assert told["points"][0]["current_page"] == 6
