@@ -11,6 +11,7 @@ import json
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -81,11 +82,18 @@ def read_plan(source: Source) -> ImportPlan:
     """
     plan = ImportPlan()
     for where, document in _documents(source):
-        try:
+        with located(where):
             _add(document, plan)
-        except FormatError as error:
-            raise FormatError(f"{where}: {error}" if where else str(error), error.field) from None
     return plan
+
+
+@contextmanager
+def located(where: str) -> Iterator[None]:
+    """Have a FormatError that is raised inside say *where* its document is."""
+    try:
+        yield
+    except FormatError as error:
+        raise FormatError(f"{where}: {error}" if where else str(error), error.field) from None
 
 
 def import_plan(

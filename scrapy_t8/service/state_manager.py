@@ -261,7 +261,7 @@ class StateManager:
         return import_plan(plan, points=state.points, tasks=state.tasks, runs=state.runs, writes=writes)
 
     def prune(self) -> int:
-        """Delete what is too old or too much of what nobody needs any more. Return how many records."""
+        """Delete old records of resume points and old dead tasks, by age and number. Return how many."""
         state = self._opened()
         return state.points.prune() + state.tasks.prune()
 

@@ -1,8 +1,8 @@
 """Changes on their way into the store: each at once, or together inside of a batch.
 
 Outside of a batch a call returns after its commit: what it has written survives a kill. Inside, up to
-``T8_BATCH_UPDATE_SIZE`` changes go into one commit, and a kill loses the newest changes, those not committed yet: a
-resume point may then be older than what was done, never newer.
+``T8_BATCH_UPDATE_SIZE`` changes go into one commit, and a kill loses the newest changes, which were not committed yet:
+a resume point may then be older than what was done, never newer.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Changes:
     """Whether changes may be added later on."""
 
     def add_point(self, point: PointRecord) -> None:
-        """Add a change of a resume point: the last change of a point is written, and those that are history."""
+        """Add a change of a resume point. Of several changes of a point, the last and the historic ones are written."""
         before = self.points.get((point.task_type, point.name))
         if before is not None and before.historic:
             self.history.append(before)

@@ -15,6 +15,7 @@ from scrapy_t8.model.batch import CommitBatch, PointRecord
 from scrapy_t8.model.dead_letter import DeadLetter
 from scrapy_t8.model.json_document import VERSION
 from scrapy_t8.model.resume_point import ResumePoint
+from scrapy_t8.service.import_export import located
 from scrapy_t8.stores.base import Store
 from scrapy_t8.stores.owned import owning
 from scrapy_t8.utils.checked import checked_text
@@ -58,7 +59,7 @@ def import_into_crawl(directory: Path, document: Any) -> ImportSummary:
 
 
 def _newer(points: list[PointRecord], store: Store) -> Iterator[PointRecord]:
-    """Yield those of *points* that *store* has not, or has only older ones of."""
+    """Yield each of *points* that is newer than the stored point of its task type and name, or new."""
     stored = {(record.task_type, record.name): record for record in store.points.all()}
     for record in points:
         old = stored.get((record.task_type, record.name))
@@ -73,13 +74,18 @@ def _read(document: Any) -> tuple[list[PointRecord], list[DeadLetter], int]:
     if document.get("version", VERSION) != VERSION:
         raise FormatError(f"version: this scrapy_t8 reads version {VERSION}, not {document['version']!r}", "version")
     points: list[PointRecord] = []
+    letters: list[DeadLetter] = []
     left = 0
     for where, state in _each(document, "states"):
         tasks = state.get("failed_tasks", [])
         # Tasks that were given up come as dead letters.
         left += sum(1 for task in tasks if isinstance(task, Mapping) and task.get("next_retry_time"))
-        points += [_point(f"{where}: {place}", point) for place, point in _each(state, "resume_points")]
-    letters = [_letter(where, one) for where, one in _each(document, "dead_letters")]
+        for place, point in _each(state, "resume_points"):
+            with located(f"{where}: {place}"):
+                points.append(_point(point))
+    for where, letter in _each(document, "dead_letters"):
+        with located(where):
+            letters.append(_letter(letter))
     return points, letters, left
 
 
@@ -94,21 +100,16 @@ def _each(document: Mapping[str, Any], name: str) -> Iterator[tuple[str, Mapping
         yield f"{name}[{number}]", part
 
 
-def _point(where: str, document: Mapping[str, Any]) -> PointRecord:
-    try:
-        point = ResumePoint.from_dict(document)
-        checked_text("task_type", point.task_type)
-        return record_of(point, checked_text("name", document.get("name", ""), empty=True))
-    except FormatError as error:
-        raise FormatError(f"{where}: {error}", error.field) from None
+def _point(document: Mapping[str, Any]) -> PointRecord:
+    point = ResumePoint.from_dict(document)
+    checked_text("task_type", point.task_type)
+    return record_of(point, checked_text("name", document.get("name", ""), empty=True))
 
 
-def _letter(where: str, document: Mapping[str, Any]) -> DeadLetter:
+def _letter(document: Mapping[str, Any]) -> DeadLetter:
+    letter = to_letter(document)
     try:
-        letter = to_letter(document)
         AttemptHistory.loads(letter.story)
-    except FormatError as error:
-        raise FormatError(f"{where}: {error}", error.field) from None
     except (ValueError, TypeError) as error:
-        raise FormatError(f"{where}: story: {error}", "story") from None
+        raise FormatError(f"story: {error}", "story") from None
     return letter

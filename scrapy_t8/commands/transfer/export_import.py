@@ -22,12 +22,8 @@ from scrapy_t8.utils.files import STDOUT, writing
 from .crawl_import import ImportSummary, import_into_crawl
 from .letter_json import from_letter
 
-NO_LIMITS = {
-    "failed_task_ttl": 1e12,
-    "resume_point_ttl": 1e12,
-    "max_failed_tasks": 1 << 60,
-    "max_resume_points": 1 << 60,
-}
+LIMITS = ("failed_task_ttl", "resume_point_ttl", "max_failed_tasks", "max_resume_points")
+NO_LIMITS = dict.fromkeys(LIMITS, 1 << 40)
 """With these nothing is pruned: how much a state may hold is for its own service to say."""
 
 # -- out ---------------------------------------------------------------------------------------------------------
