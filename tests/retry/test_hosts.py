@@ -43,8 +43,8 @@ def test_an_outage_costs_nobody_an_attempt(crawl: Crawl, variant: str) -> None:
     paths = [f"down/{crawl.work.name}{n}" for n in range(60)]
     spaced = {"DOWNLOAD_DELAY": "0.05", "RANDOMIZE_DOWNLOAD_DELAY": "0"}
     log = crawl.run(*paths, T8_RETRY_KINDS='{"host": {"times": 1}}', **spaced, **VARIANTS[variant])
-    assert "seems to be down" in log
-    assert "answers again" in log
+    assert "looks down" in log
+    assert "is up again" in log
     assert crawl.items == both(*paths)
     assert len(crawl.hits_of_mine()) < 60 + 16 + 8 + 10  # in flight when it opened, and a few probes
     assert crawl.most_in_a_second() <= 20 + 5
