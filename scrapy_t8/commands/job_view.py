@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from scrapy_t8.core.offline.dead_letters import failed_tasks
-from scrapy_t8.core.offline.resume_points import point_of, states_of
+from scrapy_t8.core.offline.resume_points import states_of
 from scrapy_t8.model.batch import PointRecord
 from scrapy_t8.model.codec import Codec
 from scrapy_t8.model.failed_task import FailedTask
-from scrapy_t8.model.resume_point import RUNS, CollectionState, ResumePoint
-from scrapy_t8.service.runs import DIED, RUNNING, StoredRun, collection_states
+from scrapy_t8.model.resume_point import DIED, RUNNING, RUNS, CollectionState, ResumePoint
+from scrapy_t8.service.runs import StoredRun, collection_states
 
 from .context import JobView
 
@@ -25,7 +25,7 @@ def points(look: JobView) -> Points:
     """
     found = {}
     for name, record in look.reader.points():
-        point = point_of(PointRecord("?", name, 0.0, record))
+        point = PointRecord("?", name, 0.0, record).point()
         found[point.task_type, name] = point
     return found
 

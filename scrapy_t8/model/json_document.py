@@ -1,4 +1,4 @@
-"""Reading JSON documents of other programs, field by field, with errors that name the field."""
+"""Reads JSON documents of other programs, field by field, with errors that name the field."""
 
 from __future__ import annotations
 
@@ -6,24 +6,29 @@ import base64
 import json
 import zlib
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any
 
 from scrapy_t8.errors import FormatError
+from scrapy_t8.utils.times import parse_time
 
 VERSION = 1
-"""Of all formats. A document need not tell it."""
+"""The version of all formats. A document may leave it out."""
 
 ZLIB = "t8_zlib"
-"""The key of metadata that is stored compressed."""
+"""The key under which compressed metadata is stored."""
+
+LARGE = 1024
+"""Bytes from which compression is worth its time."""
 
 NAMES = {str: "text", int: "a whole number", dict: "an object", list: "a list"}
 
 
 class Document:
-    """A JSON object that is to become a record of the kind *name*.
+    """A JSON object from which a record of the kind *name* is read.
 
-    :raises FormatError: for what is no object, or of another version; so does every method, naming the field.
+    :raises FormatError: if *content* is not an object, or is of another version. Every method raises it for a field
+        that is missing or invalid, and names the field.
     """
 
     def __init__(self, name: str, content: object) -> None:
@@ -36,32 +41,36 @@ class Document:
         self._content = content
 
     def get(self, field: str) -> Any:
+        """Return the value of a field."""
         if field not in self._content:
             raise FormatError(f"{field}: a {self._name} needs this field", field)
         return self._content[field]
 
     def typed(self, field: str, wanted: type) -> Any:
+        """Return the value of a field that must be of the type *wanted*."""
         value = self.get(field)
         if not isinstance(value, wanted) or isinstance(value, bool):
             raise FormatError(f"{field}: {NAMES[wanted]} is needed, not {_kind(value)}", field)
         return value
 
     def optional(self, field: str, wanted: type) -> Any:
-        """The same, where null stands for nothing."""
+        """Return the value of a field that must be of the type *wanted*, or None for null."""
         return None if self.get(field) is None else self.typed(field, wanted)
 
     def time(self, field: str) -> datetime:
-        """A time in ISO 8601; one without an offset is UTC."""
+        """Return the time of a field in ISO 8601; a time without an offset is UTC."""
         text = self.typed(field, str)
         try:
-            # Before 3.11 Python knows no Z.
-            time = datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith(("Z", "z")) else text)
+            return parse_time(text)
         except ValueError:
             raise FormatError(f"{field}: a time in ISO 8601 is needed, not {text!r}", field) from None
-        return time if time.tzinfo else time.replace(tzinfo=timezone.utc)
+
+    def optional_time(self, field: str) -> datetime | None:
+        """Return the time of a field, or None for null."""
+        return None if self.get(field) is None else self.time(field)
 
     def metadata(self, field: str = "metadata") -> dict[str, Any]:
-        """An object of anything, which may be stored compressed."""
+        """Return the metadata of a field, which may be stored compressed."""
         value: dict[str, Any] = dict(self.typed(field, dict))
         if list(value) != [ZLIB]:
             return value
@@ -71,18 +80,11 @@ class Document:
             raise FormatError(f"{field}: what is compressed in it cannot be read: {error}", field) from None
         return unpacked
 
-    def optional_time(self, field: str) -> datetime | None:
-        return None if self.get(field) is None else self.time(field)
 
-
-def moment(seconds: float) -> datetime:
-    """Unix seconds as a time in UTC."""
-    return datetime.fromtimestamp(seconds, timezone.utc)
-
-
-def told(time: datetime) -> str:
-    """*time* in ISO 8601, with its UTC offset."""
-    return (time if time.tzinfo else time.replace(tzinfo=timezone.utc)).isoformat()
+def compressed(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return *metadata* in the form in which it is stored: compressed if it is large."""
+    text = json.dumps(metadata)
+    return {ZLIB: base64.b64encode(zlib.compress(text.encode())).decode()} if len(text) >= LARGE else metadata
 
 
 def _kind(value: object) -> str:

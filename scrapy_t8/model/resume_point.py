@@ -1,4 +1,4 @@
-"""Resume points and the state of a collection, in the forms in which other programs know them."""
+"""Resume points and collection states, in the formats that other programs read and write."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from scrapy_t8.utils.times import isoformat, moment
+
 from .failed_task import FailedTask
-from .json_document import Document, moment, told
+from .json_document import Document
 
 LIST = "LIST_COLLECTION"
 DETAIL = "DETAIL_COLLECTION"
 IMAGE = "IMAGE_DOWNLOAD"
+
+RUNNING, FINISHED, STOPPED, DIED = STATUSES = "RUNNING", "FINISHED", "STOPPED", "DIED"
+"""What a collection state can say about its run."""
+
 RUNS = "collection:"
-"""With this, and a task type, begin the names under which a service keeps its runs."""
-
-
-def _now() -> datetime:
-    return moment(time.time())
+"""The names under which a service keeps its runs: this, followed by a task type."""
 
 
 @dataclass(slots=True)
@@ -27,8 +29,8 @@ class ResumePoint:
     """The durable position of a piece of work: everything up to it is done.
 
     :param current_page: the last page that is done; 0 before the first.
-    :param last_cursor: what leads to the next one, where pages have cursors.
-    :param last_slug: the last one that is done, where work goes by slugs.
+    :param last_cursor: what leads to the next page, where pages have cursors.
+    :param last_slug: the last slug that is done, where work is divided by slugs.
     :param total_processed: what was done so far, also beyond this position.
     :param last_update: with a time zone.
     :param metadata: any JSON object.
@@ -39,18 +41,18 @@ class ResumePoint:
     last_cursor: str | None = None
     last_slug: str | None = None
     total_processed: int = 0
-    last_update: datetime = field(default_factory=_now)
+    last_update: datetime = field(default_factory=lambda: moment(time.time()))
     metadata: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """The point as a JSON object."""
-        return {name: getattr(self, name) for name in self.__slots__} | {"last_update": told(self.last_update)}
+        """Return the point as a JSON object."""
+        return {name: getattr(self, name) for name in self.__slots__} | {"last_update": isoformat(self.last_update)}
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> ResumePoint:
-        """The point of a JSON object. Fields beyond its own are passed over; times without an offset are UTC.
+        """Return the point of a JSON object. Unknown fields are ignored; times without an offset are UTC.
 
-        :raises FormatError: naming the field that is missing, or is not what it should be.
+        :raises FormatError: naming the field that is missing or invalid.
         """
         given = Document("ResumePoint", document)
         return cls(
@@ -66,10 +68,10 @@ class ResumePoint:
 
 @dataclass(slots=True)
 class CollectionState:
-    """How far one task type of a job is.
+    """The progress of one task type of a job.
 
     :param status: RUNNING, FINISHED, STOPPED or DIED.
-    :param total_items: what is known to be there; 0 if nobody has said.
+    :param total_items: how many items there are; 0 if it is not known.
     """
 
     run_id: str
@@ -84,19 +86,19 @@ class CollectionState:
     failed_tasks: list[FailedTask] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
-        """The state as a JSON object."""
+        """Return the state as a JSON object."""
         return {name: getattr(self, name) for name in self.__slots__} | {
-            "start_time": told(self.start_time),
-            "last_update": told(self.last_update),
+            "start_time": isoformat(self.start_time),
+            "last_update": isoformat(self.last_update),
             "resume_points": [point.to_dict() for point in self.resume_points],
             "failed_tasks": [task.to_dict() for task in self.failed_tasks],
         }
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> CollectionState:
-        """The state of a JSON object.
+        """Return the state of a JSON object.
 
-        :raises FormatError: naming the field that is missing, or is not what it should be.
+        :raises FormatError: naming the field that is missing or invalid.
         """
         given = Document("CollectionState", document)
         return cls(
@@ -124,7 +126,7 @@ def collection_state(
     if run is None:
         times = [point.last_update for point in points] + [task.created_at for task in tasks]
         task_type = points[0].task_type if points else tasks[0].task_type
-        run = CollectionState(f"run_{min(times):%Y%m%d}_000", task_type, "STOPPED", min(times), max(times))
+        run = CollectionState(f"run_{min(times):%Y%m%d}_000", task_type, STOPPED, min(times), max(times))
     return replace(
         run,
         processed_items=run.processed_items or sum(point.total_processed for point in points),

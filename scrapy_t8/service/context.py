@@ -11,12 +11,12 @@ from weakref import finalize
 from scrapy_t8.config.settings import Config
 from scrapy_t8.errors import JobMismatch, StoreDamaged
 from scrapy_t8.model.job import SERVICE, JobRecord
-from scrapy_t8.model.json_document import moment
 from scrapy_t8.stores.base import IfDamaged
 from scrapy_t8.stores.locks import LeaseHolder
 from scrapy_t8.stores.shared.store import SharedStore
 from scrapy_t8.stores.shared.tasks import SQLiteTasks
 from scrapy_t8.stores.sqlite.store import SQLiteStore
+from scrapy_t8.utils.times import moment
 
 from .logs import logger
 from .write_batch import WriteBatch

@@ -7,14 +7,19 @@ from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any
 
-from scrapy.settings import BaseSettings
-
 from scrapy_t8.core.offline.dead_letters import whole_letters
 from scrapy_t8.core.retry.failure import HANDLER, Failure
 from scrapy_t8.core.retry.policy import Policy, Rule
 from scrapy_t8.model.attempts import AttemptHistory, ScheduledRetry
 from scrapy_t8.model.dead_letter import DeadLetter, LetterFilter
-from scrapy_t8.model.failed_task import FailedTask, TaskRecord, entry_of, task_id_of, task_of_letter, task_of_waiting
+from scrapy_t8.model.failed_task import (
+    FailedTask,
+    TaskRecord,
+    service_entry,
+    service_task_id,
+    task_of_letter,
+    task_of_waiting,
+)
 from scrapy_t8.utils.checked import checked_metadata, checked_number, checked_text
 from scrapy_t8.utils.text import one_line, printable
 
@@ -60,7 +65,7 @@ class FailedTasks:
         self._holder = context.holder
         self._clock = context.clock
         self._chance = context.chance
-        self._policy = Policy(config.retry_rule(BaseSettings()), config.retry_kinds, config.retry_after_cap)
+        self._policy = Policy(config.retry_rule(), config.retry_kinds, config.retry_after_cap)
         self._rule = self._policy.rule(HANDLER, {})
         self._free = range(0)
         self._lock = Lock()
@@ -83,7 +88,7 @@ class FailedTasks:
         now = self._clock()
         entry = self._next_entry(checked_text("task_type", task_type))
         record = TaskRecord(
-            task_id=task_id_of(task_type, entry),
+            task_id=service_task_id(task_type, entry),
             task_type=task_type,
             target=checked_text("target", target),
             max_retries=self._rule.times if max_retries is None else checked_number("max_retries", max_retries),
@@ -134,7 +139,7 @@ class FailedTasks:
                     first = self._tasks.reserve(self._config.batch_update_size)
                     self._free = range(first, first + self._config.batch_update_size)
                 entry, self._free = self._free[0], self._free[1:]
-            if self._tasks.named(task_id_of(task_type, entry)) is None:
+            if self._tasks.named(service_task_id(task_type, entry)) is None:
                 return entry
 
     # -- looking -------------------------------------------------------------------------------------------------
@@ -158,7 +163,7 @@ class FailedTasks:
         return None if found is None else task_of_letter(found)
 
     def _find(self, task_id: str) -> ScheduledRetry | DeadLetter | None:
-        for entry in (self._tasks.named(task_id), entry_of(task_id)):
+        for entry in (self._tasks.named(task_id), service_entry(task_id)):
             found = None if entry is None else self._stored(entry)
             if found is not None and _has_id(found, task_id):
                 return found

@@ -8,7 +8,6 @@ resume point in it also has its ``name``, if it has one. What is read may also b
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,9 +17,12 @@ from typing import Any, TypeAlias
 
 from scrapy_t8.errors import FormatError
 from scrapy_t8.model.failed_task import FailedTask
-from scrapy_t8.model.json_document import VERSION, moment, told
+from scrapy_t8.model.json_document import VERSION
 from scrapy_t8.model.resume_point import CollectionState, ResumePoint
 from scrapy_t8.utils.checked import checked_metadata, checked_number, checked_text
+from scrapy_t8.utils.files import replacing
+from scrapy_t8.utils.text import to_json
+from scrapy_t8.utils.times import isoformat, moment
 
 from .failed_tasks import ANY, FailedTasks
 from .resume_points import StoredResumePoints, check_point
@@ -45,7 +47,7 @@ def export_document(states: Iterable[CollectionState], points: Iterable[tuple[st
     for task_type, name in points:
         names.setdefault(task_type, []).append(name)
     documents = [_with_names(state.to_dict(), names.get(state.task_type, [])) for state in states]
-    return {"version": VERSION, "exported_at": told(moment(time.time())), "states": documents}
+    return {"version": VERSION, "exported_at": isoformat(moment(time.time())), "states": documents}
 
 
 def _with_names(state: dict[str, Any], names: list[str]) -> dict[str, Any]:
@@ -57,10 +59,8 @@ def _with_names(state: dict[str, Any], names: list[str]) -> dict[str, Any]:
 
 def write_json(path: Path, document: dict[str, Any]) -> None:
     """Write *document* to *path*, whole or not at all."""
-    text = json.dumps(document, ensure_ascii=False, indent=1) + "\n"
-    new = path.with_name(f"{path.name}.new")
-    new.write_bytes(text.encode("utf-8", "backslashreplace"))
-    os.replace(new, path)
+    with replacing(path) as file:
+        file.write(to_json(document, indent=1) + "\n")
 
 
 # -- in ----------------------------------------------------------------------------------------------------------

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import json
-import zlib
-
-from scrapy_t8.errors import StoreError
 from scrapy_t8.model.batch import PointRecord
-from scrapy_t8.model.failed_task import LARGE
-from scrapy_t8.model.json_document import ZLIB, moment
 from scrapy_t8.model.resume_point import ResumePoint
 from scrapy_t8.utils.checked import checked_metadata, checked_number, checked_text
 from scrapy_t8.utils.text import printable
+from scrapy_t8.utils.times import moment
 
 from .context import StateContext
 from .logs import logger
@@ -54,7 +48,8 @@ class StoredResumePoints:
         updated = point.last_update.timestamp()
         with self._writes.change() as changes:
             historic = self._is_historic((point.task_type, name), self._clock())
-            changes.add_point(PointRecord(point.task_type, name, updated, self._dump(point), historic=historic))
+            compress = self._config.enable_compression
+            changes.add_point(PointRecord.of(point, name, updated=updated, historic=historic, compress=compress))
         if historic:
             self._unpruned += 1
             if self._unpruned >= PRUNE_EVERY:
@@ -65,14 +60,14 @@ class StoredResumePoints:
         self._writes.flush()
         with self._store.reading():
             records = self._store.points.all()
-        return {(record.task_type, record.name): _load(record) for record in records}
+        return {(record.task_type, record.name): record.point() for record in records}
 
     def newest(self, task_type: str, name: str | None) -> ResumePoint | None:
         mine = [point for (kind, n), point in self.all().items() if kind == task_type and name in (None, n)]
         return max(mine, key=lambda point: point.last_update, default=None)
 
     def history(self, task_type: str) -> list[ResumePoint]:
-        return [_load(record) for record in self._history(task_type)]
+        return [record.point() for record in self._history(task_type)]
 
     def histories(self) -> dict[str, dict[str, list[ResumePoint]]]:
         """Return each point with its history, the newest first, by task type and name."""
@@ -81,7 +76,7 @@ class StoredResumePoints:
             found.setdefault(task_type, {})[name] = [point]
         for task_type, by_name in found.items():
             for record in self._history(task_type):
-                by_name.setdefault(record.name, []).append(_load(record))
+                by_name.setdefault(record.name, []).append(record.point())
         return found
 
     def _history(self, task_type: str) -> list[PointRecord]:
@@ -108,15 +103,6 @@ class StoredResumePoints:
         self._recorded[key] = now
         return True
 
-    def _dump(self, point: ResumePoint) -> str:
-        document = point.to_dict()
-        if self._config.enable_compression:
-            text = json.dumps(point.metadata)
-            if len(text) >= LARGE:
-                document["metadata"] = {ZLIB: base64.b64encode(zlib.compress(text.encode())).decode()}
-        # Half of a character, as from a broken page, is stored as an escape.
-        return json.dumps(document, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
-
 
 def check_point(point: ResumePoint) -> None:
     """Check the fields of *point*, and give it a copy of its metadata.
@@ -127,13 +113,6 @@ def check_point(point: ResumePoint) -> None:
     checked_number("current_page", point.current_page)
     checked_number("total_processed", point.total_processed)
     point.metadata = checked_metadata(point.metadata)
-
-
-def _load(record: PointRecord) -> ResumePoint:
-    try:
-        return ResumePoint.from_dict(json.loads(record.record))
-    except ValueError as error:
-        raise StoreError(f"the resume point {record.task_type} {record.name} is no JSON: {error}") from None
 
 
 def _position(point: ResumePoint) -> str:

@@ -10,14 +10,22 @@ from typing import Any
 
 from scrapy_t8.errors import FormatError, StoreError
 from scrapy_t8.model.failed_task import FailedTask
-from scrapy_t8.model.json_document import moment
-from scrapy_t8.model.resume_point import RUNS, CollectionState, ResumePoint, by_task_type, collection_state
+from scrapy_t8.model.resume_point import (
+    DIED,
+    RUNNING,
+    RUNS,
+    STATUSES,
+    STOPPED,
+    CollectionState,
+    ResumePoint,
+    by_task_type,
+    collection_state,
+)
 from scrapy_t8.utils.checked import checked_number, checked_text
+from scrapy_t8.utils.times import moment
 
 from .context import StateContext
 
-RUNNING, FINISHED, STOPPED, DIED = "RUNNING", "FINISHED", "STOPPED", "DIED"
-STATUSES = (RUNNING, FINISHED, STOPPED, DIED)
 NUMBERS = ("total_items", "processed_items", "failed_items")
 
 

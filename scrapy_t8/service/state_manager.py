@@ -16,7 +16,7 @@ from scrapy_t8.config.settings import Config
 from scrapy_t8.errors import StoreError
 from scrapy_t8.model.dead_letter import LetterFilter
 from scrapy_t8.model.failed_task import FailedTask
-from scrapy_t8.model.resume_point import CollectionState, ResumePoint
+from scrapy_t8.model.resume_point import FINISHED, CollectionState, ResumePoint
 from scrapy_t8.stores.locks import LeaseHolder
 
 from .context import StateContext, open_context
@@ -24,7 +24,7 @@ from .failed_tasks import FailedTasks
 from .import_export import Source, export_document, import_plan, read_plan, write_json
 from .logs import logger
 from .resume_points import StoredResumePoints
-from .runs import FINISHED, Runs, collection_states
+from .runs import Runs, collection_states
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,8 @@
-"""What T8 asks of a store. Bytes in, records out; nothing above a store knows what it is made of."""
+"""What the packages above use of a store: bytes in, records out. Nothing above a store depends on its database.
+
+Every method raises :exc:`~scrapy_t8.errors.StoreError` when the state cannot be read or written. After that the store
+must not be used again: the last commit is the state.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from scrapy_t8.model.attempts import ScheduledRetry
 from scrapy_t8.model.batch import CommitBatch, PointRecord
 from scrapy_t8.model.dead_letter import DeadLetter, LetterFilter, LetterGroup
 from scrapy_t8.model.entry import Entry, QueueRecord
-from scrapy_t8.model.items import LastExport, RefetchRequest
+from scrapy_t8.model.items import LastExport, RefetchRequest, RefetchStatus
 from scrapy_t8.model.job import JobRecord, PastJob, Recovery, Run
 
 ALL = LetterFilter()
@@ -18,201 +22,192 @@ IfDamaged = Literal["refuse", "salvage", "replace"]
 
 
 class DeadLetterStore(Protocol):
-    """The dead-letter box of a store. Each change is one transaction, and keeps the books of *job* balanced with it.
+    """The dead-letter box. Each change is one transaction that also updates the ledger of *job*.
 
-    A letter of the running job that leaves the box otherwise than by reviving counts as discarded from then on.
+    A letter of the running job counts as discarded when it leaves the box, unless it is revived.
     """
 
     def letters(self, which: LetterFilter = ALL, *, limit: int | None = None, after: int = 0) -> list[DeadLetter]:
-        """The chosen letters without their bodies (payload, story and detail), by number, beginning *after* one."""
+        """Return letters by number, beginning above *after*, without payload, story and detail."""
 
     def letter(self, number: int) -> DeadLetter | None:
-        """One letter, whole."""
+        """Return one letter with everything."""
 
     def count(self, which: LetterFilter = ALL) -> int:
-        """How many there are."""
+        """Return the number of letters."""
 
     def groups(self, which: LetterFilter = ALL) -> list[LetterGroup]:
-        """The chosen letters by cause, the most frequent first."""
+        """Return the letters by cause, the most frequent cause first."""
 
     def fingerprints(self) -> set[int]:
-        """Those of all letters."""
+        """Return the fingerprints of the requests of all letters."""
 
     def revive(self, which: LetterFilter, job: JobRecord, now: float) -> int:
-        """Make the chosen letters entries that wait and are due *now*, with fresh attempts. Returns how many.
+        """Turn letters into waiting entries of *job* with fresh attempts, due *now*. Return their number.
 
-        Letters of another job are admitted to *job*. A finished job is open again. Letters without a payload stay.
+        Letters of another job are admitted to *job*. A finished job becomes unfinished. Letters without a payload stay.
         """
 
-    def heal(self, mended: list[RefetchRequest], which: LetterFilter, job: JobRecord, now: float) -> None:
-        """Make the requests of *mended* entries that wait and are due *now*, and revive the chosen letters."""
+    def refetch(self, requests: list[RefetchRequest], which: LetterFilter, job: JobRecord, now: float) -> None:
+        """Add *requests* as waiting entries that are due *now*, and revive letters."""
 
     def discard(self, which: LetterFilter, job: JobRecord) -> int:
-        """Throw the chosen letters away. Returns how many."""
+        """Delete letters. Return their number."""
 
     def prune(self, job: JobRecord, now: float, *, ttl: float, limit: int) -> tuple[int, int]:
-        """Throw away what is older than *ttl* seconds, then the oldest beyond *limit*. Returns both numbers."""
+        """Delete letters older than *ttl* seconds, then the oldest beyond *limit*. Return both numbers."""
 
 
 class ResumePointStore(Protocol):
-    """The resume points of a store. They outlive their job. Each change is one transaction."""
+    """The resume points, which outlive their job. Each change is one transaction."""
 
     def all(self) -> list[PointRecord]:
-        """Every point as it stands."""
+        """Return the current state of every point."""
 
     def history(self, task_type: str) -> list[PointRecord]:
-        """What the points of one task type were before, the newest first."""
+        """Return the earlier states of the points of one task type, the newest first."""
 
     def put(self, point: PointRecord) -> None:
-        """Set one."""
+        """Add or replace a point."""
 
     def drop(self, task_type: str, name: str) -> bool:
-        """Take one away. Returns whether it was there."""
+        """Delete a point. Return whether it existed."""
 
     def prune(self, oldest: float, limit: int) -> int:
-        """Drop history before a time, and beyond a number of records. Returns how many went. No point itself goes."""
+        """Delete history from before *oldest* and beyond *limit* records. Return the number. Points always stay."""
 
 
 class ItemStore(Protocol):
-    """What a store knows of items. It is changed by commits, but for what is said of jobs that have ended."""
+    """The exported and expected items, and the jobs that have ended. Commits change most of it."""
 
     def item(self, key: int) -> LastExport | None:
-        """When the item with this key (its hash) was exported last, or None."""
+        """Return the last export of the item with this hash of its key."""
 
     def some_items(self, limit: int) -> dict[int, LastExport]:
-        """All of them if there are less than *limit*, else any *limit* of them."""
+        """Return the last exports of all items by the hash of their key, or of any *limit* items if there are more."""
 
     def superseded(self) -> Iterator[int]:
-        """Which of the exported items, counted from 0, were replaced by later ones, in order."""
+        """Yield the exported items, counted from 0, that later ones have replaced, in order."""
 
-    def past_jobs(self, spider: str) -> list[PastJob]:
-        """The jobs of a spider that have ended here, the oldest first."""
+    def items_to_request(self) -> dict[str, int]:
+        """Return the missing items that the spider is to be asked for: the hash of the key, by its text."""
 
-    def to_heal(self) -> dict[str, int]:
-        """The items that the spider is to be asked for: by their text, the hash of their key."""
-
-    def healed(self, keys: list[int], healed: int) -> None:
-        """Say of items what becomes of their healing."""
+    def set_refetch_status(self, keys: list[int], status: RefetchStatus) -> None:
+        """Set whether missing items are fetched again."""
 
     def expect_last(self, spider: str, source: str) -> int:
-        """Expect all items that the last good job of *spider* had. Returns how many."""
+        """Expect all items of the last good job of *spider*. Return their number."""
 
     def add_past_job(self, job: PastJob) -> None:
-        """Remember a job that has ended."""
+        """Add a job that has ended."""
 
 
 class Store(Protocol):
-    """One job's durable state, owned by one process at a time.
-
-    Every method raises :exc:`~scrapy_t8.errors.StoreError` when the state cannot be read or written. After that the
-    store is not to be used again: the last commit is the state.
-    """
+    """One job's durable state, owned by one process at a time."""
 
     @property
-    def box(self) -> DeadLetterStore:
-        """The dead-letter box."""
+    def box(self) -> DeadLetterStore: ...
 
     @property
-    def points(self) -> ResumePointStore:
-        """The resume points."""
+    def points(self) -> ResumePointStore: ...
 
     @property
-    def books(self) -> ItemStore:
-        """What is known of items."""
+    def items(self) -> ItemStore: ...
 
     def open(self, *, if_damaged: IfDamaged = "refuse") -> None:
-        """Own the state and make it readable.
+        """Lock the state and open it.
 
-        :param if_damaged: ``refuse``; or set the damaged state aside and ``salvage`` what can be read, or ``replace``
-            it by an empty one.
-        :raises JobLocked: if a live process owns it.
-        :raises StoreDamaged: if it is damaged and that is to be refused.
-        :raises StoreVersion: if another version wrote it.
+        :param if_damaged: ``refuse`` damaged state; or keep it aside, and ``salvage`` its readable part or ``replace``
+            it by an empty state.
+        :raises JobLocked: if another live process owns the state.
+        :raises StoreDamaged: if the state is damaged and is to be refused.
+        :raises StoreVersion: if another version wrote the state.
         """
 
     def close(self) -> None:
-        """Give the state up. Does not commit."""
+        """Close the state and unlock it. It does not commit."""
 
-    # A job and its runs
+    # -- a job and its runs --------------------------------------------------------------------------------------
 
     def job(self) -> JobRecord | None:
-        """The job that lives here, or None before the first."""
+        """Return the job of this state, or None before the first."""
 
     def last_run(self) -> Run | None:
-        """The newest run of the job."""
+        """Return the newest run of the job."""
 
     def begin_job(self, job: JobRecord, *, keep: bool = False, afresh: bool = False, keep_items: bool = False) -> None:
-        """Start *job* with an empty frontier, or with what was salvaged (*keep*).
+        """Begin *job* with an empty frontier, or with the salvaged one (*keep*).
 
-        Dead letters always stay; resume points do unless it begins *afresh*; what items earlier jobs had, on demand.
+        :param afresh: also delete resume points.
+        :param keep_items: keep what is known of items that earlier jobs exported.
         """
 
     def begin_run(self, now: float, crash_limit: int) -> Recovery:
-        """Open a run. If the last one died, charge what was in flight with a crash; tell what has *crash_limit*."""
+        """Begin a run. If the last run died, charge a crash to each entry that was in flight.
+
+        :param crash_limit: crashes from which an entry is reported as crashed.
+        """
 
     def end_run(self, now: float, reason: str, job: JobRecord | None) -> None:
-        """Close the run: it did not die. Without *job* its books stay as the last commit left them."""
+        """End the run, which has not died. Without *job*, its record stays as the last commit left it."""
 
-    # The frontier
+    # -- the frontier --------------------------------------------------------------------------------------------
 
     def queues(self) -> list[QueueRecord]:
-        """The queues that have entries."""
+        """Return the queues that have entries."""
 
     def new_queue(self, key: str, slot: str | None) -> QueueRecord:
-        """A queue with an id of its own. It becomes durable with its first commit."""
+        """Return a queue with a new id. It becomes durable with its first commit."""
 
     def count_entries(self) -> int:
-        """The entries there are, counted one by one: for checking the books, not for every day."""
+        """Count the entries one by one, to check the ledger. It is slow."""
 
     def read(self, queue: int, *, newest_first: bool, beyond: int | None, limit: int) -> list[Entry]:
-        """Up to *limit* entries of *queue* below the id *beyond* (newest first) or above it (oldest first)."""
-
-    def entries(self) -> Iterator[Entry]:
-        """Every entry, oldest first."""
+        """Return up to *limit* entries of *queue* below the id *beyond* (newest first) or above it (oldest first)."""
 
     def seen(self, fingerprint: int) -> bool:
         """Whether a request with this fingerprint was ever admitted."""
 
     def some_seen(self, limit: int) -> set[int]:
-        """All fingerprints if there are less than *limit*, else any *limit* of them."""
+        """Return all fingerprints that were admitted, or any *limit* of them if there are more."""
 
     def spawned(self, parent: int, fingerprint: int, before: int) -> list[int]:
-        """The children of an unsettled *parent* with this fingerprint, from attempts older than *before*."""
+        """Return the children of an unsettled *parent* with this fingerprint, from attempts older than *before*."""
 
     def parents(self) -> set[int]:
-        """The unsettled entries that have spawned something."""
+        """Return the unsettled entries that have children."""
 
     def count_waiting(self, *, until: float = math.inf) -> int:
-        """The entries that wait, or those of them that are due by a time."""
+        """Count the waiting entries that are due at *until* or earlier."""
 
     def due(self, now: float, limit: int) -> list[ScheduledRetry]:
-        """Up to *limit* waiting entries that are due, the earliest first."""
+        """Return up to *limit* waiting entries that are due, the earliest first."""
 
     def next_due(self, *, after: float = 0.0) -> float | None:
-        """When the first waiting entry that is due *after* a time is due, or None."""
+        """Return the first time after *after* at which a waiting entry is due."""
 
     def waiting(self, *, limit: int | None = None) -> list[ScheduledRetry]:
-        """The waiting entries, the earliest first."""
+        """Return the waiting entries, the earliest first."""
 
     def hosts(self) -> dict[str, dict[str, Any]]:
-        """The hosts that are not well, by download slot."""
+        """Return the states of the hosts that are down or paused, by download slot."""
 
     def feeds(self) -> dict[str, dict[str, Any]]:
-        """What each feed has noted about itself at the last commit."""
+        """Return what each feed has stored about itself with the last commit."""
 
     def kept(self, prefix: str) -> dict[str, bytes]:
-        """What the job keeps under names that begin with *prefix*."""
+        """Return other data of the job whose names begin with *prefix*."""
 
-    # Work
+    # -- work ----------------------------------------------------------------------------------------------------
 
-    def mark(self, entry: int) -> None:
-        """Note that *entry* is in flight, so that a death of the process is charged to it. Survives a kill at once."""
+    def mark_in_flight(self, entry: int) -> None:
+        """Note that *entry* is in flight, so that a crash is charged to it. The note survives a kill immediately."""
 
-    def unmark(self, entry: int) -> None:
-        """Take the note back."""
+    def unmark_in_flight(self, entry: int) -> None:
+        """Remove the note of :meth:`mark_in_flight`."""
 
     def is_ready(self) -> bool:
-        """Whether a commit would not have to wait for something that the store does in the background."""
+        """Whether a commit would begin at once, without waiting for work that the store does in the background."""
 
     def commit(self, batch: CommitBatch, job: JobRecord, now: float) -> None:
-        """Make all of *batch* and the books of *job* durable, or nothing of it."""
+        """Make all of *batch* and the record of *job* durable, or nothing."""

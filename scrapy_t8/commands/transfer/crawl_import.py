@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scrapy_t8.core.offline.resume_points import point_of, record_of
+from scrapy_t8.core.offline.resume_points import record_of
 from scrapy_t8.errors import FormatError
 from scrapy_t8.model.attempts import AttemptHistory
 from scrapy_t8.model.batch import CommitBatch, PointRecord
@@ -17,7 +17,7 @@ from scrapy_t8.model.json_document import VERSION
 from scrapy_t8.model.resume_point import ResumePoint
 from scrapy_t8.service.import_export import located
 from scrapy_t8.stores.base import Store
-from scrapy_t8.stores.owned import owning
+from scrapy_t8.stores.owned import open_for_changes
 from scrapy_t8.utils.checked import checked_text
 
 from .letter_json import to_letter
@@ -50,7 +50,7 @@ def import_into_crawl(directory: Path, document: Any) -> ImportSummary:
     :raises JobLocked: if the crawl is running.
     """
     points, letters, left = _read(document)
-    with owning(directory / "t8") as (store, job):
+    with open_for_changes(directory / "t8") as (store, job):
         newer = list(_newer(points, store))
         known = {(letter.job, letter.entry, letter.buried_at) for letter in store.box.letters()}
         new = [one for one in letters if one.job != job.id and (one.job, one.entry, one.buried_at) not in known]
@@ -63,7 +63,7 @@ def _newer(points: list[PointRecord], store: Store) -> Iterator[PointRecord]:
     stored = {(record.task_type, record.name): record for record in store.points.all()}
     for record in points:
         old = stored.get((record.task_type, record.name))
-        if old is None or point_of(old).last_update < point_of(record).last_update:
+        if old is None or old.point().last_update < record.point().last_update:
             yield record
 
 

@@ -205,7 +205,7 @@ class Frontier(CommitParticipant):
             request = request.copy()
         self.checked_out.add(entry)
         self._leased.add(entry)
-        self.store.mark(entry)
+        self.store.mark_in_flight(entry)
         self.in_flight[request] = page = self.new_page(entry)
         page.carry(marks_of(request), self.expectations.of(request))
         if entry in self._histories:
@@ -351,7 +351,7 @@ class Frontier(CommitParticipant):
             self.registry.count(entry, 1)
         batch.seen = list(self.seen.new)
         batch.removed = self._removed
-        batch.woken, self._reactivated = self._reactivated, []
+        batch.reactivated, self._reactivated = self._reactivated, []
         batch.waiting, self._retries = self._retries, []
         batch.queues = self.registry.changed()
         self.outbox.drain(batch)
@@ -361,7 +361,7 @@ class Frontier(CommitParticipant):
         self.checked_out.difference_update(self._removed)
         self._removed = []
         for entry in self._unmark:
-            self.store.unmark(entry)
+            self.store.unmark_in_flight(entry)
         self.replay.committed()
         self.registry.committed()
         self.seen.committed()

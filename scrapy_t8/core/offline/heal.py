@@ -14,9 +14,9 @@ from scrapy_t8.errors import CannotLoad, JobError
 from scrapy_t8.model.attempts import AttemptHistory
 from scrapy_t8.model.codec import Codec
 from scrapy_t8.model.dead_letter import LetterFilter
-from scrapy_t8.model.items import ASKED, BY_THE_SPIDER, IMPOSSIBLE, RefetchRequest
+from scrapy_t8.model.items import RefetchRequest, RefetchStatus
 from scrapy_t8.model.job import JobRecord
-from scrapy_t8.stores.owned import owning
+from scrapy_t8.stores.owned import open_for_changes
 from scrapy_t8.stores.reader.reader import MissingItem, Reader, reading
 
 
@@ -53,10 +53,10 @@ def heal(jobdir: str | Path) -> Healing:
     :raises StoreError: if its state cannot be read or written.
     """
     directory = Path(jobdir) / "t8"
-    with owning(directory) as (store, job):
+    with open_for_changes(directory) as (store, job):
         with reading(directory) as reader:
             plan = _plan(reader, job)
-        store.box.heal(plan.refetched, LetterFilter(ids=tuple(plan.letters)), job, time.time())
+        store.box.refetch(plan.refetched, LetterFilter(ids=tuple(plan.letters)), job, time.time())
     return plan.healing()
 
 
@@ -83,7 +83,7 @@ class _Plan:
 
     def healing(self) -> Healing:
         repeated = sum(item.payload is not None for item in self.refetched)
-        asked = sum(item.healed == BY_THE_SPIDER for item in self.refetched)
+        asked = sum(item.status == RefetchStatus.BY_SPIDER for item in self.refetched)
         return Healing(len(self.letters), repeated, asked, self.under_way)
 
 
@@ -94,7 +94,7 @@ def _plan(reader: Reader, job: JobRecord) -> _Plan:
         letter = reader.letter(missing.request) if kind == DEAD and missing.request is not None else None
         if letter is not None:
             plan.letters.append(letter[0])
-            plan.refetched.append(RefetchRequest(missing.key, ASKED))
+            plan.refetched.append(RefetchRequest(missing.key, RefetchStatus.REQUESTED))
         elif missing.open > 0:
             plan.under_way += 1
         else:
@@ -107,13 +107,13 @@ def _refetched(missing: MissingItem, payload: bytes | None) -> RefetchRequest:
     try:
         if payload is None:
             if urlsplit(missing.text).scheme not in ("http", "https"):
-                return RefetchRequest(missing.key, BY_THE_SPIDER)
+                return RefetchRequest(missing.key, RefetchStatus.BY_SPIDER)
             request = Request(missing.text)
             expecting(request, missing.text, "", by_page=True)
             payload = codec.encode_request(request)
         again = codec.repeated(payload)
     except (CannotLoad, ValueError):
-        return RefetchRequest(missing.key, IMPOSSIBLE)
+        return RefetchRequest(missing.key, RefetchStatus.IMPOSSIBLE)
     url = codec.envelope(again)[0]
     history = AttemptHistory(target=missing.text)
-    return RefetchRequest(missing.key, ASKED, again, urlsplit(url).hostname or "", history.dumps())
+    return RefetchRequest(missing.key, RefetchStatus.REQUESTED, again, urlsplit(url).hostname or "", history.dumps())

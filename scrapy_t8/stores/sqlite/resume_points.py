@@ -1,4 +1,4 @@
-"""Resume points in SQLite: the table ``point``, and what they were before in ``point_history``."""
+"""Resume points in SQLite: the table ``point``, and their earlier states in ``point_history``."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class SQLiteResumePoints(SQLiteTables):
             return expired + db.execute(sql.PRUNE_HISTORY, (limit,)).rowcount
 
     def write(self, points: list[PointRecord]) -> None:
-        """A part of a commit: the transaction is the store's."""
+        """Write *points* as a part of a commit, whose transaction is the store's."""
         self._db.executemany(sql.PUT_POINT, [(p.task_type, p.name, p.updated, p.record, p.track) for p in points])
         historic = [(p.task_type, p.name, p.updated, p.record) for p in points if p.historic]
         self._db.executemany(sql.ADD_HISTORY, historic)

@@ -1,4 +1,4 @@
-"""What to do with a damaged state file: keep it, and copy out of it whatever can still be read."""
+"""Keeps a damaged state file aside, and copies its readable rows into a new one."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ WITH_KEY = {"seen": "fingerprint", "expected": "key", "item": "key", "timeline":
 KEYS = WITH_KEY | dict.fromkeys(WITH_ID, "id")
 LOWEST, HIGHEST = -(2**63), 2**63 - 1
 PATIENCE = 2_000
-"""Reads that may fail in one table before the rest of it is given up, and one more for each row that was had."""
+"""Reads that may fail in one table before the rest of the table is given up; each row that is read adds one."""
 
 
 def set_aside(path: Path) -> Path:
-    """Rename a damaged file and its companions. Returns where it is now."""
+    """Rename a damaged file and its companions. Return its new path."""
     stamp = time.strftime("%Y%m%d-%H%M%S")
     aside = path.with_name(f"{path.name}.damaged-{stamp}")
     for suffix in ("", "-wal", "-shm"):
@@ -59,11 +59,11 @@ def set_aside(path: Path) -> Path:
 
 
 def salvage(damaged: Path, into: sqlite3.Connection, why: str) -> dict[str, int]:
-    """Copy every readable row of *damaged* into the new database *into*. Returns the rows kept, by table."""
+    """Copy every readable row of *damaged* into the new database *into*. Return the number of rows by table."""
     kept = dict.fromkeys(COLUMNS, 0)
     old = sqlite3.connect(f"file:{damaged}?mode=ro", uri=True)
     with suppress(sqlite3.Error):
-        old.execute("PRAGMA writable_schema = ON")  # else SQLite reads nothing at all of a file that was cut short
+        old.execute("PRAGMA writable_schema = ON")  # or SQLite refuses to read a file that was cut short
     into.execute("BEGIN")
     for table, columns in COLUMNS.items():
         marks = ", ".join("?" * len(columns.split(",")))
@@ -73,11 +73,11 @@ def salvage(damaged: Path, into: sqlite3.Connection, why: str) -> dict[str, int]
                 kept[table] += into.execute(insert, row).rowcount
             except sqlite3.Error:
                 continue
-    # The counts of the queues may be among what was lost: the entries themselves are the truth.
+    # The counts of the queues may be wrong: the entries themselves are the truth.
     into.execute(f"UPDATE queue SET stored = (SELECT count(*) FROM entry WHERE entry.id >> {SEQ_BITS} = queue.id)")
     into.execute("COMMIT")
     old.close()
-    logger.warning("%s It is kept as %s. Read from it: %s", why.split(". ")[0] + ".", damaged, _told(kept))
+    logger.warning("%s It is kept as %s. Read from it: %s", why.split(". ")[0] + ".", damaged, _counts(kept))
     return kept
 
 
@@ -100,7 +100,7 @@ def _ends(db: sqlite3.Connection, table: str, key: str) -> tuple[int, int]:
 
 
 def _between(db: sqlite3.Connection, query: str, low: int, high: int) -> Iterator[tuple[object, ...]]:
-    """All rows of a range; where reading fails, those of its halves, down to the rows that cannot be had."""
+    """Yield the rows of a range; where reading fails, those of its halves, down to single rows."""
     stack, patience = [(low, high)], PATIENCE
     while stack and patience:
         low, high = stack.pop()
@@ -122,5 +122,5 @@ def _readable(db: sqlite3.Connection, query: str, arguments: tuple[object, ...])
         return
 
 
-def _told(kept: dict[str, int]) -> str:
+def _counts(kept: dict[str, int]) -> str:
     return ", ".join(f"{count} {table}" for table, count in kept.items() if count) or "nothing"
