@@ -86,7 +86,7 @@ class HandlerCall:
 
     def _start(self) -> None:
         if any(map(inspect.iscoroutinefunction, (self._handler, getattr(self._handler, "__call__", None)))):  # noqa: B004
-            self._await_in_task(self._handler(*self._arguments))
+            self._await_in_task(lambda: self._handler(*self._arguments))
             return
         try:
             # A daemon thread, not an executor's: a handler that hangs must not keep the process from ending.
@@ -94,26 +94,27 @@ class HandlerCall:
         except RuntimeError as error:
             self._end(_failure(error))
 
-    def _await_in_task(self, awaitable: Any) -> None:
-        self._task = self._loop.create_task(self._await(awaitable))
+    def _await_in_task(self, begin: Callable[[], Any]) -> None:
+        self._task = self._loop.create_task(self._await(begin))
 
-    async def _await(self, awaitable: Any) -> None:
+    async def _await(self, begin: Callable[[], Any]) -> None:
         try:
-            self._end(_answer(await awaitable))
+            answer = _answer(await begin())
         except asyncio.CancelledError:
-            self._end(Answer(False, "the retry handler was cancelled"))
+            answer = Answer(False, "the retry handler was cancelled")
         except Exception as error:
-            self._end(_failure(error))
+            answer = _failure(error)
+        self._end(answer)
 
     def _call(self) -> None:
         try:
-            result = self._handler(*self._arguments)
+            result: Any = self._handler(*self._arguments)
+            answer = None if inspect.isawaitable(result) else _answer(result)
         except BaseException as error:
-            self._end(_failure(error))
-            return
-        if not inspect.isawaitable(result):
-            self._end(_answer(result))
-        elif not self._on_loop(lambda: self._await_in_task(result)):
+            answer = _failure(error)
+        if answer is not None:
+            self._end(answer)
+        elif not self._on_loop(lambda: self._await_in_task(lambda: result)):
             if inspect.iscoroutine(result):
                 result.close()
             self._end(Answer(False, "the retry handler returned a coroutine after its loop was closed"))

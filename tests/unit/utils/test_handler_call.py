@@ -35,6 +35,15 @@ async def async_raises(target: str, metadata: dict[str, Any]) -> bool:
     raise ValueError("one\ntwo")
 
 
+async def async_without_arguments() -> bool:
+    return True
+
+
+class Undecided:
+    def __bool__(self) -> bool:
+        raise ValueError("neither true nor false")
+
+
 class AsyncObject:
     async def __call__(self, target: str, metadata: dict[str, Any]) -> bool:
         return True
@@ -50,11 +59,17 @@ class AsyncObject:
         (lambda target, metadata: None, "the retry handler returned None, not True"),
         (async_raises, "the retry handler failed: ValueError: one two"),
         (lambda target, metadata: async_raises(target, metadata), "the retry handler failed: ValueError: one two"),
+        (lambda target, metadata: Undecided(), "the retry handler failed: ValueError: neither true nor false"),
+        (async_without_arguments, "the retry handler failed: TypeError: async_without_arguments() takes 0"),
+        (lambda: True, "the retry handler failed: TypeError"),
     ],
 )
 def test_answers(handler: Any, error: str) -> None:
     answer, made = run(handler)
-    assert answer == made.answer == Answer(not error, error)
+    assert answer is not None
+    assert answer == made.answer
+    assert answer.succeeded == (not error)
+    assert answer.error.startswith(error)
 
 
 def test_a_coroutine_that_takes_too_long_is_cancelled() -> None:
