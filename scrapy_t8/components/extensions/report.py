@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import msgpack
 from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
-from scrapy.utils.misc import load_object
 
 from scrapy_t8.components.signals import t8_alert
+from scrapy_t8.config.parsing import load_callable
 from scrapy_t8.config.settings import Config
 from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.items.checks import coverage_thresholds
@@ -44,8 +44,8 @@ class T8Report:
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
-        job = Job.of(crawler)
-        if not job.is_open or not job.config.enable_integrity_check:
+        job = Job.required(crawler)
+        if not job.config.enable_integrity_check:
             raise NotConfigured
         try:
             report = cls(crawler, job)
@@ -53,8 +53,7 @@ class T8Report:
             logger.critical("%s", error)
             scrapy_private.say_no_more_of(T8Error)
             raise
-        job.reporters.append(report.end)
-        job.last_words.append(report.write)
+        job.after_run(report.end, at_exit=report.write)
         return report
 
     def __init__(self, crawler: Crawler, job: Job) -> None:
@@ -69,7 +68,7 @@ class T8Report:
         self._custom: Document = {}
         self._mask = Mask([str(name) for name in config.report_mask])
         self._kept = {MASKED: msgpack.packb([str(name) for name in config.report_mask])}
-        job.keepers.append(self)
+        job.persist(self)
 
     def dump(self, *, force: bool) -> Mapping[str, bytes]:
         """What a report on demand needs to know, once."""
@@ -162,7 +161,7 @@ class T8Report:
             good=document["verdict"] == "complete",
         )
         try:
-            self._job.store.books.add_past_job(past)
+            self._job.store.items.add_past_job(past)
         except T8Error as error:
             logger.error("%s", error)
 
@@ -178,10 +177,7 @@ def _title(document: Document) -> str:
 def _validator(config: Config) -> type[ResumeValidator] | None:
     if not config.validator:
         return None
-    try:
-        found = load_object(config.validator)
-    except (ImportError, NameError, TypeError, ValueError) as error:
-        raise ConfigError(f"T8_VALIDATOR names {config.validator!r}, which cannot be loaded: {error}") from None
+    found = load_callable("T8_VALIDATOR", config.validator)
     if not (isinstance(found, type) and issubclass(found, ResumeValidator)):
         raise ConfigError(f"T8_VALIDATOR names {config.validator!r}, which is no subclass of ResumeValidator")
     return found
