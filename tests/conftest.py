@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -28,8 +29,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--seed", type=int, default=None, help="repeat the moments of an earlier session")
 
 
-def pytest_configure() -> None:
-    """Forget the settings of the machine."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Forget the settings of the machine, and choose a seed for all processes of the session."""
+    if config.option.seed is None:
+        config.option.seed = random.SystemRandom().randrange(10**6)
     for name in [name for name in os.environ if name.startswith("T8_")]:
         del os.environ[name]
 

@@ -1,10 +1,8 @@
-"""Everything happens in a directory of its own."""
+"""A service as the documentation makes it, in a directory of its own."""
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,19 +12,8 @@ from scrapy_t8 import T8ResumeAndRetry, get_config
 SOON = {"retry_base": 0.01, "retry_cap": 0.05}
 
 
-def wait_until(holds: Callable[[], bool], seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, "it did not come true"
-        time.sleep(0.01)
-
-
 @pytest.fixture(autouse=True)
-def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.startswith("T8_")]:
-        monkeypatch.delenv(name)
-    return tmp_path
+def _in_a_directory_of_its_own(here: Path) -> None: ...
 
 
 @pytest.fixture

@@ -1,12 +1,9 @@
-"""What the service tells: metrics, alerts, lines of the log; and the command line."""
+"""The metrics, alerts and log lines of the service, and its command line."""
 
 from __future__ import annotations
 
 import logging
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,8 +11,9 @@ import pytest
 from scrapy_t8 import T8ResumeAndRetry
 from scrapy_t8.__main__ import main, parser
 from scrapy_t8.service.logs import FORMAT, TIME
+from tests.support.process import run, wait_until
 
-from .conftest import SOON, wait_until
+from .conftest import SOON
 
 
 @pytest.mark.parametrize("env", ["development", "testing", "production"])
@@ -101,14 +99,13 @@ def test_levels_of_the_log_on_the_command_line(level: str, capsys: pytest.Captur
 
 
 def test_the_module_is_a_command_without_a_scrapy_project(here: Path) -> None:
-    command = [sys.executable, "-m", "scrapy_t8", "--env", "production", "--mode", "config", "--log-level", "DEBUG"]
-    done = subprocess.run(command, cwd=here, env=os.environ, capture_output=True, text=True)
+    done = run("-m", "scrapy_t8", "--env", "production", "--mode", "config", "--log-level", "DEBUG")
     assert (done.returncode, done.stderr) == (0, "")
     assert re.search(r"^T8_MAX_WORKERS +10 +the profile production$", done.stdout, re.MULTILINE)
 
 
 def test_lines_of_the_log_stand_on_standard_error_in_the_given_form(here: Path) -> None:
     code = "from scrapy_t8 import T8ResumeAndRetry\nT8ResumeAndRetry({}).create_resume_point('LIST_COLLECTION', 5, 120)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = run("-c", code)
     form = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d - T8ResumeAndRetry - INFO - Resume point LIST_COLLECTION_\d+ created: .*\n"
     assert re.fullmatch(form, done.stderr), done.stderr

@@ -5,19 +5,19 @@ from __future__ import annotations
 import re
 import signal
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from .items import Item, read_items
 from .plan import BEFORE
 from .refetch import Refetch, refetch
-from .run import Run
-from .trial import Item, Trial, read_items
+from .run import TrialRun
+from .trial import Trial
 
 EXPECTED_ERRORS = ("Spider error processing", "Gave up retrying")
 EXPECTED_TRACEBACK = "torture_spider.BrokenOnPurpose"
 NEVER = ("Unexpected error, please report", "The ledger does not balance", "Scrapy says finished, but", "should hold")
 BAD = re.compile(r"^\S+ \S+ \[[^]]*\] (?:ERROR|CRITICAL): (.*)", re.MULTILINE)
-LATE = 1.5
-"""Seconds that a commit may be late, on a busy machine."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,10 @@ class Figures:
     refetch: Refetch
 
 
+Done = Callable[[Figures], None]
+"""Keeps the figures of a trial that has held."""
+
+
 def check(trial: Trial, *, buried: tuple[str, ...] = (), errors: tuple[str, ...] = ()) -> Figures:
     """Nothing lost, nothing twice, the books balanced, the log clean, little fetched again.
 
@@ -42,19 +46,13 @@ def check(trial: Trial, *, buried: tuple[str, ...] = (), errors: tuple[str, ...]
     lost, doubled = compare(trial)
     again = refetch(trial)
     check_end(trial, errors)
-    check_books(trial, buried)
+    check_ledger(trial, buried)
     for run in trial.runs:
         check_log(run)
     assert (lost, doubled) == (0, 0), f"{lost} items lost, {doubled} doubled\n{told(trial)}"
     if not buried:
         assert again.extra <= again.bound, f"{again}\n{told(trial)}"
     return Figures(str(trial.plan), len(trial.runs), trial.kills, lost, doubled, again)
-
-
-def check_lags(trial: Trial) -> None:
-    """At each kill, the last commit was not older than the interval."""
-    lags = refetch(trial).lags
-    assert all(lag <= trial.plan.variant.interval + LATE for lag in lags), f"commits were late: {lags}\n{told(trial)}"
 
 
 def compare(trial: Trial) -> tuple[int, int]:
@@ -83,30 +81,30 @@ def check_end(trial: Trial, errors: tuple[str, ...]) -> None:
     assert not unexpected, f"{unexpected}\n{told(trial)}"
 
 
-def check_books(trial: Trial, buried: tuple[str, ...]) -> None:
+def check_ledger(trial: Trial, buried: tuple[str, ...]) -> None:
     """Every request ever admitted ended in one way that has a name."""
-    books = trial.books[-1]
-    assert books is not None
-    ledger = books.ledger
-    assert ledger["admitted"] == ledger["done"] + ledger["discarded"] + ledger["dead"], f"{books}\n{told(trial)}"
-    assert books.entries == 0, f"{books}\n{told(trial)}"
-    crashed = [payload for kind, payload in books.dead if kind == "crash"]
-    assert len(crashed) == len(buried), f"{books}\n{told(trial)}"
-    assert ledger["dead"] == len(books.dead)
-    assert buried or books.spawned == 0, f"{books}\n{told(trial)}"
+    state = trial.states[-1]
+    assert state is not None
+    ledger = state.ledger
+    assert ledger["admitted"] == ledger["done"] + ledger["discarded"] + ledger["dead"], f"{state}\n{told(trial)}"
+    assert (state.ready, state.waiting) == (0, 0), f"{state}\n{told(trial)}"
+    crashed = [payload for kind, payload in state.dead if kind == "crash"]
+    assert len(crashed) == len(buried), f"{state}\n{told(trial)}"
+    assert ledger["dead"] == len(state.dead)
+    assert buried or state.spawned == 0, f"{state}\n{told(trial)}"
     for path, payload in zip(buried, crashed, strict=True):
         assert path.encode() in payload
-    assert ledger["scraped"] == ledger["exported"] == trial.truth.items.total(), f"{books}\n{told(trial)}"
+    assert ledger["scraped"] == ledger["exported"] == trial.truth.items.total(), f"{state}\n{told(trial)}"
 
 
-def check_log(run: Run) -> None:
+def check_log(run: TrialRun) -> None:
     """No traceback but the one that belongs there."""
     text = run.text
     assert not any(words in text for words in NEVER), run.tail()
     if signal.SIGINT in run.signals or signal.SIGTERM in run.signals:
         return  # a Ctrl-C before the crawl began shows where it was
     ends = re.findall(r"^Traceback .*\n(?:[ \t].*\n)*(\S.*)\n", text, re.MULTILINE)
-    assert all(end.startswith(EXPECTED_TRACEBACK) for end in ends), f"{ends}\n{run.log}"
+    assert all(end.startswith(EXPECTED_TRACEBACK) for end in ends), f"{ends}\n{run.tail()}"
 
 
 def told(trial: Trial) -> str:
@@ -114,4 +112,4 @@ def told(trial: Trial) -> str:
     ends = "\n".join(
         f"  run {run.number}: exit {run.exit_code} after {run.ended - run.began:.3f} s" for run in trial.runs
     )
-    return f"{trial.plan}\n{ends}\n  in {trial.directory}, hits in {trial.server.log_of(trial.crawl)}"
+    return f"{trial.plan}\n{ends}\n  in {trial.work}"

@@ -1,28 +1,17 @@
-"""A small site with everything that makes recovery hard, in a process of its own that logs every hit.
-
-Several crawls use one server: the first part of a path names the crawl, and begins with its size in list pages, as in
-``/14-kill3/detail/27``. Each crawl has a hit log of its own, one line per request, written before the answer.
-"""
+"""The pages of the crash tests: a small site with everything that makes recovery hard."""
 
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
-import time
-from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from zlib import crc32
 
 from aiohttp import web
 
+from tests.support.site import Site
+
 DETAILS = 10
 """Detail pages of one list page."""
-TAR = 6.0
-"""Seconds that the slowest page takes, the first time."""
 SPECIAL = {
     1: "extra",
     2: "again",
@@ -37,72 +26,22 @@ SPECIAL = {
 """What kind of page a detail page leads to, by the last digit of its number."""
 
 
-@dataclass(frozen=True)
-class Hit:
-    """One request that the server has seen."""
+class TorturePages:
+    """The pages of a site with so many list pages."""
 
-    when: float
-    page: str
-    """Method and path, less the crawl's prefix."""
-    status: int
+    def __init__(self, lists: int) -> None:
+        self._lists = lists
 
-
-@dataclass(frozen=True)
-class Server:
-    """A running server."""
-
-    url: str
-    logs: Path
-
-    def log_of(self, crawl: str) -> Path:
-        return self.logs / f"{crawl}.log"
-
-    def hits(self, crawl: str) -> list[Hit]:
-        """All hits of one crawl so far, oldest first."""
-        log = self.log_of(crawl)
-        lines = log.read_text().splitlines() if log.exists() else []
-        return [_hit(line) for line in lines]
-
-
-def _hit(line: str) -> Hit:
-    when, method, path, status = line.split(" ")
-    return Hit(float(when), f"{method} {path}", int(status))
-
-
-@contextmanager
-def serving(logs: Path) -> Iterator[Server]:
-    """Run the server while the block runs. It ends with this process, however that ends: its stdin closes then."""
-    command = [sys.executable, __file__, str(logs)]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, start_new_session=True) as process:
-        assert process.stdout is not None
-        try:
-            yield Server(f"http://127.0.0.1:{int(process.stdout.readline())}", logs)
-        finally:
-            process.kill()
-
-
-# -- the site ----------------------------------------------------------------------------------------------------
-
-
-class Site:
-    """Answers for every crawl; remembers how often each was told to come back later."""
-
-    def __init__(self, logs: Path) -> None:
-        self._logs = logs
-        self._visits: Counter[str] = Counter()
-
-    async def answer(self, request: web.Request) -> web.Response:
-        """One page of one crawl."""
-        _, crawl, path = request.path.split("/", 2)
-        self._visits[request.path] += 1
-        response = self._response(f"/{crawl}", path, int(crawl.partition("-")[0]))
-        with (self._logs / f"{crawl}.log").open("a") as log:
-            log.write(f"{time.time():.6f} {request.method} /{path} {response.status}\n")
-        await asyncio.sleep(TAR if path == "tar" and self._visits[request.path] == 1 else latency(path))
+    async def answer(self, site: Site, request: web.Request, path: str) -> web.StreamResponse:
+        count = site.counts[f"/{path}"]
+        response = self._response(f"/{site.name}", path, count)
+        if path == "tar" and count == 1:
+            await site.held()
+        else:
+            await asyncio.sleep(latency(path))
         return response
 
-    def _response(self, base: str, path: str, lists: int) -> web.Response:
+    def _response(self, base: str, path: str, count: int) -> web.Response:
         kind, _, rest = path.partition("/")
         number = int(rest or 0)
         if kind == "go":
@@ -111,16 +50,14 @@ class Site:
         if kind == "go2":
             return web.Response(status=301, headers={"Location": f"{base}/land/{number}"})
         if kind == "known":
-            known = number * 7 % (lists * DETAILS)
+            known = number * 7 % (self._lists * DETAILS)
             return web.Response(status=302, headers={"Location": f"{base}/detail/{known}"})
         if kind == "gone":
             return web.Response(status=404, text="gone")
-        if kind == "down" or (kind == "flaky" and self._is_busy(f"{base}/{path}", number)):
+        is_busy = count <= 1 + number // 10 % 2
+        if kind == "down" or (kind == "flaky" and is_busy):
             return web.Response(status=503, text="later")
-        return web.Response(text=page(base, kind, number, lists), content_type="text/html")
-
-    def _is_busy(self, key: str, number: int) -> bool:
-        return self._visits[key] <= 1 + number // 10 % 2
+        return web.Response(text=page(base, kind, number, self._lists), content_type="text/html")
 
 
 def latency(path: str) -> float:
@@ -148,22 +85,3 @@ def links(kind: str, number: int, lists: int) -> Iterator[tuple[str, str]]:
         special = SPECIAL.get(number % DETAILS, "urgent")
         yield special, f"/{special}/{number}"
         yield "detail", f"/detail/{number * 13 % details}"
-
-
-async def serve(logs: Path) -> None:
-    """Answer until stdin closes."""
-    stopped = asyncio.Event()
-    asyncio.get_running_loop().add_reader(sys.stdin, stopped.set)
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", Site(logs).answer)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    sys.stdout.write(f"{runner.addresses[0][1]}\n")
-    sys.stdout.flush()
-    await stopped.wait()
-
-
-if __name__ == "__main__":
-    asyncio.run(serve(Path(sys.argv[1])))

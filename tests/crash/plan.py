@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from signal import SIGINT, SIGKILL, SIGTERM
 
-from .run import Run
+from .run import TrialRun
 
 FULL, SMALL = 8, 3
 """Sizes of the site, in list pages of some 43 hits each."""
@@ -62,14 +62,14 @@ VARIANTS = {
 
 @dataclass(frozen=True)
 class Moment:
-    """A moment of a run: some seconds after its start, or after it has made a part of the hits that are left."""
+    """A moment of a run: some seconds after its start, or after a part of the answers that are left."""
 
     seconds: float = 0.0
     progress: float | None = None
 
-    def wait(self, run: Run, left: int) -> bool:
-        """Wait for the moment. False if the process ended before."""
-        if self.progress is not None and not run.sleep_until_hits(max(1, round(left * self.progress))):
+    def wait(self, run: TrialRun, left: int) -> bool:
+        """Wait for the moment. Return False if the process ended before."""
+        if self.progress is not None and not run.sleep_until_answers(max(1, round(left * self.progress))):
             return False
         return run.sleep(self.seconds) if self.seconds else True
 
@@ -86,7 +86,7 @@ class Blow:
 
     fault = None
 
-    def strike(self, run: Run, left: int) -> None:
+    def strike(self, run: TrialRun, left: int) -> None:
         if not self.moment.wait(run, left):
             return
         for what, pause in self.signals:
@@ -104,8 +104,8 @@ class Fault:
 
     fault: str
 
-    def strike(self, run: Run, left: int) -> None:
-        run.wait()
+    def strike(self, run: TrialRun, left: int) -> None:
+        run.end()
         assert run.died, f"the fault point {self.fault} was not reached (exit {run.exit_code})\n{run.tail()}"
 
     def __str__(self) -> str:
@@ -145,6 +145,7 @@ class Plan:
     :param arguments: of the spider.
     :param settings: besides those of the variant.
     :param reruns: how often the command is given again, at the most, until the job has finished.
+    :param fresh: with an interpreter of its own for each run, which has still to import everything.
     """
 
     name: str
@@ -154,6 +155,7 @@ class Plan:
     arguments: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     reruns: int = 1
+    fresh: bool = False
 
     @property
     def size(self) -> int:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from .books import Books
-from .run import Run
-from .torture_site import Hit
-from .trial import Trial
+from tests.support.ledger import State
+from tests.support.site import Hit
 
-LONG = 1.0
-"""Seconds that no callback of the spider takes, nor what is left to do after it."""
+from .run import TrialRun
+from .trial import Trial
 
 
 @dataclass(frozen=True)
@@ -39,43 +37,44 @@ def refetch(trial: Trial) -> Refetch:
     hits = trial.hits()
     made = Counter(hit.page for hit in hits)
     lags, bound = [], 0
-    for run, books in zip(trial.runs[:-1] if trial.finished else trial.runs, trial.books, strict=False):
+    for run, state in zip(trial.runs[:-1] if trial.finished else trial.runs, trial.states, strict=False):
         of_run = hits[run.hits_before : run.hits_before + _made_by(run, trial, len(hits))]
-        commit = _last_commit(run, books)
+        commit = _last_commit(run, state)
         after = [hit for hit in of_run if hit.when > commit]
         before = [hit for hit in of_run if hit.when <= commit]
-        bound += len(after) + _families(before, commit)
-        if before and not run.was_graceful:
-            recent = [hit for hit in before if hit.when > commit - LONG]
-            bound += min(len(recent), 2 * trial.plan.variant.concurrency) + _slow(before, commit)
+        recent = before[-2 * trial.plan.variant.concurrency :]
+        bound += len(after) + _families(before, recent)
+        if not run.was_graceful:
+            bound += len(recent) + _in_callbacks(before)
         if run.died and after:
             lags.append(run.ended - max(commit, after[0].when))
     return Refetch((made - trial.truth.hits).total(), bound, lags)
 
 
-def _made_by(run: Run, trial: Trial, total: int) -> int:
+def _made_by(run: TrialRun, trial: Trial, total: int) -> int:
     later = trial.runs[run.number :]
     return (later[0].hits_before if later else total) - run.hits_before
 
 
-def _last_commit(run: Run, books: Books | None) -> float:
+def _last_commit(run: TrialRun, state: State | None) -> float:
     if not run.died:
         return run.ended
-    known = books is not None and books.run_died and books.run_began >= run.began - 1
-    return books.last_commit if known and books is not None else 0.0
+    known = state is not None and state.run_died and state.run_began >= run.began - 1
+    return state.last_commit if known and state is not None else 0.0
 
 
-def _slow(hits: list[Hit], moment: float) -> int:
-    """The pages that may be inside a callback, or the one that takes longer than anything else to download."""
-    recent = [hit for hit in hits if hit.when > moment - LONG]
-    return sum(hit.page.startswith("GET /slow/") for hit in recent) + sum(hit.page == "GET /tar" for hit in hits)
+def _in_callbacks(hits: list[Hit]) -> int:
+    """The pages that may be inside a callback which takes long, or be held by the site."""
+    made = {hit.page for hit in hits}
+    slow = {page.rpartition("/")[2] for page in made if page.startswith("GET /slow/")}
+    return sum(f"GET /memo/{number}000" not in made for number in slow) + ("GET /tar" in made)
 
 
-def _families(hits: list[Hit], moment: float) -> int:
+def _families(hits: list[Hit], recent: list[Hit]) -> int:
     """The hits of pages that wait for requests of theirs which run from memory: parent, child and grandchild."""
-    last = {hit.page: hit.when for hit in hits}
+    made, late = {hit.page for hit in hits}, {hit.page for hit in recent}
     waiting = 0
-    for page in last:
+    for page in made:
         path, _, number = page.partition("GET /")[2].rpartition("/")
         if path == "slow":
             family = [page, f"GET /memo/{number}000", f"GET /memo/{number}0001"]
@@ -83,6 +82,6 @@ def _families(hits: list[Hit], moment: float) -> int:
             family = [page, f"GET /memo/{number}", f"GET /memo/{number}1"]
         else:
             continue
-        if last.get(family[-1], moment) > moment - LONG / 2:
-            waiting += sum(member in last for member in family)
+        if family[-1] not in made or family[-1] in late:
+            waiting += sum(member in made for member in family)
     return waiting

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from .checks import check
-from .lab import Lab
+from .checks import Done, check
 from .options import planned
 from .plan import SMALL, VARIANTS, End, Fault, Plan
 from .trial import Trial
@@ -104,7 +103,7 @@ BIG = [
 
 
 @planned([*PLANS, *BIG])
-def test_a_kill_at_a_point_inside(plan: Plan, trial: Trial, lab: Lab) -> None:
+def test_a_kill_at_a_point_inside(plan: Plan, trial: Trial, done: Done) -> None:
     figures = check(trial)
     assert trial.kills == len(plan.ends)
-    lab.done(figures, trial)
+    done(figures)

@@ -6,9 +6,7 @@ import random
 
 import pytest
 
-from .checks import check, check_lags
-from .lab import Lab
-from .options import seed_of, trials_of
+from .checks import Done, check
 from .plan import VARIANTS, Blow, Plan, kill
 from .trial import Trial
 
@@ -17,7 +15,8 @@ KILLS = 5
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    plans = [plan_of(seed_of(metafunc.config), number) for number in range(trials_of(metafunc.config))]
+    seed, trials = metafunc.config.getoption("seed"), metafunc.config.getoption("trials")
+    plans = [plan_of(seed, number) for number in range(trials)]
     metafunc.parametrize("plan", plans, ids=[plan.name for plan in plans])
 
 
@@ -39,7 +38,6 @@ def random_kill(chance: random.Random) -> Blow:
     return kill(chance.uniform(0, 0.06), progress=chance.uniform(0, 0.6))
 
 
-def test_nothing_is_lost_and_nothing_is_doubled(plan: Plan, trial: Trial, lab: Lab) -> None:
+def test_nothing_is_lost_and_nothing_is_doubled(plan: Plan, trial: Trial, done: Done) -> None:
     figures = check(trial)
-    check_lags(trial)
-    lab.done(figures, trial)
+    done(figures)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .checks import check
-from .lab import Lab
+from .checks import Done, check
 from .options import planned
 from .plan import SMALL, VARIANTS, Plan
 from .trial import Trial
@@ -36,8 +35,8 @@ PLANS = [*(poisoned(name, "0.05") for name in PAGES), *(poisoned(name, "1") for 
 
 
 @planned(PLANS)
-def test_a_page_that_kills_the_process_is_buried(plan: Plan, trial: Trial, lab: Lab) -> None:
+def test_a_page_that_kills_the_process_is_buried(plan: Plan, trial: Trial, done: Done) -> None:
     figures = check(trial, buried=(plan.arguments["poison"],), errors=("1 requests became dead letters",))
     assert len(trial.runs) <= BOUND
     assert all(run.died for run in trial.runs[:-1])
-    lab.done(figures, trial)
+    done(figures)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .checks import check
-from .lab import Lab
+from .checks import Done, check
 from .options import planned
 from .plan import SMALL, VARIANTS, Plan, interrupt, interrupt_twice, kill, terminate
 from .trial import Trial
@@ -15,51 +14,55 @@ pytestmark = pytest.mark.slow
 MOMENTS = [0.05 + number * 0.105 for number in range(12)]
 KINDS = ("jsonl", "json", "reactorless")
 TAR = {"tar": "1"}
-"""A page is under way for so long that asking alone does not end the process."""
+"""A page is held by the site, so that asking alone does not end the process."""
+PATIENT = {"T8_STOP_GRACE": "600"}
+"""Nor does the time that is left to it."""
 
 
 def sweep(moment: float) -> Plan:
     """One Ctrl-C at the same moment of two starts: of the first, and of one that finds a crawl in the middle."""
-    return Plan(f"{moment:.3f}s", (interrupt(moment), kill(progress=0.4), interrupt(moment)), lists=SMALL)
+    ends = (interrupt(moment), kill(progress=0.4), interrupt(moment))
+    return Plan(f"{moment:.3f}s", ends, lists=SMALL, fresh=True)
 
 
 @planned([sweep(moment) for moment in MOMENTS])
-def test_one_interrupt_at_any_moment_of_a_start(plan: Plan, trial: Trial, lab: Lab) -> None:
-    lab.done(check(trial), trial)
+def test_one_interrupt_at_any_moment_of_a_start(plan: Plan, trial: Trial, done: Done) -> None:
+    done(check(trial))
 
 
 ONCE = [Plan(f"once, {name}", (interrupt(progress=0.4),), VARIANTS[name], SMALL) for name in KINDS]
 
 
 @planned(ONCE)
-def test_one_interrupt_lets_the_pages_under_way_end(plan: Plan, trial: Trial, lab: Lab) -> None:
+def test_one_interrupt_lets_the_pages_under_way_end(plan: Plan, trial: Trial, done: Done) -> None:
     figures = check(trial)
     assert trial.runs[0].was_graceful
     assert "'finish_reason': 'shutdown'" in trial.runs[0].text
-    lab.done(figures, trial)
+    done(figures)
 
 
 TWICE = [
-    Plan(f"twice, {name}", (interrupt_twice(progress=0.4, pause=0.3),), VARIANTS[name], SMALL, TAR) for name in KINDS
+    Plan(f"twice, {name}", (interrupt_twice(progress=0.4, pause=0.3),), VARIANTS[name], SMALL, TAR, PATIENT)
+    for name in KINDS
 ]
 
 
 @planned(TWICE)
-def test_two_interrupts(plan: Plan, trial: Trial, lab: Lab) -> None:
+def test_two_interrupts(plan: Plan, trial: Trial, done: Done) -> None:
     figures = check(trial)
     assert len(trial.runs) == 2
     assert len(trial.runs[0].signals) == 2
-    lab.done(figures, trial)
+    done(figures)
 
 
-TERMINATED = [Plan("terminated", (terminate(progress=0.4),), lists=SMALL, arguments=TAR)]
+TERMINATED = [Plan("terminated", (terminate(progress=0.4),), lists=SMALL, arguments=TAR, settings=PATIENT)]
 
 
 @planned(TERMINATED)
-def test_a_kill_after_the_grace_of_a_service_manager(plan: Plan, trial: Trial, lab: Lab) -> None:
+def test_a_kill_after_the_grace_of_a_service_manager(plan: Plan, trial: Trial, done: Done) -> None:
     figures = check(trial)
     assert trial.runs[0].died
-    lab.done(figures, trial)
+    done(figures)
 
 
 MIXED = [
@@ -71,5 +74,5 @@ MIXED = [
 @pytest.mark.parametrize(
     "plan", [Plan(f"mixed, {n}", ends) for n, ends in enumerate(MIXED)], ids=lambda plan: plan.name
 )
-def test_every_kind_of_end_in_turn(plan: Plan, trial: Trial, lab: Lab) -> None:
-    lab.done(check(trial), trial)
+def test_every_kind_of_end_in_turn(plan: Plan, trial: Trial, done: Done) -> None:
+    done(check(trial))

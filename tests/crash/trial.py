@@ -1,23 +1,23 @@
-"""One trial: a crawl that is ended in every way its plan says, and then left in peace until its job has finished."""
+"""One trial: a crawl that is ended in every way its plan says, and then goes on until its job has finished."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from .books import Books, read_books
+from tests.support import ledger
+from tests.support.crawl import PLAIN, Crawl
+from tests.support.site import Hit, Site
+
+from .items import Item
 from .plan import BEFORE, Plan, Variant
-from .run import HERE, Run, Runner
-from .torture_site import Hit, Server
+from .run import TrialRun
 
-FIELDS = ["kind", "page", "number", "note"]
-Item = tuple[str, ...]
+HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -26,34 +26,24 @@ class Truth:
 
     items: Counter[Item]
     hits: Counter[str]
-    seconds: float
 
 
 @dataclass
 class Trial:
-    """A plan that is being carried out.
-
-    :param crawl: the name of the crawl, which its server knows it by.
-    """
+    """A plan that is being carried out."""
 
     plan: Plan
     truth: Truth
-    runner: Runner
-    server: Server
-    directory: Path
-    crawl: str
-    runs: list[Run] = field(default_factory=list)
-    books: list[Books | None] = field(default_factory=list)
+    site: Site
+    work: Path
+    """Where the crawl runs."""
+    runs: list[TrialRun] = field(default_factory=list)
+    states: list[ledger.State | None] = field(default_factory=list)
     """After each run."""
 
     @property
-    def work(self) -> Path:
-        """Where the crawl runs."""
-        return self.directory / "work"
-
-    @property
     def finished(self) -> bool:
-        return bool(self.books and self.books[-1] is not None and self.books[-1].finished)
+        return bool(self.states and self.states[-1] is not None and self.states[-1].finished)
 
     @property
     def kills(self) -> int:
@@ -68,6 +58,7 @@ class Trial:
         for end in self.plan.ends:
             with self.run(end.fault) as run:
                 end.strike(run, self._hits_left())
+            self.site.release()
             if self.finished:
                 return
         for _ in range(self.plan.reruns):
@@ -77,78 +68,44 @@ class Trial:
                 return
 
     @contextmanager
-    def run(self, fault: str | None = None) -> Iterator[Run]:
-        """Give the command once more."""
-        number = len(self.runs) + 1
-        arguments = command(self.plan.variant, self._spider_arguments(), self.plan.settings)
-        log = self.directory / f"run-{number}.log"
-        with self.runner.running(number, arguments, self.work, log, self.server.log_of(self.crawl), fault) as run:
-            self.runs.append(run)
+    def run(self, fault: str | None = None) -> Iterator[TrialRun]:
+        """Give the command once more. When the block ends, the process has."""
+        crawl = crawl_of(self.plan.variant, self.site, self.work, **self.plan.arguments, **self.plan.settings)
+        crawl.fresh = self.plan.fresh
+        if fault is not None:
+            crawl.script = (str(HERE / "fault.py"), "crawl", "torture", *crawl.feeds)
+        before = len(self.site.hits)
+        running = crawl.start(variables={} if fault is None else {"CRASH_FAULT": fault})
+        run = TrialRun(len(self.runs) + 1, running, self.site, before)
+        self.runs.append(run)
+        try:
             yield run
-        self.books.append(read_books(self.work))
+            run.end()
+        finally:
+            run.close()
+        self.states.append(read_state(self.work))
 
     def hits(self) -> list[Hit]:
-        return self.server.hits(self.crawl)
+        return self.site.hits
 
     def _hits_left(self) -> int:
         made = Counter(hit.page for hit in self.hits())
         return max(1, (self.truth.hits - made).total())
 
-    def _spider_arguments(self) -> dict[str, str]:
-        return {"base": f"{self.server.url}/{self.crawl}", **self.plan.arguments}
+
+def crawl_of(variant: Variant, site: Site, work: Path, **values: Any) -> Crawl:
+    """Return the crawl of a variant."""
+    home = {} if variant.jobdir else {"JOBDIR": ""}
+    crawl = Crawl(HERE / "project", site, work, "torture", base=site.url, **{**home, **variant.settings, **values})
+    crawl.feeds = [word for name, option in variant.feeds.items() for word in (option, name)]
+    return crawl
 
 
-def command(variant: Variant, arguments: Mapping[str, str], settings: Mapping[str, str]) -> list[str]:
-    """The words after ``scrapy``."""
-    words = ["runspider", str(HERE / "torture_spider.py")]
-    for name, option in variant.feeds.items():
-        words += [option, name]
-    for name, value in arguments.items():
-        words += ["-a", f"{name}={value}"]
-    jobdir = {"JOBDIR": "job"} if variant.jobdir else {}
-    for name, value in {
-        "LOG_LEVEL": "INFO",
-        "TELNETCONSOLE_ENABLED": "0",
-        "RETRY_TIMES": "2",
-        "T8_RETRY_BASE": "0.05",
-        **jobdir,
-        **variant.settings,
-        **settings,
-    }.items():
-        words += ["-s", f"{name}={value}"]
-    return words
+def read_state(work: Path) -> ledger.State | None:
+    """Return the state of the job somewhere below *work*; None if there is no job yet."""
+    files = list(work.rglob("state.db"))
+    assert len(files) <= 1, f"more than one job: {files}"
+    return ledger.read(files[0]) if files else None
 
 
-# -- items -------------------------------------------------------------------------------------------------------
-
-
-class Corrupt(AssertionError):
-    """A feed that cannot be read."""
-
-
-def read_items(path: Path) -> Counter[Item]:
-    """The items of a feed of any kind, each as the texts of its fields.
-
-    :raises Corrupt: if any line of it is not what it should be.
-    """
-    text = path.read_text(encoding="utf-8")
-    readers: dict[str, Callable[[str], list[dict[str, object]]]]
-    readers = {".jsonl": _json_lines, ".json": json.loads, ".csv": _csv_rows}
-    try:
-        found = readers[path.suffix](text)
-        assert all(list(item) == FIELDS for item in found), "fields"
-    except (ValueError, AssertionError, csv.Error, TypeError) as error:
-        raise Corrupt(f"{path}: {error}") from error
-    return Counter(tuple(str(value) for value in item.values()) for item in found)
-
-
-def _json_lines(text: str) -> list[dict[str, object]]:
-    assert not text or text.endswith("\n"), "the last line is cut off"
-    return [json.loads(line) for line in text.split("\n")[:-1]]
-
-
-def _csv_rows(text: str) -> list[dict[str, object]]:
-    header, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
-    assert header == FIELDS, "header"
-    assert all(len(row) == len(FIELDS) for row in rows), "a row is cut off"
-    return [dict(zip(header, row, strict=True)) for row in rows]
+PLAIN_SCRAPY = Variant("plain", settings=PLAIN)

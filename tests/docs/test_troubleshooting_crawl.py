@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import resource
 import shutil
 import sqlite3
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,12 +13,13 @@ from typing import Any
 import pytest
 
 from scrapy_t8.stores.sqlite.file import SCHEMA_VERSION
+from tests.support.crawl import Crawl, Run
 
-from .page import Situation, check, no_power, quoted
+from .troubleshooting_page import Situation, check, no_power, quoted
 
 pytestmark = pytest.mark.slow
 
-SPIDER = Path(__file__).parent / "cars.py"
+PROJECT = Path(__file__).parent / "project"
 STATE = Path("job/t8/state.db")
 SITUATIONS: dict[str, Situation] = {}
 
@@ -45,43 +42,37 @@ def test_all_situations_are_on_the_page() -> None:
     assert set(SITUATIONS) == {trouble for trouble, side in quoted() if side == "crawl"}
 
 
-def command(*more: str) -> list[str]:
-    words = [sys.executable, "-m", "scrapy", "runspider", str(SPIDER), "-s", "JOBDIR=job"]
-    return [*words, *more] if "-O" in more else [*words, "-o", "items.jsonl", *more]
+def crawl_of(feed: str = "-o") -> Crawl:
+    made = Crawl(PROJECT, None, Path.cwd(), "cars")
+    made.feeds = (feed, "items.jsonl")
+    return made
 
 
-def environment(**variables: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("T8_", "SCRAPY_"))}
-    return {**kept, **variables}
-
-
-def crawl(*more: str, before: Callable[[], None] | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*more), env=environment(**variables), capture_output=True, text=True, preexec_fn=before, timeout=60
-    )
+def crawl(*, feed: str = "-o", **more: Any) -> Run:
+    return crawl_of(feed).run(**more)
 
 
 def killed() -> None:
-    """A job that was killed half-way."""
-    assert crawl(DIE_AT="30").returncode == -9
+    """Leave a job that was killed half-way."""
+    crawl_of().killed("30")
 
 
-def refused(*more: str, **options: Any) -> str:
-    """One clear line, and nothing of the crawl."""
-    done = crawl(*more, **options)
-    assert done.returncode == 1, done.stderr
-    assert "Traceback" not in done.stderr
-    assert "Spider opened" not in done.stderr
-    return done.stderr
+def refused(**options: Any) -> str:
+    """Run a crawl that does not begin, and return its log."""
+    done = crawl(**options)
+    assert done.code == 1, done.log
+    assert "Traceback" not in done.log
+    assert "Spider opened" not in done.log
+    return done.log
 
 
-def finished(*more: str, pages: int = 60, **options: Any) -> str:
-    """To the end: every page stands in the feed, once."""
-    done = crawl(*more, **options)
-    assert done.returncode == 0, done.stderr
+def finished(pages: int = 60, **options: Any) -> str:
+    """Crawl to the end, check that every page stands in the feed once, and return the log."""
+    done = crawl(**options)
+    assert done.code == 0, done.log
     items = [json.loads(line)["page"] for line in Path("items.jsonl").read_text().splitlines()]
-    assert sorted(items) == list(range(pages)), done.stderr
-    return done.stderr
+    assert sorted(items) == list(range(pages)), done.log
+    return done.log
 
 
 @situation("The state file is lost")
@@ -90,7 +81,7 @@ def lost(here: Path) -> str:
     shutil.copytree("job", "backup")
     shutil.copy("items.jsonl", "backup.jsonl")
     STATE.unlink()
-    told = finished("-O", "items.jsonl")
+    told = finished(feed="-O")
     shutil.rmtree("job")
     shutil.move("backup", "job")
     shutil.move("backup.jsonl", "items.jsonl")
@@ -103,7 +94,7 @@ def damaged(here: Path) -> str:
     killed()
     STATE.write_bytes(b"Dear diary, " * 1000)
     told = refused()
-    told += crawl("-s", "T8_RESUME=continue").stderr
+    told += crawl(T8_RESUME="continue").log
     assert {json.loads(line)["page"] for line in Path("items.jsonl").read_text().splitlines()} == set(range(60))
     [aside] = STATE.parent.glob("state.db.damaged-*[0-9]")
     assert aside.read_bytes() == b"Dear diary, " * 1000
@@ -138,56 +129,51 @@ def set_version(number: int) -> None:
 
 @situation("The state is in use by another process")
 def in_use(here: Path) -> str:
-    first = subprocess.Popen(command(), env=environment(WAIT_AT="30"), stderr=subprocess.DEVNULL)
-    try:
-        end = time.monotonic() + 30
-        while not Path("items.jsonl").exists():
-            assert time.monotonic() < end
-            time.sleep(0.05)
-        told = refused()
-        assert f"(pid {first.pid})" in told
-    finally:
-        first.kill()
-        first.wait()
+    first = crawl_of().start(switch="wait").until(Path("items.jsonl").exists)
+    told = refused()
+    assert f"(pid {first.process.pid})" in told
+    first.kill()
     finished()
     return told
 
 
+def little_space() -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, resource.RLIM_INFINITY))
+
+
 @situation("The disk is full")
 def full_disk(here: Path) -> str:
-    def little() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, resource.RLIM_INFINITY))
-
-    stopped = crawl(before=little, WEIGHT="40000").stderr
+    heavy = {"WEIGHT": "40000"}
+    stopped = crawl(before=little_space, variables=heavy).log
     assert "Traceback" not in stopped
-    finished(WEIGHT="40000")
+    finished(variables=heavy)
     return stopped
 
 
 @situation("It does not start")
 def no_start(here: Path) -> str:
     killed()
-    told = refused("-s", "T8_COMIT_INTERVAL=1") + refused("-s", "T8_COMMIT_INTERVAL=soon")
-    told += refused("-a", "colour=red")
-    finished("-s", "T8_COMMIT_INTERVAL=1")
+    told = refused(T8_COMIT_INTERVAL=1) + refused(T8_COMMIT_INTERVAL="soon")
+    told += refused(colour="red")
+    finished(T8_COMMIT_INTERVAL=1)
     return told
 
 
 @situation("Validation fails: items")
 def bad_items(here: Path) -> str:
-    told = refused("-s", "T8_VALIDATOR=shop.NoSuchValidator")
+    told = refused(T8_VALIDATOR="shop.NoSuchValidator")
     Path("keys").write_text("".join(f"{number}\n" for number in range(61)))
-    done = crawl("-s", "T8_EXPECT_FILE=keys", "-s", "T8_EXIT_STATUS=1")
-    assert done.returncode == 3, done.stderr
+    done = crawl(T8_EXPECT_FILE="keys", T8_EXIT_STATUS="1")
+    assert done.code == 3, done.log
     Path("keys").write_text("".join(f"{number}\n" for number in range(60)))
     shutil.rmtree("job")
-    finished("-O", "items.jsonl", "-s", "T8_EXPECT_FILE=keys", "-s", "T8_EXIT_STATUS=1")
-    return told + done.stderr
+    finished(feed="-O", T8_EXPECT_FILE="keys", T8_EXIT_STATUS="1")
+    return told + done.log
 
 
 @situation("More is to be logged")
 def more_logs(here: Path) -> str:
-    calm = finished("-L", "INFO")
+    calm = finished(LOG_LEVEL="INFO")
     assert "DEBUG" not in calm
     shutil.rmtree("job")
-    return finished("-O", "items.jsonl", "-L", "DEBUG")
+    return finished(feed="-O", LOG_LEVEL="DEBUG")

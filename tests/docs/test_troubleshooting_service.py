@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -20,8 +18,9 @@ from scrapy_t8.__main__ import main
 from scrapy_t8.errors import T8Error
 from scrapy_t8.service.logs import FORMAT, TIME
 from scrapy_t8.stores.sqlite.file import SCHEMA_VERSION
+from tests.support.process import run
 
-from .page import Situation, check, no_power, quoted
+from .troubleshooting_page import Situation, check, no_power, quoted
 
 TYPE = "DETAIL_COLLECTION"
 STATE = Path("data/state/t8/state.db")
@@ -148,7 +147,7 @@ try:
 except T8Error as error:
     print(f"{{type(error).__name__}}: {{error}}")
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, preexec_fn=no_power)
+    done = run("-c", program, preexec_fn=no_power)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -201,7 +200,7 @@ except T8Error as error:
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 t8.create_resume_point("LIST_COLLECTION", 5, 100)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    done = run("-c", program)
     assert done.returncode == 0, done.stderr
     assert is_all_there()
     return done.stdout
@@ -292,7 +291,7 @@ class Silent:
     def count_items(self, task_type: str) -> int:
         if self._error is not None:
             raise self._error
-        time.sleep(60)
+        time.sleep(900)
         return 0
 
     def has_item(self, task_type: str, key: str) -> bool:
@@ -377,7 +376,7 @@ def bad_records(here: Path) -> str:
 @situation("More is to be logged")
 def more_logs(here: Path) -> str:
     code = "from scrapy_t8 import T8ResumeAndRetry\nwith T8ResumeAndRetry() as t8: t8.get_resume_point('X')"
-    calm = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    calm = run("-c", code)
     assert "DEBUG" not in calm.stderr
     loud = {**os.environ, "T8_LOG_LEVEL": "DEBUG"}
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=loud).stderr
+    return run("-c", code, env=loud).stderr

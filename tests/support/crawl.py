@@ -21,6 +21,8 @@ from .site import Site
 
 PLAIN = {"ADDONS": "{}", "JOBDIR": ""}
 """Settings of a crawl without the add-on."""
+SLACK = 16
+"""Requests that the site answers after the one at which a crawl is to be killed: it is in the midst of its work."""
 OWN_FILES = (".runs", "scrapy.cfg")
 """What a :class:`Crawl` puts into its directory, beside what the crawl itself does."""
 COMPLAINT = re.compile(r"^\S+ \S+ \[(?:scrapy_t8|T8)[^]]*\] (?:ERROR|CRITICAL): .*", re.MULTILINE)
@@ -63,7 +65,8 @@ class Running:
 
     @property
     def log(self) -> str:
-        return self.process.log.read_text(errors="replace")
+        log = self.process.log
+        return log.read_text(errors="replace") if log.exists() else ""
 
     def until(self, holds: Callable[[], Any], what: str = "it") -> Running:
         """Wait until *holds* returns something true, while the process is alive."""
@@ -115,7 +118,11 @@ class Crawl:
         self.work = work
         self.job = work / "job"
         self.feeds: Sequence[str] = ("-o", "items.jsonl")
+        self.script: Sequence[str] = ()
+        """A script of the project that runs in the place of ``scrapy crawl``, and its arguments."""
         self.last: Run
+        self.fresh = False
+        """Whether each run has an interpreter of its own, rather than one that is forked off."""
         self._spider = spider
         self._values = {"JOBDIR": "job", **values}
         self._numbers = itertools.count(1)
@@ -130,7 +137,7 @@ class Crawl:
         """Return a copy of this crawl, as far as it has come."""
         shutil.copytree(self.work, work, dirs_exist_ok=True)
         copied = Crawl(self.project, self.site, work, self._spider, **self._values)
-        copied.feeds = self.feeds
+        copied.feeds, copied.script = self.feeds, self.script
         return copied
 
     # -- runs ---------------------------------------------------------------------------------------------------------
@@ -157,9 +164,8 @@ class Crawl:
         log, output, stats = (self.work / ".runs" / f"{name}-{number}" for name in ("log", "output", "stats"))
         command = self.command(spider, *options, **values)
         given = {**self.environment(end, switch, stats), **(variables or {})}
-        return Running(
-            Process(command, self.work, environment=given, log=log, output=output, before=before), output, stats
-        )
+        options_of_process = {"environment": given, "log": log, "output": output, "before": before}
+        return Running(Process(command, self.work, fresh=self.fresh, **options_of_process), output, stats)
 
     def run(self, spider: str = "", *options: str, **more: Any) -> Run:
         """Give the command, and wait for the end; the arguments are those of :meth:`start`."""
@@ -169,6 +175,8 @@ class Crawl:
     def command(self, spider: str = "", *options: str, **values: Any) -> list[str]:
         """Return what comes after ``python``."""
         words = ["-m", "scrapy", "crawl", spider or self._spider, *self.feeds, *options]
+        if self.script:
+            words = [str(self.project / self.script[0]), *self.script[1:], *options]
         for name, value in {**self._values, **values}.items():
             text = value if isinstance(value, str) else json.dumps(value)
             words += ["-s" if name.isupper() else "-a", f"{name}={text}"]
@@ -196,11 +204,13 @@ class Crawl:
         assert (run.code, run.reason) == (0, "shutdown"), f"it was to be stopped at {point}:\n{run.log[-3000:]}"
         return run
 
-    def killed_at(self, hits: int, *more: Any, **options: Any) -> Run:
-        """Run, and kill the process when the site has answered *hits* more requests."""
+    def killed_at(self, answers: int, *more: Any, slack: int = SLACK, **options: Any) -> Run:
+        """Run, and kill the process when the site has answered so many more requests."""
         assert self.site is not None
-        site, enough = self.site, len(self.site.answered) + hits
-        return self.start(*more, **options).until(lambda: len(site.answered) >= enough, f"{hits} hits").kill()
+        alarm = self.site.alarm(answers, slack)
+        run = self.start(*more, **options).until(lambda: alarm.wait(1), f"answer {answers}").kill()
+        self.site.go_on()
+        return run
 
     def finished(self, *more: Any, **options: Any) -> Run:
         """Run to the end, and check that nothing is wrong and nothing is left."""
@@ -230,6 +240,10 @@ class Crawl:
     def query(self, question: str) -> list[Any]:
         """Return the rows that answer a question in SQL to the state file. Nobody may have it open."""
         return ledger.query(self.state_file, question)
+
+    def points(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """Return the resume points, by task type and name. Nobody may have the state file open."""
+        return ledger.points(self.state_file)
 
     def check_ledger(self) -> None:
         """Check that the job has finished, that nothing is left, and that the ledger is balanced."""

@@ -1,7 +1,7 @@
 """What spiders under test use inside of a crawl: notes, a place to end the run at, a file with the statistics.
 
 The environment says what is to happen: ``CRAWL_SITE`` is the URL of the site, ``CRAWL_NOTES`` and ``CRAWL_STATS`` are
-files, ``CRAWL_END`` and ``CRAWL_SWITCH`` are explained below.
+files, ``CRAWL_END`` and ``CRAWL_SWITCH`` are explained below. ``CRAWL_SWITCH=an hour later`` puts the clock forward.
 """
 
 from __future__ import annotations
@@ -10,14 +10,17 @@ import json
 import os
 import signal
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from scrapy import signals
 
+from scrapy_t8.core.job import opening
+
 SITE = os.environ.get("CRAWL_SITE", "")
-_passed: Counter[str] = Counter()
+_HOW, _, _WHERE = os.environ.get("CRAWL_END", "").partition(":")
+_POINT, _, _NUMBER = _WHERE.partition(":")
+_passed = 0
 
 
 def note(text: str) -> None:
@@ -33,18 +36,17 @@ def may_end(point: str) -> None:
     It is ``kill:POINT`` for SIGKILL, ``stop:POINT`` for SIGINT, ``remove FILE:POINT`` to remove a file and live on;
     ``:3`` after it means at the third passing.
     """
-    how, _, where = os.environ.get("CRAWL_END", "").partition(":")
-    name, _, number = where.partition(":")
-    if name != point:
+    global _passed
+    if point != _POINT:
         return
-    _passed[point] += 1
-    if _passed[point] != int(number or 1):
+    _passed += 1
+    if _passed != int(_NUMBER or 1):
         return
-    note(f"! {how} at {point}")
-    if how.startswith("remove "):
-        os.unlink(how.removeprefix("remove "))
+    note(f"! {_HOW} at {point}")
+    if _HOW.startswith("remove "):
+        os.unlink(_HOW.removeprefix("remove "))
     else:
-        os.kill(os.getpid(), signal.SIGKILL if how == "kill" else signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGKILL if _HOW == "kill" else signal.SIGINT)
 
 
 def switched_on(name: str) -> bool:
@@ -52,9 +54,15 @@ def switched_on(name: str) -> bool:
     return name in os.environ.get("CRAWL_SWITCH", "").split(",")
 
 
+def _an_hour_later() -> None:
+    """Put the clock of this crawl forward: that of Python, and that of the job."""
+    now = time.time
+    time.time = lambda: now() + 3600
+    opening.open_job.__defaults__ = (time.time,)
+
+
 if switched_on("an hour later"):
-    _now = time.time
-    time.time = lambda: _now() + 3600
+    _an_hour_later()
 
 
 def resident() -> int:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,7 @@ class Process:
     """A running ``python *arguments``, whose standard error goes to *log*, and standard output to *output*.
 
     :param before: called in the process before anything else. It has to be a function of a module.
+    :param fresh: with an interpreter of its own, which has imported nothing: for moments of its start.
     """
 
     def __init__(
@@ -74,11 +76,12 @@ class Process:
         log: Path,
         output: Path | None = None,
         before: Callable[[], object] | None = None,
+        fresh: bool = False,
     ) -> None:
         self.log = log
         self._what = " ".join(arguments)
         target = (list(arguments), directory, dict(environment), log, output or log, before)
-        self._process = CONTEXT.Process(target=_main, args=target, daemon=True)
+        self._process = Interpreter(*target) if fresh else CONTEXT.Process(target=_main, args=target, daemon=True)
         self._process.start()
         pid = self._process.pid
         assert pid is not None
@@ -88,30 +91,80 @@ class Process:
     def is_alive(self) -> bool:
         return self._process.is_alive()
 
+    @property
+    def code(self) -> int | None:
+        """The exit status; minus the signal that ended the process; None as long as it is alive."""
+        return self._process.exitcode
+
     def send(self, number: signal.Signals) -> None:
         """Send a signal, if the process is alive."""
         if self.is_alive:
             os.kill(self.pid, number)
 
+    def join(self, seconds: float) -> bool:
+        """Wait for the end, but no longer than so many seconds. Return whether the process has ended."""
+        self._process.join(seconds)
+        return not self.is_alive
+
     def wait(self) -> int:
-        """Wait for the end. Returns the exit status; minus the signal that ended the process."""
-        self._process.join(HANG)
-        hangs = self.is_alive
-        if hangs:
+        """Wait for the end, and return the exit status."""
+        if not self.join(HANG):
             self.kill()
-        code = self._process.exitcode
-        if hangs:
             raise Hangs(f"hang guard: {self._what} took more than {HANG:.0f} s:\n{self.log.read_text()[-3000:]}")
-        assert code is not None
-        return code
+        assert self.code is not None
+        return self.code
 
     def kill(self) -> int:
-        """End the process with SIGKILL, if it has not ended. Returns its exit status."""
+        """End the process with SIGKILL, if it has not ended, and return its exit status."""
         self._process.kill()
         self._process.join()
-        code = self._process.exitcode
-        assert code is not None
-        return code
+        assert self.code is not None
+        return self.code
+
+
+class Interpreter:
+    """A process with an interpreter of its own, as :mod:`multiprocessing` would have it."""
+
+    def __init__(
+        self,
+        arguments: list[str],
+        directory: Path,
+        environment: dict[str, str],
+        log: Path,
+        output: Path,
+        before: Callable[[], object] | None,
+    ) -> None:
+        self._start = lambda out, err: subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            preexec_fn=before,
+            start_new_session=True,
+        )
+        self._files = (output, log)
+
+    def start(self) -> None:
+        output, log = self._files
+        with output.open("wb") as out, log.open("ab" if log == output else "wb") as err:
+            self._process = self._start(out, err)
+        self.pid = self._process.pid
+
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    @property
+    def exitcode(self) -> int | None:
+        return self._process.poll()
+
+    def join(self, seconds: float | None = None) -> None:
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+
+    def kill(self) -> None:
+        self._process.kill()
 
 
 def _main(
@@ -126,6 +179,7 @@ def _main(
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(directory)
+    os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # who is in the background may have to ignore it
     for stream, file in ((2, log), (1, output)):
         os.dup2(2 if (stream, file) == (1, log) else _opened(file), stream)

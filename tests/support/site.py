@@ -32,6 +32,10 @@ class Hit:
     """Path and query, less the prefix of the site."""
     status: int = 0
 
+    @property
+    def page(self) -> str:
+        return f"{self.method} {self.path}"
+
 
 class Pages(Protocol):
     """Answers the requests of a site."""
@@ -60,6 +64,10 @@ class Site:
         """How often each path was asked for."""
         self.at_once = self.most_at_once = 0
         """How many requests are being answered, and the most that ever were."""
+        self.answers = 0
+        """How many requests are answered."""
+        self._alarm = (0, threading.Event())
+        self._limit: int | None = None
         self._server = server
         self.open = asyncio.Event()
         """Set when the pages that are held may answer."""
@@ -83,9 +91,39 @@ class Site:
         }
         return {path.partition("&")[0].partition("?")[0] for path in found}
 
-    @property
-    def answered(self) -> list[Hit]:
-        return [hit for hit in self.hits if hit.status]
+    def alarm(self, answers: int, slack: int = 0) -> threading.Event:
+        """Return an event that is set when so many more requests are answered.
+
+        The site answers *slack* requests after that, and no more until :meth:`go_on`: however late the test reacts, the
+        crawl has not ended.
+        """
+        event = threading.Event()
+        self._alarm = (self.answers + answers, event)
+        self._limit = self.answers + answers + slack
+        return event
+
+    def go_on(self) -> None:
+        """Answer everything again."""
+        self._limit = None
+
+    async def respond(self, request: web.Request, path: str) -> web.StreamResponse:
+        """Answer a request, in the thread of the server."""
+        hit = Hit(time.time(), request.method, f"/{path}")
+        self.hits.append(hit)
+        self.counts[hit.path] += 1
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            while self._limit is not None and self.answers >= self._limit and not self.open.is_set():
+                await asyncio.sleep(0.01)
+            answer = await self.pages.answer(self, request, path)
+        finally:
+            self.at_once -= 1
+        hit.status = answer.status
+        self.answers += 1
+        if self.answers == self._alarm[0]:
+            self._alarm[1].set()
+        return answer
 
     def times(self) -> dict[str, list[float]]:
         """Return when each path was asked for."""
@@ -147,18 +185,7 @@ class Server:
         if request.raw_path == "/robots.txt":
             return web.Response(text=self.robots, status=200 if self.robots else 503)
         name, _, path = request.raw_path.lstrip("/").partition("/")
-        site = self._sites[name]
-        hit = Hit(time.time(), request.method, f"/{path}")
-        site.hits.append(hit)
-        site.counts[hit.path] += 1
-        site.at_once += 1
-        site.most_at_once = max(site.most_at_once, site.at_once)
-        try:
-            answer = await site.pages.answer(site, request, path)
-        finally:
-            site.at_once -= 1
-        hit.status = answer.status
-        return answer
+        return await self._sites[name].respond(request, path)
 
 
 @contextmanager

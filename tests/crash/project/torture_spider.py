@@ -27,7 +27,6 @@ class TortureSpider(Spider):
     """Arguments: the ``base`` URL; a path to ``skip``; one that is ``poison``; whether to follow ``big``, ``tar``."""
 
     name = "torture"
-    custom_settings = {"ADDONS": {"scrapy_t8.T8Addon": 500}}  # noqa: RUF012
     base: str
     skip = poison = big = tar = ""
 

@@ -5,23 +5,22 @@ from __future__ import annotations
 import os
 import pty
 import shutil
-import signal
 import sqlite3
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from scrapy_t8.commands.registry import Command, commands
+from tests.support.command import T8, spawn
+from tests.support.crawl import Crawl
+from tests.support.process import HANG, run
 
-from .calling import T8, spawn
-from .conftest import PROJECT, Stall
+from .conftest import PROJECT
 
 READING = (
     "status",
@@ -81,14 +80,13 @@ def test_alone_it_lists_the_commands(t8: T8) -> None:
 
 
 def test_scrapy_lists_it_and_begins_no_slower_for_it(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "scrapy"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    done = run("-m", "scrapy", cwd=tmp_path, check=True)
     assert "\n  t8            Look into a job of scrapy_t8 and act on it\n" in done.stdout
     code = (
         "import sys, scrapy.cmdline as c\ntry: c.execute(['scrapy', 'version'])\n"
         "finally: print([m for m in sys.modules if m.startswith(('rich', 'scrapy_t8.commands.'))])"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    done = run("-c", code, cwd=tmp_path, check=True)
     assert done.stdout.endswith("[]\n")
 
 
@@ -118,27 +116,27 @@ def test_no_job(t8: T8, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_job_is_found(t8: T8, stopped: Stall, tmp_path: Path) -> None:
+def test_the_job_is_found(t8: T8, stopped: Crawl, tmp_path: Path) -> None:
     assert t8("status", "-s", f"JOBDIR={stopped.job}") == 0
     assert t8("status", settings={"JOBDIR": str(stopped.job)}) == 0
-    shutil.copytree(stopped.job, tmp_path / ".scrapy/t8/stall")
+    shutil.copytree(stopped.job, tmp_path / ".scrapy/t8/cars")
     assert t8("status") == 0
     shutil.copytree(stopped.job, tmp_path / ".scrapy/t8/other")
     line = t8.refused(2, "status")
-    assert line == "scrapy t8: there are several jobs in .scrapy/t8: give --spider, one of other, stall; or --jobdir"
+    assert line == "scrapy t8: there are several jobs in .scrapy/t8: give --spider, one of cars, other; or --jobdir"
     assert t8("status", "--spider", "other") == 0
     assert ".scrapy/t8/other" in t8.out
 
 
 @pytest.mark.slow
-def test_inside_of_a_project(stopped: Stall, tmp_path: Path) -> None:
+def test_inside_of_a_project(stopped: Crawl, tmp_path: Path) -> None:
     (tmp_path / "scrapy.cfg").write_text("[settings]\ndefault = mysettings\n")
     text = (PROJECT / "settings.py").read_text()
     (tmp_path / "mysettings.py").write_text(f"{text}\nJOBDIR = {str(stopped.job)!r}\n")
     (tmp_path / "deep").mkdir()
     done = spawn("status", cwd=tmp_path / "deep")
     assert done.returncode == 0, done.stderr
-    assert "of spider stall" in done.stdout
+    assert "of spider cars" in done.stdout
 
 
 # -- what is wrong with it ---------------------------------------------------------------------------------------
@@ -163,7 +161,7 @@ def cut_short(state: Path) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("spoil", [another_version, not_a_database, cut_short])
-def test_a_state_that_cannot_be_read(t8: T8, mine: Stall, spoil: Callable[[Path], str]) -> None:
+def test_a_state_that_cannot_be_read(t8: T8, mine: Crawl, spoil: Callable[[Path], str]) -> None:
     state = mine.job / "t8" / "state.db"
     message, before = spoil(state), state.read_bytes()
     for command in (*READING, *CHANGING):
@@ -172,7 +170,7 @@ def test_a_state_that_cannot_be_read(t8: T8, mine: Stall, spoil: Callable[[Path]
 
 
 @pytest.mark.slow
-def test_pages_that_are_overwritten(t8: T8, mine: Stall) -> None:
+def test_pages_that_are_overwritten(t8: T8, mine: Crawl) -> None:
     state = mine.job / "t8" / "state.db"
     data = bytearray(state.read_bytes())
     for at in range(4096, len(data), 4096):
@@ -197,11 +195,11 @@ def nobody() -> Iterator[None]:
 
 
 @pytest.mark.slow
-def test_a_directory_that_cannot_be_written(t8: T8, stopped: Stall, killed: Stall, tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_written(t8: T8, stopped: Crawl, killed: Crawl, tmp_path: Path) -> None:
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
-        for number, stall in enumerate((stopped, killed)):
+        for number, crawl in enumerate((stopped, killed)):
             job = Path(folder, str(number))
-            shutil.copytree(stall.job, job)
+            shutil.copytree(crawl.job, job)
             subprocess.run(["chmod", "-R", "a+rX,a-w", folder], check=True)
             os.chdir(folder)
             told = t8.json("status", "--jobdir", job)
@@ -220,7 +218,7 @@ def test_a_directory_that_cannot_be_written(t8: T8, stopped: Stall, killed: Stal
 
 
 @pytest.mark.slow
-def test_a_pipe_gets_plain_text(stopped: Stall, tmp_path: Path) -> None:
+def test_a_pipe_gets_plain_text(stopped: Crawl, tmp_path: Path) -> None:
     done = spawn("status", "--jobdir", stopped.job, cwd=tmp_path, COLUMNS="40")
     assert done.returncode == 0, done.stderr
     assert done.stdout.isprintable() or "\x1b" not in done.stdout
@@ -249,7 +247,7 @@ def on_a_terminal(*arguments: str | Path, cwd: Path, **variables: str) -> str:
 
 
 @pytest.mark.slow
-def test_a_terminal_gets_tables_and_can_be_asked(stopped: Stall, tmp_path: Path) -> None:
+def test_a_terminal_gets_tables_and_can_be_asked(stopped: Crawl, tmp_path: Path) -> None:
     seen = on_a_terminal("failed", "groups", "--jobdir", stopped.job, cwd=tmp_path)
     assert "\x1b[1m" in seen
     assert "─" in seen
@@ -262,32 +260,43 @@ def test_a_terminal_gets_tables_and_can_be_asked(stopped: Stall, tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_a_reader_that_goes_away(stopped: Stall, tmp_path: Path) -> None:
+def test_a_reader_that_goes_away(stopped: Crawl, tmp_path: Path) -> None:
     script = f"set -o pipefail; '{sys.executable}' -m scrapy t8 failed export --jobdir '{stopped.job}' | true"
-    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=HANG)
     assert done.returncode in (0, 141)
     assert done.stderr == ""
 
 
+INTERRUPTED = """
+import os, signal, sys
+from scrapy.cmdline import execute
+
+class Output:
+    def write(self, text):
+        sys.__stdout__.write(text)
+        if "A collector goes through" in text:
+            os.kill(os.getpid(), signal.SIGINT)
+        return len(text)
+
+    def __getattr__(self, name):
+        return getattr(sys.__stdout__, name)
+
+# Whoever was begun in the background may have to ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.stdout = Output()
+execute(["scrapy", "t8", "demo"])
+"""
+
+
 @pytest.mark.slow
 def test_ctrl_c_ends_it_quietly(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "scrapy", "t8", "demo"]
-    env = {**os.environ, "TMPDIR": str(tmp_path), "T8_LOG_LEVEL": "CRITICAL"}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    # Who was begun in the background would never hear of it.
-    hear = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    process = subprocess.Popen(command, cwd=tmp_path, env=env, text=True, preexec_fn=hear, **pipes)
-    assert process.stdout is not None
-    assert process.stdout.readline().startswith("A collector goes through")
-    time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert "Traceback" not in err
+    done = run("-c", INTERRUPTED, cwd=tmp_path, env={**os.environ, "TMPDIR": str(tmp_path), "T8_LOG_LEVEL": "CRITICAL"})
+    assert done.returncode == 130, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.slow
-def test_any_encoding_will_do(stopped: Stall, tmp_path: Path) -> None:
+def test_any_encoding_will_do(stopped: Crawl, tmp_path: Path) -> None:
     for command in ("points list", "points list --json"):
         arguments = (*command.split(), "--jobdir", stopped.job)
         done = spawn(*arguments, cwd=tmp_path, PYTHONIOENCODING="ascii", PYTHONUTF8="0")

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from scrapy_t8 import read_report
+from tests.support.command import T8
+from tests.support.crawl import Crawl
 
-from .calling import T8
-from .conftest import FEEDS, Stall
+from .conftest import FEEDS
 
 pytestmark = pytest.mark.slow
 
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.slow
 # -- report ------------------------------------------------------------------------------------------------------
 
 
-def test_the_report_is_written_and_told(t8: T8, mine: Stall) -> None:
+def test_the_report_is_written_and_told(t8: T8, mine: Crawl) -> None:
     written = mine.job / "report" / "report.json"
     written.unlink()
     assert t8("report", "--jobdir", mine.job) == 0
@@ -34,14 +35,14 @@ def test_the_report_is_written_and_told(t8: T8, mine: Stall) -> None:
     assert Path("elsewhere/report.json").exists()
 
 
-def test_json_is_the_document_and_no_file(t8: T8, mine: Stall) -> None:
+def test_json_is_the_document_and_no_file(t8: T8, mine: Crawl) -> None:
     before = (mine.job / "report" / "report.json").read_bytes()
     told, report = t8.json("report", "--jobdir", mine.job), read_report(mine.job)
     assert {**told, "generated": ""} == {**report, "generated": ""}
     assert (mine.job / "report" / "report.json").read_bytes() == before
 
 
-def test_it_cannot_be_written(t8: T8, mine: Stall) -> None:
+def test_it_cannot_be_written(t8: T8, mine: Crawl) -> None:
     assert "the report cannot be written to mine/scrapy" in t8.refused(
         1, "report", "--output", _file("mine/scrapy"), "--jobdir", mine.job
     )
@@ -55,7 +56,7 @@ def _file(name: str) -> str:
 # -- verify ------------------------------------------------------------------------------------------------------
 
 
-def test_all_is_as_the_books_say(t8: T8, stopped: Stall, killed: Stall) -> None:
+def test_all_is_as_the_books_say(t8: T8, stopped: Crawl, killed: Crawl) -> None:
     told = t8.json("verify", "--jobdir", stopped.job)
     assert told["ok"]
     checks = {check["what"]: check for check in told["checks"]}
@@ -74,55 +75,55 @@ def test_all_is_as_the_books_say(t8: T8, stopped: Stall, killed: Stall) -> None:
     assert checks["items in items.json"]["ok"] is None
 
 
-def lose_a_line(mine: Stall) -> str:
+def lose_a_line(mine: Crawl) -> str:
     feed = mine.work / "items.jsonl"
     feed.write_text("".join(feed.read_text().splitlines(keepends=True)[1:]))
     return "items in items.jsonl"
 
 
-def replace_a_line(mine: Stall) -> str:
+def replace_a_line(mine: Crawl) -> str:
     feed = mine.work / "items.jsonl"
     first, *rest = feed.read_text().splitlines(keepends=True)
     feed.write_text("x" * (len(first) - 1) + "\n" + "".join(rest))
     return "items in items.jsonl"
 
 
-def repeat_a_row(mine: Stall) -> str:
+def repeat_a_row(mine: Crawl) -> str:
     feed = mine.work / "items.csv"
     first, second, third, *rest = feed.read_text().splitlines(keepends=True)
     feed.write_text(first + second + third.replace(",", "\r\n", 1) + "".join(rest))
     return "items in items.csv"
 
 
-def remove_a_feed(mine: Stall) -> str:
+def remove_a_feed(mine: Crawl) -> str:
     (mine.work / "items.xml").unlink()
     return "items in items.xml"
 
 
-def shorten_a_list(mine: Stall) -> str:
+def shorten_a_list(mine: Crawl) -> str:
     feed = mine.work / "items.json"
     feed.write_text(json.dumps(json.loads(feed.read_text())[1:]))
     return "items in items.json"
 
 
-def lose_the_log(mine: Stall) -> str:
+def lose_the_log(mine: Crawl) -> str:
     for log in (mine.job / "t8").glob("*.undo"):
         if "items.csv" in log.read_text():
             log.unlink()
     return "items in items.csv"
 
 
-def forget_a_request(mine: Stall) -> str:
+def forget_a_request(mine: Crawl) -> str:
     change(mine, "DELETE FROM waiting")
     return "requests admitted"
 
 
-def forget_a_letter(mine: Stall) -> str:
+def forget_a_letter(mine: Crawl) -> str:
     change(mine, "DELETE FROM dead WHERE id = 1")
     return "dead letters of this job"
 
 
-def change(mine: Stall, statement: str) -> None:
+def change(mine: Crawl, statement: str) -> None:
     with sqlite3.connect(mine.job / "t8/state.db") as db:
         db.execute(statement)
     db.close()
@@ -141,7 +142,7 @@ def change(mine: Stall, statement: str) -> None:
         forget_a_letter,
     ],
 )
-def test_a_difference_is_found(t8: T8, fresh: Stall, spoil: Callable[[Stall], str]) -> None:
+def test_a_difference_is_found(t8: T8, fresh: Crawl, spoil: Callable[[Crawl], str]) -> None:
     mine, what = fresh, spoil(fresh)
     assert t8("verify", "--json", "--jobdir", mine.job) == 3
     told: dict[str, Any] = json.loads(t8.out)
@@ -154,7 +155,7 @@ def test_a_difference_is_found(t8: T8, fresh: Stall, spoil: Callable[[Stall], st
 # -- heal --------------------------------------------------------------------------------------------------------
 
 
-def test_heal(t8: T8, mine: Stall) -> None:
+def test_heal(t8: T8, mine: Crawl) -> None:
     at = ("--jobdir", mine.job)
     planned = t8.json("heal", "--dry-run", *at)
     assert (planned["total"], planned["revived"], planned["under_way"], planned["dry_run"]) == (2, 2, 1, True)

@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from scrapy_t8 import open_dead_letters, read_report
-
-from .calling import T8
-from .conftest import Stall
+from tests.support.command import T8
+from tests.support.crawl import Crawl
 
 pytestmark = pytest.mark.slow
 ESCAPED = r"\x1b[31mred\x1b[0m [bold]loud[/bold] token=***"
@@ -44,7 +43,7 @@ ESCAPED = r"\x1b[31mred\x1b[0m [bold]loud[/bold] token=***"
         ("--job other", set()),
     ],
 )
-def test_filters(t8: T8, stopped: Stall, filters: str, found: set[str]) -> None:
+def test_filters(t8: T8, stopped: Crawl, filters: str, found: set[str]) -> None:
     told = t8.json("failed", "list", *filters.split(), "--jobdir", stopped.job)
     assert (told["version"], told["kind"], told["total"]) == (1, "crawl", len(found))
     assert {letter["kind"] for letter in told["letters"]} == found
@@ -56,14 +55,14 @@ def test_filters(t8: T8, stopped: Stall, filters: str, found: set[str]) -> None:
         assert {group["kind"] for group in groups} == found
 
 
-def test_a_limit(t8: T8, stopped: Stall) -> None:
+def test_a_limit(t8: T8, stopped: Crawl) -> None:
     told = t8.json("failed", "list", "--limit", "1", "--jobdir", stopped.job)
     assert (told["total"], len(told["letters"])) == (2, 1)
     assert t8("failed", "list", "--limit", "1", "--jobdir", stopped.job) == 0
     assert "1 of 2" in t8.out
 
 
-def test_groups_are_those_of_the_report(t8: T8, stopped: Stall) -> None:
+def test_groups_are_those_of_the_report(t8: T8, stopped: Crawl) -> None:
     groups = t8.json("failed", "groups", "--jobdir", stopped.job)["groups"]
     reported = read_report(stopped.job)["dead"]
     causes = ("kind", "error", "host", "callback", "count", "first", "last")
@@ -72,7 +71,7 @@ def test_groups_are_those_of_the_report(t8: T8, stopped: Stall) -> None:
     )
 
 
-def test_nothing_of_a_crawl_reaches_the_terminal_as_it_is(t8: T8, stopped: Stall) -> None:
+def test_nothing_of_a_crawl_reaches_the_terminal_as_it_is(t8: T8, stopped: Crawl) -> None:
     for command in ("failed list", "failed groups", "failed show 1 2", "status", "report", "verify"):
         output = [] if command != "report" else ["--output", "elsewhere"]
         assert t8(*command.split(), *output, "--jobdir", stopped.job) == 0
@@ -82,7 +81,7 @@ def test_nothing_of_a_crawl_reaches_the_terminal_as_it_is(t8: T8, stopped: Stall
             assert ESCAPED in t8.out, command
 
 
-def test_show(t8: T8, stopped: Stall) -> None:
+def test_show(t8: T8, stopped: Crawl) -> None:
     letters = {row["kind"]: row["id"] for row in t8.json("failed", "list", "--jobdir", stopped.job)["letters"]}
     told = t8.json("failed", "show", letters["parse"], "--jobdir", stopped.job)
     assert told["request"]["headers"]["Authorization"] == "***"
@@ -93,7 +92,7 @@ def test_show(t8: T8, stopped: Stall) -> None:
     assert "Basic hunter2" in t8.out
 
 
-def test_export(t8: T8, stopped: Stall) -> None:
+def test_export(t8: T8, stopped: Crawl) -> None:
     assert t8("failed", "export", "--jobdir", stopped.job) == 0
     lines = [json.loads(line) for line in t8.out.splitlines()]
     assert t8("failed", "export", "-o", "dead.json", "--jobdir", stopped.job) == 0
@@ -109,20 +108,20 @@ def test_export(t8: T8, stopped: Stall) -> None:
     assert "hunter2" in json.dumps(json.loads(t8.out))
 
 
-def test_revived_requests_are_fetched_by_the_next_run(t8: T8, mine: Stall) -> None:
+def test_revived_requests_are_fetched_by_the_next_run(t8: T8, mine: Crawl) -> None:
     assert t8("failed", "revive", "--kind", "parse", "--yes", "--jobdir", mine.job) == 0
     assert t8.out.startswith("1 of 1 dead letter is tried again")
     told = t8.json("status", "--jobdir", mine.job)["requests"]
     assert (told["dead"], told["waiting"], told["difference"]) == (1, 2, 0)
 
 
-def test_one_that_is_named_is_revived_without_a_question(t8: T8, mine: Stall) -> None:
+def test_one_that_is_named_is_revived_without_a_question(t8: T8, mine: Crawl) -> None:
     assert t8("failed", "revive", "1", "--jobdir", mine.job) == 0
     with open_dead_letters(mine.job) as letters:
         assert [letter.id for letter in letters.list()] == [2]
 
 
-def test_discard(t8: T8, mine: Stall) -> None:
+def test_discard(t8: T8, mine: Crawl) -> None:
     line = t8.refused(2, "failed", "discard", "--jobdir", mine.job)
     assert line == "scrapy t8: Discard 2 dead letters? There is nobody to ask: give --yes. Nothing was changed"
     t8.refused(2, "failed", "discard", "1", "--jobdir", mine.job)
@@ -134,7 +133,7 @@ def test_discard(t8: T8, mine: Stall) -> None:
 
 @pytest.mark.parametrize(("answer", "status", "left"), [("y", 0, 0), ("n", 1, 2), ("", 1, 2)])
 def test_a_question_is_answered(
-    t8: T8, mine: Stall, monkeypatch: pytest.MonkeyPatch, answer: str, status: int, left: int
+    t8: T8, mine: Crawl, monkeypatch: pytest.MonkeyPatch, answer: str, status: int, left: int
 ) -> None:
     asked: list[str] = []
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
@@ -144,7 +143,7 @@ def test_a_question_is_answered(
     assert t8.json("failed", "list", "--jobdir", mine.job)["total"] == left
 
 
-def test_what_makes_no_sense_is_one_line_and_changes_nothing(t8: T8, mine: Stall) -> None:
+def test_what_makes_no_sense_is_one_line_and_changes_nothing(t8: T8, mine: Crawl) -> None:
     at = ("--jobdir", mine.job)
     assert "there is no kind of failure 'htp'" in t8.refused(2, "failed", "list", "--kind", "htp", *at)
     assert "'yesterday' is no time" in t8.refused(2, "failed", "list", "--since", "yesterday", *at)

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from scrapy_t8.__main__ import main
 from scrapy_t8.commands.selfcheck import selftest
+from tests.support.process import run
 
-
-def run(here: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "scrapy_t8", *arguments]
-    return subprocess.run(command, cwd=here, env={**os.environ, **variables}, capture_output=True, text=True)
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def test_config_tells_value_and_origin(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +59,7 @@ def test_a_check_that_fails_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pyt
 
 @pytest.mark.slow
 def test_the_demo(tmp_path: Path) -> None:
-    done = run(tmp_path, "--env", "testing", "--mode", "demo")
+    done = run("-m", "scrapy_t8", "--env", "testing", "--mode", "demo")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "kill -9 after page" in done.stdout
     assert "car-model-013, try 3: here it is" in done.stdout
@@ -75,7 +70,7 @@ def test_the_demo(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_selftest(tmp_path: Path) -> None:
-    done = run(tmp_path, "--mode", "test")
+    done = run("-m", "scrapy_t8", "--mode", "test")
     assert done.returncode == 0, done.stdout + done.stderr
     assert [line.split("  ")[0] for line in done.stdout.splitlines()] == [
         *("store", "lock", "kill and recover", "retry", "crawl and report"),

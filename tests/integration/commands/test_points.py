@@ -5,15 +5,14 @@ from __future__ import annotations
 import pytest
 
 from scrapy_t8 import ResumePoint, open_resume_points
-
-from .calling import T8
-from .conftest import Stall
+from tests.support.command import T8
+from tests.support.crawl import Crawl
 
 pytestmark = pytest.mark.slow
 LIST = "LIST_COLLECTION"
 
 
-def test_list(t8: T8, stopped: Stall) -> None:
+def test_list(t8: T8, stopped: Crawl) -> None:
     told = t8.json("points", "list", "--jobdir", stopped.job)
     assert told["version"] == 1
     (point,) = told["points"]
@@ -26,7 +25,7 @@ def test_list(t8: T8, stopped: Stall) -> None:
     assert t8.out == "There are no resume points.\n"
 
 
-def test_set_changes_what_is_given(t8: T8, mine: Stall) -> None:
+def test_set_changes_what_is_given(t8: T8, mine: Crawl) -> None:
     at = ("--jobdir", mine.job)
     assert t8("points", "set", LIST, "--page", "3", "--slug", "car-3", "--metadata", '{"a": 1}', *at) == 0
     assert "The job is not finished" in t8.out
@@ -39,7 +38,7 @@ def test_set_changes_what_is_given(t8: T8, mine: Stall) -> None:
         assert (second.current_page, second.last_cursor) == (0, "abc")
 
 
-def test_delete(t8: T8, mine: Stall) -> None:
+def test_delete(t8: T8, mine: Crawl) -> None:
     at = ("--jobdir", mine.job)
     line = t8.refused(2, "points", "delete", LIST, *at)
     assert line.startswith(f"scrapy t8: Delete the resume point {LIST}? That work begins at its beginning.")
@@ -52,7 +51,7 @@ def test_delete(t8: T8, mine: Stall) -> None:
     assert t8.json("points", "list", *at)["points"] == []
 
 
-def test_what_makes_no_sense_changes_nothing(t8: T8, mine: Stall) -> None:
+def test_what_makes_no_sense_changes_nothing(t8: T8, mine: Crawl) -> None:
     at = ("--jobdir", mine.job)
     before = t8.json("points", "list", *at)
     assert "give what to set" in t8.refused(2, "points", "set", LIST, *at)

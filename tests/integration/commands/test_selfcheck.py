@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from .calling import T8, spawn
+from tests.support.command import T8, spawn
+
 from .conftest import PROJECT
 
 

@@ -7,16 +7,15 @@ import shutil
 import pytest
 
 from scrapy_t8 import read_report
-
-from .calling import T8
-from .conftest import Stall
+from tests.support.command import T8
+from tests.support.crawl import Crawl
 
 pytestmark = pytest.mark.slow
 
 
-def test_its_figures_are_those_of_the_report(t8: T8, stopped: Stall, killed: Stall) -> None:
-    for stall in (stopped, killed):
-        told, report = t8.json("status", "--jobdir", stall.job), read_report(stall.job)
+def test_its_figures_are_those_of_the_report(t8: T8, stopped: Crawl, killed: Crawl) -> None:
+    for crawl in (stopped, killed):
+        told, report = t8.json("status", "--jobdir", crawl.job), read_report(crawl.job)
         assert told["requests"] == report["ledger"]["requests"]
         assert told["items"] == report["ledger"]["items"]
         assert told["runs"] == report["runs"]
@@ -29,7 +28,7 @@ def test_its_figures_are_those_of_the_report(t8: T8, stopped: Stall, killed: Sta
                 assert row[what] == reported[what]
 
 
-def test_a_crawl_that_ended_with_retries_waiting(t8: T8, stopped: Stall) -> None:
+def test_a_crawl_that_ended_with_retries_waiting(t8: T8, stopped: Crawl) -> None:
     told = t8.json("status", "--jobdir", stopped.job)
     assert (told["version"], told["kind"], told["state"], told["running"]) == (1, "crawl", "stopped", False)
     callbacks = {row["callback"]: row for row in told["callbacks"]}
@@ -55,7 +54,7 @@ def test_a_crawl_that_ended_with_retries_waiting(t8: T8, stopped: Stall) -> None
     assert told["points"][0]["current_page"] == 6
 
 
-def test_a_crawl_that_was_killed(t8: T8, killed: Stall) -> None:
+def test_a_crawl_that_was_killed(t8: T8, killed: Crawl) -> None:
     told = t8.json("status", "--jobdir", killed.job)
     assert told["state"] == told["last_run"]["end"] == "killed"
     assert told["requests"]["leased"] == 0
@@ -68,7 +67,7 @@ def test_a_crawl_that_was_killed(t8: T8, killed: Stall) -> None:
     assert ": KILLED\n" in t8.out
 
 
-def test_a_part_is_counted_where_there_are_many(t8: T8, killed: Stall, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_part_is_counted_where_there_are_many(t8: T8, killed: Crawl, monkeypatch: pytest.MonkeyPatch) -> None:
     exact = t8.json("status", "--jobdir", killed.job)
     monkeypatch.setattr("scrapy_t8.commands.status.document.EXACT", 1)
     monkeypatch.setattr("scrapy_t8.commands.status.document.PART", 1)
@@ -80,7 +79,7 @@ def test_a_part_is_counted_where_there_are_many(t8: T8, killed: Stall, monkeypat
     assert t8.json("status", "--jobdir", killed.job, "--exact")["callbacks"] == exact["callbacks"]
 
 
-def test_for_people(t8: T8, stopped: Stall) -> None:
+def test_for_people(t8: T8, stopped: Crawl) -> None:
     assert t8("status", "--jobdir", stopped.job) == 0
     assert "requests: 54 admitted = 51 done + 0 ready + 1 waiting + 0 leased + 2 dead + 0 discarded" in t8.out
     assert "parse_car" in t8.out
@@ -88,13 +87,13 @@ def test_for_people(t8: T8, stopped: Stall) -> None:
     assert "stopped (retries_waiting)" in t8.out
 
 
-def test_a_finished_job_that_was_healed_is_open_again(t8: T8, mine: Stall) -> None:
+def test_a_finished_job_that_was_healed_is_open_again(t8: T8, mine: Crawl) -> None:
     assert t8("failed", "discard", "--yes", "--jobdir", mine.job) == 0
     assert t8("heal", "--jobdir", mine.job) == 0
     assert t8("status", "--check", "--jobdir", mine.job) == 3
 
 
-def test_nothing_is_written(t8: T8, killed: Stall) -> None:
+def test_nothing_is_written(t8: T8, killed: Crawl) -> None:
     before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in (killed.job / "t8").iterdir()}
     for command in ("status", "failed list", "failed groups", "points list", "report --json", "verify", "export"):
         assert t8(*command.split(), "--jobdir", killed.job) == 0
@@ -105,6 +104,6 @@ def test_nothing_is_written(t8: T8, killed: Stall) -> None:
     assert not (killed.job / "report").exists()
 
 
-def test_a_job_in_the_place_of_a_service(t8: T8, stopped: Stall) -> None:
+def test_a_job_in_the_place_of_a_service(t8: T8, stopped: Crawl) -> None:
     shutil.copytree(stopped.job, "data/state")
     assert t8("status") == 0

@@ -11,21 +11,23 @@ from typing import Any
 import pytest
 
 from scrapy_t8 import CollectionState, open_dead_letters, open_resume_points
+from tests.support.command import T8
+from tests.support.crawl import Crawl
+from tests.support.site import Server
 
-from .calling import T8
-from .conftest import Stall
+from .conftest import new_crawl
 
 pytestmark = pytest.mark.slow
 
 
-def exported(t8: T8, stall: Stall) -> dict[str, Any]:
-    assert t8("export", "-o", "state.json", "--jobdir", stall.job) == 0
+def exported(t8: T8, crawl: Crawl) -> dict[str, Any]:
+    assert t8("export", "-o", "state.json", "--jobdir", crawl.job) == 0
     assert os.stat("state.json").st_mode & 0o777 == 0o600
     document: dict[str, Any] = json.loads(Path("state.json").read_text())
     return document
 
 
-def test_what_is_exported(t8: T8, stopped: Stall, killed: Stall) -> None:
+def test_what_is_exported(t8: T8, stopped: Crawl, killed: Crawl) -> None:
     document = exported(t8, stopped)
     states = {state["task_type"]: CollectionState.from_dict(state) for state in document["states"]}
     assert set(states) == {"LIST_COLLECTION", "DETAIL_COLLECTION"}
@@ -38,19 +40,18 @@ def test_what_is_exported(t8: T8, stopped: Stall, killed: Stall) -> None:
     assert [letter["kind"] for letter in document["dead_letters"]] == ["http", "parse"] or len(
         document["dead_letters"]
     ) == 2
-    assert document["job"]["spider"] == "stall"
+    assert document["job"]["spider"] == "cars"
     assert t8("export", "--jobdir", stopped.job) == 0
     assert json.loads(t8.out)["states"] == document["states"]
     assert {state["status"] for state in exported(t8, killed)["states"]} == {"DIED"}
 
 
-def test_it_comes_back_in_another_job(t8: T8, stopped: Stall, site: Any, tmp_path: Path) -> None:
+def test_it_comes_back_in_another_job(t8: T8, stopped: Crawl, server: Server, tmp_path: Path) -> None:
     document = exported(t8, stopped)
-    other = Stall(tmp_path / "other", site)
-    process = other.begin(delay=1000)
-    other.wait_for(1, process)
-    process.kill()
-    process.communicate()
+    other = new_crawl(server, tmp_path / "other")
+    other.site.alarm(20)
+    other.start().until(lambda: other.committed().exported, "an item").kill()
+    other.site.go_on()
     at = ("--jobdir", other.job)
     assert t8("points", "set", "LIST_COLLECTION", "--page", "1", *at) == 0
     document["states"][1]["resume_points"][0]["last_update"] = "2099-01-01T00:00:00Z"
@@ -91,7 +92,7 @@ def test_it_comes_back_in_another_job(t8: T8, stopped: Stall, site: Any, tmp_pat
         ('{"states": [], "dead_letters": [{"payload": "é"}]}', "dead_letters[0]: payload: base64 is needed"),
     ],
 )
-def test_what_is_no_state_changes_nothing(t8: T8, mine: Stall, document: str, message: str) -> None:
+def test_what_is_no_state_changes_nothing(t8: T8, mine: Crawl, document: str, message: str) -> None:
     before = t8.json("status", "--jobdir", mine.job)
     Path("bad.json").write_text(document)
     line = t8.refused(1, "import", "bad.json", "--jobdir", mine.job)
@@ -100,7 +101,7 @@ def test_what_is_no_state_changes_nothing(t8: T8, mine: Stall, document: str, me
     assert {**t8.json("status", "--jobdir", mine.job), "generated": ""} == {**before, "generated": ""}
 
 
-def test_files_that_are_not_there(t8: T8, mine: Stall) -> None:
+def test_files_that_are_not_there(t8: T8, mine: Crawl) -> None:
     assert "nowhere.json cannot be read" in t8.refused(2, "import", "nowhere.json", "--jobdir", mine.job)
     assert "cannot be written" in t8.refused(1, "export", "-o", "no/where.json", "--jobdir", mine.job)
 

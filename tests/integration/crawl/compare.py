@@ -22,23 +22,6 @@ OTHERWISE = re.compile(
 """Statistics in which a crawl with T8 may differ from one without."""
 
 
-class ScriptCrawl(Crawl):
-    """A crawl that is begun by one of the scripts.
-
-    :param script: its name.
-    :param arguments: of the script, before the settings.
-    """
-
-    def __init__(self, script: str, arguments: Sequence[str], site: Any, work: Path, **values: Any) -> None:
-        super().__init__(PROJECT, site, work, **values)
-        self._script = [str(PROJECT / "scripts" / f"{script}.py"), *arguments]
-        self._values = values
-
-    def command(self, spider: str = "", *options: str, **values: Any) -> list[str]:
-        settings = {**self._values, **values}.items()
-        return [*self._script, *options, *itertools.chain.from_iterable(("-s", f"{k}={v}") for k, v in settings)]
-
-
 class Lab:
     """Makes crawls, each in a directory and on a site of its own."""
 
@@ -59,8 +42,9 @@ class Lab:
 
     def script(self, name: str, *arguments: str, **settings: Any) -> Crawl:
         """Return a crawl that is begun by one of the scripts."""
-        site = self._server.site(CommonPages(), VALUES)
-        return ScriptCrawl(name, arguments, site, self.new_directory(), **settings)
+        crawl = self.crawl("", **settings)
+        crawl.script = (f"scripts/{name}.py", *arguments)
+        return crawl
 
     def copy(self, crawl: Crawl) -> Crawl:
         """Return a copy of a crawl, as far as it has come."""

@@ -24,7 +24,7 @@ def test_start_that_was_read_to_its_end_is_not_read_again(lab: Lab) -> None:
     """Also if its last requests are still to be done. Trap 20."""
     crawl = lab.crawl("patient", last="held")
     assert crawl.site is not None
-    # The six pages, the one that is asked for six times, and all that their callbacks ask for but the page that is held.
+    # All is done but the page that is held: six pages, another one six times, and what their callbacks ask for.
     crawl.start().until(lambda: crawl.committed() == Committed(23, exported=ANY, start_done=True)).kill()
     crawl.site.release()
     crawl.finished()

@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
-from .crawls import KILLED, Crawled, crawl
-from .menu import FEEDS, lay
+from tests.support.crawl import Run
 
-CHAIN = ("-a", "order=chain")
+from .crawls import KILLED, crawl
+from .feed_options import FEEDS, put_old_files
 
 
 @dataclass(frozen=True)
-class Ways:
-    """One job with all feeds of the menu, in a directory of its own, as it was after each of its runs."""
+class Snapshots:
+    """One job with every feed of :mod:`.feed_options`: how its runs ended, and its directory after each of them."""
 
-    runs: list[Crawled]
+    runs: list[Run]
     after: list[Path]
 
     @property
@@ -28,37 +28,37 @@ class Ways:
 
 
 @pytest.fixture(scope="session")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Ways:
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Snapshots:
     """Plain Scrapy, in an order that is always the same."""
-    return walk(tmp_path_factory.mktemp("plain"), [{"t8": False, "options": CHAIN}])
+    return snapshots_of(tmp_path_factory.mktemp("plain"), [{"t8": False, "order": "chain"}])
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Ways:
-    return walk(tmp_path_factory.mktemp("undisturbed"), [{"options": CHAIN}])
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Snapshots:
+    return snapshots_of(tmp_path_factory.mktemp("undisturbed"), [{"order": "chain"}])
 
 
 @pytest.fixture(scope="session")
-def stopped(tmp_path_factory: pytest.TempPathFactory) -> Ways:
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Snapshots:
     stops = [{"CLOSESPIDER_ITEMCOUNT": 20}, {"CLOSESPIDER_PAGECOUNT": 9}, {}]
-    return walk(tmp_path_factory.mktemp("stopped"), stops)
+    return snapshots_of(tmp_path_factory.mktemp("stopped"), stops)
 
 
 @pytest.fixture(scope="session")
-def killed(tmp_path_factory: pytest.TempPathFactory) -> Ways:
-    kills = [{"die": "commit:3"}, {"die": "page:9"}, {"die": "commit:5"}, {}]
-    return walk(tmp_path_factory.mktemp("killed"), [{**kill, "CONCURRENT_REQUESTS": 8} for kill in kills])
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Snapshots:
+    kills = [{"end": "kill:commit:3"}, {"end": "kill:page:9"}, {"end": "kill:commit:5"}, {}]
+    return snapshots_of(tmp_path_factory.mktemp("killed"), [{**kill, "CONCURRENT_REQUESTS": 8} for kill in kills])
 
 
-def walk(directory: Path, runs: list[dict[str, Any]]) -> Ways:
+def snapshots_of(directory: Path, runs: list[dict[str, Any]]) -> Snapshots:
     place = directory / "now"
     place.mkdir()
-    lay(place)
+    put_old_files(place)
     crawled, after = [], []
     for number, options in enumerate(runs):
-        crawled.append(crawl(place, FEEDS, *options.pop("options", ()), **options))
-        assert crawled[-1].status == (KILLED if "die" in options else 0), crawled[-1].log
+        crawled.append(crawl(place, FEEDS, **options))
+        assert crawled[-1].code == (KILLED if "end" in options else 0), crawled[-1].log
         kept = directory / f"after-{number}"
         shutil.copytree(place, kept, symlinks=True)
         after.append(kept)
-    return Ways(crawled, after)
+    return Snapshots(crawled, after)

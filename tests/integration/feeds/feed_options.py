@@ -1,4 +1,4 @@
-"""Feeds with every option there is, for one crawl to write them all, and what is there before it begins."""
+"""Feeds with every option there is, which one crawl writes, and the files that are there before it begins."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ CONTINUED: dict[str, dict[str, Any]] = {
     "fields.csv": {"format": "csv", "fields": FIELDS},
     "renamed.jsonl": {"format": "jsonlines", "fields": RENAMED},
     "renamed.csv": {"format": "csv", "fields": RENAMED},
-    "data.jsonl": {"format": "jsonlines", "item_classes": ["shop_parts.BookData", "shop_parts.BookItem"]},
-    "cheap.csv": {"format": "csv", "item_filter": "shop_parts.Cheap", "limit": 9},
-    "%(place)s.jsonl": {"format": "jsonlines", "uri_params": "shop_parts.by_shard"},
+    "data.jsonl": {"format": "jsonlines", "item_classes": ["feed_parts.BookData", "feed_parts.BookItem"]},
+    "cheap.csv": {"format": "csv", "item_filter": "feed_parts.Cheap", "limit": 9},
+    "%(place)s.jsonl": {"format": "jsonlines", "uri_params": "feed_parts.by_shard"},
     "%(name)s-%(shard)s.csv": {"format": "csv"},
     "kwargs.jsonl": {"format": "jsonlines", "item_export_kwargs": {"sort_keys": True}},
     "kwargs.csv": {"format": "csv", "item_export_kwargs": {"delimiter": ";", "join_multivalued": "|", "quoting": 1}},
@@ -32,9 +32,9 @@ CONTINUED: dict[str, dict[str, Any]] = {
     "bom.csv": {"format": "csv", "encoding": "utf-8-sig"},
     "old-bom.csv": {"format": "csv", "encoding": "utf-8-sig"},
     "utf16.csv": {"format": "csv", "encoding": "utf-16"},
-    "none.jsonl": {"format": "jsonlines", "item_filter": "shop_parts.Nothing", "store_empty": True},
-    "none.csv": {"format": "csv", "item_filter": "shop_parts.Nothing"},
-    "not.csv": {"format": "csv", "item_filter": "shop_parts.Nothing", "store_empty": False},
+    "none.jsonl": {"format": "jsonlines", "item_filter": "feed_parts.Nothing", "store_empty": True},
+    "none.csv": {"format": "csv", "item_filter": "feed_parts.Nothing"},
+    "not.csv": {"format": "csv", "item_filter": "feed_parts.Nothing", "store_empty": False},
     "own.num": {"format": "numbered", "item_export_kwargs": {"prefix": "# "}},
     "own.titled": {"format": "titled"},
     "link.jsonl": {"format": "jsonlines"},
@@ -54,10 +54,10 @@ WHOLE: dict[str, dict[str, Any]] = {
     "old.json": {"format": "json"},
     "fields.json": {"format": "json", "fields": RENAMED, "encoding": "utf-8"},
     "kwargs.xml": {"format": "xml", "item_export_kwargs": {"item_element": "book", "root_element": "shop"}},
-    "data.json": {"format": "json", "item_classes": ["shop_parts.BookData", "shop_parts.BookItem"]},
-    "cheap.json": {"format": "json", "item_filter": "shop_parts.Cheap", "limit": 9},
-    "none.json": {"format": "json", "item_filter": "shop_parts.Nothing"},
-    "not.json": {"format": "json", "item_filter": "shop_parts.Nothing", "store_empty": False},
+    "data.json": {"format": "json", "item_classes": ["feed_parts.BookData", "feed_parts.BookItem"]},
+    "cheap.json": {"format": "json", "item_filter": "feed_parts.Cheap", "limit": 9},
+    "none.json": {"format": "json", "item_filter": "feed_parts.Nothing"},
+    "not.json": {"format": "json", "item_filter": "feed_parts.Nothing", "store_empty": False},
     "packed.jsonl.gz": {
         "format": "jsonlines",
         "postprocessing": ["scrapy.extensions.postprocessing.GzipPlugin"],
@@ -75,15 +75,15 @@ WHOLE: dict[str, dict[str, Any]] = {
 FEEDS = {**CONTINUED, **WHOLE}
 
 
-def lay(table: Path) -> None:
-    """What is in the directory before the first crawl."""
+def put_old_files(directory: Path) -> None:
+    """Put into a directory what is there before the first crawl."""
     for name in ("over.jsonl", "over.csv", "over.json", "old.csv", "old-bom.csv"):
-        (table / name).write_text("id,left\r\n0,over\r\n")
-    (table / "old.jsonl").write_text('{"id": "old"}\n')
-    (table / "old.json").write_text('[\n{"id": "old"}\n]')
-    (table / "elsewhere").mkdir()
+        (directory / name).write_text("id,left\r\n0,over\r\n")
+    (directory / "old.jsonl").write_text('{"id": "old"}\n')
+    (directory / "old.json").write_text('[\n{"id": "old"}\n]')
+    (directory / "elsewhere").mkdir()
     for name in ("link.jsonl", "link.json"):
-        (table / name).symlink_to(f"elsewhere/{name}")
+        (directory / name).symlink_to(f"elsewhere/{name}")
     for name in ("private.jsonl", "private.json"):
-        (table / name).write_text("old\n")
-        (table / name).chmod(0o600)
+        (directory / name).write_text("old\n")
+        (directory / name).chmod(0o600)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from .crawls import KILLED, Crawled, crawl
+from tests.support.crawl import Run
+
+from .crawls import KILLED, crawl
 from .records import records
 
 pytestmark = pytest.mark.slow
@@ -30,7 +32,7 @@ def killed_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("between") / "now"
     place.mkdir()
     (place / "e.json").write_text("[]")
-    assert crawl(place, FEEDS, die="commit:4").status == KILLED
+    assert crawl(place, FEEDS, end="kill:commit:4").code == KILLED
     shutil.copytree(place, place.with_name("kept"))
     return place
 
@@ -71,7 +73,7 @@ def test_nor_does_a_run_without_feeds(torn: Path) -> None:
 def test_a_run_that_yields_nothing_cuts_the_tails_off(torn: Path) -> None:
     before = (torn / "a.jsonl").read_bytes()
 
-    finished(crawl(torn, FEEDS, env={"SILENT": "1"}))
+    finished(crawl(torn, FEEDS, switch="silent"))
 
     after = (torn / "a.jsonl").read_bytes()
     assert before.startswith(after)
@@ -90,9 +92,9 @@ def test_files_that_somebody_has_changed_are_named(torn: Path) -> None:
     run = crawl(torn, FEEDS)
 
     finished(run)
-    assert len(run.lines("ERROR")) == 5
+    assert len(run.at("ERROR")) == 5
     for name in ("a.jsonl", "b.csv", "c.jsonl", "d.csv", "e.json"):
-        assert sum(name in line for line in run.lines("ERROR")) == 1
+        assert sum(name in line for line in run.at("ERROR")) == 1
     assert "Traceback" not in run.log
     rest = records(torn / "a.jsonl")
     assert (torn / "c.jsonl").read_bytes() == kept + (torn / "a.jsonl").read_bytes()
@@ -102,7 +104,7 @@ def test_files_that_somebody_has_changed_are_named(torn: Path) -> None:
     assert records(torn / "e.json").total() == ALL
 
 
-def finished(run: Crawled) -> None:
-    assert run.status == 0
+def finished(run: Run) -> None:
+    assert run.code == 0
     assert run.reason == "finished"
-    assert not run.lines("CRITICAL")
+    assert not run.at("CRITICAL")

@@ -22,17 +22,17 @@ JSON = {"format": "json"}
 def test_a_feed_that_is_removed_stops_the_crawl(tmp_path: Path) -> None:
     feeds = {"items.jsonl": JSONL, "other.jsonl": JSONL}
 
-    stopped = crawl(tmp_path, feeds, die="page:9 items.jsonl")
+    stopped = crawl(tmp_path, feeds, end="remove items.jsonl:page:9")
 
     assert stopped.reason == "t8_feed_failed"
-    (line,) = stopped.lines("CRITICAL")
+    (line,) = stopped.at("CRITICAL")
     assert f"the feed {tmp_path}/items.jsonl was removed while the crawl ran" in line
     so_far = records(tmp_path / "other.jsonl")
 
     resumed = crawl(tmp_path, feeds)
 
     assert resumed.reason == "finished"
-    (line,) = resumed.lines("ERROR")
+    (line,) = resumed.at("ERROR")
     assert "items.jsonl is gone" in line
     whole = records(tmp_path / "other.jsonl")
     assert set(whole.values()) == {1}
@@ -50,7 +50,7 @@ def test_a_directory_that_cannot_be_written_stops_the_crawl(tmp_path: Path) -> N
     stopped = crawl(tmp_path, feeds, *page, spider="huge")
 
     assert stopped.reason == "t8_feed_failed"
-    (line,) = stopped.lines("CRITICAL")
+    (line,) = stopped.at("CRITICAL")
     assert str(tmp_path / "blocked") in line
     assert "Traceback" not in stopped.log
     (tmp_path / "blocked").unlink()
@@ -62,7 +62,7 @@ def test_a_directory_that_cannot_be_written_stops_the_crawl(tmp_path: Path) -> N
 
 def test_a_job_is_not_finished_before_each_feed_is_stored(tmp_path: Path) -> None:
     (tmp_path / "blocked").write_text("a file where a directory should be")
-    nothing = {"format": "json", "item_filter": "shop_parts.Nothing"}
+    nothing = {"format": "json", "item_filter": "feed_parts.Nothing"}
     feeds = {
         "blocked/items.json": JSON,
         "blocked/none.json": nothing,
@@ -72,19 +72,19 @@ def test_a_job_is_not_finished_before_each_feed_is_stored(tmp_path: Path) -> Non
         "items.jsonl": JSONL,
     }
 
-    failed = crawl(tmp_path, feeds, env={"SHELF": "closed"})
+    failed = crawl(tmp_path, feeds, variables={"SHELF": "closed"})
 
     assert failed.stats["feedexport/failed_count/Shelf"] == 3
     assert failed.stats["feedexport/success_count/FileFeedStorage"] == 2
-    assert sum("blocked" in line for line in failed.lines("ERROR")) == 2
-    assert "the job is not" in failed.lines("ERROR")[-1]
+    assert sum("blocked" in line for line in failed.at("ERROR")) == 2
+    assert "the job is not" in failed.at("ERROR")[-1]
     assert records(tmp_path / "fine.json").total() == ALL
     (tmp_path / "blocked").unlink()
 
     mended = crawl(tmp_path, feeds)
 
     assert mended.reason == "finished"
-    assert not mended.lines("ERROR")
+    assert not mended.at("ERROR")
     assert "response_received_count" not in mended.stats
     expected = {
         "blocked/items.json": ALL,
@@ -103,7 +103,7 @@ def test_a_job_is_not_finished_before_each_feed_is_stored(tmp_path: Path) -> Non
 
 def test_items_that_a_feed_does_not_take(tmp_path: Path) -> None:
     plain, place = tmp_path / "plain", tmp_path / "t8"
-    chosen = {"item_classes": ["shop_parts.BookItem", "shop_parts.BookData"]}
+    chosen = {"item_classes": ["feed_parts.BookItem", "feed_parts.BookData"]}
     feeds: dict[str, Any] = {
         "items.jsonl": JSONL,
         "items.csv": {"format": "csv"},
@@ -115,7 +115,7 @@ def test_items_that_a_feed_does_not_take(tmp_path: Path) -> None:
         directory.mkdir()
     # A feed that does not take an item keeps plain Scrapy from giving it to the feeds after it.
     crawl(plain, {"items.jsonl": JSONL}, spider="awkward", t8=False)
-    assert crawl(place, feeds, spider="awkward", die="page:12").status == KILLED
+    assert crawl(place, feeds, spider="awkward", end="kill:page:12").code == KILLED
 
     run = crawl(place, feeds, spider="awkward")
 
@@ -135,9 +135,9 @@ def test_items_that_a_feed_does_not_take(tmp_path: Path) -> None:
 def test_what_is_kept_as_text_is_said_once(tmp_path: Path) -> None:
     run = crawl(tmp_path, {"items.json": JSON, "items.jsonl": JSONL}, spider="awkward")
 
-    (line,) = run.lines("WARNING")
-    assert "price of an item is kept as text: a shop_parts.Opaque cannot be stored" in line
-    assert len(run.lines("ERROR")) == 4, "three of items.jsonl, one of items.json"
+    (line,) = run.at("WARNING")
+    assert "price of an item is kept as text: a feed_parts.Opaque cannot be stored" in line
+    assert len(run.at("ERROR")) == 4, "three of items.jsonl, one of items.json"
     assert run.stats["feedexport/failed_items/jsonlines"] == 3
     assert run.stats["feedexport/failed_items/json"] == 1
 

@@ -18,7 +18,7 @@ GROWTH = 60 << 20
 def test_memory_stays_bounded_and_each_item_stands_once(tmp_path: Path) -> None:
     feeds = {"items.jsonl": {"format": "jsonlines"}}
     page = ("-a", f"count={MANY}", "-a", "width=20")
-    assert crawl(tmp_path, feeds, *page, spider="huge", die=f"item:{MANY // 10}").status == KILLED
+    assert crawl(tmp_path, feeds, *page, spider="huge", end=f"kill:item:{MANY // 10}").code == KILLED
     assert not (tmp_path / "items.jsonl").exists()
 
     run = crawl(tmp_path, feeds, *page, spider="huge")
@@ -35,7 +35,7 @@ def test_a_page_of_many_megabytes_that_was_killed_while_it_was_written(tmp_path:
         "items.json": {"format": "json"},
     }
     page = ("-a", "count=10000", "-a", "width=1000")
-    assert crawl(tmp_path, feeds, *page, spider="huge", die="commit:1").status == KILLED
+    assert crawl(tmp_path, feeds, *page, spider="huge", end="kill:commit:1").code == KILLED
     assert (tmp_path / "items.jsonl").stat().st_size > 10_000_000
     assert len(list(tmp_path.glob("batch-*"))) == 12
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from .crawls import KILLED, UMASK, crawl, environment
+from tests.support.crawl import Crawl
+
+from .crawls import KILLED, PROJECT, crawl
 from .records import head, records
 
 pytestmark = pytest.mark.slow
@@ -46,7 +46,7 @@ def test_options_of_the_command_line(option: str, before: int, tmp_path: Path) -
     (tmp_path / "items.json").write_text("[{}]")
     (tmp_path / "odd").write_text("before\n")
 
-    assert crawl(tmp_path, None, *options, die="commit:5").status == KILLED
+    assert crawl(tmp_path, None, *options, end="kill:commit:5").code == KILLED
     run = crawl(tmp_path, None, *options)
 
     assert run.reason == "finished"
@@ -64,47 +64,25 @@ def test_options_of_the_command_line(option: str, before: int, tmp_path: Path) -
 def test_two_spiders_one_after_the_other_to_the_same_files(tmp_path: Path) -> None:
     feeds = {"all.jsonl": {"format": "jsonlines"}, "all.csv": {"format": "csv"}}
     page = ("-a", "count=50")
-    assert crawl(tmp_path, feeds, die="commit:5").status == KILLED
+    assert crawl(tmp_path, feeds, end="kill:commit:5").code == KILLED
     assert crawl(tmp_path, feeds, *page, spider="huge", JOBDIR="other").reason == "finished"
 
     run = crawl(tmp_path, feeds)
 
     assert run.reason == "finished"
-    assert sum("Somebody else has written" in line for line in run.lines("WARNING")) == 2
+    assert sum("Somebody else has written" in line for line in run.at("WARNING")) == 2
     for name, headers in (("all.jsonl", 0), ("all.csv", 2)):
         written = records(tmp_path / name)
         assert set(written.values()) == {1}
         assert written.total() == ALL + 50 + headers
 
 
-TWO_SPIDERS = """
-from pathlib import Path
-from scrapy.crawler import CrawlerProcess
-from scrapy.utils.project import get_project_settings
-import shop
-
-class Second(shop.ShopSpider):
-    name = "second"
-
-process = CrawlerProcess(get_project_settings())
-for spider in (shop.ShopSpider, Second):
-    spider.custom_settings = {
-        "FEEDS": {f"{spider.name}.jsonl": {"format": "jsonlines"}, Path(f"{spider.name}.json"): {"format": "json"}},
-        "ADDONS": {"scrapy_t8.T8Addon": 500},
-        "JOBDIR": f"job-{spider.name}",
-        "T8_DURABILITY": "power",
-    }
-    process.crawl(spider)
-process.start()
-"""
-
-
 def test_two_spiders_in_one_process(tmp_path: Path) -> None:
-    for die, status in (("page:12", KILLED), ("", 0)):
-        run = subprocess.run(
-            [sys.executable, "-c", TWO_SPIDERS], cwd=tmp_path, env=environment(die), capture_output=True, umask=UMASK
-        )
-        assert run.returncode == status, run.stderr.decode()
+    two = Crawl(PROJECT, None, tmp_path)
+    two.script = ("two_spiders.py",)
+    for end, code in (("kill:page:12", KILLED), ("", 0)):
+        run = two.run(end=end)
+        assert run.code == code, run.log
 
     for name in ("shop.jsonl", "shop.json", "second.jsonl", "second.json"):
         assert records(tmp_path / name).total() == len(records(tmp_path / name)) == ALL

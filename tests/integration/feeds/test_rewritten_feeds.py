@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Ways
+from tests.support.crawl import OWN_FILES
+
+from .conftest import Snapshots
 from .crawls import files
-from .menu import BATCH, WHOLE
+from .feed_options import BATCH, WHOLE
 from .records import records
 
 pytestmark = pytest.mark.slow
@@ -27,14 +29,14 @@ COMPLETE = [
 
 
 @pytest.mark.parametrize("name", COMPLETE)
-def test_a_stopped_run_leaves_all_items_so_far(name: str, stopped: Ways) -> None:
+def test_a_stopped_run_leaves_all_items_so_far(name: str, stopped: Snapshots) -> None:
     for directory in stopped.after:
         written = records(directory / name)
         assert set(written.values()) == {1}
         assert written.total() == records(directory / "plain.jsonl").total()
 
 
-def test_its_batches_are_full_but_the_last(stopped: Ways) -> None:
+def test_its_batches_are_full_but_the_last(stopped: Snapshots) -> None:
     for directory in stopped.after:
         items = records(directory / "plain.jsonl").total()
         whole = -(-items // BATCH)
@@ -46,7 +48,7 @@ def test_its_batches_are_full_but_the_last(stopped: Ways) -> None:
             assert sum(records(path).total() for path in batches) == items + headers
 
 
-def test_a_killed_run_touches_none(killed: Ways) -> None:
+def test_a_killed_run_touches_none(killed: Snapshots) -> None:
     for directory in killed.after[:-1]:
         written = {path.name for path in files(directory).values()}
         there = {"over.json", "old.json", "private.json"}
@@ -55,12 +57,12 @@ def test_a_killed_run_touches_none(killed: Ways) -> None:
         assert (directory / "private.json").read_text() == "old\n"
 
 
-def test_what_was_there_before_the_job_stays_in_front(stopped: Ways, killed: Ways) -> None:
+def test_what_was_there_before_the_job_stays_in_front(stopped: Snapshots, killed: Snapshots) -> None:
     for directory in (*stopped.after, *killed.after):
         assert (directory / "old.json").read_bytes().startswith(b'[\n{"id": "old"}\n]')
 
 
-def test_no_half_written_file_stays(undisturbed: Ways, stopped: Ways, killed: Ways) -> None:
-    for ways in (undisturbed, stopped, killed):
-        hidden = [path.name for path in Path(ways.directory).rglob(".*")]
+def test_no_half_written_file_stays(undisturbed: Snapshots, stopped: Snapshots, killed: Snapshots) -> None:
+    for snapshots in (undisturbed, stopped, killed):
+        hidden = [path.name for path in Path(snapshots.directory).rglob(".*") if path.name not in OWN_FILES]
         assert not hidden

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Ways
+from .conftest import Snapshots
 from .crawls import files
-from .menu import BATCH, FEEDS
+from .feed_options import BATCH, FEEDS
 from .records import head, records
 
 pytestmark = pytest.mark.slow
@@ -26,7 +26,7 @@ def of_feed(uri: str, directory: Path) -> dict[str, Path]:
     return {found: path for found, path in files(directory).items() if re.fullmatch(pattern, found)}
 
 
-def test_undisturbed_every_byte_is_the_same(plain: Ways, undisturbed: Ways) -> None:
+def test_undisturbed_every_byte_is_the_same(plain: Snapshots, undisturbed: Snapshots) -> None:
     expected, found = files(plain.directory), files(undisturbed.directory)
     assert list(found) == list(expected)
     different = [name for name, path in expected.items() if found[name].read_bytes() != path.read_bytes()]
@@ -35,24 +35,24 @@ def test_undisturbed_every_byte_is_the_same(plain: Ways, undisturbed: Ways) -> N
     assert records(found["plain.marshal"]) == records(expected["plain.marshal"])
 
 
-def test_so_are_the_permissions(plain: Ways, undisturbed: Ways, killed: Ways) -> None:
+def test_so_are_the_permissions(plain: Snapshots, undisturbed: Snapshots, killed: Snapshots) -> None:
     expected = {name: oct(path.stat().st_mode) for name, path in files(plain.directory).items()}
     assert {name: oct(path.stat().st_mode) for name, path in files(undisturbed.directory).items()} == expected
     assert {name: oct(path.stat().st_mode) for name, path in files(killed.directory).items()} == expected
 
 
 @pytest.fixture(params=["stopped", "killed"])
-def disturbed(request: pytest.FixtureRequest) -> Ways:
-    ways: Ways = request.getfixturevalue(request.param)
-    return ways
+def disturbed(request: pytest.FixtureRequest) -> Snapshots:
+    snapshots: Snapshots = request.getfixturevalue(request.param)
+    return snapshots
 
 
-def test_after_stops_there_are_the_same_files(plain: Ways, disturbed: Ways) -> None:
+def test_after_stops_there_are_the_same_files(plain: Snapshots, disturbed: Snapshots) -> None:
     assert list(files(disturbed.directory)) == list(files(plain.directory))
 
 
 @pytest.mark.parametrize("uri", SINGLE)
-def test_after_stops_each_record_stands_once(uri: str, plain: Ways, disturbed: Ways) -> None:
+def test_after_stops_each_record_stands_once(uri: str, plain: Snapshots, disturbed: Snapshots) -> None:
     for name, expected in of_feed(uri, plain.directory).items():
         found = disturbed.directory / name
         assert records(found) == records(expected)
@@ -61,7 +61,7 @@ def test_after_stops_each_record_stands_once(uri: str, plain: Ways, disturbed: W
 
 
 @pytest.mark.parametrize("uri", BATCHES)
-def test_batches_go_on_counting(uri: str, plain: Ways, disturbed: Ways) -> None:
+def test_batches_go_on_counting(uri: str, plain: Snapshots, disturbed: Snapshots) -> None:
     expected, found = of_feed(uri, plain.directory), of_feed(uri, disturbed.directory)
     assert list(found) == list(expected)
     sizes = [records(path).total() for path in found.values()]

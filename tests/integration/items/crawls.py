@@ -1,35 +1,49 @@
-"""Crawls of the spider whose pages are given, each run in a process of its own."""
+"""Crawls of the spider whose pages are given, and the items and reports that they leave."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from scrapy_t8 import read_report
+from tests.support.crawl import Crawl, Run, Running
 
-PROJECT = Path(__file__).parent / "mending"
+PROJECT = Path(__file__).parent / "project"
 Items = list[dict[str, Any]]
+QUEUE = "scrapy.squeues.FifoMemoryQueue"
+FIFO = {"CONCURRENT_REQUESTS": 1, "SCHEDULER_MEMORY_QUEUE": QUEUE, "SCHEDULER_START_MEMORY_QUEUE": QUEUE}
+"""One page after the other, in the order in which they are given."""
 
 
-class Run:
-    """One run that has ended."""
+@dataclass(frozen=True)
+class Crawled:
+    """A run that has ended, and what is in its directory."""
 
-    def __init__(self, work: Path, status: int, log: str) -> None:
-        self.work = work
-        self.status = status
-        self.log = log
+    work: Path
+    run: Run
+
+    @property
+    def code(self) -> int:
+        return self.run.code
+
+    @property
+    def log(self) -> str:
+        return self.run.log
+
+    @property
+    def in_order(self) -> Items:
+        """The items of the feed as they stand there, without fields that are not filled."""
+        path = self.work / "items.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        return [{name: value for name, value in json.loads(line).items() if value is not None} for line in lines]
 
     @property
     def items(self) -> Items:
-        """Those of the feed, without fields that are not filled, in an order that is always the same."""
-        path = self.work / "items.jsonl"
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        found = [{name: value for name, value in json.loads(line).items() if value is not None} for line in lines]
-        return sorted(found, key=str)
+        """The items of the feed, in an order that is always the same."""
+        return sorted(self.in_order, key=str)
 
     @property
     def report(self) -> dict[str, Any]:
@@ -44,30 +58,18 @@ class Run:
         return {name: count for name, count in items.items() if count and name != "difference"}
 
 
-def command(pages: str, spider: str = "given", **settings: Any) -> list[str]:
-    arguments = {"pages": pages, "kind": settings.pop("kind", "dict"), **settings.pop("arguments", {})}
-    words = [sys.executable, "-m", "scrapy", "crawl", spider, "-o", "items.jsonl"]
-    for name, value in arguments.items():
-        words += ["-a", f"{name}={value}"]
-    for name, value in {"JOBDIR": "job", "ITEM_PIPELINES": '{"given.Obedient": 300}', **settings}.items():
-        words += ["-s", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
-    return words
+def start(work: Path, pages: Sequence[Items | str], **more: Any) -> Running:
+    """Begin a crawl of *pages*.
 
-
-def environment() -> dict[str, str]:
-    paths = {"PYTHONPATH": f"{PROJECT}:{PROJECT.parents[2]}", "SCRAPY_SETTINGS_MODULE": "settings"}
-    return {**os.environ, **paths}
-
-
-def begin(work: Path, pages: list[Items], **settings: Any) -> subprocess.Popen[str]:
-    """Begin a crawl of *pages*. They go by way of a file: they may be longer than a command line."""
+    :param pages: the items of each; or the name of a file, without which no more pages come.
+    :param more: as for :meth:`Crawl.start`; ``kind`` is the class of the items.
+    """
+    crawl = Crawl(PROJECT, None, work, "given", pages="pages.json", kind="dict", ITEM_PIPELINES={"given.Obedient": 300})
+    # They go by way of a file: they may be longer than a command line.
     (work / "pages.json").write_text(json.dumps(pages), encoding="utf-8")
-    words = command("pages.json", **settings)
-    return subprocess.Popen(words, cwd=work, env=environment(), stderr=subprocess.PIPE, text=True)
+    return crawl.start(**more)
 
 
-def crawl(work: Path, pages: list[Items], **settings: Any) -> Run:
+def crawl(work: Path, pages: Sequence[Items | str], **more: Any) -> Crawled:
     """Crawl *pages* to the end."""
-    process = begin(work, pages, **settings)
-    _, log = process.communicate(timeout=60)
-    return Run(work, process.returncode, log)
+    return Crawled(work, start(work, pages, **more).wait())

@@ -59,7 +59,7 @@ def test_a_setting_that_is_wrong_stops_the_crawl_before_it_begins(
     tmp_path: Path, setting: str, value: str, told: str
 ) -> None:
     run = crawl(tmp_path, PAGES, **{setting: value})
-    assert run.status == 1
+    assert run.code == 1
     assert told in run.log
     assert "Traceback" not in run.log
     assert "geheim" not in run.log.split("Overridden settings")[0]
@@ -77,7 +77,7 @@ def test_once_the_setting_is_right_the_crawl_begins(tmp_path: Path) -> None:
 def test_a_report_that_cannot_be_written_hurts_nobody(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file")
     run = crawl(tmp_path, PAGES, T8_REPORT_DIR="taken")
-    assert run.status == 0
+    assert run.code == 0
     assert "There is no integrity report: the report cannot be written to taken" in run.log
     assert "Traceback" not in run.log
     assert len(run.items) == 3

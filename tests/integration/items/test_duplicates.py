@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .crawls import crawl
+from .crawls import FIFO, crawl
 
 pytestmark = pytest.mark.slow
 KEY = {"T8_ITEM_KEY": "id"}
-FIFO = "scrapy.squeues.FifoMemoryQueue"
-ONE_BY_ONE = {"CONCURRENT_REQUESTS": 1, "SCHEDULER_MEMORY_QUEUE": FIFO, "SCHEDULER_START_MEMORY_QUEUE": FIFO}
 
 
 @pytest.mark.parametrize("kind", ["dict", "scrapy", "data", "attrs", "pydantic"])
@@ -42,8 +39,8 @@ def test_without_a_key_everything_stays_unless_asked(tmp_path: Path) -> None:
 def test_the_last_one_stays(tmp_path: Path, feed: str) -> None:
     pages: list[Any] = [[{"id": key, "value": page} for key in range(page, 4)] for page in range(3)]
     pages[2][-1]["do"] = "die"
-    settings = {"T8_DEDUP_POLICY": "last", "FEEDS": {feed: {"format": feed[6:]}}, **ONE_BY_ONE, **KEY}
-    assert crawl(tmp_path, pages, **settings).status == -signal.SIGKILL
+    settings = {"T8_DEDUP_POLICY": "last", "FEEDS": {feed: {"format": feed[6:]}}, **FIFO, **KEY}
+    assert crawl(tmp_path, pages, **settings).code == -signal.SIGKILL
     run = crawl(tmp_path, pages, **settings)
     assert [(item["id"], item["value"]) for item in run.items] == [(0, 0), (1, 1), (2, 2), (3, 2)]
     assert run.counts == {"scraped": 9, "exported": 4, "duplicate": 5}
@@ -52,7 +49,7 @@ def test_the_last_one_stays(tmp_path: Path, feed: str) -> None:
 
 def test_what_has_changed_is_exported_and_named(tmp_path: Path) -> None:
     pages = [[{"id": 1, "value": "12"}], [{"id": 1, "value": "12"}], [{"id": 1, "value": "13"}], [{"id": 2}]]
-    run = crawl(tmp_path, pages, T8_DEDUP_POLICY="changed", T8_CHANGED_FIELD="changes", **ONE_BY_ONE, **KEY)
+    run = crawl(tmp_path, pages, T8_DEDUP_POLICY="changed", T8_CHANGED_FIELD="changes", **FIFO, **KEY)
     assert run.items == [
         {"id": 1, "value": "13", "changes": ["value"]},
         {"id": 1, "value": 12, "changes": []},
@@ -68,8 +65,8 @@ def test_what_has_changed_is_exported_and_named(tmp_path: Path) -> None:
 
 def test_what_has_changed_back_is_exported_too(tmp_path: Path) -> None:
     pages = [[{"id": 1, "value": value}] for value in "ABABBA"]
-    run = crawl(tmp_path, pages, T8_DEDUP_POLICY="changed", T8_CHANGED_FIELD="changes", **ONE_BY_ONE, **KEY)
-    assert [(item["value"], item["changes"]) for item in in_order(tmp_path)] == [
+    run = crawl(tmp_path, pages, T8_DEDUP_POLICY="changed", T8_CHANGED_FIELD="changes", **FIFO, **KEY)
+    assert [(item["value"], item["changes"]) for item in run.in_order] == [
         ("A", []),
         *[(value, ["value"]) for value in "BABA"],
     ]
@@ -80,7 +77,7 @@ def test_what_has_changed_back_is_exported_too(tmp_path: Path) -> None:
 def test_what_changes_within_a_page_is_named(tmp_path: Path) -> None:
     pages = [[{"id": 1, "value": value} for value in "AAB"]]
     run = crawl(tmp_path, pages, T8_DEDUP_POLICY="changed", T8_CHANGED_FIELD="changes", CONCURRENT_ITEMS=1, **KEY)
-    assert in_order(tmp_path) == [
+    assert run.in_order == [
         {"id": 1, "value": "A", "changes": []},
         {"id": 1, "value": "B", "changes": ["value"]},
     ]
@@ -94,25 +91,19 @@ def test_what_has_changed_is_known_after_a_kill(tmp_path: Path) -> None:
         [{"id": 1, "value": 2}, {"id": 2, "do": "die"}],
         [{"id": 1, "value": 2}],
     ]
-    settings = {"T8_DEDUP_POLICY": "changed", "T8_CHANGED_FIELD": "changes", **ONE_BY_ONE, **KEY}
-    assert crawl(tmp_path, pages, **settings).status == -signal.SIGKILL
+    settings = {"T8_DEDUP_POLICY": "changed", "T8_CHANGED_FIELD": "changes", **FIFO, **KEY}
+    assert crawl(tmp_path, pages, **settings).code == -signal.SIGKILL
     run = crawl(tmp_path, pages, **settings)
-    assert [(item["value"], item["changes"]) for item in in_order(tmp_path) if item["id"] == 1] == [
+    assert [(item["value"], item["changes"]) for item in run.in_order if item["id"] == 1] == [
         (1, []),
         (2, ["value"]),
     ]
     assert run.counts == {"scraped": 4, "exported": 3, "duplicate": 1}
 
 
-def in_order(work: Path) -> list[dict[str, Any]]:
-    """The items of the feed as they stand there, without fields that are not filled."""
-    lines = (work / "items.jsonl").read_text(encoding="utf-8").splitlines()
-    return [{name: value for name, value in json.loads(line).items() if value is not None} for line in lines]
-
-
 @pytest.mark.parametrize("policy", ["first", "last", "changed"])
 def test_a_second_job_counts_what_it_brings(tmp_path: Path, policy: str) -> None:
-    settings = {"T8_DEDUP_SCOPE": "spider", "T8_DEDUP_POLICY": policy, **ONE_BY_ONE, **KEY}
+    settings = {"T8_DEDUP_SCOPE": "spider", "T8_DEDUP_POLICY": policy, **FIFO, **KEY}
     for value in (1, 2):
         (tmp_path / "items.jsonl").unlink(missing_ok=True)
         run = crawl(tmp_path, [[{"id": 1, "value": value}], [{"id": 2, "value": 0}]], **settings)
@@ -133,15 +124,15 @@ def test_what_was_there_before_is_no_drop(tmp_path: Path, policy: str) -> None:
 
 def test_the_last_of_each_run_stays(tmp_path: Path) -> None:
     pages: list[Any] = [[{"id": 1, "value": 1}], [{"id": 1, "value": 2}, {"id": 2, "do": "die"}]]
-    settings = {"T8_DEDUP_POLICY": "last", "T8_DEDUP_SCOPE": "run", "T8_COMMIT_INTERVAL": 0.01, **ONE_BY_ONE, **KEY}
-    assert crawl(tmp_path, pages, **settings).status == -signal.SIGKILL
+    settings = {"T8_DEDUP_POLICY": "last", "T8_DEDUP_SCOPE": "run", "T8_COMMIT_INTERVAL": 0.01, **FIFO, **KEY}
+    assert crawl(tmp_path, pages, **settings).code == -signal.SIGKILL
     run = crawl(tmp_path, pages, **settings)
     assert len(run.items) == run.counts["exported"]
 
 
 def test_what_was_replaced_counts_nowhere(tmp_path: Path) -> None:
     pages = [[{"id": 1, "do": "x"}, {"id": 2}], [{"id": 1, "value": 2}], [{"id": 2, "value": 2}]]
-    run = crawl(tmp_path, pages, T8_DEDUP_POLICY="last", T8_REQUIRED_FIELDS=["value"], **ONE_BY_ONE, **KEY)
+    run = crawl(tmp_path, pages, T8_DEDUP_POLICY="last", T8_REQUIRED_FIELDS=["value"], **FIFO, **KEY)
     assert [item["value"] for item in run.items] == [2, 2]
     assert run.counts == {"scraped": 4, "exported": 2, "duplicate": 2}
     assert run.report["coverage"] == [{"item": "dict", "count": 2, "fields": {"id": 1.0, "value": 1.0}}]
@@ -163,8 +154,8 @@ def test_a_run_forgets_what_the_one_before_had(tmp_path: Path) -> None:
         work.mkdir()
         # The second page is not settled at the kill.
         pages = [[{"id": 1}], [{"id": 1}, {"id": 2, "do": "die"}]]
-        settings = {"T8_DEDUP_SCOPE": scope, "T8_COMMIT_INTERVAL": 0.01, **ONE_BY_ONE, **KEY}
-        assert crawl(work, pages, **settings).status == -signal.SIGKILL
+        settings = {"T8_DEDUP_SCOPE": scope, "T8_COMMIT_INTERVAL": 0.01, **FIFO, **KEY}
+        assert crawl(work, pages, **settings).code == -signal.SIGKILL
         run = crawl(work, pages, **settings)
         assert sum(item["id"] == 1 for item in run.items) == left, scope
 
@@ -194,7 +185,7 @@ def test_nor_does_one_whose_page_is_had_again(tmp_path: Path) -> None:
 def test_a_kill_between_pipeline_and_page_loses_nothing(tmp_path: Path) -> None:
     pages = [[{"id": number, "value": page} for number in range(5)] for page in range(3)]
     pages[1][2]["do"] = "die"
-    assert crawl(tmp_path, pages, **KEY).status == -signal.SIGKILL
+    assert crawl(tmp_path, pages, **KEY).code == -signal.SIGKILL
     run = crawl(tmp_path, pages, **KEY)
     assert sorted(item["id"] for item in run.items) == list(range(5))
     assert run.counts == {"scraped": 15, "exported": 5, "duplicate": 10}

@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import json
-import os
-import subprocess
-import sys
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +10,18 @@ import pytest
 
 from scrapy_t8 import heal, read_report
 from scrapy_t8.errors import JobError
+from tests.support.crawl import Crawl
+from tests.support.site import Site
 
 pytestmark = pytest.mark.slow
-PROJECT = Path(__file__).parent / "mending"
+PROJECT = Path(__file__).parent / "project"
 
 
-def crawl(work: Path, spider: str, *words: str, mended: bool = False, **settings: str) -> str:
+def crawl(work: Path, spider: str, *, mended: bool = False, **values: Any) -> str:
     """Run a spider to its end. Returns the log."""
-    options = [word for name, value in settings.items() for word in ("-s", f"{name}={value}")]
-    command = [sys.executable, "-m", "scrapy", "crawl", spider, "-o", "items.jsonl", "-s", "JOBDIR=job"]
-    env = {**os.environ, "PYTHONPATH": f"{PROJECT}:{PROJECT.parents[2]}", "SCRAPY_SETTINGS_MODULE": "settings"}
-    env.pop("MENDED", None)
-    if mended:
-        env["MENDED"] = "1"
-    done = subprocess.run(
-        [*command, *words, *options], cwd=work, env=env, stderr=subprocess.PIPE, text=True, timeout=60, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stderr
+    run = Crawl(PROJECT, None, work).run(spider, switch="mended" if mended else "", **values)
+    assert run.code == 0, run.log
+    return run.log
 
 
 def items(work: Path) -> list[str]:
@@ -53,13 +40,13 @@ def causes(work: Path) -> dict[str, str]:
 
 
 def test_heal_fetches_what_is_missing_and_nothing_else(tmp_path: Path) -> None:
-    log = crawl(tmp_path, "mending")
+    log = crawl(tmp_path, "healing")
     assert "INCOMPLETE" in log
     assert causes(tmp_path) == {"2": "dead", "3": "dropped", "4": "no_item", "9": "never_linked", "10": "never_linked"}
     assert hits(tmp_path) == ["0", "1", "2", "3", "4", "5"]
     healing = heal(tmp_path / "job")
     assert (healing.revived, healing.repeated, healing.asked, healing.under_way) == (1, 2, 2, 0)
-    log = crawl(tmp_path, "mending", mended=True)
+    log = crawl(tmp_path, "healing", mended=True)
     assert hits(tmp_path) == ["2", "3", "4", "9"]
     assert items(tmp_path) == ["0", "1", "2", "3", "4", "5", "9"]
     assert "healed: 4 of 5, 0 under way, 1 that cannot be asked for" in log
@@ -68,13 +55,13 @@ def test_heal_fetches_what_is_missing_and_nothing_else(tmp_path: Path) -> None:
 
 
 def test_heal_again_while_it_does_not_help(tmp_path: Path) -> None:
-    crawl(tmp_path, "mending")
+    crawl(tmp_path, "healing")
     for _ in range(2):
         heal(tmp_path / "job")
-        crawl(tmp_path, "mending")
+        crawl(tmp_path, "healing")
         assert causes(tmp_path) == {"2": "dead", "3": "dropped", "4": "no_item", "10": "never_linked"}
     heal(tmp_path / "job")
-    crawl(tmp_path, "mending", mended=True)
+    crawl(tmp_path, "healing", mended=True)
     assert items(tmp_path) == ["0", "1", "2", "3", "4", "5", "9"]
 
 
@@ -91,7 +78,7 @@ def test_slugs_are_expected_without_a_word(tmp_path: Path) -> None:
 
 def test_a_file_says_what_should_be_there(tmp_path: Path) -> None:
     (tmp_path / "keys.txt").write_text("\ufeff0\n\n 1 \nstranger\n", encoding="utf-8")
-    log = crawl(tmp_path, "mending", T8_EXPECT_FILE="keys.txt")
+    log = crawl(tmp_path, "healing", T8_EXPECT_FILE="keys.txt")
     assert "3 items are expected by keys.txt" in log
     assert causes(tmp_path)["stranger"] == "never_linked"
     assert read_report(tmp_path / "job")["totals"][0] == {
@@ -106,70 +93,28 @@ def test_a_file_says_what_should_be_there(tmp_path: Path) -> None:
 def test_the_last_good_job_says_so(tmp_path: Path) -> None:
     crawl(tmp_path, "slugs", mended=True, T8_EXPECT_LAST="1")
     assert read_report(tmp_path / "job")["verdict"] == "complete"
-    log = crawl(tmp_path, "map", "-a", "site=data:,", T8_EXPECT_LAST="1", T8_RESUME="fresh")
+    log = crawl(tmp_path, "map", site="data:,", T8_EXPECT_LAST="1", T8_RESUME="fresh")
     assert "are expected: those of the last good job" not in log  # that was another spider's
     log = crawl(tmp_path, "slugs", T8_EXPECT_LAST="1", T8_RESUME="fresh")
     assert "3 items are expected: those of the last good job" in log
     assert causes(tmp_path)["B"] == "never_linked"
 
 
-@pytest.fixture
-def site() -> Iterator[str]:
-    """Pages, an index of sitemaps and two sitemaps, one of them packed."""
-    url = ""
-
-    def sitemap(*paths: str) -> bytes:
-        urls = "".join(f"<url><loc>{url}/{path}</loc></url>" for path in paths)
-        return f'<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">{urls}</urlset>'.encode()
-
-    def answer(path: str) -> tuple[int, str, bytes]:
-        if path == "/index.xml":
-            inner = "".join(f"<sitemap><loc>{url}/{name}</loc></sitemap>" for name in ("a.xml", "b.xml.gz"))
-            xml = f'<sitemapindex xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">{inner}</sitemapindex>'
-            return 200, "text/xml", xml.encode()
-        if path == "/robots.txt":
-            return 200, "text/plain", f"User-agent: *\nSitemap: {url}/a.xml\n".encode()
-        if path == "/a.xml":
-            return 200, "text/xml", sitemap("one", "two?a=2&amp;b=1")
-        if path == "/b.xml.gz":
-            return 200, "application/octet-stream", gzip.compress(sitemap("three"))
-        if path.endswith(".xml"):
-            return 404, "text/plain", b"no such sitemap"
-        return 200, "text/html", b"<html></html>"
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            status, kind, body = answer(self.path)
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *args: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    url = f"http://127.0.0.1:{server.server_address[1]}"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield url
-    server.shutdown()
-
-
 @pytest.mark.parametrize(("sitemap", "third"), [("/index.xml", True), ("/robots.txt", False), ("file", False)])
-def test_a_sitemap_says_what_should_be_there(tmp_path: Path, site: str, sitemap: str, third: bool) -> None:
-    where = f"{site}{sitemap}"
+def test_a_sitemap_says_what_should_be_there(tmp_path: Path, site: Site, sitemap: str, third: bool) -> None:
+    where = f"{site.url}{sitemap}"
     if sitemap == "file":
         where = "map.xml"
-        urls = "".join(f"<url><loc>{site}/{path}</loc></url>" for path in ("one", "two?a=2&amp;b=1"))
+        urls = "".join(f"<url><loc>{site.url}/{path}</loc></url>" for path in ("one", "two?a=2&amp;b=1"))
         (tmp_path / where).write_text(f"<urlset>{urls}</urlset>")
-    log = crawl(tmp_path, "map", "-a", f"site={site}", T8_EXPECT_SITEMAPS=json.dumps([where]))
+    log = crawl(tmp_path, "map", site=site.url, T8_EXPECT_SITEMAPS=json.dumps([where]))
     assert f"{2 + third} items are expected" in log
-    assert causes(tmp_path) == {f"{site}/two?a=2&b=1": "no_item"} | ({f"{site}/three": "never_linked"} if third else {})
+    missing = {f"{site.url}/two?a=2&b=1": "no_item"} | ({f"{site.url}/three": "never_linked"} if third else {})
+    assert causes(tmp_path) == missing
 
 
-def test_a_sitemap_that_cannot_be_read_is_told_and_hurts_nobody(tmp_path: Path, site: str) -> None:
-    log = crawl(tmp_path, "map", "-a", f"site={site}", T8_EXPECT_SITEMAPS=json.dumps([f"{site}/none.xml"]))
+def test_a_sitemap_that_cannot_be_read_is_told_and_hurts_nobody(tmp_path: Path, site: Site) -> None:
+    log = crawl(tmp_path, "map", site=site.url, T8_EXPECT_SITEMAPS=json.dumps([f"{site.url}/none.xml"]))
     assert "none.xml cannot be read, so nothing is expected of it: the answer is 404" in log
     assert len(items(tmp_path)) == 2
     assert read_report(tmp_path / "job")["ledger"]["expected"]["expected"] == 0

@@ -11,11 +11,10 @@ import pytest
 
 from scrapy_t8.report.html import render
 from tests.support.reports import Report, empty, hostile, rich
-
-from .test_render import numbers
+from tests.unit.report.test_html import numbers
 
 if TYPE_CHECKING:
-    from .chromium import Chromium
+    from tests.support.browser import Chromium
 
 pytestmark = pytest.mark.slow
 

@@ -4,80 +4,43 @@ from __future__ import annotations
 
 import copy
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scrapy_t8 import read_report
-from tests.report import chromium
+from tests.support.browser import running
+from tests.support.crawl import Crawl
+from tests.support.site import Server, Site
 
-SHOP = Path(__file__).parent / "shop"
-sys.path.insert(0, str(SHOP))
-import document  # noqa: E402
-import truth  # noqa: E402
+from . import expected_report, truth
+from .shop_pages import ShopPages
 
 pytestmark = pytest.mark.slow
-KILLS = (6, 12, 14, 14, 14)
-"""Hits of the site after which a run is killed."""
-
-
-class Shop:
-    """The site in a process of its own, and its log."""
-
-    def __init__(self, directory: Path) -> None:
-        self.log = directory / "site.log"
-        file = self.log.open("w")
-        self.process = subprocess.Popen([sys.executable, "site.py"], cwd=SHOP, stdin=subprocess.PIPE, stdout=file)
-        while not self.log.read_text().endswith("\n"):
-            time.sleep(0.02)
-        self.url = f"http://127.0.0.1:{json.loads(self.log.read_text().splitlines()[0])['port']}"
-
-    def hits(self) -> int:
-        return len(self.log.read_text().splitlines()) - 1
+PROJECT = Path(__file__).parent / "project"
+KILLS = (6, 10, 10, 10, 10)
+"""Answers of the site after which a run is killed."""
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    made = Shop(tmp_path_factory.mktemp("site"))
-    yield made
-    made.process.kill()
-    made.process.wait()
-
-
-def begin(work: Path, shop: Shop) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "scrapy", "crawl", "shop", "-o", "items.jsonl", "-s", "JOBDIR=job"]
-    env = {**os.environ, "PYTHONPATH": f"{SHOP}:{SHOP.parents[2]}", "SCRAPY_SETTINGS_MODULE": "settings"}
-    return subprocess.Popen([*command, "-a", f"site={shop.url}"], cwd=work, env=env, stderr=subprocess.PIPE, text=True)
+def shop(server: Server) -> Site:
+    return server.site(ShopPages())
 
 
 @pytest.fixture(scope="module")
-def calm(tmp_path_factory: pytest.TempPathFactory, shop: Shop) -> tuple[Path, str]:
-    work = tmp_path_factory.mktemp("calm")
-    _, log = begin(work, shop).communicate(timeout=90)
-    return work, log
+def calm(tmp_path_factory: pytest.TempPathFactory, shop: Site) -> tuple[Path, str]:
+    crawl = Crawl(PROJECT, shop, tmp_path_factory.mktemp("calm"), "shop", site=shop.url)
+    return crawl.work, crawl.run().log
 
 
 @pytest.fixture(scope="module")
-def killed(tmp_path_factory: pytest.TempPathFactory, shop: Shop) -> tuple[Path, str]:
-    work = tmp_path_factory.mktemp("killed")
-    for hits in KILLS:
-        before, process = shop.hits(), begin(work, shop)
-        while shop.hits() < before + hits:
-            assert process.poll() is None, "it has ended before it could be killed"
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        _, log = process.communicate()
-        assert process.returncode == -signal.SIGKILL, log
-    _, log = begin(work, shop).communicate(timeout=90)
-    return work, log
+def killed(tmp_path_factory: pytest.TempPathFactory, shop: Site) -> tuple[Path, str]:
+    crawl = Crawl(PROJECT, shop, tmp_path_factory.mktemp("killed"), "shop", site=shop.url)
+    for answers in KILLS:
+        crawl.killed_at(answers, slack=0)
+    return crawl.work, crawl.run().log
 
 
 def report_of(work: Path) -> dict[str, Any]:
@@ -116,10 +79,10 @@ def normalised(report: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("how", ["calm", "killed"])
-def test_the_report_is_what_was_written_by_hand(how: str, shop: Shop, request: pytest.FixtureRequest) -> None:
+def test_the_report_is_what_was_written_by_hand(how: str, shop: Site, request: pytest.FixtureRequest) -> None:
     work, _ = request.getfixturevalue(how)
     report = report_of(work)
-    assert normalised(report) == document.document(shop.url)
+    assert normalised(report) == expected_report.document(shop.url)
     assert sum(row["pages"] for row in report["timeline"]) == report["ledger"]["requests"]["admitted"]
     assert sum(row["items"] for row in report["timeline"]) == report["ledger"]["items"]["exported"]
     assert sum(row["retries"] for row in report["timeline"]) == sum(report["retries"].values())
@@ -184,7 +147,7 @@ def test_somebody_else_counts_the_same(how: str, request: pytest.FixtureRequest)
 def test_the_page_in_a_browser(killed: tuple[Path, str]) -> None:
     work, _ = killed
     report = report_of(work)
-    with chromium.running() as browser, browser.visit((work / "job/report/report.html").as_uri()) as visit:
+    with running() as browser, browser.visit((work / "job/report/report.html").as_uri()) as visit:
         assert not visit.said
         assert not visit.asked
         figures = visit.page.eval_on_selector_all(

@@ -20,8 +20,7 @@ from scrapy_t8.model.job import JobRecord
 from scrapy_t8.report.files import write
 from scrapy_t8.report.summary import summary
 from scrapy_t8.stores.sqlite.store import SQLiteStore
-
-from .crawls import crawl
+from tests.integration.items.crawls import crawl
 
 SECRET = "geh3im"
 URL = f"https://user:{SECRET}@shop.example/car?id=7&api_key={SECRET}&Session-Id={SECRET}#top"
@@ -116,7 +115,8 @@ def test_a_crawl_with_a_mask_of_its_own(tmp_path: Path) -> None:
     run = crawl(
         tmp_path,
         pages,
-        arguments={"pin": SECRET, "site": f"https://shop.example/?pin={SECRET}"},
+        pin=SECRET,
+        site=f"https://shop.example/?pin={SECRET}",
         T8_REPORT_MASK=[*MASK, "pin"],
         T8_EXPECT_FILE="keys",
         T8_ITEM_KEY="id",
@@ -143,5 +143,5 @@ def test_what_a_validator_says_is_masked_too(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_report_on_demand_has_the_mask_of_the_crawl(tmp_path: Path) -> None:
-    crawl(tmp_path, [[{"id": 1}]], arguments={"pin": SECRET}, T8_REPORT_MASK=[*MASK, "pin"])
+    crawl(tmp_path, [[{"id": 1}]], pin=SECRET, T8_REPORT_MASK=[*MASK, "pin"])
     assert SECRET not in json.dumps(write_report(tmp_path / "job"))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 
 import pytest
 
-from .harness import Crawl
+from tests.support import ledger
+from tests.support.crawl import Crawl
+
+from .points import put_point
 
 pytestmark = pytest.mark.slow
 COUNT = int(os.environ.get("SLUGS", "1500"))
@@ -22,23 +26,23 @@ def check_point(crawl: Crawl, given: list[str]) -> int:
     point = crawl.points().get(("DETAIL_COLLECTION", ""))
     if point is None or point["last_slug"] is None:
         return 0
-    served = crawl.served("/car/")
+    served = crawl.site.served("/car/")
     low = next((n for n, slug in enumerate(given) if slug not in served), len(given))
     assert given.index(point["last_slug"]) + 1 <= low
     return given.index(point["last_slug"]) + 1
 
 
 def test_kills(crawl: Crawl) -> None:
-    crawl.set(delay=0)
+    crawl.site.set(delay=0)
     given = slugs(COUNT)
     (crawl.work / "slugs.txt").write_text("\n".join(given) + "\n")
     settings = {"CONCURRENT_REQUESTS_PER_DOMAIN": 16}
     for part in (0.8, 1, 0.6, 1.1, 0.9):
-        crawl.killed(0, "slugs", hits=round(part * COUNT / 7), settings=settings)
+        crawl.killed_at(round(part * COUNT / 7), "slugs", **settings)
         check_point(crawl, given)
-    log = crawl.run("slugs", settings=settings)
+    log = crawl.run("slugs", **settings).log
     assert "(finished)" in log
-    assert crawl.items == Counter(given)
+    assert crawl.values("slug") == Counter(given)
     assert check_point(crawl, given) == COUNT
     assert crawl.points()["DETAIL_COLLECTION", ""]["total_processed"] == COUNT
 
@@ -46,12 +50,18 @@ def test_kills(crawl: Crawl) -> None:
 def test_one_that_keeps_failing_holds_the_point(crawl: Crawl) -> None:
     given = ["a", "b", "c-bad", *(f"x{n}" for n in range(100))]
     (crawl.work / "slugs.txt").write_text("\n".join(given))
-    crawl.killed(1.2, "slugs", settings={"T8_RETRY_BASE": "30", "T8_RETRY_CAP": "60"})
-    point = crawl.points()["DETAIL_COLLECTION", ""]
-    assert (point["last_slug"], point["total_processed"] > 50) == ("b", True)
-    crawl.run("slugs", settings={"T8_RETRY_KINDS": '{"host": {"times": 0}}', "T8_RETRY_WAIT": "60"})
+
+    def point() -> tuple[str, bool]:
+        rows = ledger.live(crawl.state_file, "SELECT record FROM point")
+        found = json.loads(rows[0][0]) if rows else {"last_slug": "", "total_processed": 0}
+        return found["last_slug"], found["total_processed"] > 50
+
+    run = crawl.start("slugs", T8_RETRY_BASE=1800, T8_RETRY_CAP=1800)
+    run.until(lambda: point()[1], "more than 50 slugs").kill()
+    assert point() == ("b", True)
+    crawl.run("slugs", T8_RETRY_KINDS={"host": {"times": 0}}, switch="an hour later")
     # It was given up: that is an end as well.
-    assert crawl.items == Counter(given) - Counter(["c-bad"])
+    assert crawl.values("slug") == Counter(given) - Counter(["c-bad"])
     assert crawl.points()["DETAIL_COLLECTION", ""]["last_slug"] == "x99"
 
 
@@ -60,42 +70,42 @@ def test_slugs_that_were_added_are_taken_by_the_next_run(crawl: Crawl, how: str)
     def run(given: list[str]) -> str:
         if how == "slugs":
             (crawl.work / "slugs.txt").write_text("\n".join(given) + "\n")
-            return crawl.run("slugs")
+            return crawl.run("slugs").log
         # Another argument would be another crawl.
-        return crawl.run(how, given=",".join(given), settings={"T8_RESUME": "continue"})
+        return crawl.run(how, given=",".join(given), T8_RESUME="continue").log
 
     run(["a", "b", "c"])
-    assert crawl.items == Counter("abc")
+    assert crawl.values("slug") == Counter("abc")
     run(["a", "b", "c", "d", "e"])
-    assert crawl.items == Counter("abcde")
+    assert crawl.values("slug") == Counter("abcde")
     assert crawl.points()["DETAIL_COLLECTION", ""]["last_slug"] == "e"
     log = run(["a", "b", "c", "d", "e"])
     assert "All 5 slugs are done" in log
-    assert crawl.items == Counter("abcde")
-    assert len(crawl.hits()) == 5
+    assert crawl.values("slug") == Counter("abcde")
+    assert len(crawl.site.hits) == 5
 
 
 def test_slugs_that_have_changed_are_gone_through_again(crawl: Crawl) -> None:
     (crawl.work / "slugs.txt").write_text("a\nb\nc\n")
     crawl.run("slugs")
     (crawl.work / "slugs.txt").write_text("x\na\nb\nc\n")
-    log = crawl.run("slugs")
+    log = crawl.run("slugs").log
     assert "The slugs have changed before the last one that was taken ('c')" in log
-    assert crawl.items == Counter("abcxabc")
+    assert crawl.values("slug") == Counter("abcxabc")
 
 
 def test_to_begin_anew(crawl: Crawl) -> None:
     (crawl.work / "slugs.txt").write_text("a\nb\n")
     crawl.run("slugs")
-    crawl.run("slugs", settings={"T8_RESUME": "fresh"})
-    assert crawl.items == Counter("aabb")
+    crawl.run("slugs", T8_RESUME="fresh")
+    assert crawl.values("slug") == Counter("aabb")
 
 
 def test_slugs_that_stand_twice(crawl: Crawl) -> None:
     (crawl.work / "slugs.txt").write_text("a\nb\na\n\nc\n\n")
-    log = crawl.run("slugs")
+    log = crawl.run("slugs").log
     assert "was already requested in DETAIL_COLLECTION" in log
-    assert crawl.items == Counter("abc")
+    assert crawl.values("slug") == Counter("abc")
     point = crawl.points()["DETAIL_COLLECTION", ""]
     assert (point["last_slug"], point["total_processed"]) == ("c", 3)
 
@@ -103,13 +113,13 @@ def test_slugs_that_stand_twice(crawl: Crawl) -> None:
 @pytest.mark.parametrize("how", ["slugs", "listed"])
 def test_no_slugs(crawl: Crawl, how: str) -> None:
     (crawl.work / "slugs.txt").write_text("")
-    log = crawl.run(how)
+    log = crawl.run(how).log
     assert "There are no slugs: nothing to do" in log
     assert "(finished)" in log
 
 
 def test_no_file(crawl: Crawl) -> None:
-    log = crawl.run("slugs", file="nowhere.txt")
+    log = crawl.run("slugs", file="nowhere.txt").log
     assert "nowhere.txt" in log
     assert "Traceback" not in log
 
@@ -117,15 +127,15 @@ def test_no_file(crawl: Crawl) -> None:
 @pytest.mark.parametrize("how", ["slugs", "listed"])
 def test_a_slug_that_was_given_is_where_it_begins(crawl: Crawl, how: str) -> None:
     (crawl.work / "slugs.txt").write_text("a\nb\nc\nd\n")
-    crawl.put_point("DETAIL_COLLECTION", "", last_slug="b")
+    put_point(crawl, "DETAIL_COLLECTION", "", last_slug="b")
     crawl.run(how, **({"given": "a,b,c,d"} if how == "listed" else {}))
-    assert crawl.items == Counter("cd")
+    assert crawl.values("slug") == Counter("cd")
     assert crawl.points()["DETAIL_COLLECTION", ""]["last_slug"] == "d"
 
 
 def test_a_slug_that_is_not_there(crawl: Crawl) -> None:
     (crawl.work / "slugs.txt").write_text("a\nb\n")
-    crawl.put_point("DETAIL_COLLECTION", "", last_slug="nowhere")
-    log = crawl.run("slugs")
+    put_point(crawl, "DETAIL_COLLECTION", "", last_slug="nowhere")
+    log = crawl.run("slugs").log
     assert "The slugs have changed before the last one that was taken ('nowhere')" in log
-    assert crawl.items == Counter("ab")
+    assert crawl.values("slug") == Counter("ab")

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from scrapy_t8 import T8ResumeAndRetry
+from tests.support.process import ROOT, Process, environment, wait_until
 
-PROJECT = Path(__file__).parents[2] / "example_project"
+PROJECT = ROOT / "example_project"
 LIST, DETAIL = "LIST_COLLECTION", "DETAIL_COLLECTION"
 CARS, PAGES, A_PAGE = 406, 21, 20
 KILLS = 6
@@ -24,14 +22,13 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def base(tmp_path: Path) -> Iterator[str]:
-    """A site that is slow enough to be killed in its midst, and that fails now and then."""
-    options = ["--port", "0", "--delay", "0.05", "--fail", "0.15", "--hits", str(tmp_path / "hits")]
-    command = [sys.executable, "-m", "catalogue", *options]
-    site = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True)
-    assert site.stdout is not None
-    yield site.stdout.readline().strip()
+    """A site that takes its time, fails now and then, and answers no more requests than ``limit`` says."""
+    arguments = ["-m", "tests.integration.service.gated_catalogue", str(tmp_path / "hits"), str(tmp_path / "limit")]
+    output = tmp_path / "site"
+    site = Process(arguments, PROJECT, environment=environment(PROJECT), log=tmp_path / "site.log", output=output)
+    wait_until(lambda: output.exists() and output.read_text().endswith("\n"), meanwhile=lambda: site.is_alive)
+    yield output.read_text().strip()
     site.kill()
-    site.wait()
 
 
 class Collecting:
@@ -41,28 +38,30 @@ class Collecting:
         self._here = here
         self.killed = 0
         places = ["--state", str(here / "state"), "--data", str(here / "cars.db")]
-        self._command = [sys.executable, "-m", "collectors", what, "--base", base, *places, "--at-once", str(at_once)]
+        self._arguments = ["-m", "collectors", what, "--base", base, *places, "--at-once", str(at_once)]
 
-    def start(self) -> subprocess.Popen[str]:
+    def start(self) -> Process:
         quickly = {"T8_RETRY_BASE": "0.05", "T8_CRASH_LIMIT": "100", "T8_LOG_LEVEL": "ERROR"}
         quickly["T8_RETRY_KINDS"] = '{"handler": {"times": 20}}'
-        return subprocess.Popen(
-            self._command, cwd=PROJECT, env={**os.environ, **quickly}, stdout=subprocess.PIPE, text=True
-        )
+        variables = environment(PROJECT, **quickly)
+        files = {"log": self._here / "collector.log", "output": self._here / "collector.out"}
+        return Process(self._arguments, PROJECT, environment=variables, **files)
 
     def kill_after(self, hits: int) -> None:
-        process, before = self.start(), self._hits()
-        end = time.monotonic() + 30
-        while self._hits() < before + hits and process.poll() is None and time.monotonic() < end:
-            time.sleep(0.005)
+        """Kill the collector after so many more hits, if it has not ended by then."""
+        enough = self._hits() + hits
+        (self._here / "limit").write_text(str(enough))
+        process = self.start()
+        wait_until(lambda: self._hits() >= enough or not process.is_alive)
         time.sleep(random.random() / 10)
-        process.kill()
-        self.killed += process.wait() == -9
+        self.killed += process.kill() == -9
+        (self._here / "limit").unlink()
 
     def finish(self) -> str:
-        process = self.start()
-        out, _ = process.communicate(timeout=120)
-        assert process.returncode == 0, out
+        """Let the collector come to its end, and return its output."""
+        code = self.start().wait()
+        out = (self._here / "collector.out").read_text()
+        assert code == 0, out + (self._here / "collector.log").read_text()
         return out
 
     def _hits(self) -> int:

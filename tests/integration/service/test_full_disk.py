@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
+
+from tests.support.process import run
 
 CODE = """
 import resource, signal
@@ -35,7 +35,7 @@ assert sorted(task.task_id for task in t8.state_manager.failed_tasks()) == sorte
 
 
 def test_nothing_that_was_told_is_lost_and_it_goes_on_when_there_is_space(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", CODE], cwd=tmp_path, capture_output=True, text=True)
+    done = run("-c", CODE, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     first, second = done.stdout.splitlines()
     assert first.startswith("cannot write the state in ")

@@ -8,42 +8,35 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from scrapy_t8 import T8ResumeAndRetry
+from tests.support.process import Process, environment, run, wait_until
 
 from .worker import CONFIG
 
-ROOT = Path(__file__).parents[2]
 KILLS = 10
 
 pytestmark = pytest.mark.slow
 
 
 @contextmanager
-def running(what: str, here: Path, log: str = "log") -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", "tests.service.worker", what, str(here / "state"), str(here / log)]
-    process = subprocess.Popen(command, cwd=ROOT)
+def running(what: str, here: Path, log: str = "log") -> Iterator[Process]:
+    """Run the worker while the block runs; then it is killed."""
+    arguments = ["-m", "tests.integration.service.worker", what, str(here / "state"), str(here / log)]
+    process = Process(arguments, here, environment=environment(), log=here / f"{what}.err")
     try:
         yield process
     finally:
         process.kill()
-        process.wait()
 
 
 def lines(path: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
-
-
-def until(holds: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, "it did not come true"
-        time.sleep(0.01)
 
 
 def opened(here: Path) -> T8ResumeAndRetry:
@@ -55,7 +48,7 @@ def test_what_a_call_has_written_survives(tmp_path: Path) -> None:
     for _ in range(KILLS):
         before = len(lines(log))
         with running("points", tmp_path):
-            until(lambda before=before: len(lines(log)) > before + 50)  # type: ignore[misc]
+            wait_until(lambda before=before: len(lines(log)) > before + 50)  # type: ignore[misc]
             time.sleep(random.random() / 20)
         told = int(lines(log)[-1])
         with opened(tmp_path) as t8:
@@ -69,7 +62,7 @@ def test_a_batch_is_never_ahead_and_loses_at_most_one_group(tmp_path: Path) -> N
     for number in range(KILLS):
         log, reached = tmp_path / f"log{number}", random.randrange(300, 1000)
         with running("batches", tmp_path, log.name):
-            until(lambda log=log, reached=reached: len(lines(log)) > reached)  # type: ignore[misc]
+            wait_until(lambda log=log, reached=reached: len(lines(log)) > reached)  # type: ignore[misc]
         with opened(tmp_path) as t8:
             point = t8.get_resume_point("LIST_COLLECTION")
             assert point is not None
@@ -81,7 +74,7 @@ def test_tasks_of_many_threads_of_two_processes_are_all_there(tmp_path: Path) ->
     log = tmp_path / "log"
     for turn in range(1, 6):
         with running("adding", tmp_path), running("adding", tmp_path):
-            until(lambda turn=turn: len(lines(log)) > 400 * turn)  # type: ignore[misc]
+            wait_until(lambda turn=turn: len(lines(log)) > 400 * turn)  # type: ignore[misc]
     told = lines(log)
     assert len(told) == len(set(told))
     with opened(tmp_path) as t8:
@@ -100,7 +93,7 @@ def test_a_state_that_is_opened_and_closed_all_the_time(tmp_path: Path) -> None:
         with ExitStack() as stack:
             for _ in range(3):
                 stack.enter_context(running("churning", tmp_path))
-            until(lambda turn=turn: len(lines(log)) > 300 * turn)  # type: ignore[misc]
+            wait_until(lambda turn=turn: len(lines(log)) > 300 * turn)  # type: ignore[misc]
             time.sleep(random.random() / 20)
     told = lines(log)
     assert len(told) == len(set(told))
@@ -123,11 +116,12 @@ def test_no_task_is_lost_or_run_twice_at_once(tmp_path: Path) -> None:
     for _ in range(KILLS):
         before = len(lines(log))
         with running("retrying", tmp_path), running("retrying", tmp_path):
-            until(lambda before=before: len(lines(log)) > before + 80 or _ended(log) == number)  # type: ignore[misc]
+            wait_until(lambda before=before: len(lines(log)) > before + 80 or _ended(log) == number)  # type: ignore[misc]
             time.sleep(random.random() / 20)
     with running("retrying", tmp_path), running("retrying", tmp_path):
-        until(lambda: _ended(log) == number)
-        time.sleep(0.5)
+        wait_until(lambda: _ended(log) == number)
+        with opened(tmp_path) as t8:
+            wait_until(lambda: t8.state_manager.task_counts() == (0, 0))
     assert [line for line in lines(log) if line.startswith("overlap")] == []
     with opened(tmp_path) as t8:
         assert t8.state_manager.task_counts() == (0, 0)
@@ -166,7 +160,7 @@ def test_an_import_is_taken_in_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
         process.stdout.close()
         with opened(tmp_path) as t8:
             assert t8.state_manager.task_counts()[0] in (0, number)
-    assert subprocess.run(command, capture_output=True).returncode == 0
+    assert run(*command[1:]).returncode == 0
     with opened(tmp_path) as t8:
         assert t8.state_manager.task_counts() == (number, 0)
 
@@ -176,13 +170,14 @@ def test_who_kills_its_process_each_time_is_given_up(tmp_path: Path) -> None:
         "import os, sys, time\nfrom scrapy_t8 import T8ResumeAndRetry\n"
         "t8 = T8ResumeAndRetry({'state_dir': sys.argv[1], 'retry_base': 0, 'crash_limit': 3})\n"
         "t8.retry_manager.register_retry_handler('POISON', lambda t, m: os.kill(os.getpid(), 9))\n"
-        "t8.start_service()\ntime.sleep(1)\n"
+        "t8.start_service()\n"
+        "while t8.state_manager.task_counts()[0]:\n    time.sleep(0.01)\n"
     )
     with T8ResumeAndRetry({"state_dir": str(tmp_path), "enable_auto_retry": False, "retry_base": 0}) as t8:
         task_id = t8.add_failed_task("POISON", "a", "")
     for _ in range(3):
-        assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True).returncode == -9
-    assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True).returncode == 0
+        assert run("-c", code, tmp_path).returncode == -9
+    assert run("-c", code, tmp_path).returncode == 0
     with T8ResumeAndRetry({"state_dir": str(tmp_path), "enable_auto_retry": False}) as t8:
         task = t8.get_failed_task(task_id)
         assert task is not None

@@ -1,4 +1,4 @@
-"""A process that uses the service until it is killed: `python -m tests.service.worker WHAT STATE LOG`."""
+"""A process that uses the service until it is killed: `python -m tests.integration.service.worker WHAT STATE LOG`."""
 
 from __future__ import annotations
 

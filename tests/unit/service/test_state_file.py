@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
@@ -19,6 +17,7 @@ from scrapy_t8 import FailedTask, ResumePoint, T8ResumeAndRetry, open_dead_lette
 from scrapy_t8.errors import FormatError, JobLocked, JobMismatch, StoreDamaged, StoreError, StoreVersion
 from scrapy_t8.stores.sqlite.store import SQLiteStore
 from tests.support.clock import Clock
+from tests.support.process import run
 
 Make = Callable[..., T8ResumeAndRetry]
 TYPE = "DETAIL_COLLECTION"
@@ -185,7 +184,7 @@ for page in range(50):
     service.create_resume_point("LIST_COLLECTION", page)
 os.kill(os.getpid(), signal.SIGKILL)
 """
-    subprocess.run([sys.executable, "-c", killed], stderr=subprocess.DEVNULL)
+    run("-c", killed)
     log = state_file(tmp_path).with_name("state.db-wal")
     content = log.read_bytes()
     assert content

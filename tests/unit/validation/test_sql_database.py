@@ -6,8 +6,6 @@ import asyncio
 import json
 import socket
 import sqlite3
-import subprocess
-import sys
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +18,7 @@ from scrapy_t8 import ResumeValidator, SQLDatabase, T8ResumeAndRetry
 from scrapy_t8.errors import ConfigError, DatabaseError, T8Error
 from scrapy_t8.model.resume_point import CollectionState
 from tests.support.postgres import PASSWORD, NoPostgres, Postgres, running
-from tests.support.process import HANG
+from tests.support.process import HANG, run
 
 TYPE = "DETAIL_COLLECTION"
 STRANGE = 'cars"; DROP TABLE cars; --'
@@ -306,10 +304,10 @@ try:
 except scrapy_t8.T8Error as error:
     print(error)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = run("-c", code)
     assert done.stdout == 'SQLDatabase needs SQLAlchemy: pip install "scrapy_t8[sql]"\n', done.stderr
 
 
 def test_the_pack_does_not_import_it_by_itself() -> None:
     code = "import sys, scrapy_t8; print('sqlalchemy' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+    assert run("-c", code).stdout == "False\n"

@@ -1,17 +1,19 @@
-"""The Scrapy project of these tests. Whether the add-on is on, and which feeds there are, the command line says."""
+"""The Scrapy project of these tests. Which feeds there are is on the command line."""
 
 SPIDER_MODULES = ["shop"]
+ADDONS = {"scrapy_t8.T8Addon": 500}
 FEED_EXPORTERS = {
-    "numbered": "shop_parts.Numbered",
-    "titled": "shop_parts.Titled",
-    "framed": "shop_parts.Framed",
+    "numbered": "feed_parts.Numbered",
+    "titled": "feed_parts.Titled",
+    "framed": "feed_parts.Framed",
 }
-FEED_STORAGES = {"shelf": "shop_parts.Shelf"}
+FEED_STORAGES = {"shelf": "feed_parts.Shelf"}
 CONCURRENT_REQUESTS = 1
 LOG_LEVEL = "INFO"
-LOG_FORMATTER = "shop_parts.Quiet"
+EXTENSIONS = {"tests.support.probe.StatsFile": 900}
+LOG_FORMATTER = "feed_parts.Quiet"
 TELNETCONSOLE_ENABLED = False
 
 # Commits follow the work and not the clock, so that each crawl has many, always at the same places.
-T8_COMMIT_INTERVAL = 5
+T8_COMMIT_INTERVAL = 60
 T8_COMMIT_PAGES = 2

@@ -70,6 +70,8 @@ class Obedient:
     async def process_item(self, item: Any) -> Any:
         adapter = ItemAdapter(item)
         do = adapter.get("do")
+        while do == "wait":
+            await asyncio.sleep(0.02)
         if do == "slow":
             await asyncio.sleep(0.3)
         if do == "drop":
@@ -100,7 +102,12 @@ class GivenSpider(Spider):
             file.write(alert["name"] + "\n")
 
     async def start(self) -> Any:
+        """In the place of a page there may be the name of a file, without which no more pages come."""
         for number, items in enumerate(json.loads(Path(self.pages).read_text(encoding="utf-8"))):
+            if isinstance(items, str):
+                while not Path(items).exists():
+                    await asyncio.sleep(0.02)
+                continue
             url = f"data:application/json,{quote(json.dumps(items))}"
             yield Request(url, dont_filter=True, cb_kwargs={"number": number})
 

@@ -1,8 +1,7 @@
-"""A spider without a site, whose pages bring nothing until MENDED is set."""
+"""Spiders without a site, some of whose pages bring nothing until ``mended`` is switched on."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,8 +9,9 @@ from scrapy import Request, Spider
 from scrapy.exceptions import DropItem
 
 from scrapy_t8.spiders import DetailSpider, T8SpiderMixin
+from tests.support.probe import switched_on
 
-MENDED = os.environ.get("MENDED")
+MENDED = switched_on("mended")
 
 
 class Choosy:
@@ -21,8 +21,8 @@ class Choosy:
         return item
 
 
-class MendingSpider(T8SpiderMixin, Spider):
-    name = "mending"
+class HealingSpider(T8SpiderMixin, Spider):
+    name = "healing"
 
     async def start(self) -> Any:
         self.t8.expect("9", "10", source="list")

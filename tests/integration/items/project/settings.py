@@ -1,6 +1,10 @@
-SPIDER_MODULES = ["mending", "given"]
+"""The settings of the spiders here."""
+
+SPIDER_MODULES = ["healing", "given"]
 ADDONS = {"scrapy_t8.T8Addon": 500}
+EXTENSIONS = {"tests.support.probe.StatsFile": 900}
 TELNETCONSOLE_ENABLED = False
-ITEM_PIPELINES = {"mending.Choosy": 300}
+CONCURRENT_ITEMS = 10
+ITEM_PIPELINES = {"healing.Choosy": 300}
 T8_ITEM_KEY = "id"
 URLLENGTH_LIMIT = 0  # pages stand in URLs

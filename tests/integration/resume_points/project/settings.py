@@ -2,7 +2,9 @@
 
 SPIDER_MODULES = ["spiders"]
 ADDONS = {"scrapy_t8.T8Addon": 500}
+EXTENSIONS = {"tests.support.probe.StatsFile": 900}
 TELNETCONSOLE_ENABLED = False
+CONCURRENT_ITEMS = 10
 T8_RETRY_BASE = 0.3
 T8_RETRY_JITTER = 0
 T8_BREAKER_FAILURES = 0

@@ -8,12 +8,13 @@ from typing import Any
 from scrapy import Request, Spider
 
 from scrapy_t8.spiders import DetailSpider, ListSpider, MediaSpider, T8SpiderMixin
+from tests.support.probe import SITE
 
 
 class Cars:
     """What the spiders do with a car."""
 
-    site = ""
+    site = SITE
 
     def car(self, response: Any) -> Iterator[Any]:
         yield {"slug": response.url.rpartition("/")[2]}
@@ -65,7 +66,7 @@ class Cursors(Pages):
 
     def parse_list(self, response: Any) -> Iterator[Any]:
         for slug in response.json()["cars"]:
-            yield response.follow(f"/car/{slug}", self.car)
+            yield response.follow(f"{SITE}/car/{slug}", self.car)
 
     def next_cursor(self, response: Any) -> Any:
         return {"not": "a cursor"} if self.bad_cursor else response.json()["next"]
@@ -134,7 +135,7 @@ class Mixed(T8SpiderMixin, Spider):
 
     async def start(self) -> Any:
         for page in range(1, 41):
-            yield Request(f"{self.site}/list/red?page={page}{'&bad=3' if page == 7 else ''}", meta={"number": page})
+            yield Request(f"{SITE}/list/red?page={page}{'&bad=3' if page == 7 else ''}", meta={"number": page})
 
     def parse(self, response: Any) -> Iterator[Any]:
         hrefs = response.css("a.car::attr(href)").getall()

@@ -1,4 +1,4 @@
-"""Crawls two spiders in one process: ``several.py async|deferred|reactorless apart|same``."""
+"""Crawls two spiders in one process: ``two_spiders.py async|deferred|reactorless apart|same``."""
 
 from __future__ import annotations
 
@@ -42,4 +42,4 @@ def main(kind: str, where: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(main(*sys.argv[1:3]))

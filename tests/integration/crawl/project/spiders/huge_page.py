@@ -18,7 +18,7 @@ OFTEN = 100
 
 
 class HugePage(NotingSpider):
-    """Notes how much the process grows while one page yields its outputs, and for how many the event loop stood still."""
+    """Notes how much the process grows during one page, and for how many of its outputs the event loop stood still."""
 
     name = "huge_page"
     custom_settings: ClassVar = {"CONCURRENT_REQUESTS": 2}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +12,7 @@ from scrapy import Request, Spider
 from scrapy.exceptions import DropItem
 
 from scrapy_t8 import RetryPage
+from tests.support.probe import SITE, switched_on
 
 
 def no_captcha(response: Any) -> str | None:
@@ -29,13 +29,13 @@ def handled(target: str, metadata: dict[str, Any]) -> bool:
 
 def hangs(target: str, metadata: dict[str, Any]) -> bool:
     """A retry handler that gives no answer."""
-    time.sleep(60)
+    time.sleep(900)
     return True
 
 
 async def hangs_async(target: str, metadata: dict[str, Any]) -> bool:
     """The same, as a coroutine."""
-    await asyncio.sleep(60)
+    await asyncio.sleep(900)
     return True
 
 
@@ -45,10 +45,10 @@ def crashes(target: str, metadata: dict[str, Any]) -> bool:
 
 
 class Pipeline:
-    """Chokes on an item, as long as ``CHOKE`` says so."""
+    """Chokes on an item, if ``choke`` is switched on."""
 
     def process_item(self, item: Any) -> Any:
-        if item["path"].endswith("/choke") and os.environ.get("CHOKE"):
+        if item["path"].endswith("/choke") and switched_on("choke"):
             raise ValueError("the pipeline chokes")
         if item["path"].endswith("/drop"):
             raise DropItem("not wanted")
@@ -57,18 +57,19 @@ class Pipeline:
 
 class FailingSpider(Spider):
     name = "failing"
+    site = SITE
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.t8_response_checks = [no_captcha] if os.environ.get("CHECK") == "spider" else []
-        self.t8_retry_handlers = {"BY_HAND": handled} if os.environ.get("HANDLER") == "spider" else {}
+        self.t8_response_checks = [no_captcha] if switched_on("check in spider") else []
+        self.t8_retry_handlers = {"BY_HAND": handled} if switched_on("handler in spider") else {}
 
     async def start(self) -> Any:
         """Every page is asked for once."""
         for path in self.paths.split(","):
             meta: dict[str, Any] = {"t8_task_type": "BY_HAND"} if path.endswith("/by-hand") else {}
-            if os.environ.get("CHECK") == "meta":
-                meta["t8_response_checks"] = ["spider.no_captcha"]
+            if switched_on("check in meta"):
+                meta["t8_response_checks"] = ["failing.no_captcha"]
             live = path.endswith("/live")
             yield Request(f"{self.site}/{path}", (lambda page: self.parse(page)) if live else self.parse, meta=meta)
 
@@ -77,7 +78,7 @@ class FailingSpider(Spider):
         if self.settings.getbool("NO_ITEMS"):
             return
         yield {"path": path}
-        if path.endswith("/bug") and os.environ.get("BUG"):
+        if path.endswith("/bug") and switched_on("bug"):
             raise ValueError("a bug")
         if path.endswith("/never"):
             raise RetryPage("never complete", delay=0.1)

@@ -1,4 +1,4 @@
-"""A market stall: lists lead to cars, of which one is gone, one breaks the callback and one is to be had later."""
+"""A spider of cars: lists lead to cars, of which one is gone, one breaks the callback and one is to be had later."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from scrapy import Request, Spider
 
 from scrapy_t8.spiders import T8SpiderMixin
+from tests.support.probe import SITE
 
 LISTS, CARS = 6, 8
 EVIL = "\x1b[31mred\x1b[0m [bold]loud[/bold] token=hunter2\nsecond line"
@@ -21,10 +22,9 @@ ODD = {
 }
 
 
-class StallSpider(T8SpiderMixin, Spider):
-    name = "stall"
-    site: str
-    delay = "0"
+class CarsSpider(T8SpiderMixin, Spider):
+    name = "cars"
+    site = SITE
     gate = ""
     """A file without which the cars of the first lists do not get through."""
 
@@ -35,7 +35,7 @@ class StallSpider(T8SpiderMixin, Spider):
     def parse_list(self, response: Any, number: int) -> Iterator[Request]:
         self.t8.save_point("LIST_COLLECTION", current_page=number + 1, metadata={"tag": "汽车交通"})
         for car in range(CARS):
-            page = ODD.get((number, car), f"slow/{self.delay}/car-{number}-{car}")
+            page = ODD.get((number, car), f"p/car-{number}-{car}")
             request = Request(f"{self.site}/{page}", self.parse_car, headers={"Authorization": "Basic hunter2"})
             yield self.t8.expect_from(request, f"car-{number}-{car}", "lists")
 

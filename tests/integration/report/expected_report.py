@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from truth import SCRIPT, UNLINKED
+from .truth import SCRIPT, UNLINKED
 
 GENERATOR = "scrapy_t8 0.1.0"
 

@@ -1,0 +1,8 @@
+"""The settings of all crash tests; what is different in one is on its command line."""
+
+SPIDER_MODULES = ["torture_spider"]
+ADDONS = {"scrapy_t8.T8Addon": 500}
+LOG_LEVEL = "INFO"
+TELNETCONSOLE_ENABLED = False
+RETRY_TIMES = 2
+T8_RETRY_BASE = 0.05
