@@ -60,7 +60,7 @@ def states(look: JobView) -> Iterator[CollectionState]:
     if not runs:
         return
     found = {state.task_type: state for state in states_of(look.job, runs[-1], points(look), tasks(look))}
-    begun = {state.task_type: state for state in collections(look)} if look.of_service else {}
+    begun = {state.task_type: state for state in collections(look)} if look.is_service else {}
     for task_type in sorted({*found, *begun}):
         state, run = found.get(task_type), begun.get(task_type)
         if run is None:

@@ -1,7 +1,7 @@
 """The charts of a report as SVG inside its page: no script, no style, no address of anything.
 
-``page/style.css`` gives colours and fonts by the classes of the parts, so one drawing serves light and dark. Labels come
-from the crawl and are not trusted: each is cleaned, cut and escaped here.
+``page/style.css`` gives colours and fonts by the classes of the parts, so one drawing serves light and dark. Labels
+come from the crawl and are not trusted: each is cleaned, cut and escaped here.
 """
 
 from __future__ import annotations

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from scrapy_t8.errors import JobError
 from scrapy_t8.model.attempts import ScheduledRetry
 from scrapy_t8.model.batch import CommitBatch, PointRecord
 from scrapy_t8.model.dead_letter import DeadLetter, LetterFilter, LetterGroup
@@ -216,3 +218,8 @@ class Store(Protocol):
 
     def commit(self, batch: CommitBatch, job: JobRecord, now: float) -> None:
         """Make all of *batch* and the books of *job* durable, or nothing of it."""
+
+
+def no_job(directory: Path) -> JobError:
+    """Return the error that says that there is no job in a job directory."""
+    return JobError(f"there is no job in {directory}: give the JOBDIR of a crawl that ran with scrapy_t8")

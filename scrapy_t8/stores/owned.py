@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from scrapy_t8.errors import JobError
 from scrapy_t8.model.job import JobRecord
+from scrapy_t8.stores.base import no_job
 from scrapy_t8.stores.sqlite.store import SQLiteStore
 
 
@@ -19,15 +19,14 @@ def owning(directory: Path) -> Iterator[tuple[SQLiteStore, JobRecord]]:
     :raises JobError: if there is no job. None is made.
     :raises StoreError: if its state cannot be read.
     """
-    nothing = f"there is no job in {directory.parent}: give the JOBDIR of a crawl that ran with scrapy_t8"
     if not (directory / "state.db").exists():
-        raise JobError(nothing)
+        raise no_job(directory.parent)
     store = SQLiteStore(directory)
     store.open()
     try:
         job = store.job()
         if job is None:
-            raise JobError(nothing)
+            raise no_job(directory.parent)
         yield store, job
     finally:
         store.close()

@@ -29,7 +29,8 @@ CUT = """
     const room = svg.getBoundingClientRect();
     return [...svg.querySelectorAll('text, rect, circle, polyline')].filter(one => {
         const box = one.getBoundingClientRect();
-        return box.left < room.left - 1 || box.right > room.right + 1 || box.top < room.top - 1 || box.bottom > room.bottom + 1;
+        return box.left < room.left - 1 || box.right > room.right + 1
+            || box.top < room.top - 1 || box.bottom > room.bottom + 1;
     }).map(one => svg.ariaLabel + ': ' + one.textContent);
 })
 """

@@ -85,7 +85,7 @@ class Books:
     def told(self) -> dict[str, Any]:
         missing = self.missing()
         assert missing.expected == missing.collected + missing.count
-        return missing.told()
+        return missing.to_dict()
 
 
 @pytest.fixture

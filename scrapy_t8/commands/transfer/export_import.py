@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from scrapy_t8.commands.console import dumped
+from scrapy_t8.commands.console import json_text
 from scrapy_t8.commands.context import CommandContext, JobView
 from scrapy_t8.commands.job_view import points, states
-from scrapy_t8.commands.registry import CHANGES, FINE, Command
+from scrapy_t8.commands.registry import CHANGES, OK, Command
 from scrapy_t8.errors import CommandError, FormatError
 from scrapy_t8.model.json_document import VERSION, moment
 from scrapy_t8.model.json_document import told as told_time
@@ -28,14 +28,14 @@ from .service_import import take_in
 
 def _export(call: CommandContext) -> int:
     options = call.options
-    with call.looking() as look:
+    with call.view() as look:
         document = _document(look)
     with writing(options.file) as file:
-        file.write(dumped(document, file, 1) + "\n")
+        file.write(json_text(document, file, 1) + "\n")
     if options.file != STDOUT:
         letters = f", dead letters: {len(document['dead_letters']):,}" if "dead_letters" in document else ""
-        call.screen.say(f"Written to {options.file}. Task types: {len(document['states']):,}{letters}")
-    return FINE
+        call.terminal.print_line(f"Written to {options.file}. Task types: {len(document['states']):,}{letters}")
+    return OK
 
 
 def _document(look: JobView) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def _document(look: JobView) -> dict[str, Any]:
         "exported_at": told_time(moment(time.time())),
         "states": list(_states(look)),
     }
-    if not look.of_service:
+    if not look.is_service:
         job = look.job
         document["job"] = {"id": job.id, "spider": job.spider, "arguments": job.arguments, "finished": job.finished}
         document["dead_letters"] = [from_letter(letter) for letter in look.letters.whole()]
@@ -73,15 +73,15 @@ def _import(call: CommandContext) -> int:
     except FormatError as error:
         raise FormatError(f"{source}: {error}. Nothing was taken in", error.field) from None
     for line in taken.lines():
-        call.screen.say(line)
-    return FINE
+        call.terminal.print_line(line)
+    return OK
 
 
 def _take_in(call: CommandContext, document: Any) -> ImportSummary:
     if call.options.create and not (call.directory / "t8" / "state.db").exists():
         return _into_service(call.directory, document)
-    with call.looking() as look:
-        of_service = look.of_service
+    with call.view() as look:
+        of_service = look.is_service
     if of_service:
         return _into_service(call.directory, document)
     return taken_in(call, document)

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from scrapy import Request
 
 from scrapy_t8.core.items.expectations import DEAD, expecting
-from scrapy_t8.errors import CannotLoad, JobError
+from scrapy_t8.errors import CannotLoad
 from scrapy_t8.model.attempts import AttemptHistory
 from scrapy_t8.model.codec import Codec
 from scrapy_t8.model.dead_letter import LetterFilter
@@ -65,10 +65,7 @@ def would_heal(jobdir: str | Path) -> Healing:
     :raises StoreError: if its state cannot be read.
     """
     with reading(Path(jobdir) / "t8") as reader:
-        job = reader.job()
-        if job is None:
-            raise JobError(f"there is no job in {jobdir}")
-        return _plan(reader, job).told()
+        return _plan(reader, reader.job()).told()
 
 
 @dataclass(frozen=True, slots=True)
