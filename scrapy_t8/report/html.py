@@ -70,40 +70,9 @@ def render(document: Mapping[str, Any]) -> str:
     page = environment.get_template("page.html")
     limits = {"first": FIRST, "rows": ROWS, "examples": EXAMPLES}
     try:
-        return page.render(
-            document, document=document, charts=_Charts(document), show=_Show(document), causes=CAUSES, **limits
-        )
+        return page.render(document, charts=charts, show=_Show(document), causes=CAUSES, **limits)
     except (jinja2.UndefinedError, KeyError, IndexError) as error:
         raise FormatError(f"this report is not as docs/report.md says and cannot be shown: {error}") from error
-
-
-class _Charts:
-    """The charts of one document; each is empty if there is nothing to see."""
-
-    def __init__(self, document: Mapping[str, Any]) -> None:
-        self._document = document
-
-    def missing(self) -> Markup:
-        causes = self._document["missing"]["causes"]
-        return _markup(charts.bars("Missing items by cause", [(cause_in_words(row), row["count"]) for row in causes]))
-
-    def retries(self) -> Markup:
-        counts = sorted(self._document["retries"].items(), key=lambda retry: -retry[1])
-        return _markup(charts.bars("Retries by kind of failure", counts))
-
-    def progress(self) -> Markup:
-        return _markup(charts.progress("Pages, items and retries over time", self._document["timeline"]))
-
-    def runs(self) -> Markup:
-        document, now = self._document, str(self._document["generated"])
-        return _markup(charts.runs("Runs of the job", document["runs"], document["timeline"], now))
-
-    def hosts(self) -> Markup:
-        return _markup(charts.hosts("Requests of the busiest hosts", self._document["hosts"]))
-
-    def coverage(self, place: int) -> Markup:
-        kind = self._document["coverage"][place]
-        return _markup(charts.coverage(f"Fields of {legible(kind['item'], 60)}", kind["fields"]))
 
 
 class _Show:
@@ -131,6 +100,11 @@ class _Show:
             return self.figure(place, row, name)
         writers: dict[str, Callable[[Any], Markup]] = {"time": self.time, "url": self.url}
         return writers.get(kind, self.text)(value)
+
+    def cause(self, row: Mapping[str, Any]) -> str:
+        """Return what a row of ``missing.causes`` is about, on one line."""
+        words, _ = CAUSES.get(row["cause"], (row["cause"], ""))
+        return f"{words}: {row['detail']}" if row["detail"] else str(words)
 
     def has(self, rows: Sequence[Mapping[str, Any]], name: str) -> bool:
         """Whether a row has a value in this field."""
@@ -184,12 +158,6 @@ class _Show:
         )
 
 
-def cause_in_words(row: Mapping[str, Any]) -> str:
-    """Return what a row of ``missing.causes`` is about, on one line."""
-    words, _ = CAUSES.get(row["cause"], (row["cause"], ""))
-    return f"{words}: {row['detail']}" if row["detail"] else str(words)
-
-
 def _in_words(value: object) -> str:
     if isinstance(value, str):
         return value
@@ -207,4 +175,4 @@ def _markup(form: str, *values: str) -> Markup:
     """Return *form* as markup, with *values* escaped in it."""
     from markupsafe import Markup
 
-    return Markup(form).format(*values) if values else Markup(form)
+    return Markup(form).format(*values)

@@ -69,18 +69,9 @@ def letter_filter(options: argparse.Namespace) -> LetterFilter:
     """
     if options.state is not None:
         raise CommandError("--state is about tasks of a service, and this is the state of a crawl")
-    return LetterFilter(
-        kind=options.kind,
-        host=options.host,
-        callback=options.callback,
-        status=options.status,
-        task_type=options.task_type,
-        text=options.text,
-        newer_than=options.since,
-        older_than=options.until,
-        job=options.job,
-        ids=tuple(map(_number, getattr(options, "ids", ()))) or None,
-    )
+    same = {name: getattr(options, name) for name in ("kind", "task_type", "text", *OF_CRAWLS)}
+    ids = tuple(map(_number, getattr(options, "ids", ()))) or None
+    return LetterFilter(**same, newer_than=options.since, older_than=options.until, ids=ids)
 
 
 def task_filter(options: argparse.Namespace) -> Callable[[FailedTask, str], bool]:

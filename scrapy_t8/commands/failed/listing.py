@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from typing import Any
 
 from scrapy_t8.commands.context import CommandContext, JobView
@@ -75,19 +76,8 @@ def _groups(context: CommandContext) -> int:
 
 
 def _by_cause(view: JobView, options: argparse.Namespace) -> list[dict[str, Any]]:
-    return [
-        {
-            "count": group.count,
-            "kind": group.kind,
-            "error": group.error,
-            "host": group.host,
-            "callback": group.callback,
-            "first": iso(group.first),
-            "last": iso(group.last),
-            "example": group.example,
-        }
-        for group in view.letters.groups(selection.checked_filter(view, options))
-    ]
+    groups = view.letters.groups(selection.checked_filter(view, options))
+    return [{"count": g.count, **asdict(g), "first": iso(g.first), "last": iso(g.last)} for g in groups]
 
 
 def _by_error(view: JobView, options: argparse.Namespace) -> list[dict[str, Any]]:
