@@ -70,7 +70,7 @@ def hosts(title: str, rows: Sequence[Row]) -> str:
     shown = [row for row in rows if any(row[state] for state in STATES)][:BARS]
     if not shown:
         return ""
-    left, bottom = _room(_label(row["host"]) for row in shown), len(shown) * LINE
+    left, bottom = _space(_label(row["host"]) for row in shown), len(shown) * LINE
     most = max(sum(row[state] for state in STATES) for row in shown)
     scale = (WIDTH - left - MARGIN) / most
     parts = [_tick(left + tick * scale, bottom, short(tick)) for tick in _ticks(most, 4)]
@@ -95,7 +95,7 @@ def progress(title: str, timeline: Sequence[Row]) -> str:
     sums = {name: list(accumulate(row[name] or 0 for _, row in rows)) for name in SERIES}
     most = max(1, *(counts[-1] for counts in sums.values()))
     ticks = _ticks(most, 5)
-    left, scale = _room(map(short, ticks)), (PLOT - MARGIN) / most
+    left, scale = _space(map(short, ticks)), (PLOT - MARGIN) / most
     parts, place = _time_axis(rows[0][0], rows[-1][0], left, PLOT)
     for tick in ticks:
         y = PLOT - tick * scale
@@ -184,8 +184,8 @@ def _tick(x: float, bottom: float, text: str) -> str:
 def _bars(title: str, rows: Sequence[tuple[str, float]], most: float, form: Callable[[Any], str]) -> str:
     if not rows:
         return ""
-    left = _room(_label(label) for label, _ in rows)
-    scale = (WIDTH - left - _room(form(value) for _, value in rows)) / most
+    left = _space(_label(label) for label, _ in rows)
+    scale = (WIDTH - left - _space(form(value) for _, value in rows)) / most
     parts = []
     for number, (label, value) in enumerate(rows):
         y = number * LINE
@@ -229,6 +229,6 @@ def _label(text: str) -> str:
     return legible(text, min(LABEL, int(LABEL * LABEL_WIDTH / max(1.0, width(clean)))))
 
 
-def _room(texts: Iterable[str]) -> float:
+def _space(texts: Iterable[str]) -> float:
     """Return the width that the widest of *texts* takes, with a gap."""
     return max(width(text) for text in texts) * FONT + 8
