@@ -9,7 +9,8 @@ from dataclasses import asdict
 from typing import Any
 
 from scrapy_t8.core.items import coverage, problems
-from scrapy_t8.core.items.statistics import DUPLICATES, OUTCOMES, duplicates_of
+from scrapy_t8.core.items.ledger import DUPLICATES, duplicates_of
+from scrapy_t8.core.items.statistics import OUTCOMES
 from scrapy_t8.core.items.tracker import VALIDATION
 from scrapy_t8.core.retry.breaker import Health
 from scrapy_t8.model.job import JobRecord, Ledger, Run

@@ -1,4 +1,4 @@
-"""The extension that opens the job before anything else happens, says what it found, and closes it after everything."""
+"""The extension that opens the job before anything else happens, and closes the job after everything."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from scrapy import signals
 from scrapy.crawler import Crawler
 
 from scrapy_t8.core import scrapy_private
-from scrapy_t8.core.job import engine_watch
 from scrapy_t8.core.job.job import Job
+from scrapy_t8.core.job.opening import open_job
 from scrapy_t8.errors import T8Error
 from scrapy_t8.utils import gc_freeze
 from scrapy_t8.utils.times import local_time
@@ -24,15 +24,14 @@ logger = logging.getLogger(__name__)
 class T8Checkpoint:
     """Owns the job from the start of the crawler to the end of the spider.
 
-    :raises T8Error: from ``from_crawler``, if the job cannot be had. The crawl does not begin then, the exit status is
-        1, and the one line that says why is in the log.
+    :raises T8Error: from ``from_crawler``, if the job cannot be opened. The crawl does not begin then, the exit status
+        is 1, and one line in the log says why.
     """
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
-        job = Job.of(crawler)
         try:
-            job.open()
+            job = open_job(crawler)
         except T8Error as error:
             logger.critical("%s", error)
             scrapy_private.say_no_more_of(T8Error)
@@ -49,25 +48,23 @@ class T8Checkpoint:
         self._has_frozen = False
 
     def spider_opened(self) -> None:
-        # By now all components are made.
+        # All components are made by now.
         if self._job.config.gc_freeze:
             gc_freeze.freeze()
             self._has_frozen = True
-        self._tell()
+        self._log_start()
 
-    def _tell(self) -> None:
+    def _log_start(self) -> None:
         if not self._job.has_frontier:
             logger.warning(
                 "The scheduler is not T8's: resume points are kept, but requests in flight at a kill are lost"
             )
-            engine_watch.watch_points(self._job)
+            self._job.watch_resume_points()
         found = self._job.recovery
-        if self._job.failures.buried:
-            logger.error(
-                "%d requests were buried: the process died also when each was tried alone", self._job.failures.buried
-            )
-        if self._job.failures.revived:
-            logger.info("The spider's code has changed: %d dead letters are tried again", self._job.failures.revived)
+        if self._job.buried:
+            logger.error("%d requests became dead letters: the process died even when each ran alone", self._job.buried)
+        if self._job.revived:
+            logger.info("The spider's code has changed: %d dead letters are revived", self._job.revived)
         if found.last_run is None:
             return
         logger.info(
@@ -83,9 +80,9 @@ class T8Checkpoint:
         )
 
     def spider_idle(self) -> None:
-        """Nothing to do but to wait: stay for what is due soon, and leave the rest to the next run."""
+        """Keep the spider open for retries that are due soon, and leave later ones to the next run."""
         with self._job.guard("wait"):
-            self._job.failures.vigil.idle()
+            self._job.retries.idle()
 
     async def spider_closed(self, reason: str) -> None:
         await self._job.close(reason)

@@ -44,8 +44,8 @@ class T8Report:
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
-        job = Job.of(crawler)
-        if not job.is_open or not job.config.enable_integrity_check:
+        job = Job.required(crawler)
+        if not job.config.enable_integrity_check:
             raise NotConfigured
         try:
             report = cls(crawler, job)
@@ -53,8 +53,7 @@ class T8Report:
             logger.critical("%s", error)
             scrapy_private.say_no_more_of(T8Error)
             raise
-        job.reporters.append(report.end)
-        job.last_words.append(report.write)
+        job.after_run(report.end, at_exit=report.write)
         return report
 
     def __init__(self, crawler: Crawler, job: Job) -> None:
@@ -67,7 +66,7 @@ class T8Report:
         self._custom: Document = {}
         self._hidden = [str(name) for name in job.config.report_mask]
         self._kept = {KEPT: msgpack.packb(self._hidden)}
-        job.keepers.append(self)
+        job.persist(self)
 
     def dump(self, *, force: bool) -> Mapping[str, bytes]:
         """Return what a report on demand needs from the crawl, once."""

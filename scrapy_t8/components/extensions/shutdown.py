@@ -10,7 +10,6 @@ from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 from scrapy.utils.asyncio import CallLaterResult, call_later
 
-from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.job.job import Job
 
 if TYPE_CHECKING:
@@ -27,8 +26,8 @@ class T8GracefulStop:
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
-        job = Job.of(crawler)
-        if not job.is_open or not job.config.stop_grace:
+        job = Job.required(crawler)
+        if not job.config.stop_grace:
             raise NotConfigured
         grace = cls(crawler, job, job.config.stop_grace)
         crawler.signals.connect(grace.engine_started, signals.engine_started)
@@ -48,7 +47,7 @@ class T8GracefulStop:
 
         async def close_in_time(*, reason: str = "cancelled") -> None:
             if reason == SHUTDOWN and self._timer is None:
-                self._job.failures.close()
+                self._job.retries.close()
                 self._timer = call_later(self._seconds, self._give_back)
             await close(reason=reason)
 
@@ -60,7 +59,8 @@ class T8GracefulStop:
 
     def _give_back(self) -> None:
         """What is in flight was never settled: to let go of it is to leave it in the frontier."""
-        flying = len(self._job.frontier.flying)
-        if flying:
-            logger.warning("%d requests are under way after %g s: they are given back", flying, self._seconds)
-        scrapy_private.abandon(self._crawler)
+        count = self._job.give_back_in_flight()
+        if count:
+            logger.warning(
+                "%d requests still in flight %g s after the stop signal; returned to the queue", count, self._seconds
+            )

@@ -12,8 +12,9 @@ import pytest
 from scrapy_t8 import read_report
 from scrapy_t8.core.items import coverage, problems, tracker
 from scrapy_t8.core.items.coverage import Coverage, shape_of
+from scrapy_t8.core.items.ledger import DUPLICATES
 from scrapy_t8.core.items.problems import ProblemCounter
-from scrapy_t8.core.items.statistics import DUPLICATES, OUTCOMES
+from scrapy_t8.core.items.statistics import OUTCOMES
 from scrapy_t8.core.retry.breaker import Breaker
 from scrapy_t8.errors import JobError
 from scrapy_t8.model.batch import CommitBatch
