@@ -31,7 +31,11 @@ def test_the_report_shows_what_components_have_stored(tmp_path: Path) -> None:
     job = JobRecord("job", "shop", {}, 1.0)
     store.begin_job(job)
     store.begin_run(2.0, 5)
-    counted, found, breaker = Coverage(store), ProblemCounter(store), Breaker(1, 10.0, 60.0, 3600.0)
+    counted, found, breaker = (
+        Coverage(store),
+        ProblemCounter(store),
+        Breaker(failures=1, probe=10.0, longest=60.0, give_up=3600.0),
+    )
     counted.count(shape_of({"name": "bmw", "price": None}))
     found.add([("required", "dict", "price", "is missing")], "bmw")
     breaker.failed("down.example", 7, 3.0)
