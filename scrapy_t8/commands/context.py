@@ -19,8 +19,8 @@ from scrapy_t8.model.codec import Codec
 from scrapy_t8.model.job import SERVICE, JobRecord
 from scrapy_t8.report.files import mask_of
 from scrapy_t8.stores.base import DeadLetterStore, ResumePointStore
-from scrapy_t8.stores.owned import owning
-from scrapy_t8.stores.reader.reader import Reader, reading
+from scrapy_t8.stores.owned import open_for_changes
+from scrapy_t8.stores.reader.reader import Reader, open_read_only
 from scrapy_t8.stores.shared.store import SharedStore
 from scrapy_t8.stores.shared.tasks import SQLiteTasks
 
@@ -84,7 +84,7 @@ class CommandContext:
 
         :raises T8Error: if there is no job, or it cannot be read.
         """
-        with reading(self.directory / "t8") as reader:
+        with open_read_only(self.directory / "t8") as reader:
             job = reader.job()
             self.terminal.mask = mask_of(reader)
             yield JobView(reader, job, DeadLetterReader(reader.box, Codec(StubSpider())))
@@ -105,7 +105,7 @@ class CommandContext:
             finally:
                 shared.close()
             return
-        with owning(path) as (store, found):
+        with open_for_changes(path) as (store, found):
             yield OwnedJob(store.box, store.points, found, None)
 
 

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from scrapy_t8.core.offline.dead_letters import failed_tasks
-from scrapy_t8.core.offline.resume_points import point_of, states_of
+from scrapy_t8.core.offline.resume_points import states_of
 from scrapy_t8.errors import StoreError
 from scrapy_t8.model.batch import PointRecord
 from scrapy_t8.model.codec import Codec
 from scrapy_t8.model.failed_task import FailedTask
-from scrapy_t8.model.json_document import moment
-from scrapy_t8.model.resume_point import RUNS, CollectionState, ResumePoint
+from scrapy_t8.model.resume_point import DIED, RUNNING, RUNS, CollectionState, ResumePoint
+from scrapy_t8.utils.times import moment
 
 from .context import JobView
 
@@ -27,7 +27,7 @@ def points(look: JobView) -> Points:
     """
     found = {}
     for name, record in look.reader.points():
-        point = point_of(PointRecord("?", name, 0.0, record))
+        point = PointRecord("?", name, 0.0, record).point()
         found[point.task_type, name] = point
     return found
 
@@ -46,8 +46,8 @@ def collections(look: JobView) -> list[CollectionState]:
 def _collection(record: dict[str, Any], *, running: bool) -> CollectionState:
     record.pop("holder", None)
     times = {name: moment(record[name]) for name in ("start_time", "last_update")}
-    if record["status"] == "RUNNING" and not running:
-        record["status"] = "DIED"
+    if record["status"] == RUNNING and not running:
+        record["status"] = DIED
     try:
         return CollectionState(**{**record, **times})
     except TypeError as error:

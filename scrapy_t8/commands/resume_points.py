@@ -11,9 +11,9 @@ from typing import Any
 from scrapy_t8.commands.status.status import when
 from scrapy_t8.core.offline.resume_points import record_of
 from scrapy_t8.errors import CommandError, T8Error
-from scrapy_t8.model.json_document import moment
 from scrapy_t8.model.resume_point import ResumePoint
 from scrapy_t8.utils.checked import checked_metadata, checked_text
+from scrapy_t8.utils.times import moment
 
 from .context import CommandContext
 from .job_view import Points

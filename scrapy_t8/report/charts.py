@@ -14,7 +14,7 @@ from html import escape
 from itertools import accumulate
 from typing import Any, TypeAlias
 
-from .text import legible, parse_time, percent, short, width
+from .text import legible, percent, short, time_of, width
 
 Row: TypeAlias = Mapping[str, Any]
 
@@ -87,9 +87,7 @@ def hosts(title: str, rows: Sequence[Row]) -> str:
 
 def progress(title: str, timeline: Sequence[Row]) -> str:
     """Draw pages, items and retries up to each moment. A flat piece is a time in which nothing came."""
-    rows = sorted(
-        ((at.timestamp(), row) for row in timeline if (at := parse_time(row["time"]))), key=lambda row: row[0]
-    )
+    rows = sorted(((at.timestamp(), row) for row in timeline if (at := time_of(row["time"]))), key=lambda row: row[0])
     if len(rows) < 2 or rows[0][0] == rows[-1][0]:
         return ""
     sums = {name: list(accumulate(row[name] or 0 for _, row in rows)) for name in SERIES}
@@ -133,12 +131,12 @@ def runs(title: str, rows: Sequence[Row], timeline: Sequence[Row], now: str | No
 
 def _spans(rows: Sequence[Row], timeline: Sequence[Row], now: str | None) -> list[tuple[float, float, Row]]:
     """Return beginning and end of each run, as far as they are known."""
-    begun = [(at.timestamp(), row) for row in rows if (at := parse_time(row["started"]))]
-    signs = sorted(at.timestamp() for row in timeline if (at := parse_time(row["time"])))
-    present = parse_time(now)
+    begun = [(at.timestamp(), row) for row in rows if (at := time_of(row["started"]))]
+    signs = sorted(at.timestamp() for row in timeline if (at := time_of(row["time"])))
+    present = time_of(now)
     spans = []
     for number, (start, row) in enumerate(begun):
-        ended = parse_time(row["ended"]) or (present if row["end"] == "running" else None)
+        ended = time_of(row["ended"]) or (present if row["end"] == "running" else None)
         following = begun[number + 1][0] if number + 1 < len(begun) else math.inf
         seen = bisect_left(signs, following)
         end = ended.timestamp() if ended else signs[seen - 1] if seen else start

@@ -14,7 +14,7 @@ import msgpack
 
 from scrapy_t8.config.settings import MASK
 from scrapy_t8.errors import ConfigError, WriteError, remedy
-from scrapy_t8.stores.reader.reader import Reader, reading
+from scrapy_t8.stores.reader.reader import Reader, open_read_only
 from scrapy_t8.utils.files import replacing
 
 from .alerts import Alert
@@ -38,7 +38,7 @@ def read_report(jobdir: str | Path) -> Document:
     :raises StoreError: if its state cannot be read.
     """
     directory = Path(jobdir)
-    with reading(directory / "t8") as reader:
+    with open_read_only(directory / "t8") as reader:
         document = masked_document(reader, time.time(), mask_of(reader), running=reader.is_running())
     return {**document, **_last_findings(directory / DIRECTORY / JSON, document)}
 
@@ -84,7 +84,7 @@ def final_report(
     :param alerts: returns the alerts of the report, given the numbers of items of earlier good jobs, the oldest first.
     """
     mask = Mask(hidden)
-    with reading(directory) as reader:
+    with open_read_only(directory) as reader:
         document = masked_document(reader, now, mask, running=False)
         job = reader.job()
         history = [past.items for past in reader.past_jobs(job.spider) if past.good and past.number != job.number]

@@ -16,7 +16,7 @@ from scrapy_t8.errors import ConfigError, FormatError
 from scrapy_t8.model.json_document import Document
 
 from . import charts
-from .text import MOST, legible, number, parse_time, percent
+from .text import MOST, legible, number, percent, time_of
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -112,13 +112,13 @@ class _Show:
 
     def time(self, value: object) -> Markup:
         """Return a time to the second, in UTC."""
-        moment = parse_time(value)
+        moment = time_of(value)
         if moment is None:
             return _markup('<span class="unknown">unknown</span>') if value is None else self.text(value)
         return _markup('<time datetime="{}">{}</time>', f"{moment:%FT%TZ}", f"{moment:%F %T}")
 
     def duration(self, start: object, end: object) -> str:
-        begun, ended = parse_time(start), parse_time(end)
+        begun, ended = time_of(start), time_of(end)
         if begun is None or ended is None:
             return "-"
         seconds = max(0, round((ended - begun).total_seconds()))

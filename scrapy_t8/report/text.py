@@ -7,6 +7,9 @@ import re
 from datetime import datetime, timezone
 from unicodedata import east_asian_width
 
+from scrapy_t8.utils.text import escape_surrogates
+from scrapy_t8.utils.times import parse_time
+
 MOST = 500
 """Characters of a text that are shown."""
 
@@ -16,7 +19,7 @@ ILLEGAL = re.compile("[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010
 
 def legible(text: str, most: int = MOST) -> str:
     """Return *text* without illegal characters, cut to *most* characters. A surrogate becomes its escape."""
-    clean = ILLEGAL.sub("", text[:most].encode("utf-8", "backslashreplace").decode())
+    clean = ILLEGAL.sub("", escape_surrogates(text[:most]))
     return clean if len(text) <= most and len(clean) <= most else clean[: most - 1] + "…"
 
 
@@ -33,14 +36,10 @@ def _width_of(character: str) -> float:
     return 0.8 if character.isupper() else 0.65
 
 
-def parse_time(text: object) -> datetime | None:
-    """Parse a time of a report, in UTC. Returns None for anything else."""
-    if not isinstance(text, str):
-        return None
+def time_of(value: object) -> datetime | None:
+    """Return the time of *value*, in UTC; None if it is not a time in ISO 8601."""
     try:
-        # Python knows the suffix Z only from 3.11 on.
-        time = datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith(("Z", "z")) else text)
-        return time.astimezone(timezone.utc) if time.tzinfo else time.replace(tzinfo=timezone.utc)
+        return parse_time(value).astimezone(timezone.utc) if isinstance(value, str) else None
     except (ValueError, OverflowError):
         return None
 

@@ -14,8 +14,8 @@ from weakref import WeakMethod
 from scrapy_t8.config.settings import Config, from_dict
 from scrapy_t8.errors import ConfigError
 from scrapy_t8.model.failed_task import FailedTask
-from scrapy_t8.model.json_document import moment
 from scrapy_t8.model.resume_point import ResumePoint
+from scrapy_t8.utils.times import moment
 
 from . import logs
 from .logs import logger

@@ -13,16 +13,22 @@ from scrapy_t8.core.retry.failure import HANDLER, Failure
 from scrapy_t8.core.retry.policy import Policy
 from scrapy_t8.model.attempts import AttemptHistory, ScheduledRetry
 from scrapy_t8.model.dead_letter import DeadLetter, LetterFilter
-from scrapy_t8.model.failed_task import FailedTask, TaskRecord, entry_of, task_id_of, task_of_letter, task_of_waiting
+from scrapy_t8.model.failed_task import (
+    FailedTask,
+    TaskRecord,
+    service_entry,
+    service_task_id,
+    task_of_letter,
+    task_of_waiting,
+)
 from scrapy_t8.model.job import JobRecord
 from scrapy_t8.stores.locks import LeaseHolder
 from scrapy_t8.stores.shared.store import SharedStore
 from scrapy_t8.stores.shared.tasks import AT_ONCE, SQLiteTasks
 from scrapy_t8.utils.checked import checked_metadata, checked_number, checked_text
-from scrapy_t8.utils.text import one_line
+from scrapy_t8.utils.text import one_line, printable
 
 from .logs import logger
-from .resume_points import told
 from .write_batch import WriteBatch
 
 CRASH = "crash"
@@ -70,8 +76,7 @@ class FailedTasks:
         self._holder = holder
         self._clock = clock
         self._chance = chance
-        rule = {name: getattr(config, f"retry_{name}") for name in ("base", "factor", "cap", "jitter")}
-        self._policy = Policy(rule, config.retry_kinds, config.retry_after_cap)
+        self._policy = Policy(config.retry_rule(), config.retry_kinds, config.retry_after_cap)
         self._rule = self._policy.rule(HANDLER, {})
         self._free = range(0)
         self._lock = Lock()
@@ -91,7 +96,7 @@ class FailedTasks:
         checked_text("task_type", task_type)
         entry = self._next_entry(task_type)
         record = TaskRecord(
-            task_id=task_id_of(task_type, entry),
+            task_id=service_task_id(task_type, entry),
             task_type=task_type,
             target=checked_text("target", target),
             max_retries=self._rule.times if max_retries is None else checked_number("max_retries", max_retries),
@@ -102,9 +107,10 @@ class FailedTasks:
         story.add(now, HANDLER, checked_text("error_message", error_message, empty=True), charged=False)
         due = self._due(Failure(HANDLER, error_message), record, story, now)
         self.put(entry, record, story, due)
-        logger.info("Failed task %s added: %s: %s", told(record.task_id), told(target), told(one_line(error_message)))
+        names = printable(record.task_id), printable(target), printable(one_line(error_message))
+        logger.info("Failed task %s added: %s: %s", *names)
         if due is None:
-            logger.error("Task %s is given up at once: it may not be retried", told(record.task_id))
+            logger.error("Task %s is given up at once: it may not be retried", printable(record.task_id))
         else:
             self.added(task_type, due)
         return record.task_id
@@ -150,7 +156,7 @@ class FailedTasks:
                     first = self._tasks.reserve(self._config.batch_update_size)
                     self._free = range(first, first + self._config.batch_update_size)
                 entry, self._free = self._free[0], self._free[1:]
-            if self._tasks.named(task_id_of(task_type, entry)) is None:
+            if self._tasks.named(service_task_id(task_type, entry)) is None:
                 return entry
 
     # -- looking -------------------------------------------------------------------------------------------------
@@ -180,7 +186,7 @@ class FailedTasks:
         return None if found is None else task_of_letter(found)
 
     def _find(self, task_id: str) -> ScheduledRetry | DeadLetter | None:
-        for entry in (self._tasks.named(task_id), entry_of(task_id)):
+        for entry in (self._tasks.named(task_id), service_entry(task_id)):
             found = None if entry is None else self._stored(entry)
             if found is not None and _is(found, task_id):
                 return found
@@ -258,7 +264,7 @@ class FailedTasks:
         won = self._tasks.succeed(task.entry, self._holder.name)
         if won:
             message = "Task %s succeeded on attempt %d and left the queue"
-            logger.info(message, told(task.record.task_id), task.attempt)
+            logger.info(message, printable(task.record.task_id), task.attempt)
         return won
 
     def fail(self, task: LeasedTask, error: str, *, keep: bool = False) -> bool:
@@ -292,16 +298,16 @@ class FailedTasks:
         return self._verdict(task, Failure(CRASH, "the process died while the handler was at work"))
 
     def _verdict(self, task: LeasedTask, failure: Failure) -> tuple[float, str] | DeadLetter:
-        now, name = self._clock(), told(task.record.task_id)
+        now, name = self._clock(), printable(task.record.task_id)
         story = AttemptHistory.loads(task.story.dumps())  # a copy: this may have to be done again
         attempt = task.attempt
         story.add(now, failure.kind, failure.error, charged=True)
         due = self._due(failure, task.record, story, now)
         if due is None:
-            logger.error("Task %s is given up after %d attempts: %s", name, attempt, told(failure.error))
+            logger.error("Task %s is given up after %d attempts: %s", name, attempt, printable(failure.error))
             return self._letter(task.entry, task.record, story, task.payload, failure)
         message = "Task %s failed on attempt %d: %s. The next one is due in %.3g s"
-        logger.warning(message, name, attempt, told(failure.error), due - now)
+        logger.warning(message, name, attempt, printable(failure.error), due - now)
         return due, story.dumps()
 
     def _due(self, failure: Failure, record: TaskRecord, story: AttemptHistory, now: float) -> float | None:

@@ -8,7 +8,6 @@ resume point in it also tells its ``name``, if it has one. What is read may also
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,11 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from scrapy_t8.errors import FormatError
 from scrapy_t8.model.failed_task import FailedTask
-from scrapy_t8.model.json_document import VERSION, moment, told
-from scrapy_t8.model.resume_point import CollectionState, ResumePoint
+from scrapy_t8.model.json_document import VERSION
+from scrapy_t8.model.resume_point import RUNNING, STATUSES, STOPPED, CollectionState, ResumePoint
 from scrapy_t8.utils.checked import checked_metadata, checked_number, checked_text
+from scrapy_t8.utils.files import replacing
+from scrapy_t8.utils.text import to_json
+from scrapy_t8.utils.times import isoformat, moment
 
-from .runs import STATUSES, StoredRun
+from .runs import StoredRun
 
 if TYPE_CHECKING:
     from .state_manager import StateManager
@@ -44,7 +46,7 @@ def export_state(manager: StateManager, path: str | Path | None) -> dict[str, An
     for task_type, name in manager.resume_points():
         names.setdefault(task_type, []).append(name)
     states = [_named(state.to_dict(), names.get(state.task_type, [])) for state in manager.states()]
-    document = {"version": VERSION, "exported_at": told(moment(time.time())), "states": states}
+    document = {"version": VERSION, "exported_at": isoformat(moment(time.time())), "states": states}
     if path is not None:
         _write(Path(path), document)
     return document
@@ -58,10 +60,8 @@ def _named(state: dict[str, Any], names: list[str]) -> dict[str, Any]:
 
 
 def _write(path: Path, document: dict[str, Any]) -> None:
-    text = json.dumps(document, ensure_ascii=False, indent=1)
-    new = path.with_name(f"{path.name}.new")
-    new.write_text(text.encode("utf-8", "backslashreplace").decode() + "\n", encoding="utf-8")
-    os.replace(new, path)
+    with replacing(path) as file:
+        file.write(to_json(document, indent=1) + "\n")
 
 
 def import_state(manager: StateManager, source: str | Path | Mapping[str, Any] | list[Any]) -> dict[str, int]:
@@ -174,7 +174,7 @@ def _add_task(task: FailedTask, found: ImportPlan) -> None:
 
 def _run(state: CollectionState) -> StoredRun:
     # Whoever ran it does not run here.
-    status = "STOPPED" if state.status == "RUNNING" else state.status
+    status = STOPPED if state.status == RUNNING else state.status
     return StoredRun(
         state.run_id,
         state.task_type,

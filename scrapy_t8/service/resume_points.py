@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import json
-import zlib
 from collections.abc import Callable
 from typing import Any
 
 from scrapy_t8.config.settings import Config
-from scrapy_t8.errors import StoreError
 from scrapy_t8.model.batch import PointRecord
-from scrapy_t8.model.failed_task import LARGE
-from scrapy_t8.model.json_document import ZLIB, moment
 from scrapy_t8.model.resume_point import ResumePoint
 from scrapy_t8.stores.shared.store import SharedStore
 from scrapy_t8.utils.checked import checked_metadata, checked_number, checked_text
+from scrapy_t8.utils.text import printable
+from scrapy_t8.utils.times import moment
 
 from .logs import logger
 from .write_batch import WriteBatch
@@ -58,7 +54,7 @@ class StoredResumePoints:
         )
         self.set(point, checked_text("name", name, empty=True))
         point_id = f"{task_type}_{int(now)}"
-        logger.info("Resume point %s created: %s", told(point_id), told(_place(point)))
+        logger.info("Resume point %s created: %s", printable(point_id), printable(_place(point)))
         return point_id
 
     def set(self, point: ResumePoint, name: str = "") -> None:
@@ -66,7 +62,8 @@ class StoredResumePoints:
         updated = point.last_update.timestamp()
         with self._updates.change() as changes:
             historic = self._is_historic((point.task_type, name), self._clock())
-            changes.add_point(PointRecord(point.task_type, name, updated, self._dump(point), historic=historic))
+            compress = self._config.enable_compression
+            changes.add_point(PointRecord.of(point, name, updated=updated, historic=historic, compress=compress))
         if historic:
             self._unpruned += 1
             if self._unpruned >= PRUNE_EVERY:
@@ -77,7 +74,7 @@ class StoredResumePoints:
         self._updates.flush()
         with self._store.reading():
             records = self._store.points.all()
-        return {(record.task_type, record.name): _load(record) for record in records}
+        return {(record.task_type, record.name): record.point() for record in records}
 
     def newest(self, task_type: str, name: str | None) -> ResumePoint | None:
         mine = [p for (kind, n), p in self.all().items() if kind == task_type and name in (None, n)]
@@ -86,7 +83,7 @@ class StoredResumePoints:
     def history(self, task_type: str) -> list[ResumePoint]:
         self._updates.flush()
         with self._store.reading():
-            return [_load(record) for record in self._store.points.history(task_type)]
+            return [record.point() for record in self._store.points.history(task_type)]
 
     def histories(self) -> dict[str, dict[str, list[ResumePoint]]]:
         """What all points were, the newest first, and as they stand; by task type and name."""
@@ -97,7 +94,7 @@ class StoredResumePoints:
         with self._store.reading():
             records = [record for task_type in found for record in self._store.points.history(task_type)]
         for record in records:
-            found[record.task_type].setdefault(record.name, []).append(_load(record))
+            found[record.task_type].setdefault(record.name, []).append(record.point())
         return found
 
     def delete(self, task_type: str, name: str) -> bool:
@@ -119,30 +116,9 @@ class StoredResumePoints:
         self._recorded[key] = now
         return True
 
-    def _dump(self, point: ResumePoint) -> str:
-        document = point.to_dict()
-        if self._config.enable_compression:
-            text = json.dumps(point.metadata)
-            if len(text) >= LARGE:
-                document["metadata"] = {ZLIB: base64.b64encode(zlib.compress(text.encode())).decode()}
-        # Half of a character, as from a broken page, stays what it was: an escape.
-        return json.dumps(document, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
-
-
-def _load(record: PointRecord) -> ResumePoint:
-    try:
-        return ResumePoint.from_dict(json.loads(record.record))
-    except ValueError as error:
-        raise StoreError(f"the resume point {record.task_type} {record.name} is no JSON: {error}") from None
-
 
 def _place(point: ResumePoint) -> str:
     place = [f"page {point.current_page}"]
     place += [f"cursor {point.last_cursor}"] if point.last_cursor else []
     place += [f"slug {point.last_slug}"] if point.last_slug else []
     return ", ".join([*place, f"{point.total_processed} processed"])
-
-
-def told(text: str) -> str:
-    """*text* on one line of the log, whatever is in it."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -12,12 +12,12 @@ from typing import Any
 from scrapy_t8.config.settings import Config
 from scrapy_t8.errors import ConfigError, StoreError, T8Error
 from scrapy_t8.utils.checked import checked_text
-from scrapy_t8.utils.threads import run_here
+from scrapy_t8.utils.text import printable
+from scrapy_t8.utils.threads import run_blocking
 
 from .failed_tasks import LeasedTask
 from .handler_call import Handler, HandlerCall
 from .logs import logger
-from .resume_points import told
 from .state_manager import StateManager
 
 BREATH = 0.5
@@ -141,7 +141,7 @@ class RetryManager:
         if self.is_running:
             raise T8Error("the retry service is running: it tries what is due by itself")
         self._state.open()
-        return run_here(self._run_due)
+        return run_blocking(self._run_due)
 
     def _expect(self, task_type: str, due: float) -> None:
         if due < self._next_look and (not task_type or task_type in self._handlers):
@@ -200,7 +200,7 @@ class RetryManager:
             logger.warning(
                 "Tasks of the type %s wait: no handler is registered for it. Register one with "
                 "retry_manager.register_retry_handler(%r, handler)",
-                *(told(task_type), task_type),
+                *(printable(task_type), task_type),
             )
         self._looked()
 
@@ -232,9 +232,9 @@ class RetryManager:
             logger.error("The retry service could not take note of a result", exc_info=work.exception())
 
     async def _work(self, task: LeasedTask) -> None:
-        name, attempt_number = told(task.record.task_id), task.attempt
+        name, attempt_number = printable(task.record.task_id), task.attempt
         message = "Retrying task %s, attempt %d of %d: %s"
-        logger.info(message, name, attempt_number, task.record.max_retries, told(task.record.target))
+        logger.info(message, name, attempt_number, task.record.max_retries, printable(task.record.target))
         handler = self._handlers[task.record.task_type]
         self._state.begin_work()
         attempt = HandlerCall(handler, task.record.target, task.record.metadata, lambda ended: self._ended(task, ended))

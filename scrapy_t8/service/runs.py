@@ -10,16 +10,22 @@ from typing import Any
 
 from scrapy_t8.errors import FormatError
 from scrapy_t8.model.failed_task import FailedTask
-from scrapy_t8.model.json_document import moment
-from scrapy_t8.model.resume_point import RUNS, CollectionState, ResumePoint
+from scrapy_t8.model.resume_point import (
+    DIED,
+    RUNNING,
+    RUNS,
+    STATUSES,
+    STOPPED,
+    CollectionState,
+    ResumePoint,
+)
 from scrapy_t8.stores.locks import LeaseHolder
 from scrapy_t8.stores.shared.store import SharedStore
 from scrapy_t8.utils.checked import checked_number, checked_text
+from scrapy_t8.utils.times import moment
 
 from .write_batch import WriteBatch
 
-RUNNING, FINISHED, STOPPED, DIED = "RUNNING", "FINISHED", "STOPPED", "DIED"
-STATUSES = (RUNNING, FINISHED, STOPPED, DIED)
 PREFIX = RUNS
 
 

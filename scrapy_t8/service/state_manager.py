@@ -17,13 +17,13 @@ from scrapy_t8.errors import JobMismatch, StoreDamaged, StoreError
 from scrapy_t8.model.dead_letter import LetterFilter
 from scrapy_t8.model.failed_task import FailedTask
 from scrapy_t8.model.job import SERVICE, JobRecord
-from scrapy_t8.model.json_document import moment
 from scrapy_t8.model.resume_point import CollectionState, ResumePoint
 from scrapy_t8.stores.base import IfDamaged
 from scrapy_t8.stores.locks import LeaseHolder
 from scrapy_t8.stores.shared.store import SharedStore
 from scrapy_t8.stores.shared.tasks import SQLiteTasks
 from scrapy_t8.stores.sqlite.store import SQLiteStore
+from scrapy_t8.utils.times import moment
 
 from .failed_tasks import FailedTasks
 from .logs import logger

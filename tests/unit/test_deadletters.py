@@ -18,10 +18,10 @@ from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.codec import Codec
 from scrapy_t8.model.dead_letter import DeadLetter, LetterFilter
 from scrapy_t8.model.entry import entry_id
-from scrapy_t8.model.failed_task import task_id
+from scrapy_t8.model.failed_task import request_task_id
 from scrapy_t8.model.job import JobRecord, Ledger
-from scrapy_t8.model.json_document import moment
 from scrapy_t8.stores.sqlite.store import SQLiteStore
+from scrapy_t8.utils.times import moment
 
 from .samples import PlainItem, Point
 
@@ -144,12 +144,12 @@ def test_nothing_is_changed_where_the_commit_before_it_fails(jobdir: Path) -> No
 def test_all_that_failed_as_tasks(jobdir: Path) -> None:
     with open_dead_letters(jobdir) as letters:
         waiting, first, second, old = letters.tasks()
-    assert waiting.task_id == task_id("DETAIL_COLLECTION", "job", entry_id(1, 4))
+    assert waiting.task_id == request_task_id("DETAIL_COLLECTION", "job", entry_id(1, 4))
     assert waiting.metadata == {"kind": "timeout", "url": "http://host/4"}
     assert (waiting.next_retry_time, waiting.retry_count) == (moment(50.0), 1)
     assert (first.target, first.error_message, first.next_retry_time) == ("车型-1", "API请求超时", None)
     assert (second.error_message, second.target) == ("KeyError", "http://host/2")
-    assert old.task_id == task_id("DETAIL_COLLECTION", "old", entry_id(1, 3))
+    assert old.task_id == request_task_id("DETAIL_COLLECTION", "old", entry_id(1, 3))
 
 
 # -- export ------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from scrapy_t8.model.attempts import ScheduledRetry
 from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.entry import QueueRecord, entry_id
 from scrapy_t8.model.job import JobRecord
-from scrapy_t8.stores.reader.reader import Reader, reading
+from scrapy_t8.stores.reader.reader import Reader, open_read_only
 from scrapy_t8.stores.sqlite.store import SQLiteStore
 
 READY = {"a": 3000, "b": 900, "c": 1, "": 40}
@@ -44,8 +44,8 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
         ]
     store.commit(batch, job, 0.0)
     for entry in (entry_id(1, 1), entry_id(2, 6), entry_id(1 << 24, 1), 999):
-        store.mark(entry)
-    with reading(tmp_path / "t8") as reader:
+        store.mark_in_flight(entry)
+    with open_read_only(tmp_path / "t8") as reader:
         yield reader
     store.close()
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from scrapy_t8.commands.context import CommandContext
-from scrapy_t8.core.offline.resume_points import point_of, record_of
+from scrapy_t8.core.offline.resume_points import record_of
 from scrapy_t8.errors import FormatError
 from scrapy_t8.model.attempts import AttemptHistory
 from scrapy_t8.model.batch import CommitBatch, PointRecord
 from scrapy_t8.model.dead_letter import DeadLetter
 from scrapy_t8.model.json_document import VERSION
 from scrapy_t8.model.resume_point import ResumePoint
-from scrapy_t8.stores.owned import owning
+from scrapy_t8.stores.owned import open_for_changes
 from scrapy_t8.utils.checked import checked_text
 
 from .letter_json import to_letter
@@ -48,7 +48,7 @@ def taken_in(call: CommandContext, document: Any) -> ImportSummary:
     :raises JobLocked: if the crawl is running.
     """
     points, letters, left = _read(document)
-    with owning(call.directory / "t8") as (store, job):
+    with open_for_changes(call.directory / "t8") as (store, job):
         newer = [record for record in points if _is_newer(record, store.points.all())]
         known = {(letter.job, letter.entry, letter.buried_at) for letter in store.box.letters()}
         new = [one for one in letters if one.job != job.id and (one.job, one.entry, one.buried_at) not in known]
@@ -58,7 +58,7 @@ def taken_in(call: CommandContext, document: Any) -> ImportSummary:
 
 def _is_newer(record: PointRecord, there: list[PointRecord]) -> bool:
     old = [one for one in there if (one.task_type, one.name) == (record.task_type, record.name)]
-    return not old or point_of(old[0]).last_update < point_of(record).last_update
+    return not old or old[0].point().last_update < record.point().last_update
 
 
 def _read(document: Any) -> tuple[list[PointRecord], list[DeadLetter], int]:

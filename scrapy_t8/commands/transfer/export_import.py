@@ -15,9 +15,9 @@ from scrapy_t8.commands.context import CommandContext, JobView
 from scrapy_t8.commands.job_view import points, states
 from scrapy_t8.commands.registry import CHANGES, OK, Command
 from scrapy_t8.errors import CommandError, FormatError
-from scrapy_t8.model.json_document import VERSION, moment
-from scrapy_t8.model.json_document import told as told_time
+from scrapy_t8.model.json_document import VERSION
 from scrapy_t8.utils.files import STDOUT, writing
+from scrapy_t8.utils.times import isoformat, moment
 
 from .crawl_import import ImportSummary, taken_in
 from .letter_json import from_letter
@@ -41,7 +41,7 @@ def _export(call: CommandContext) -> int:
 def _document(look: JobView) -> dict[str, Any]:
     document: dict[str, Any] = {
         "version": VERSION,
-        "exported_at": told_time(moment(time.time())),
+        "exported_at": isoformat(moment(time.time())),
         "states": list(_states(look)),
     }
     if not look.is_service:

@@ -9,7 +9,8 @@ from typing import Any
 
 from scrapy_t8.errors import FormatError
 from scrapy_t8.model.dead_letter import DeadLetter
-from scrapy_t8.model.json_document import Document, moment, told
+from scrapy_t8.model.json_document import Document
+from scrapy_t8.utils.times import isoformat, moment
 
 TEXTS = ("kind", "error", "url", "host", "callback", "job", "spider", "code", "task_type", "target")
 NUMBERS = ("status", "fingerprint")
@@ -20,7 +21,7 @@ def from_letter(letter: DeadLetter) -> dict[str, Any]:
     """All of *letter*, that was read whole. Its request is in ``payload``, as it is stored."""
     fields = {name: getattr(letter, name) for name in ("entry", *TEXTS, *NUMBERS, *BODIES)}
     payload = base64.b64encode(letter.payload).decode()
-    return {**fields, "buried_at": told(moment(letter.buried_at)), "payload": payload}
+    return {**fields, "buried_at": isoformat(moment(letter.buried_at)), "payload": payload}
 
 
 def to_letter(document: Mapping[str, Any]) -> DeadLetter:

@@ -231,7 +231,7 @@ class T8FeedExporter(FeedExporter):
         return not self._unwritten and self._failures() == failed
 
     async def _write_whole(self, spool: ItemSpool, spider: Spider) -> None:
-        superseded = self._job.store.books.superseded()
+        superseded = self._job.store.items.superseded()
         gone = next(superseded, None)
         for number, item in enumerate(spool.items()):
             if number == gone:

@@ -185,7 +185,7 @@ class Frontier(CommitParticipant):
             request = request.copy()
         self.checked_out.add(entry)
         self._leased.add(entry)
-        self.store.mark(entry)
+        self.store.mark_in_flight(entry)
         self.in_flight[request] = page = self.new_page(entry)
         page.carry(marks_of(request), self.expectations.of(request))
         if entry in self._histories:
@@ -333,7 +333,7 @@ class Frontier(CommitParticipant):
         self.checked_out.difference_update(self._removed)
         self._removed = []
         for entry in self._unmark:
-            self.store.unmark(entry)
+            self.store.unmark_in_flight(entry)
         self.replay.committed()
         self.registry.committed()
         self.seen.committed()

@@ -36,4 +36,4 @@ class WaitingEntries:
     def drain(self, batch: CommitBatch) -> None:
         """Put what has changed into *batch*."""
         batch.waiting, self._added = self._added, []
-        batch.woken, self._removed = self._removed, []
+        batch.reactivated, self._removed = self._removed, []

@@ -9,8 +9,9 @@ from typing import Any
 import msgpack
 
 from scrapy_t8.stores.base import Store
+from scrapy_t8.utils.text import escape_surrogates
 
-from .keys import clean, fields_of
+from .keys import fields_of
 
 KEPT = "coverage"
 """Name under which the store keeps the counts."""
@@ -70,7 +71,7 @@ def shape_of(item: Any) -> bytes:
 # Most items have the same shape.
 @lru_cache(SHAPES, typed=True)
 def _packed(cls: str, filled: tuple[Any, ...]) -> bytes:
-    shape: bytes = msgpack.packb((cls, [clean(str(name)) for name in filled]))
+    shape: bytes = msgpack.packb((cls, [escape_surrogates(str(name)) for name in filled]))
     return shape
 
 

@@ -23,9 +23,10 @@ from scrapy_t8.model.codec import Codec
 from scrapy_t8.model.dead_letter import DeadLetter, LetterFilter, LetterGroup
 from scrapy_t8.model.failed_task import FailedTask, task_of_letter, task_of_waiting
 from scrapy_t8.model.job import JobRecord
-from scrapy_t8.model.json_document import moment
 from scrapy_t8.stores.base import ALL, DeadLetterStore, Store
-from scrapy_t8.stores.owned import owning
+from scrapy_t8.stores.owned import open_for_changes
+from scrapy_t8.utils.text import to_json
+from scrapy_t8.utils.times import moment
 
 Letters: TypeAlias = list[DeadLetter]
 Groups: TypeAlias = list[LetterGroup]
@@ -81,9 +82,7 @@ class DeadLetterReader:
         """
         written = 0
         for letter in self.whole(which):
-            line = json.dumps(self.facts(letter), ensure_ascii=False)
-            # Half of a character, as from a broken page, stays what it was: an escape.
-            file.write(line.encode("utf-8", "backslashreplace").decode() + "\n")
+            file.write(to_json(self.facts(letter)) + "\n")
             written += 1
         return written
 
@@ -178,7 +177,7 @@ def open_dead_letters(jobdir: str | Path) -> Iterator[DeadLetters]:
     :raises JobError: if there is no job. None is made.
     :raises StoreError: if its state cannot be read.
     """
-    with owning(Path(jobdir) / "t8") as (store, job):
+    with open_for_changes(Path(jobdir) / "t8") as (store, job):
         yield DeadLetters(store, job, Codec(StubSpider()))
 
 

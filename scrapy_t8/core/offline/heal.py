@@ -14,10 +14,10 @@ from scrapy_t8.errors import CannotLoad
 from scrapy_t8.model.attempts import AttemptHistory
 from scrapy_t8.model.codec import Codec
 from scrapy_t8.model.dead_letter import LetterFilter
-from scrapy_t8.model.items import ASKED, BY_THE_SPIDER, IMPOSSIBLE, RefetchRequest
+from scrapy_t8.model.items import RefetchRequest, RefetchStatus
 from scrapy_t8.model.job import JobRecord
-from scrapy_t8.stores.owned import owning
-from scrapy_t8.stores.reader.reader import MissingItem, Reader, reading
+from scrapy_t8.stores.owned import open_for_changes
+from scrapy_t8.stores.reader.reader import MissingItem, Reader, open_read_only
 from scrapy_t8.stores.sqlite.store import SQLiteStore
 
 
@@ -54,7 +54,7 @@ def heal(jobdir: str | Path) -> Healing:
     :raises StoreError: if its state cannot be read or written.
     """
     directory = Path(jobdir) / "t8"
-    with owning(directory) as (store, job):
+    with open_for_changes(directory) as (store, job):
         return _heal(store, job, directory)
 
 
@@ -64,7 +64,7 @@ def would_heal(jobdir: str | Path) -> Healing:
     :raises JobError: if there is none.
     :raises StoreError: if its state cannot be read.
     """
-    with reading(Path(jobdir) / "t8") as reader:
+    with open_read_only(Path(jobdir) / "t8") as reader:
         return _plan(reader, reader.job()).told()
 
 
@@ -78,14 +78,14 @@ class _Plan:
 
     def told(self) -> Healing:
         repeated = sum(item.payload is not None for item in self.mended)
-        asked = sum(item.healed == BY_THE_SPIDER for item in self.mended)
+        asked = sum(item.status == RefetchStatus.BY_SPIDER for item in self.mended)
         return Healing(len(self.letters), repeated, asked, self.under_way)
 
 
 def _heal(store: SQLiteStore, job: JobRecord, directory: Path) -> Healing:
-    with reading(directory) as reader:
+    with open_read_only(directory) as reader:
         plan = _plan(reader, job)
-    store.box.heal(plan.mended, LetterFilter(ids=tuple(plan.letters)), job, time.time())
+    store.box.refetch(plan.mended, LetterFilter(ids=tuple(plan.letters)), job, time.time())
     return plan.told()
 
 
@@ -98,7 +98,7 @@ def _plan(reader: Reader, job: JobRecord) -> _Plan:
         letter = reader.letter(missed.request) if kind == DEAD and missed.request is not None else None
         if letter is not None:
             letters.append(letter[0])
-            mended.append(RefetchRequest(missed.key, ASKED))
+            mended.append(RefetchRequest(missed.key, RefetchStatus.REQUESTED))
         elif missed.open > 0:
             under_way += 1
         else:
@@ -111,13 +111,13 @@ def _again(missed: MissingItem, payload: bytes | None) -> RefetchRequest:
     try:
         if payload is None:
             if urlsplit(missed.text).scheme not in ("http", "https"):
-                return RefetchRequest(missed.key, BY_THE_SPIDER)
+                return RefetchRequest(missed.key, RefetchStatus.BY_SPIDER)
             request = Request(missed.text)
             expecting(request, missed.text, "", by_page=True)
             payload = codec.encode_request(request)
         again = codec.repeated(payload)
     except (CannotLoad, ValueError):
-        return RefetchRequest(missed.key, IMPOSSIBLE)
+        return RefetchRequest(missed.key, RefetchStatus.IMPOSSIBLE)
     url = codec.envelope(again)[0]
     story = AttemptHistory(target=missed.text)
-    return RefetchRequest(missed.key, ASKED, again, urlsplit(url).hostname or "", story.dumps())
+    return RefetchRequest(missed.key, RefetchStatus.REQUESTED, again, urlsplit(url).hostname or "", story.dumps())

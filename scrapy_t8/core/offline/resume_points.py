@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from scrapy_t8.errors import JobError
 from scrapy_t8.model.batch import PointRecord
 from scrapy_t8.model.codec import Codec
 from scrapy_t8.model.failed_task import FailedTask
 from scrapy_t8.model.job import JobRecord, Run
-from scrapy_t8.model.json_document import moment
-from scrapy_t8.model.resume_point import CollectionState, ResumePoint
+from scrapy_t8.model.resume_point import DIED, FINISHED, STOPPED, CollectionState, ResumePoint
 from scrapy_t8.stores.base import Store
 from scrapy_t8.stores.sqlite.store import SQLiteStore
+from scrapy_t8.utils.times import moment
 
 from .dead_letters import DeadLetters
 
-STATUS = {None: "DIED", "finished": "FINISHED"}
+STATUS = {None: DIED, "finished": FINISHED}
 """What a run is said to be by the reason of its end; by any other, it was stopped."""
 
 
@@ -35,7 +33,7 @@ class ResumePoints:
 
         :raises FormatError: for one that somebody has made a mess of, naming the field.
         """
-        return {(p.task_type, p.name): point_of(p) for p in self._store.points.all()}
+        return {(p.task_type, p.name): p.point() for p in self._store.points.all()}
 
     def get(self, task_type: str, name: str = "") -> ResumePoint | None:
         """One of them, or None."""
@@ -43,7 +41,7 @@ class ResumePoints:
 
     def history(self, task_type: str) -> list[ResumePoint]:
         """What those of one task type were before, the newest first."""
-        return [point_of(record) for record in self._store.points.history(task_type)]
+        return [record.point() for record in self._store.points.history(task_type)]
 
     def set(self, point: ResumePoint, name: str = "") -> None:
         """Where the next job is to begin: after the page, cursor or slug of *point*.
@@ -78,22 +76,9 @@ def open_resume_points(jobdir: str | Path) -> Iterator[ResumePoints]:
         store.close()
 
 
-def point_of(record: PointRecord) -> ResumePoint:
-    """A stored point in the form in which others know it.
-
-    :raises T8Error: for one that somebody has made a mess of.
-    """
-    try:
-        return ResumePoint.from_dict(json.loads(record.record))
-    except ValueError as error:
-        raise JobError(f"the resume point {record.task_type} {record.name} is no JSON: {error}") from None
-
-
 def record_of(point: ResumePoint, name: str) -> PointRecord:
     """*point* as it is stored when somebody sets it by hand."""
-    # Half of a character, as from a broken page, stays what it was: an escape.
-    text = json.dumps(point.to_dict(), ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
-    return PointRecord(point.task_type, name, time.time(), text, historic=True)
+    return PointRecord.of(point, name, updated=time.time(), historic=True)
 
 
 def states_of(
@@ -115,7 +100,7 @@ def _state(
     return CollectionState(
         run_id=f"run_{began:%Y%m%d}_{run.id:03}",
         task_type=task_type,
-        status=STATUS.get(run.reason, "STOPPED"),
+        status=STATUS.get(run.reason, STOPPED),
         start_time=moment(job.begun),
         last_update=moment(run.ended or run.last_commit or run.started),
         total_items=_total(mine),

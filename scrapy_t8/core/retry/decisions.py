@@ -16,7 +16,7 @@ from scrapy_t8.core.run import RunContext
 from scrapy_t8.errors import CannotStore, ConfigError
 from scrapy_t8.model.attempts import AttemptHistory, ScheduledRetry
 from scrapy_t8.model.dead_letter import DeadLetter
-from scrapy_t8.model.failed_task import TASK_TYPE, task_id
+from scrapy_t8.model.failed_task import TASK_TYPE, request_task_id
 
 from .breaker import Breaker
 from .code_version import code_of
@@ -231,7 +231,7 @@ class RetryDecisions:
             stats.inc_value(f"t8/retry/{what}/{kind}")
 
     def _log(self, what: str, request: Request, page: Page, detail: str) -> None:
-        task = task_id(self._task_type(request), self._frontier.record.id, page.entry or 0)
+        task = request_task_id(self._task_type(request), self._frontier.record.id, page.entry or 0)
         logger.info("%s: %s %s: %s", what, task, request, detail)
 
 

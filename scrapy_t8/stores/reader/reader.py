@@ -12,16 +12,14 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 from urllib.parse import quote
 
-from filelock import FileLock, Timeout
-
 from scrapy_t8.errors import StoreError
 from scrapy_t8.model.attempts import ScheduledRetry
 from scrapy_t8.model.dead_letter import LetterGroup
 from scrapy_t8.model.items import ItemLoss
 from scrapy_t8.model.job import JobRecord, PastJob, Run
-from scrapy_t8.stores.base import no_job
+from scrapy_t8.stores.locks import FileLock
 from scrapy_t8.stores.sqlite.dead_letters import SQLiteDeadLetters
-from scrapy_t8.stores.sqlite.file import check_file, check_version
+from scrapy_t8.stores.sqlite.file import check_file, check_version, no_job
 from scrapy_t8.stores.sqlite.items import STRETCH
 from scrapy_t8.stores.sqlite.tables import load_job
 
@@ -69,15 +67,13 @@ class Reader:
 
     def is_running(self) -> bool:
         """Whether another process owns the job. The owner itself must not call this."""
-        lock = FileLock(self._directory / "lock", mode=0o600, thread_local=False)
+        lock = FileLock(self._directory / "lock")
         try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            return True
+            is_free = lock.own()
         except OSError:
             return False  # nobody can own a job that cannot be written
         lock.release()
-        return False
+        return not is_free
 
     @cached_property
     def box(self) -> SQLiteDeadLetters:
@@ -211,7 +207,7 @@ def _refuse_change() -> NoReturn:
 
 
 @contextmanager
-def reading(directory: Path) -> Iterator[Reader]:
+def open_read_only(directory: Path) -> Iterator[Reader]:
     """Open the state in *directory* (the ``t8`` of a job directory) as it is now. Nothing is created.
 
     :raises JobError: if there is no state.
