@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 REASON = 200
 """Characters of a reason that are kept."""
+VALIDATION = "T8ValidationPipeline"
+"""The pipeline that refuses invalid items, as losses name it: :func:`culprit` gives the name of its class."""
 
 
 class Duplicate(DropItem):
