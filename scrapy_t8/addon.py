@@ -75,7 +75,7 @@ class T8Addon:
     """
 
     def update_settings(self, settings: BaseSettings) -> None:
-        if scrapy_private.only_looks():
+        if scrapy_private.is_inspection_command():
             raise NotConfigured
         taken = _own(settings, "SCHEDULER", T8Scheduler)
         if taken is not None:

@@ -25,7 +25,7 @@ from scrapy_t8.stores.base import Store
 from .page import Page
 from .watermark import Value, Watermark
 
-logger = logging.getLogger("T8ResumeAndRetry")
+logger = logging.getLogger(__name__)
 
 POINT, PART = "t8_point", "t8_part"
 """In the meta of a request: the position that it stands for; the one that it is a part of."""

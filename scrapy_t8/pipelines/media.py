@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 else:
     _Base = object
 
-logger = logging.getLogger("T8ResumeAndRetry")
+logger = logging.getLogger(__name__)
 
 TOTAL = "media_total"
 """The field of an item that says how many files it should have, if it has that field."""

@@ -14,7 +14,7 @@ from scrapy.utils.misc import arg_to_iter
 
 from .handle import JobHandle
 
-logger = logging.getLogger("T8ResumeAndRetry")
+logger = logging.getLogger(__name__)
 
 
 class T8SpiderMixin:

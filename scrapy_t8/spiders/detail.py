@@ -18,7 +18,7 @@ from scrapy_t8.model.resume_point import DETAIL
 
 from .base import T8SpiderMixin
 
-logger = logging.getLogger("T8ResumeAndRetry")
+logger = logging.getLogger(__name__)
 
 TAIL = 4096
 """Bytes that the last slug of a file is looked for in."""

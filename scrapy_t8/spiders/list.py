@@ -19,7 +19,7 @@ from scrapy_t8.model.resume_point import DETAIL, LIST
 
 from .base import T8SpiderMixin, outputs
 
-logger = logging.getLogger("T8ResumeAndRetry")
+logger = logging.getLogger(__name__)
 
 REMEMBERED = 10_000
 """Pages whose content is remembered by one run, to notice that the list goes round in circles."""

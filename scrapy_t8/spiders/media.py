@@ -29,7 +29,7 @@ from .detail import DetailSpider
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-logger = logging.getLogger("T8ResumeAndRetry")
+logger = logging.getLogger(__name__)
 
 NEXT_TO_THE_ENGINE = 1
 

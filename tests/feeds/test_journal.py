@@ -62,10 +62,10 @@ class TestJournal:
     def test_an_error_of_the_disk_names_the_file_and_the_remedy(self, path: Path) -> None:
         path.parent.joinpath("file").touch()
         journal = AppendFile(path.parent / "file" / "feed", None)
-        with pytest.raises(FeedError, match="cannot write the feed .*file/feed: .*File exists"):
+        with pytest.raises(FeedError, match=r"cannot write the feed .*file/feed: .*File exists"):
             journal.touch()
         full = AppendFile(Path("/dev/full"), None)
-        with pytest.raises(FeedError, match="cannot write the feed /dev/full: .*No space left.* Make space"):
+        with pytest.raises(FeedError, match=r"cannot write the feed /dev/full: .*No space left.* Make space"):
             full.append(b"x")
 
     def test_notices_that_the_file_was_removed(self, path: Path) -> None:

@@ -53,7 +53,7 @@ class T8Expectations:
             return cls(crawler, job, config.expect_file, [str(sitemap) for sitemap in config.expect_sitemaps])
         except ConfigError as error:
             logger.critical("%s", error)
-            scrapy_private.say_no_more_of(ConfigError)
+            scrapy_private.mute_tracebacks_of(error)
             raise
 
     def __init__(self, crawler: Crawler, job: Job, file: str, sitemaps: list[str]) -> None:

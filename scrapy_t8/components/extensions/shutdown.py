@@ -1,9 +1,9 @@
-"""A stop that takes no longer than it may."""
+"""A stop by a signal that takes no longer than T8_STOP_GRACE."""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scrapy import signals
 from scrapy.crawler import Crawler
@@ -18,22 +18,19 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SHUTDOWN = "shutdown"
-"""The reason with which Scrapy closes the spider after a signal."""
-
 
 class T8GracefulStop:
-    """After a signal, waits T8_STOP_GRACE seconds for what is in flight, and then gives it back to the frontier."""
+    """After a signal, waits T8_STOP_GRACE seconds for what is in flight, and then returns it to the frontier."""
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
         job = Job.of(crawler)
         if not job.is_open or not job.config.stop_grace:
             raise NotConfigured
-        grace = cls(crawler, job, job.config.stop_grace)
-        crawler.signals.connect(grace.engine_started, signals.engine_started)
-        crawler.signals.connect(grace.spider_closed, signals.spider_closed)
-        return grace
+        extension = cls(crawler, job, job.config.stop_grace)
+        crawler.signals.connect(extension.engine_started, signals.engine_started)
+        crawler.signals.connect(extension.spider_closed, signals.spider_closed)
+        return extension
 
     def __init__(self, crawler: Crawler, job: Job, seconds: float) -> None:
         self._crawler = crawler
@@ -42,25 +39,21 @@ class T8GracefulStop:
         self._timer: CallLaterResult | None = None
 
     def engine_started(self) -> None:
-        """Hear of the signal by what it brings about."""
-        engine: Any = self._crawler.engine
-        close = engine.close_spider_async
-
-        async def close_in_time(*, reason: str = "cancelled") -> None:
-            if reason == SHUTDOWN and self._timer is None:
-                self._job.failures.close()
-                self._timer = call_later(self._seconds, self._give_back)
-            await close(reason=reason)
-
-        engine.close_spider_async = close_in_time
+        scrapy_private.call_on_shutdown(self._crawler, self._begin)
 
     def spider_closed(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _give_back(self) -> None:
-        """What is in flight was never settled: to let go of it is to leave it in the frontier."""
-        flying = len(self._job.frontier.flying)
-        if flying:
-            logger.warning("%d requests are under way after %g s: they are given back", flying, self._seconds)
-        scrapy_private.abandon(self._crawler)
+    def _begin(self) -> None:
+        if self._timer is None:
+            self._job.failures.close()
+            self._timer = call_later(self._seconds, self._give_up)
+
+    def _give_up(self) -> None:
+        # What is in flight was never settled: it is in the frontier still, and the next run fetches it again.
+        in_flight = len(self._job.frontier.flying)
+        if in_flight:
+            told = "%d requests still in flight %g s after the stop signal; returned to the queue"
+            logger.warning(told, in_flight, self._seconds)
+        scrapy_private.release_in_flight(self._crawler)

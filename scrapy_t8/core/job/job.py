@@ -108,7 +108,7 @@ class Job:
         """
         crawler = self.crawler
         assert crawler.spider is not None
-        scrapy_private.check(crawler)
+        scrapy_private.check()
         self.config = config = Config.from_settings(crawler.settings)
         # Before anything is owned: a mistake in the settings is to change nothing.
         policy = Policy(config.retry_rule(crawler.settings), config.retry_kinds, config.retry_after_cap)

@@ -30,7 +30,7 @@ from .breaker import Breaker
 from .failure import OF_THE_HOST, THROTTLED, Failure
 from .policy import Policy
 
-logger = logging.getLogger("T8ResumeAndRetry")
+logger = logging.getLogger(__name__)
 
 UNLIMITED = 1 << 30
 

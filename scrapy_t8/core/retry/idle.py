@@ -18,7 +18,7 @@ from .breaker import Breaker
 from .handlers import Handlers
 from .timer import RetryTimer
 
-logger = logging.getLogger("T8ResumeAndRetry")
+logger = logging.getLogger(__name__)
 
 REASON = "retries_waiting"
 

@@ -130,7 +130,7 @@ class RetrySystem:
         self._crawler.engine.crawl(request)
 
     def _nudge(self) -> None:
-        scrapy_private.wake(self._crawler)
+        scrapy_private.schedule_next_call(self._crawler)
 
     def _opening(self) -> float | None:
         """When the first request of a host that is spared may go; None if nothing is set aside."""
