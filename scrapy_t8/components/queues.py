@@ -28,7 +28,7 @@ class T8LifoQueue(LifoQueue):
 
     @classmethod
     def from_crawler(cls, crawler: Crawler, key: str) -> Self:
-        return cls(Job.of(crawler).frontier, key, crawler.engine.downloader.get_slot_key)
+        return cls(Job.required(crawler).frontier, key, crawler.engine.downloader.get_slot_key)
 
 
 class T8FifoQueue(FifoQueue):
@@ -36,7 +36,7 @@ class T8FifoQueue(FifoQueue):
 
     @classmethod
     def from_crawler(cls, crawler: Crawler, key: str) -> Self:
-        return cls(Job.of(crawler).frontier, key, crawler.engine.downloader.get_slot_key)
+        return cls(Job.required(crawler).frontier, key, crawler.engine.downloader.get_slot_key)
 
 
 def queue_class(settings: BaseSettings, prefix: str) -> type[FrontierQueue] | None:

@@ -11,12 +11,9 @@ from scrapy.crawler import Crawler
 from scrapy.pqueues import DownloaderAwarePriorityQueue
 from scrapy.utils.misc import build_from_crawler, load_object
 
-from scrapy_t8.core.job import engine_watch
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.core.page import Page, current_page, leave_page
-from scrapy_t8.core.retry.host_gate import HostGatedQueue
 from scrapy_t8.errors import ConfigError
-from scrapy_t8.model.attempts import AttemptHistory
 from scrapy_t8.model.entry import QueueRecord
 
 from .dupefilter import T8DupeFilter
@@ -29,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 class T8Scheduler(Scheduler):
-    """Scrapy's scheduler: its priority queues, its order, its statistics; nothing of it is lost with the process.
+    """Scrapy's scheduler: its priority queues, its order, its statistics. No request is lost with the process.
 
     The order, LIFO or FIFO, is that of SCHEDULER_DISK_QUEUE or SCHEDULER_MEMORY_QUEUE, whichever the
     project has set.
@@ -38,6 +35,8 @@ class T8Scheduler(Scheduler):
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
         settings = crawler.settings
+        if Job.of(crawler) is None:
+            raise ConfigError("T8Scheduler needs the extension scrapy_t8.T8Checkpoint: add it to EXTENSIONS")
         return cls(
             dupefilter=build_from_crawler(load_object(settings["DUPEFILTER_CLASS"]), crawler),
             dqclass=queue_class(settings, "SCHEDULER"),
@@ -50,26 +49,20 @@ class T8Scheduler(Scheduler):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         assert self.crawler is not None
-        self._job = Job.of(self.crawler)
+        self._job = Job.required(self.crawler)
         self._alone: Page | None = None
         self._start_class = queue_class(self.crawler.settings, "SCHEDULER_START")
         self._keeping = self._job.guard("keep a request")
         self._taking = self._job.guard("take a request")
 
     def open(self, spider: Spider) -> Any:
-        if not self._job.is_open:
-            raise ConfigError("T8Scheduler needs the extension scrapy_t8.T8Checkpoint: add it to EXTENSIONS")
         opened = super().open(spider)
-        self._job.frontier.filters = isinstance(self.df, T8DupeFilter)
         engine = self._job.crawler.engine
         assert engine is not None
-        slot_of = engine.downloader.get_slot_key
-        self._parked = HostGatedQueue(self._durable_queue(), self._job.failures.breaker, slot_of, self._job.clock)
-        self.dqs = self._parked  # type: ignore[assignment]
-        self._job.failures.parked = self._parked
+        slot_of, has_seen_set = engine.downloader.get_slot_key, isinstance(self.df, T8DupeFilter)
+        self._gate = self._job.use_frontier(self._durable_queue(), slot_of, has_seen_set=has_seen_set)
+        self.dqs = self._gate  # type: ignore[assignment]
         self._rehome()
-        self._job.has_frontier = True
-        engine_watch.watch(self._job)
         return opened
 
     def close(self, reason: str) -> Any:
@@ -89,28 +82,17 @@ class T8Scheduler(Scheduler):
         accepted = False
         # An exception would only vanish in a log line of the parallel consumer, with the request.
         with self._keeping:
-            if page is not None and page.respawns and not page.replacing and self._respawned(request, page):
+            if self._job.intercept(request, page):
                 return True
-            due = self._job.retries.postponed(request)
-            if due is not None and page is not None:
-                self._job.retries.postpone(request, page, due, live=not page.replacing)
-                page.dropped = False
-                return True
-            if page is not None and page.marks and not page.replacing:
-                self._job.points.pass_on(page, request)
-            if page is not None and page.expects and not page.replacing:
-                self._job.books.expectations.pass_on(page, request)
             accepted = super().enqueue_request(request)
-            if page is not None and page.replacing:
-                page.dropped = not accepted
-            elif not accepted:
-                self._job.dropped(request)
             if accepted:
                 self._job.changed()
+            else:
+                self._job.rejected(request, page)
         return accepted
 
     def next_request(self) -> Request | None:
-        # What follows in this context (downloads, idle handlers) is nobody's output.
+        # What follows in this context (downloads, idle handlers) is no page's output.
         leave_page()
         if not self._job.works:
             return None
@@ -122,45 +104,34 @@ class T8Scheduler(Scheduler):
 
     def _next(self) -> Request | None:
         assert self.dqs is not None
-        if self._job.care.is_due:
-            self._job.flush()
-        while (request := super().next_request()) is None and len(self.dqs) and not self._parked.is_full:
+        self._job.prepare_lease()
+        while (request := super().next_request()) is None and len(self.dqs) and not self._gate.is_full:
             pass  # a whole queue was buried; the next one may have something
         if request is not None:
-            self._job.care.leased()
-        if request is None and self._parked.parked:
-            self._job.failures.room.expect(self._parked.next_opening())
+            self._job.leased()
+        else:
+            self._job.retries.wait_for_hosts()
         return request
 
-    def _respawned(self, request: Request, page: Page) -> bool:
-        """A page that is replayed after a crash yields what it had already brought about."""
-        frontier = self._job.frontier
-        return not frontier.covers(request) and frontier.spawned.again(page, self._job.fingerprint(request))
-
     def _next_suspect(self) -> Request | None:
-        """A page that the process died of too often is tried with nothing else in flight, and a commit after it."""
+        """Try a page that the process died of too often with nothing else in flight, and commit after the page."""
         frontier = self._job.frontier
-        if frontier.flying:
+        if frontier.in_flight:
             return None
         if self._alone is not None and self._alone.pending:
-            return frontier.next_live(self._alone)
+            return frontier.next_in_memory(self._alone)
         self._alone = None
         self._job.flush()
-        while frontier.suspects:
-            entry = frontier.suspects.popleft()
-            request = frontier.rebuild(entry.id, entry.payload)
-            if request is not None:
-                logger.warning("%s is tried alone: the process died %d times during it", request, entry.crashes)
-                frontier.told(entry)
-                request = frontier.lease(entry.id, request)
-                self._alone = frontier.flying[request]
-                return request
-        return self._next()
+        request = frontier.next_suspect()
+        if request is None:
+            return self._next()
+        self._alone = frontier.in_flight[request]
+        return request
 
     # -- the durable queue ---------------------------------------------------------------------------------------
 
     def _durable_queue(self) -> Any:
-        """Scrapy's priority queue over the store's queues. What Scrapy keeps in active.json, the store knows."""
+        """Make Scrapy's priority queue over the store's queues. What Scrapy keeps in active.json, the store knows."""
         assert self.crawler is not None
         priority_queue: Any = self.pqclass
         return build_from_crawler(
@@ -179,7 +150,7 @@ class T8Scheduler(Scheduler):
 
     def _stored_priorities(self) -> Any:
         by_slot: dict[str, set[int]] = {}
-        for record in self._job.frontier.book.all():
+        for record in self._job.frontier.registry.all():
             if not self._is_foreign(record):
                 priority = int(record.key.rpartition("/")[2].rstrip("s"))
                 by_slot.setdefault(record.slot or "", set()).add(priority)
@@ -193,20 +164,16 @@ class T8Scheduler(Scheduler):
         return start or record.key.count("/") != (2 if self._by_slot else 1)
 
     def _rehome(self) -> None:
-        """The priority queue class has changed since the last run: push what it cannot see into its own queues."""
+        """Move requests to queues that the priority queue can see, if its class has changed since the last run."""
         assert self.dqs is not None
-        for record in filter(self._is_foreign, self._job.frontier.book.all()):
+        frontier = self._job.frontier
+        for record in filter(self._is_foreign, frontier.registry.all()):
             logger.info("Moving %d requests to the queues of %s", record.stored, self.pqclass)
-            for entry in self._job.frontier.take_all(record):
-                page = self._job.frontier.new_page(entry.id)
-                page.replacing = True
-                page.story = AttemptHistory.loads(entry.story) if entry.story else None
+            for entry in frontier.read_all(record):
+                page = frontier.rehome(entry)
                 page.enter()
-                request = self._job.frontier.rebuild(entry.id, entry.payload)
+                request = frontier.decode(entry.id, entry.payload)
                 if request is not None:
                     self.dqs.push(request)
                     self._job.end(page)
         leave_page()
-
-
-# -- queues ------------------------------------------------------------------------------------------------------

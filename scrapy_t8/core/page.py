@@ -1,33 +1,28 @@
-"""A page: one request from the frontier, together with everything that it brings about.
+"""A page: one request from the frontier, together with everything that the request brings about.
 
-Which page an output belongs to is told by the context (:mod:`contextvars`) that it is produced in: Scrapy runs each
+The context (:mod:`contextvars`) in which an output is produced says which page the output belongs to: Scrapy runs each
 callback in a task of its own, and tasks inherit their context, through generators, item pipelines and signals alike.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from contextvars import ContextVar
+from enum import Enum
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from scrapy import Request
 
 from scrapy_t8.model.attempts import AttemptHistory, ScheduledRetry
 from scrapy_t8.model.dead_letter import DeadLetter
-from scrapy_t8.model.items import ItemOutcome, pack_notes, unpack_notes
 from scrapy_t8.utils.hashes import hashed
 
-from .staging import SPILL, Staged
+from .staging import NO_ITEMS, PageItems
 
 ITEMS = "items"
-"""Under this name it is known what was written down of items, beside the names of sinks."""
-NOTES = 1000
-"""So many notes of one page are held as they are."""
-
-NO_DIGESTS: Mapping[int, bytes] = MappingProxyType({})
+"""Name under which the outcomes of items are fingerprinted, beside the names of sinks."""
 
 _current: ContextVar[Page | None] = ContextVar("t8_page", default=None)
 
@@ -35,10 +30,10 @@ _current: ContextVar[Page | None] = ContextVar("t8_page", default=None)
 class Expectation(NamedTuple):
     """An item that a request is to bring.
 
-    :param by_page: any item of the page will do; else it has to be the one with this key.
-    :param depth: how many requests it has come down from the one that it was said of.
-    :param is_counted: the books know that this request is under way.
-    :param is_listed: it is expected for sure; else only if somebody has announced it.
+    :param by_page: any item of the page will do; else the item must have this key.
+    :param depth: number of requests between this one and the one that the expectation was announced with.
+    :param is_counted: the store counts this request as open for the item.
+    :param is_listed: the item is expected for sure; else only if somebody has announced the item.
     """
 
     text: str
@@ -48,197 +43,279 @@ class Expectation(NamedTuple):
     is_listed: bool = True
 
 
+class Outcome(Enum):
+    """What becomes of the entry of a page.
+
+    ::
+
+        PENDING ──► HANDED_OVER ──► REPLACED    another request has taken the page's place
+           │             │
+           │             └────────► DISCARDED   nothing has taken it: a duplicate, or IgnoreRequest
+           ├──► RETRY                           the entry waits for another attempt
+           ├──► DEAD                            the entry is a dead letter
+           └──► DONE                            everything else, when the page settles
+    """
+
+    PENDING = "pending"
+    HANDED_OVER = "handed over"
+    DONE = "done"
+    DISCARDED = "discarded"
+    REPLACED = "replaced"
+    RETRY = "retry"
+    DEAD = "dead"
+
+
 class Page:
-    """What is known of a page until it is settled.
+    """What is known of a page until the page is settled.
 
-    Most of it is empty for most pages, and then no container is made: each that lives on until the commit brings the
-    next run of the garbage collector nearer, which costs more than all else that is done here.
+    Most attributes are empty for most pages, and then no container is made: each container that lives until the commit
+    brings the next run of the garbage collector nearer, which costs more than all else that is done here.
 
-    :param entry: the id of its stored request; None for work that no stored request stands for.
-    :param attempt: a number that grows with every lease of the job, so that older attempts can be told.
-    :param parent: a page that is not to settle before this one.
+    :param entry: the id of the stored request; None for work that no stored request stands for.
+    :param attempt: a number that grows with every lease of the job, so that older attempts can be recognised.
+    :param parent: a page that must not settle before this one.
+    :param is_replay: whether an earlier attempt has already yielded some of the page's children.
+    :param was_waiting: whether the entry was waiting for a retry and takes its place in a queue again.
     """
 
     __slots__ = (
-        "_left",
-        "_more_notes",
+        "_items",
+        "_undelivered",
+        "announcements",
         "attempt",
         "callback",
         "delivered",
-        "digests",
-        "dropped",
-        "entered",
         "entry",
-        "expected",
-        "expects",
+        "expectations",
+        "fingerprints_on_settle",
+        "has_child_rows",
+        "history",
         "host",
-        "item",
-        "items",
-        "kept",
-        "late_seen",
-        "lost",
-        "marks",
-        "memory",
-        "notes",
+        "is_replay",
+        "is_settled",
+        "letter",
+        "new_retries",
+        "outcome",
         "parent",
         "pending",
-        "remembered",
-        "replaced",
-        "replacing",
+        "positions",
         "request",
-        "respawns",
-        "settled",
-        "staged",
-        "story",
-        "tasks",
-        "verdict",
-        "woken",
+        "retry",
+        "start_item_fingerprint",
+        "was_waiting",
     )
 
-    def __init__(self, entry: int | None, attempt: int = 0, parent: Page | None = None) -> None:
+    def __init__(
+        self,
+        entry: int | None,
+        attempt: int = 0,
+        parent: Page | None = None,
+        *,
+        is_replay: bool = False,
+        was_waiting: bool = False,
+    ) -> None:
         self.entry = entry
         self.attempt = attempt
         self.parent = parent
+        self.is_replay = is_replay
+        self.was_waiting = was_waiting
         self.pending = 1
-        """What it still waits for: its own end, its requests that run from memory, its child pages."""
-        self.settled = False
-        """It goes into the next commit: nothing of it need be remembered any more."""
-        self.replacing = False
-        """True while the downloader hands over a request that takes this one's place."""
-        self.replaced = False
-        self.dropped = False
-        self.respawns = False
-        """An earlier attempt has already spawned some of its children."""
-        self.remembered = False
-        """The store remembers what this page has spawned."""
-        self.late_seen: Sequence[int] = ()
-        """Fingerprints of its requests that run from memory: durable only with the page itself."""
-        self.memory: int | None = None
-        """The fingerprint by which its unsettled parent is to remember it: that of an item of ``start()``."""
-        self.staged: dict[str, Staged] = {}
-        self.notes: Sequence[ItemOutcome] = ()
-        """What is to be written down of its items: the last of it, if there is much."""
-        self._more_notes: Staged | None = None
-        """Then, what came before."""
-        self.story: AttemptHistory | None = None
-        """What became of its request in earlier attempts, if they failed."""
-        self.verdict: ScheduledRetry | DeadLetter | None = None
-        """What becomes of its entry after it has failed."""
-        self._left: Counter[int] | None = None
-        """What earlier attempts have delivered, and this one has not brought yet."""
-        self.delivered: tuple[int, ...] = ()
-        """Fingerprints of what has reached the feeds although the page has failed."""
-        self.expected: Sequence[tuple[str, str, int | None]] = ()
-        """What it announces: source, key, total."""
-        self.entered = 0
-        """Items that have entered the pipelines."""
-        self.items = self.item = 0
-        """Items that have left them; the number of the one whose records are being staged, if any."""
-        self.digests = NO_DIGESTS
-        """Of those that have a key, as they were last, where that matters."""
-        self.kept = 0
-        """Those of them that no pipeline has dropped or choked on."""
-        self.lost = ""
-        """What has become of one that a pipeline has."""
-        self.expects: tuple[Expectation, ...] = ()
-        """Items that its request was to bring."""
+        """What the page still waits for: its own end, its requests that run from memory, its child pages."""
+        self.outcome = Outcome.PENDING
+        self.retry: ScheduledRetry | None = None
+        """The entry of the next attempt, if the outcome is a retry."""
+        self.letter: DeadLetter | None = None
+        """The dead letter, if the outcome is dead."""
+        self.is_settled = False
+        """Whether the page goes into the next commit, so that nothing of the page needs to be remembered any more."""
+        self.history: AttemptHistory | None = None
+        """The earlier attempts of the request, if they have failed."""
         self.request: Request | None = None
-        """Its request, once it has ended, if it was to bring something and may not have."""
+        """The request, once it has left the engine, if the request was to bring something and may not have."""
         self.host = self.callback = ""
-        """Whose it is, once that is known."""
-        self.tasks: tuple[ScheduledRetry, ...] = ()
-        """Entries that it brings about, and that wait from the beginning."""
-        self.marks: tuple[Any, ...] = ()
-        """Positions of resume points that are passed when it settles."""
-        self.woken = False
-        """Its entry was waiting, and takes its place in a queue again."""
+        """Where the request went and who handled the response, once the request has left the engine."""
+        self.positions: tuple[Any, ...] = ()
+        """Positions of resume points that are passed when the page settles."""
+        self.expectations: tuple[Expectation, ...] = ()
+        """Items that the request was to bring."""
+        self.announcements: Sequence[tuple[str, str, int | None]] = ()
+        """What the page says should be there: source, key, total."""
+        self.new_retries: tuple[ScheduledRetry, ...] = ()
+        """Entries that the page brings about, and that wait from the beginning."""
+        self.fingerprints_on_settle: Sequence[int] = ()
+        """Fingerprints of requests that run from memory: durable only with the page."""
+        self.start_item_fingerprint: int | None = None
+        """The fingerprint by which the unsettled parent remembers this page, if the page is an item of ``start()``."""
+        self.has_child_rows = False
+        """Whether the store remembers children of this page."""
+        self._items: PageItems | None = None
+        self.delivered: tuple[int, ...] = ()
+        """Fingerprints of the records that have reached the feeds although the page has failed."""
+        self._undelivered: Counter[int] | None = None
+        """Records that earlier attempts have delivered, and this attempt has not yielded yet."""
         if parent is not None:
-            parent.pending += 1
+            parent.hold()
 
-    def stage(self, sink: str, data: bytes, directory: Path) -> None:
-        """Keep one record for *sink* until the page settles, unless an earlier attempt has delivered it."""
-        if self.was_delivered(sink, data):
-            return
-        if sink not in self.staged:
-            self.staged[sink] = Staged(directory)
-        self.staged[sink].add(data, self.item)
+    # -- outcome -------------------------------------------------------------------------------------------------
 
-    def note(self, note: ItemOutcome, directory: Path) -> None:
-        """Keep what is to be written down of an item until the page settles."""
-        if not isinstance(self.notes, list):
-            self.notes = []
-        self.notes.append(note)
-        if len(self.notes) >= NOTES:
-            self._more_notes = self._more_notes or Staged(directory)
-            self._more_notes.add(pack_notes(self.notes))
-            self.notes = ()
+    def hand_over(self) -> None:
+        """Let the next request that is enqueued in the context of this page take the page's place."""
+        self.outcome = Outcome.HANDED_OVER
 
-    def noted(self) -> Iterator[Sequence[ItemOutcome]]:
-        """All that is to be written down of its items, in order."""
-        if self._more_notes is not None:
-            for batch in self._more_notes.batches(SPILL):
-                yield from (unpack_notes(packed) for _, packed in batch)
-        if self.notes:
-            yield self.notes
+    def go_on(self) -> None:
+        """Take a hand-over back: the page goes on by itself, from memory or by a retry handler."""
+        self.outcome = Outcome.PENDING
 
-    def was_delivered(self, sink: str, identity: bytes) -> bool:
-        """Whether an earlier attempt has delivered what is recognised by *identity*. Each time counts once."""
-        if self.story is None or not self.story.delivered:
-            return False
-        if self._left is None:
-            self._left = Counter(self.story.delivered)
-        fingerprint = record_fingerprint(sink, identity)
-        was_delivered = self._left[fingerprint] > 0
-        self._left[fingerprint] -= was_delivered
-        return was_delivered
+    def replace(self) -> None:
+        """Note that another entry has taken the place of this page's."""
+        self.outcome = Outcome.REPLACED
 
-    def announce(self, announced: Sequence[tuple[str, str, int | None]]) -> None:
-        """It says of items that they are there."""
-        if not isinstance(self.expected, list):
-            self.expected = []
-        self.expected.extend(announced)
+    def discard(self) -> None:
+        """Note that the request was dropped on purpose."""
+        self.outcome = Outcome.DISCARDED
 
-    def see_late(self, fingerprint: int) -> None:
-        """One of its requests runs from memory."""
-        if not isinstance(self.late_seen, list):
-            self.late_seen = []
-        self.late_seen.append(fingerprint)
+    def retry_later(self, retry: ScheduledRetry) -> None:
+        """Let the entry wait for its next attempt."""
+        self.outcome, self.retry = Outcome.RETRY, retry
 
-    def digest(self, key: int, digest: bytes) -> None:
-        """What its item with this key is like."""
-        if not isinstance(self.digests, dict):
-            self.digests = {}
-        self.digests[key] = digest
+    def bury(self, letter: DeadLetter) -> None:
+        """Make the entry a dead letter."""
+        self.outcome, self.letter = Outcome.DEAD, letter
+
+    def settle(self) -> None:
+        """Fix the outcome: everything that the page waited for has ended, and its outputs are written."""
+        self.is_settled = True
+        if self.outcome is Outcome.PENDING:
+            self.outcome = Outcome.DONE
+        elif self.outcome is Outcome.HANDED_OVER:
+            self.outcome = Outcome.DISCARDED
 
     @property
-    def may_lack(self) -> bool:
-        """Whether an item that its request was to bring may not have come."""
-        return not self.kept or not all(expectation.by_page for expectation in self.expects)
+    def is_handing_over(self) -> bool:
+        return self.outcome is Outcome.HANDED_OVER
 
-    def take_back(self) -> None:
-        """Nothing of what it has yielded so far counts: it is going to be tried again, or given up."""
-        self.staged.clear()
-        self.notes, self._more_notes = (), None
-        self.entered = self.kept = 0
-        self.digests = NO_DIGESTS
-        self.lost = ""
+    @property
+    def goes_on(self) -> bool:
+        """Whether the work of this page goes on elsewhere: in another attempt, or in the entry that replaced it."""
+        return self.outcome is Outcome.RETRY or self.outcome is Outcome.REPLACED
+
+    # -- what the page waits for ---------------------------------------------------------------------------------
+
+    def hold(self) -> None:
+        """Wait for one thing more."""
+        self.pending += 1
+
+    def release(self) -> bool:
+        """Note that one thing has ended. Return whether it was the last one."""
+        self.pending -= 1
+        return not self.pending
+
+    def leave_engine(self, host: str, callback: str) -> None:
+        """Note where the request went and who has handled the response."""
+        self.host, self.callback = host, callback
+
+    def keep_request(self, request: Request) -> None:
+        """Keep the request, so that it can be repeated: an item that it was to bring may be missing."""
+        self.request = request
+
+    # -- what the page brings about ------------------------------------------------------------------------------
+
+    def carry(self, positions: tuple[Any, ...], expectations: tuple[Expectation, ...] = ()) -> None:
+        """Add positions to pass, and expected items, that a request of this page stands for."""
+        self.positions += positions
+        self.expectations += expectations
+
+    def uncarry(self, positions: Sequence[Any]) -> None:
+        """Take positions off this page."""
+        self.positions = tuple(position for position in self.positions if position not in positions)
+
+    def add_retry(self, retry: ScheduledRetry) -> None:
+        """Add an entry that waits from the beginning."""
+        self.new_retries += (retry,)
+
+    def announce(self, announced: Sequence[tuple[str, str, int | None]]) -> None:
+        """Announce items: source, key and total of each."""
+        if not isinstance(self.announcements, list):
+            self.announcements = []
+        self.announcements.extend(announced)
+
+    def see_on_settle(self, fingerprint: int) -> None:
+        """Add a fingerprint that is seen for good when the page settles."""
+        if not isinstance(self.fingerprints_on_settle, list):
+            self.fingerprints_on_settle = []
+        self.fingerprints_on_settle.append(fingerprint)
+
+    def stand_for_start_item(self, fingerprint: int) -> None:
+        """Let the page stand for one item of ``start()``."""
+        self.start_item_fingerprint = fingerprint
+
+    def remember_children(self) -> None:
+        """Note that the store remembers children of this page."""
+        self.has_child_rows = True
+
+    def begin_history(self, history: AttemptHistory) -> AttemptHistory:
+        """Set the history of earlier attempts. Return the history."""
+        self.history = history
+        return history
+
+    # -- items ---------------------------------------------------------------------------------------------------
+
+    @property
+    def items(self) -> PageItems:
+        """The items of the page, to be read."""
+        return self._items or NO_ITEMS
+
+    def own_items(self) -> PageItems:
+        """Return the items of the page, to be changed."""
+        if self._items is None:
+            self._items = PageItems()
+        return self._items
+
+    def take_back_items(self) -> None:
+        """Forget all items that were yielded so far: the request is going to be tried again, or given up."""
+        self._items = None
+
+    def stage(self, sink: str, data: bytes, directory: Path) -> None:
+        """Keep one record for *sink* until the page settles, unless an earlier attempt has delivered the record."""
+        if self.history is None or not self.was_delivered(sink, data):
+            self.own_items().stage(sink, data, directory)
+
+    def was_delivered(self, sink: str, identity: bytes) -> bool:
+        """Whether an earlier attempt has delivered the record that *identity* recognises. Each record counts once."""
+        if self.history is None or not self.history.delivered:
+            return False
+        if self._undelivered is None:
+            self._undelivered = Counter(self.history.delivered)
+        fingerprint = record_fingerprint(sink, identity)
+        was_delivered = self._undelivered[fingerprint] > 0
+        self._undelivered[fingerprint] -= was_delivered
+        return was_delivered
+
+    def add_delivered(self, sink: str, identities: Sequence[bytes]) -> None:
+        """Remember records that have reached a feed, should the page be revived."""
+        self.delivered += tuple(record_fingerprint(sink, identity) for identity in identities)
+
+    @property
+    def may_lack_items(self) -> bool:
+        """Whether an item that the request was to bring may be missing."""
+        return not self.items.passed or not all(expectation.by_page for expectation in self.expectations)
 
     def enter(self) -> None:
-        """From here on, and in every task begun from here, outputs belong to this page."""
+        """Let outputs belong to this page, from here on and in every task begun from here."""
         _current.set(self)
 
 
 def record_fingerprint(sink: str, record: bytes) -> int:
-    """What tells one record of a sink from another, in 63 bits."""
+    """Return 63 bits that tell one record of a sink from another."""
     return hashed(sink.encode() + b"\0" + record)
 
 
 def current_page() -> Page | None:
-    """The page whose output is being produced here, if it has not ended yet."""
+    """Return the page whose output is being produced here, if the page has not ended yet."""
     page = _current.get()
     return None if page is None or not page.pending else page
 
 
 def leave_page() -> None:
-    """From here on, outputs belong to no page."""
+    """Let outputs belong to no page from here on."""
     _current.set(None)

@@ -1,7 +1,7 @@
-"""The resume points of a job: moved by pages that settle, durable in the commit that settles them.
+"""The resume points of a job: moved by pages that settle, durable in the commit that settles the pages.
 
-A request may stand for a position of a named piece of work (its *mark*, in ``meta``), or be a part of one. Both travel
-with retries and redirects. A child that copies its parent's meta is not the parent: the mark is taken off it.
+A request may stand for a position of a named piece of work (its *mark*, in ``meta``), or for a part of a position. The
+mark travels with retries and redirects. A child that copies its parent's meta is not the parent: it loses the mark.
 """
 
 from __future__ import annotations
@@ -15,22 +15,21 @@ from typing import Any, TypedDict
 from scrapy import Request
 
 from scrapy_t8.errors import FormatError
-from scrapy_t8.model.attempts import ScheduledRetry
-from scrapy_t8.model.batch import PointRecord
-from scrapy_t8.model.dead_letter import DeadLetter
+from scrapy_t8.model.batch import CommitBatch, PointRecord
 from scrapy_t8.model.json_document import moment
 from scrapy_t8.model.resume_point import ResumePoint
-from scrapy_t8.stores.base import Store
+from scrapy_t8.stores.base import ResumePointStore
 
 from .page import Page
+from .run import CommitParticipant, RunContext
 from .watermark import Value, Watermark
 
 logger = logging.getLogger(__name__)
 
 POINT, PART = "t8_point", "t8_part"
-"""In the meta of a request: the position that it stands for; the one that it is a part of."""
+"""Keys in the meta of a request: the position that the request stands for; the position that it is a part of."""
 FIELDS = {"page": "current_page", "cursor": "last_cursor", "slug": "last_slug"}
-"""What a value tells, and which field of a resume point that is."""
+"""Keys of a position's value, and the field of a resume point that each becomes."""
 
 
 class Mark(TypedDict, total=False):
@@ -39,110 +38,109 @@ class Mark(TypedDict, total=False):
     task: str
     name: str
     at: int
-    """The position; without one, it comes after all others."""
+    """The position; without one, the mark comes after all others."""
     generation: int
-    """Which beginning of the work it belongs to."""
+    """Number of the beginning of the work that the mark belongs to."""
     value: dict[str, Any]
     units: int
-    """What this position counts for in ``total_processed``."""
+    """What the position adds to ``total_processed``."""
     part: bool
 
 
 @dataclass
 class Point:
-    """One piece of work: how far it is, and what is said of it."""
+    """One piece of work: its settled positions and its metadata."""
 
     track: Watermark = field(default_factory=Watermark)
     metadata: dict[str, Any] = field(default_factory=dict)
     is_new: bool = True
-    """Nothing was ever admitted: the first position that is, is the first of all."""
+    """Whether nothing was ever admitted: the first admitted position becomes the beginning."""
     job: str = ""
-    """The job that last had to do with it."""
+    """The job that last moved the point."""
     generation: int = 0
     is_blind: bool = False
-    """It has begun again within one job: what that job has seen may not have settled."""
+    """Whether the work has begun again within one job: what that job has seen may not have settled."""
     fragile: dict[int, tuple[int, Value]] = field(default_factory=dict)
-    """Positions that run from memory, with the highest one before each."""
+    """Positions that run from memory, with the highest position before each."""
     written: float = 0.0
-    """When it last became history."""
+    """When the point was last written into the history."""
 
 
-class ResumePointTracker:
+class ResumePointTracker(CommitParticipant):
     """All resume points of one run.
 
     :param interval: seconds between two records of history, at least.
     :param by_details: a position is passed only when everything that its page has brought about is settled.
     """
 
-    def __init__(self, store: Store, clock: Callable[[], float], interval: float, *, by_details: bool) -> None:
-        self._store = store
+    def __init__(
+        self, store: ResumePointStore, job: str, clock: Callable[[], float], *, interval: float, by_details: bool
+    ) -> None:
+        self._job = job
         self._clock = clock
         self._interval = interval
         self._by_details = by_details
-        self._points: dict[tuple[str, str], Point] = {}
+        self._points = dict(_load_all(store))
         self._changed: set[tuple[str, str]] = set()
         self._all_historic = False
-        self._job = ""
 
-    def open(self, job: str, *, ttl: float, limit: int) -> None:
-        """Take over what the store holds; prune history older than *ttl* seconds, or beyond *limit* records."""
-        self._job = job
-        pruned = self._store.points.prune(self._clock() - ttl, limit)
+    @classmethod
+    def open(cls, context: RunContext) -> ResumePointTracker:
+        """Return the resume points of a run. Old history is pruned."""
+        config, store = context.config, context.store.points
+        pruned = store.prune(context.clock() - config.resume_point_ttl, config.max_resume_points)
         if pruned:
             logger.info("%d old records of resume points pruned", pruned)
-        for record in self._store.points.all():
-            try:
-                self._points[record.task_type, record.name] = _loaded(record)
-            except FormatError as error:
-                told = "The resume point %s cannot be understood and begins anew: %s"
-                logger.error(told, f"{record.task_type} {record.name}".strip(), error)
+        by_details = config.cursor_waits_for == "details"
+        return cls(store, context.record.id, context.clock, interval=config.update_interval, by_details=by_details)
 
     # -- reading -------------------------------------------------------------------------------------------------
 
     def get(self, task_type: str, name: str = "") -> ResumePoint | None:
-        """How far a piece of work is, as of now: everything up to there has settled."""
+        """Return how far a piece of work is: everything up to there has settled. None if it has never begun."""
         point = self._points.get((task_type, name))
-        return None if point is None or point.is_new else self._told(task_type, point)
+        return None if point is None or point.is_new else self._resume_point(task_type, point)
 
     def track(self, task_type: str, name: str = "") -> Watermark:
-        """The settled positions of a piece of work."""
+        """Return the settled positions of a piece of work."""
         return self._point(task_type, name).track
 
     def frontier_of(self, task_type: str, name: str = "") -> tuple[int, Value]:
-        """Up to which position the work was handed over to the frontier of this job, durably."""
+        """Return the highest position that is durably in the frontier of this job, and its value."""
         point = self._point(task_type, name)
         if point.fragile:
             return point.fragile[min(point.fragile)]
         return point.track.high, point.track.high_value
 
     def is_of_job(self, task_type: str, name: str = "") -> bool:
-        """Whether this very job has begun a piece of work."""
+        """Whether this job has begun a piece of work."""
         return self._point(task_type, name).job == self._job
 
     def is_of_nobody(self, task_type: str, name: str = "") -> bool:
-        """Whether a point was set by hand, and no job has moved it since."""
+        """Whether a point was set by hand, and no job has moved the point since."""
         point = self._point(task_type, name)
         return not point.is_new and not point.job
 
     def stand_at(self, task_type: str, name: str, position: int) -> None:
-        """All is settled up to *position*."""
+        """Let everything up to *position* count as settled."""
         track = self._point(task_type, name).track
         track.low = track.high = position
 
     def generation(self, task_type: str, name: str) -> int:
+        """Return how often a piece of work has begun again."""
         return self._point(task_type, name).generation
 
-    # -- what the doors tell -------------------------------------------------------------------------------------
+    # -- what moves the points -------------------------------------------------------------------------------------
 
     def describe(self, task_type: str, name: str, metadata: Mapping[str, Any]) -> None:
-        """Say something about a piece of work."""
+        """Add *metadata* to a piece of work."""
         point = self._point(task_type, name)
         if any(point.metadata.get(key) != value for key, value in metadata.items()):
             point.metadata.update(metadata)
             self._changed.add((task_type, name))
 
     def begin_again(self, task_type: str, name: str) -> None:
-        """The piece of work begins anew. What is said about it stays."""
+        """Put a piece of work back to its beginning. Its metadata stays."""
         before = self._point(task_type, name)
         self._points[task_type, name] = Point(
             metadata=before.metadata, generation=before.generation + 1, is_blind=before.job == self._job
@@ -150,18 +148,18 @@ class ResumePointTracker:
         self._changed.add((task_type, name))
 
     def pass_on(self, page: Page, request: Request) -> None:
-        """*request* is an output of *page*, whose marks are not its own."""
+        """Take the marks of *page* off *request*, an output of the page, and make it a part of a position if it is."""
         meta = request.meta
-        if any(POINT in meta and _same(meta[POINT], mark) for mark in page.marks):
+        if any(POINT in meta and _same(meta[POINT], mark) for mark in page.positions):
             del meta[POINT]
         meta.pop(PART, None)
         if POINT not in meta:
-            whole = next((mark for mark in page.marks if mark.get("part") or self._by_details), None)
+            whole = next((mark for mark in page.positions if mark.get("part") or self._by_details), None)
             if whole is not None and "at" in whole:
                 meta[PART] = {key: whole[key] for key in ("task", "name", "at", "generation") if key in whole}
 
     def admitted(self, request: Request, *, live: bool = False) -> None:
-        """*request* has entered the frontier; or runs from memory (*live*)."""
+        """Note that *request* has entered the frontier, or runs from memory (*live*)."""
         for mark in marks_of(request):
             point, at = self._of(mark), mark["at"]
             if point is None:
@@ -177,23 +175,24 @@ class ResumePointTracker:
             self._touch(mark, point)
 
     def dropped(self, request: Request) -> None:
-        """*request* was seen before: there is nothing to do for its position."""
+        """Pass the position of *request*, which was seen before: there is nothing to do for the position."""
         for mark in marks_of(request):
             point = self._of(mark)
             # Not so if an earlier reading of the same list has brought it: then it may be in flight.
             if point is not None and not mark.get("part") and not point.is_blind and mark["at"] > point.track.high:
-                logger.info("%s stands twice in %s %s", request, mark["task"], mark["name"])
-                self.settle({**mark, "units": 0})
+                logger.info(
+                    "Duplicate position: %s was already requested in %s", request, f"{mark['task']} {mark['name']}"
+                )
+                self.pass_position({**mark, "units": 0})
 
-    def settled(self, page: Page) -> None:
-        """*page* has settled, unless it is going to be tried again or something takes its place."""
-        if isinstance(page.verdict, ScheduledRetry) or (page.replaced and not isinstance(page.verdict, DeadLetter)):
-            return
-        for mark in page.marks:
-            self.settle(mark)
+    def settle(self, page: Page) -> None:
+        """Pass the positions of *page*, unless its work goes on in another attempt or entry."""
+        if page.positions and not page.goes_on:
+            for mark in page.positions:
+                self.pass_position(mark)
 
-    def settle(self, mark: Mark) -> None:
-        """A position, or a part of one, needs no more work."""
+    def pass_position(self, mark: Mark) -> None:
+        """Note that a position, or a part of one, needs no more work."""
         point = self._of(mark)
         if point is None:
             return
@@ -206,7 +205,7 @@ class ResumePointTracker:
         self._touch(mark, point)
 
     def _of(self, mark: Mark) -> Point | None:
-        """The point that *mark* moves; None if the work has begun again since."""
+        """Return the point that *mark* moves; None if the work has begun again since."""
         point = self._point(mark["task"], mark["name"])
         return point if mark.get("generation", point.generation) == point.generation else None
 
@@ -217,32 +216,30 @@ class ResumePointTracker:
     # -- commits -------------------------------------------------------------------------------------------------
 
     def record_all(self) -> None:
-        """With the next commit, every point that has moved since becomes history."""
+        """Write every point that has moved into the history, with the next commit."""
         self._all_historic = True
         self._changed |= {key for key, point in self._points.items() if not point.is_new}
 
-    def batch(self) -> list[PointRecord]:
-        """What has changed, to be committed."""
-        if not self._changed:
-            return []
-        changed, self._changed = self._changed, set()
-        records = [self._record(*key) for key in sorted(changed)]
-        self._all_historic = False
-        return records
+    def fill(self, batch: CommitBatch) -> None:
+        """Put the points that have changed into *batch*."""
+        if self._changed:
+            changed, self._changed = self._changed, set()
+            batch.points = [self._record(*key) for key in sorted(changed)]
+            self._all_historic = False
 
     def _record(self, task_type: str, name: str) -> PointRecord:
         point, now = self._points[task_type, name], self._clock()
         is_historic = self._all_historic or now >= point.written + self._interval
         if is_historic:
             point.written = now
-        record = json.dumps(self._told(task_type, point).to_dict(), ensure_ascii=False)
+        record = json.dumps(self._resume_point(task_type, point).to_dict(), ensure_ascii=False)
         more = {"is_new": point.is_new, "job": point.job, "generation": point.generation, "blind": point.is_blind}
         if point.fragile:
             more["fragile"] = [[at, *before] for at, before in point.fragile.items()]
         track = json.dumps({**point.track.dump(), **more}, ensure_ascii=False)
         return PointRecord(task_type, name, now, record, track, is_historic)
 
-    def _told(self, task_type: str, point: Point) -> ResumePoint:
+    def _resume_point(self, task_type: str, point: Point) -> ResumePoint:
         track = point.track
         values = {ours: track.value[theirs] for theirs, ours in FIELDS.items() if theirs in track.value}
         return ResumePoint(
@@ -257,8 +254,17 @@ class ResumePointTracker:
         return self._points.setdefault((task_type, name), Point())
 
 
+def _load_all(store: ResumePointStore) -> Iterator[tuple[tuple[str, str], Point]]:
+    for record in store.all():
+        try:
+            yield (record.task_type, record.name), _loaded(record)
+        except FormatError as error:
+            name = f"{record.task_type} {record.name}".strip()
+            logger.error("The resume point %s cannot be read and begins anew: %s", name, error)
+
+
 def marks_of(request: Request) -> tuple[Mark, ...]:
-    """What *request* stands for, as marks of its page."""
+    """Return the marks of *request*."""
     meta = request.meta
     if POINT not in meta and PART not in meta:
         return ()
@@ -277,7 +283,7 @@ def _same(meta: Any, mark: Mark) -> bool:
 
 
 def _loaded(record: PointRecord) -> Point:
-    """A point from its stored form; one without a track was set by hand."""
+    """Return a point from its stored form. A point without stored positions was set by hand."""
     try:
         document = json.loads(record.record)
         told = ResumePoint.from_dict(document)

@@ -27,19 +27,19 @@ class T8ItemCounterPipeline:
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
-        job = Job.of(crawler)
-        if not job.is_open or not job.items.keeps_books:
+        job = Job.required(crawler)
+        if not job.items.keeps_ledger:
             raise NotConfigured
-        job.items.counts_entries = True
-        if job.config.dedup != "off" and _next(crawler.settings) is T8DedupPipeline:
-            job.items.dedup_counts = True
+        by_dedup = job.config.dedup != "off" and _next(crawler.settings) is T8DedupPipeline
+        job.items.count_entries(by_dedup=by_dedup)
+        if by_dedup:
             raise NotConfigured
         return cls()
 
     def process_item(self, item: Any) -> Any:
         page = current_page()
         if page is not None:
-            page.entered += 1
+            page.own_items().enter()
         return item
 
 

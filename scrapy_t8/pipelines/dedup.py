@@ -24,23 +24,23 @@ class T8DedupPipeline:
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
-        job = Job.of(crawler)
-        if not job.is_open or job.config.dedup == "off":
+        job = Job.required(crawler)
+        if job.config.dedup == "off":
             raise NotConfigured
         return cls(job)
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._book = job.items.book
+        self._ledger = job.items.ledger
         self._counts = job.items.dedup_counts
 
     def process_item(self, item: Any) -> Any:
         page = current_page()
         if self._counts and page is not None:
-            page.entered += 1
-        if self._book.compares:
-            self._job.settle()
-        key = self._book.duplicate_of(item, page)
+            page.own_items().enter()
+        if self._ledger.compares:
+            self._job.settle_ended()
+        key = self._ledger.duplicate_of(item, page)
         if key is not None:
             raise Duplicate(f"a duplicate of {key}")
         return item
@@ -54,19 +54,19 @@ class T8ChangesPipeline:
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
-        job = Job.of(crawler)
+        job = Job.required(crawler)
         config = job.config
-        if not job.is_open or config.dedup == "off" or config.dedup_policy != "changed" or not config.changed_field:
+        if config.dedup == "off" or config.dedup_policy != "changed" or not config.changed_field:
             raise NotConfigured
         return cls(job, config.changed_field)
 
     def __init__(self, job: Job, field: str) -> None:
         self._job = job
-        self._book = job.items.book
+        self._ledger = job.items.ledger
         self._field = field
 
     def process_item(self, item: Any) -> Any:
         if isinstance(item, dict) or self._field in ItemAdapter(item).field_names():
-            self._job.settle()
-            ItemAdapter(item)[self._field] = self._book.changed_fields(item, current_page())
+            self._job.settle_ended()
+            ItemAdapter(item)[self._field] = self._ledger.changed_fields(item, current_page())
         return item

@@ -40,8 +40,8 @@ class _ComesBack(_Base):
     def open_spider(self, spider: Any = None) -> None:
         super().open_spider()
         self._job = Job.of(self.crawler)
-        if self._job.is_open:
-            self._job.failures.handlers.register(self._handler, self._fetch)
+        if self._job is not None:
+            self._job.retries.handlers.register(self._handler, self._fetch)
 
     @property
     def _handler(self) -> str:
@@ -50,7 +50,7 @@ class _ComesBack(_Base):
     def item_completed(self, results: Any, item: Any, info: Any) -> Any:
         adapter = ItemAdapter(item)
         urls = [request.url for request in self.get_media_requests(item, info)]
-        if self._job.works:
+        if self._job is not None and self._job.works:
             for url, (ok, value) in zip(urls, results, strict=True):
                 if not ok:
                     self._come_back(url, value, item)
@@ -62,7 +62,8 @@ class _ComesBack(_Base):
         metadata = {"item": item, "pipeline": self._handler}
         meta = {"t8_task_type": IMAGE, "t8_target": url, "t8_handler": self._handler, "t8_metadata": metadata}
         request = Request(url, callback=NO_CALLBACK, meta=meta, dont_filter=True)
-        self._job.retries.later(request, Failure(MEDIA, one_line(failure.value or "it could not be downloaded")))
+        assert self._job is not None
+        self._job.retries.enqueue_task(request, Failure(MEDIA, one_line(failure.value or "it could not be downloaded")))
 
     async def _fetch(self, target: str, metadata: dict[str, Any]) -> bool:
         """Another try, when it is due."""

@@ -26,10 +26,10 @@ class T8ValidationPipeline:
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
-        job = Job.of(crawler)
-        if not job.is_open or not job.checks_of_items:
+        job = Job.required(crawler)
+        if not job.items.checks:
             raise NotConfigured
-        return cls(job, job.checks_of_items, job.config.invalid_items)
+        return cls(job, job.items.checks, job.config.invalid_items)
 
     def __init__(self, job: Job, checks: ItemChecks, what_then: str) -> None:
         self._job = job
@@ -37,7 +37,7 @@ class T8ValidationPipeline:
         self._buries = what_then == "bury"
         self._keeps = what_then == "keep"
         if self._keeps:
-            job.items.problems_of = self._problems
+            job.items.note_problems(self._problems)
 
     def process_item(self, item: Any) -> Any:
         problems = [] if self._keeps else self._problems(item)
@@ -45,15 +45,10 @@ class T8ValidationPipeline:
             return item
         told = "; ".join(f"{field}: {message}" if field else message for _, _, field, message in problems)
         if self._buries:
-            self._bury(one_line(f"an invalid {problems[0][1]}: {told}"))
+            self._job.record_item_failure(
+                current_page(), Failure(INVALID, one_line(f"an invalid {problems[0][1]}: {told}"))
+            )
         raise InvalidItem(one_line(told, 200), problems)
 
     def _problems(self, item: Any) -> list[list[str]]:
         return [[found.rule, found.item, found.field, found.message] for found in self._checks.check(item)]
-
-    def _bury(self, error: str) -> None:
-        page = current_page()
-        for request, flying in self._job.frontier.flying.items():
-            if flying is page:
-                self._job.retries.note(request, Failure(INVALID, error))
-                return

@@ -8,8 +8,9 @@ from dataclasses import asdict
 from typing import Any
 
 from scrapy_t8.core.items.coverage import coverage_of
+from scrapy_t8.core.items.ledger import DUPLICATES, duplicates_of
 from scrapy_t8.core.items.problems import problems_of
-from scrapy_t8.core.items.statistics import OUTCOMES, duplicates_of
+from scrapy_t8.core.items.statistics import OUTCOMES
 from scrapy_t8.model.job import JobRecord, Run
 from scrapy_t8.model.json_document import moment
 from scrapy_t8.stores.reader.reader import Reader
@@ -58,7 +59,7 @@ def collect(reader: Reader, job: JobRecord, now: float, generator: str, *, runni
             "count": job.ledger.duplicate,
             "changed": job.ledger.changed,
             "again": job.ledger.again,
-            "examples": [{"key": key, "fields": fields} for key, fields in duplicates_of(reader.kept("duplicates"))],
+            "examples": [{"key": key, "fields": fields} for key, fields in duplicates_of(reader.kept(DUPLICATES))],
         },
         "feeds": list(_feeds(reader)),
         "totals": missing.totals,

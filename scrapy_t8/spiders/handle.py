@@ -62,7 +62,7 @@ class JobHandle:
         mark: Mark = {"task": task_type, "name": name, "value": value, "units": processed}
         if current_page is not None:
             mark["at"] = current_page
-        self._job.save(mark)
+        self._job.save_point(mark)
         if metadata:
             self.describe(task_type, name, metadata)
 
@@ -88,8 +88,7 @@ class JobHandle:
     def forget(self, request: Request | None) -> None:
         """*request*, whose callback this is, stands for no position after all."""
         if request is not None and POINT in request.meta:
-            page, gone = self._job.frontier.flying[request], self._marks(request)
-            page.marks = tuple(mark for mark in page.marks if mark not in gone)
+            self._job.frontier.in_flight[request].uncarry(self._marks(request))
 
     def describe(self, task_type: str, name: str, metadata: Mapping[str, Any]) -> None:
         """Put *metadata* into a resume point."""
@@ -143,11 +142,11 @@ class JobHandle:
 
     def retries(self, kind: str) -> int:
         """How often a page that fails is tried again, by the kind of its failure."""
-        return self._job.retries.policy.rule(kind, {}).times
+        return self._job.retries.decisions.policy.rule(kind, {}).times
 
     def register_retry_handler(self, task_type: str, handler: Handler) -> None:
         """From now on *handler* does the retries of *task_type*, in place of a new download."""
-        self._job.failures.handlers.register(task_type, handler)
+        self._job.retries.handlers.register(task_type, handler)
 
     # -- expectations --------------------------------------------------------------------------------------------
 
@@ -186,7 +185,7 @@ class JobHandle:
     @property
     def _job(self) -> Job:
         job = Job.of(self._crawler)
-        if not job.is_open:
+        if job is None:
             raise ConfigError(
                 "self.t8 needs T8, which is not on in this crawl: ADDONS = {'scrapy_t8.T8Addon': 500} turns it on"
             )
@@ -197,8 +196,8 @@ class JobHandle:
         return self._job.points
 
     def _marks(self, request: Request) -> list[Any]:
-        page = self._job.frontier.flying.get(request)
+        page = self._job.frontier.in_flight.get(request)
         told = request.meta[POINT]
         of_request = (told["task"], told["name"], told["at"])
-        marks = page.marks if page is not None else ()
+        marks = page.positions if page is not None else ()
         return [m for m in marks if not m.get("part") and (m["task"], m["name"], m.get("at")) == of_request]

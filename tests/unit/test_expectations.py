@@ -22,10 +22,7 @@ from scrapy_t8.model.job import JobRecord, Ledger, PastJob
 from scrapy_t8.report.missing import Missing
 from scrapy_t8.stores.reader.reader import reading
 from scrapy_t8.stores.sqlite.store import SQLiteStore
-
-
-def hashed(data: bytes) -> int:
-    return hash(data) & (1 << 62) - 1
+from scrapy_t8.utils.hashes import hashed
 
 
 class Books:
@@ -39,8 +36,9 @@ class Books:
         self.store.begin_job(self.job)
         self.store.begin_run(0.0, 5)
         self.codec = Codec(Spider("spider"))
-        self.expectations = Expectations(self.codec, hashed)
+        self.expectations = Expectations(self.codec)
         self.entry = 0
+        self.known: set[int] = set()
 
     def admit(self, url: str, key: str, source: str = "list", *, by_page: bool = True, **meta: Any) -> Request:
         request = Request(url, meta=meta)
@@ -51,16 +49,40 @@ class Books:
     def page(self, request: Request) -> Page:
         self.entry += 1
         page = Page(self.entry)
-        page.expects = self.expectations.of(request)
-        page.request = request
+        page.carry((), self.expectations.of(request))
+        page.keep_request(request)
         return page
 
-    def settle(self, request: Request, **facts: Any) -> Page:
+    def settle(
+        self,
+        request: Request,
+        *,
+        passed: int = 0,
+        lost: str = "",
+        discarded: bool = False,
+        replaced: bool = False,
+        retry: ScheduledRetry | None = None,
+        letter: DeadLetter | None = None,
+    ) -> Page:
         page = self.page(request)
-        for name, value in facts.items():
-            setattr(page, name, value)
-        self.expectations.settle(page)
+        for _ in range(passed):
+            page.own_items().let_pass()
+        if lost:
+            page.own_items().lose(lost)
+        if discarded:
+            page.discard()
+        if replaced:
+            page.replace()
+        if retry is not None:
+            page.retry_later(retry)
+        if letter is not None:
+            page.bury(letter)
+        page.settle()
+        self.expectations.settle(page, self)
         return page
+
+    def has(self, key: int) -> bool:
+        return key in self.known
 
     def commit(self, **batch: Any) -> None:
         changes = CommitBatch(**batch)
@@ -107,10 +129,10 @@ def test_every_cause_has_its_name(books: Books) -> None:
     books.settle(books.admit("http://a/none", "none"))
     books.settle(books.admit("http://a/drop", "drop"), lost="dropped\tP: too cheap")
     books.settle(books.admit("http://a/fail", "fail"), lost="failed\tP: ValueError: x")
-    books.settle(books.admit("http://a/gone", "gone"), dropped=True)
-    books.settle(books.admit("http://a/good", "good"), kept=1)
+    books.settle(books.admit("http://a/gone", "gone"), discarded=True)
+    books.settle(books.admit("http://a/good", "good"), passed=1)
     dead = books.admit("http://a/dead", "dead")
-    books.settle(dead, verdict=letter(dead))
+    books.settle(dead, letter=letter(dead))
     story = AttemptHistory()
     story.add(1.0, "network", "timeout", charged=True)
     waiting = ScheduledRetry(5, 9.0, "a", books.codec.encode_request(waits), story.dumps())
@@ -132,11 +154,11 @@ def test_every_cause_has_its_name(books: Books) -> None:
 
 def test_a_page_that_is_had_again_says_nothing_yet(books: Books) -> None:
     request = books.admit("http://a/1", "1")
-    books.settle(request, verdict=ScheduledRetry(1, 2.0, "a", b"", "{}"))
+    books.settle(request, retry=ScheduledRetry(1, 2.0, "a", b"", "{}"))
     books.settle(request, replaced=True)
     books.commit()
     assert books.causes() == {"1": ("not_fetched", "")}
-    books.settle(request, kept=1)
+    books.settle(request, passed=1)
     books.commit()
     assert books.causes() == {}
 
@@ -156,22 +178,22 @@ def test_an_item_further_down_counts_for_the_page_that_led_to_it(books: Books) -
         assert books.causes() == {"1": ("not_fetched", "")}
         request, page = child, books.page(child)
     assert depth == 3
-    books.settle(request, kept=1)
+    books.settle(request, passed=1)
     books.commit()
     assert books.causes() == {}
 
 
 def test_a_page_that_has_brought_its_item_passes_nothing_on(books: Books) -> None:
     page = books.page(books.admit("http://a/1", "1"))
-    page.entered = 1
+    page.own_items().enter()
     child = Request("http://a/2")
     books.expectations.pass_on(page, child)
     assert META not in child.meta
 
 
 def test_an_exact_key_is_not_satisfied_by_any_item(books: Books) -> None:
-    books.settle(books.admit("http://a/1", "one", by_page=False), kept=1)
-    books.settle(books.admit("http://a/2", "two", by_page=False), kept=1)
+    books.settle(books.admit("http://a/1", "one", by_page=False), passed=1)
+    books.settle(books.admit("http://a/2", "two", by_page=False), passed=1)
     books.commit(items=[ItemKey(hashed(b"key:two"), "two")])
     assert books.causes() == {"one": ("no_item", "")}
 
@@ -200,11 +222,11 @@ def test_sources_and_totals(books: Books) -> None:
 
 
 def test_urls_of_a_sitemap_are_matched_by_the_page(books: Books) -> None:
-    books.expectations.by_url = True
+    books.expectations.expect_urls()
     urls = ["http://a/x?b=2&a=1", "http://a/y", "http://a/z", "http://a/w"]
     books.expectations.announce([("sitemap", url_key(url), None) for url in urls])
     books.commit()
-    for url, facts in (("http://a/x?a=1&b=2", {"kept": 1}), ("http://a/y", {}), ("http://a/stranger", {})):
+    for url, facts in (("http://a/x?a=1&b=2", {"passed": 1}), ("http://a/y", {}), ("http://a/stranger", {})):
         request = Request(url)
         books.expectations.admitted(request)
         books.settle(request, **facts)
@@ -220,13 +242,13 @@ def test_urls_of_a_sitemap_are_matched_by_the_page(books: Books) -> None:
 
 def test_letters_that_are_revived_or_thrown_away(books: Books) -> None:
     request = books.admit("http://a/1", "1")
-    books.settle(request, verdict=letter(request))
+    books.settle(request, letter=letter(request))
     books.job.ledger.admitted = books.job.ledger.dead = 1
     books.commit(buried=[letter(request)])
     assert books.causes() == {"1": ("dead", "host: 500")}
     assert books.store.box.revive(LetterFilter(), books.job, 0.0) == 1
     assert books.causes() == {"1": ("waiting", "")}
-    books.settle(request, verdict=letter(request))
+    books.settle(request, letter=letter(request))
     books.job.ledger.dead = 1
     books.commit(buried=[letter(request)], woken=[1])
     assert books.store.box.discard(LetterFilter(), books.job) == 1
@@ -237,9 +259,9 @@ def test_heal_takes_what_is_missing_and_only_that(books: Books) -> None:
     books.expectations.announce([("list", "http://a/url", None), ("list", "a word", None)])
     books.admit("http://a/ready", "ready")
     books.settle(books.admit("http://a/none", "none", kept=(1, 2)))
-    books.settle(books.admit("http://a/good", "good"), kept=1)
+    books.settle(books.admit("http://a/good", "good"), passed=1)
     dead = books.admit("http://a/dead", "dead")
-    books.settle(dead, verdict=letter(dead))
+    books.settle(dead, letter=letter(dead))
     books.job.ledger.admitted, books.job.ledger.done, books.job.ledger.dead = 3, 2, 1
     books.job.finished, books.job.next_seq = True, 100
     books.commit(buried=[letter(dead)])

@@ -10,19 +10,15 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from scrapy import Request
-from scrapy.utils.request import fingerprint
 
 from scrapy_t8.core.frontier.frontier import Frontier
 from scrapy_t8.core.frontier.queues import FifoQueue, FrontierQueue, LifoQueue
 from scrapy_t8.core.items.expectations import Expectations
 from scrapy_t8.core.page import Page, leave_page
 from scrapy_t8.core.resume_points import ResumePointTracker
-from scrapy_t8.model.codec import Codec
-from scrapy_t8.model.job import JobRecord
-from scrapy_t8.stores.sqlite.store import SQLiteStore
+from scrapy_t8.model.batch import CommitBatch
 
-
-def refuse(request: Request, error: Exception) -> None: ...
+from .core.parts import Control, kill, run_context
 
 
 class FrontierMachine(RuleBasedStateMachine):
@@ -44,22 +40,14 @@ class FrontierMachine(RuleBasedStateMachine):
         self.durable: set[int] = set()
         self.number = 0
         self.runs = 0
-        self._open(first=True)
+        self._open()
 
-    def _open(self, first: bool = False) -> None:
-        self.store = SQLiteStore(Path(self.directory.name) / "t8")
-        self.store.open()
-        if first:
-            self.store.begin_job(JobRecord("j", "s", {}, 0.0))
-        recovery = self.store.begin_run(0.0, 1000)
-
-        def number(request: Request) -> int:
-            return int.from_bytes(fingerprint(request)[:7], "big")
-
-        points = ResumePointTracker(self.store, lambda: 0.0, 60.0, by_details=False)
-        expectations = Expectations(Codec(), hash)
-        self.frontier = Frontier(self.store, Codec(), number, refuse, self._flush, points, expectations, lambda: 0.0)
-        self.frontier.open(recovery)
+    def _open(self) -> None:
+        self.context = context = run_context(Path(self.directory.name))
+        self.store = context.store
+        points = ResumePointTracker.open(context)
+        expectations = Expectations(context.codec)
+        self.frontier = Frontier(context, Control(self._flush), points, expectations=expectations)
         self._new_queue()
 
     def _new_queue(self) -> None:
@@ -67,9 +55,12 @@ class FrontierMachine(RuleBasedStateMachine):
 
     def _flush(self) -> None:
         for page in self.ended:
+            page.settle()
             self.frontier.settle(page)
         self.ended.clear()
-        self.store.commit(self.frontier.batch(), self.frontier.record, 0.0)
+        batch = CommitBatch()
+        self.frontier.fill(batch)
+        self.store.commit(batch, self.frontier.record, 0.0)
         self.frontier.committed()
         self.durable = set(self.ready) | set(self.flying)
 
@@ -93,7 +84,7 @@ class FrontierMachine(RuleBasedStateMachine):
         assert request is not None
         number = self.ready.pop() if self.kind is LifoQueue else self.ready.pop(0)
         assert request.url == f"http://h/{number}"
-        self.flying[number] = (request, self.frontier.flying.pop(request))
+        self.flying[number] = (request, self.frontier.leave(request))
         if not len(self.queue):
             self._new_queue()  # as Scrapy does with an empty one
 
@@ -102,7 +93,7 @@ class FrontierMachine(RuleBasedStateMachine):
     def settle(self, data: st.DataObject) -> None:
         number = data.draw(st.sampled_from(sorted(self.flying)))
         _, page = self.flying.pop(number)
-        page.pending = 0
+        page.release()
         self.ended.append(page)
         self.done.add(number)
 
@@ -112,12 +103,12 @@ class FrontierMachine(RuleBasedStateMachine):
         """A retry: another request in the place of this one."""
         number = data.draw(st.sampled_from(sorted(self.flying)))
         _, page = self.flying.pop(number)
-        page.replacing = True
+        page.hand_over()
         page.enter()
         self.queue.push(self._request())
         leave_page()
         self.ready.append(self.number)
-        page.pending = 0
+        page.release()
         self.ended.append(page)
 
     @rule()
@@ -125,14 +116,12 @@ class FrontierMachine(RuleBasedStateMachine):
         self._flush()
 
     @rule(keep=st.integers(0, 3))
-    def thin(self, keep: int) -> None:
-        self.queue.thin(keep)
+    def trim(self, keep: int) -> None:
+        self.queue.trim(keep)
 
     @rule()
     def crash(self) -> None:
-        self.store._db.close()
-        self.store._marks.close()
-        self.store._lock.release()
+        kill(self.context)
         self.ready = sorted(self.durable)
         self.flying.clear()
         self.ended.clear()

@@ -30,8 +30,9 @@ LEVELS = (
 )
 """From the bottom up. A module imports its own package and packages of lower levels."""
 CORE = (
-    ("watermark", "staging", "scrapy_private", "fail_fast"),
+    ("watermark", "staging", "scrapy_private"),
     ("page",),
+    ("run",),
     ("items", "resume_points"),
     ("frontier",),
     ("retry", "offline"),

@@ -13,11 +13,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from scrapy_t8.core.items.coverage import Coverage
 from scrapy_t8.core.items.expectations import Expectations
 from scrapy_t8.core.items.keys import ItemKeys
 from scrapy_t8.core.items.ledger import DROPPED, DUPLICATE, EXPORTED, FAILED, Dedup, ItemLedger
-from scrapy_t8.core.items.problems import ProblemCounter
 from scrapy_t8.core.items.statistics import RunStatistics
 from scrapy_t8.core.job.page_outputs import PageOutputs
 from scrapy_t8.core.page import ITEMS, Page
@@ -28,6 +26,7 @@ from scrapy_t8.model.dead_letter import DeadLetter
 from scrapy_t8.model.job import JobRecord
 from scrapy_t8.stores.reader.reader import reading
 from scrapy_t8.stores.sqlite.store import SQLiteStore
+from scrapy_t8.utils.hashes import hashed
 
 
 class Feed:
@@ -49,10 +48,6 @@ class Feed:
         return {}
 
 
-def hashed(data: bytes) -> int:
-    return int.from_bytes(data[-7:], "big")
-
-
 class Crawl:
     """One job over its runs: pages come, settle, are committed; the process may die at any time."""
 
@@ -70,11 +65,11 @@ class Crawl:
         recovery = self.store.begin_run(0.0, 5)
         self.record = recovery.job
         store, codec = self.store, Codec()
-        coverage, problems, expectations = Coverage(store), ProblemCounter(store), Expectations(codec, hashed)
+        expectations, keys = Expectations(codec), ItemKeys("id")
         self.items = ItemLedger(
-            store.books, self.record, recovery.run, ItemKeys("id"), self.dedup, coverage, problems, expectations, hashed
+            store, self.record, recovery.run, keys=keys, dedup=self.dedup, expectations=expectations
         )
-        self.books = RunStatistics(self.record, self.items, expectations, coverage, problems, store.kept("duplicates"))
+        self.books = RunStatistics(self.record, self.items, expectations)
         self.outputs = PageOutputs(self.items)
         self.feed.written = list(self.feed.durable)
         self.outputs.add_sink(self.feed)
@@ -82,32 +77,34 @@ class Crawl:
     def page(self) -> Page:
         self.number += 1
         page = Page(self.number)
-        page.host, page.callback = "host", "parse"
+        page.leave_engine("host", "parse")
         return page
 
     def item(self, page: Page, item: dict[str, Any], outcome: int = EXPORTED) -> None:
-        """As ItemFlow does it."""
-        page.entered += 1
-        page.items += 1
-        page.item = page.items
+        """As ItemTracker does."""
+        items = page.own_items()
+        items.enter()
+        items.leave()
         if outcome == EXPORTED and self.items.duplicate_of(item, page):
             outcome = DUPLICATE
         loss = ("Pipeline", "a reason", "url") if outcome in (DROPPED, FAILED) else None
-        note = self.items.note(outcome, item, page, loss, [])
+        note = self.items.outcome_of(outcome, item, page, loss, [])
         if page.was_delivered(ITEMS, self.items.identity(note)):
-            page.entered -= 1
+            items.enter_again()
         else:
-            page.note(note, self.directory)
+            items.add_outcome(note, self.directory)
         if outcome == EXPORTED:
             page.stage("feed", repr(item).encode(), self.directory)
-        page.kept += loss is None
-        page.item = 0
+        if loss is None:
+            items.let_pass()
+        items.end_item()
 
     def settle(self, page: Page) -> None:
         self.outputs.add(page)
 
     def commit(self) -> None:
         for page in self.outputs.drain(None):
+            page.settle()
             self.books.settle(page)
         batch = CommitBatch(feeds=self.outputs.flush())
         self.books.fill(batch)
@@ -169,8 +166,8 @@ class Machine(RuleBasedStateMachine):
         """The page has failed: nothing that it has yielded counts."""
         if self.open:
             page, _ = self.open.pop()
-            page.take_back()
-            page.verdict = ScheduledRetry(page.entry or 0, 1.0, "host", b"", "{}")
+            page.take_back_items()
+            page.retry_later(ScheduledRetry(page.entry or 0, 1.0, "host", b"", "{}"))
             self.crawl.settle(page)
 
     @rule()
@@ -246,12 +243,11 @@ def test_a_page_that_is_buried_and_revived_is_counted_once(tmp_path: Path) -> No
     page = crawl.page()
     crawl.item(page, {"id": 1})
     crawl.item(page, {"id": 2}, DROPPED)
-    page.verdict = DeadLetter(1, b"", "parse", "a bug", 0.0)
-    page.story = None
+    page.bury(DeadLetter(1, b"", "parse", "a bug", 0.0))
     crawl.settle(page)
     crawl.commit()
     again = crawl.page()
-    again.story = AttemptHistory(delivered=page.delivered)
+    again.begin_history(AttemptHistory(delivered=list(page.delivered)))
     crawl.item(again, {"id": 1})
     crawl.item(again, {"id": 2}, DROPPED)
     crawl.item(again, {"id": 3})
@@ -310,7 +306,7 @@ def test_notes_of_a_large_page_say_the_same_from_a_file(policy: str, tmp_path: P
             return crawl.record.ledger, crawl.feed.durable, list(reader.losses()), reader.kept("coverage")
 
     held = told(tmp_path / "held")
-    monkeypatch.setattr("scrapy_t8.core.page.NOTES", 3)
+    monkeypatch.setattr("scrapy_t8.core.staging.OUTCOMES", 3)
     monkeypatch.setattr("scrapy_t8.core.staging.SPILL", 50)
     assert told(tmp_path / "spilled") == held
 
@@ -320,9 +316,9 @@ def test_losses_are_told_apart_by_reason_up_to_a_point(tmp_path: Path, monkeypat
     crawl = Crawl(tmp_path, Dedup())
     page = crawl.page()
     for number in range(10):
-        page.entered += 1
+        page.own_items().enter()
         loss = "P", f"reason {number}", "u"
-        page.note(crawl.items.note(DROPPED, {"id": number}, page, loss, []), tmp_path)
+        page.own_items().add_outcome(crawl.items.outcome_of(DROPPED, {"id": number}, page, loss, []), tmp_path)
     crawl.settle(page)
     crawl.commit()
     with reading(tmp_path / "t8") as reader:

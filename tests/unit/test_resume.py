@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scrapy_t8 import CollectionState, ResumePoint, open_resume_points
+from scrapy_t8.config import Config
 from scrapy_t8.core.resume_points import ResumePointTracker
 from scrapy_t8.errors import FormatError
-from scrapy_t8.model.batch import PointRecord
+from scrapy_t8.model.batch import CommitBatch, PointRecord
 from scrapy_t8.model.job import JobRecord
 from scrapy_t8.model.resume_point import LIST
 from scrapy_t8.stores.sqlite.store import SQLiteStore
@@ -107,25 +109,31 @@ def store(tmp_path: Path) -> SQLiteStore:
     return store
 
 
+def opened(store: SQLiteStore, now: Now) -> ResumePointTracker:
+    config = Config(update_interval=60.0, resume_point_ttl=1000.0, max_resume_points=3)
+    context = SimpleNamespace(config=config, store=store, clock=now, record=store.job())
+    return ResumePointTracker.open(context)  # type: ignore[arg-type]
+
+
 def moved(points: ResumePointTracker, page: int) -> None:
-    points.settle({"task": LIST, "name": "", "at": page, "value": {"page": page}})
+    points.pass_position({"task": LIST, "name": "", "at": page, "value": {"page": page}})
 
 
 def test_history_is_written_once_an_interval_and_pruned(store: SQLiteStore) -> None:
     now = Now()
-    points = ResumePointTracker(store, now, 60.0, by_details=False)
-    points.open("job", ttl=1000.0, limit=3)
+    points = opened(store, now)
     for page in range(1, 11):
         moved(points, page)
-        for record in points.batch():
+        batch = CommitBatch()
+        points.fill(batch)
+        for record in batch.points:
             store.points.put(record)
         now.time += 30
     assert [json.loads(r.record)["current_page"] for r in store.points.history(LIST)] == [9, 7, 5, 3, 1]
-    again = ResumePointTracker(store, now, 60.0, by_details=False)
-    again.open("job", ttl=1000.0, limit=3)
+    opened(store, now)
     assert [json.loads(r.record)["current_page"] for r in store.points.history(LIST)] == [9, 7, 5]
     now.time += 10_000
-    ResumePointTracker(store, now, 60.0, by_details=False).open("job", ttl=1000.0, limit=3)
+    opened(store, now)
     assert store.points.history(LIST) == []
     # What is still needed stays, however old.
     (left,) = store.points.all()
@@ -135,8 +143,7 @@ def test_history_is_written_once_an_interval_and_pruned(store: SQLiteStore) -> N
 
 def test_what_was_set_by_hand_is_where_it_goes_on(store: SQLiteStore) -> None:
     store.points.put(PointRecord(LIST, "cars", 0.0, json.dumps(GIVEN)))
-    points = ResumePointTracker(store, Now(), 60.0, by_details=False)
-    points.open("job", ttl=1000.0, limit=3)
+    points = opened(store, Now())
     assert points.is_of_nobody(LIST, "cars")
     assert points.frontier_of(LIST, "cars") == (5, {"page": 5, "cursor": "cursor_123", "slug": "car-model-001"})
     assert points.get(LIST, "cars") is not None

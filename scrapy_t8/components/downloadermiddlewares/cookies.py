@@ -45,9 +45,9 @@ class T8CookiesMiddleware(CookiesMiddleware):
         middleware._changed, middleware._refused = set(), set()
         job = Job.of(crawler)
         middleware._codec = Codec(allow_pickle=False)
-        if job.is_open:
+        if job is not None:
             middleware._load(job.store.kept(PREFIX))
-            job.keepers.append(middleware)
+            job.persist(middleware)
         return middleware
 
     _codec: Codec

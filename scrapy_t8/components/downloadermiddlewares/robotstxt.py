@@ -32,7 +32,7 @@ class T8RobotsTxtMiddleware(RobotsTxtMiddleware):
     Where an earlier run of the job, or this one, has had it, what it said then holds.
     """
 
-    _job: Job
+    _job: Job | None
     _known: dict[str, bytes]
     _fresh: dict[str, bytes]
     _missing: dict[str, Any]
@@ -42,10 +42,10 @@ class T8RobotsTxtMiddleware(RobotsTxtMiddleware):
         middleware = super().from_crawler(crawler)
         middleware._job = job = Job.of(crawler)
         middleware._known, middleware._fresh, middleware._missing = {}, {}, {}
-        if job.is_open:
+        if job is not None:
             kept = job.store.kept(PREFIX)
             middleware._known = {name.removeprefix(PREFIX): body for name, body in kept.items()}
-            job.keepers.append(middleware)
+            job.persist(middleware)
         crawler.signals.connect(middleware.response_downloaded, signals.response_downloaded)
         return middleware
 

@@ -9,8 +9,8 @@ from scrapy import signals
 from scrapy.crawler import Crawler
 
 from scrapy_t8.core import scrapy_private
-from scrapy_t8.core.job import engine_watch
 from scrapy_t8.core.job.job import Job
+from scrapy_t8.core.job.opening import open_job
 from scrapy_t8.errors import T8Error
 from scrapy_t8.utils import gc_freeze
 from scrapy_t8.utils.times import local_time
@@ -30,9 +30,8 @@ class T8Checkpoint:
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
-        job = Job.of(crawler)
         try:
-            job.open()
+            job = open_job(crawler)
         except T8Error as error:
             logger.critical("%s", error)
             scrapy_private.mute_tracebacks_of(error)
@@ -60,14 +59,12 @@ class T8Checkpoint:
             logger.warning(
                 "The scheduler is not T8's: resume points are kept, but requests in flight at a kill are lost"
             )
-            engine_watch.watch_points(self._job)
+            self._job.watch_resume_points()
         found = self._job.recovery
-        if self._job.failures.buried:
-            logger.error(
-                "%d requests were buried: the process died also when each was tried alone", self._job.failures.buried
-            )
-        if self._job.failures.revived:
-            logger.info("The spider's code has changed: %d dead letters are tried again", self._job.failures.revived)
+        if self._job.buried:
+            logger.error("%d requests were buried: the process died also when each was tried alone", self._job.buried)
+        if self._job.revived:
+            logger.info("The spider's code has changed: %d dead letters are tried again", self._job.revived)
         if found.last_run is None:
             return
         logger.info(
@@ -85,7 +82,7 @@ class T8Checkpoint:
     def spider_idle(self) -> None:
         """Nothing to do but to wait: stay for what is due soon, and leave the rest to the next run."""
         with self._job.guard("wait"):
-            self._job.failures.vigil.idle()
+            self._job.retries.idle()
 
     async def spider_closed(self, reason: str) -> None:
         await self._job.close(reason)

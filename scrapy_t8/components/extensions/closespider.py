@@ -24,7 +24,7 @@ class T8CloseSpider(CloseSpider):
     def from_crawler(cls, crawler: Crawler) -> Self:
         extension = super().from_crawler(crawler)
         job = Job.of(crawler)
-        if job.is_open and job.config.closespider_per_job:
+        if job is not None and job.config.closespider_per_job:
             extension._count_from(totals_of(job.store))
         return extension
 

@@ -45,9 +45,9 @@ class T8Expectations:
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
-        job = Job.of(crawler)
+        job = Job.required(crawler)
         config = job.config
-        if not job.is_open or not (config.expect_file or config.expect_sitemaps or job.store.books.to_heal()):
+        if not (config.expect_file or config.expect_sitemaps or job.store.books.to_heal()):
             raise NotConfigured
         try:
             return cls(crawler, job, config.expect_file, [str(sitemap) for sitemap in config.expect_sitemaps])
@@ -65,8 +65,9 @@ class T8Expectations:
         self._file = file
         self._sitemaps = sitemaps
         self._read: dict[str, bytes] = {}
-        job.books.expectations.by_url = bool(sitemaps)
-        job.keepers.append(self)
+        if sitemaps:
+            job.expectations.expect_urls()
+        job.persist(self)
         crawler.signals.connect(self.spider_opened, signals.spider_opened)
 
     async def spider_opened(self) -> None:

@@ -44,8 +44,8 @@ class T8Report:
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
-        job = Job.of(crawler)
-        if not job.is_open or not job.config.enable_integrity_check:
+        job = Job.required(crawler)
+        if not job.config.enable_integrity_check:
             raise NotConfigured
         try:
             report = cls(crawler, job)
@@ -53,8 +53,7 @@ class T8Report:
             logger.critical("%s", error)
             scrapy_private.mute_tracebacks_of(error)
             raise
-        job.reporters.append(report.end)
-        job.last_words.append(report.write)
+        job.after_run(report.end, at_exit=report.write)
         return report
 
     def __init__(self, crawler: Crawler, job: Job) -> None:
@@ -69,7 +68,7 @@ class T8Report:
         self._custom: Document = {}
         self._mask = Mask([str(name) for name in config.report_mask])
         self._kept = {MASKED: msgpack.packb([str(name) for name in config.report_mask])}
-        job.keepers.append(self)
+        job.persist(self)
 
     def dump(self, *, force: bool) -> Mapping[str, bytes]:
         """What a report on demand needs to know, once."""

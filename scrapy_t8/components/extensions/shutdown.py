@@ -24,8 +24,8 @@ class T8GracefulStop:
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
-        job = Job.of(crawler)
-        if not job.is_open or not job.config.stop_grace:
+        job = Job.required(crawler)
+        if not job.config.stop_grace:
             raise NotConfigured
         extension = cls(crawler, job, job.config.stop_grace)
         crawler.signals.connect(extension.engine_started, signals.engine_started)
@@ -47,13 +47,12 @@ class T8GracefulStop:
 
     def _begin(self) -> None:
         if self._timer is None:
-            self._job.failures.close()
+            self._job.retries.close()
             self._timer = call_later(self._seconds, self._give_up)
 
     def _give_up(self) -> None:
-        # What is in flight was never settled: it is in the frontier still, and the next run fetches it again.
-        in_flight = len(self._job.frontier.flying)
-        if in_flight:
+        # What is in flight was never settled: it is in the frontier still.
+        count = self._job.give_back_in_flight()
+        if count:
             told = "%d requests still in flight %g s after the stop signal; returned to the queue"
-            logger.warning(told, in_flight, self._seconds)
-        scrapy_private.release_in_flight(self._crawler)
+            logger.warning(told, count, self._seconds)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from scrapy import Spider, signals
 from scrapy.crawler import Crawler
-from scrapy.exceptions import NotConfigured
 
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.errors import CannotLoad, CannotStore
@@ -32,9 +31,7 @@ class T8SpiderState:
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
-        job = Job.of(crawler)
-        if not job.is_open:
-            raise NotConfigured
+        job = Job.required(crawler)
         state = cls(job)
         crawler.signals.connect(state.spider_opened, signals.spider_opened)
         return state
@@ -49,7 +46,7 @@ class T8SpiderState:
     def spider_opened(self, spider: Spider) -> None:
         self._spider = spider
         self._spider.state = self._load()
-        self._job.keepers.append(self)
+        self._job.persist(self)
 
     def dump(self, *, force: bool) -> Mapping[str, bytes]:
         began = time.monotonic()
@@ -64,7 +61,7 @@ class T8SpiderState:
         return {NAME: data}
 
     def _encode(self, state: Any) -> bytes:
-        codec = self._job.frontier.codec
+        codec = self._job.codec
         try:
             return codec.encode_item(state)
         except CannotStore:
@@ -72,7 +69,7 @@ class T8SpiderState:
 
     def _can_store(self, key: Any, value: Any) -> bool:
         try:
-            self._job.frontier.codec.encode_item({key: value})
+            self._job.codec.encode_item({key: value})
         except CannotStore as error:
             if repr(key) not in self._refused:
                 self._refused.add(repr(key))
@@ -85,7 +82,7 @@ class T8SpiderState:
         if not self._stored:
             return {}
         try:
-            return dict(self._job.frontier.codec.decode_item(self._stored))
+            return dict(self._job.codec.decode_item(self._stored))
         except (CannotLoad, TypeError, ValueError) as error:
             logger.error("spider.state cannot be read, and begins empty: %s", error)
             return {}

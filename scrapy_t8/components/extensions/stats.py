@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import msgpack
 from scrapy import signals
 from scrapy.crawler import Crawler
-from scrapy.exceptions import NotConfigured
 
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.stores.base import Store
@@ -55,9 +54,7 @@ class T8JobStats:
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
-        job = Job.of(crawler)
-        if not job.is_open:
-            raise NotConfigured
+        job = Job.required(crawler)
         totals = cls(crawler, job)
         crawler.signals.connect(totals.spider_closed, signals.spider_closed)
         return totals
@@ -67,7 +64,7 @@ class T8JobStats:
         self._job = job
         self._before = totals_of(job.store)
         self._is_begun = False
-        job.keepers.append(self)
+        job.persist(self)
 
     def dump(self, *, force: bool) -> Mapping[str, bytes]:
         # In every commit, so not to be dear: what comes together only at the end is not put together before.

@@ -28,8 +28,8 @@ class T8ThrottleState:
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
-        job = Job.of(crawler)
-        if not job.is_open or not crawler.settings.getbool("AUTOTHROTTLE_ENABLED"):
+        job = Job.required(crawler)
+        if not crawler.settings.getbool("AUTOTHROTTLE_ENABLED"):
             raise NotConfigured
         delays = cls(crawler, job)
         crawler.signals.connect(delays.spider_opened, signals.spider_opened)
@@ -48,7 +48,7 @@ class T8ThrottleState:
         settings = self._crawler.engine.downloader.per_slot_settings
         for slot, delay in self._delays.items():
             settings[slot] = {"delay": delay, **settings.get(slot, {})}
-        self._job.keepers.append(self)
+        self._job.persist(self)
 
     def dump(self, *, force: bool) -> Mapping[str, bytes]:
         now = time.monotonic()

@@ -49,17 +49,16 @@ class T8FeedExporter(FeedExporter):
         try:
             exporter = cls(crawler)
         except NotConfigured:
-            undo_all(Job.of(crawler))
+            undo_all(Job.required(crawler))
             raise
         crawler.signals.connect(exporter.open_spider, signals.spider_opened)
-        if exporter._job.is_open:
-            exporter._job.items.listeners.append(exporter.item_scraped)
-        exporter._job.closers.append(exporter._finish)
+        exporter._job.items.on_scraped(exporter.item_scraped)
+        exporter._job.at_close(exporter._finish)
         return exporter
 
     def __init__(self, crawler: Crawler) -> None:
         super().__init__(crawler)
-        self._job = Job.of(crawler)
+        self._job = Job.required(crawler)
         self._appended: list[AppendedFeed] = []
         self._spool: ItemSpool | None = None
         self._targets: dict[str, RewriteTarget] = {}
@@ -82,7 +81,7 @@ class T8FeedExporter(FeedExporter):
         records = self._job.store.feeds()
         power = self._job.config.durability == "power"
         spool = self._job.state_directory / "items.spool"
-        self._spool = ItemSpool(spool, self._job.frontier.codec, records.pop("spool", None), power=power)
+        self._spool = ItemSpool(spool, self._job.codec, records.pop("spool", None), power=power)
         for name in [name for name in records if name.startswith("target:")]:
             self._targets[name] = RewriteTarget(name, **records.pop(name))
         super().open_spider(spider)

@@ -1,4 +1,4 @@
-"""What goes wrong after the download: exceptions of callbacks and pipelines, statuses that nobody takes."""
+"""What goes wrong after the download: exceptions of callbacks and pipelines, statuses that no callback takes."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 class T8FailureMiddleware:
-    """Spider middleware, the innermost: notes what the page of a response has failed of."""
+    """Spider middleware, the innermost: notes why the page of a response has failed."""
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
-        middleware = cls(Job.of(crawler))
+        middleware = cls(Job.required(crawler))
         crawler.signals.connect(middleware.spider_error, signals.spider_error)
         crawler.signals.connect(middleware.item_error, signals.item_error)
         return middleware
@@ -36,10 +36,9 @@ class T8FailureMiddleware:
             return None
         if isinstance(exception, HttpError):
             failure = of_response(response, self._job.clock(), body_sample=self._sample, final=True)
-            if not self._job.retries.is_noted(response.request):
-                self._job.retries.note(response.request, failure)
+            self._job.retries.record_first_failure(response.request, failure)
         elif isinstance(exception, RetryPage):
-            # Asked for, so no error: Scrapy's own log and statistics need not hear of it.
+            # The spider has asked for a retry: that is no error for Scrapy's log and statistics.
             self._note(PARSE, exception, response)
             return ()
         return None
@@ -53,7 +52,7 @@ class T8FailureMiddleware:
     def _note(self, kind: str, error: BaseException | None, response: Any) -> None:
         request = getattr(response, "request", None)
         if self._job.works and error is not None and isinstance(request, Request):
-            self._job.retries.note(request, of_code(kind, error, response, body_sample=self._sample))
+            self._job.retries.record_failure(request, of_code(kind, error, response, body_sample=self._sample))
 
     @property
     def _sample(self) -> int:

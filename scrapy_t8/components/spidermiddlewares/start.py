@@ -1,4 +1,4 @@
-"""``start()`` across resumes: read to its end once, whatever comes between."""
+"""``start()`` across resumes: read to its end once, however often the crawl is killed."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 
 class T8StartMiddleware:
-    """Spider middleware, the outermost: makes ``start()`` a page that settles when it was read to its end.
+    """Spider middleware, the outermost: makes ``start()`` a page that settles when ``start()`` was read to its end.
 
-    Until then everything that it yields is remembered, so that reading it again from the top brings nothing twice. An
-    item is told by its content, as it was yielded.
+    Until then everything that ``start()`` yields is remembered, so that nothing comes twice when it is read again from
+    the top. An item is recognised by its content, as it was yielded.
     """
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
-        return cls(Job.of(crawler))
+        return cls(Job.required(crawler))
 
     def __init__(self, job: Job) -> None:
         self._job = job
@@ -56,19 +56,19 @@ class T8StartMiddleware:
             job.end(page)
 
     def _item_page(self, item: Any, start: Page) -> Page | None:
-        """A page for one item of ``start()``; None if an earlier run has brought it already."""
+        """Return a page for one item of ``start()``; None if an earlier run has already brought the item."""
         fingerprint = content_fingerprint(self._content(item))
-        if self._job.frontier.spawned.again(start, fingerprint):
+        if self._job.frontier.replay.is_known_child(start, fingerprint):
             return None
         page = self._job.frontier.new_page(None, parent=start)
-        page.memory = fingerprint
+        page.stand_for_start_item(fingerprint)
         self._listen()
         self._items.add(page)
         return page
 
     def _content(self, item: Any) -> bytes:
         try:
-            return self._job.frontier.codec.encode_item(item)
+            return self._job.codec.encode_item(item)
         except CannotStore:
             return repr(item).encode(errors="replace")
 

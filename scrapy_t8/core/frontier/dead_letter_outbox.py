@@ -1,4 +1,4 @@
-"""Dead letters on their way into the box."""
+"""Dead letters on their way into the store."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from scrapy_t8.stores.base import Store
 
 
 class DeadLetterOutbox:
-    """What one run gives up on, and what it has had all the same.
+    """Dead letters to be written, and fingerprints of requests whose dead letters are resolved.
 
-    :param record: the job, whose books are kept with each burial.
+    :param record: the job, whose ledger counts each dead letter.
     """
 
     def __init__(self, store: Store, record: JobRecord) -> None:
@@ -23,14 +23,14 @@ class DeadLetterOutbox:
         self._buried: list[DeadLetter] = []
         self._resolved: list[int] = []
         self.fingerprints: set[int] = store.box.fingerprints()
-        """Those of all requests that have a dead letter."""
+        """Fingerprints of all requests that have a dead letter."""
 
-    def look(self) -> None:
-        """The box has been changed by somebody else."""
+    def reload(self) -> None:
+        """Read the fingerprints again: somebody else has changed the dead letters."""
         self.fingerprints = self._store.box.fingerprints()
 
     def bury(self, letter: DeadLetter) -> None:
-        """Put *letter* into the box. One of no entry (it ran from memory) is in no books."""
+        """Add a dead letter. One without an entry (its request ran from memory) is not counted in the ledger."""
         record = self._record
         self._buried.append(replace(letter, job=record.id if letter.entry else "", spider=record.spider))
         if letter.entry:
@@ -39,9 +39,10 @@ class DeadLetterOutbox:
             self.fingerprints.add(letter.fingerprint)
 
     def resolve(self, fingerprint: int) -> None:
-        """The request with this fingerprint has succeeded: it needs no dead letter any more."""
-        self.fingerprints.discard(fingerprint)
-        self._resolved.append(fingerprint)
+        """Remove the dead letters of a request that has succeeded, if the request has any."""
+        if fingerprint in self.fingerprints:
+            self.fingerprints.discard(fingerprint)
+            self._resolved.append(fingerprint)
 
     def drain(self, batch: CommitBatch) -> None:
         """Put what has changed into *batch*."""
@@ -50,7 +51,7 @@ class DeadLetterOutbox:
 
 
 def letter_of(entry: Entry, kind: str, error: str, when: float, url: str, host: str, callback: str) -> DeadLetter:
-    """The letter of a stored entry that never came to run."""
+    """Return the dead letter of a stored entry that never came to run."""
     return DeadLetter(
         entry.id, entry.payload, kind, error, when, url=url, host=host, callback=callback, target=url, story=entry.story
     )

@@ -1,7 +1,7 @@
-"""One queue of the frontier: the end that is popped from is in memory, the rest in the store.
+"""One queue of the frontier: the end that requests are popped from is in memory, the rest in the store.
 
-:class:`LifoQueue` is last in, first out; :class:`FifoQueue` is first in, first out. In both, what the store alone
-holds lies beyond ``edge``, and what runs from memory (``live``) keeps its place in the order.
+:class:`LifoQueue` is last in, first out; :class:`FifoQueue` is first in, first out. In both, entries that only
+the store holds lie beyond ``edge``, and requests that run from memory keep their place in the order.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ logger = logging.getLogger(__name__)
 LOAD = 64
 """Entries read from the store at a time."""
 KEEP = 512
-"""Requests of one queue that stay in memory; the double of it before they are thinned out."""
+"""Requests of one queue that stay in memory; twice as many before the queue is trimmed."""
 
 Held: TypeAlias = tuple[int, Request | bytes]
-Live: TypeAlias = tuple[int, Request, Page]
+InMemory: TypeAlias = tuple[int, Request, Page]
 
 
 class FrontierQueue(ABC):
-    """A queue with the interface that Scrapy's priority queues ask for, less its construction.
+    """A queue with the interface that Scrapy's priority queues ask for, but for the constructor.
 
-    :param key: what Scrapy calls it. Its record is made with the first push if the store has none.
+    :param key: what Scrapy calls the queue. The queue's record is made with the first push if the store has none.
     :param slot_of: the download slot of a request.
     """
 
@@ -44,79 +44,79 @@ class FrontierQueue(ABC):
         self._frontier = frontier
         self._key = key
         self._slot_of = slot_of
-        self._record = frontier.book.get(key)
+        self._record = frontier.registry.get(key)
         self._held: deque[Held] = deque()
-        self._live: deque[Live] = deque()
-        self._stored = frontier.ready(self._record) if self._record is not None else 0
+        self._in_memory: deque[InMemory] = deque()
+        self._stored = frontier.count_ready(self._record) if self._record is not None else 0
         """Ready entries that are not in memory."""
         self._edge: int | None = None
         frontier.register(self)
 
     def __len__(self) -> int:
-        return self._stored + len(self._held) + len(self._live)
+        return self._stored + len(self._held) + len(self._in_memory)
 
     def push(self, request: Request) -> None:
-        """Add a request as an output of the current page; one that has no stored form is kept in memory."""
+        """Add a request as an output of the current page. A request that has no stored form is kept in memory."""
         if self._record is None:
-            self._record = self._frontier.book.new(self._key, self._slot_of(request))
+            self._record = self._frontier.registry.new(self._key, self._slot_of(request))
         page = current_page()
         try:
             payload = self._frontier.codec.encode_request(request)
         except CannotStore as error:
-            page = self._frontier.admit_live(request, page, error)
-            self._live.append((self._frontier.next_id(self._record), request, page))
+            page = self._frontier.admit_in_memory(request, page, error)
+            self._in_memory.append((self._frontier.next_id(self._record.id), request, page))
         else:
             self._put(self._frontier.admit(self._record, payload, request, page), request)
 
     def pop(self) -> Request | None:
-        """Lease the next request. One that cannot be rebuilt is buried, and the next one taken."""
+        """Lease the next request. An entry that cannot be decoded is buried, and the next one is taken."""
         while len(self):
             if not self._held and self._stored:
                 self._load()
-            if self._live and (not self._held or self._live_is_next()):
-                _, request, page = self._pop(self._live)
-                return self._frontier.lease_live(page, request)
+            if self._in_memory and (not self._held or self._is_in_memory_next()):
+                _, request, page = self._pop(self._in_memory)
+                return self._frontier.lease_in_memory(page, request)
             if not self._held:
                 break
             entry, held = self._pop(self._held)
-            found = held if isinstance(held, Request) else self._frontier.rebuild(entry, held)
+            found = held if isinstance(held, Request) else self._frontier.decode(entry, held)
             if found is not None:
                 return self._frontier.lease(entry, found)
         return None
 
-    def pop_live(self, page: Page) -> Request | None:
+    def pop_in_memory(self, page: Page) -> Request | None:
         """Lease a request of *page* that runs from memory, out of its turn."""
-        for number, (_, request, owner) in enumerate(self._live):
+        for number, (_, request, owner) in enumerate(self._in_memory):
             if owner is page:
-                del self._live[number]
-                return self._frontier.lease_live(page, request)
+                del self._in_memory[number]
+                return self._frontier.lease_in_memory(page, request)
         return None
 
     def peek(self) -> Request | None:
-        """The next request, left where it is."""
+        """Return the next request without leasing it."""
         if not self._held and self._stored:
             self._load()
-        if self._live and (not self._held or self._live_is_next()):
-            return self._end(self._live)[1]  # type: ignore[no-any-return]
+        if self._in_memory and (not self._held or self._is_in_memory_next()):
+            return self._end(self._in_memory)[1]  # type: ignore[no-any-return]
         if not self._held:
             return None
         held = self._end(self._held)[1]
         return held if isinstance(held, Request) else self._frontier.codec.decode_request(held)
 
     def close(self) -> None:  # noqa: B027
-        """Nothing to do: the frontier outlives its queues."""
+        """Do nothing: the frontier outlives its queues."""
 
     @abstractmethod
-    def thin(self, keep: int) -> None:
+    def trim(self, keep: int) -> None:
         """Leave all but *keep* requests to the store."""
 
     @abstractmethod
     def _put(self, entry: int, request: Request) -> None:
         """Keep an admitted request."""
 
-    def _live_is_next(self) -> bool:
-        live, held = self._end(self._live), self._end(self._held)
-        return bool(live[0] > held[0] if self.newest_first else live[0] < held[0])
+    def _is_in_memory_next(self) -> bool:
+        in_memory, held = self._end(self._in_memory)[0], self._end(self._held)[0]
+        return bool(in_memory > held if self.newest_first else in_memory < held)
 
     def _end(self, items: deque) -> tuple:  # type: ignore[type-arg]
         return items[-1] if self.newest_first else items[0]  # type: ignore[no-any-return]
@@ -128,9 +128,9 @@ class FrontierQueue(ABC):
         """Bring the next stored entries into memory, passing over those in flight."""
         while self._stored and not self._held:
             read = self._read()
-            ready = [entry for entry in read if entry.id not in self._frontier.out]
+            ready = [entry for entry in read if entry.id not in self._frontier.checked_out]
             for entry in ready:
-                self._frontier.told(entry)
+                self._frontier.remember_history(entry)
                 self._take(entry)
             self._stored -= len(ready)
             if not read:
@@ -152,27 +152,27 @@ class FrontierQueue(ABC):
 
 
 class LifoQueue(FrontierQueue):
-    """Last in, first out. The store holds what is older than everything in memory."""
+    """Last in, first out. The store holds what was pushed before everything in memory."""
 
     newest_first = True
 
     def _put(self, entry: int, request: Request) -> None:
         self._held.append((entry, request))
         if len(self._held) >= 2 * KEEP:
-            self.thin(KEEP)
+            self.trim(KEEP)
 
     def _take(self, entry: Entry) -> None:
         self._held.appendleft((entry.id, entry.payload))
 
-    def thin(self, keep: int) -> None:
-        """Leave the oldest to the store, as far as it has them already."""
+    def trim(self, keep: int) -> None:
+        """Leave the oldest requests to the store, as far as the store has them already."""
         while len(self._held) > keep and self._held[0][0] not in self._frontier.added:
             self._edge = self._held.popleft()[0] + 1
             self._stored += 1
 
 
 class FifoQueue(FrontierQueue):
-    """First in, first out. The store holds what is younger than everything in memory."""
+    """First in, first out. The store holds what was pushed after everything in memory."""
 
     newest_first = False
 
@@ -186,8 +186,8 @@ class FifoQueue(FrontierQueue):
     def _take(self, entry: Entry) -> None:
         self._held.append((entry.id, entry.payload))
 
-    def thin(self, keep: int) -> None:
-        """Leave the youngest to the store, as far as it has them already."""
+    def trim(self, keep: int) -> None:
+        """Leave the youngest requests to the store, as far as the store has them already."""
         while len(self._held) > keep and self._held[-1][0] not in self._frontier.added:
             self._edge = self._held.pop()[0] - 1
             self._stored += 1
@@ -196,6 +196,6 @@ class FifoQueue(FrontierQueue):
         read = super()._read()
         if not read:
             # The next ones were pushed a moment ago.
-            self._frontier.flush()
+            self._frontier.flush_or_raise()
             read = super()._read()
         return read

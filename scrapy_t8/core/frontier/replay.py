@@ -1,4 +1,4 @@
-"""What an unsettled page has already brought about, so that nothing of it runs twice when the page is replayed."""
+"""What an unsettled page has already yielded, so that nothing runs twice when the page is replayed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from scrapy_t8.stores.base import Store
 
 
 class ReplayGuard:
-    """The children of unsettled pages: in the store, as the seen-set does not cover them, until their page settles."""
+    """The children of unsettled pages: remembered in the store until their page settles.
+
+    Only children that the seen-set does not cover are remembered.
+    """
 
     def __init__(self, store: Store, fingerprint: Callable[[Request], int]) -> None:
         self._store = store
@@ -21,18 +24,18 @@ class ReplayGuard:
         self._children: list[tuple[Page, int, Request]] = []
         self._reclaimed: set[int] = set()
         self._heirs: dict[int, int] = {}
-        """Entries that take over what another has spawned with the next commit; until then it is under the other."""
+        """Entries that take over another entry's children with the next commit, and the entry the store knows now."""
         self._rows: list[tuple[int, int, int, int]] = []
         self._inherited: list[tuple[int, int]] = []
         self._forgotten: list[int] = []
 
     def has(self, entry: int | None) -> bool:
-        """Whether *entry* has spawned something in an earlier attempt."""
+        """Whether an earlier attempt of *entry* has yielded children."""
         return entry in self._parents
 
-    def again(self, page: Page, fingerprint: int) -> bool:
-        """Whether a replayed *page* yields again what an earlier attempt of it has already brought about."""
-        if not page.respawns or page.entry is None:
+    def is_known_child(self, page: Page, fingerprint: int) -> bool:
+        """Whether a replayed *page* yields again what an earlier attempt has yielded. Each child is claimed once."""
+        if not page.is_replay or page.entry is None:
             return False
         parent = self._heirs.get(page.entry, page.entry)
         for child in self._store.spawned(parent, fingerprint, page.attempt):
@@ -43,40 +46,41 @@ class ReplayGuard:
         return False
 
     def remember(self, page: Page, fingerprint: int, child: int) -> None:
-        """Until *page* settles, remember that it brought about *child*."""
+        """Remember, until *page* settles, that the page has yielded *child*."""
         if page.entry is not None:
             self._rows.append((page.entry, fingerprint, child, page.attempt))
-            page.remembered = True
+            page.remember_children()
 
     def add(self, page: Page, child: int, request: Request) -> None:
-        """*page* has brought about *child*. That is forgotten if the page settles in the same commit."""
+        """Note that *page* has yielded *child*. The note is forgotten if the page settles in the same commit."""
         self._children.append((page, child, request))
 
     def inherit(self, page: Page, entry: int) -> None:
-        """*entry* takes the place of *page*, with all that was spawned in earlier attempts."""
-        if page.respawns and page.entry is not None:
+        """Give *entry*, which replaces *page*, the children that earlier attempts have yielded."""
+        if page.is_replay and page.entry is not None:
             self._inherited.append((page.entry, entry))
             self._heirs[entry] = self._heirs.get(page.entry, page.entry)
             self._parents.add(entry)
 
     def keep(self, entry: int) -> None:
-        """The page of *entry* has failed and comes again: what it has spawned so far stays remembered."""
+        """Go on remembering the children of *entry*: its page has failed and comes again."""
         self._parents.add(entry)
 
     def forget(self, page: Page) -> None:
-        """*page* has settled: it will not come again."""
-        if page.entry is not None and (page.remembered or page.respawns):
+        """Forget the children of *page*: the page will not come again."""
+        if page.entry is not None and (page.has_child_rows or page.is_replay):
             self._forgotten.append(page.entry)
             self._parents.discard(page.entry)
 
     def drain(self, batch: CommitBatch) -> None:
         """Put what has changed into *batch*. To be followed by :meth:`committed`."""
         for page, child, request in self._children:
-            if not page.settled or page.verdict is not None:
+            if not page.is_settled or page.retry is not None or page.letter is not None:
                 self.remember(page, self._fingerprint(request), child)
         batch.spawned, batch.inherited, batch.forgotten = self._rows, self._inherited, self._forgotten
 
     def committed(self) -> None:
+        """Forget what the store knows by now."""
         self._rows, self._inherited, self._forgotten = [], [], []
         for kept in (self._children, self._reclaimed, self._heirs):
             kept.clear()

@@ -1,4 +1,4 @@
-"""The seen-set: the store has all of it, memory has what is new and what is asked for most."""
+"""The seen-set: the store has all fingerprints, memory has the new ones and as many as fit."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ class SeenSet:
         self._held: set[int] = store.some_seen(HELD)
         self._is_complete = len(self._held) < HELD
         self.new: set[int] = set()
-        """To become durable with the next commit."""
+        """Fingerprints that become durable with the next commit."""
         self._late: set[int] = set()
 
     def __contains__(self, fingerprint: int) -> bool:
         if fingerprint in self._held or fingerprint in self._late:
             return True
-        # What is in memory is durable, or becomes so in one commit with everything that was decided by it.
+        # A fingerprint in memory is durable, or becomes so in one commit with everything that was decided by it.
         return not self._is_complete and self._store.seen(fingerprint)
 
     def add(self, fingerprint: int) -> None:
-        """Durable with the next commit, together with the entry that it belongs to."""
+        """Add a fingerprint. It is durable with the next commit, together with its entry."""
         self.new.add(fingerprint)
         if len(self._held) >= HELD:
             self._held = set(self.new)
@@ -35,14 +35,18 @@ class SeenSet:
         self._held.add(fingerprint)
 
     def add_with(self, page: Page, fingerprint: int) -> None:
-        """Durable only when *page* settles: its request runs from memory, and a replay must run it again."""
+        """Add a fingerprint that is durable only with *page*: a replay of the page must run the request again."""
         self.new.discard(fingerprint)
         self._held.discard(fingerprint)
         self._late.add(fingerprint)
-        page.see_late(fingerprint)
+        page.see_on_settle(fingerprint)
 
     def settle(self, page: Page) -> None:
-        """The fingerprints that waited for *page* become durable with it."""
-        for fingerprint in page.late_seen:
+        """Make the fingerprints that waited for *page* durable with the page."""
+        for fingerprint in page.fingerprints_on_settle:
             self._late.discard(fingerprint)
             self.add(fingerprint)
+
+    def committed(self) -> None:
+        """Note that all new fingerprints are durable."""
+        self.new.clear()

@@ -1,80 +1,86 @@
-"""Items that should be there: announced by their keys, or by the requests that are to bring them."""
+"""Items that should be there: announced by their keys, or by the requests that are to bring the items."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from typing import Protocol
 
 from scrapy import Request
 from w3lib.url import canonicalize_url
 
-from scrapy_t8.core.page import Expectation, Page
+from scrapy_t8.core.page import Expectation, Outcome, Page
 from scrapy_t8.errors import CannotStore
-from scrapy_t8.model.attempts import ScheduledRetry
 from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.codec import Codec
-from scrapy_t8.model.dead_letter import DeadLetter
 from scrapy_t8.model.items import ExpectationChange
+from scrapy_t8.utils.hashes import hashed as hash63
 
 from .keys import clean, key_bytes, shown
 
 META = "t8_expect"
-"""In the meta of a request: the item that it is to bring."""
+"""Key in the meta of a request: the item that the request is to bring."""
 DEEPEST = 3
-"""So many requests an item may be away from the one that it was said of."""
+"""Requests that may lie between an item and the request that the item was announced with."""
 HELD = 2000
-"""Keys whose hash is at hand: those of requests that were admitted lately, and will be done soon."""
+"""Keys whose hash is kept in memory: those of requests that were admitted lately, and will be done soon."""
 NO_ITEM, DISCARDED, DEAD = "no_item", "discarded", "dead"
 
 
 def expecting(request: Request, key: str, source: str, *, by_page: bool) -> None:
-    """Say that *request* is to bring an item.
+    """Note in the meta of *request* that the request is to bring an item.
 
-    :param key: its key; or *by_page* any text that names it: then each item of the page will do.
-    :param source: who has announced it.
+    :param key: the key of the item; or *by_page* any text that names the item: then each item of the page will do.
+    :param source: who has announced the item.
     """
     request.meta[META] = {"key": key, "source": source, "by_page": by_page}
 
 
 def url_key(url: str) -> str:
-    """The key of a page of which any item is expected: its URL, in a form that does not depend on how it is written."""
+    """Return the key of a page of which any item is expected: its URL in canonical form."""
     return canonicalize_url(url)
+
+
+class KnownItems(Protocol):
+    """The items that a job has had."""
+
+    def has(self, key: int) -> bool:
+        """Whether the job has exported an item whose key has this hash, as far as is known without a look-up."""
 
 
 class Expectations:
     """What one run learns of items that should be there.
 
-    :param hashed: a hash of 63 bits.
-    :param codec: for requests that come to nothing, to be tried again on demand.
+    :param codec: stores requests that bring nothing, so that they can be repeated on demand.
     """
 
-    def __init__(self, codec: Codec, hashed: Callable[[bytes], int]) -> None:
+    def __init__(self, codec: Codec) -> None:
         self._codec = codec
-        self._hash = hashed
         self._changes: dict[int, ExpectationChange] = {}
         self._came: list[int] = []
         self._numbers: dict[str, int] = {}
         self._announced: dict[str, int] = {}
-        self.has: Callable[[int], bool] = lambda number: False
-        """Whether this job has had an item whose key has this hash, as far as is known without looking it up."""
-        self.by_url = False
-        """Whether URLs are among the keys."""
+        self._by_url = False
+
+    def expect_urls(self) -> None:
+        """Take each page whose URL is a key as one that is to bring an item."""
+        self._by_url = True
 
     def of(self, request: Request) -> tuple[Expectation, ...]:
-        """What *request* is to bring."""
+        """Return the items that *request* is to bring."""
         meta = request.meta
-        told = meta.get(META)
-        if told is not None:
-            if isinstance(told, dict) and "key" in told:
-                return (Expectation(str(told["key"]), bool(told.get("by_page")), int(told.get("depth", 0))),)
-        elif self.by_url:
+        given = meta.get(META)
+        if given is not None:
+            if isinstance(given, dict) and "key" in given:
+                return (Expectation(str(given["key"]), bool(given.get("by_page")), int(given.get("depth", 0))),)
+        elif self._by_url:
             url = meta.get("redirect_urls", [request.url])[0]
             return (Expectation(url_key(url), depth=DEEPEST, is_listed=False),)
         return ()
 
-    # -- what the doors tell -------------------------------------------------------------------------------------
+    # -- requests ------------------------------------------------------------------------------------------------
 
     def announce(self, announced: Iterable[tuple[str, str, int | None]]) -> None:
-        """Items are there, so somebody says: source and key of each, or how many they are."""
+        """Announce items: source and key of each, or how many there are."""
         for source, key, total in announced:
             if total is not None:
                 self._announced[clean(source)] = total
@@ -82,64 +88,67 @@ class Expectations:
                 _name(self._change(key), source)
 
     def admitted(self, request: Request, *, live: bool = False) -> None:
-        """*request* has entered the frontier; or runs from memory (*live*)."""
+        """Note that *request* has entered the frontier, or runs from memory (*live*)."""
         for expectation in self.of(request):
             self._announce(request, expectation).opened += not live
 
     def dropped(self, request: Request) -> None:
-        """*request* was seen before. What it was to bring is announced once more."""
+        """Announce once more what *request*, which was seen before, was to bring."""
         for expectation in self.of(request):
             self._announce(request, expectation)
 
     def pass_on(self, page: Page, request: Request) -> None:
-        """*request* is an output of *page*: it may be what brings the item that the page was to bring."""
-        if page.entered or META in request.meta:
+        """Let *request*, an output of *page*, bring the item that the page was to bring."""
+        if page.items.entered or META in request.meta:
             return
-        for expectation in page.expects:
+        for expectation in page.expectations:
             if expectation.by_page and expectation.depth < DEEPEST:
                 depth = expectation.depth + 1
                 request.meta[META] = {"key": expectation.text, "by_page": True, "depth": depth}
 
     def missed(self, key: str, cause: str, url: str) -> None:
-        """An item with this key was there, and is lost."""
+        """Note that an item with this key was there, and is lost."""
         change = self._change(key, False)
         change.cause, change.url = cause, url or change.url
 
     # -- pages ---------------------------------------------------------------------------------------------------
 
-    def settle(self, page: Page) -> None:
-        """*page* has settled, unless it is going to be tried again or something takes its place."""
-        if isinstance(page.verdict, ScheduledRetry) or (page.replaced and not isinstance(page.verdict, DeadLetter)):
-            return
-        for expectation in page.expects:
-            self._settle(page, expectation)
+    def settle(self, page: Page, items: KnownItems) -> None:
+        """Note which expected items *page* has brought, unless its work goes on in another attempt or entry.
 
-    def _settle(self, page: Page, expectation: Expectation) -> None:
+        :param items: the items of the job.
+        """
+        if not page.goes_on:
+            for expectation in page.expectations:
+                self._settle(page, expectation, items)
+
+    def _settle(self, page: Page, expectation: Expectation, items: KnownItems) -> None:
         number = self._number(expectation.text)
-        came = self._has_come(page, expectation, number)
-        if came and expectation.is_counted and page.verdict is None and number not in self._changes:
-            # Its one request has brought it, and that is all there is to say: what mostly happens.
+        came = self._has_come(page, expectation, items.has(number))
+        if came and expectation.is_counted and page.letter is None and number not in self._changes:
+            # The one request has brought the item, and that is all there is to say: what mostly happens.
             self._came.append(number)
             return
-        # It was announced when its request was admitted.
+        # The item was announced when its request was admitted.
         change = self._change(expectation.text, False)
         change.collected = change.collected or came
-        if isinstance(page.verdict, DeadLetter):
-            change.cause, change.request = DEAD, page.verdict.fingerprint
+        if page.letter is not None:
+            change.cause, change.request = DEAD, page.letter.fingerprint
             return
         change.opened -= expectation.is_counted
         if not change.collected:
-            change.cause = page.lost or (DISCARDED if page.dropped else NO_ITEM)
+            is_discarded = page.outcome is Outcome.DISCARDED
+            change.cause = page.items.loss_cause or (DISCARDED if is_discarded else NO_ITEM)
             self._keep(page, change)
 
-    def _has_come(self, page: Page, expectation: Expectation, number: int) -> bool:
+    def _has_come(self, page: Page, expectation: Expectation, is_known: bool) -> bool:
         if not expectation.by_page:
-            return bool(page.kept) and self.has(number)
-        by_handler = page.woken and page.verdict is None and not page.dropped
-        return bool(page.kept) or by_handler
+            return bool(page.items.passed) and is_known
+        by_handler = page.was_waiting and page.outcome is Outcome.DONE
+        return bool(page.items.passed) or by_handler
 
     def _keep(self, page: Page, change: ExpectationChange) -> None:
-        """The request of *page* may be tried again, should somebody want the item all the same."""
+        """Store the request of *page*, so that it can be repeated should somebody want the item all the same."""
         if page.request is not None:
             change.url = page.request.url
             try:
@@ -166,13 +175,14 @@ class Expectations:
         if number is None:
             if len(self._numbers) >= HELD:
                 self._numbers.clear()
-            number = self._numbers[key] = self._hash(key_bytes(key))
+            number = self._numbers[key] = hash63(key_bytes(key))
         return number
 
     # -- commits -------------------------------------------------------------------------------------------------
 
     @property
     def pending(self) -> int:
+        """The number of changes that wait for the next commit."""
         return len(self._changes) + len(self._came)
 
     def drain(self, batch: CommitBatch) -> None:
@@ -183,7 +193,7 @@ class Expectations:
 
 
 def _name(change: ExpectationChange, source: str) -> None:
-    """*source* has announced it, too."""
+    """Note that *source* has announced the item, too."""
     source = clean(source)
     if source not in change.sources:
         change.sources += (source,)

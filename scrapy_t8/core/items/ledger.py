@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,8 @@ from scrapy_t8.core.page import Page
 from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.items import ItemKey, ItemLoss, ItemOutcome, LastExport
 from scrapy_t8.model.job import JobRecord
-from scrapy_t8.stores.base import ItemStore
+from scrapy_t8.stores.base import Store
+from scrapy_t8.utils.hashes import hashed as hash63
 
 from .coverage import Coverage, shape_of
 from .expectations import Expectations
@@ -32,6 +33,8 @@ LATELY = 100
 REASONS = 100
 """Different reasons of one pipeline that are told apart by one run."""
 OTHER = "(other reasons)"
+DUPLICATES = "duplicates"
+"""Name under which the store keeps examples of duplicates."""
 EXAMPLES = 10
 NO_KEY = ItemKey(0, None)
 NOTHING = b"\x80"
@@ -61,6 +64,18 @@ class DuplicateExamples:
     kept: list[tuple[str, list[str]]] = field(default_factory=list)
     is_new: bool = False
 
+    @classmethod
+    def load(cls, kept: Mapping[str, bytes]) -> DuplicateExamples:
+        """Return the examples that the store has kept."""
+        return cls(duplicates_of(kept))
+
+    def dump(self) -> dict[str, bytes]:
+        """Return the examples for the store, if they have changed since the last time."""
+        if not self.is_new:
+            return {}
+        self.is_new = False
+        return {DUPLICATES: msgpack.packb(self.kept)}
+
     def add(self, text: str | None, fields: list[str]) -> None:
         if text is None or (text, fields) in self.kept:
             return
@@ -69,26 +84,16 @@ class DuplicateExamples:
 
 
 class ItemLedger:
-    """The items of one run.
+    """The items of one run: which are duplicates, and what became of each.
 
-    :param record: the job, whose books are kept.
+    :param record: the job, whose ledger counts the items.
     :param run: the number of the run.
-    :param hashed: a hash of 63 bits.
     """
 
     def __init__(
-        self,
-        books: ItemStore,
-        record: JobRecord,
-        run: int,
-        keys: ItemKeys,
-        dedup: Dedup,
-        coverage: Coverage,
-        problems: ProblemCounter,
-        expectations: Expectations,
-        hashed: Callable[[bytes], int],
+        self, store: Store, record: JobRecord, run: int, *, keys: ItemKeys, dedup: Dedup, expectations: Expectations
     ) -> None:
-        self._books = books
+        self._books = books = store.books
         self._record = record
         self._run = run
         self._keys = keys
@@ -96,10 +101,9 @@ class ItemLedger:
         self.compares = dedup.policy == "changed"
         """Whether it matters what an item was before: then all that has ended has to be settled first."""
         self._drops = dedup.which != "off" and dedup.policy != "last"
-        self._coverage = coverage
-        self._problems = problems
+        self._coverage = Coverage(store)
+        self._problems = ProblemCounter(store)
         self._expectations = expectations
-        self._hash = hashed
         self._held: dict[int, LastExport] = books.some_items(HELD)
         self._is_complete = len(self._held) < HELD
         self._new: dict[int, ItemKey] = {}
@@ -110,7 +114,7 @@ class ItemLedger:
         self._unkeyed: set[type] = set()
         self._lately: dict[str, ItemKey] = {}
         self._now = LastExport(record.number, run)
-        self.examples = DuplicateExamples()
+        self._examples = DuplicateExamples.load(store.kept(DUPLICATES))
 
     # -- while the page is under way -----------------------------------------------------------------------------
 
@@ -134,11 +138,11 @@ class ItemLedger:
         return [] if key is None or before is None else differences(before, key.digest or NOTHING)
 
     def _before(self, key: ItemKey, seen: LastExport | None, page: Page | None) -> bytes | None:
-        if page is not None and key.key in page.digests:
-            return page.digests[key.key]
+        if page is not None and key.key in page.items.digests:
+            return page.items.digests[key.key]
         return None if seen is None else seen.digest
 
-    def note(
+    def outcome_of(
         self, outcome: int, item: Any, page: Page, loss: tuple[str, str, str] | None, problems: list[list[str]]
     ) -> ItemOutcome:
         """What is to be written down of an *item* of *page* that has left the pipelines, once the page settles.
@@ -149,9 +153,9 @@ class ItemLedger:
         key = self._key(item)
         shape = shape_of(item) if outcome == EXPORTED else b""
         if key is not None and key.digest is not None and outcome == EXPORTED:
-            page.digest(key.key, key.digest)
+            page.own_items().digest(key.key, key.digest)
         cleaned = [[clean(part) for part in problem] for problem in problems] if problems else ()
-        return ItemOutcome(page.item, outcome, key, shape, loss, cleaned)
+        return ItemOutcome(page.items.current, outcome, key, shape, loss, cleaned)
 
     @staticmethod
     def identity(note: ItemOutcome) -> bytes:
@@ -178,7 +182,7 @@ class ItemLedger:
             # The same item is mostly asked for twice: as it enters the pipelines, and as it leaves them.
             key = self._lately.get(text) or self._named(text)
         elif self._dedup.which == "all":
-            key = ItemKey(self._hash(b"content:" + self._keys.content(item)), None)
+            key = ItemKey(hash63(b"content:" + self._keys.content(item)), None)
         else:
             return None
         return key._replace(digest=self._keys.digest(item)) if self.compares else key
@@ -186,7 +190,7 @@ class ItemLedger:
     def _named(self, text: str) -> ItemKey:
         if len(self._lately) >= LATELY:
             self._lately.clear()
-        key = self._lately[text] = ItemKey(self._hash(key_bytes(text)), shown(text))
+        key = self._lately[text] = ItemKey(hash63(key_bytes(text)), shown(text))
         return key
 
     def _warn(self, item: Any, error: NoKey) -> None:
@@ -201,8 +205,8 @@ class ItemLedger:
 
     # -- when it settles -----------------------------------------------------------------------------------------
 
-    def judge(self, notes: Sequence[ItemOutcome]) -> set[int]:
-        """Write *notes* of a page that settles into the books. Returns the numbers of items not to be exported."""
+    def settle(self, notes: Sequence[ItemOutcome]) -> set[int]:
+        """Count the outcomes of a page that settles. Return the numbers of the items that are not to be exported."""
         unwanted = set()
         for note in notes:
             key = note.key or NO_KEY
@@ -232,7 +236,7 @@ class ItemLedger:
             return True
         if seen is not None:
             self._record.ledger.changed += 1
-            self.examples.add(key.text, differences(seen.digest or NOTHING, key.digest or NOTHING))
+            self._examples.add(key.text, differences(seen.digest or NOTHING, key.digest or NOTHING))
         self._remember(key)
         return False
 
@@ -247,13 +251,13 @@ class ItemLedger:
             ledger.duplicate += 1
             ledger.exported -= 1
             ledger.invalid -= is_invalid
-            self.examples.add(key.text, [])
+            self._examples.add(key.text, [])
         self._remember(key._replace(digest=msgpack.packb([position, note.shape, bool(note.problems)])))
 
     def _count_duplicate(self, key: ItemKey) -> None:
         ledger = self._record.ledger
         ledger.duplicate += 1
-        self.examples.add(key.text, [])
+        self._examples.add(key.text, [])
         seen = self._held.get(key.key) or self._books.item(key.key)
         if seen is not None and seen.job != self._record.number and key.key not in self._again:
             ledger.again += 1
@@ -313,8 +317,14 @@ class ItemLedger:
         batch.again, self._again = sorted(self._again), set()
         batch.superseded, self._superseded = self._superseded, []
         batch.losses, self._losses = list(self._losses.values()), {}
+        batch.kept.update(self._coverage.dump() | self._problems.dump() | self._examples.dump())
 
 
 def cause_of(kind: str, pipeline: str, reason: str) -> str:
     """Why an item is missing that a pipeline has dropped or choked on, as the books have it."""
     return f"{kind}\t{pipeline}: {reason}"
+
+
+def duplicates_of(kept: Mapping[str, bytes]) -> list[tuple[str, list[str]]]:
+    """Return examples of duplicates: the key of each, and the fields that had changed."""
+    return [(text, fields) for text, fields in msgpack.unpackb(kept[DUPLICATES])] if DUPLICATES in kept else []

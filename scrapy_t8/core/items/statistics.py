@@ -1,105 +1,68 @@
-"""The books of one run that are about pages and items: put together, and part of every commit."""
+"""The statistics of one run about pages and items: counted as pages settle, and part of every commit."""
 
 from __future__ import annotations
 
 from collections import Counter
 
-import msgpack
-
-from scrapy_t8.config.settings import Config
-from scrapy_t8.core.page import Page
-from scrapy_t8.model.attempts import ScheduledRetry
+from scrapy_t8.core.page import Outcome, Page
+from scrapy_t8.core.run import CommitParticipant
 from scrapy_t8.model.batch import CommitBatch
-from scrapy_t8.model.dead_letter import DeadLetter
 from scrapy_t8.model.job import JobRecord
-from scrapy_t8.stores.base import Store
-from scrapy_t8.utils.hashes import hashed
 
-from .coverage import Coverage
 from .expectations import Expectations
-from .keys import ItemKeys
-from .ledger import Dedup, DuplicateExamples, ItemLedger
-from .problems import ProblemCounter
+from .ledger import ItemLedger
 
 OUTCOMES = "outcomes"
-"""What became of requests that had failed."""
-DUPLICATES = "duplicates"
-"""Under this name the store keeps examples of duplicates."""
+"""Tally of what became of requests that had failed."""
+ENDS = {Outcome.DEAD: "dead", Outcome.DISCARDED: "discarded", Outcome.DONE: "done"}
 
 
-def open_books(
-    store: Store, record: JobRecord, run: int, config: Config, keys: ItemKeys, expectations: Expectations
-) -> RunStatistics:
-    """The books of *run*, going on from what the store holds."""
-    dedup = Dedup(config.dedup, config.dedup_policy, config.dedup_scope)
-    coverage, problems = Coverage(store), ProblemCounter(store)
-    items = ItemLedger(store.books, record, run, keys, dedup, coverage, problems, expectations, hashed)
-    return RunStatistics(record, items, expectations, coverage, problems, store.kept(DUPLICATES))
+class RunStatistics(CommitParticipant):
+    """Counts what became of pages, by host and callback, and lets the items settle with their page.
 
-
-class RunStatistics:
-    """The parts: ``items``, ``expectations``; and a tally of what became of pages, by host and callback.
-
-    :param record: the job, whose ledger is kept.
+    :param record: the job, whose ledger counts the items.
     """
 
-    def __init__(
-        self,
-        record: JobRecord,
-        items: ItemLedger,
-        expectations: Expectations,
-        coverage: Coverage,
-        problems: ProblemCounter,
-        kept: dict[str, bytes],
-    ) -> None:
-        self.items = items
-        self.expectations = expectations
-        expectations.has = items.has
+    def __init__(self, record: JobRecord, items: ItemLedger, expectations: Expectations) -> None:
         self._record = record
-        self._coverage = coverage
-        self._problems = problems
+        self._ledger = items
+        self._expectations = expectations
         self._tally: Counter[tuple[str, str]] = Counter()
         self._ended: Counter[tuple[str, str, str]] = Counter()
         self._items: Counter[tuple[str, str]] = Counter()
         self._retries = 0
         self._exported = record.ledger.exported
-        items.examples = DuplicateExamples([(text, fields) for text, fields in duplicates_of(kept)])
 
     def settle(self, page: Page) -> None:
-        """*page* has settled, or is going to be tried again."""
-        self._record.ledger.scraped += page.entered
-        if page.expects:
-            self.expectations.settle(page)
-        verdict = page.verdict
-        if isinstance(verdict, ScheduledRetry):
+        """Count the outcome of *page*."""
+        items = page.items
+        self._record.ledger.scraped += items.entered
+        if page.expectations:
+            self._expectations.settle(page, self._ledger)
+        has_failed = page.history is not None and bool(page.history.attempts)
+        if page.retry is not None:
             self._retries += 1
-            self._tally["host/retries", verdict.slot] += 1
-            if page.story is not None and page.story.attempts:
-                self._tally["retries", page.story.attempts[-1][1]] += 1
-        elif page.callback and not page.replaced:
-            what = "dead" if isinstance(verdict, DeadLetter) else "discarded" if page.dropped else "done"
-            self._ended[what, page.host, page.callback] += 1
-        if page.story is not None and page.story.attempts and not page.replaced:
-            if isinstance(verdict, DeadLetter):
-                self._tally[OUTCOMES, "buried"] += 1
-            elif verdict is None and not page.dropped:
-                self._tally[OUTCOMES, "succeeded"] += 1
-        if page.kept and page.callback:
-            self._items[page.host, page.callback] += page.kept
+            self._tally["host/retries", page.retry.slot] += 1
+            if page.history is not None and page.history.attempts:
+                self._tally["retries", page.history.attempts[-1][1]] += 1
+        elif page.callback and page.outcome is not Outcome.REPLACED:
+            self._ended[ENDS[page.outcome], page.host, page.callback] += 1
+        if has_failed and page.outcome is Outcome.DEAD:
+            self._tally[OUTCOMES, "buried"] += 1
+        elif has_failed and page.outcome is Outcome.DONE:
+            self._tally[OUTCOMES, "succeeded"] += 1
+        if items.passed and page.callback:
+            self._items[page.host, page.callback] += items.passed
 
     def fill(self, batch: CommitBatch) -> None:
         """Put what has changed into *batch*."""
-        self.items.drain(batch)
-        self.expectations.drain(batch)
+        self._ledger.drain(batch)
+        self._expectations.drain(batch)
         exported = self._record.ledger.exported
         batch.moment = (self._ended.total(), max(0, exported - self._exported), self._retries)
         self._retries, self._exported = 0, exported
         self._sum_up()
         batch.tally, self._tally = dict(self._tally), Counter()
-        batch.kept.update(self._coverage.dump() | self._problems.dump())
-        if self.items.examples.is_new:
-            self.items.examples.is_new = False
-            batch.kept[DUPLICATES] = msgpack.packb(self.items.examples.kept)
 
     def _sum_up(self) -> None:
         for (what, host, callback), pages in self._ended.items():
@@ -110,8 +73,3 @@ class RunStatistics:
             self._tally["callback/items", callback] += items
         self._ended.clear()
         self._items.clear()
-
-
-def duplicates_of(kept: dict[str, bytes]) -> list[tuple[str, list[str]]]:
-    """Examples of duplicates: their key, and the fields that had changed."""
-    return [(text, fields) for text, fields in msgpack.unpackb(kept[DUPLICATES])] if DUPLICATES in kept else []

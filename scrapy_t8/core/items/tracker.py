@@ -1,22 +1,21 @@
-"""Items on their way out of the pipelines: noted with their page, and handed to the feeds."""
+"""Items that leave the pipelines: noted with their page, and handed to the feeds."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 from scrapy import signals
-from scrapy.crawler import Crawler
 from scrapy.exceptions import DropItem
 from twisted.python.failure import Failure
 
-from scrapy_t8.core.fail_fast import StopOnError
 from scrapy_t8.core.page import ITEMS, Page, current_page
+from scrapy_t8.core.run import RunContext, RunControl
 from scrapy_t8.utils.text import one_line
 
+from .checks import ItemChecks
 from .keys import clean
 from .ledger import DROPPED, DUPLICATE, EXPORTED, FAILED, ItemLedger
 
@@ -27,118 +26,114 @@ REASON = 200
 
 
 class Duplicate(DropItem):
-    """Dropped, because an item with the same key was exported before."""
+    """The item was dropped, because an item with the same key was exported before."""
 
 
 class InvalidItem(DropItem):
-    """Dropped, because it is not as it should be. ``problems``: as :attr:`ItemTracker.problems_of` gives them."""
+    """The item was dropped, because it is invalid.
+
+    :param problems: rule, class, field and message of each problem.
+    """
 
     def __init__(self, message: str, problems: list[list[str]]) -> None:
         super().__init__(message)
         self.problems = problems
 
 
-class Works(Protocol):
-    """What is asked of the job."""
-
-    works: bool
-    """Whether it is open and its store fit."""
-
-    def end(self, page: Page) -> None:
-        """A page has ended that was made for an item that belongs to none."""
-
-
 class ItemTracker:
-    """Hears of every item of a crawl.
+    """Follows every item of a crawl out of the pipelines, to its page and to the feeds.
 
-    :param new_page: makes a page for an item that belongs to none.
-    :param directory: where pages keep what does not fit into memory.
-    :param guard: in which items are written down: an item that is not must stop the crawl, not vanish.
-    :param keeps_books: whether items are written down at all.
+    :param ledger: says what becomes of an item.
+    :param checks: what an item must be like.
     """
 
-    def __init__(
-        self,
-        crawler: Crawler,
-        job: Works,
-        book: ItemLedger,
-        new_page: Callable[[None], Page],
-        directory: Path,
-        guard: StopOnError,
-        *,
-        keeps_books: bool,
-    ) -> None:
-        self._job = job
-        self.book = book
-        self._new_page = new_page
-        self._directory = directory
-        self._guard = guard
-        self.keeps_books = keeps_books
-        self.listeners: list[Callable[[Any], None]] = []
-        """Told of each item that is scraped; what they stage meanwhile belongs to it."""
-        self.problems_of: Callable[[Any], list[list[str]]] | None = None
-        """What is wrong with an item that is scraped: rule, class, field and message of each problem."""
-        self.counts_entries = False
-        """Whether somebody counts the items that enter the pipelines."""
+    def __init__(self, context: RunContext, control: RunControl, ledger: ItemLedger, *, checks: ItemChecks) -> None:
+        config, connect = context.config, context.crawler.signals.connect
+        self.ledger = ledger
+        self.checks = checks
+        self.keeps_ledger = config.enable_integrity_check or config.dedup != "off"
+        """Whether the outcome of each item is written down."""
+        self._control = control
+        self._directory = context.state_directory
+        # An item that cannot be written down must stop the crawl, not vanish.
+        self._guard = control.guard("write down an item")
+        self._listeners: list[Callable[[Any], None]] = []
+        self._find_problems: Callable[[Any], list[list[str]]] | None = None
+        self._counts_entries = False
         self.dedup_counts = False
-        """Whether that is the pipeline that drops duplicates."""
-        crawler.signals.connect(self.item_scraped, signals.item_scraped)
-        crawler.signals.connect(self.item_dropped, signals.item_dropped)
-        crawler.signals.connect(self.item_error, signals.item_error)
+        """Whether the pipeline that drops duplicates counts the items that enter the pipelines."""
+        connect(self.item_scraped, signals.item_scraped)
+        connect(self.item_dropped, signals.item_dropped)
+        connect(self.item_error, signals.item_error)
+
+    def on_scraped(self, listener: Callable[[Any], None]) -> None:
+        """Call *listener* with each item that is scraped. What the listener stages meanwhile belongs to the item."""
+        self._listeners.append(listener)
+
+    def note_problems(self, find: Callable[[Any], list[list[str]]]) -> None:
+        """Note what *find* says is wrong with a scraped item: rule, class, field and message of each problem."""
+        self._find_problems = find
+
+    def count_entries(self, *, by_dedup: bool) -> None:
+        """Leave it to a pipeline to count the items that enter: to the dedup pipeline, or to one of its own."""
+        self._counts_entries = True
+        self.dedup_counts = by_dedup
 
     def item_scraped(self, item: Any) -> None:
-        if self._job.works:
+        if self._control.works:
             self._leave(EXPORTED, item)
 
     def item_dropped(self, item: Any, response: Any, exception: BaseException) -> None:
-        if self._job.works:
+        if self._control.works:
             outcome = DUPLICATE if isinstance(exception, Duplicate) else DROPPED
             self._leave(outcome, item, exception, response)
 
     def item_error(self, item: Any, response: Any, failure: Failure) -> None:
-        if self._job.works:
+        if self._control.works:
             self._leave(FAILED, item, failure.value, response)
 
     def _leave(self, outcome: int, item: Any, error: BaseException | None = None, response: Any = None) -> None:
-        page, orphan = current_page(), False
+        page, is_orphan = current_page(), False
         if page is None:
-            page, orphan = self._new_page(None), True
+            page, is_orphan = Page(None), True
             page.enter()
-        if orphan or not self.counts_entries:
-            page.entered += 1
-        page.items += 1
-        page.item = page.items
-        if self.keeps_books:
+        items = page.own_items()
+        if is_orphan or not self._counts_entries:
+            items.enter()
+        items.leave()
+        if self.keeps_ledger:
             with self._guard:
                 self._note(page, outcome, item, error, response)
         else:
-            page.entered, page.kept = 0, page.kept + (outcome == EXPORTED)
+            items.forget_entered()
+            if outcome == EXPORTED:
+                items.let_pass()
         if outcome == EXPORTED:
-            for listener in self.listeners:
+            for listener in self._listeners:
                 listener(item)
-        page.item = 0
-        if orphan:
-            self._job.end(page)
+        items.end_item()
+        if is_orphan:
+            self._control.end(page)
 
     def _note(self, page: Page, outcome: int, item: Any, error: BaseException | None, response: Any) -> None:
-        loss, problems = None, getattr(error, "problems", [])
+        items, loss, problems = page.own_items(), None, getattr(error, "problems", [])
         if outcome in (DROPPED, FAILED) and error is not None:
-            pipeline, reason = culprit(error.__traceback__), told(error, outcome)
+            pipeline, reason = pipeline_of_traceback(error.__traceback__), loss_reason(error, outcome)
             loss = pipeline, reason, clean(getattr(response, "url", None) or "")
-            page.lost = page.lost or self.book.cause(outcome, pipeline, reason)
+            items.lose(self.ledger.cause(outcome, pipeline, reason))
         else:
-            page.kept += 1
-            if self.problems_of is not None and outcome == EXPORTED:
-                problems = self.problems_of(item)
-        note = self.book.note(outcome, item, page, loss, problems)
-        if page.story is not None and page.was_delivered(ITEMS, self.book.identity(note)):
-            page.entered -= 1  # an earlier attempt of the page has brought it into the books
+            items.let_pass()
+            if self._find_problems is not None and outcome == EXPORTED:
+                problems = self._find_problems(item)
+        noted = self.ledger.outcome_of(outcome, item, page, loss, problems)
+        if page.history is not None and page.was_delivered(ITEMS, self.ledger.identity(noted)):
+            items.enter_again()
         else:
-            page.note(note, self._directory)
+            items.add_outcome(noted, self._directory)
 
 
-def culprit(trace: TracebackType | None) -> str:
-    """The class of the pipeline that an exception has come from, as far as its traceback tells."""
+def pipeline_of_traceback(trace: TracebackType | None) -> str:
+    """Return the class of the pipeline that an exception has come from, as far as its traceback tells."""
     found = ""
     while trace is not None:
         frame = trace.tb_frame
@@ -148,8 +143,8 @@ def culprit(trace: TracebackType | None) -> str:
     return found
 
 
-def told(error: BaseException, outcome: int) -> str:
-    """Why a pipeline has lost an item, in a line."""
+def loss_reason(error: BaseException, outcome: int) -> str:
+    """Return in one line why a pipeline has lost an item."""
     text = clean(one_line(error, REASON))
     if outcome == DROPPED:
         return text or type(error).__name__

@@ -2,89 +2,135 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable
 
 from scrapy.utils.asyncio import CallLaterResult, call_later
 
-from scrapy_t8.core.fail_fast import StopOnError
-from scrapy_t8.core.frontier.frontier import Frontier
+from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.page import Page
+from scrapy_t8.core.run import CommitParticipant, RunContext, RunControl, StopOnError
+from scrapy_t8.errors import T8Error
 from scrapy_t8.model.batch import CommitBatch
 
-from .page_outputs import SLICE, PageOutputs
+from .page_outputs import SLICE, OutputSink, PageOutputs
+
+logger = logging.getLogger(__name__)
 
 PENDING = 1000
 """Changes after which a commit does not wait for its interval."""
 
 
-class CommitLoop:
-    """Commits of one run.
+class CommitLoop(RunControl):
+    """Commits what has settled, and ends the run when a commit fails.
 
-    :param interval: seconds between a change and its commit, at the most.
-    :param pages: settled pages in one commit, at the most.
-    :param works: whether the job is open and its store fit.
-    :param settled: told of each page whose outputs are written.
-    :param fill: adds to a batch what the frontier does not know of.
-    :param guard: a context that stops the crawl when anything goes wrong inside.
+    :param outputs: the staged outputs of pages.
     """
 
-    def __init__(
-        self,
-        frontier: Frontier,
-        outputs: PageOutputs,
-        interval: float,
-        pages: int,
-        works: Callable[[], bool],
-        settled: Callable[[Page], None],
-        fill: Callable[[CommitBatch], None],
-        guard: StopOnError,
-        clock: Callable[[], float],
-    ) -> None:
-        self._frontier = frontier
+    def __init__(self, context: RunContext, outputs: PageOutputs) -> None:
+        self._crawler = context.crawler
+        self._store = context.store
+        self._record = context.record
+        self._clock = context.clock
+        self._interval = context.config.commit_interval
+        self._pages = context.config.commit_pages
         self._outputs = outputs
-        self._interval = interval
-        self._pages = pages
-        self._works = works
-        self._settled = settled
-        self._fill = fill
-        self._guard = guard
-        self._clock = clock
+        self._participants: list[CommitParticipant] = []
+        self._guard = StopOnError(self, "commit")
         self._timer: CallLaterResult | None = None
         self._postponed_at: float | None = None
+        self._is_running = False
+        self._pending = 0
+        self.error: T8Error | None = None
         self.longest = 0.0
         """Seconds that one commit has held up the event loop, at the most."""
 
-    def add(self, page: Page) -> None:
-        """*page* has ended: it settles with the next commit."""
+    # -- the run -------------------------------------------------------------------------------------------------
+
+    @property
+    def works(self) -> bool:
+        """Whether the run has begun, has not ended, and has met no error."""
+        return self._is_running
+
+    def begin(self, *participants: CommitParticipant) -> None:
+        """Begin to commit what *participants* have to say."""
+        self._participants.extend(participants)
+        self._is_running = True
+
+    def stop(self) -> None:
+        """Commit nothing any more."""
+        self._is_running = False
+
+    def fail(self, error: T8Error) -> None:
+        """End the run because of *error*. The last commit is the state, as after a kill."""
+        if self.error is None:
+            self.error = error
+            self._is_running = False
+            logger.critical("%s", error)
+            scrapy_private.close_spider(self._crawler, error.reason)
+
+    def guard(self, what: str) -> StopOnError:
+        """Return a context in which any exception ends the run."""
+        return StopOnError(self, what)
+
+    # -- what changes --------------------------------------------------------------------------------------------
+
+    def end(self, page: Page) -> None:
+        """Note that one of the things that *page* waits for has ended. With the last one, the page settles."""
+        if not page.release() or not self._is_running:
+            return
         self._outputs.add(page)
         self.changed()
-        if len(self._outputs) >= self._pages and self._frontier.store.is_ready():
+        if len(self._outputs) >= self._pages and self._store.is_ready():
             self.commit()
+        if page.parent is not None:
+            self.end(page.parent)
 
     def changed(self) -> None:
-        """There is something to commit, within the interval."""
-        if not self._works():
+        """Note a change. The change is committed within the commit interval."""
+        if not self._is_running:
             return
         if self._timer is None:
             self._timer = call_later(self._interval, self.commit)
-        if self._frontier.pending >= PENDING and self._frontier.store.is_ready():
+        self._pending += 1
+        if self._pending >= PENDING and self._store.is_ready():
             self.commit()
 
+    def add_sink(self, sink: OutputSink) -> None:
+        """Write staged records to *sink* from now on."""
+        self._outputs.add_sink(sink)
+        self.changed()
+
+    def touch(self, sink: OutputSink) -> None:
+        """Put the sink's record into the next commit."""
+        self._outputs.touch(sink)
+        self.changed()
+
+    # -- commits -------------------------------------------------------------------------------------------------
+
     def commit(self) -> bool:
-        """Make durable what has settled. Large staged outputs are written in slices first, over several turns.
+        """Commit what has settled. Large staged outputs are written in slices first, over several turns.
 
         :returns: whether everything is durable now.
         """
         return self._commit(SLICE)
 
-    def flush(self) -> bool:
+    def flush(self) -> None:
         """Commit everything that has settled, before anything else happens."""
-        return self._commit(None)
+        self._commit(None)
 
-    def settle(self) -> None:
-        """Settle what has ended, without a commit: what comes next is to know of it."""
-        if self._works():
+    def flush_or_raise(self) -> None:
+        """Commit as :meth:`flush` does.
+
+        :raises T8Error: the error that has ended the run, if one has.
+        """
+        self._commit(None)
+        if self.error is not None:
+            raise self.error
+
+    def settle_ended(self) -> None:
+        """Settle what has ended, without a commit: what comes next must know of it."""
+        if self._is_running:
             with self._guard:
                 self._drain(None)
 
@@ -92,9 +138,9 @@ class CommitLoop:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if not self._works():
+        if not self._is_running:
             return False
-        if limit is not None and not self._frontier.store.is_ready() and not self._is_overdue():
+        if limit is not None and not self._store.is_ready() and not self._is_overdue():
             self.changed()
             return False
         self._postponed_at = None
@@ -103,25 +149,27 @@ class CommitLoop:
             if not self._drain(limit):
                 self._timer = call_later(0, self.commit)
                 return False
-            feeds = self._outputs.flush()
-            batch = self._frontier.batch()
-            batch.feeds = feeds
-            self._fill(batch)
-            self._frontier.store.commit(batch, self._frontier.record, self._clock())
-            self._frontier.committed()
+            batch = CommitBatch(feeds=self._outputs.flush())
+            for participant in self._participants:
+                participant.fill(batch)
+            self._store.commit(batch, self._record, self._clock())
+            self._pending = 0
+            for participant in self._participants:
+                participant.committed()
             self._outputs.committed()
         self.longest = max(self.longest, time.perf_counter() - began)
-        return self._works()
+        return self._is_running
 
     def _is_overdue(self) -> bool:
-        """Whether a commit has waited so long for the store that it had better wait no more: a kill would cost much."""
+        """Whether a postponed commit has waited longer than one interval."""
         if self._postponed_at is None:
             self._postponed_at = self._clock()
         return self._clock() > self._postponed_at + self._interval
 
     def _drain(self, limit: int | None) -> bool:
-        """Write the outputs of ended pages. False if one is written in part only: then nothing may be committed."""
+        """Write the outputs of ended pages. Return False if a page is cut: nothing may be committed then."""
         for page in self._outputs.drain(limit):
-            self._frontier.settle(page)
-            self._settled(page)
+            page.settle()
+            for participant in self._participants:
+                participant.settle(page)
         return not self._outputs.is_cut

@@ -1,4 +1,4 @@
-"""For a moment after a death, nothing is leased before what was settled is durable."""
+"""For a short time after a crash, commit before every lease."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 
 class PostCrashCommits:
-    """A page that kills the process before anything was committed would leave nothing to charge with the crash.
+    """Says whether to commit before a lease.
 
-    :param seconds: how long the moment is, from the first lease on; 0 for a run that follows no death.
+    A page that kills the process before anything was committed would leave nothing to charge with the crash.
+
+    :param seconds: how long every lease needs a commit, from the first lease on; 0 for a run that follows no crash.
     :param clock: the time, in Unix seconds.
     """
 
@@ -23,6 +25,6 @@ class PostCrashCommits:
         return bool(self._seconds) and (self._until is None or self._clock() < self._until)
 
     def leased(self) -> None:
-        """A request has been leased."""
+        """Note that a request has been leased."""
         if self._until is None:
             self._until = self._clock() + self._seconds

@@ -1,4 +1,4 @@
-"""When is a page settled: what the engine shows of each request in flight, told to the job.
+"""When a page is settled: what the engine shows of each request in flight, passed on to the page.
 
 A page has settled when the engine is through with its request *and* with every request of it that runs from memory.
 """
@@ -10,81 +10,81 @@ from scrapy.exceptions import IgnoreRequest
 from twisted.python.failure import Failure
 
 from scrapy_t8.core import scrapy_private
-from scrapy_t8.core.page import leave_page
+from scrapy_t8.core.frontier.frontier import Frontier
+from scrapy_t8.core.page import Page, leave_page
 from scrapy_t8.core.resume_points import marks_of
+from scrapy_t8.core.retry.decisions import callback_of
 from scrapy_t8.core.retry.failure import of_download
-
-from .job import Job
-
-
-def _failed(job: Job, request: Request, error: BaseException | None) -> bool:
-    """A download has ended without an answer. Returns whether it was meant to."""
-    if error is None or isinstance(error, IgnoreRequest):
-        return True
-    if not job.retries.is_noted(request):
-        job.retries.note(request, of_download(error, final=True))
-    return False
+from scrapy_t8.core.retry.system import RetrySystem
+from scrapy_t8.core.run import RunContext, RunControl
 
 
-def callback_of(request: Request) -> str:
-    """The name of the spider's method that *request* is for."""
-    return getattr(request.callback, "__name__", None) or "parse"
+class EngineWatch:
+    """Lets pages of a T8 frontier end when the engine lets their requests go."""
 
+    def __init__(self, context: RunContext, control: RunControl, frontier: Frontier, *, retries: RetrySystem) -> None:
+        self._control = control
+        self._frontier = frontier
+        self._retries = retries
+        self._guard = control.guard("decide on a failed request")
+        scrapy_private.watch(context.crawler, self.arrived, self.left)
 
-def watch_points(job: Job) -> None:
-    """Under a scheduler that is not T8's, only resume points move: when the engine lets their requests go."""
-    flying = job.frontier.flying
-
-    def arrived(request: Request, result: object) -> None:
-        marks = marks_of(request)
-        page = job.frontier.new_page(None)
-        page.marks = marks
-        page.replaced = isinstance(result, Request)
-        page.enter()
-        flying[request] = page
-
-    def left(request: Request) -> None:
-        leave_page()
-        page = flying.pop(request, None)
-        if page is not None:
-            job.end(page)
-
-    scrapy_private.watch(job.crawler, arrived, left)
-
-
-def watch(job: Job) -> None:
-    """From now on, pages of *job* end when the engine lets their requests go."""
-    flying, live = job.frontier.flying, job.frontier.live
-
-    def arrived(request: Request, result: object) -> None:
-        page = flying.get(request)
+    def arrived(self, request: Request, result: object) -> None:
+        """Take the result of a download: a response, a failure, or a request that takes the request's place."""
+        page = self._frontier.in_flight.get(request)
         if page is None:
             leave_page()
             return
         page.enter()
         if isinstance(result, Failure):
-            is_dropped = _failed(job, request, result.value)
-        else:
-            is_dropped = page.replacing = isinstance(result, Request) and request not in live
-        if is_dropped and request not in live:
-            page.dropped = True
+            self._failed(request, page, result.value)
+        elif isinstance(result, Request) and request not in self._frontier.in_memory:
+            page.hand_over()
 
-    def left(request: Request) -> None:
+    def _failed(self, request: Request, page: Page, error: BaseException | None) -> None:
+        if error is not None and not isinstance(error, IgnoreRequest):
+            self._retries.record_first_failure(request, of_download(error, final=True))
+        elif request not in self._frontier.in_memory:
+            page.discard()
+
+    def left(self, request: Request) -> None:
+        """Take note that the engine is through with *request*, its callback, its items and its requests."""
         leave_page()
-        page = flying.get(request)
+        page, in_memory = self._frontier.in_flight.get(request), request in self._frontier.in_memory
         if page is None:
             return
-        page.replacing = False
-        with deciding:
-            job.retries.conclude(request, page, live=request in live)
-        if request not in live:
-            page.host, page.callback = job.retries.slot(request), callback_of(request)
-        if page.expects and page.may_lack:
-            page.request = request
-        live.discard(request)
-        del flying[request]
-        job.end(page)
+        if page.is_handing_over and not in_memory:
+            page.discard()
+        with self._guard:
+            self._retries.request_left_engine(request, page, in_memory=in_memory)
+        if not in_memory:
+            page.leave_engine(self._retries.decisions.slot(request), callback_of(request))
+        if page.expectations and page.may_lack_items:
+            page.keep_request(request)
+        self._frontier.leave(request)
+        self._control.end(page)
 
-    deciding = job.guard("decide on a failed request")
 
-    scrapy_private.watch(job.crawler, arrived, left)
+class ResumePointWatch:
+    """Moves resume points under a scheduler that is not T8's: when the engine lets their requests go."""
+
+    def __init__(self, context: RunContext, control: RunControl, frontier: Frontier) -> None:
+        self._control = control
+        self._frontier = frontier
+        scrapy_private.watch(context.crawler, self.arrived, self.left)
+
+    def arrived(self, request: Request, result: object) -> None:
+        """Begin a page for *request*."""
+        page = self._frontier.new_page(None)
+        page.carry(marks_of(request))
+        if isinstance(result, Request):
+            page.replace()
+        page.enter()
+        self._frontier.in_flight[request] = page
+
+    def left(self, request: Request) -> None:
+        """End the page of *request*."""
+        leave_page()
+        page = self._frontier.leave(request)
+        if page is not None:
+            self._control.end(page)

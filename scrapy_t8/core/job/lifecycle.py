@@ -1,4 +1,4 @@
-"""A job is taken up where it was left, or a new one begins."""
+"""How a job begins, goes on and is finished."""
 
 from __future__ import annotations
 
@@ -15,44 +15,69 @@ from scrapy_t8.stores.base import Store
 logger = logging.getLogger(__name__)
 
 
-def miss_lost_state(directory: Path) -> None:
-    """Say so if the state of a job was in *directory*, and is there no more."""
+def warn_if_state_is_missing(directory: Path) -> None:
+    """Warn if the state file in *directory* has disappeared."""
     if (directory / "marks").exists() and not (directory / "state.db").exists():
-        logger.warning("The state file that was in %s is gone: a new job begins, and knows nothing", directory)
+        logger.warning("State file missing in %s; starting a new job without earlier state", directory)
 
 
-def resume_or_begin(store: Store, identity: Identity, config: Config, directory: Path, now: float) -> Recovery:
-    """Open a run of the job in *directory*.
+def resume_or_begin(
+    store: Store, identity: Identity, config: Config, *, directory: Path, clock_time: float
+) -> Recovery:
+    """Begin a run of the job in *directory*; begin a new job where there is none to go on with.
 
     :raises JobMismatch: if the unfinished job there is another one.
     """
     old = store.job()
     if old is None or old.finished or config.resume == "fresh":
-        _begin(store, old, identity, directory, now, config)
-    elif not identity.owns(old) and config.resume != "continue":
-        raise JobMismatch(
-            f"the unfinished job in {directory} was begun with {identity.difference(old)}. To go on with it all "
-            "the same, run with -s T8_RESUME=continue; to give it up and begin a new one, with "
-            "-s T8_RESUME=fresh; or use another JOBDIR"
-        )
-    if old is not None and not old.finished and config.resume != "fresh":
+        _begin_job(store, old, identity, directory, clock_time, config)
+    else:
+        if not identity.owns(old) and config.resume != "continue":
+            raise JobMismatch(
+                f"the unfinished job in {directory} was begun with {identity.difference(old)}. To go on with that job "
+                "all the same, run with -s T8_RESUME=continue; to give it up and begin a new one, with "
+                "-s T8_RESUME=fresh; or use another JOBDIR"
+            )
         _check_policy(old, config.dedup_policy, directory)
-    recovery = store.begin_run(now, config.crash_limit)
-    # Who goes on with a job of others owns it from its next commit on.
+    recovery = store.begin_run(clock_time, config.crash_limit)
+    # A crawl that goes on with a job of others owns the job from its next commit on.
     identity.take_over(recovery.job)
     return recovery
 
 
-def _check_policy(old: JobRecord, policy: str, directory: Path) -> None:
-    """The items so far are in feeds that can be continued, or in those that cannot."""
-    if old.policy != policy and "last" in (old.policy, policy):
-        raise JobMismatch(
-            f"the unfinished job in {directory} was begun with T8_DEDUP_POLICY={old.policy}, not {policy}: go on with "
-            "that one; or give the job up and begin a new one, with -s T8_RESUME=fresh; or use another JOBDIR"
+def finish_run(record: JobRecord, left: int, reason: str, *, is_complete: bool) -> None:
+    """Balance the ledger of a run that ends, and mark the job as finished if it is. Log what does not balance.
+
+    :param left: requests that are not done.
+    :param reason: why Scrapy ends the run.
+    :param is_complete: whether all items are in the feeds.
+    """
+    difference = record.ledger.difference(left)
+    if difference:
+        logger.error("The ledger does not balance: %d requests are unaccounted for (%s)", difference, record.ledger)
+    if record.ledger.item_difference:
+        problem = "The ledger does not balance: %d items are unaccounted for (%s)"
+        logger.error(problem, record.ledger.item_difference, record.ledger)
+    is_through = record.start_done and not left and is_complete and not difference
+    record.finished = is_through and reason == "finished"
+    if reason == "finished" and not is_through:
+        logger.error(
+            "Scrapy says finished, but the job is not: %d requests left, start() %s. Run the same command again",
+            left,
+            "read to its end" if record.start_done else "not read to its end",
         )
 
 
-def _begin(
+def _check_policy(old: JobRecord, policy: str, directory: Path) -> None:
+    """Refuse another policy: the items so far are in feeds that can be continued, or in feeds that cannot."""
+    if old.policy != policy and "last" in (old.policy, policy):
+        raise JobMismatch(
+            f"the unfinished job in {directory} was begun with T8_DEDUP_POLICY={old.policy}, not {policy}: go on with "
+            "that policy; or give the job up and begin a new one, with -s T8_RESUME=fresh; or use another JOBDIR"
+        )
+
+
+def _begin_job(
     store: Store, old: JobRecord | None, identity: Identity, directory: Path, now: float, config: Config
 ) -> None:
     job = JobRecord(
@@ -76,33 +101,14 @@ def _begin(
     if config.expect_last:
         count = store.books.expect_last(identity.spider, "last good job")
         if count:
-            logger.info("%d items are expected: those of the last good job", count)
-    if old is not None and old.finished:
-        logger.info("The last job here (%s) has finished: a new one begins", old.id)
-    elif old is not None:
-        logger.warning("T8_RESUME=fresh: the unfinished job %s is given up, a new one begins", old.id)
-    else:
+            logger.info("Expecting the %d items of the last good job", count)
+    _log_beginning(old, directory)
+
+
+def _log_beginning(old: JobRecord | None, directory: Path) -> None:
+    if old is None:
         logger.info("A new job begins in %s", directory)
-
-
-def conclude(record: JobRecord, left: int, reason: str, *, is_complete: bool) -> None:
-    """Balance the books of a run that ends, and mark the job as finished if it is. What does not fit is an error.
-
-    :param left: requests that are not done.
-    :param reason: why Scrapy ends the run.
-    :param is_complete: everything is in the feeds.
-    """
-    difference = record.ledger.difference(left)
-    if difference:
-        logger.error("The books do not balance: %d requests are unaccounted for. %s", difference, record.ledger)
-    if record.ledger.item_difference:
-        told = "The books do not balance: %d items are unaccounted for. %s"
-        logger.error(told, record.ledger.item_difference, record.ledger)
-    is_through = record.start_done and not left and is_complete and not difference
-    record.finished = is_through and reason == "finished"
-    if reason == "finished" and not is_through:
-        logger.error(
-            "Scrapy says finished, but the job is not: %d requests left, start() %s. Run the same command again",
-            left,
-            "read to its end" if record.start_done else "not read to its end",
-        )
+    elif old.finished:
+        logger.info("The last job here (%s) has finished: a new one begins", old.id)
+    else:
+        logger.warning("T8_RESUME=fresh: the unfinished job %s is given up, a new one begins", old.id)

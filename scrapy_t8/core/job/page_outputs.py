@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, Protocol
 
-from scrapy_t8.core.page import ITEMS, Page, record_fingerprint
-from scrapy_t8.model.dead_letter import DeadLetter
-from scrapy_t8.model.items import ItemOutcome
+from scrapy_t8.core.items.ledger import ItemLedger
+from scrapy_t8.core.page import ITEMS, Outcome, Page
 
 SLICE = 4 << 20
 """Bytes that are written before the event loop gets its turn again."""
+ITEM_COST = 200
+"""Cost of settling the outcome of one item, in bytes written."""
 
 
 class OutputSink(Protocol):
@@ -23,34 +24,20 @@ class OutputSink(Protocol):
         """Append *records*. They count with the next commit."""
 
     def flush(self) -> None:
-        """What was written is with the kernel, or with ``power`` on the disk."""
+        """Hand what was written to the kernel; with ``power`` to the disk."""
 
     def record(self) -> dict[str, Any]:
-        """What must be known of it to go on from this point."""
-
-
-JUDGED = 200
-"""To judge an item takes as long as to write so many bytes, roughly."""
-
-
-class Judge(Protocol):
-    """Who writes down what became of items."""
-
-    def judge(self, notes: Sequence[ItemOutcome]) -> set[int]:
-        """Write down *notes* of a page that settles. Returns the numbers of the items that are not to be exported."""
-
-    def identity(self, note: ItemOutcome) -> bytes:
-        """What an item is recognised by, should its page be had again."""
+        """Return what must be known of the sink to go on from this point."""
 
 
 class PageOutputs:
-    """The sinks of one run, and the ended pages whose records they have yet to get.
+    """The sinks of one run, and the ended pages whose records are still to be written.
 
-    :param judge: decides on the items of a page as it settles.
+    :param ledger: decides which items of a page are exported as the page settles.
     """
 
-    def __init__(self, judge: Judge) -> None:
-        self._judge = judge
+    def __init__(self, ledger: ItemLedger) -> None:
+        self._ledger = ledger
         self._sinks: dict[str, OutputSink] = {}
         self._written: set[str] = set()
         self._ended: deque[Page] = deque()
@@ -59,23 +46,24 @@ class PageOutputs:
         self._weight = 0
 
     def __len__(self) -> int:
-        """The pages that wait."""
+        """Return how many ended pages wait."""
         return len(self._ended)
 
     def add_sink(self, sink: OutputSink) -> None:
+        """Take *sink* in. The sink's record goes into the next commit."""
         self._sinks[sink.name] = sink
         self.touch(sink)
 
     def touch(self, sink: OutputSink) -> None:
-        """The sink's record goes into the next commit."""
+        """Put the sink's record into the next commit."""
         self._written.add(sink.name)
 
     def add(self, page: Page) -> None:
-        """*page* has ended."""
+        """Add a page that has ended."""
         self._ended.append(page)
 
     def drain(self, limit: int | None) -> Iterator[Page]:
-        """Write the records of ended pages, and give each page that is through. Stops after *limit* bytes."""
+        """Write the records of ended pages, and yield each page that is through. Stop after *limit* bytes."""
         left = limit
         while self._draining is not None or self._ended:
             if self._draining is None:
@@ -89,19 +77,19 @@ class PageOutputs:
         return self._write()
 
     def _records(self, page: Page) -> Iterator[tuple[str, list[bytes], int]]:
-        """For each sink its records in turn, with their weight."""
-        # Should the page be revived, what it has delivered is not to be written again.
-        is_buried = isinstance(page.verdict, DeadLetter)
+        """Yield for each sink its records in turn, with their weight."""
+        # Should the page be revived, what it has delivered must not be written again.
+        is_buried, items = page.outcome is Outcome.DEAD, page.items
         unwanted: set[int] = set()
-        for notes in page.noted():
+        for outcomes in items.all_outcomes():
             if is_buried:
-                page.delivered += tuple(record_fingerprint(ITEMS, self._judge.identity(note)) for note in notes)
-            unwanted |= self._judge.judge(notes)
-            yield ITEMS, [], JUDGED * len(notes)
-        for name, staged in page.staged.items():
+                page.add_delivered(ITEMS, [self._ledger.identity(outcome) for outcome in outcomes])
+            unwanted |= self._ledger.settle(outcomes)
+            yield ITEMS, [], ITEM_COST * len(outcomes)
+        for name, staged in items.staged.items():
             for numbered in staged.batches(SLICE // 8):
                 if is_buried:
-                    page.delivered += tuple(record_fingerprint(name, record) for _, record in numbered)
+                    page.add_delivered(name, [record for _, record in numbered])
                 records = [record for item, record in numbered if item not in unwanted]
                 yield name, records, sum(map(len, records))
 
@@ -126,11 +114,11 @@ class PageOutputs:
         return self._draining is not None
 
     def flush(self) -> dict[str, dict[str, Any]]:
-        """Everything written is safe. Returns what the commit is to say of each sink that has changed."""
+        """Flush every sink that was written to. Return what the commit is to say of each."""
         for name in self._written:
             self._sinks[name].flush()
         return {name: self._sinks[name].record() for name in self._written}
 
     def committed(self) -> None:
-        """What :meth:`flush` has returned is durable."""
+        """Note that what :meth:`flush` has returned is durable."""
         self._written.clear()

@@ -1,32 +1,25 @@
-"""What becomes of a failed request: the policy is asked, the breaker told, and the page gets its verdict.
-
-The doors note a :class:`~scrapy_t8.core.retry.failure.Failure` for a request in flight; when the engine
-lets the request go, its page waits for another attempt or is buried.
-A request that runs from memory has no entry: it waits in memory.
-"""
+"""What becomes of a failed request: the policy decides, the breaker hears of the failure, the history remembers it."""
 
 from __future__ import annotations
 
 import json
 import logging
 import random
-from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from scrapy import Request
-from scrapy.crawler import Crawler
 from scrapy.downloadermiddlewares.retry import get_retry_request
 
 from scrapy_t8.core.frontier.frontier import Frontier
-from scrapy_t8.core.page import Page, current_page
+from scrapy_t8.core.page import Page
+from scrapy_t8.core.run import RunContext
 from scrapy_t8.errors import CannotStore, ConfigError
 from scrapy_t8.model.attempts import AttemptHistory, ScheduledRetry
 from scrapy_t8.model.dead_letter import DeadLetter
-from scrapy_t8.model.entry import Entry
 from scrapy_t8.model.failed_task import TASK_TYPE, task_id
 
 from .breaker import Breaker
+from .code_version import code_of
 from .failure import OF_THE_HOST, THROTTLED, Failure
 from .policy import Policy
 
@@ -36,155 +29,50 @@ UNLIMITED = 1 << 30
 
 
 class RetryDecisions:
-    """The failures of one run.
+    """Decides on each failure of one run. Nothing is scheduled or buried here."""
 
-    :param hold: takes a request that runs from memory as a part of a page, until it is due.
-    :param code: tells one state of the spider's code from another.
-    """
-
-    def __init__(
-        self,
-        crawler: Crawler,
-        frontier: Frontier,
-        policy: Policy,
-        breaker: Breaker,
-        hold: Callable[[float, Request, Page], None],
-        code: str,
-        clock: Callable[[], float],
-    ) -> None:
-        self.breaker = breaker
-        self.policy = policy
-        self._crawler = crawler
+    def __init__(self, context: RunContext, frontier: Frontier, *, policy: Policy, breaker: Breaker) -> None:
+        assert context.crawler.spider is not None
+        self._crawler = context.crawler
+        self._spider = context.crawler.spider
+        self._clock = context.clock
         self._frontier = frontier
-        self._hold = hold
-        self.code = code
-        self._clock = clock
-        self._dice = random.Random()
-        self._noted: dict[Request, Failure] = {}
-        self._due: dict[Request, float] = {}
+        self.policy = policy
+        self.breaker = breaker
+        self.code = code_of(self._spider)
+        """A hash of the spider's code: tells whether a bug may have been mended."""
+        self._random = random.Random()
         self._capped: set[str] = set()
-        """Hosts that have asked for more than they get."""
-        self._live: dict[Request, AttemptHistory] = {}
-        """The stories of requests that run from memory."""
+        """Hosts that have asked for a longer pause than T8_RETRY_AFTER_CAP."""
+        self._in_memory: dict[Request, AttemptHistory] = {}
+        """The earlier attempts of requests that run from memory."""
 
-    # -- what the doors tell -------------------------------------------------------------------------------------
-
-    def is_ours(self, request: Request) -> bool:
-        """Whether *request* came from the frontier and is in flight. Those of robots.txt and media did not."""
-        return request in self._frontier.flying
+    # -- hosts ---------------------------------------------------------------------------------------------------
 
     def slot(self, request: Request) -> str:
+        """Return the download slot of *request*."""
         assert self._crawler.engine is not None
         return self._crawler.engine.downloader.get_slot_key(request)
 
-    def answered(self, request: Request) -> None:
-        """The host of *request* has given an answer."""
+    def host_answered(self, request: Request) -> None:
+        """Note that the host of *request* has given an answer."""
         if self.breaker and self.breaker.succeeded(self.slot(request), self._clock()):
-            logger.info("Host %s answers again: its requests go on", self.slot(request))
+            logger.info("Host %s is up again, resuming its requests", self.slot(request))
 
-    def note(self, request: Request, failure: Failure) -> None:
-        """Something went wrong with *request*. The first failure counts, unless a later one asks for a retry."""
-        if self.is_ours(request) and (request not in self._noted or not failure.keeps_items):
-            self._noted[request] = failure
-
-    def is_noted(self, request: Request) -> bool:
-        return request in self._noted
-
-    def retry(self, request: Request, failure: Failure, priority_adjust: int | None) -> Request | None:
-        """The download of *request* has failed: the request to have instead of it, when it is due; None to give up."""
-        page = self._frontier.flying[request]
-        due = self._judge(request, page, failure)
-        if due is None:
-            self._scrapys(request, failure, priority_adjust, -1)
-            self._noted[request] = replace(failure, final=True)
-            return None
-        again = self._again(request, page, failure, priority_adjust, due)
-        self._due[again] = due
-        return again
-
-    def postponed(self, request: Request) -> float | None:
-        """When *request*, which comes from :meth:`retry`, is due; None for any other request."""
-        return self._due.pop(request, None) if self._due else None
-
-    def later(self, request: Request, failure: Failure) -> None:
-        """*request*, which was never in the frontier, has failed: it is tried again as an entry of its own.
-
-        It is admitted with the current page, or at once if there is none.
-        """
-        page, now = current_page(), self._clock()
-        story = AttemptHistory(task_type=self._task_type(request), target=self._target(request))
-        story.add(now, failure.kind, failure.error, charged=True)
-        rule = self.policy.rule(failure.kind, request.meta)
-        story.max_retries = rule.times
-        due = self.policy.due(failure, 1, rule, now, self._dice.random())
-        payload, slot = self._frontier.codec.encode_request(request), self.slot(request)
-        task = ScheduledRetry(self._frontier.next_task(), now if due is None else due, slot, payload, story.dumps())
-        self._count("count", failure.kind)
-        if page is not None:
-            page.tasks += (task,)
-        else:
-            self._frontier.wait(task)
-
-    # -- verdicts ------------------------------------------------------------------------------------------------
-
-    def postpone(self, request: Request, page: Page, due: float, *, live: bool) -> None:
-        """Let *request* take the place of *page*'s own when it is *due*."""
-        try:
-            if live:
-                raise CannotStore("it runs from memory")
-            payload = self._frontier.codec.encode_request(request)
-        except CannotStore:
-            self._hold(due, request, page)
-            return
-        assert page.entry is not None
-        page.verdict = ScheduledRetry(page.entry, due, self.slot(request), payload, self._story(request, page).dumps())
-
-    def conclude(self, request: Request, page: Page, *, live: bool) -> None:
-        """*request* leaves the engine: decide on what was noted of it, or cheer."""
+    def request_ended(self, request: Request) -> None:
+        """Note that *request* has left the engine, with or without an answer."""
         if self.breaker:
             self.breaker.ended(self.slot(request))
-        failure = self._noted.pop(request, None)
-        if failure is not None:
-            self._decide(request, page, failure, live=live)
-        elif page.verdict is None and not (live or page.dropped or page.replaced):
-            self.succeeded(request, page)
-        self._live.pop(request, None)
 
-    def handler_failed(self, request: Request, page: Page, failure: Failure) -> None:
-        """A handler has tried *page*, in vain."""
-        self._decide(request, page, failure, live=False)
+    def forget(self, request: Request) -> None:
+        """Forget the earlier attempts of a request that ran from memory."""
+        self._in_memory.pop(request, None)
 
-    def _decide(self, request: Request, page: Page, failure: Failure, *, live: bool) -> None:
-        due = None if failure.final else self._judge(request, page, failure)
-        if due is None:
-            self._bury(request, page, failure, live=live)
-            return
-        again = self._again(request, page, failure, None, due)
-        if not live:
-            page.take_back()
-        self.postpone(again, page, due, live=live)
-
-    def _judge(self, request: Request, page: Page, failure: Failure) -> float | None:
-        """Put the failure down in the story of the request. When it is due again, or None."""
-        now, slot = self._clock(), self.slot(request)
-        self._tell_breaker(request, slot, failure, now)
-        charged = failure.kind not in OF_THE_HOST or not self.breaker.is_open(slot, now)
-        story = self._story(request, page)
-        story.add(now, failure.kind, failure.error, charged=charged)
-        try:
-            rule = self.policy.rule(failure.kind, request.meta)
-        except ConfigError as error:
-            logger.error("%s: %s", request, error)
-            rule = self.policy.rule(failure.kind, {})
-        story.max_retries = rule.times
-        due = self.policy.due(failure, story.counts.get(failure.kind, 0), rule, now, self._dice.random())
-        return due if due is None or charged else max(due, self.breaker.opens_at(slot))
-
-    def _tell_breaker(self, request: Request, slot: str, failure: Failure, now: float) -> None:
+    def _note_host(self, request: Request, slot: str, failure: Failure, now: float) -> None:
         # 500 and 501 tell of a page rather than of its host.
         is_evidence = failure.kind in OF_THE_HOST and failure.status not in (500, 501)
         if is_evidence and self.breaker.failed(slot, self._frontier.fingerprint(request), now):
-            logger.warning("Host %s seems to be down (%s): its requests wait", slot, failure.error)
+            logger.warning("Host %s looks down (%s), pausing its requests", slot, failure.error)
         if failure.retry_after is None:
             return
         wait = self.policy.capped(failure.retry_after)
@@ -194,100 +82,136 @@ class RetryDecisions:
         if failure.kind == THROTTLED:
             self.breaker.pause(slot, now + wait)
 
-    def _again(
-        self, request: Request, page: Page, failure: Failure, priority_adjust: int | None, due: float
+    # -- decisions -----------------------------------------------------------------------------------------------
+
+    def due_time(self, request: Request, page: Page, failure: Failure) -> float | None:
+        """Add the failure to the request's history. Return when to try again, in Unix seconds; None to give up."""
+        now, slot = self._clock(), self.slot(request)
+        self._note_host(request, slot, failure, now)
+        is_charged = failure.kind not in OF_THE_HOST or not self.breaker.is_open(slot, now)
+        history = self.history(request, page)
+        history.add(now, failure.kind, failure.error, charged=is_charged)
+        try:
+            rule = self.policy.rule(failure.kind, request.meta)
+        except ConfigError as error:
+            logger.error("%s: %s", request, error)
+            rule = self.policy.rule(failure.kind, {})
+        history.max_retries = rule.times
+        due = self.policy.due(failure, history.counts.get(failure.kind, 0), rule, now, self._random.random())
+        return due if due is None or is_charged else max(due, self.breaker.opens_at(slot))
+
+    def next_attempt(
+        self, request: Request, page: Page, failure: Failure, *, due: float, priority_adjust: int | None = None
     ) -> Request:
-        """The request of the next attempt."""
-        again = self._scrapys(request, failure, priority_adjust, UNLIMITED)
+        """Return the request of the next attempt."""
+        again = self.scrapy_retry_request(request, failure, priority_adjust, UNLIMITED)
         assert again is not None
-        story = self._story(request, page)
-        if request in self._live:
-            self._live[again] = story
+        history = self.history(request, page)
+        if request in self._in_memory:
+            self._in_memory[again] = history
         self._count("count", failure.kind)
         wait = max(0.0, due - self._clock())
-        self._say("Failed task added", request, page, f"{failure.error}; attempt {story.retries}, due in {wait:.1f} s")
+        self._log("Retry scheduled", request, page, f"{failure.error}; attempt {history.retries}, due in {wait:.1f} s")
         return again
 
-    def _scrapys(self, request: Request, failure: Failure, priority_adjust: int | None, limit: int) -> Request | None:
-        """Scrapy's own retry request, with its statistics and its log lines, that of giving up included."""
-        assert self._crawler.spider is not None
+    def scrapy_retry_request(
+        self, request: Request, failure: Failure, priority_adjust: int | None, limit: int
+    ) -> Request | None:
+        """Return Scrapy's own retry request, with its statistics and log lines. None if *limit* is used up."""
         return get_retry_request(
             request,
-            spider=self._crawler.spider,
+            spider=self._spider,
             reason=failure.reason,
             max_retry_times=limit,
             priority_adjust=priority_adjust,
             give_up_log_level=request.meta.get("give_up_log_level"),
         )
 
-    def succeeded(self, request: Request, page: Page) -> None:
-        """*page* has been had, be it by a handler. If it has failed before, say so; its dead letter can go."""
-        if page.story is not None and page.story.attempts:
-            self._count("succeeded")
-            self._say("Task succeeded", request, page, f"after {len(page.story.attempts)} failures")
-        if self._frontier.burials.fingerprints:
-            fingerprint = self._frontier.fingerprint(request)
-            if fingerprint in self._frontier.burials.fingerprints:
-                self._frontier.burials.resolve(fingerprint)
+    def scheduled(self, request: Request, page: Page, due: float) -> ScheduledRetry:
+        """Return the entry of *page* as it waits for its next attempt, which is *request*.
 
-    def _bury(self, request: Request, page: Page, failure: Failure, *, live: bool) -> None:
+        :raises CannotStore: if *request* has no stored form.
+        """
+        assert page.entry is not None
+        payload = self._frontier.codec.encode_request(request)
+        return ScheduledRetry(page.entry, due, self.slot(request), payload, self.history(request, page).dumps())
+
+    def first_retry(self, request: Request, failure: Failure) -> ScheduledRetry:
+        """Return a new entry for *request*, which was never in the frontier and has failed.
+
+        :raises CannotStore: if *request* has no stored form.
+        """
+        now = self._clock()
+        history = AttemptHistory(task_type=self._task_type(request), target=self._target(request))
+        history.add(now, failure.kind, failure.error, charged=True)
+        rule = self.policy.rule(failure.kind, request.meta)
+        history.max_retries = rule.times
+        due = self.policy.due(failure, 1, rule, now, self._random.random())
+        payload, slot = self._frontier.codec.encode_request(request), self.slot(request)
+        self._count("count", failure.kind)
+        entry = self._frontier.next_id(0)
+        return ScheduledRetry(entry, now if due is None else due, slot, payload, history.dumps())
+
+    def succeeded(self, request: Request, page: Page) -> None:
+        """Note that the page was fetched, by the crawl or by a retry handler. Its dead letters are resolved."""
+        if page.history is not None and page.history.attempts:
+            self._count("succeeded")
+            self._log("Retry succeeded", request, page, f"after {len(page.history.attempts)} failures")
+        outbox = self._frontier.outbox
+        if outbox.fingerprints:
+            outbox.resolve(self._frontier.fingerprint(request))
+
+    # -- dead letters --------------------------------------------------------------------------------------------
+
+    def dead_letter(self, request: Request, page: Page, failure: Failure, *, in_memory: bool) -> DeadLetter:
+        """Return the dead letter of *request*. A request that runs from memory has no entry, and is not revived."""
         self._count("buried", failure.kind)
-        if not (failure.keeps_items or live):
-            page.take_back()
-        story = self._story(request, page)
-        if not story.attempts or story.attempts[-1][2] != failure.error:
-            story.add(self._clock(), failure.kind, failure.error, charged=False)
+        history = self.history(request, page)
+        if not history.attempts or history.attempts[-1][2] != failure.error:
+            history.add(self._clock(), failure.kind, failure.error, charged=False)
         entry, payload = 0, b""
-        if not live and page.entry is not None:
+        if not in_memory and page.entry is not None:
             entry = page.entry
             try:
                 payload = self._frontier.codec.encode_request(request)
             except CannotStore as error:  # a middleware has put something into its meta
                 logger.warning("%s cannot be revived: %s", request, error)
-        letter = self.letter(request, Entry(entry, payload, story=story.dumps()), failure)
-        if entry:
-            page.verdict = letter
-        else:
-            self._frontier.burials.bury(letter)
-        self._say("Task buried", request, page, failure.error)
-
-    # -- dead letters --------------------------------------------------------------------------------------------
-
-    def letter(self, request: Request, entry: Entry, failure: Failure) -> DeadLetter:
-        """The dead letter of *request*, whose stored form is *entry*."""
-        story = AttemptHistory.loads(entry.story)
+        self._log("Request buried", request, page, failure.error)
         return DeadLetter(
-            entry=entry.id,
-            payload=entry.payload,
+            entry=entry,
+            payload=payload,
             kind=failure.kind,
             error=failure.error,
             buried_at=self._clock(),
             url=request.url,
             host=self.slot(request),
-            callback=getattr(request.callback, "__name__", None) or "parse",
+            callback=callback_of(request),
             status=failure.status,
             fingerprint=self._frontier.fingerprint(request),
             code=self.code,
-            task_type=story.task_type or self._task_type(request),
-            target=story.target or self._target(request),
-            story=entry.story,
+            task_type=history.task_type or self._task_type(request),
+            target=history.target or self._target(request),
+            story=history.dumps(),
             detail=json.dumps({**_lineage(request), **failure.detail}, ensure_ascii=False, default=str),
         )
 
-    def _story(self, request: Request, page: Page) -> AttemptHistory:
-        if request in self._frontier.live:
-            return self._live.setdefault(request, AttemptHistory())
-        if page.story is None:
-            page.story = AttemptHistory(task_type=self._task_type(request), target=self._target(request))
-        return page.story
+    # -- what is remembered --------------------------------------------------------------------------------------
+
+    def history(self, request: Request, page: Page) -> AttemptHistory:
+        """Return the earlier attempts of *request*, which are those of its page unless the request runs from memory."""
+        if request in self._frontier.in_memory:
+            return self._in_memory.setdefault(request, AttemptHistory())
+        if page.history is None:
+            return page.begin_history(AttemptHistory(task_type=self._task_type(request), target=self._target(request)))
+        return page.history
 
     def _task_type(self, request: Request) -> str:
-        return str(request.meta.get("t8_task_type") or getattr(self._crawler.spider, "task_type", None) or TASK_TYPE)
+        return str(request.meta.get("t8_task_type") or getattr(self._spider, "task_type", None) or TASK_TYPE)
 
     def _target(self, request: Request) -> str:
         return str(request.meta.get("t8_target") or request.url)
 
-    def sum_up(self) -> None:
+    def write_stats(self) -> None:
         """Put into the statistics how the run went, if anything failed."""
         waiting = self._frontier.waiting
         stats = self._crawler.stats
@@ -306,13 +230,18 @@ class RetryDecisions:
         if kind is not None:
             stats.inc_value(f"t8/retry/{what}/{kind}")
 
-    def _say(self, what: str, request: Request, page: Page, more: str) -> None:
+    def _log(self, what: str, request: Request, page: Page, detail: str) -> None:
         task = task_id(self._task_type(request), self._frontier.record.id, page.entry or 0)
-        logger.info("%s: %s %s: %s", what, task, request, more)
+        logger.info("%s: %s %s: %s", what, task, request, detail)
+
+
+def callback_of(request: Request) -> str:
+    """Return the name of the spider's method that handles the response to *request*."""
+    return getattr(request.callback, "__name__", None) or "parse"
 
 
 def _lineage(request: Request) -> dict[str, Any]:
-    """How the crawl came to *request*."""
+    """Return how the crawl came to *request*."""
     meta = request.meta
     known = {
         "referer": (request.headers.get("Referer") or b"").decode("latin-1"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from scrapy import Request
 
@@ -18,30 +18,24 @@ from .failure import NETWORK, Failure
 Handler: TypeAlias = Callable[[str, dict[str, Any]], "bool | Awaitable[bool]"]
 
 
+class HandlerResults(Protocol):
+    """Who takes the results of handlers."""
+
+    def handler_ended(self, request: Request, page: Page, failure: Failure | None) -> None:
+        """Take the result of a handler that has tried *page*: its failure, or None."""
+
+
 class Handlers:
-    """Called with ``(target, metadata)`` when an entry of their task type is due. True settles it.
+    """Calls a handler with ``(target, metadata)`` when an entry of its task type is due. True settles the entry.
 
     False, an exception, or no answer within *limit* seconds is a failed attempt. A coroutine function runs on the event
-    loop, any other in a thread of its own. One that never returns keeps its thread, and nothing else.
-
-    :param failed: told of an attempt that has failed.
-    :param succeeded: told of one that has not.
-    :param end: told of a page whose attempt is over.
+    loop, any other function in a thread of its own. A handler that never returns keeps its thread, and nothing else.
     """
 
-    def __init__(
-        self,
-        handlers: Mapping[str, Handler],
-        limit: float,
-        failed: Callable[[Request, Page, Failure], None],
-        succeeded: Callable[[Request, Page], None],
-        end: Callable[[Page], None],
-    ) -> None:
+    def __init__(self, handlers: Mapping[str, Handler], limit: float, results: HandlerResults) -> None:
         self._handlers = dict(handlers)
         self._limit = limit
-        self._failed = failed
-        self._succeeded = succeeded
-        self._end = end
+        self._results = results
         self._tasks: set[asyncio.Task[None]] = set()
         self.busy: set[int] = set()
         """Entries that a handler works on."""
@@ -51,11 +45,11 @@ class Handlers:
         return _key(request, page) in self._handlers
 
     def register(self, task_type: str, handler: Handler) -> None:
-        """From now on *handler* does the retries of *task_type*."""
+        """Let *handler* do the retries of *task_type* from now on."""
         self._handlers[task_type] = handler
 
     def run(self, request: Request, page: Page) -> None:
-        """Have the handler try *page*, whose entry is due."""
+        """Let the handler try *page*, whose entry is due."""
         assert page.entry is not None
         self.busy.add(page.entry)
         task = asyncio.get_running_loop().create_task(self._run(request, page))
@@ -63,37 +57,33 @@ class Handlers:
         task.add_done_callback(self._tasks.discard)
 
     def close(self) -> None:
-        """Wait for nobody: what is not settled is due again in the next run."""
+        """Cancel all handlers: what is not settled is due again in the next run."""
         for task in self._tasks:
             task.cancel()
 
     async def _run(self, request: Request, page: Page) -> None:
-        assert page.story is not None
+        assert page.history is not None
         assert page.entry is not None
-        story = page.story
-        last = story.attempts[-1] if story.attempts else (0.0, NETWORK, "")
+        history = page.history
+        last = history.attempts[-1] if history.attempts else (0.0, NETWORK, "")
         metadata = {
             "url": request.url,
-            "task_type": story.task_type,
-            "attempt": story.retries,
+            "task_type": history.task_type,
+            "attempt": history.retries,
             "kind": last[1],
             "error": last[2],
             **request.meta.get("t8_metadata", {}),
         }
-        page.replacing = page.dropped = False
         try:
-            error = await self._try(self._handlers[_key(request, page)], story.target or request.url, metadata)
+            error = await self._try(self._handlers[_key(request, page)], history.target or request.url, metadata)
         except asyncio.CancelledError:
             return
-        if error is not None:
-            self._failed(request, page, Failure(last[1], error, reason="handler"))
-        else:
-            self._succeeded(request, page)
         self.busy.discard(page.entry)
-        self._end(page)
+        failure = None if error is None else Failure(last[1], error, reason="handler")
+        self._results.handler_ended(request, page, failure)
 
     async def _try(self, handler: Handler, target: str, metadata: dict[str, Any]) -> str | None:
-        """What is wrong, or None."""
+        """Call the handler. Return what is wrong, or None."""
         try:
             done = await asyncio.wait_for(_call(handler, target, metadata), self._limit)
         except (asyncio.TimeoutError, TimeoutError):
@@ -104,8 +94,8 @@ class Handlers:
 
 
 def _key(request: Request, page: Page) -> str:
-    """What a handler is registered for: the task type, or what the request itself says."""
-    task_type = page.story.task_type if page.story is not None else ""
+    """Return what a handler is registered for: the task type, or what the request itself says."""
+    task_type = page.history.task_type if page.history is not None else ""
     return str(request.meta.get("t8_handler") or task_type)
 
 

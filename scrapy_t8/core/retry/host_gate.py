@@ -1,4 +1,4 @@
-"""Requests of hosts that are to be left in peace: they keep their place, and nobody takes them."""
+"""Holds back requests of hosts that are down or paused. The requests keep their place."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ HELD = 10_000
 
 
 class HostGatedQueue:
-    """A priority queue of Scrapy's, from which only requests of hosts come that take some now.
+    """A priority queue of Scrapy's that gives out only requests of hosts that may be asked now.
 
-    Of a :class:`~scrapy.pqueues.DownloaderAwarePriorityQueue` the queue of a host is set aside as a whole. From any
-    other, requests are taken and held back, until there are too many.
+    Of a :class:`~scrapy.pqueues.DownloaderAwarePriorityQueue` the queue of a paused host is set aside as a whole. From
+    any other queue, requests of paused hosts are taken and held back, until there are too many.
 
     :param slot_of: the download slot of a request.
     """
 
     def __init__(
-        self, queue: Any, breaker: Breaker, slot_of: Callable[[Request], str], clock: Callable[[], float]
+        self, queue: Any, breaker: Breaker, slot_of: Callable[[Request], str], *, clock: Callable[[], float]
     ) -> None:
         self.queue = queue
         self._breaker = breaker
@@ -37,29 +37,31 @@ class HostGatedQueue:
         self._free: deque[Request] = deque()
 
     def __len__(self) -> int:
-        """What may be taken now, as far as is known."""
+        """Return how many requests may be taken now, as far as is known."""
         return len(self.queue) + len(self._free)
 
     @property
     def is_full(self) -> bool:
-        """Whether so much is held back that nothing more is taken until some of it may go."""
+        """Whether so many requests are held back that no more are taken until some may go."""
         return sum(map(len, self._held.values())) >= HELD
 
     @property
     def parked(self) -> set[str]:
-        """The hosts that have something set aside."""
+        """The hosts that have requests set aside."""
         return {slot for slot, queue in self._parked.items() if len(queue)} | {s for s, q in self._held.items() if q}
 
     def next_opening(self) -> float | None:
-        """When something that is set aside may go, in Unix seconds."""
+        """Return when the first request that is set aside may go, in Unix seconds."""
         waiting = [slot for slot in self.parked if not self._breaker[slot].probing]
         return min(map(self._breaker.opens_at, waiting), default=None)
 
     def push(self, request: Request) -> None:
+        """Add a request."""
         parked = self._parked.get(self._slot_of(request)) if self._parked else None
         (self.queue if parked is None else parked).push(request)
 
     def pop(self) -> Request | None:
+        """Take the next request of a host that may be asked; None if there is none."""
         if not (self._breaker or self._parked or self._held or self._free):
             return self.queue.pop()  # type: ignore[no-any-return]
         now = self._clock()
@@ -72,12 +74,13 @@ class HostGatedQueue:
         return self.queue.pop() if self._by_slot else self._pop_free(now)
 
     def close(self) -> Any:
+        """Close all queues."""
         for queue in self._parked.values():
             queue.close()
         return self.queue.close()
 
     def _sort(self, now: float) -> None:
-        """Set aside the queues of hosts that take nothing, and bring back those of hosts that do."""
+        """Set aside the queues of paused hosts, and bring back the queues of hosts that may be asked."""
         for slot in [slot for slot in (*self._parked, *self._held) if self._breaker.takes(slot, now)]:
             if slot in self._parked:
                 queue = self._parked.pop(slot)

@@ -1,137 +1,227 @@
-"""All of one run that has to do with failed requests, put together; and what is done with those of earlier runs."""
+"""Everything of one run that has to do with failed requests: failures are noted, decided on, and acted upon."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from scrapy import Request
-from scrapy.crawler import Crawler
+from scrapy.http import Response
 
-from scrapy_t8.config.settings import Config
-from scrapy_t8.core import scrapy_private
-from scrapy_t8.core.fail_fast import StopOnError
 from scrapy_t8.core.frontier.frontier import Frontier
-from scrapy_t8.core.offline.dead_letters import DeadLetters
-from scrapy_t8.core.page import Page
+from scrapy_t8.core.page import Outcome, Page, current_page
+from scrapy_t8.core.run import CommitParticipant, RunContext, RunControl
+from scrapy_t8.errors import CannotStore
+from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.dead_letter import LetterFilter
 
 from .breaker import Breaker
-from .code_version import code_of
 from .decisions import RetryDecisions
-from .failure import OF_THE_CODE
+from .failure import OF_THE_CODE, Failure
 from .handlers import Handler, Handlers
 from .host_gate import HostGatedQueue
 from .idle import IdlePolicy
 from .policy import Policy
 from .timer import RetryTimer
 
+DUE = "t8_due"
+"""Key in the meta of a retry, between the retry middleware and the scheduler: when the retry is due."""
 
-class RetrySystem:
-    """The parts: ``breaker``, ``retries``, ``handlers``, ``room``, ``vigil``, ``dead_letters``.
 
-    :param policy: from the settings.
+class RetrySystem(CommitParticipant):
+    """The failures of one run.
+
+    A failure is noted for a request in flight. When the engine lets the request go, its page waits for another attempt
+    or becomes a dead letter. A request that runs from memory has no entry: it waits in memory.
+
+    :param policy: the rules, from the settings.
     :param handlers: from the settings, by task type.
-    :param end: tells the job that a page has ended.
-    :param flush: commits what has settled.
-    :param commit: the same, unless that would take long; says whether nothing is left to commit.
-    :param flush_or_raise: the same, and raises if the job has failed.
-    :param guard: in which entries are woken.
+    :param checks: from the settings: functions that may turn a response into a failure.
     """
 
     def __init__(
         self,
-        crawler: Crawler,
+        context: RunContext,
+        control: RunControl,
         frontier: Frontier,
-        config: Config,
+        *,
         policy: Policy,
         handlers: Mapping[str, Handler],
-        end: Callable[[Page], None],
-        flush: Callable[[], None],
-        commit: Callable[[], bool],
-        flush_or_raise: Callable[[], None],
-        guard: StopOnError,
-        clock: Callable[[], float],
+        checks: Sequence[Callable[[Response], Any]] = (),
     ) -> None:
-        assert crawler.spider is not None
-        self._crawler = crawler
-        self._frontier = frontier
+        config = context.config
+        self._clock = context.clock
         self._config = config
-        self._flush = flush
-        self._clock = clock
-        self.parked: HostGatedQueue | None = None
-        """The queue of the scheduler, once it is open."""
-        self.buried = self.revived = 0
-        """What :meth:`tidy` has done."""
-        self.breaker = breaker = Breaker(
+        self._control = control
+        self._frontier = frontier
+        self.checks = checks
+        self._noted: dict[Request, Failure] = {}
+        self._gate: HostGatedQueue | None = None
+        self.breaker = Breaker(
             config.breaker_failures, config.breaker_probe, config.breaker_probe_cap, config.breaker_give_up
         )
-        breaker.load(frontier.store.hosts())
-        self.retries = retries = RetryDecisions(
-            crawler, frontier, policy, breaker, self._hold, code_of(crawler.spider), clock
-        )
-        limit = config.retry_handler_timeout
-        self.handlers = Handlers(handlers, limit, retries.handler_failed, retries.succeeded, end)
-        self.room = RetryTimer(frontier, self.handlers, self._crawl, end, flush, commit, self._nudge, guard, clock)
-        frontier.expect = self.room.expect
-        self.vigil = IdlePolicy(crawler, self.room, self.handlers, breaker, self._opening, config.retry_wait, clock)
-        self.dead_letters = DeadLetters(
-            frontier.store, frontier.record, frontier.codec, clock, before=flush_or_raise, after=self._take_up
-        )
+        self.breaker.load(frontier.store.hosts())
+        self.decisions = RetryDecisions(context, frontier, policy=policy, breaker=self.breaker)
+        self.handlers = Handlers(handlers, config.retry_handler_timeout, self)
+        self.timer = RetryTimer(context, control, frontier, handlers=self.handlers)
+        self._idle_policy = IdlePolicy(context, self.timer, handlers=self.handlers, breaker=self.breaker)
 
-    def tidy(self) -> None:
-        """Begin a run: bury what is guilty of crashes, prune the box, revive what a change of code may have mended."""
+    # -- a run begins and ends -----------------------------------------------------------------------------------
+
+    def on_start(self) -> tuple[int, int]:
+        """Bury pages that crash the process, prune dead letters, revive those that a change of code may have mended.
+
+        :returns: how many requests were buried, and how many dead letters were revived.
+        """
         config, record, box = self._config, self._frontier.record, self._frontier.store.box
-        self.buried = self._bury_the_guilty(config.crash_limit)
-        self._flush()
+        buried = self._bury_crashing_pages(config.crash_limit)
+        self._control.flush()
         box.prune(record, self._clock(), ttl=config.failed_task_ttl, limit=config.max_failed_tasks)
-        if config.revive_on_code_change:
-            self.revived = self._revive_by_code()
-        self._take_up()
+        revived = self._revive_by_code() if config.revive_on_code_change else 0
+        self._frontier.recount()
+        self.timer.wake_at(self.timer.next_due())
+        return buried, revived
 
     def close(self) -> None:
-        """Begin nothing any more."""
-        self.room.close()
+        """Begin no attempt any more."""
+        self.timer.close()
         self.handlers.close()
 
-    def _bury_the_guilty(self, limit: int) -> int:
-        """Bury what the process has died of also when it ran alone. Returns how many."""
+    def _bury_crashing_pages(self, limit: int) -> int:
+        """Bury entries during which the process died even though each ran alone. Return how many."""
         suspects = self._frontier.suspects
-        guilty = [entry for entry in suspects if entry.crashes > limit]
-        for entry in guilty:
+        crashing = [entry for entry in suspects if entry.crashes > limit]
+        for entry in crashing:
             suspects.remove(entry)
-            told = f"the process died {entry.crashes} times during this page, the last time with nothing else running"
-            self._frontier.execute(entry, "crash", told)
-        return len(guilty)
+            error = f"the process died {entry.crashes} times during this page, the last time with nothing else running"
+            self._frontier.bury_unrun(entry, "crash", error)
+        return len(crashing)
 
     def _revive_by_code(self) -> int:
-        """Bugs may have been mended: the pages that failed by them get another try, if they are of this crawl."""
+        """Revive the pages of this crawl that failed by a bug, if the code has changed. Return how many."""
         record, box = self._frontier.record, self._frontier.store.box
         changed = tuple(
             letter.id
             for kind in OF_THE_CODE
             for job in filter(None, (record.id, record.follows))
             for letter in box.letters(LetterFilter(kind=kind, job=job))
-            if letter.code != self.retries.code
+            if letter.code != self.decisions.code
         )
         return box.revive(LetterFilter(ids=changed), record, self._clock()) if changed else 0
 
-    def _take_up(self) -> None:
-        """Dead letters have become entries again, or are gone."""
-        store = self._frontier.store
-        self._frontier.waiting = store.count_waiting()
-        self._frontier.burials.look()
-        self.room.expect(self.room.next_due())
+    # -- hosts ---------------------------------------------------------------------------------------------------
 
-    def _hold(self, due: float, request: Request, page: Page) -> None:
-        self.room.hold(due, request, page)
+    def gate(self, queue: Any, slot_of: Callable[[Request], str]) -> HostGatedQueue:
+        """Return *queue* behind a gate that holds back requests of hosts that are down or paused."""
+        self._gate = HostGatedQueue(queue, self.breaker, slot_of, clock=self._clock)
+        return self._gate
 
-    def _crawl(self, request: Request) -> None:
-        assert self._crawler.engine is not None
-        self._crawler.engine.crawl(request)
+    def wait_for_hosts(self) -> None:
+        """Be awake when the first paused host may be asked again."""
+        if self._gate is not None and self._gate.parked:
+            self.timer.wake_at(self._gate.next_opening())
 
-    def _nudge(self) -> None:
-        scrapy_private.schedule_next_call(self._crawler)
+    def idle(self) -> None:
+        """Decide what an idle spider does, as :meth:`IdlePolicy.idle` says."""
+        self._idle_policy.idle(self._gate.next_opening() if self._gate is not None else None)
 
-    def _opening(self) -> float | None:
-        """When the first request of a host that is spared may go; None if nothing is set aside."""
-        return self.parked.next_opening() if self.parked is not None else None
+    def fill(self, batch: CommitBatch) -> None:
+        """Put what has changed about hosts into *batch*."""
+        batch.hosts = self.breaker.dump()
+
+    # -- failures ------------------------------------------------------------------------------------------------
+
+    def is_ours(self, request: Request) -> bool:
+        """Whether *request* came from the frontier and is in flight. Requests for robots.txt and media did not."""
+        return request in self._frontier.in_flight
+
+    def record_failure(self, request: Request, failure: Failure) -> None:
+        """Note that *request* has failed. The first failure counts, unless a later one asks for a retry."""
+        if self.is_ours(request) and (request not in self._noted or not failure.keeps_items):
+            self._noted[request] = failure
+
+    def record_first_failure(self, request: Request, failure: Failure) -> None:
+        """Note that *request* has failed, unless a failure was noted before."""
+        if request not in self._noted:
+            self.record_failure(request, failure)
+
+    def retry(self, request: Request, failure: Failure, priority_adjust: int | None) -> Request | None:
+        """Return the request to give to Scrapy in place of *request*, whose download has failed; None to give up."""
+        page = self._frontier.in_flight[request]
+        due = self.decisions.due_time(request, page, failure)
+        if due is None:
+            self.decisions.scrapy_retry_request(request, failure, priority_adjust, -1)
+            self._noted[request] = replace(failure, final=True)
+            return None
+        again = self.decisions.next_attempt(request, page, failure, due=due, priority_adjust=priority_adjust)
+        again.meta[DUE] = due
+        return again
+
+    def take_due(self, request: Request) -> float | None:
+        """Take off *request* when it is due, which :meth:`retry` has noted; None for any other request."""
+        return request.meta.pop(DUE, None) if DUE in request.meta else None
+
+    def schedule(self, request: Request, page: Page, due: float, *, in_memory: bool) -> None:
+        """Let *request* take the place of the page's own request when *due*, in Unix seconds."""
+        try:
+            if in_memory:
+                raise CannotStore("the request runs from memory")
+            page.retry_later(self.decisions.scheduled(request, page, due))
+        except CannotStore:
+            if page.is_handing_over:
+                page.go_on()
+            self.timer.hold_in_memory(due, request, page)
+
+    def enqueue_task(self, request: Request, failure: Failure) -> None:
+        """Retry *request*, which was never in the frontier and has failed, as an entry of its own.
+
+        The entry is admitted with the current page, or at once if there is none.
+
+        :raises CannotStore: if *request* has no stored form.
+        """
+        retry = self.decisions.first_retry(request, failure)
+        page = current_page()
+        if page is not None:
+            page.add_retry(retry)
+        else:
+            self._frontier.admit_waiting(retry)
+            self.timer.wake_at(retry.due)
+
+    # -- requests that end ---------------------------------------------------------------------------------------
+
+    def request_left_engine(self, request: Request, page: Page, *, in_memory: bool) -> None:
+        """Act on the failure that was noted for *request*, or count the request as a success."""
+        self.decisions.request_ended(request)
+        failure = self._noted.pop(request, None)
+        if not in_memory and page.outcome is Outcome.REPLACED:
+            failure = None  # the entry that has taken the page's place goes on
+        if failure is not None:
+            self._act(request, page, failure, in_memory=in_memory)
+        elif not in_memory and page.outcome is Outcome.PENDING:
+            self.decisions.succeeded(request, page)
+        self.decisions.forget(request)
+
+    def handler_ended(self, request: Request, page: Page, failure: Failure | None) -> None:
+        """Act on the result of a handler that has tried *page*."""
+        if failure is None:
+            self.decisions.succeeded(request, page)
+        else:
+            self._act(request, page, failure, in_memory=False)
+        self._control.end(page)
+
+    def _act(self, request: Request, page: Page, failure: Failure, *, in_memory: bool) -> None:
+        due = None if failure.final else self.decisions.due_time(request, page, failure)
+        if due is not None:
+            again = self.decisions.next_attempt(request, page, failure, due=due)
+            if not in_memory:
+                page.take_back_items()
+            self.schedule(again, page, due, in_memory=in_memory)
+            return
+        if not (failure.keeps_items or in_memory):
+            page.take_back_items()
+        letter = self.decisions.dead_letter(request, page, failure, in_memory=in_memory)
+        if letter.entry:
+            page.bury(letter)
+        else:
+            self._frontier.outbox.bury(letter)
