@@ -7,7 +7,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any
 from weakref import WeakSet
 
 import scrapy
@@ -41,61 +41,43 @@ ENGINE_SLOT: type = getattr(engine_module, "_Slot", type("_Slot", (), {}))
 """An empty class if there is none: then the check says what is missing."""
 
 
-class Private(NamedTuple):
-    """Names of one class of Scrapy that are private, undocumented, or replaced, and the reason to use them.
-
-    :param names: methods or attributes; of a method also the parameters that it is called with.
-    """
-
-    owner: type
-    names: tuple[str, ...]
-    reason: str
-
-
-TABLE = (
-    Private(
+TABLE: tuple[tuple[type, str, str], ...] = (
+    (
         ExecutionEngine,
-        ("_handle_downloader_output(result, request)", "_start_scheduled_request"),
-        "Replaced, to see a page settle: every scheduled request passes here with its outcome, and ends when its "
-        "callback, items and requests have ended. No signal says as much; after an IgnoreRequest there is none.",
+        "_handle_downloader_output(result,request) _start_scheduled_request",
+        # No signal says as much: after an IgnoreRequest there is none at all.
+        "Replaced: every scheduled request passes here, and has ended when its callback, items and requests have.",
     ),
-    Private(
+    (
         ExecutionEngine,
-        ("close_spider_async(reason)",),
-        "Replaced, to see a signal begin to stop the crawl: spider_closed comes after the wait that is to be limited.",
+        "close_spider_async(reason)",
+        "Replaced: it is called before the wait that T8_STOP_GRACE limits.",
     ),
-    Private(ExecutionEngine, ("_slot",), "Leads to the engine's slot."),
-    Private(ENGINE_SLOT, ("nextcall",), "To have the engine ask for a request when one is due, not up to 5 s later."),
-    Private(ENGINE_SLOT, ("inprogress", "remove_request(request)"), "To end a stop although requests are in flight."),
-    Private(ScraperSlot, ("queue", "active", "itemproc_size"), "The same for responses and items."),
-    Private(Downloader, ("slots", "per_slot_settings"), "AutoThrottle's delays are kept across runs."),
-    Private(Scheduler, ("dqs",), "Assigned: the durable queue is there without a JOBDIR of Scrapy's own."),
-    Private(DownloaderAwarePriorityQueue, ("pqueues", "pqfactory"), "The queue of a host that is down is set aside."),
-    Private(CloseSpider, ("counter", "close_on"), "Assigned: limits of the job begin with what earlier runs counted."),
-    Private(CookiesMiddleware, ("jars",), "Cookie jars are kept across runs."),
-    Private(MediaPipeline, ("_modify_media_request(request)",), "A retry of a file is to be like its first request."),
-    Private(
+    (ExecutionEngine, "_slot", "Leads to the engine's slot."),
+    (ENGINE_SLOT, "nextcall", "To have the engine ask for a request when one is due, not up to 5 s later."),
+    (ENGINE_SLOT, "inprogress remove_request(request)", "To end a stop although requests are in flight."),
+    (ScraperSlot, "queue active itemproc_size", "The same for responses and items."),
+    (Downloader, "slots per_slot_settings", "AutoThrottle's delays are kept across runs."),
+    (Scheduler, "dqs", "Assigned: the durable queue is there without a JOBDIR of Scrapy's own."),
+    (DownloaderAwarePriorityQueue, "pqueues pqfactory", "The queue of a host that is down is set aside."),
+    (CloseSpider, "counter close_on", "Assigned: limits of the job begin with what earlier runs counted."),
+    (CookiesMiddleware, "jars", "Cookie jars are kept across runs."),
+    (MediaPipeline, "_modify_media_request(request)", "A retry of a file is to be like its first request."),
+    (
         FeedExporter,
-        (
-            "_start_new_batch(batch_id, uri, feed_options, spider, uri_template)",
-            "_get_uri_params(spider, uri_params_function, slot)",
-            "_close_slot(slot, spider)",
-        ),
-        "A rewritten feed is written by Scrapy's own code, under the URI that the job began with. _close_slot counts "
-        "feeds by the name of their storage class, so AtomicFileStorage has the __name__ of the class it replaces.",
+        "_start_new_batch(batch_id,uri,feed_options,spider,uri_template) _get_uri_params(spider,uri_params_function,slot)",
+        "Rewritten feeds are written by Scrapy's own code, under the URI that the job began with.",
     ),
-    Private(
-        Crawler,
-        ("crawl(args, kwargs)", "crawl_async(args, kwargs)"),
-        "The locals of the call hold the arguments of the spider, which tell one job from another.",
+    (
+        FeedExporter,
+        "_close_slot(slot,spider)",
+        "Feeds that could not be stored are counted. AtomicFileStorage has Scrapy's __name__, which is counted here.",
     ),
-    Private(
-        ScrapyCommand,
-        ("run", "exitcode"),
-        "The locals of the call hold the command: commands that inspect one page must not touch the job of a crawl, "
-        "and the others end with the exit status of the report.",
-    ),
+    (Crawler, "crawl(args,kwargs) crawl_async(args,kwargs)", "The locals of the call hold the spider's arguments."),
+    (ScrapyCommand, "run exitcode", "The locals of the call hold the command, which may only inspect a page."),
 )
+"""A class of Scrapy; its names that are private, undocumented or replaced, with the parameters that they are called
+with; the reason."""
 
 
 def check() -> None:
@@ -103,13 +85,13 @@ def check() -> None:
 
     :raises ScrapyChanged: naming what is missing.
     """
-    for private in TABLE:
-        for name in private.names:
-            if not _has(private.owner, name):
-                raise _changed(f"{private.owner.__name__}.{name}", private.reason)
+    for owner, names, reason in TABLE:
+        for name in names.split():
+            if not _has(owner, name):
+                raise _changed(f"{owner.__name__}.{name}", reason)
     code = inspect.unwrap(ExecutionEngine._start_scheduled_request).__code__
     if "_handle_downloader_output" not in code.co_names:
-        raise _changed("a call of _handle_downloader_output for each scheduled request", TABLE[0].reason)
+        raise _changed("a call of _handle_downloader_output for each scheduled request", TABLE[0][2])
     if not is_asyncio_available():
         raise ScrapyChanged(
             "T8 needs asyncio, and TWISTED_REACTOR names a reactor without it: remove that setting (the default is "
@@ -121,7 +103,7 @@ def _has(owner: type, name: str) -> bool:
     name, _, parameters = name.rstrip(")").partition("(")
     found = getattr(owner, name, None)
     if parameters:
-        return callable(found) and set(parameters.split(", ")) <= set(inspect.signature(found).parameters)
+        return callable(found) and set(parameters.split(",")) <= set(inspect.signature(found).parameters)
     # An attribute of an instance is named in the code of its methods.
     methods = [method for cls in owner.__mro__ for method in vars(cls).values() if inspect.isfunction(method)]
     return hasattr(owner, name) or any(name in inspect.unwrap(method).__code__.co_names for method in methods)

@@ -81,7 +81,7 @@ class TestJournal:
         journal = AppendFile(path, 12)
         assert journal.length == 0
         assert [record.getMessage() for record in caplog.records] == [
-            f"The feed {path} is gone, with 12 bytes of an earlier run: it begins anew"
+            f"The feed {path} is gone: somebody has changed it, and what is lost will not come back"
         ]
 
     def test_a_file_that_never_had_anything_is_not_missed(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:

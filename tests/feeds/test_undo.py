@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from scrapy_t8.components.feeds.append_file import AppendFile
-from scrapy_t8.components.feeds.undo_log import LARGEST, UndoLog
+from scrapy_t8.components.feeds.undo_log import UndoLog
 from scrapy_t8.errors import FeedError
 
 
@@ -122,15 +122,15 @@ def test_what_others_wrote_to_a_new_file_is_an_error(log: Path, tmp_path: Path) 
 def test_committed_notes_do_not_pile_up(log: Path, tmp_path: Path) -> None:
     undo = UndoLog(log, 0)
     file = AppendFile(tmp_path / "feed", None, undo=undo)
-    for _ in range(3000):
+    for _ in range(30):
         file.append(b"row\n")
         file.flush()
         undo.committing()
-    assert log.stat().st_size < LARGEST + 1000
     file.append(b"row\n")
-    assert json.loads(log.read_bytes().splitlines()[-1])["write"] == undo.noted
+    (line,) = log.read_bytes().splitlines()
+    assert json.loads(line)["write"] == undo.noted
     UndoLog(log, undo.noted - 1).undo()
-    assert (tmp_path / "feed").read_bytes() == b"row\n" * 3000
+    assert (tmp_path / "feed").read_bytes() == b"row\n" * 30
 
 
 def begin(log: UndoLog, *paths: Path, keep: bool = True) -> None:

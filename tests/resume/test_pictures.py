@@ -88,4 +88,4 @@ def test_the_pipeline_brings_pictures_back(crawl: Crawl) -> None:
     assert crawl.letters() == {"media": 3}
     pages = Counter(path for _, path, _ in crawl.hits() if path.startswith("/car/"))
     assert pages == {"/car/gone-mine": 1, "/car/mine": 1}
-    assert "Task succeeded: IMAGE_DOWNLOAD_" in log
+    assert "Retry succeeded: IMAGE_DOWNLOAD_" in log

@@ -248,7 +248,7 @@ def private_names_in(tree: ast.AST) -> Iterator[tuple[int, str, str]]:
 
 def test_private_names_of_scrapy_are_in_one_table() -> None:
     """A private name of an object is one that this module defines; of ``self``, one that the package defines."""
-    listed = {name.partition("(")[0] for private in scrapy_private.TABLE for name in private.names}
+    listed = {name.partition("(")[0] for _, names, _ in scrapy_private.TABLE for name in names.split()}
     trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in MODULES}
     known = set().union(*map(own_names, trees.values()))
     for path, tree in trees.items():
@@ -260,7 +260,7 @@ def test_private_names_of_scrapy_are_in_one_table() -> None:
 
 
 def test_private_names_of_scrapys_classes_are_not_taken_by_chance() -> None:
-    listed = {name.partition("(")[0] for private in scrapy_private.TABLE for name in private.names}
+    listed = {name.partition("(")[0] for _, names, _ in scrapy_private.TABLE for name in names.split()}
     for name in scrapy_t8.__all__:
         for cls in getattr(getattr(scrapy_t8, name), "__mro__", ()):
             ours = cls.__module__.partition(".")[0] == "scrapy_t8"

@@ -117,31 +117,21 @@ class AppendFile:
 
     def _check(self, fd: int) -> None:
         """See that nobody else has touched the file."""
-        status = os.fstat(fd)
-        if not status.st_nlink:
+        found = os.fstat(fd)
+        if not found.st_nlink:
             raise FeedError(f"the feed {self.path} was removed while the crawl ran: run the same command again")
-        if stat.S_ISREG(status.st_mode) and status.st_size != self.length:
+        if stat.S_ISREG(found.st_mode) and found.st_size != self.length:
             raise FeedError(
-                f"the feed {self.path} was changed by another program while the crawl ran: it has {status.st_size} "
-                f"bytes instead of {self.length}. Give that program a file of its own, then run the same command again"
+                f"the feed {self.path} was changed by another program while the crawl ran: it has {found.st_size} "
+                f"bytes instead of {self.length}. Give that program a file of its own, and run the same command again"
             )
 
 
 def _report_change(path: Path, length: int, there: int) -> None:
-    """Log what happened to the file since the last commit, unless nothing did."""
-    if not path.exists() and length:
-        logger.error("The feed %s is gone, with %d bytes of an earlier run: it begins anew", path, length)
-    elif there < length:
-        logger.error(
-            "The feed %s has %d bytes less than at the last commit: somebody has changed it, and what was cut off "
-            "will not come back",
-            path,
-            length - there,
-        )
+    """Log it if the file has changed since the last commit."""
+    if there < length:
+        change = f"has {length - there} bytes less than at the last commit" if path.exists() else "is gone"
+        logger.error("The feed %s %s: somebody has changed it, and what is lost will not come back", path, change)
     elif there > length:
-        logger.warning(
-            "The feed %s has %d bytes more than at the last commit: another program has appended to it, and its rows "
-            "stay",
-            path,
-            there - length,
-        )
+        change = f"has {there - length} bytes more than at the last commit"
+        logger.warning("The feed %s %s: another program has appended to it, and its rows stay", path, change)

@@ -11,9 +11,6 @@ from scrapy_t8.errors import FeedError
 
 from .truncate import cut_back, feed_errors, size, sync
 
-LARGEST = 1 << 16
-"""Bytes of committed notes that may stay in the log."""
-
 
 class UndoLog:
     """Notes each write to the files of a feed *before* it happens, so that a crash before the commit can be undone.
@@ -48,7 +45,7 @@ class UndoLog:
         """*file*, which has *start* bytes (None if it does not exist), is about to have *end* bytes."""
         if self._fd is None:
             self._fd = self._open()
-        if self.noted == self._committed and os.fstat(self._fd).st_size > LARGEST:
+        if self.noted == self._committed:
             os.ftruncate(self._fd, 0)
         self.noted += 1
         line = json.dumps({"write": self.noted, "path": str(file), "start": start, "end": end})
