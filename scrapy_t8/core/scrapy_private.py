@@ -65,13 +65,14 @@ TABLE: tuple[tuple[type, str, str], ...] = (
     (MediaPipeline, "_modify_media_request(request)", "A retry of a file is to be like its first request."),
     (
         FeedExporter,
-        "_start_new_batch(batch_id,uri,feed_options,spider,uri_template) _get_uri_params(spider,uri_params_function,slot)",
-        "Rewritten feeds are written by Scrapy's own code, under the URI that the job began with.",
+        "_start_new_batch(batch_id,uri,feed_options,spider,uri_template)",
+        "Scrapy's own code writes rewritten feeds, under the URI that the job began with.",
     ),
+    (FeedExporter, "_get_uri_params(spider,uri_params_function,slot)", "To name the next batch of an appended feed."),
     (
         FeedExporter,
         "_close_slot(slot,spider)",
-        "Feeds that could not be stored are counted. AtomicFileStorage has Scrapy's __name__, which is counted here.",
+        "To see a feed that could not be stored. It counts by the __name__ of the storage, so ours has Scrapy's.",
     ),
     (Crawler, "crawl(args,kwargs) crawl_async(args,kwargs)", "The locals of the call hold the spider's arguments."),
     (ScrapyCommand, "run exitcode", "The locals of the call hold the command, which may only inspect a page."),
