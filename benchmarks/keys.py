@@ -27,14 +27,14 @@ def build(directory: Path, keys: int) -> None:
     from scrapy_t8.model.items import ItemKey
     from scrapy_t8.model.job import JobRecord
     from scrapy_t8.stores.sqlite.store import SQLiteStore
-    from scrapy_t8.utils.hashes import hashed
+    from scrapy_t8.utils.hashes import hash63
 
     store, job = SQLiteStore(directory / "t8"), JobRecord("job", "bench", {}, 0.0)
     store.open()
     store.begin_job(job)
     store.begin_run(0.0, 5)
     # In the order of the table, or it would take an hour.
-    hashes = sorted(hashed(key_bytes(str(number))) for number in range(keys))
+    hashes = sorted(hash63(key_bytes(str(number))) for number in range(keys))
     for begin in range(0, keys, 100_000):
         items = [ItemKey(key, f"{key % keys}") for key in hashes[begin : begin + 100_000]]
         job.ledger.scraped = job.ledger.exported = begin + len(items)
@@ -57,14 +57,14 @@ def measure(directory: Path, keys: int) -> dict[str, float]:
     from scrapy_t8.model.batch import CommitBatch
     from scrapy_t8.model.codec import Codec
     from scrapy_t8.stores.sqlite.store import SQLiteStore
-    from scrapy_t8.utils.hashes import hashed
+    from scrapy_t8.utils.hashes import hash63
 
     process, rng = psutil.Process(), random.Random(1)
     before, began = process.memory_info().rss, time.perf_counter()
     store = SQLiteStore(directory / "t8")
     store.open()
     recovery = store.begin_run(0.0, 5)
-    books = open_books(store, recovery.job, recovery.run, Config(), ItemKeys("sku"), Expectations(Codec(), hashed))
+    books = open_books(store, recovery.job, recovery.run, Config(), ItemKeys("sku"), Expectations(Codec(), hash63))
     opened, outputs = time.perf_counter() - began, PageOutputs(books.items)
     began = time.process_time()
     for number in range(ITEMS):

@@ -71,7 +71,7 @@ def build(directory: Path, items: int) -> None:
                 batch.waiting.append(ScheduledRetry(number, time.time() + 60, "example.com", payload, story.dumps()))
         job.ledger.scraped = job.ledger.exported
         batch.tally = {("host/done", f"host-{begin // 10_000}"): 10_000}
-        batch.moment = (10_000, 10_000, 0)
+        batch.progress = (10_000, 10_000, 0)
         store.commit(batch, job, time.time() + begin)
     store.end_run(time.time(), "shutdown", job)
     store.close()

@@ -124,7 +124,7 @@ def _done(count: int) -> Iterator[CommitBatch]:
 
     tally = {("host/done", host(number)): count // HOSTS for number in range(HOSTS)}
     tally |= {("callback/done", name): count // len(CALLBACKS) for name in CALLBACKS}
-    yield CommitBatch(tally=tally, moment=(count, count, 0))
+    yield CommitBatch(tally=tally, progress=(count, count, 0))
 
 
 class Encoder:

@@ -1,8 +1,8 @@
-"""What can go wrong, as one tree.
+"""Every error of T8, as one tree.
 
 ::
 
-    T8Error                  anything T8 says to a person: one line, what, where, what to do
+    T8Error                  one line for a person: what happened, where, and what to do
     +-- ConfigError          a setting that cannot be used
     +-- JobError             this job cannot be opened as asked
     |   +-- JobLocked        another live process owns it
@@ -14,17 +14,18 @@
     |   +-- FeedError        a feed file cannot be written
     +-- CodecError
     |   +-- CannotStore      a value has no safe encoding
-    |   +-- CannotLoad       stored bytes do not become a request or an item again
-    +-- DatabaseError        the user's own database does not tell what it is asked
-    +-- FormatError          a document lacks a field, or has something else in it
-    +-- CommandError         a command cannot be used as it was
-    +-- ScrapyChanged        this Scrapy lacks something that T8 stands on
+    |   +-- CannotLoad       stored bytes cannot be decoded
+    +-- DatabaseError        the user's own database failed or gave no answer
+    +-- FormatError          a field of a document is missing or invalid
+    +-- CommandError         a command cannot be used with these arguments
+    +-- ScrapyChanged        this release of Scrapy lacks something that T8 uses
 
-Every class has a ``reason``: the close reason of a crawl that ends because of it.
+Every class has a ``reason``: the close reason of a crawl that this error ends.
 """
 
 from __future__ import annotations
 
+import errno
 from typing import ClassVar
 
 
@@ -79,7 +80,7 @@ class DatabaseError(T8Error):
 
 
 class CannotStore(CodecError):
-    """A value that has no safe encoding. ``where`` names it, as in ``meta['loader']``."""
+    """A value has no safe encoding. ``where`` names the value, as in ``meta['loader']``."""
 
     reason = "t8_unserializable"
 
@@ -89,7 +90,7 @@ class CannotStore(CodecError):
 
 
 class CannotLoad(CodecError):
-    """Stored bytes that do not become a request again. ``kind`` is the cause, for the dead-letter box."""
+    """Stored bytes cannot be decoded. ``kind`` is the cause, for the dead-letter box."""
 
     def __init__(self, message: str, kind: str = "payload") -> None:
         super().__init__(message)
@@ -97,7 +98,7 @@ class CannotLoad(CodecError):
 
 
 class FormatError(T8Error):
-    """A document that is not of the format it should be. ``field`` is the name of what is wrong in it."""
+    """A document has another format than it should have. ``field`` is the name of the field that is wrong."""
 
     def __init__(self, message: str, field: str = "") -> None:
         super().__init__(message)
@@ -112,16 +113,40 @@ class ScrapyChanged(T8Error):
     reason = "t8_scrapy_changed"
 
 
+SPACE = "Make space, then run the same command again: nothing is lost"
+DISK = "Check the disk, then run the same command again: nothing is lost"
+FILES = "Allow more open files (ulimit -n), then run the same command again: nothing is lost"
+PATH = "Use another JOBDIR or feed path, or make room for this one"
+ACCESS = "Make the directory writable for this user, or use another JOBDIR"
+AGAIN = "The last commit is safe: run the same command again"
+
+BY_ERRNO = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), SPACE),
+    errno.EIO: DISK,
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), FILES),
+    **dict.fromkeys((errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG), PATH),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), ACCESS),
+}
+BY_SQLITE_CODE = {3: ACCESS, 8: ACCESS, 10: DISK, 13: SPACE, 14: ACCESS, 778: SPACE}
+"""By primary result code, or by an extended one: 778, a failed write, is how SQLite reports a file size limit."""
+BY_SQLITE_MESSAGE = {
+    "access permission denied": ACCESS,
+    "attempt to write a readonly database": ACCESS,
+    "disk I/O error": SPACE,
+    "database or disk is full": SPACE,
+    "unable to open database file": ACCESS,
+}
+"""For Python 3.10, whose errors of SQLite have no code. These are whole messages: none of them has a path in it."""
+
+
 def remedy(error: Exception) -> str:
-    """What a person can do about an error of the system."""
-    text = str(error).lower()
-    if "full" in text or "space" in text or "disk i/o" in text or "too large" in text:
-        return "Make space, then run the same command again: nothing is lost"
-    if "not a directory" in text or "file exists" in text or "no such file" in text:
-        return "Use another JOBDIR or feed path, or make room for this one"
-    if "permission" in text or "read-only" in text or "readonly" in text or "unable to open" in text:
-        return "Make the directory writable for this user, or use another JOBDIR"
-    return "The last commit is safe: run the same command again"
+    """Return what a person can do about an error of the operating system or of SQLite."""
+    if isinstance(error, OSError):
+        return BY_ERRNO.get(error.errno or 0, AGAIN)
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:
+        return BY_SQLITE_MESSAGE.get(str(error), AGAIN)
+    return BY_SQLITE_CODE.get(code) or BY_SQLITE_CODE.get(code & 0xFF, AGAIN)
 
 
 def __getattr__(name: str) -> type[T8Error]:

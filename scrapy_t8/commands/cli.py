@@ -10,8 +10,9 @@ from typing import NoReturn
 from scrapy.settings import BaseSettings
 
 from scrapy_t8.errors import CommandError, ConfigError, T8Error, remedy
+from scrapy_t8.utils.text import printable
 
-from .console import Terminal, printable
+from .console import Terminal
 from .context import CommandContext
 from .registry import FAILED, FINE, INTERRUPTED, MEANING, MISUSED, UNREAD, Command, commands
 

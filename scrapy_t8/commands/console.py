@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 from scrapy_t8.config.settings import MASK
 from scrapy_t8.errors import CommandError
 from scrapy_t8.report.mask import Mask
+from scrapy_t8.utils.text import escape_surrogates, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -93,17 +94,11 @@ class Terminal:
         return printable(text if self.mask is None else self.mask.text(text))
 
 
-def printable(text: str) -> str:
-    """*text* on one line, with escapes in the place of characters that control a terminal."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-
-
 def dumped(document: Any, file: IO[str], indent: int | None = None) -> str:
     """*document* as JSON that *file* can take."""
     readable = (getattr(file, "encoding", None) or "utf-8").lower().replace("-", "") == "utf8"
     text = json.dumps(document, ensure_ascii=not readable, indent=indent, default=str)
-    # Half of a character, as from a broken page, stays what it was: an escape.
-    return text.encode("utf-8", "backslashreplace").decode()
+    return escape_surrogates(text)
 
 
 def _text(value: object) -> str:

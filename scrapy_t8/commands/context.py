@@ -19,7 +19,7 @@ from scrapy_t8.model.codec import Codec
 from scrapy_t8.model.job import SERVICE, JobRecord
 from scrapy_t8.report.files import mask_of
 from scrapy_t8.stores.base import DeadLetterStore, ResumePointStore
-from scrapy_t8.stores.owned import owning
+from scrapy_t8.stores.owned import open_for_changes
 from scrapy_t8.stores.reader.reader import Reader, reading
 from scrapy_t8.stores.shared.store import SharedStore
 from scrapy_t8.stores.shared.tasks import SQLiteTasks
@@ -101,7 +101,7 @@ class CommandContext:
             finally:
                 shared.close()
             return
-        with owning(path) as (store, found):
+        with open_for_changes(path) as (store, found):
             yield OwnedJob(store.box, store.points, found, None)
 
 

@@ -119,7 +119,7 @@ class T8Scheduler(Scheduler):
         if frontier.in_flight:
             return None
         if self._alone is not None and self._alone.pending:
-            return frontier.next_in_memory(self._alone)
+            return frontier.registry.next_in_memory(self._alone)
         self._alone = None
         self._job.flush()
         request = frontier.next_suspect()

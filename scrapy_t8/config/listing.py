@@ -1,4 +1,4 @@
-"""The effective configuration, with the origin of each value."""
+"""Lists the effective configuration with the origin of each value."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import Any
 from .settings import Config, Effective
 
 SECRET = ("notify_urls",)
-"""Values that hold passwords."""
+"""Fields whose values contain passwords."""
 WIDEST = 60
+"""Maximum width of a column of the table."""
 
 
 def rows(effective: Effective) -> list[dict[str, Any]]:
-    """Key, environment variable or Scrapy setting, value and origin of each setting, by name."""
+    """Return key, setting, value and origin of each setting, sorted by key."""
     return [
         {
             "key": field.name,
@@ -28,7 +29,7 @@ def rows(effective: Effective) -> list[dict[str, Any]]:
 
 
 def lines(effective: Effective) -> Iterator[str]:
-    """The same as a table."""
+    """Yield the lines of a table of all settings with value and origin."""
     table = [(row["setting"], _text(row["value"]), row["origin"]) for row in rows(effective)]
     widths = [min(WIDEST, max(len(row[column]) for row in table)) for column in (0, 1)]
     for name, value, origin in table:

@@ -1,7 +1,7 @@
-"""Where settings come from: profiles, a ``.env`` file, the environment, and what a program gives.
+"""The sources of settings: profiles, a ``.env`` file, the environment, and what a program gives.
 
-The environment and ``.env`` are read with pydantic-settings. It is imported only where there is something to read: a
-crawl that uses neither pays nothing for it.
+The environment and ``.env`` are read with pydantic-settings, which is imported only if one of them has a setting: other
+crawls do not pay for it.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ PROFILES: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """The ``T8_*`` values of one place.
+    """The ``T8_*`` values of one source.
 
-    :param origin: in words, for messages.
+    :param origin: the source in words, for messages.
     """
 
     origin: str
@@ -52,16 +52,16 @@ class Layer:
 
 
 def layers(given: Mapping[str, Any], origin: str) -> list[Layer]:
-    """All that is said about settings, the strongest first.
+    """Return the layers of settings, the strongest first.
 
-    :param given: by a program, or by Scrapy's settings; *origin* says which.
-    :raises ConfigError: for a profile that does not exist, or a ``.env`` that cannot be read.
+    :param given: the values that a program or Scrapy gives, as *origin* says.
+    :raises ConfigError: for an unknown profile, or a ``.env`` that cannot be read.
     """
-    said = [Layer(origin, given), *_outside()]
-    for layer in said:
+    found = [Layer(origin, given), *_outside()]
+    for layer in found:
         if layer.values.get(ENV):
-            return [*said, _profile(layer)]
-    return said
+            return [*found, _profile(layer)]
+    return found
 
 
 def _profile(layer: Layer) -> Layer:
@@ -73,7 +73,7 @@ def _profile(layer: Layer) -> Layer:
 
 
 def _outside() -> Iterator[Layer]:
-    # A directory of that name is somebody's virtual environment.
+    # A directory of this name is a virtual environment.
     is_there = FILE.is_file() or FILE.is_fifo()
     if not is_there and not any(name.startswith(PREFIX) for name in os.environ):
         return

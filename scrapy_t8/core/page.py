@@ -17,7 +17,7 @@ from scrapy import Request
 
 from scrapy_t8.model.attempts import AttemptHistory, ScheduledRetry
 from scrapy_t8.model.dead_letter import DeadLetter
-from scrapy_t8.utils.hashes import hashed
+from scrapy_t8.utils.hashes import hash63
 
 from .staging import NO_ITEMS, PageItems
 
@@ -307,7 +307,7 @@ class Page:
 
 def record_fingerprint(sink: str, record: bytes) -> int:
     """Return 63 bits that tell one record of a sink from another."""
-    return hashed(sink.encode() + b"\0" + record)
+    return hash63(sink.encode() + b"\0" + record)
 
 
 def current_page() -> Page | None:

@@ -16,9 +16,9 @@ from scrapy import Request
 
 from scrapy_t8.errors import FormatError
 from scrapy_t8.model.batch import CommitBatch, PointRecord
-from scrapy_t8.model.json_document import moment
 from scrapy_t8.model.resume_point import ResumePoint
 from scrapy_t8.stores.base import ResumePointStore
+from scrapy_t8.utils.times import moment
 
 from .page import Page
 from .run import CommitParticipant, RunContext
@@ -232,12 +232,12 @@ class ResumePointTracker(CommitParticipant):
         is_historic = self._all_historic or now >= point.written + self._interval
         if is_historic:
             point.written = now
-        record = json.dumps(self._resume_point(task_type, point).to_dict(), ensure_ascii=False)
         more = {"is_new": point.is_new, "job": point.job, "generation": point.generation, "blind": point.is_blind}
         if point.fragile:
             more["fragile"] = [[at, *before] for at, before in point.fragile.items()]
         track = json.dumps({**point.track.dump(), **more}, ensure_ascii=False)
-        return PointRecord(task_type, name, now, record, track, is_historic)
+        stored = self._resume_point(task_type, point)
+        return PointRecord.of(stored, name, updated=now, track=track, historic=is_historic)
 
     def _resume_point(self, task_type: str, point: Point) -> ResumePoint:
         track = point.track
@@ -285,8 +285,7 @@ def _same(meta: Any, mark: Mark) -> bool:
 def _loaded(record: PointRecord) -> Point:
     """Return a point from its stored form. A point without stored positions was set by hand."""
     try:
-        document = json.loads(record.record)
-        told = ResumePoint.from_dict(document)
+        told = record.point()
         if record.track:
             stored = json.loads(record.track)
             return Point(

@@ -156,8 +156,11 @@ def schedule_next_call(crawler: Crawler) -> None:
 
 
 def close_spider(crawler: Crawler, reason: str) -> None:
-    """Close the spider from synchronous code, without waiting for it."""
-    engine = crawler.engine
+    """Close the spider from synchronous code, without waiting for it. Do nothing before the engine is made."""
+    try:
+        engine = crawler.engine
+    except RuntimeError:  # Scrapy raises it where the engine is not made yet
+        return
     if engine is not None and engine.spider is not None:
         deferred_from_coro(engine.close_spider_async(reason=reason)).addErrback(_not_closed)
 

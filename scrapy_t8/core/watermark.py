@@ -1,8 +1,8 @@
-"""How far is a named piece of work whose parts settle in any order? Pure arithmetic of positions.
+"""How far a named piece of work is whose parts settle in any order: pure arithmetic of positions.
 
 A position is a whole number: the number of a page, the place of a slug in its list. The *low-water mark* is the highest
-position with nothing unsettled below it. Beyond it, what has settled is remembered as ranges, so that a million slugs
-past one that keeps failing take no more room than two numbers.
+position with nothing unsettled below it. Settled positions beyond the mark are remembered as ranges, so that a million
+slugs past one that keeps failing take no more room than two numbers.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Watermark:
     def __init__(self, low: int = 0) -> None:
         self.low = low
         self.value: Value = {}
-        """That of the low-water mark."""
+        """The value of the low-water mark."""
         self.high = low
         """The highest position that was ever admitted."""
         self.high_value: Value = {}
@@ -35,15 +35,15 @@ class Watermark:
         self.total = 0
         """Units of work at and below the low-water mark, and beyond it."""
         self._open: dict[int, tuple[int, Value | None]] = {}
-        """Positions that wait for parts of theirs: how many, and the value, once they have ended themselves."""
+        """Positions that wait for their parts: the number of parts; the value, once the position itself has ended."""
 
     def admit(self, position: int, value: Value) -> None:
-        """Work on *position* is going to begin."""
+        """Note that work on *position* is going to begin."""
         if position > self.high:
             self.high, self.high_value = position, value
 
     def settle(self, position: int, value: Value, units: int = 1) -> bool:
-        """*position* has ended, though maybe not all parts of it. Returns whether the low-water mark has moved."""
+        """Note that *position* has ended, maybe before its parts. Return whether the low-water mark has moved."""
         parts, ended = self._open.get(position, (0, None))
         if ended is not None or self.is_settled(position):
             return False
@@ -55,12 +55,12 @@ class Watermark:
         return self._pass(position, value)
 
     def admit_part(self, position: int) -> None:
-        """*position* is not through before one thing more."""
+        """Add a part: *position* does not settle before the part has."""
         parts, value = self._open.get(position, (0, None))
         self._open[position] = (parts + 1, value)
 
     def settle_part(self, position: int) -> bool:
-        """One of these things has ended. Returns whether the low-water mark has moved."""
+        """Note that a part of *position* has ended. Return whether the low-water mark has moved."""
         parts, value = self._open.get(position, (0, None))
         if parts > 1:
             self._open[position] = (parts - 1, value)
@@ -76,7 +76,7 @@ class Watermark:
         return index < len(self.beyond) and self.beyond[index][0] <= position
 
     def unsettled(self) -> Iterator[int]:
-        """The admitted positions that have not settled, in order."""
+        """Yield the admitted positions that have not settled, in order."""
         position = self.low + 1
         for first, last, _ in self.beyond:
             yield from range(position, first)
@@ -94,7 +94,7 @@ class Watermark:
         return self.low > before
 
     def _index(self, position: int) -> int:
-        """The first range that ends at *position* or after it."""
+        """Return the index of the first range that ends at *position* or later."""
         return bisect_left(self.beyond, position, key=lambda settled: settled[1])
 
     def _insert(self, position: int, value: Value) -> None:
@@ -110,6 +110,7 @@ class Watermark:
     # -- stored form ---------------------------------------------------------------------------------------------
 
     def dump(self) -> dict[str, Any]:
+        """Return the stored form."""
         return {
             "low": self.low,
             "value": self.value,
@@ -122,9 +123,9 @@ class Watermark:
 
     @classmethod
     def load(cls, record: Mapping[str, Any]) -> Watermark:
-        """The track of a stored record.
+        """Return the watermark of a stored form.
 
-        :raises FormatError: if it makes no sense.
+        :raises FormatError: if the stored form is invalid.
         """
         try:
             track = cls(_whole(record["low"]))
@@ -134,10 +135,10 @@ class Watermark:
             track.total = _whole(record["total"])
             track._open = {_whole(position): (_whole(parts), value) for position, parts, value in record["open"]}
         except (KeyError, TypeError, ValueError) as error:
-            raise FormatError(f"a stored position makes no sense: {error!r}", "track") from None
+            raise FormatError(f"a stored position is invalid: {error!r}", "track") from None
         bounds = [track.low, *(bound for first, last, _ in track.beyond for bound in (first - 1, last)), track.high]
         if bounds != sorted(bounds):
-            raise FormatError("a stored position makes no sense: its ranges are out of order", "track")
+            raise FormatError("a stored position is invalid: its ranges are out of order", "track")
         return track
 
 

@@ -1,4 +1,4 @@
-"""What is remembered of the attempts of a request."""
+"""The failed attempts of a request, and its next one."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ HISTORY = 20
 
 @dataclass(slots=True)
 class AttemptHistory:
-    """What has become of a request in earlier attempts."""
+    """The earlier attempts of a request."""
 
     attempts: list[tuple[float, str, str]] = field(default_factory=list)
     """The latest failures: (Unix seconds, kind, error)."""
     counts: dict[str, int] = field(default_factory=dict)
-    """Failures charged to it, by kind."""
+    """Failures charged to the request, by kind."""
     delivered: list[int] = field(default_factory=list)
     """Fingerprints of the records that are in the feeds although the page has failed."""
     task_type: str = ""
@@ -24,7 +24,7 @@ class AttemptHistory:
     max_retries: int = 0
 
     def add(self, when: float, kind: str, error: str, *, charged: bool) -> None:
-        """One more attempt has failed."""
+        """Add a failed attempt, which counts against the retries of its *kind* if it is *charged*."""
         self.attempts = [*self.attempts, (when, kind, error)][-HISTORY:]
         if charged:
             self.counts[kind] = self.counts.get(kind, 0) + 1
@@ -39,6 +39,7 @@ class AttemptHistory:
 
     @classmethod
     def loads(cls, text: str | None) -> AttemptHistory:
+        """Return the history of :meth:`dumps`; an empty one for None."""
         story = cls(**json.loads(text)) if text else cls()
         story.attempts = [(when, kind, error) for when, kind, error in story.attempts]
         return story
@@ -46,7 +47,12 @@ class AttemptHistory:
 
 @dataclass(frozen=True, slots=True)
 class ScheduledRetry:
-    """An entry that failed and is due again later. Keeps the id that it had in its queue."""
+    """An entry that failed and is due again at a later time. It keeps the id that it had in its queue.
+
+    :param due: in Unix seconds.
+    :param slot: the download slot of a request, or the task type of a task of the service.
+    :param story: its attempts, as :meth:`AttemptHistory.dumps` returns them.
+    """
 
     id: int
     due: float

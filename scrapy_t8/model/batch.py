@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
+
+from scrapy_t8.errors import FormatError
+from scrapy_t8.utils.text import to_json
 
 from .attempts import ScheduledRetry
 from .dead_letter import DeadLetter
 from .entry import QueueRecord
 from .items import ExpectationChange, ItemKey, ItemLoss
+from .json_document import compressed
+from .resume_point import ResumePoint
 
 
 @dataclass(frozen=True, slots=True)
 class PointRecord:
     """A resume point as it is stored.
 
-    :param name: tells several of one task type apart; may be empty.
+    :param name: tells several points of one task type apart; may be empty.
     :param updated: in Unix seconds.
     :param record: JSON of the :class:`~scrapy_t8.model.resume_point.ResumePoint`.
-    :param track: JSON of what is settled beyond it; empty for a point set by hand.
-    :param historic: also to be kept as history.
+    :param track: JSON of the positions settled beyond the point; empty for a point that no crawl has set.
+    :param historic: whether to add the point to the history, too.
     """
 
     task_type: str
@@ -29,51 +35,82 @@ class PointRecord:
     track: str = ""
     historic: bool = False
 
+    @classmethod
+    def of(
+        cls,
+        point: ResumePoint,
+        name: str,
+        *,
+        updated: float,
+        track: str = "",
+        historic: bool = False,
+        compress: bool = False,
+    ) -> PointRecord:
+        """Return the stored form of *point*.
+
+        :param compress: store large metadata compressed.
+        """
+        document = point.to_dict()
+        if compress:
+            document["metadata"] = compressed(point.metadata)
+        return cls(point.task_type, name, updated, to_json(document), track, historic)
+
+    def point(self) -> ResumePoint:
+        """Return the resume point.
+
+        :raises FormatError: if the stored JSON is not one, as after a change by hand.
+        """
+        try:
+            return ResumePoint.from_dict(json.loads(self.record))
+        except ValueError as error:
+            raise FormatError(f"the resume point {self.task_type} {self.name} is no JSON: {error}") from None
+
 
 @dataclass(slots=True)
 class CommitBatch:
-    """Everything that one commit changes. All of it happens, or none."""
+    """Everything that one commit changes: all of it, or nothing."""
 
     added: list[tuple[int, bytes, str | None]] = field(default_factory=list)
+    """(id, payload, story) of new entries."""
     removed: list[int] = field(default_factory=list)
     buried: list[DeadLetter] = field(default_factory=list)
     seen: list[int] = field(default_factory=list)
     spawned: list[tuple[int, int, int, int]] = field(default_factory=list)
-    """(parent, fingerprint, child, attempt): what a page not yet settled has brought about."""
+    """(parent, fingerprint, child, attempt) of requests that an unsettled page has yielded."""
     inherited: list[tuple[int, int]] = field(default_factory=list)
-    """(old, new): a retry or redirect that takes over what the old entry has spawned."""
+    """(old, new): a retry or redirect that takes over the children of the old entry."""
     waiting: list[ScheduledRetry] = field(default_factory=list)
-    woken: list[int] = field(default_factory=list)
-    """Ids that wait no longer."""
+    reactivated: list[int] = field(default_factory=list)
+    """Ids of entries that wait no longer."""
     resolved: list[int] = field(default_factory=list)
-    """Fingerprints of requests that have succeeded: their dead letters can go."""
+    """Fingerprints of requests that have succeeded, so that their dead letters can go."""
     hosts: dict[str, dict[str, Any] | None] = field(default_factory=dict)
-    """What has changed about the health of hosts, by download slot; None for one that is well again."""
+    """The changed states of hosts, by download slot; None for a host that is up again."""
     forgotten: list[int] = field(default_factory=list)
-    """Parents that have settled: what they spawned need not be remembered."""
+    """Parents that have settled, whose children need not be remembered."""
     queues: list[QueueRecord] = field(default_factory=list)
     feeds: dict[str, dict[str, Any]] = field(default_factory=dict)
     points: list[PointRecord] = field(default_factory=list)
     expected: dict[int, ExpectationChange] = field(default_factory=dict)
-    """By the hash of their key, items that are announced, brought nearer, collected or missed."""
-    came: list[int] = field(default_factory=list)
-    """Those that were collected, each by a request that was to bring it, and of which there is no more to say."""
+    """Changes of expected items, by the hash of their key."""
+    collected: list[int] = field(default_factory=list)
+    """Expected items that their only request has collected (the common case)."""
     announced: dict[str, int] = field(default_factory=dict)
-    """How many items there are, by who says so."""
+    """Announced numbers of items, by source."""
     items: list[ItemKey] = field(default_factory=list)
-    again: list[int] = field(default_factory=list)
-    """Keys of items of earlier jobs that were there again, and not exported."""
+    touched: list[int] = field(default_factory=list)
+    """Keys of items of earlier jobs that were scraped again, and not exported."""
     superseded: list[int] = field(default_factory=list)
-    """Which of the exported items, counted from 0, a later one has taken the place of."""
+    """Exported items, counted from 0, that a later one has replaced."""
     losses: list[ItemLoss] = field(default_factory=list)
     tally: dict[tuple[str, str], int] = field(default_factory=dict)
-    """(what, of what): how many more."""
-    moment: tuple[int, int, int] = (0, 0, 0)
+    """Increments of counters, by (what, name)."""
+    progress: tuple[int, int, int] = (0, 0, 0)
     """Pages, items and retries since the last commit."""
     kept: dict[str, bytes] = field(default_factory=dict)
-    """What the job keeps besides, by name."""
+    """Other data of the job, by name."""
 
     @property
     def has_failures(self) -> bool:
-        """Whether anything failed, or came back."""
-        return bool(self.waiting or self.woken or self.buried or self.resolved or self.hosts)
+        """Whether the batch changes anything about failed requests."""
+        return bool(self.waiting or self.reactivated or self.buried or self.resolved or self.hosts)

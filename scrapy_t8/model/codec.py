@@ -1,9 +1,10 @@
-"""Requests and items as safe bytes, and back.
+"""Encodes requests and items as safe bytes, and decodes them.
 
-A payload is one version byte, a CRC-32 of the body, the body: msgpack with one extension code per type that msgpack
-does not know. Loading executes nothing: a class is rebuilt only if its module is already imported *and* it is an item
-class, a Request class, an enum or a named tuple; a callback is rebuilt only as a method of the spider. What has no such
-encoding raises :exc:`~scrapy_t8.errors.CannotStore`; pickle is used instead only where it was allowed.
+A payload is one version byte, a CRC-32 of the body, and the body: msgpack with one extension code per type that msgpack
+does not know. Decoding executes nothing: an object is rebuilt only if the module of its class is already imported *and*
+the class is an item class, a Request class, an enum or a named tuple; a callback is rebuilt only as a method of the
+spider. A value without such an encoding raises :exc:`~scrapy_t8.errors.CannotStore`; or it is pickled, where the user
+allows that.
 """
 
 from __future__ import annotations
@@ -36,42 +37,44 @@ DEFAULTS: dict[str, Any] = {
 }
 NO_CALLBACK_NAME = "!NO_CALLBACK"
 
-# Beside the codes of values.ENCODERS.
+# These continue the codes of codec_types.ENCODERS.
 ITEM, REQUEST, ENUM, NAMEDTUPLE = 20, 21, 22, 23
+
+HALVES: dict[str, Any] = {"unicode_errors": "surrogatepass"}
+"""Half of a character, as from a broken page, is kept as it is."""
 
 
 class Codec:
     """Encodes the requests and items of one spider.
 
-    :param spider: whose methods callbacks are, or None where only items are handled.
-    :param allow_pickle: use pickle for what has no safe encoding, and load what was stored so.
+    :param spider: the spider whose methods are the callbacks; None to handle items only.
+    :param allow_pickle: pickle values that have no safe encoding, and load pickles.
     """
 
     def __init__(self, spider: Spider | None = None, *, allow_pickle: bool = False) -> None:
         self._spider = spider
         self._allow_pickle = allow_pickle
-        self._packer = msgpack.Packer(
-            strict_types=True, default=self._extend, unicode_errors="surrogatepass", autoreset=True
-        )
+        self._options: dict[str, Any] = {"strict_types": True, "default": self._extend, **HALVES}
+        self._packer = msgpack.Packer(autoreset=True, **self._options)
 
     # -- requests and items --------------------------------------------------------------------------------------
 
     def encode_request(self, request: Request) -> bytes:
-        """The bytes of *request*.
+        """Return *request* as bytes.
 
         :raises CannotStore: naming the attribute and the key that cannot be stored.
         """
         return self._seal(self._request_fields(request))
 
     def decode_request(self, payload: bytes) -> Request:
-        """The request of *payload*.
+        """Return the request of *payload*.
 
-        :raises CannotLoad: if it is damaged, or names a callback or class that is not there (``kind`` tells which).
+        :raises CannotLoad: if *payload* is damaged, or names a callback or class that does not exist (see ``kind``).
         """
         return self._request(self._open(payload))
 
     def outline(self, payload: bytes) -> tuple[str, str]:
-        """URL and name of the callback of a *payload* that may not become a request again; empty if unreadable."""
+        """Return URL and callback name of a *payload* that cannot be decoded; empty if they are unreadable."""
         try:
             fields = self._open(payload)
             return str(fields.get("url", "")), str(fields.get("callback") or "")
@@ -79,7 +82,7 @@ class Codec:
             return "", ""
 
     def envelope(self, payload: bytes) -> tuple[str, dict[str, Any]]:
-        """URL and meta of a stored request, without making it a request again; empty if unreadable."""
+        """Return URL and meta of a stored request without decoding it; empty if they are unreadable."""
         fields = _fields(payload)
         try:
             return str(fields.get("url", "")), dict(fields.get("meta") or {})
@@ -87,19 +90,19 @@ class Codec:
             return "", {}
 
     def callback_name(self, payload: bytes) -> str | None:
-        """The name of the callback of a stored request, empty for the default one; None if it is unreadable."""
+        """Return the callback name of a stored request, empty for the default callback; None if it is unreadable."""
         fields = _fields(payload)
         return str(fields.get("callback") or "") if "url" in fields else None
 
     def repeated(self, payload: bytes) -> bytes:
-        """A stored request as one that is made again: past the duplicate filter, and not answered from a cache.
+        """Return a stored request changed so that neither the duplicate filter nor a cache stops it.
 
-        :raises CannotLoad: if it is damaged, or stored with pickle.
+        :raises CannotLoad: if *payload* is damaged, or a pickle.
         """
         if payload[:1] != bytes([MSGPACK]):
             raise CannotLoad("only what is stored without pickle can be changed")
         try:
-            fields = msgpack.unpackb(payload[HEADER.size :], strict_map_key=False, unicode_errors="surrogatepass")
+            fields = msgpack.unpackb(payload[HEADER.size :], strict_map_key=False, **HALVES)
             fields["dont_filter"] = True
             fields["meta"] = {**(fields.get("meta") or {}), "dont_cache": True, "t8_bypass_cache": True}
         except (ValueError, TypeError, AttributeError) as error:
@@ -107,16 +110,16 @@ class Codec:
         return self._seal(fields)
 
     def encode_item(self, item: Any) -> bytes:
-        """The bytes of *item*, of any kind that itemadapter knows.
+        """Return *item*, of any kind that itemadapter supports, as bytes.
 
         :raises CannotStore: naming the field that cannot be stored.
         """
         return self._seal(item)
 
     def decode_item(self, payload: bytes) -> Any:
-        """The item of *payload*, of the class it had.
+        """Return the item of *payload*, an instance of its original class.
 
-        :raises CannotLoad: if it is damaged or its class is not imported.
+        :raises CannotLoad: if *payload* is damaged, or the class is not imported.
         """
         return self._open(payload)
 
@@ -157,7 +160,7 @@ class Codec:
 
     def _unpack(self, body: bytes) -> Any:
         try:
-            return msgpack.unpackb(body, ext_hook=self._rebuild, strict_map_key=False, unicode_errors="surrogatepass")
+            return msgpack.unpackb(body, ext_hook=self._decode, strict_map_key=False, **HALVES)
         except CannotLoad:
             raise
         except Exception as error:
@@ -170,7 +173,7 @@ class Codec:
             raise CannotStore(str(error), self._locate(value)) from None
 
     def _locate(self, value: Any, path: str = "", depth: int = 8) -> str:
-        """The part of *value* that cannot be packed, as ``meta['loader']``; not deeper than a person would look."""
+        """Return the path of the part of *value* that cannot be packed, as ``meta['loader']``, to *depth* levels."""
         parts: Any = ()
         if not depth:
             return path
@@ -182,8 +185,7 @@ class Codec:
             parts = ItemAdapter(value).items()
         for key, part in parts:
             try:
-                # Not with the shared packer: this may run inside one of its own calls.
-                msgpack.packb(part, strict_types=True, default=self._extend, unicode_errors="surrogatepass")
+                self._nested(part)
             except Exception:
                 return self._locate(part, f"{path}[{key!r}]" if path else str(key), depth - 1)
         return path
@@ -208,12 +210,10 @@ class Codec:
         raise CannotStore(f"a {type(value).__module__}.{type(value).__qualname__} cannot be stored")
 
     def _nested(self, value: Any) -> bytes:
-        """Pack inside a call of the packer, which is not re-entrant."""
-        return msgpack.packb(  # type: ignore[no-any-return]
-            value, strict_types=True, default=self._extend, unicode_errors="surrogatepass"
-        )
+        """Pack *value* during a call of the shared packer, which is not re-entrant."""
+        return msgpack.packb(value, **self._options)  # type: ignore[no-any-return]
 
-    def _rebuild(self, code: int, data: bytes) -> Any:
+    def _decode(self, code: int, data: bytes) -> Any:
         value = self._unpack(data)
         if code == ITEM:
             return make_item(*value)
@@ -280,20 +280,20 @@ class Codec:
 
 
 def _fields(payload: bytes) -> dict[str, Any]:
-    """Those of a stored request, as they are stored; none if it is unreadable."""
+    """Return the fields of a stored request as they are stored; none if it is unreadable."""
     if payload[:1] != bytes([MSGPACK]):
         return {}
     body = payload[HEADER.size :]
     try:
-        # What is of a class need not be made: the class may not be there.
-        fields = msgpack.unpackb(body, ext_hook=_nothing, strict_map_key=False, unicode_errors="surrogatepass")
+        # Objects are left out: their classes may not exist.
+        fields = msgpack.unpackb(body, ext_hook=_nothing, strict_map_key=False, **HALVES)
     except Exception:
         return {}
     return fields if isinstance(fields, dict) else {}
 
 
 def _nothing(code: int, data: bytes) -> None:
-    """An extension type that is passed over."""
+    """Decode nothing: the value becomes None."""
 
 
 def _not_a_method(function: Callable[..., Any], attribute: str) -> CannotStore:

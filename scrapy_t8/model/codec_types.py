@@ -1,4 +1,4 @@
-"""The stored forms of what msgpack does not know, and the classes of items, found again without importing anything."""
+"""The encodings of types that msgpack does not know, and the lookup of classes, which imports nothing."""
 
 from __future__ import annotations
 
@@ -24,6 +24,10 @@ from scrapy_t8.errors import CannotLoad, CannotStore
 
 
 def class_path(cls: type) -> str:
+    """Return the name of *cls* under which :func:`find_class` finds it.
+
+    :raises CannotStore: if there is no such name, as for a class inside of a function.
+    """
     path = f"{cls.__module__}:{cls.__qualname__}"
     try:
         same = _lookup(path) is cls
@@ -35,7 +39,7 @@ def class_path(cls: type) -> str:
 
 
 def _lookup(path: str) -> Any:
-    """An object by name, without ever importing: a state file must not be able to name code to run."""
+    """Return an object by its name. It never imports: a state file must not be able to name code to run."""
     module, _, name = path.partition(":")
     found: Any = sys.modules[module]
     for part in name.split("."):
@@ -52,6 +56,10 @@ REBUILT: dict[str, Callable[[type], bool]] = {
 
 
 def find_class(path: str, what: str) -> Any:
+    """Return the class of the kind *what* that :func:`class_path` has named *path*.
+
+    :raises CannotLoad: if it is not imported, or of another kind.
+    """
     try:
         cls = _lookup(path)
     except (KeyError, AttributeError):
@@ -62,11 +70,12 @@ def find_class(path: str, what: str) -> Any:
 
 
 def item_fields(item: Any) -> list[Any]:
+    """Return the class and the fields of *item*, for :func:`make_item`."""
     return [class_path(type(item)), dict(ItemAdapter(item).items())]
 
 
 def make_item(path: str, values: dict[str, Any]) -> Any:
-    """The item as it was: fields are set, the class's own ``__init__`` and validation are not run again."""
+    """Return an item with these values as fields. The ``__init__`` and the validation of its class do not run."""
     cls = find_class(path, "item")
     if hasattr(cls, "model_construct"):
         return cls.model_construct(**values)
@@ -118,7 +127,7 @@ ENCODERS: dict[type, tuple[int, Callable[[Any], Any]]] = {
     time: (6, _encode_time),
     timedelta: (7, lambda value: [value.days, value.seconds, value.microseconds]),
     Decimal: (8, str),
-    int: (9, str),  # only those beyond 64 bits come here
+    int: (9, str),  # msgpack encodes integers of up to 64 bits itself
     complex: (10, lambda value: [value.real, value.imag]),
     UUID: (11, lambda value: value.bytes),
     OrderedDict: (12, lambda value: [list(pair) for pair in value.items()]),

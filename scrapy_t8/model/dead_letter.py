@@ -7,14 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """An entry given up on, with why.
+    """An entry that was given up, and the reason.
 
     :param entry: the id that it had in the frontier of its ``job``.
-    :param payload: the stored request; empty if it ran from memory, and so cannot be revived.
-    :param code: what the spider's code was then (a hash).
-    :param story: its attempts, as :meth:`Story.dumps` gives them.
-    :param detail: JSON: traceback, referer, depth, redirects and a sample of the body, as far as there are any.
-    :param id: the number of the letter in the box; given by the store.
+    :param payload: the stored request; empty if the request ran from memory, and so cannot be revived.
+    :param buried_at: in Unix seconds.
+    :param code: a hash of the spider's code at that time.
+    :param story: its attempts, as :meth:`AttemptHistory.dumps` returns them.
+    :param detail: JSON with traceback, referer, depth, redirects and a sample of the body, as far as they are known.
+    :param id: the number of the letter in the box; the store assigns it.
     """
 
     entry: int
@@ -39,12 +40,12 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class LetterFilter:
-    """A choice of dead letters: those that meet all that is given.
+    """Selects the dead letters that meet every given condition.
 
     :param error: a part of the error, in any case.
     :param host: the host of the URL.
     :param callback: the name of the spider's method.
-    :param status: of the HTTP response.
+    :param status: the status of the HTTP response.
     :param task_type: as in a :class:`~scrapy_t8.model.failed_task.FailedTask`.
     :param text: a part of the error, the URL or the target, in any case.
     :param older_than: buried at least so many seconds ago.
@@ -65,9 +66,15 @@ class LetterFilter:
     text: str | None = None
 
 
+ALL = LetterFilter()
+
+
 @dataclass(frozen=True, slots=True)
 class LetterGroup:
-    """Dead letters of one cause."""
+    """Dead letters with the same cause.
+
+    :param example: the number of one of the letters.
+    """
 
     kind: str
     error: str
@@ -77,4 +84,3 @@ class LetterGroup:
     first: float
     last: float
     example: int
-    """The number of one of them."""

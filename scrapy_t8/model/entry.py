@@ -1,7 +1,8 @@
-"""A stored request, and the queue that it is in.
+"""A stored request, and the queue that holds it.
 
-An entry's id is one integer: its queue in the high bits, its place in the push order in the low ones. So the ids of
-a queue are a contiguous range, sorted as pushed, and no store needs a second index to find the next request."""
+The id of an entry is one integer: its queue in the high bits, its place in the push order in the low ones. So the ids
+of a queue are a contiguous range, sorted as pushed, and a store finds the next request without a second index.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +11,22 @@ from dataclasses import dataclass
 SEQ_BITS = 38
 
 START = 0
-"""The id under which ``start()`` is the parent of what it yields."""
+"""The id of ``start()`` as the parent of the requests that it yields."""
 
 
 def entry_id(queue: int, seq: int) -> int:
+    """Return the id of the entry at place *seq* of *queue*."""
     return (queue << SEQ_BITS) | seq
 
 
 def queue_range(queue: int) -> tuple[int, int]:
-    """The first and the last id that an entry of *queue* can have."""
+    """Return the first and the last id that an entry of *queue* can have."""
     return queue << SEQ_BITS, ((queue + 1) << SEQ_BITS) - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One stored request. ``story`` is what has become of it so far, as :meth:`Story.dumps` gives it."""
+    """One stored request. ``story`` has its attempts, as :meth:`AttemptHistory.dumps` returns them."""
 
     id: int
     payload: bytes
@@ -34,7 +36,7 @@ class Entry:
 
 @dataclass(slots=True)
 class QueueRecord:
-    """A queue of the frontier: Scrapy's key for it, the download slot it serves, its stored entries."""
+    """A queue of the frontier: Scrapy's key of the queue, its download slot, the number of its stored entries."""
 
     id: int
     key: str

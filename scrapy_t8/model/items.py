@@ -1,30 +1,59 @@
-"""The records about items that pass between the rooms."""
+"""The records about items that pass between the packages."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import NamedTuple
 
 import msgpack
 
 
+class ExportPlace(NamedTuple):
+    """Where an exported item is, so that a later one can replace it (T8_DEDUP_POLICY = "last").
+
+    :param position: its number among the exported items of its job, counted from 0.
+    :param shape: its class and its filled fields.
+    """
+
+    position: int
+    shape: bytes
+    is_invalid: bool
+
+
 class ItemKey(NamedTuple):
-    """An item that is exported: the hash of its key, the key if it is fit to be shown, digests of its fields."""
+    """The key of an item that is exported.
+
+    :param key: the hash of the key.
+    :param text: the key as it is shown; None for an item that has only content.
+    :param digest: digests of its fields, with the policy ``changed``.
+    :param place: where it is exported, with the policy ``last``.
+    """
 
     key: int
     text: str | None
     digest: bytes | None = None
+    place: ExportPlace | None = None
+
+
+class LastExport(NamedTuple):
+    """The last export of an item: the number of the job, and of the run in that job; else as :class:`ItemKey`."""
+
+    job: int
+    run: int
+    digest: bytes | None = None
+    place: ExportPlace | None = None
 
 
 class ItemOutcome(NamedTuple):
-    """What is to be written down of an item that has left the pipelines.
+    """What became of an item that has left the pipelines.
 
     :param item: its number on its page.
-    :param outcome: what has become of it: one of the four of the item book.
+    :param outcome: one of the four outcomes of the item ledger.
     :param shape: its class and its filled fields, if it is exported.
-    :param loss: pipeline, reason and URL, if a pipeline has lost it.
-    :param problems: what is wrong with it: rule, class, field and message of each.
+    :param loss: pipeline, reason and URL, if a pipeline has dropped it or failed.
+    :param problems: rule, class, field and message of each problem of the item.
     """
 
     item: int
@@ -36,36 +65,28 @@ class ItemOutcome(NamedTuple):
 
 
 def pack_notes(notes: Sequence[ItemOutcome]) -> bytes:
-    """*notes* as bytes, where there are too many to be held."""
+    """Return *notes* as bytes, to be spilled from memory."""
     data: bytes = msgpack.packb(notes)
     return data
 
 
 def unpack_notes(data: bytes) -> list[ItemOutcome]:
-    """The notes of :func:`pack_notes`."""
+    """Return the notes of :func:`pack_notes`."""
     return [
         ItemOutcome(item, outcome, key and ItemKey(*key), *rest) for item, outcome, key, *rest in msgpack.unpackb(data)
     ]
 
 
-class LastExport(NamedTuple):
-    """When an item was exported last: the number of the job, that of the run in it; and what it was then."""
-
-    job: int
-    run: int
-    digest: bytes | None = None
-
-
 @dataclass(slots=True)
 class ExpectationChange:
-    """What a commit changes about an item that is expected.
+    """What a commit changes about an expected item.
 
-    :param sources: who has announced it.
-    :param is_announced: it is expected; if not, the change is about an item that may be, or not.
-    :param opened: requests that are to bring it, more or less than before.
-    :param cause: why it did not come, in the words of the report; empty takes back what was said before.
-    :param request: the fingerprint of the request that was to bring it, for its dead letter.
-    :param payload: that request, if it has come to nothing and may be tried again.
+    :param sources: who has announced the item.
+    :param is_announced: whether to add the item; if not, the change has an effect only if the item is expected already.
+    :param opened: the change of the number of requests that are to bring the item.
+    :param cause: why the item is missing, in the words of the report; an empty cause takes an earlier one back.
+    :param request: the fingerprint of the request that was to bring the item, to find its dead letter.
+    :param payload: that request, if it failed and can be repeated.
     """
 
     text: str
@@ -79,26 +100,30 @@ class ExpectationChange:
     payload: bytes | None = None
 
 
-ASKED, BY_THE_SPIDER, IMPOSSIBLE = 1, -1, -2
-"""What is said of an item that is to be healed: its request is under way, is for the spider to make, cannot be had."""
+class RefetchStatus(IntEnum):
+    """Whether a missing item is fetched again."""
+
+    REQUESTED = 1
+    BY_SPIDER = -1
+    """The spider is to be asked for a request."""
+    IMPOSSIBLE = -2
 
 
 class RefetchRequest(NamedTuple):
-    """An item that is missing and is to be had after all.
+    """A missing item that is to be fetched again.
 
-    :param healed: what the books are to say of it.
-    :param payload: the request that is to bring it, for the download *slot*, with its *story*; or None.
+    :param payload: the request that is to bring the item, for the download *slot*, with its *story*; or None.
     """
 
     key: int
-    healed: int
+    status: RefetchStatus
     payload: bytes | None = None
     slot: str = ""
     story: str = ""
 
 
 class ItemLoss(NamedTuple):
-    """Items that a pipeline has dropped (``dropped``) or choked on (``failed``), for one reason."""
+    """Items that a pipeline has dropped (``dropped``) or failed on (``failed``), for the same reason."""
 
     kind: str
     pipeline: str

@@ -9,12 +9,15 @@ from typing import Any
 
 from .entry import Entry
 
+SERVICE = "t8-service"
+"""The spider's name in the job of a service."""
+
 
 @dataclass(frozen=True, slots=True)
 class PastJob:
     """A job that has ended.
 
-    :param good: it had finished, and nothing was missing.
+    :param good: whether it was finished and complete.
     """
 
     id: str
@@ -24,10 +27,6 @@ class PastJob:
     ended: float
     items: int
     good: bool
-
-
-SERVICE = "t8-service"
-"""In the place of a spider's name where a job is that of a service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +42,10 @@ class Run:
 
 @dataclass(slots=True)
 class Ledger:
-    """The books: ``admitted == done + discarded + dead + frontier``, at every commit.
+    """The accounts of a job, which balance at every commit.
 
-    The frontier is what is ready, waiting or leased. And of items: ``scraped == exported + duplicate + dropped +
-    failed``, counted where they enter the pipelines and where they leave them.
+    Requests: ``admitted == done + discarded + dead + frontier``, the frontier being ready, waiting and leased.
+    Items: ``scraped == exported + duplicate + dropped + failed``, counted where they enter and leave the pipelines.
     """
 
     admitted: int = 0
@@ -59,23 +58,25 @@ class Ledger:
     dropped: int = 0
     failed: int = 0
     changed: int = 0
-    """Those of the exported that had been there before with another content."""
+    """Exported items whose key was exported before with another content."""
     again: int = 0
-    """Items that earlier jobs had exported, and that were there again."""
+    """Items scraped by this job that earlier jobs had exported."""
     invalid: int = 0
-    """Those of the exported that are not as they should be."""
+    """Exported items that failed validation."""
 
     def difference(self, frontier: int) -> int:
+        """Return by how much the account of requests is out of balance."""
         return self.admitted - self.done - self.discarded - self.dead - frontier
 
     @property
     def item_difference(self) -> int:
+        """By how much the account of items is out of balance."""
         return self.scraped - self.exported - self.duplicate - self.dropped - self.failed
 
 
 @dataclass(slots=True)
 class JobRecord:
-    """One crawl across restarts: what identifies it and how far it is."""
+    """One crawl across restarts: its identity and its progress."""
 
     id: str
     spider: str
@@ -86,30 +87,30 @@ class JobRecord:
     next_seq: int = 1
     ledger: Ledger = field(default_factory=Ledger)
     follows: str = ""
-    """The id of the job that had finished when this one, the same crawl again, began."""
+    """The id of the finished job in the same directory that this job repeats."""
     number: int = 1
-    """Which job of this directory it is."""
+    """The number of the job in its directory, from 1."""
     policy: str = "first"
-    """Which of several items with one key stays: it decides on how feeds are written."""
+    """Which of several items with the same key stays. It decides how feeds are written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """What a start found: the job, its last run, the entries that were in flight when that run died."""
+    """What a new run found: the job, its last run, and the number of entries in flight when that run died."""
 
     job: JobRecord
     run: int
     last_run: Run | None = None
     recovered: int = 0
     crashed: Sequence[Entry] = ()
-    """Those that the process has died of as often as it may, or more."""
+    """The entries during which the process has died at least as often as the crash limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who crawls here.
+    """The spider of a crawl and its arguments.
 
-    :param arguments: the spider's, in a form that can be stored and compared; None where they cannot be told.
+    :param arguments: in a form that can be stored and compared; None if they are not known.
     """
 
     spider: str
@@ -117,24 +118,24 @@ class Identity:
 
     @classmethod
     def of(cls, spider: str, arguments: dict[str, Any] | None) -> Identity:
+        """Return the identity of a spider with these *arguments*. An object among them is represented by its type."""
         if arguments is None:
             return cls(spider, None)
-        # Of an object, its type must do.
-        plain = json.dumps(arguments, default=lambda value: type(value).__qualname__, sort_keys=True)
-        return cls(spider, json.loads(plain))
+        comparable = json.dumps(arguments, default=lambda value: type(value).__qualname__, sort_keys=True)
+        return cls(spider, json.loads(comparable))
 
     def owns(self, job: JobRecord) -> bool:
-        """Whether *job* is ours to go on with."""
+        """Whether *job* was begun with this spider and these arguments."""
         return self.spider == job.spider and self.arguments in (None, job.arguments)
 
     def take_over(self, job: JobRecord) -> None:
-        """From now on *job* is ours."""
+        """Make *job* one of this spider and these arguments."""
         job.spider = self.spider
         if self.arguments is not None:
             job.arguments = self.arguments
 
     def difference(self, job: JobRecord) -> str:
-        """In words, what *job* was begun with and we are not."""
+        """Return, in words, how this identity differs from that of *job*."""
         if self.spider != job.spider:
             return f"spider {job.spider!r}, not {self.spider!r}"
         before, now = job.arguments, self.arguments or {}

@@ -1,34 +1,36 @@
-"""Resume points and the state of a collection, in the forms in which other programs know them."""
+"""Resume points and collection states, in the formats that other programs read and write."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from scrapy_t8.utils.times import moment
+
 from .failed_task import FailedTask
-from .json_document import Document, moment, told
+from .json_document import OF, JsonRecord
 
 LIST = "LIST_COLLECTION"
 DETAIL = "DETAIL_COLLECTION"
 IMAGE = "IMAGE_DOWNLOAD"
+
+RUNNING, FINISHED, STOPPED, DIED = STATUSES = "RUNNING", "FINISHED", "STOPPED", "DIED"
+"""What a collection state can say about its run."""
+
 RUNS = "collection:"
-"""With this, and a task type, begin the names under which a service keeps its runs."""
-
-
-def _now() -> datetime:
-    return moment(time.time())
+"""The names under which a service keeps its runs: this, followed by a task type."""
 
 
 @dataclass(slots=True)
-class ResumePoint:
+class ResumePoint(JsonRecord):
     """The durable position of a piece of work: everything up to it is done.
 
     :param current_page: the last page that is done; 0 before the first.
-    :param last_cursor: what leads to the next one, where pages have cursors.
-    :param last_slug: the last one that is done, where work goes by slugs.
+    :param last_cursor: what leads to the next page, where pages have cursors.
+    :param last_slug: the last slug that is done, where work is divided by slugs.
     :param total_processed: what was done so far, also beyond this position.
     :param last_update: with a time zone.
     :param metadata: any JSON object.
@@ -39,37 +41,16 @@ class ResumePoint:
     last_cursor: str | None = None
     last_slug: str | None = None
     total_processed: int = 0
-    last_update: datetime = field(default_factory=_now)
+    last_update: datetime = field(default_factory=lambda: moment(time.time()))
     metadata: dict[str, Any] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The point as a JSON object."""
-        return {name: getattr(self, name) for name in self.__slots__} | {"last_update": told(self.last_update)}
-
-    @classmethod
-    def from_dict(cls, document: Mapping[str, Any]) -> ResumePoint:
-        """The point of a JSON object. Fields beyond its own are passed over; times without an offset are UTC.
-
-        :raises FormatError: naming the field that is missing, or is not what it should be.
-        """
-        given = Document("ResumePoint", document)
-        return cls(
-            task_type=given.typed("task_type", str),
-            current_page=given.typed("current_page", int),
-            last_cursor=given.optional("last_cursor", str),
-            last_slug=given.optional("last_slug", str),
-            total_processed=given.typed("total_processed", int),
-            last_update=given.time("last_update"),
-            metadata=given.metadata(),
-        )
 
 
 @dataclass(slots=True)
-class CollectionState:
-    """How far one task type of a job is.
+class CollectionState(JsonRecord):
+    """The progress of one task type of a job.
 
     :param status: RUNNING, FINISHED, STOPPED or DIED.
-    :param total_items: what is known to be there; 0 if nobody has said.
+    :param total_items: how many items there are; 0 if it is not known.
     """
 
     run_id: str
@@ -80,34 +61,38 @@ class CollectionState:
     total_items: int = 0
     processed_items: int = 0
     failed_items: int = 0
-    resume_points: list[ResumePoint] = field(default_factory=list)
-    failed_tasks: list[FailedTask] = field(default_factory=list)
+    resume_points: list[ResumePoint] = field(default_factory=list, metadata={OF: ResumePoint})
+    failed_tasks: list[FailedTask] = field(default_factory=list, metadata={OF: FailedTask})
 
-    def to_dict(self) -> dict[str, Any]:
-        """The state as a JSON object."""
-        return {name: getattr(self, name) for name in self.__slots__} | {
-            "start_time": told(self.start_time),
-            "last_update": told(self.last_update),
-            "resume_points": [point.to_dict() for point in self.resume_points],
-            "failed_tasks": [task.to_dict() for task in self.failed_tasks],
-        }
 
-    @classmethod
-    def from_dict(cls, document: Mapping[str, Any]) -> CollectionState:
-        """The state of a JSON object.
+def collection_state(
+    run: CollectionState | None, points: list[ResumePoint], tasks: list[FailedTask]
+) -> CollectionState:
+    """Return how far one task type is: its *run* with its resume points and failed tasks.
 
-        :raises FormatError: naming the field that is missing, or is not what it should be.
-        """
-        given = Document("CollectionState", document)
-        return cls(
-            run_id=given.typed("run_id", str),
-            task_type=given.typed("task_type", str),
-            status=given.typed("status", str),
-            start_time=given.time("start_time"),
-            last_update=given.time("last_update"),
-            total_items=given.typed("total_items", int),
-            processed_items=given.typed("processed_items", int),
-            failed_items=given.typed("failed_items", int),
-            resume_points=[ResumePoint.from_dict(point) for point in given.typed("resume_points", list)],
-            failed_tasks=[FailedTask.from_dict(task) for task in given.typed("failed_tasks", list)],
-        )
+    What *run* has not counted is counted from *points* and *tasks*. Without a run, the state is that of a stopped one
+    that lasted from the first to the last of them; there must be at least one then.
+    """
+    if run is None:
+        times = [point.last_update for point in points] + [task.created_at for task in tasks]
+        task_type = points[0].task_type if points else tasks[0].task_type
+        run = CollectionState(f"run_{min(times):%Y%m%d}_000", task_type, STOPPED, min(times), max(times))
+    return replace(
+        run,
+        processed_items=run.processed_items or sum(point.total_processed for point in points),
+        failed_items=run.failed_items or len(tasks),
+        resume_points=points,
+        failed_tasks=tasks,
+    )
+
+
+def by_task_type(
+    points: Mapping[tuple[str, str], ResumePoint], tasks: Iterable[FailedTask]
+) -> dict[str, tuple[list[ResumePoint], list[FailedTask]]]:
+    """Return the points, which are given by task type and name, and the tasks of each task type."""
+    found: dict[str, tuple[list[ResumePoint], list[FailedTask]]] = {}
+    for (task_type, _), point in points.items():
+        found.setdefault(task_type, ([], []))[0].append(point)
+    for task in tasks:
+        found.setdefault(task.task_type, ([], []))[1].append(task)
+    return found

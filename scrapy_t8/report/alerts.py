@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from itertools import pairwise
 from statistics import median
 from typing import Any
 
+from scrapy_t8.config.settings import THRESHOLDS
 from scrapy_t8.core.items.checks import coverage_problems, fraction
 from scrapy_t8.errors import ConfigError
+from scrapy_t8.utils.times import parse_time
 
 SETTING = "T8_ALERT_THRESHOLDS"
-DEFAULTS = {"failed_task_ratio": 0.1, "retry_success_rate": 0.8, "data_integrity_score": 0.95}
-"""The first is an alarm when over, the others when under."""
 
 ENOUGH = 5
 """So many earlier jobs there must be before their ups and downs tell anything."""
@@ -48,9 +47,9 @@ def alert_thresholds(value: Any) -> dict[str, float]:
     if not isinstance(value, Mapping):
         raise ConfigError(f"{SETTING} is {value!r}, but must be a dict")
     for name in value:
-        if name not in DEFAULTS:
-            raise ConfigError(f"{SETTING}: there is no {name!r}; there are {', '.join(DEFAULTS)}")
-    return DEFAULTS | {str(name): fraction(given, f"{SETTING}[{name!r}]") for name, given in value.items()}
+        if name not in THRESHOLDS:
+            raise ConfigError(f"{SETTING}: there is no {name!r}; there are {', '.join(THRESHOLDS)}")
+    return THRESHOLDS | {str(name): fraction(given, f"{SETTING}[{name!r}]") for name, given in value.items()}
 
 
 def alerts_of(
@@ -74,7 +73,7 @@ def alerts_of(
     :param now: in Unix seconds.
     :param coverage: T8_FIELD_COVERAGE.
     """
-    at = {**DEFAULTS, **thresholds}
+    at = {**THRESHOLDS, **thresholds}
     return [
         *_failed_tasks(document["ledger"]["requests"], at["failed_task_ratio"]),
         *_retries(document.get("retry_outcomes") or {}, at["retry_success_rate"]),
@@ -170,16 +169,10 @@ def _deaths(runs: Sequence[Mapping[str, Any]]) -> Iterator[Alert]:
 
 def _hosts(hosts: Sequence[Mapping[str, Any]], most: float, now: float) -> Iterator[Alert]:
     for row in hosts if most else ():
-        down = now - _seconds(row["open_since"]) if row.get("open_since") else 0.0
+        down = now - parse_time(row["open_since"]).timestamp() if row.get("open_since") else 0.0
         if down > most:
             message = f"{row['host']} has been down for {down:.0f} s: longer than {most:g} s"
             yield Alert("host_down", "T8_ALERT_HOST_DOWN", down, most, message)
-
-
-def _seconds(text: str) -> float:
-    # Before 3.11 Python knows no Z.
-    time = datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith("Z") else text)
-    return (time if time.tzinfo else time.replace(tzinfo=timezone.utc)).timestamp()
 
 
 def _coverage(coverage: Sequence[Mapping[str, Any]], thresholds: Mapping[str, Any]) -> Iterator[Alert]:

@@ -16,6 +16,9 @@ from itertools import accumulate
 from typing import Any, TypeAlias
 from unicodedata import east_asian_width
 
+from scrapy_t8.utils.text import escape_surrogates
+from scrapy_t8.utils.times import parse_time
+
 Row: TypeAlias = Mapping[str, Any]
 
 MOST = 500
@@ -50,18 +53,14 @@ TICKS = [
 
 def legible(text: str, most: int = MOST) -> str:
     """*text* without what no page can show, and no longer than that. Half of a character becomes its escape."""
-    clean = ILLEGAL.sub("", text[:most].encode("utf-8", "backslashreplace").decode())
+    clean = ILLEGAL.sub("", escape_surrogates(text[:most]))
     return clean if len(text) <= most and len(clean) <= most else clean[: most - 1] + "…"
 
 
 def parsed(time: object) -> datetime | None:
     """A time of the report, in UTC; None for what is no time."""
-    if not isinstance(time, str):
-        return None
     try:
-        # Before 3.11 Python knows no Z.
-        found = datetime.fromisoformat(time[:-1] + "+00:00" if time.endswith(("Z", "z")) else time)
-        return found.astimezone(timezone.utc) if found.tzinfo else found.replace(tzinfo=timezone.utc)
+        return parse_time(time).astimezone(timezone.utc) if isinstance(time, str) else None
     except (ValueError, OverflowError):
         return None
 

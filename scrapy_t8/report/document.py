@@ -12,8 +12,8 @@ from scrapy_t8.core.items.ledger import DUPLICATES, duplicates_of
 from scrapy_t8.core.items.problems import problems_of
 from scrapy_t8.core.items.statistics import OUTCOMES
 from scrapy_t8.model.job import JobRecord, Run
-from scrapy_t8.model.json_document import moment
 from scrapy_t8.stores.reader.reader import Reader
+from scrapy_t8.utils.times import moment
 from scrapy_t8.validation.item_audit import integrity_score
 
 from .missing import Missing

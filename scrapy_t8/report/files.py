@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +13,7 @@ import msgpack
 from scrapy_t8.config.settings import MASK
 from scrapy_t8.errors import ConfigError, JobError, WriteError, remedy
 from scrapy_t8.stores.reader.reader import Reader, reading
+from scrapy_t8.utils.files import replacing
 
 from .document import Document, collect
 from .html import render
@@ -89,10 +89,8 @@ def write(document: Document, directory: Path) -> Path:
 
 
 def _replace(path: Path, text: str) -> None:
-    """A reader sees the old file or the new one, never half."""
-    new = path.with_name(f".{path.name}.new")
-    new.write_text(text, encoding="utf-8", errors="backslashreplace")
-    os.replace(new, path)
+    with replacing(path) as file:
+        file.write(text)
 
 
 def _said_at_the_end(path: Path, document: Document) -> Document:

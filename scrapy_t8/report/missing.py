@@ -12,8 +12,8 @@ from scrapy_t8.core.items.keys import shown
 from scrapy_t8.model.attempts import AttemptHistory
 from scrapy_t8.model.codec import Codec
 from scrapy_t8.model.job import JobRecord
-from scrapy_t8.model.json_document import moment
 from scrapy_t8.stores.reader.reader import MissingItem, Reader
+from scrapy_t8.utils.times import moment
 
 NOT_FETCHED, WAITING, NEVER_LINKED, UNNAMED = "not_fetched", "waiting", "never_linked", "unnamed"
 EXAMPLES = 20

@@ -13,10 +13,10 @@ from scrapy_t8.core.items.keys import key_text
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.core.resume_points import POINT, Mark, ResumePointTracker
 from scrapy_t8.core.retry.failure import BAN, RetryPage
-from scrapy_t8.core.retry.handlers import Handler
 from scrapy_t8.core.watermark import Value, Watermark
 from scrapy_t8.errors import ConfigError
 from scrapy_t8.model.resume_point import ResumePoint
+from scrapy_t8.utils.handler_call import Handler
 
 R = TypeVar("R", bound=Request)
 

@@ -1,1 +1,1 @@
-"""Where a job's state is kept: the contract (``base``) and what fulfils it."""
+"""Stores the state of jobs: what others use of it (``base``), and its implementation in SQLite."""

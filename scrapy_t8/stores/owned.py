@@ -1,4 +1,4 @@
-"""The state of a job in the hands of who is no crawl."""
+"""Opens a job's state for changes from outside a crawl."""
 
 from __future__ import annotations
 
@@ -6,28 +6,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from scrapy_t8.errors import JobError
 from scrapy_t8.model.job import JobRecord
+from scrapy_t8.stores.sqlite.file import no_job
 from scrapy_t8.stores.sqlite.store import SQLiteStore
 
 
 @contextmanager
-def owning(directory: Path) -> Iterator[tuple[SQLiteStore, JobRecord]]:
-    """The state in *directory* (the ``t8`` of a job directory), to be changed: no crawl can run with it meanwhile.
+def open_for_changes(directory: Path) -> Iterator[tuple[SQLiteStore, JobRecord]]:
+    """Open the state in *directory* (the ``t8`` of a job directory). No crawl can use it until the block ends.
 
-    :raises JobLocked: if one does.
-    :raises JobError: if there is no job. None is made.
-    :raises StoreError: if its state cannot be read.
+    :raises JobLocked: if a crawl is using it.
+    :raises JobError: if there is no job. None is created.
+    :raises StoreError: if the state cannot be read.
     """
-    nothing = f"there is no job in {directory.parent}: give the JOBDIR of a crawl that ran with scrapy_t8"
     if not (directory / "state.db").exists():
-        raise JobError(nothing)
+        raise no_job(directory.parent)
     store = SQLiteStore(directory)
     store.open()
     try:
         job = store.job()
         if job is None:
-            raise JobError(nothing)
+            raise no_job(directory.parent)
         yield store, job
     finally:
         store.close()

@@ -1,4 +1,4 @@
-"""Checks of arguments that users pass."""
+"""Checks of arguments that users pass. Each check returns the checked value."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from scrapy_t8.errors import FormatError
 
 
 def checked_text(name: str, value: object, *, empty: bool = False) -> str:
-    """*value*, if it is text that can be stored.
+    """Return *value* if it is text that can be stored.
 
-    :raises FormatError: else, naming it.
+    :param name: what the error calls the value.
+    :param empty: whether the text may be empty.
+    :raises FormatError: if it is not.
     """
     if not isinstance(value, str):
         raise FormatError(f"{name}: text is needed, not {type(value).__name__} {value!r:.60}", name)
@@ -25,9 +27,9 @@ def checked_text(name: str, value: object, *, empty: bool = False) -> str:
 
 
 def checked_number(name: str, value: object) -> int:
-    """*value*, if it is a whole number of at least 0.
+    """Return *value* if it is a whole number of at least 0.
 
-    :raises FormatError: else, naming it.
+    :raises FormatError: if it is not.
     """
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise FormatError(f"{name}: a whole number of at least 0 is needed, not {value!r:.60}", name)
@@ -35,9 +37,9 @@ def checked_number(name: str, value: object) -> int:
 
 
 def checked_metadata(metadata: object) -> dict[str, Any]:
-    """A copy of *metadata*, if it is a JSON object.
+    """Return a copy of *metadata* if it is a JSON object; an empty dict for None.
 
-    :raises FormatError: else, naming the part that is none.
+    :raises FormatError: naming the part that JSON does not allow.
     """
     if metadata is None:
         return {}

@@ -1,4 +1,4 @@
-"""Files that commands write: whole, or not at all."""
+"""Files that are written whole, or not at all."""
 
 from __future__ import annotations
 
@@ -15,33 +15,41 @@ STDOUT = "-"
 
 
 @contextmanager
+def replacing(path: Path, *, mode: int = 0o666) -> Iterator[IO[str]]:
+    """Write a new file that takes the place of *path* when the block ends without an error.
+
+    A reader sees the old file or the new one, never a part of the new one.
+
+    :param mode: the permissions of the new file, less the umask.
+    """
+    new = path.with_name(f".{path.name}.t8-new")
+    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    try:
+        with open(fd, "w", encoding="utf-8", errors="backslashreplace") as file:
+            yield file
+        os.replace(new, path)
+    finally:
+        new.unlink(missing_ok=True)
+
+
+@contextmanager
 def writing(name: str) -> Iterator[IO[str]]:
-    """The file *name* to be written, or standard output. A reader sees the old file or the new one, never half.
+    """Write the file *name*, or standard output for ``-``. Only its owner can read the file: it may hold secrets.
 
-    It can be read by its owner alone: it may have secrets in it.
-
-    :raises WriteError: if it cannot be written.
+    :raises WriteError: if the file cannot be written; then the old one is unchanged.
     """
     if name == STDOUT:
         yield sys.stdout
         return
     path = Path(name)
     if path.is_dir():
-        raise WriteError(f"{path} cannot be written: it is a directory. Nothing was written: choose another file")
-    new = path.with_name(f".{path.name}.t8-new")
+        raise _cannot(path, "it is a directory")
     try:
-        fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    except OSError as error:
-        raise _cannot(path, error) from error
-    try:
-        with open(fd, "w", encoding="utf-8", errors="backslashreplace") as file:
+        with replacing(path, mode=0o600) as file:
             yield file
-        os.replace(new, path)
     except OSError as error:
-        raise _cannot(path, error) from error
-    finally:
-        new.unlink(missing_ok=True)
+        raise _cannot(path, error.strerror or str(error)) from error
 
 
-def _cannot(path: Path, error: OSError) -> WriteError:
-    return WriteError(f"{path} cannot be written: {error.strerror or error}. Nothing was written: choose another file")
+def _cannot(path: Path, why: str) -> WriteError:
+    return WriteError(f"{path} cannot be written: {why}. Nothing was written: choose another file")

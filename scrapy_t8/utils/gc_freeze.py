@@ -1,7 +1,7 @@
-"""Leaves what is there when a crawl begins out of Python's garbage collections.
+"""Excludes the objects that exist when a crawl begins from Python's garbage collections.
 
-A full collection looks at every object there is, and a crawl has one every hundred pages or so. Most objects are
-modules, classes and functions that stay until the end: not to look at them saves more CPU than all of T8 costs.
+A full collection looks at every object, and a crawl has one every hundred pages or so. Most objects are modules,
+classes and functions that stay until the end: to skip them saves more CPU than all of T8 costs.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ _crawls = 0
 
 
 def freeze() -> None:
-    """A crawl begins. What is garbage already goes; what is left is not looked at until all crawls have ended."""
+    """Collect garbage, then exclude what is left from collections until :func:`thaw` was called as often."""
     global _crawls
-    if hasattr(gc, "freeze"):  # PyPy collects in another way
+    if hasattr(gc, "freeze"):  # PyPy has another collector
         _crawls += 1
         gc.collect()
         gc.freeze()
 
 
 def thaw() -> None:
-    """A crawl for which :func:`freeze` was called has ended."""
+    """End the effect of one call of :func:`freeze`."""
     global _crawls
     if hasattr(gc, "freeze"):
         _crawls -= 1

@@ -1,11 +1,11 @@
-"""Other people's code: in threads of its own, within a limit."""
+"""Run other people's code: in threads of its own, and within a time limit."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import suppress
 from threading import Thread
 from typing import Any, TypeVar
@@ -14,51 +14,58 @@ T = TypeVar("T")
 
 
 class NoAnswer(Exception):
-    """Something has not ended within its limit."""
+    """The work has not ended within its limit."""
 
 
-def run_here(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """What *work* returns or raises, waited for by plain code; also inside of a running loop, which stands still."""
+def in_loop() -> bool:
+    """Return whether an event loop is running in this thread."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(work())
-    with ThreadPoolExecutor(1) as executor:
-        return executor.submit(lambda: asyncio.run(work())).result()
+        return False
+    return True
 
 
-def run_apart(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """The same, always in a thread with a loop of its own. What *work* has left behind there is not waited for."""
-    return begin_apart(work).result()
+def run_blocking(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Return what *work* returns or raises, for plain code. A loop that runs in this thread stands still meanwhile."""
+    return run_in_loop_thread(work) if in_loop() else asyncio.run(work())
 
 
-def begin_apart(work: Callable[[], Coroutine[Any, Any, T]]) -> Future[T]:
-    """Begin *work* in a thread with a loop of its own, which does not keep the process from ending."""
+def run_in_loop_thread(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Return what *work* returns or raises in a thread with a loop of its own.
+
+    Tasks that *work* leaves behind in that loop are not waited for.
+    """
+    return start_in_loop_thread(work).result()
+
+
+def start_in_loop_thread(work: Callable[[], Coroutine[Any, Any, T]]) -> Future[T]:
+    """Start *work* in a thread with a loop of its own, which does not keep the process from ending."""
     answer: Future[T] = Future()
 
-    async def tell() -> None:
+    async def run() -> None:
         try:
             answer.set_result(await work())
         except BaseException as error:
             answer.set_exception(error)
 
-    Thread(target=lambda: asyncio.run(tell()), name="t8-apart", daemon=True).start()
+    Thread(target=lambda: asyncio.run(run()), name="t8-loop", daemon=True).start()
     return answer
 
 
 async def in_thread(function: Callable[..., T], *args: Any) -> T:
-    """What *function* returns or raises, called in a thread of its own.
+    """Return what *function* returns or raises in a thread of its own.
 
-    A daemon thread, not an executor's: one that hangs must not keep the process from ending.
+    A daemon thread, not an executor's: a function that hangs must not keep the process from ending.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
 
-    def tell(set_it: Callable[[Any], None], value: Any) -> None:
+    def resolve(set_it: Callable[[Any], None], value: Any) -> None:
         if not future.done():
             set_it(value)
 
-    def work() -> None:
+    def run() -> None:
         set_it: Callable[[Any], None] = future.set_result
         value: Any
         try:
@@ -68,21 +75,21 @@ async def in_thread(function: Callable[..., T], *args: Any) -> T:
             set_it, value = future.set_exception, RuntimeError(f"{type(error).__name__} {error}".strip())
         except BaseException as error:
             set_it, value = future.set_exception, error
-        with suppress(RuntimeError):  # nobody waits any more: the loop is closed
-            loop.call_soon_threadsafe(tell, set_it, value)
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(resolve, set_it, value)
 
-    Thread(target=work, name="t8-in-thread", daemon=True).start()
+    Thread(target=run, name="t8-in-thread", daemon=True).start()
     return await future
 
 
-async def within(
+async def with_timeout(
     work: Awaitable[T], limit: float, since: Callable[[], float] | None = None, longest: float = float("inf")
 ) -> T:
-    """What *work* returns or raises. After *limit* seconds it is cancelled, and whether it obeys is not waited for.
+    """Return what *work* returns or raises. After *limit* seconds it is cancelled, but its end is not waited for.
 
-    :param since: when it last showed signs of life, by the monotonic clock; None: when it began.
-    :param longest: seconds after which no sign of life helps.
-    :raises NoAnswer: if it took too long.
+    :param since: the monotonic time of the last sign of life of *work*, from which *limit* counts; None: its start.
+    :param longest: seconds after which *work* is cancelled in spite of signs of life.
+    :raises NoAnswer: if *work* took too long.
     """
     began = time.monotonic()
     task = asyncio.ensure_future(work)

@@ -1,4 +1,4 @@
-"""A tally of the keys of items on disk: memory does not grow with their number."""
+"""Counts the keys of items on disk, so that memory does not grow with their number."""
 
 from __future__ import annotations
 
@@ -22,60 +22,61 @@ MISSING = "SELECT key FROM expected WHERE key NOT IN (SELECT key FROM there) ORD
 
 
 class KeyCounter:
-    """Counts the keys that are there and those that should be. For one thread at a time.
+    """Counts existing and expected keys. For one thread at a time.
 
-    What does not fit into its cache SQLite puts into a temporary file, which nobody else sees and which goes with it.
+    SQLite puts what does not fit into its cache into a temporary file, which is deleted at the end.
     """
 
     def __init__(self) -> None:
         self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._db.executescript(TABLES)
-        self._db.execute("BEGIN")  # for good: nobody commits what nobody keeps
+        self._db.execute("BEGIN")  # never committed: nothing is kept
 
     def add(self, keys: Iterable[str]) -> None:
-        """These are there: each once more."""
+        """Add existing keys, each once more."""
         self._db.executemany(ADD, ((_bytes(key),) for key in keys))
 
     def expect(self, keys: Iterable[str]) -> None:
-        """These should be there."""
+        """Add expected keys."""
         self._db.executemany(EXPECT, ((_bytes(key),) for key in keys))
 
     @property
     def unique(self) -> int:
-        """Different keys that are there."""
+        """The number of different existing keys."""
         return self._count(UNIQUE)
 
     @property
     def expected(self) -> int:
+        """The number of different expected keys."""
         return self._count(WANTED)
 
     @property
     def collected(self) -> int:
-        """Expected keys that are there."""
+        """The number of expected keys that exist."""
         return self._count(COLLECTED)
 
     @property
     def repeated(self) -> int:
-        """Keys that are there more than once."""
+        """The number of keys that exist more than once."""
         return self._count(REPEATED)
 
     def duplicates(self, most: int) -> dict[str, int]:
-        """Keys that are there more than once, and how often: the most frequent *most*."""
+        """Return the *most* most frequent keys that exist more than once, with their counts."""
         return {_text(key): times for key, times in self._db.execute(DUPLICATES, (most,))}
 
     def missing(self, most: int) -> list[str]:
-        """The first *most* of the expected keys that are not there."""
+        """Return the first *most* expected keys that do not exist."""
         return [_text(key) for (key,) in self._db.execute(MISSING, (most,))]
 
     def close(self) -> None:
         self._db.close()
 
-    def _count(self, question: str) -> int:
-        return int(self._db.execute(question).fetchone()[0])
+    def _count(self, query: str) -> int:
+        return int(self._db.execute(query).fetchone()[0])
 
 
 def _bytes(key: str) -> bytes:
-    # Halves of characters, as from a broken page, are keys, too.
+    # A key may contain half of a character, as from a broken page.
     return key.encode("utf-8", "surrogatepass")
 
 

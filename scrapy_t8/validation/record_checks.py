@@ -1,4 +1,4 @@
-"""What can be wrong with what a collector has written down: resume points, failed tasks, runs. Pure."""
+"""Checks the records of a collector: resume points, failed tasks, runs. Pure functions."""
 
 from __future__ import annotations
 
@@ -10,31 +10,30 @@ from itertools import pairwise
 from typing import Any, TypeAlias
 
 from scrapy_t8.model.failed_task import FailedTask
-from scrapy_t8.model.resume_point import CollectionState, ResumePoint
+from scrapy_t8.model.resume_point import STATUSES, CollectionState, ResumePoint
 
 from .database import named
 
 SKEW = timedelta(seconds=60)
-"""By so much the clocks of two machines may differ."""
+"""How much the clocks of two machines may differ."""
 DISTANT = timedelta(days=30)
-"""Nobody means to wait longer for a retry."""
+"""A retry that is due later is a mistake."""
 ANCIENT = datetime(2000, 1, 1, tzinfo=timezone.utc)
-"""Nothing of a collector is older: the time is that of a machine without a clock."""
+"""An older time comes from a machine with a wrong clock."""
 TASK_ID = re.compile(r"(.+)_[0-9a-f]{8}", re.DOTALL)
-STATUSES = ("RUNNING", "FINISHED", "STOPPED", "DIED")
 
 Wrong = tuple[str, str, str]
 """Rule, field and message of a finding."""
 Finding = dict[str, str]
-"""The same with the task type and the id of what it was found in."""
+"""A finding as a JSON object, with the task type and the id of its record."""
 Record: TypeAlias = "ResumePoint | FailedTask | CollectionState"
 Work = Callable[[ResumePoint], str]
-"""The piece of work that a point is about; empty if that is not known."""
+"""Returns the piece of work of a point; empty if it is unknown."""
 
 
 def wrong_states(states: list[CollectionState], now: datetime) -> list[Finding]:
-    """What is wrong with runs, without their points and tasks."""
-    return [finding for state in states for finding in _look(wrong_state, state, now)]
+    """Return the findings about runs, without their points and tasks."""
+    return [finding for state in states for finding in _check(wrong_state, state, now)]
 
 
 def wrong_points(
@@ -43,12 +42,12 @@ def wrong_points(
     work_of: Work,
     now: datetime,
 ) -> list[Finding]:
-    """What is wrong with resume points, each by itself and in their order.
+    """Return the findings about resume points, each by itself and in their order.
 
-    :param histories: what the points were before, by task type and name.
+    :param histories: the earlier states of the points, by task type and name.
     """
     pairs = [(point, state) for state in states for point in state.resume_points]
-    found = [finding for point, state in pairs for finding in _look(wrong_point, point, state, now)]
+    found = [finding for point, state in pairs for finding in _check(wrong_point, point, state, now)]
     try:
         found += _contradictions([point for point, _ in pairs], work_of)
         for state in states:
@@ -60,9 +59,9 @@ def wrong_points(
 
 
 def wrong_tasks(states: list[CollectionState], now: datetime) -> list[Finding]:
-    """What is wrong with failed tasks, each by itself and together."""
+    """Return the findings about failed tasks, each by itself and together."""
     pairs = [(task, state) for state in states for task in state.failed_tasks]
-    found = [finding for task, state in pairs for finding in _look(wrong_task, task, state, now)]
+    found = [finding for task, state in pairs for finding in _check(wrong_task, task, state, now)]
     times = Counter(str(getattr(task, "task_id", "")) for task, _ in pairs)
     for task_id, count in times.items():
         if count > 1:
@@ -72,6 +71,7 @@ def wrong_tasks(states: list[CollectionState], now: datetime) -> list[Finding]:
 
 
 def finding_of(task_type: str, which: str, rule: str, name: str, message: str) -> Finding:
+    """Return a finding about the record with the id *which*."""
     return {"rule": rule, "task_type": task_type, "id": which, "field": name, "message": message}
 
 
@@ -79,7 +79,7 @@ def finding_of(task_type: str, which: str, rule: str, name: str, message: str) -
 
 
 def wrong_state(state: CollectionState, now: datetime) -> Iterator[Wrong]:
-    """What is wrong with a run by itself."""
+    """Yield what is wrong with a run by itself."""
     if not state.task_type:
         yield "empty", "task_type", "there is no task type"
     if state.status not in STATUSES:
@@ -96,7 +96,7 @@ def wrong_state(state: CollectionState, now: datetime) -> Iterator[Wrong]:
 
 
 def wrong_point(point: ResumePoint, state: CollectionState, now: datetime) -> Iterator[Wrong]:
-    """What is wrong with a resume point by itself."""
+    """Yield what is wrong with a resume point by itself."""
     yield from _task_type(point.task_type, state)
     yield from _negative(point, "current_page", "total_processed")
     total = point.metadata.get("total")
@@ -106,7 +106,7 @@ def wrong_point(point: ResumePoint, state: CollectionState, now: datetime) -> It
 
 
 def wrong_task(task: FailedTask, state: CollectionState, now: datetime) -> Iterator[Wrong]:
-    """What is wrong with a failed task by itself."""
+    """Yield what is wrong with a failed task by itself."""
     yield from _task_type(task.task_type, state)
     form = TASK_ID.fullmatch(task.task_id)
     if form is None or form[1] != task.task_type:
@@ -121,7 +121,7 @@ def wrong_task(task: FailedTask, state: CollectionState, now: datetime) -> Itera
 
 
 def _budget(task: FailedTask) -> Iterator[Wrong]:
-    # A crawl has a budget for each kind of failure, and buries some at once: there the sum tells nothing.
+    # A crawl has a budget for each kind of failure, and buries some kinds at once: there the sum means nothing.
     if "kind" in task.metadata:
         return
     if task.next_retry_time is not None and task.retry_count > task.max_retries:
@@ -143,7 +143,7 @@ def _due(due: datetime, created: datetime, now: datetime) -> Iterator[Wrong]:
 
 
 def wrong_count(count: int, state: CollectionState) -> Iterator[Wrong]:
-    """What is wrong if the database has *count* items of the task type of *state*."""
+    """Yield what is wrong if the database has *count* items of the task type of *state*."""
     if count + state.failed_items < state.processed_items:
         failed = f" ({state.failed_items} have failed)" if state.failed_items else ""
         message = f"the database has {count} items, fewer than the {state.processed_items} processed{failed}"
@@ -165,7 +165,7 @@ def _contradictions(points: list[ResumePoint], work_of: Work) -> list[Finding]:
 
 
 def contradiction(later: ResumePoint, earlier: ResumePoint) -> Iterator[Wrong]:
-    """What cannot be true of two resume points of one piece of work. To begin again, as some lists must, can be."""
+    """Yield what cannot be true of two resume points of one piece of work. A new beginning is possible."""
     places = [(p.current_page, p.last_cursor, p.last_slug, p.total_processed) for p in (earlier, later)]
     if earlier.last_update == later.last_update and places[0] != places[1]:
         yield "contradictory", "last_update", f"another point of the same time is at page {earlier.current_page}"
@@ -178,12 +178,12 @@ def contradiction(later: ResumePoint, earlier: ResumePoint) -> Iterator[Wrong]:
 
 
 def _steps_back(points: list[ResumePoint], state: CollectionState) -> list[Finding]:
-    # Another run may begin wherever it likes.
+    # Another run may begin anywhere.
     return _in_order(step_back, [point for point in points if point.last_update >= state.start_time])
 
 
 def step_back(later: ResumePoint, earlier: ResumePoint) -> Iterator[Wrong]:
-    """A point that goes back. At its beginning again it may be; with less processed it has begun again, too."""
+    """Yield what is wrong with a point that goes back. One at its beginning, or with less processed, began again."""
     if 1 < later.current_page < earlier.current_page and later.total_processed >= earlier.total_processed:
         message = f"it goes back to page {later.current_page}, after page {earlier.current_page}"
         yield "backwards", "current_page", message
@@ -194,14 +194,14 @@ def step_back(later: ResumePoint, earlier: ResumePoint) -> Iterator[Wrong]:
 
 def _in_order(rules: Callable[..., Iterable[Wrong]], points: list[ResumePoint]) -> list[Finding]:
     order = sorted(points, key=lambda point: point.last_update)
-    return [finding for earlier, later in pairwise(order) for finding in _look(rules, later, earlier)]
+    return [finding for earlier, later in pairwise(order) for finding in _check(rules, later, earlier)]
 
 
-# -- what they have in common ------------------------------------------------------------------------------------
+# -- common to all records ---------------------------------------------------------------------------------------
 
 
-def _look(rules: Callable[..., Iterable[Wrong]], record: Record, *others: Any) -> list[Finding]:
-    """What *rules* find in *record*, which may have anything in its fields."""
+def _check(rules: Callable[..., Iterable[Wrong]], record: Record, *others: Any) -> list[Finding]:
+    """Return what *rules* find in *record*, whose fields may have any value."""
     try:
         return [finding_of(record.task_type, _id(record), *wrong) for wrong in rules(record, *others)]
     except Exception as error:

@@ -1,4 +1,4 @@
-"""A database that SQLAlchemy knows, as the ``db_manager`` of validation."""
+"""A database that SQLAlchemy supports, as the ``db_manager`` of validation."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ if TYPE_CHECKING:
 
 INSTALL = 'pip install "scrapy_t8[sql]"'
 DRIVERS = {"postgresql": ("psycopg2", "psycopg"), "mysql": ("MySQLdb", "pymysql")}
-"""The modules that a URL without a driver may mean: the first that is installed, else the last."""
+"""The drivers for a URL without one: the first that is installed, else the last."""
 PACKAGES = {"psycopg": '"psycopg[binary]"', "MySQLdb": "mysqlclient"}
 CAN_LIMIT = ("psycopg", "psycopg2", "mysqldb", "pymysql")
-"""Drivers that know ``connect_timeout``."""
+"""Drivers that support ``connect_timeout``."""
 AT_ONCE = 1000
-"""Rows that are fetched together."""
+"""Rows that one fetch returns."""
 CONNECTING = 10
-"""Seconds that a connection may take."""
+"""Seconds that connecting may take."""
 SECRET = re.compile("pass|secret|token|key", re.IGNORECASE)
 HIDDEN = "***"
 
 
 class SQLDatabase:
-    """Looks into tables: for each task type one, with a column that holds the key of each item. It never writes.
+    """Reads tables: one for each task type, with a column that holds the key of each item. It never writes.
 
     ``SQLDatabase("postgresql://user:password@host/shop", {"DETAIL_COLLECTION": ("cars", "slug")})``
 
-    Tables and columns are looked up before they are asked, and quoted by SQLAlchemy. Keys are read as they come, a
-    thousand at a time. Nothing is connected before the first question; what is said shows no password.
+    Tables and columns are looked up before they are queried, and quoted by SQLAlchemy. Keys are read in chunks of a
+    thousand. The first query connects to the database. Messages show no password.
 
-    :param url: as SQLAlchemy has it: SQLite, PostgreSQL, MySQL and others. ``postgresql://`` and ``mysql://`` take the
+    :param url: a URL of SQLAlchemy: SQLite, PostgreSQL, MySQL and others. ``postgresql://`` and ``mysql://`` use the
         driver that is installed (psycopg2 or psycopg, MySQLdb or pymysql).
     :param tables: by task type, the names of a table (``schema.table`` if it is in another schema) and its key column.
-    :raises ConfigError: without SQLAlchemy or the driver, for a URL or tables that make no sense.
+    :raises ConfigError: if SQLAlchemy or the driver is missing, or *url* or *tables* is invalid.
     """
 
     def __init__(self, url: str, tables: Mapping[str, tuple[str, str]]) -> None:
@@ -56,13 +56,13 @@ class SQLDatabase:
         return f"{type(self).__name__}({self._name})"
 
     def count_items(self, task_type: str) -> int:
-        """How many rows the table of *task_type* has.
+        """Return the number of rows in the table of *task_type*.
 
-        :raises DatabaseFailed: if it cannot be told; so does each question.
+        :raises DatabaseError: if the database fails, as from every query.
         """
         from sqlalchemy import func, select
 
-        with self._asking() as connection:
+        with self._connected() as connection:
             column = self._column(task_type, connection)
             return int(connection.scalar(select(func.count()).select_from(column.table)) or 0)
 
@@ -70,33 +70,33 @@ class SQLDatabase:
         """Whether there is a row with this *key*."""
         from sqlalchemy import String, cast, literal, select
 
-        with self._asking() as connection:
+        with self._connected() as connection:
             column = self._column(task_type, connection)
             kind = _kind(column)
             if kind is int and not re.fullmatch(r"-?\d{1,18}", key):
                 return False
-            # Other kinds (UUID, dates) are compared as the text that iter_keys gives: slow, and right.
+            # Other types (UUID, dates) are compared as the text that iter_keys returns: slow, but correct.
             same = column == kind(key) if kind in (str, int) else cast(column, String) == key
             return connection.scalar(select(literal(1)).where(same).limit(1)) is not None
 
     def iter_keys(self, task_type: str) -> Iterator[str]:
-        """The keys of all rows, as text; an empty one for NULL."""
+        """Yield the keys of all rows as text; an empty one for NULL."""
         from sqlalchemy import select
 
-        with self._asking() as connection:
+        with self._connected() as connection:
             column = self._column(task_type, connection)
-            asking = connection.execution_options(stream_results=True, yield_per=AT_ONCE)
-            for key in asking.scalars(select(column)):
+            streaming = connection.execution_options(stream_results=True, yield_per=AT_ONCE)
+            for key in streaming.scalars(select(column)):
                 yield "" if key is None else str(key)
 
     def close(self) -> None:
-        """Give all connections up. The next question makes a new one."""
+        """Close all connections. The next query opens a new one."""
         self._engine.dispose()
 
     # -- tables --------------------------------------------------------------------------------------------------
 
     def _column(self, task_type: str, connection: Connection) -> Column[Any]:
-        """The key column of *task_type*, once it is known that there is such a one."""
+        """Return the key column of *task_type*, which is looked up only once."""
         with self._lock:
             if task_type not in self._columns:
                 self._columns[task_type] = self._reflected(task_type, connection)
@@ -139,12 +139,12 @@ class SQLDatabase:
             package = PACKAGES.get(str(error.name), error.name)
             raise ConfigError(f"{self._name} needs the driver {error.name}: pip install {package}") from None
         except (ArgumentError, NoSuchModuleError, ValueError) as error:
-            # What cannot be read may have a password anywhere, and some releases show it whole.
-            told = self._hide(one_line(str(error).replace(given, HIDDEN)))
-            raise ConfigError(f"the URL of the database cannot be used: {told}") from None
+            # An invalid URL may have a password anywhere, and some releases of SQLAlchemy show all of it.
+            message = self._hide(one_line(str(error).replace(given, HIDDEN)))
+            raise ConfigError(f"the URL of the database cannot be used: {message}") from None
 
     @contextmanager
-    def _asking(self) -> Iterator[Connection]:
+    def _connected(self) -> Iterator[Connection]:
         from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
         if self._file is not None and not self._file.exists():
@@ -217,7 +217,7 @@ def _file(url: URL) -> Path | None:
 
 
 def _secrets(url: str) -> list[str]:
-    """What in *url* nobody is to see: the password, also one that was not quoted, and what is named like one."""
+    """Return the parts of *url* to hide: the password, also if it is not quoted, and parameters named like one."""
     rest, _, query = url.partition("?")
     before, at, _ = rest.partition("://")[2].rpartition("@")
     password = before.partition(":")[2] if at else ""
@@ -225,5 +225,5 @@ def _secrets(url: str) -> list[str]:
     found |= set(re.split("[@:/]", password)) if "@" in password else set()
     for name, _, value in (pair.partition("=") for pair in query.split("&")):
         found |= {value, unquote(value)} if SECRET.search(name) else set()
-    # A short one is hidden, too, but not the letters of every other word.
+    # Very short parts are not hidden: they occur in many words.
     return sorted((part for part in found if len(part) > 2), key=len, reverse=True)

@@ -109,14 +109,14 @@ def test_changes_while_it_runs(t8: T8, service: T8ResumeAndRetry) -> None:
 
 
 def test_a_leased_task_is_not_thrown_away(t8: T8, service: T8ResumeAndRetry) -> None:
-    leased = service.state_manager.tasks.lease([DETAIL], 1)
+    leased = service.state_manager.parts.tasks.lease([DETAIL], 1)
     assert leased == []  # nothing is due yet
-    service.state_manager.tasks._clock = lambda: 1e11
-    (task,) = service.state_manager.tasks.lease([DETAIL], 1)
+    service.state_manager.parts.tasks._clock = lambda: 1e11
+    (task,) = service.state_manager.parts.tasks.lease([DETAIL], 1)
     assert t8.json("status")["tasks"]["leased"] == 1
     assert t8("failed", "discard", task.record.task_id, "--yes") == 0
     assert t8.out.startswith("0 of 1 task are thrown away for good.\nThe others stay: somebody is at work on them")
-    service.state_manager.tasks.release(task)
+    service.state_manager.parts.tasks.release(task)
 
 
 def test_nothing_is_pruned_by_who_looks_or_takes_in(t8: T8, service: T8ResumeAndRetry) -> None:
@@ -134,13 +134,11 @@ def test_export_is_that_of_the_service(t8: T8, service: T8ResumeAndRetry) -> Non
     assert t8("export") == 0
     ours = json.loads(t8.out)
     assert list(ours) == list(theirs) == ["version", "exported_at", "states"]
-    for mine, state in zip(ours["states"], theirs["states"], strict=True):
-        CollectionState.from_dict(mine)
-        for name in ("task_type", "resume_points", "failed_tasks", "total_items", "processed_items", "failed_items"):
-            assert mine[name] == json.loads(json.dumps(state[name])), name
+    assert ours["states"] == json.loads(json.dumps(theirs["states"]))
+    assert [CollectionState.from_dict(state).status for state in ours["states"]] == ["STOPPED", "RUNNING"]
     Path("state.json").write_text(t8.out)
     assert t8("import", "state.json", "--jobdir", "other", "--create") == 0
-    assert t8.out == "Taken in: 1 resume points, 5 failed tasks, 2 states, 0 dead letters\n"
+    assert t8.out == "Imported: 1 resume points, 5 failed tasks, 2 states, 0 dead letters\n"
 
 
 def test_report_and_heal(t8: T8, service: T8ResumeAndRetry) -> None:

@@ -58,14 +58,14 @@ def test_it_comes_back_in_another_job(t8: T8, stopped: Stall, site: Any, tmp_pat
     Path("state.json").write_text(json.dumps(document))
     assert t8("import", "state.json", *at) == 0
     assert t8.out.splitlines() == [
-        "Taken in: 1 resume points, 0 failed tasks, 0 states, 2 dead letters",
-        "1 were left: a crawl keeps requests and a service keeps tasks, and neither the other's",
+        "Imported: 1 resume points, 0 failed tasks, 0 states, 2 dead letters",
+        "1 were left out: a crawl has no tasks that wait, a service no dead letters",
     ]
     told = t8.json("status", *at)
     assert told["points"][0]["current_page"] == 6
     assert told["dead_letters"] == before + 2
     assert t8("import", "state.json", *at) == 0
-    assert t8.out.startswith("Taken in: 0 resume points, 0 failed tasks, 0 states, 0 dead letters\n")
+    assert t8.out.startswith("Imported: 0 resume points, 0 failed tasks, 0 states, 0 dead letters\n")
     foreign = document["job"]["id"]
     assert t8("failed", "revive", "--job", foreign, "--yes", *at) == 0
     told = t8.json("status", *at)
@@ -79,8 +79,8 @@ def test_it_comes_back_in_another_job(t8: T8, stopped: Stall, site: Any, tmp_pat
 @pytest.mark.parametrize(
     ("document", "message"),
     [
-        ("{", "is no JSON"),
-        ("[]", "states: the job of a crawl takes in what export has written"),
+        ("{", "is not JSON"),
+        ("[]", "states: the job of a crawl imports only what export has written"),
         ('{"version": 9, "states": []}', "version: this scrapy_t8 reads version 1, not 9"),
         ('{"states": [1]}', "states[0]: an object is needed"),
         (
@@ -96,7 +96,7 @@ def test_what_is_no_state_changes_nothing(t8: T8, mine: Stall, document: str, me
     Path("bad.json").write_text(document)
     line = t8.refused(1, "import", "bad.json", "--jobdir", mine.job)
     assert message in line
-    assert line.endswith("Nothing was taken in")
+    assert line.endswith("Nothing was imported")
     assert {**t8.json("status", "--jobdir", mine.job), "generated": ""} == {**before, "generated": ""}
 
 
@@ -120,7 +120,7 @@ def test_state_of_the_earlier_module_makes_a_service(t8: T8, monkeypatch: pytest
     Path("old.json").write_text(json.dumps({"failed_tasks": [task]}))
     assert t8.refused(1, "import", "old.json", "--jobdir", "data/state").startswith("scrapy t8: there is no job")
     assert t8("import", "old.json", "--jobdir", "data/state", "--create") == 0
-    assert t8.out == "Taken in: 0 resume points, 1 failed tasks, 0 states, 0 dead letters\n"
+    assert t8.out == "Imported: 0 resume points, 1 failed tasks, 0 states, 0 dead letters\n"
     (told,) = t8.json("failed", "list")["tasks"]
     assert told["error_message"] == "API请求超时"
     monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps([{**task, "task_id": "OTHER_00000001"}])))

@@ -14,7 +14,7 @@ from .trial import Item, Trial, read_items
 
 EXPECTED_ERRORS = ("Spider error processing", "Gave up retrying")
 EXPECTED_TRACEBACK = "torture_spider.BrokenOnPurpose"
-NEVER = ("A bug in scrapy_t8", "The books do not balance", "Scrapy says finished, but", "should hold")
+NEVER = ("Unexpected error, please report", "The ledger does not balance", "Scrapy says finished, but", "should hold")
 BAD = re.compile(r"^\S+ \S+ \[[^]]*\] (?:ERROR|CRITICAL): (.*)", re.MULTILINE)
 LATE = 1.5
 """Seconds that a commit may be late, on a busy machine."""

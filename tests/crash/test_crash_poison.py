@@ -37,7 +37,7 @@ PLANS = [*(poisoned(name, "0.05") for name in PAGES), *(poisoned(name, "1") for 
 
 @planned(PLANS)
 def test_a_page_that_kills_the_process_is_buried(plan: Plan, trial: Trial, lab: Lab) -> None:
-    figures = check(trial, buried=(plan.arguments["poison"],), errors=("1 requests were buried",))
+    figures = check(trial, buried=(plan.arguments["poison"],), errors=("1 requests became dead letters",))
     assert len(trial.runs) <= BOUND
     assert all(run.died for run in trial.runs[:-1])
     lab.done(figures, trial)

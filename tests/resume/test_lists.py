@@ -105,7 +105,7 @@ def test_a_resume_point_edited_into_nonsense(crawl: Crawl, field: str, value: ob
     crawl.set(pages=3)
     crawl.put_point("LIST_COLLECTION", "red", **{field: value})
     log = crawl.run("pages", tags="red")
-    assert "The resume point LIST_COLLECTION red cannot be understood and begins anew" in log
+    assert "The resume point LIST_COLLECTION red cannot be read and begins anew" in log
     assert field in log
     assert crawl.items == cars("red", pages=3)
 
@@ -142,7 +142,7 @@ def test_a_list_that_goes_round_in_circles(crawl: Crawl, spider: str) -> None:
 def test_a_cursor_that_is_none(crawl: Crawl) -> None:
     log = crawl.run("cursors", tags="red", cursor="bad")
     assert "next_cursor returned {'not': 'a cursor'} for page 1 of The list 'red'" in log
-    assert "Task buried: LIST_COLLECTION_" in log
+    assert "Request buried: LIST_COLLECTION_" in log
     assert crawl.items == cars("red", pages=1)
 
 

@@ -94,7 +94,7 @@ def test_to_begin_anew(crawl: Crawl) -> None:
 def test_slugs_that_stand_twice(crawl: Crawl) -> None:
     (crawl.work / "slugs.txt").write_text("a\nb\na\n\nc\n\n")
     log = crawl.run("slugs")
-    assert "stands twice in DETAIL_COLLECTION" in log
+    assert "was already requested in DETAIL_COLLECTION" in log
     assert crawl.items == Counter("abc")
     point = crawl.points()["DETAIL_COLLECTION", ""]
     assert (point["last_slug"], point["total_processed"]) == ("c", 3)

@@ -34,12 +34,12 @@ def test_changed_code_gets_another_try(crawl: Crawl) -> None:
     """The next run finds the bug mended, and takes up what fell victim to it."""
     log = crawl.run("ok/bug", "ok/g", env={"BUG": "1"}, script="buggy.py")
     assert crawl.letters() == {"parse": 1}
-    assert "are tried again" not in crawl.run("ok/bug", "ok/g", env={"BUG": "1"}, script="buggy.py")
+    assert "are revived" not in crawl.run("ok/bug", "ok/g", env={"BUG": "1"}, script="buggy.py")
     assert crawl.items == both("ok/g", "ok/g") + Counter({"/ok/bug": 2})
     (crawl.work / "buggy.py").write_text((crawl.work / "buggy.py").read_text() + "# mended\n")
     log = crawl.run("ok/bug", "ok/g", script="buggy.py")
     # Both jobs had finished, so that this is a third one. Its feed has the page once.
-    assert "The spider's code has changed: 1 dead letters are tried again" in log
+    assert "The spider's code has changed: 1 dead letters are revived" in log
     assert crawl.items == both("ok/g", "ok/g", "ok/g", "ok/bug") + Counter({"/ok/bug": 2})
     assert crawl.letters() == {}
 
@@ -49,7 +49,7 @@ def test_a_page_given_up_at_its_own_wish_leaves_nothing(crawl: Crawl) -> None:
     assert crawl.items == both("ok/f")
     assert Counter(path for _, path in crawl.hits)["/ok/never"] == 4
     assert crawl.books()["dead"] == 1
-    assert "Task buried" in log
+    assert "Request buried" in log
 
 
 @pytest.mark.parametrize("where", ["meta", "spider", "setting"])
@@ -69,7 +69,7 @@ def test_a_handler_does_the_retries_of_its_type(crawl: Crawl, where: str) -> Non
     log = crawl.run("flaky-9/by-hand", "ok/d", env={"HANDLER": where}, **setting)
     calls = [json.loads(line)[1] for line in (crawl.work / "handled.jsonl").read_text().splitlines()]
     assert calls == [1, 2]
-    assert "Task succeeded: BY_HAND_" in log
+    assert "Retry succeeded: BY_HAND_" in log
     assert crawl.items == both("ok/d")
     assert crawl.books()["done"] == 2
 

@@ -89,7 +89,7 @@ def test_tasks_of_many_threads_of_two_processes_are_all_there(tmp_path: Path) ->
         assert set(told) <= stored
         # Each of ten processes had eight threads, of which each may have been between commit and log.
         assert len(stored) <= len(told) + 80
-        job = t8.state_manager._store.job()
+        job = t8.state_manager.parts.context.store.job()
         assert job is not None
         assert job.ledger.difference(len(stored)) == 0
 
@@ -131,7 +131,7 @@ def test_no_task_is_lost_or_run_twice_at_once(tmp_path: Path) -> None:
     assert [line for line in lines(log) if line.startswith("overlap")] == []
     with opened(tmp_path) as t8:
         assert t8.state_manager.task_counts() == (0, 0)
-        job = t8.state_manager._store.job()
+        job = t8.state_manager.parts.context.store.job()
         assert job is not None
         assert (job.ledger.done, job.ledger.difference(0)) == (number, 0)
     begun = Counter(line.split()[1] for line in lines(log) if line.startswith("begin"))

@@ -27,7 +27,7 @@ TYPE = "DETAIL_COLLECTION"
 def balanced(t8: T8ResumeAndRetry) -> bool:
     t8.state_manager.open()
     waiting, _ = t8.state_manager.task_counts()
-    job = t8.state_manager._store.job()
+    job = t8.state_manager.parts.context.store.job()
     return job is not None and job.ledger.difference(waiting) == 0
 
 
@@ -185,10 +185,10 @@ def test_a_stop_gives_back_what_takes_too_long_and_charges_nobody(make: Make, cl
     tasks = [other.get_failed_task(task_id) for task_id in ids]
     assert [(task.retry_count, task.error_message) for task in tasks if task] == [(0, "no answer")] * 2
     # The coroutine has ended; the thread has not, and as long as that is so the task is nobody else's.
-    assert [task.record.target for task in other.state_manager.tasks.lease(["SLOW", "ASYNC"], 5)] == ["ASYNC"]
+    assert [task.record.target for task in other.state_manager.parts.tasks.lease(["SLOW", "ASYNC"], 5)] == ["ASYNC"]
     go_on.set()
-    until(lambda: other.state_manager.tasks.break_leases() == 1)
-    assert [task.record.target for task in other.state_manager.tasks.lease(["SLOW", "ASYNC"], 5)] == ["SLOW"]
+    until(lambda: other.state_manager.parts.tasks.break_leases() == 1)
+    assert [task.record.target for task in other.state_manager.parts.tasks.lease(["SLOW", "ASYNC"], 5)] == ["SLOW"]
     assert balanced(other)
 
 

@@ -171,7 +171,7 @@ def test_a_file_that_is_lost_is_missed(
     t8.stop_service()
     state_file(tmp_path).unlink()
     assert make().get_resume_point("LIST_COLLECTION") is None
-    assert "is gone: a new one begins, and knows nothing" in caplog.text
+    assert "starting without earlier state" in caplog.text
 
 
 def test_the_log_of_a_lost_file_is_not_taken_for_that_of_the_new_one(make: Make, tmp_path: Path) -> None:

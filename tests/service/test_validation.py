@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from scrapy_t8 import ResumePoint, ResumeValidator, T8ResumeAndRetry
-from scrapy_t8.model.json_document import moment
+from scrapy_t8.utils.times import moment
 
 from .conftest import Clock
 

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from scrapy_t8.config.settings import THRESHOLDS
 from scrapy_t8.errors import ConfigError
-from scrapy_t8.report.alerts import CEILING, DEFAULTS, Alert, alert_thresholds, alerts_of, tolerance
+from scrapy_t8.report.alerts import CEILING, Alert, alert_thresholds, alerts_of, tolerance
 
 NOW = 1_705_314_600.0  # 2024-01-15T10:30:00Z
 RUN = {"id": 1, "started": None, "ended": None, "reason": "finished", "end": "finished"}
@@ -217,8 +218,8 @@ def test_to_lose_everything_is_always_an_alert(history: list[int]) -> None:
 
 
 def test_thresholds_of_the_users_own() -> None:
-    assert alert_thresholds({}) == DEFAULTS
-    assert alert_thresholds({"failed_task_ratio": 1}) == {**DEFAULTS, "failed_task_ratio": 1.0}
+    assert alert_thresholds({}) == THRESHOLDS
+    assert alert_thresholds({"failed_task_ratio": 1}) == {**THRESHOLDS, "failed_task_ratio": 1.0}
     document = deepcopy(GOOD)
     document["ledger"]["requests"]["dead"] = 50
     at = {"failed_task_ratio": 0.9}

@@ -35,7 +35,7 @@ class Bench:
     def __init__(self, path: Path) -> None:
         create(path)
         self.db = connect(path, power=False)
-        self.box = SQLiteDeadLetters(self.db, self.guard, self.transaction, lambda: NOW)
+        self.box = SQLiteDeadLetters(self.db, self.guard, self.transaction, clock=lambda: NOW)
         self.job = JobRecord("job", "spider", {}, 0.0, next_seq=100, ledger=Ledger(admitted=50, done=50))
 
     @contextmanager

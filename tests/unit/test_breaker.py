@@ -6,7 +6,7 @@ from scrapy_t8.core.retry.breaker import Breaker
 
 
 def breaker(failures: int = 3) -> Breaker:
-    return Breaker(failures, probe=5, longest=20, give_up=1000)
+    return Breaker(failures=failures, probe=5, longest=20, give_up=1000)
 
 
 def opened() -> Breaker:

@@ -240,7 +240,7 @@ def test_checks_never_raise(item: dict[str, Any]) -> None:
         (None, {"Car": {"properties": {"a": {"$ref": "#/$defs/b"}}}}, r"is no JSON Schema: .*#/\$defs/b"),
         (None, {"Car": {"$ref": "http://127.0.0.1:9/car.json"}}, r"is no JSON Schema: .*127\.0\.0\.1"),
         (None, {"Car": "nothere.json"}, r"T8_ITEM_SCHEMA\['Car'\] names 'nothere.json', which cannot be read"),
-        (None, {"*": "no.such.Model"}, r"T8_ITEM_SCHEMA is 'no.such.Model', which cannot be loaded"),
+        (None, {"*": "no.such.Model"}, r"T8_ITEM_SCHEMA names 'no.such.Model', which cannot be loaded"),
         (None, {"Car": f"{HERE}.DataCar"}, "which is no pydantic model"),
         (None, DataCar, "which is no pydantic model"),
     ],

@@ -12,16 +12,16 @@ import pytest
 from scrapy import FormRequest, Request, Spider
 
 from scrapy_t8.core.offline.dead_letters import DeadLetters, open_dead_letters, plain
-from scrapy_t8.errors import JobError, JobLocked, StoreError
+from scrapy_t8.errors import JobError, JobLocked
 from scrapy_t8.model.attempts import AttemptHistory, ScheduledRetry
 from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.codec import Codec
 from scrapy_t8.model.dead_letter import DeadLetter, LetterFilter
 from scrapy_t8.model.entry import entry_id
-from scrapy_t8.model.failed_task import task_id
+from scrapy_t8.model.failed_task import request_task_id
 from scrapy_t8.model.job import JobRecord, Ledger
-from scrapy_t8.model.json_document import moment
 from scrapy_t8.stores.sqlite.store import SQLiteStore
+from scrapy_t8.utils.times import moment
 
 from .samples import PlainItem, Point
 
@@ -109,47 +109,28 @@ def test_discarding(jobdir: Path) -> None:
     store.close()
 
 
-def test_a_running_job_commits_before_a_change_and_takes_up_what_came_of_it(jobdir: Path) -> None:
-    told: list[Any] = []
+def test_what_is_revived_is_due_now(jobdir: Path) -> None:
     store = SQLiteStore(jobdir / "t8")
     store.open()
     job = store.job()
     assert job is not None
-    tell = lambda what: lambda: told.append((what, store.box.count()))  # noqa: E731
-    letters = DeadLetters(store, job, CODEC, lambda: 100.0, before=tell("before"), after=tell("after"))
+    letters = DeadLetters(store, job, CODEC, clock=lambda: 100.0)
     letters.revive(LetterFilter(ids=(1,)))
     letters.discard(LetterFilter(ids=(2,)))
-    letters.count(), letters.list(), letters.export(LetterFilter(), io.StringIO()), list(letters.tasks())
-    assert told == [("before", 3), ("after", 2), ("before", 2), ("after", 1)]
+    assert letters.count() == 1
     assert {w.due for w in store.waiting()} == {50.0, 100.0}
-    store.close()
-
-
-def test_nothing_is_changed_where_the_commit_before_it_fails(jobdir: Path) -> None:
-    def fail() -> None:
-        raise StoreError("the disk is full")
-
-    store = SQLiteStore(jobdir / "t8")
-    store.open()
-    job = store.job()
-    assert job is not None
-    letters = DeadLetters(store, job, CODEC, lambda: 100.0, before=fail)
-    for change in (letters.revive, letters.discard):
-        with pytest.raises(StoreError):
-            change(LetterFilter())
-    assert letters.count() == 3
     store.close()
 
 
 def test_all_that_failed_as_tasks(jobdir: Path) -> None:
     with open_dead_letters(jobdir) as letters:
         waiting, first, second, old = letters.tasks()
-    assert waiting.task_id == task_id("DETAIL_COLLECTION", "job", entry_id(1, 4))
+    assert waiting.task_id == request_task_id("DETAIL_COLLECTION", "job", entry_id(1, 4))
     assert waiting.metadata == {"kind": "timeout", "url": "http://host/4"}
     assert (waiting.next_retry_time, waiting.retry_count) == (moment(50.0), 1)
     assert (first.target, first.error_message, first.next_retry_time) == ("车型-1", "API请求超时", None)
     assert (second.error_message, second.target) == ("KeyError", "http://host/2")
-    assert old.task_id == task_id("DETAIL_COLLECTION", "old", entry_id(1, 3))
+    assert old.task_id == request_task_id("DETAIL_COLLECTION", "old", entry_id(1, 3))
 
 
 # -- export ------------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from scrapy_t8.model.job import JobRecord, Ledger, PastJob
 from scrapy_t8.report.missing import Missing
 from scrapy_t8.stores.reader.reader import reading
 from scrapy_t8.stores.sqlite.store import SQLiteStore
-from scrapy_t8.utils.hashes import hashed
+from scrapy_t8.utils.hashes import hash63
 
 
 class Books:
@@ -136,7 +136,7 @@ def test_every_cause_has_its_name(books: Books) -> None:
     story = AttemptHistory()
     story.add(1.0, "network", "timeout", charged=True)
     waiting = ScheduledRetry(5, 9.0, "a", books.codec.encode_request(waits), story.dumps())
-    books.commit(waiting=[waiting], buried=[letter(dead)], items=[ItemKey(hashed(b"key:had"), "had")])
+    books.commit(waiting=[waiting], buried=[letter(dead)], items=[ItemKey(hash63(b"key:had"), "had")])
     assert books.causes() == {
         "unlinked": ("never_linked", ""),
         "ready": ("not_fetched", ""),
@@ -194,7 +194,7 @@ def test_a_page_that_has_brought_its_item_passes_nothing_on(books: Books) -> Non
 def test_an_exact_key_is_not_satisfied_by_any_item(books: Books) -> None:
     books.settle(books.admit("http://a/1", "one", by_page=False), passed=1)
     books.settle(books.admit("http://a/2", "two", by_page=False), passed=1)
-    books.commit(items=[ItemKey(hashed(b"key:two"), "two")])
+    books.commit(items=[ItemKey(hash63(b"key:two"), "two")])
     assert books.causes() == {"one": ("no_item", "")}
 
 
@@ -211,7 +211,7 @@ def test_sources_and_totals(books: Books) -> None:
     books.expectations.announce([("a", "1", None), ("a", "2", None), ("b", "2", None), ("b", "3", None)])
     books.expectations.announce([("a", "", 5), ("b", "", 2), ("c", "", 4)])
     books.job.ledger.exported = 3
-    books.commit(items=[ItemKey(hashed(b"key:2"), "2")])
+    books.commit(items=[ItemKey(hash63(b"key:2"), "2")])
     rows = {row["source"]: row for row in books.missing().totals}
     assert rows["a"] == {"source": "a", "announced": 5, "keys": 2, "collected": 1, "missing": 4}
     assert rows["b"] == {"source": "b", "announced": 2, "keys": 2, "collected": 1, "missing": 1}
@@ -250,7 +250,7 @@ def test_letters_that_are_revived_or_thrown_away(books: Books) -> None:
     assert books.causes() == {"1": ("waiting", "")}
     books.settle(request, letter=letter(request))
     books.job.ledger.dead = 1
-    books.commit(buried=[letter(request)], woken=[1])
+    books.commit(buried=[letter(request)], reactivated=[1])
     assert books.store.box.discard(LetterFilter(), books.job) == 1
     assert books.causes() == {"1": ("discarded", "")}
 
@@ -282,17 +282,17 @@ def test_heal_takes_what_is_missing_and_only_that(books: Books) -> None:
     assert set(requests) == {"http://a/none", "http://a/url", "http://a/dead"}
     assert requests["http://a/none"].dont_filter
     assert requests["http://a/none"].meta["kept"] == (1, 2)
-    assert list(books.store.books.to_heal()) == ["a word"]
+    assert list(books.store.items.items_to_request()) == ["a word"]
 
 
 def test_the_last_good_job_is_what_the_next_one_should_bring(books: Books) -> None:
     books.commit(items=[ItemKey(1, "a"), ItemKey(2, "b"), ItemKey(3, None)])
-    books.store.books.add_past_job(PastJob("job", 1, "spider", 0.0, 1.0, 3, good=True))
-    books.store.books.add_past_job(PastJob("other", 2, "other", 0.0, 1.0, 3, good=True))
-    assert [job.good for job in books.store.books.past_jobs("spider")] == [True]
+    books.store.items.add_past_job(PastJob("job", 1, "spider", 0.0, 1.0, 3, good=True))
+    books.store.items.add_past_job(PastJob("other", 2, "other", 0.0, 1.0, 3, good=True))
+    assert books.store._db.execute("SELECT good FROM past_job WHERE spider = 'spider'").fetchall() == [(1,)]
     books.job = replace(books.job, number=3)
     books.store.begin_job(books.job, keep_items=True)
-    assert books.store.books.expect_last("spider", "last good job") == 2
+    assert books.store.items.expect_last("spider", "last good job") == 2
     books.commit(items=[ItemKey(2, "b")])
     assert books.causes() == {"a": ("never_linked", "")}
 

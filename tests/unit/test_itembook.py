@@ -26,7 +26,7 @@ from scrapy_t8.model.dead_letter import DeadLetter
 from scrapy_t8.model.job import JobRecord
 from scrapy_t8.stores.reader.reader import reading
 from scrapy_t8.stores.sqlite.store import SQLiteStore
-from scrapy_t8.utils.hashes import hashed
+from scrapy_t8.utils.hashes import hash63
 
 
 class Feed:
@@ -269,7 +269,7 @@ def test_the_last_one_wins(tmp_path: Path) -> None:
         crawl.commit()
         crawl.die()
     spool = [eval(row) for row in crawl.feed.durable]
-    gone = list(crawl.store.books.superseded())
+    gone = list(crawl.store.items.superseded())
     left = [item for position, item in enumerate(spool) if position not in gone]
     assert left == [{"id": 10}, {"id": 11}, {"id": 1, "value": 2}, {"id": 12}]
     assert (crawl.record.ledger.exported, crawl.record.ledger.duplicate) == (4, 2)
@@ -343,7 +343,7 @@ def test_keys_of_another_job_count_only_in_the_scope_of_the_spider(tmp_path: Pat
         crawl.settle(page)
         crawl.commit()
         assert len(crawl.feed.durable) == expected
-        seen = crawl.store.books.item(hashed(b"key:1"))
+        seen = crawl.store.items.item(hash63(b"key:1"))
         assert seen is not None
         assert seen.job == 2
         crawl.store.close()

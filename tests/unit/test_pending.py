@@ -45,7 +45,7 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
         ]
     store.commit(batch, job, 0.0)
     for entry in (entry_id(1, 1), entry_id(2, 6), entry_id(1 << 24, 1), 999):
-        store.mark(entry)
+        store.mark_in_flight(entry)
     with reading(tmp_path / "t8") as reader:
         yield reader
     store.close()

@@ -15,8 +15,8 @@ from scrapy_t8.errors import FormatError, T8Error
 from scrapy_t8.model.attempts import AttemptHistory, ScheduledRetry
 from scrapy_t8.model.dead_letter import DeadLetter
 from scrapy_t8.model.entry import entry_id
-from scrapy_t8.model.failed_task import FailedTask, task_id, task_of_letter, task_of_waiting
-from scrapy_t8.model.json_document import moment
+from scrapy_t8.model.failed_task import FailedTask, request_task_id, task_of_letter, task_of_waiting
+from scrapy_t8.utils.times import moment
 
 DOCUMENT: dict[str, Any] = {
     "task_id": "DETAIL_COLLECTION_a1b2c3d4",
@@ -109,8 +109,8 @@ def test_what_is_written_is_read(task: FailedTask) -> None:
 
 
 def test_ids_are_stable_and_their_own() -> None:
-    assert task_id("DETAIL_COLLECTION", "job_1", 5) == "DETAIL_COLLECTION_e30d7d44"
-    ids = {task_id("X", job, entry) for job in ("a", "b") for entry in (1, 2, entry_id(1, 1))}
+    assert request_task_id("DETAIL_COLLECTION", "job_1", 5) == "DETAIL_COLLECTION_e30d7d44"
+    ids = {request_task_id("X", job, entry) for job in ("a", "b") for entry in (1, 2, entry_id(1, 1))}
     assert len(ids) == 6
     assert all(re.fullmatch("X_[0-9a-f]{8}", one) for one in ids)
 
@@ -126,7 +126,7 @@ def story() -> AttemptHistory:
 def test_what_waits_is_a_task() -> None:
     waiting = ScheduledRetry(entry_id(3, 4), 300.0, "host", b"", story().dumps())
     assert task_of_waiting(waiting, "job", "http://host/") == FailedTask(
-        task_id=task_id("IMAGE_DOWNLOAD", "job", entry_id(3, 4)),
+        task_id=request_task_id("IMAGE_DOWNLOAD", "job", entry_id(3, 4)),
         task_type="IMAGE_DOWNLOAD",
         target="car-model-001",
         error_message="503",
@@ -147,7 +147,7 @@ def test_what_was_revived_is_a_task() -> None:
 def test_a_dead_letter_is_a_task_that_is_not_tried_again() -> None:
     letter = DeadLetter(9, b"", "gave_up", "503, given up", 400.0, url="http://host/", job="old", story=story().dumps())
     task = task_of_letter(letter)
-    assert task.task_id == task_id("IMAGE_DOWNLOAD", "old", 9)
+    assert task.task_id == request_task_id("IMAGE_DOWNLOAD", "old", 9)
     assert (task.target, task.error_message, task.retry_count) == ("car-model-001", "503", 2)
     assert (task.next_retry_time, task.created_at) == (None, moment(100.0))
     assert task.metadata == {"kind": "gave_up", "url": "http://host/"}

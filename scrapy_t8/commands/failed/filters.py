@@ -6,11 +6,11 @@ import argparse
 import re
 import time
 from collections.abc import Callable
-from datetime import datetime
 
 from scrapy_t8.errors import CommandError
 from scrapy_t8.model.dead_letter import LetterFilter
 from scrapy_t8.model.failed_task import FailedTask
+from scrapy_t8.utils.times import parse_time
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 OF_CRAWLS = ("host", "callback", "status")
@@ -45,7 +45,7 @@ def ago(text: str) -> float:
     if span:
         return float(span[1]) * UNITS[span[2]]
     try:
-        moment = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
+        moment = parse_time(text.strip(), local=True)
     except ValueError:
         told = f"{text!r} is no time: give 90s, 30m, 2h, 3d, 1w, or one in ISO 8601, as 2026-01-15T10:30"
         raise argparse.ArgumentTypeError(told) from None

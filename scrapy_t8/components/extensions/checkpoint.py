@@ -1,4 +1,4 @@
-"""The extension that opens the job before anything else happens, says what it found, and closes it after everything."""
+"""The extension that opens the job before anything else happens, and closes the job after everything."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ logger = logging.getLogger(__name__)
 class T8Checkpoint:
     """Owns the job from the start of the crawler to the end of the spider.
 
-    :raises T8Error: from ``from_crawler``, if the job cannot be had. The crawl does not begin then, the exit status is
-        1, and the one line that says why is in the log.
+    :raises T8Error: from ``from_crawler``, if the job cannot be opened. The crawl does not begin then, the exit status
+        is 1, and one line in the log says why.
     """
 
     @classmethod
@@ -48,13 +48,13 @@ class T8Checkpoint:
         self._has_frozen = False
 
     def spider_opened(self) -> None:
-        # By now all components are made.
+        # All components are made by now.
         if self._job.config.gc_freeze:
             gc_freeze.freeze()
             self._has_frozen = True
-        self._tell()
+        self._log_start()
 
-    def _tell(self) -> None:
+    def _log_start(self) -> None:
         if not self._job.has_frontier:
             logger.warning(
                 "The scheduler is not T8's: resume points are kept, but requests in flight at a kill are lost"
@@ -62,9 +62,9 @@ class T8Checkpoint:
             self._job.watch_resume_points()
         found = self._job.recovery
         if self._job.buried:
-            logger.error("%d requests were buried: the process died also when each was tried alone", self._job.buried)
+            logger.error("%d requests became dead letters: the process died even when each ran alone", self._job.buried)
         if self._job.revived:
-            logger.info("The spider's code has changed: %d dead letters are tried again", self._job.revived)
+            logger.info("The spider's code has changed: %d dead letters are revived", self._job.revived)
         if found.last_run is None:
             return
         logger.info(
@@ -80,7 +80,7 @@ class T8Checkpoint:
         )
 
     def spider_idle(self) -> None:
-        """Nothing to do but to wait: stay for what is due soon, and leave the rest to the next run."""
+        """Keep the spider open for retries that are due soon, and leave later ones to the next run."""
         with self._job.guard("wait"):
             self._job.retries.idle()
 

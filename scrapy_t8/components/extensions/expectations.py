@@ -21,7 +21,7 @@ from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.items.expectations import expecting, url_key
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.errors import ConfigError
-from scrapy_t8.model.items import ASKED, IMPOSSIBLE
+from scrapy_t8.model.items import RefetchStatus
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -47,7 +47,7 @@ class T8Expectations:
     def from_crawler(cls, crawler: Crawler) -> Self:
         job = Job.required(crawler)
         config = job.config
-        if not (config.expect_file or config.expect_sitemaps or job.store.books.to_heal()):
+        if not (config.expect_file or config.expect_sitemaps or job.store.items.items_to_request()):
             raise NotConfigured
         try:
             return cls(crawler, job, file=config.expect_file, sitemaps=list(map(str, config.expect_sitemaps)))
@@ -106,21 +106,23 @@ class T8Expectations:
 
     def _refetch(self) -> None:
         """Crawl the requests for missing items that only the spider can make."""
-        engine, spider, books = self._crawler.engine, self._crawler.spider, self._job.store.books
+        engine, items = self._crawler.engine, self._job.store.items
         assert engine is not None
-        done: dict[int, list[int]] = {ASKED: [], IMPOSSIBLE: []}
-        for key, number in books.to_heal().items():
-            make = getattr(spider, "t8_request_for", None)
-            request = make(key) if make is not None else None
-            done[ASKED if isinstance(request, Request) else IMPOSSIBLE].append(number)
+        make = getattr(self._crawler.spider, "t8_request_for", lambda key: None)
+        numbers: dict[RefetchStatus, list[int]] = {RefetchStatus.REQUESTED: [], RefetchStatus.IMPOSSIBLE: []}
+        for key, number in items.items_to_request().items():
+            request = make(key)
             if isinstance(request, Request):
+                numbers[RefetchStatus.REQUESTED].append(number)
                 expecting(request, key, "", by_page=True)
                 engine.crawl(request.replace(dont_filter=True))
-        for healed, numbers in done.items():
-            books.healed(numbers, healed)
-        if done[IMPOSSIBLE]:
+            else:
+                numbers[RefetchStatus.IMPOSSIBLE].append(number)
+        for status in numbers:
+            items.set_refetch_status(numbers[status], status)
+        if numbers[RefetchStatus.IMPOSSIBLE]:
             told = "%d missing items cannot be requested: the spider has no t8_request_for(key), or it returns none"
-            logger.warning(told, len(done[IMPOSSIBLE]))
+            logger.warning(told, len(numbers[RefetchStatus.IMPOSSIBLE]))
 
     # -- sitemaps ------------------------------------------------------------------------------------------------
 

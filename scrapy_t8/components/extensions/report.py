@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import msgpack
 from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
-from scrapy.utils.misc import load_object
 
 from scrapy_t8.components.signals import t8_alert
+from scrapy_t8.config.parsing import load_callable
 from scrapy_t8.config.settings import Config
 from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.items.checks import coverage_thresholds
@@ -161,7 +161,7 @@ class T8Report:
             good=document["verdict"] == "complete",
         )
         try:
-            self._job.store.books.add_past_job(past)
+            self._job.store.items.add_past_job(past)
         except T8Error as error:
             logger.error("%s", error)
 
@@ -177,10 +177,7 @@ def _title(document: Document) -> str:
 def _validator(config: Config) -> type[ResumeValidator] | None:
     if not config.validator:
         return None
-    try:
-        found = load_object(config.validator)
-    except (ImportError, NameError, TypeError, ValueError) as error:
-        raise ConfigError(f"T8_VALIDATOR names {config.validator!r}, which cannot be loaded: {error}") from None
+    found = load_callable("T8_VALIDATOR", config.validator)
     if not (isinstance(found, type) and issubclass(found, ResumeValidator)):
         raise ConfigError(f"T8_VALIDATOR names {config.validator!r}, which is no subclass of ResumeValidator")
     return found

@@ -229,7 +229,7 @@ class T8FeedExporter(FeedExporter):
         return not self._unwritten and self._failures() == failed
 
     async def _rewrite(self, spool: ItemSpool, spider: Spider) -> None:
-        superseded = self._job.store.books.superseded()
+        superseded = self._job.store.items.superseded()
         skipped = next(superseded, None)
         for number, item in enumerate(spool.items()):
             if number == skipped:

@@ -11,8 +11,6 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from typing import Protocol
-from weakref import WeakSet
 
 from scrapy import Request
 
@@ -30,21 +28,12 @@ from .queue_registry import QueueRegistry
 from .replay import ReplayGuard
 from .seen_set import SeenSet
 from .unserializable import UnserializableRequests
+from .waiting import WaitingEntries
 
 logger = logging.getLogger(__name__)
 
 HELD = 20_000
 """Requests of all queues together that stay in memory, roughly."""
-
-
-class TrimmableQueue(Protocol):
-    """What the frontier asks of its queues."""
-
-    def trim(self, keep: int) -> None:
-        """Leave all but *keep* requests to the store, as far as the store has them already."""
-
-    def pop_in_memory(self, page: Page) -> Request | None:
-        """Lease a request of *page* that runs from memory."""
 
 
 class Frontier(CommitParticipant):
@@ -73,8 +62,7 @@ class Frontier(CommitParticipant):
         self.seen = SeenSet(store)
         self.has_seen_set = True
         """Whether requests pass the seen-set. Not so where the project has a duplicate filter of its own."""
-        self.waiting = store.count_waiting()
-        """Entries between two attempts."""
+        self.waiting = WaitingEntries(store)
         self.suspects = deque(context.recovery.crashed)
         """Entries during which the process died too often: each is tried alone."""
         self.in_flight: dict[Request, Page] = {}
@@ -89,21 +77,14 @@ class Frontier(CommitParticipant):
         self._histories: dict[int, str] = {}
         """The earlier attempts of entries, as the store keeps them."""
         self._removed: list[int] = []
-        self._reactivated: list[int] = []
-        self._retries: list[ScheduledRetry] = []
         self._unmark: list[int] = []
-        self._queues: WeakSet[TrimmableQueue] = WeakSet()
         self._pushed = 0
 
     def __len__(self) -> int:
         """Return how many entries are not done: ready, waiting or in flight. What only memory knows does not count."""
-        return len(self.registry) + len(self.added) + self.waiting
+        return len(self.registry) + len(self.added) + len(self.waiting)
 
     # -- queues --------------------------------------------------------------------------------------------------
-
-    def register(self, queue: TrimmableQueue) -> None:
-        """Know *queue*, as long as the queue is in use."""
-        self._queues.add(queue)
 
     def count_ready(self, record: QueueRecord) -> int:
         """Return how many stored entries of a queue are not in flight: Scrapy makes an empty queue anew."""
@@ -185,8 +166,7 @@ class Frontier(CommitParticipant):
     def admit_waiting(self, retry: ScheduledRetry) -> None:
         """Admit an entry that waits from the beginning."""
         self.record.ledger.admitted += 1
-        self.waiting += 1
-        self._retries.append(retry)
+        self.waiting.add(retry)
 
     # -- leases --------------------------------------------------------------------------------------------------
 
@@ -205,7 +185,7 @@ class Frontier(CommitParticipant):
             request = request.copy()
         self.checked_out.add(entry)
         self._leased.add(entry)
-        self.store.mark(entry)
+        self.store.mark_in_flight(entry)
         self.in_flight[request] = page = self.new_page(entry)
         page.carry(marks_of(request), self.expectations.of(request))
         if entry in self._histories:
@@ -221,11 +201,6 @@ class Frontier(CommitParticipant):
         root.carry(marks_of(request), tuple(expectations))
         self.in_memory.add(request)
         return request
-
-    def next_in_memory(self, page: Page) -> Request | None:
-        """Lease a request that runs from memory as a part of *page*, out of its turn."""
-        found = (queue.pop_in_memory(page) for queue in list(self._queues))
-        return next((request for request in found if request is not None), None)
 
     def next_suspect(self) -> Request | None:
         """Lease the next of the suspects; None if there is none left."""
@@ -276,7 +251,7 @@ class Frontier(CommitParticipant):
 
     def recount(self) -> None:
         """Look again at what others may have changed in the store: waiting entries and dead letters."""
-        self.waiting = self.store.count_waiting()
+        self.waiting.recount()
         self.outbox.reload()
 
     # -- pages that settle ---------------------------------------------------------------------------------------
@@ -303,8 +278,7 @@ class Frontier(CommitParticipant):
         elif page.has_child_rows or page.is_replay:
             self.replay.keep(entry)
         if page.was_waiting:
-            self._reactivated.append(entry)
-            self.waiting -= 1
+            self.waiting.remove(entry)
         elif entry >> SEQ_BITS:
             self._remove(entry)
             self._unmark.append(entry)
@@ -314,8 +288,7 @@ class Frontier(CommitParticipant):
     def _book(self, page: Page) -> None:
         ledger = self.record.ledger
         if page.retry is not None:
-            self._retries.append(page.retry)
-            self.waiting += 1
+            self.waiting.add(page.retry)
         elif page.letter is not None:
             letter = page.letter
             if page.delivered and page.history is not None:
@@ -351,8 +324,7 @@ class Frontier(CommitParticipant):
             self.registry.count(entry, 1)
         batch.seen = list(self.seen.new)
         batch.removed = self._removed
-        batch.woken, self._reactivated = self._reactivated, []
-        batch.waiting, self._retries = self._retries, []
+        self.waiting.drain(batch)
         batch.queues = self.registry.changed()
         self.outbox.drain(batch)
 
@@ -361,17 +333,12 @@ class Frontier(CommitParticipant):
         self.checked_out.difference_update(self._removed)
         self._removed = []
         for entry in self._unmark:
-            self.store.unmark(entry)
+            self.store.unmark_in_flight(entry)
         self.replay.committed()
         self.registry.committed()
         self.seen.committed()
         self.added.clear()
         self._unmark.clear()
         if self._pushed >= HELD // 4:
-            self._trim()
-
-    def _trim(self) -> None:
-        """Share the memory out among the queues. What goes is in the store: a commit has just been."""
-        self._pushed = 0
-        for queue in list(self._queues):
-            queue.trim(HELD // len(self._queues))
+            self._pushed = 0
+            self.registry.trim(HELD)

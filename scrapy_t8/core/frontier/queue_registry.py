@@ -1,9 +1,25 @@
-"""The queues of the frontier as the store knows them, and how many entries each has."""
+"""The queues of the frontier: those that are in use, and the records that the store keeps of all."""
 
 from __future__ import annotations
 
+from typing import Protocol
+from weakref import WeakSet
+
+from scrapy import Request
+
+from scrapy_t8.core.page import Page
 from scrapy_t8.model.entry import SEQ_BITS, QueueRecord
 from scrapy_t8.stores.base import Store
+
+
+class OpenQueue(Protocol):
+    """What is asked of a queue that is in use."""
+
+    def trim(self, keep: int) -> None:
+        """Leave all but *keep* requests to the store, as far as the store has them already."""
+
+    def pop_in_memory(self, page: Page) -> Request | None:
+        """Lease a request of *page* that runs from memory."""
 
 
 class QueueRegistry:
@@ -14,10 +30,25 @@ class QueueRegistry:
         self._by_key = {record.key: record for record in store.queues()}
         self._by_id = {record.id: record for record in self._by_key.values()}
         self._changed: set[int] = set()
+        self._open: WeakSet[OpenQueue] = WeakSet()
 
     def __len__(self) -> int:
         """Return how many stored entries all queues have."""
         return sum(record.stored for record in self._by_key.values())
+
+    def register(self, queue: OpenQueue) -> None:
+        """Know *queue*, as long as the queue is in use."""
+        self._open.add(queue)
+
+    def trim(self, keep: int) -> None:
+        """Share out room for *keep* requests among the queues in use. To be called after a commit."""
+        for queue in list(self._open):
+            queue.trim(keep // len(self._open))
+
+    def next_in_memory(self, page: Page) -> Request | None:
+        """Lease a request that runs from memory as a part of *page*, out of its turn."""
+        found = (queue.pop_in_memory(page) for queue in list(self._open))
+        return next((request for request in found if request is not None), None)
 
     def all(self) -> list[QueueRecord]:
         """Return the queues that had entries when the job was opened, and the queues made since."""

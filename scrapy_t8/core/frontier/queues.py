@@ -50,7 +50,7 @@ class FrontierQueue(ABC):
         self._stored = frontier.count_ready(self._record) if self._record is not None else 0
         """Ready entries that are not in memory."""
         self._edge: int | None = None
-        frontier.register(self)
+        frontier.registry.register(self)
 
     def __len__(self) -> int:
         return self._stored + len(self._held) + len(self._in_memory)

@@ -16,16 +16,15 @@ from reprlib import Repr
 from typing import Any
 
 from itemadapter import ItemAdapter
-from scrapy.utils.misc import load_object
 
+from scrapy_t8.config.parsing import load_callable
 from scrapy_t8.errors import ConfigError
 from scrapy_t8.utils.text import one_line
 
+from .by_class import ANY, by_class, parse_json, part_for
 from .keys import fields_of
 
 REQUIRED, SCHEMA, COVERAGE = "T8_REQUIRED_FIELDS", "T8_ITEM_SCHEMA", "T8_FIELD_COVERAGE"
-ANY = "*"
-"""In place of a class: any other."""
 MOST = 20
 """Problems of one item with its schema that are told."""
 INSTALL = "pip install scrapy-t8[validation]"
@@ -79,8 +78,11 @@ class ItemChecks:
         :raises ConfigError: naming the setting, for what cannot be used.
         """
         return cls(
-            {name: _names(fields, _of(REQUIRED, name)) for name, fields in _by_class(required, REQUIRED).items()},
-            {name: _schema(schema, _of(SCHEMA, name)) for name, schema in _by_class(schemas, SCHEMA).items()},
+            {
+                name: _names(fields, _of(REQUIRED, name))
+                for name, fields in by_class(required or None, REQUIRED).items()
+            },
+            {name: _schema(schema, _of(SCHEMA, name)) for name, schema in by_class(schemas or None, SCHEMA).items()},
         )
 
     def __bool__(self) -> bool:
@@ -102,9 +104,7 @@ class ItemChecks:
         return list(found)
 
     def _checks(self, cls: type) -> list[Check]:
-        names = (f"{cls.__module__}.{cls.__qualname__}", cls.__name__, ANY)
-        chosen = ([checks[name] for name in names if name in checks] for checks in self._of_class)
-        return [check for first in chosen for check in first[:1]]
+        return [check for checks in self._of_class if (check := part_for(cls, checks)) is not None]
 
 
 def _required_check(names: list[str]) -> Check:
@@ -200,10 +200,7 @@ def plain(value: Any) -> Any:
 
 
 def _model_check(given: Any, where: str) -> Check:
-    try:
-        model = load_object(given)
-    except Exception as error:  # the import runs code of the user's
-        raise ConfigError(f"{where} is {given!r}, which cannot be loaded: {one_line(error)}") from None
+    model = load_callable(where, given)
     try:
         from pydantic import BaseModel, ValidationError
     except ImportError:
@@ -229,24 +226,6 @@ def _path(parts: Iterable[Any]) -> str:
 
 
 # -- the settings ------------------------------------------------------------------------------------------------
-
-
-def _by_class(value: Any, setting: str) -> dict[str, Any]:
-    """What *setting* says for each class; what is for every item stands under ``*``."""
-    value = _parsed(value, setting)
-    if value is None or (isinstance(value, Sized) and not len(value)):
-        return {}
-    return {str(name): of_class for name, of_class in value.items()} if isinstance(value, Mapping) else {ANY: value}
-
-
-def _parsed(value: Any, setting: str) -> Any:
-    """*value*, which may come from a command line as JSON."""
-    if not isinstance(value, str) or value.strip()[:1] not in ("{", "["):
-        return value
-    try:
-        return json.loads(value)
-    except ValueError as error:
-        raise ConfigError(f"{setting} is {value!r}, which is no JSON: {error}") from None
 
 
 def _of(setting: str, name: str) -> str:
@@ -303,7 +282,7 @@ def coverage_thresholds(value: Any) -> dict[str, dict[str, float]]:
     :param value: ``{"field": 0.9}``, for every class, or ``{"Class": {"field": 0.9}}``, or both; its own result, too.
     :raises ConfigError: for what is no part from 0 to 1.
     """
-    value = _parsed(value, COVERAGE)
+    value = parse_json(value, COVERAGE)
     if not isinstance(value, Mapping):
         raise ConfigError(f"{COVERAGE} is {value!r}, but must be a dict of parts from 0 to 1 by field")
     thresholds: dict[str, dict[str, float]] = {}
@@ -332,20 +311,20 @@ def coverage_problems(coverage: Iterable[Mapping[str, Any]], thresholds: Mapping
     :param coverage: as in the report, ``[{"item": ..., "count": ..., "fields": {name: part}}]``.
     :param thresholds: as for :func:`coverage_thresholds`.
     """
-    by_class = coverage_thresholds(thresholds)
+    parts = coverage_thresholds(thresholds)
     gaps: list[Gap] = []
-    for row in coverage if by_class else ():
-        for name, least in _least(str(row["item"]), by_class).items():
+    for row in coverage if parts else ():
+        for name, least in _least(str(row["item"]), parts).items():
             part = float(row["fields"].get(name, 0))
             if row["count"] and part < least:
                 gaps.append(Gap(str(row["item"]), name, part, least))
     return gaps
 
 
-def _least(item: str, by_class: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    """What is asked of a class, which may be named with its module: that goes before what is asked of all."""
-    least = dict(by_class.get(ANY, {}))
-    for name, fields in by_class.items():
+def _least(item: str, parts: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Return the least parts for a class, which may be named with its module; they override those for every class."""
+    least = dict(parts.get(ANY, {}))
+    for name, fields in parts.items():
         if name == item or name.endswith(f".{item}"):
             least.update(fields)
     return least

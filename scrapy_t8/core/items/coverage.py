@@ -1,4 +1,4 @@
-"""Which fields the items have."""
+"""Counts which fields of the items are filled."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from typing import Any
 import msgpack
 
 from scrapy_t8.stores.base import Store
+from scrapy_t8.utils.text import escape_surrogates
 
-from .keys import clean, fields_of
+from .keys import fields_of
 
 KEPT = "coverage"
-"""Under this name the store keeps it."""
+"""Name under which the store keeps the counts."""
 CLASSES, FIELDS = 50, 500
 """Classes of items, and fields of one class, that are told apart."""
 OTHERS = "(other classes)"
 HOLLOW = frozenset({str, list, dict, tuple})
-"""What of these has nothing in it is not filled."""
+"""Types whose empty values count as not filled."""
 SHAPES = 1000
-"""Classes and their filled fields that are held in memory."""
+"""Combinations of class and filled fields that are held in memory."""
 
 
 class Coverage:
@@ -31,11 +32,11 @@ class Coverage:
         self._new: Counter[bytes] = Counter()
 
     def count(self, shape: bytes, change: int = 1) -> None:
-        """One more item of this shape is exported; or one less (-1)."""
+        """Count an exported item of this shape; *change* is -1 to take one back."""
         self._new[shape] += change
 
     def dump(self) -> dict[str, bytes]:
-        """What has changed, to be kept."""
+        """Return the counts for the store, if they have changed."""
         if not self._new:
             return {}
         for shape, change in self._new.items():
@@ -61,16 +62,16 @@ class Coverage:
 
 
 def shape_of(item: Any) -> bytes:
-    """The class of *item*, and the fields that are filled in it, as it is stored."""
-    # As is_empty() has it, without a call for each field.
+    """Return the class of *item* and its filled fields, in stored form."""
+    # The same test as is_empty(), without a call for each field.
     filled = [name for name, value in fields_of(item) if value is not None and (type(value) not in HOLLOW or value)]
     return _packed(type(item).__qualname__, tuple(filled))
 
 
-# Most items are of one shape.
+# Most items have the same shape.
 @lru_cache(SHAPES, typed=True)
 def _packed(cls: str, filled: tuple[Any, ...]) -> bytes:
-    shape: bytes = msgpack.packb((cls, [clean(str(name)) for name in filled]))
+    shape: bytes = msgpack.packb((cls, [escape_surrogates(str(name)) for name in filled]))
     return shape
 
 
@@ -80,6 +81,6 @@ def is_empty(value: Any) -> bool:
 
 
 def coverage_of(kept: dict[str, bytes]) -> dict[str, list[Any]]:
-    """For each class: the number of items, and of how many each field is filled."""
+    """Return for each class the number of items, and for each field in how many of them it is filled."""
     counts: dict[str, list[Any]] = msgpack.unpackb(kept[KEPT]) if KEPT in kept else {}
     return counts

@@ -13,9 +13,10 @@ from scrapy_t8.errors import CannotStore
 from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.codec import Codec
 from scrapy_t8.model.items import ExpectationChange
-from scrapy_t8.utils.hashes import hashed as hash63
+from scrapy_t8.utils.hashes import hash63
+from scrapy_t8.utils.text import escape_surrogates
 
-from .keys import clean, key_bytes, shown
+from .keys import key_bytes, shown
 
 META = "t8_expect"
 """Key in the meta of a request: the item that the request is to bring."""
@@ -83,7 +84,7 @@ class Expectations:
         """Announce items: source and key of each, or how many there are."""
         for source, key, total in announced:
             if total is not None:
-                self._announced[clean(source)] = total
+                self._announced[escape_surrogates(source)] = total
             else:
                 _name(self._change(key), source)
 
@@ -188,12 +189,12 @@ class Expectations:
     def drain(self, batch: CommitBatch) -> None:
         """Put what has changed into *batch*."""
         batch.expected, self._changes = self._changes, {}
-        batch.came, self._came = self._came, []
+        batch.collected, self._came = self._came, []
         batch.announced, self._announced = self._announced, {}
 
 
 def _name(change: ExpectationChange, source: str) -> None:
     """Note that *source* has announced the item, too."""
-    source = clean(source)
+    source = escape_surrogates(source)
     if source not in change.sources:
         change.sources += (source,)

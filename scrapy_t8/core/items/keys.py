@@ -11,14 +11,16 @@ from typing import Any
 import msgpack
 from itemadapter import ItemAdapter
 from scrapy import Spider
-from scrapy.utils.misc import load_object
 
+from scrapy_t8.config.parsing import load_callable
 from scrapy_t8.errors import ConfigError
+from scrapy_t8.utils.text import escape_surrogates
+
+from .by_class import by_class, part_for
 
 SETTING = "T8_ITEM_KEY"
 METHOD = "t8_item_key"
 """An item may have it (no arguments), or the spider (the item): it returns the key, or None for an item without."""
-ANY = "*"
 SHOWN = 200
 """Characters of a key that are kept as they are."""
 DIGEST = 6
@@ -44,7 +46,7 @@ class ItemKeys:
     """
 
     def __init__(self, setting: Any, exclude: Collection[str] = (), spider: Spider | None = None) -> None:
-        self._by_class = _rules(setting)
+        self._by_class = {name: _rule_of(part) for name, part in by_class(setting, SETTING).items()}
         self._exclude = frozenset(exclude)
         self._spider = spider
         self._known: dict[type, Rule | None] = {}
@@ -82,9 +84,9 @@ class ItemKeys:
 
     def _rule(self, item: Any) -> Rule | None:
         cls = type(item)
-        for name in (f"{cls.__module__}.{cls.__qualname__}", cls.__name__, ANY):
-            if name in self._by_class:
-                return self._by_class[name]
+        rule = part_for(cls, self._by_class)
+        if rule is not None:
+            return rule
         if callable(getattr(cls, METHOD, None)):
             return lambda item: getattr(item, METHOD)()
         of_spider = getattr(self._spider, METHOD, None)
@@ -126,12 +128,7 @@ def shown(text: str) -> str:
         return text
     if len(text) > SHOWN:
         text = f"{text[:SHOWN]}...{_hash(text.encode('utf-8', 'surrogatepass')).hex()}"
-    return clean(text)
-
-
-def clean(text: str) -> str:
-    """*text* that can be stored: half of a character, as from a broken page, becomes an escape."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+    return escape_surrogates(text)
 
 
 def canonical(value: Any) -> bytes:
@@ -176,19 +173,6 @@ def _hash(data: bytes) -> bytes:
 # -- the setting -------------------------------------------------------------------------------------------------
 
 
-def _rules(setting: Any) -> dict[str, Rule]:
-    if isinstance(setting, str) and setting.strip()[:1] in ("{", "["):
-        try:
-            setting = json.loads(setting)
-        except ValueError as error:
-            raise ConfigError(f"{SETTING} is {setting!r}, which is no JSON: {error}") from None
-    if setting is None or setting == "":
-        return {}
-    if isinstance(setting, Mapping):
-        return {str(name): _rule_of(of_class) for name, of_class in setting.items()}
-    return {ANY: _rule_of(setting)}
-
-
 def _rule_of(setting: Any) -> Rule:
     if callable(setting):
         return setting  # type: ignore[no-any-return]
@@ -208,14 +192,9 @@ def _rule_of(setting: Any) -> Rule:
 
 def _loaded(path: str) -> Rule:
     try:
-        found = load_object(path)
-    except (ImportError, NameError, ValueError) as error:
-        raise ConfigError(
-            f"{SETTING} names {path!r}, which cannot be loaded: {error} (a field with a dot in it goes into a list)"
-        ) from None
-    if not callable(found):
-        raise ConfigError(f"{SETTING} names {path!r}, which cannot be called")
-    return found  # type: ignore[no-any-return]
+        return load_callable(SETTING, path)  # type: ignore[no-any-return]
+    except ConfigError as error:
+        raise ConfigError(f"{error} (a field with a dot in it goes into a list)") from None
 
 
 def _fields(names: list[str], item: Any) -> list[Any]:

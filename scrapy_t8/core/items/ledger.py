@@ -11,14 +11,15 @@ import msgpack
 
 from scrapy_t8.core.page import Page
 from scrapy_t8.model.batch import CommitBatch
-from scrapy_t8.model.items import ItemKey, ItemLoss, ItemOutcome, LastExport
+from scrapy_t8.model.items import ExportPlace, ItemKey, ItemLoss, ItemOutcome, LastExport
 from scrapy_t8.model.job import JobRecord
 from scrapy_t8.stores.base import Store
-from scrapy_t8.utils.hashes import hashed as hash63
+from scrapy_t8.utils.hashes import hash63
+from scrapy_t8.utils.text import escape_surrogates
 
 from .coverage import Coverage, shape_of
 from .expectations import Expectations
-from .keys import ItemKeys, NoKey, clean, differences, key_bytes, shown
+from .keys import ItemKeys, NoKey, differences, key_bytes, shown
 from .problems import ProblemCounter
 
 logger = logging.getLogger(__name__)
@@ -93,7 +94,7 @@ class ItemLedger:
     def __init__(
         self, store: Store, record: JobRecord, run: int, *, keys: ItemKeys, dedup: Dedup, expectations: Expectations
     ) -> None:
-        self._books = books = store.books
+        self._books = books = store.items
         self._record = record
         self._run = run
         self._keys = keys
@@ -154,7 +155,7 @@ class ItemLedger:
         shape = shape_of(item) if outcome == EXPORTED else b""
         if key is not None and key.digest is not None and outcome == EXPORTED:
             page.own_items().digest(key.key, key.digest)
-        cleaned = [[clean(part) for part in problem] for problem in problems] if problems else ()
+        cleaned = [[escape_surrogates(part) for part in problem] for problem in problems] if problems else ()
         return ItemOutcome(page.items.current, outcome, key, shape, loss, cleaned)
 
     @staticmethod
@@ -244,15 +245,14 @@ class ItemLedger:
         """*key* takes the place of the one before, if that is in the feeds of this job."""
         ledger = self._record.ledger
         position = ledger.exported + ledger.duplicate
-        if seen is not None and seen.digest and seen.job == self._record.number:
-            before, shape, is_invalid = msgpack.unpackb(seen.digest)
-            self._superseded.append(before)
-            self._coverage.count(shape, -1)
+        if seen is not None and seen.place is not None and seen.job == self._record.number:
+            self._superseded.append(seen.place.position)
+            self._coverage.count(seen.place.shape, -1)
             ledger.duplicate += 1
             ledger.exported -= 1
-            ledger.invalid -= is_invalid
+            ledger.invalid -= seen.place.is_invalid
             self._examples.add(key.text, [])
-        self._remember(key._replace(digest=msgpack.packb([position, note.shape, bool(note.problems)])))
+        self._remember(key._replace(place=ExportPlace(position, note.shape, bool(note.problems))))
 
     def _count_duplicate(self, key: ItemKey) -> None:
         ledger = self._record.ledger
@@ -307,14 +307,16 @@ class ItemLedger:
 
     def _as_seen(self, key: ItemKey) -> LastExport:
         # One for all, where that is enough.
-        return self._now if key.digest is None else self._now._replace(digest=key.digest)
+        if key.digest is None and key.place is None:
+            return self._now
+        return self._now._replace(digest=key.digest, place=key.place)
 
     # -- commits -------------------------------------------------------------------------------------------------
 
     def drain(self, batch: CommitBatch) -> None:
         """Put what has changed into *batch*."""
         batch.items, self._new = list(self._new.values()), {}
-        batch.again, self._again = sorted(self._again), set()
+        batch.touched, self._again = sorted(self._again), set()
         batch.superseded, self._superseded = self._superseded, []
         batch.losses, self._losses = list(self._losses.values()), {}
         batch.kept.update(self._coverage.dump() | self._problems.dump() | self._examples.dump())

@@ -1,4 +1,4 @@
-"""What is wrong with items, counted."""
+"""Counts the problems of items."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import msgpack
 from scrapy_t8.stores.base import Store
 
 KEPT = "problems"
-"""Under this name the store keeps them."""
+"""Name under which the store keeps the counts."""
 KINDS = 200
-"""Problems that are told apart."""
+"""Different problems that are counted separately."""
 EXAMPLES = 5
 
 Found = tuple[str, str, str, str]
@@ -29,7 +29,7 @@ class ProblemCounter:
         self._is_changed = False
 
     def add(self, found: Sequence[Sequence[str]], key: str | None) -> None:
-        """An item has these problems."""
+        """Count the problems of one item."""
         for rule, item, field, message in found:
             which = (rule, item, field, message)
             if which not in self._rows and len(self._rows) >= KINDS:
@@ -41,7 +41,7 @@ class ProblemCounter:
             self._is_changed = True
 
     def dump(self) -> dict[str, bytes]:
-        """What has changed, to be kept."""
+        """Return the counts for the store, if they have changed."""
         if not self._is_changed:
             return {}
         self._is_changed = False
@@ -49,7 +49,7 @@ class ProblemCounter:
 
 
 def problems_of(kept: dict[str, bytes]) -> list[dict[str, Any]]:
-    """The problems as the report has them, the most frequent first."""
+    """Return the problems as they stand in the report, the most frequent first."""
     names = ("rule", "item", "field", "message", "count", "examples")
     rows = [dict(zip(names, row, strict=True)) for row in _rows(kept)]
     return sorted(rows, key=lambda row: (-row["count"], row["rule"], row["item"], row["field"], row["message"]))

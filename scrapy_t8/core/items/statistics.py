@@ -59,7 +59,7 @@ class RunStatistics(CommitParticipant):
         self._ledger.drain(batch)
         self._expectations.drain(batch)
         exported = self._record.ledger.exported
-        batch.moment = (self._ended.total(), max(0, exported - self._exported), self._retries)
+        batch.progress = (self._ended.total(), max(0, exported - self._exported), self._retries)
         self._retries, self._exported = 0, exported
         self._sum_up()
         batch.tally, self._tally = dict(self._tally), Counter()

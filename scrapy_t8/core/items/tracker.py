@@ -13,10 +13,9 @@ from twisted.python.failure import Failure
 
 from scrapy_t8.core.page import ITEMS, Page, current_page
 from scrapy_t8.core.run import RunContext, RunControl
-from scrapy_t8.utils.text import one_line
+from scrapy_t8.utils.text import escape_surrogates, one_line
 
 from .checks import ItemChecks
-from .keys import clean
 from .ledger import DROPPED, DUPLICATE, EXPORTED, FAILED, ItemLedger
 
 logger = logging.getLogger(__name__)
@@ -116,7 +115,7 @@ class ItemTracker:
         items, loss, problems = page.own_items(), None, getattr(error, "problems", [])
         if outcome in (DROPPED, FAILED) and error is not None:
             pipeline, reason = pipeline_of_traceback(error.__traceback__), loss_reason(error, outcome)
-            loss = pipeline, reason, clean(getattr(response, "url", None) or "")
+            loss = pipeline, reason, escape_surrogates(getattr(response, "url", None) or "")
             items.lose(self.ledger.cause(outcome, pipeline, reason))
         else:
             items.let_pass()
@@ -142,7 +141,7 @@ def pipeline_of_traceback(trace: TracebackType | None) -> str:
 
 def loss_reason(error: BaseException, outcome: int) -> str:
     """Return in one line why a pipeline has lost an item."""
-    text = clean(one_line(error, REASON))
+    text = escape_surrogates(one_line(error, REASON))
     if outcome == DROPPED:
         return text or type(error).__name__
     return one_line(f"{type(error).__name__}: {text}" if text else type(error).__name__, REASON)

@@ -120,9 +120,16 @@ class Job(CommitParticipant):
         return self._commits.error
 
     def begin(self) -> None:
-        """Do what a run begins with: bury pages that crash the process, prune and revive dead letters."""
+        """Do what a run begins with: bury pages that crash the process, prune and revive dead letters.
+
+        :raises T8Error: if that fails. The job is closed then.
+        """
         with self.guard("begin"):
             self.buried, self.revived = self.retries.on_start()
+        if self.error is not None:
+            self._end_run(self.error.reason)
+            self._release()
+            raise self.error
 
     def guard(self, what: str) -> StopOnError:
         """Return a context in which any exception ends the run, as in "cannot *what*"."""

@@ -1,4 +1,4 @@
-"""Where a job lives that was given no JOBDIR."""
+"""The directory of a job that was given no JOBDIR."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from scrapy.utils.project import data_path
 
 
 def default_directory(spider: str) -> str:
-    """The job directory of *spider*, in the data directory of the project. With an empty name, where these all are."""
+    """Return the job directory of *spider* in the data directory of the project; with no name, that of all spiders."""
     try:
         return data_path(f"t8/{spider}")
     except NotConfigured:  # settings of a project, but no scrapy.cfg

@@ -91,7 +91,7 @@ def _begin_job(
     )
     if old is not None and not old.finished:
         given_up = PastJob(old.id, old.number, old.spider, old.begun, now, old.ledger.exported, good=False)
-        store.books.add_past_job(given_up)
+        store.items.add_past_job(given_up)
     salvaged = 0 if old else store.count_entries() + store.count_waiting()
     if salvaged:
         job.ledger.admitted = salvaged
@@ -99,7 +99,7 @@ def _begin_job(
     keep_items = config.dedup_scope == "spider" or config.expect_last
     store.begin_job(job, keep=bool(salvaged), afresh=config.resume == "fresh", keep_items=keep_items)
     if config.expect_last:
-        count = store.books.expect_last(identity.spider, "last good job")
+        count = store.items.expect_last(identity.spider, "last good job")
         if count:
             logger.info("Expecting the %d items of the last good job", count)
     _log_beginning(old, directory)

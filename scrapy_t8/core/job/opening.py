@@ -11,7 +11,8 @@ from scrapy import Request
 from scrapy.crawler import Crawler
 from scrapy.utils.request import RequestFingerprinter
 
-from scrapy_t8.config.settings import Config, loaded
+from scrapy_t8.config.parsing import load_callable
+from scrapy_t8.config.settings import Config
 from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.frontier.frontier import Frontier
 from scrapy_t8.core.items.checks import ItemChecks
@@ -28,7 +29,7 @@ from scrapy_t8.model.codec import Codec
 from scrapy_t8.model.job import Identity, Recovery
 from scrapy_t8.stores.base import IfDamaged, Store
 from scrapy_t8.stores.sqlite import SQLiteStore
-from scrapy_t8.utils.hashes import cut, hashed
+from scrapy_t8.utils.hashes import hash63, truncate63
 
 from .commit_loop import CommitLoop
 from .job import Job
@@ -76,8 +77,8 @@ def _load(crawler: Crawler, config: Config) -> Loaded:
     named = {**config.retry_handlers, **getattr(crawler.spider, "t8_retry_handlers", {})}
     return Loaded(
         Policy(config.retry_rule(crawler.settings), config.retry_kinds, config.retry_after_cap),
-        {kind: loaded("T8_RETRY_HANDLERS", name) for kind, name in named.items()},
-        [loaded("T8_RETRY_CHECKS", name) for name in config.retry_checks],
+        {kind: load_callable("T8_RETRY_HANDLERS", name) for kind, name in named.items()},
+        [load_callable("T8_RETRY_CHECKS", name) for name in config.retry_checks],
         ItemChecks.of(config.required_fields, config.item_schema),
         ItemKeys(config.item_key, [*config.item_key_exclude, config.changed_field], crawler.spider),
     )
@@ -145,5 +146,6 @@ def _fingerprint_of(crawler: Crawler) -> Callable[[Request], int]:
     """Return 63 bits of Scrapy's fingerprint; of a user's fingerprinter a hash, since it need not spread evenly."""
     fingerprinter = crawler.request_fingerprinter
     assert fingerprinter is not None
-    of_request, spread = fingerprinter.fingerprint, cut if type(fingerprinter) is RequestFingerprinter else hashed
-    return lambda request: spread(of_request(request))
+    of_request = fingerprinter.fingerprint
+    shorten = truncate63 if type(fingerprinter) is RequestFingerprinter else hash63
+    return lambda request: shorten(of_request(request))

@@ -1,4 +1,4 @@
-"""Has the spider's code changed since?"""
+"""Tells whether the spider's code has changed between two runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scrapy import Spider
 
 
 def code_of(spider: Spider) -> str:
-    """A hash of the source files of the spider's project: of all that is imported of the packages of its classes."""
+    """Return a hash of the source files of the spider's project: all imported modules of its classes' packages."""
     packages = {cls.__module__.partition(".")[0] for cls in type(spider).__mro__} - {"builtins", "scrapy", "scrapy_t8"}
     digest = blake2b(digest_size=8)
     for name, module in sorted(sys.modules.items()):

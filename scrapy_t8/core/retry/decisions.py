@@ -16,7 +16,7 @@ from scrapy_t8.core.run import RunContext
 from scrapy_t8.errors import CannotStore, ConfigError
 from scrapy_t8.model.attempts import AttemptHistory, ScheduledRetry
 from scrapy_t8.model.dead_letter import DeadLetter
-from scrapy_t8.model.failed_task import TASK_TYPE, task_id
+from scrapy_t8.model.failed_task import TASK_TYPE, request_task_id
 
 from .breaker import Breaker
 from .code_version import code_of
@@ -213,7 +213,7 @@ class RetryDecisions:
 
     def write_stats(self) -> None:
         """Put into the statistics how the run went, if anything failed."""
-        waiting = self._frontier.waiting
+        waiting = len(self._frontier.waiting)
         stats = self._crawler.stats
         assert stats is not None
         succeeded, buried = (stats.get_value(f"t8/retry/{what}", 0) for what in ("succeeded", "buried"))
@@ -231,7 +231,7 @@ class RetryDecisions:
             stats.inc_value(f"t8/retry/{what}/{kind}")
 
     def _log(self, what: str, request: Request, page: Page, detail: str) -> None:
-        task = task_id(self._task_type(request), self._frontier.record.id, page.entry or 0)
+        task = request_task_id(self._task_type(request), self._frontier.record.id, page.entry or 0)
         logger.info("%s: %s %s: %s", what, task, request, detail)
 
 

@@ -32,23 +32,23 @@ NETWORK = "network"
 HOST = "host"
 """The server's own fault (5xx)."""
 THROTTLED = "throttled"
-"""The server asks to be left in peace: 429, or 503 with Retry-After."""
+"""The server asks for fewer requests: 429, or 503 with Retry-After."""
 BAN = "ban"
-"""An answer that is none, as the spider or a response check says: a captcha, a login page."""
+"""A response that is not the page, as the spider or a response check says: a captcha, a login page."""
 PARSE = "parse"
 """The callback raised an exception."""
 PIPELINE = "pipeline"
 """An item pipeline raised an exception."""
 MEDIA = "media"
-"""A file that belongs to an item."""
+"""A file of an item could not be downloaded."""
 HTTP = "http"
-"""Any other status that the spider does not take."""
+"""Any other status that the spider does not handle."""
 DOWNLOAD = "download"
-"""An exception on the way to the answer that is no network error: in a middleware, say."""
+"""An exception before the response that is no network error: of a middleware, say."""
 INVALID = "invalid"
-"""An item is not as it should be."""
+"""An item is invalid."""
 HANDLER = "handler"
-"""A task of the service, which its handler could not do."""
+"""A task of the service whose handler has failed."""
 KINDS = (NETWORK, HOST, THROTTLED, BAN, PARSE, PIPELINE, MEDIA, HTTP, DOWNLOAD, INVALID, HANDLER)
 
 NETWORK_ERRORS = (
@@ -61,21 +61,21 @@ NETWORK_ERRORS = (
 )
 
 OF_THE_HOST = (NETWORK, HOST)
-"""The kinds that tell of the health of a host."""
+"""The kinds that say something about the health of a host."""
 
 OF_THE_CODE = (PARSE, PIPELINE, DOWNLOAD, INVALID, "callback", "class")
 """The kinds that a change of the spider's code may mend."""
 
 
 class RetryPage(Exception):
-    """Raised in a callback, an errback, an item pipeline or a response check: this page is to be had again.
+    """Raised in a callback, an errback, an item pipeline or a response check: retry this page.
 
-    What the page has brought about so far is dropped with it: its items reach no feed, its requests are not repeated.
+    The outputs of the page so far are dropped: its items reach no feed, its requests are not repeated.
 
-    :param reason: for the log and the dead-letter box.
+    :param reason: for the log and the dead letter.
     :param delay: seconds to wait; None leaves it to the policy.
-    :param kind: whose budget is charged; one of :data:`KINDS`.
-    :raises ConfigError: for a kind that does not exist, or a delay that is negative.
+    :param kind: the kind of failure whose retries are counted; one of :data:`KINDS`.
+    :raises ConfigError: for an unknown kind, or a negative delay.
     """
 
     def __init__(self, reason: str, delay: float | None = None, kind: str = BAN) -> None:
@@ -92,12 +92,12 @@ class Failure:
     """One failed attempt.
 
     :param error: one line.
-    :param reason: what Scrapy's statistics of retries call it.
-    :param delay: seconds to wait that were asked for by the spider.
-    :param retry_after: seconds to wait that were asked for by the server.
-    :param final: not to be tried again, whatever the policy says.
-    :param keeps_items: what the page has yielded so far stays, if this was the last attempt.
-    :param detail: what may help to find the cause: a traceback, a part of the body.
+    :param reason: name of the failure in Scrapy's retry statistics.
+    :param delay: seconds to wait, as the spider has asked for.
+    :param retry_after: seconds to wait, as the server has asked for.
+    :param final: give up, whatever the policy says.
+    :param keeps_items: items that the page has yielded so far stay, if this was the last attempt.
+    :param detail: facts that may help to find the cause: a traceback, a part of the body.
     """
 
     kind: str
@@ -112,9 +112,9 @@ class Failure:
 
 
 def known_kind(kind: str, where: str) -> str:
-    """*kind*, if there is such a one.
+    """Return *kind*.
 
-    :raises ConfigError: else, naming *where* it was found.
+    :raises ConfigError: if there is no such kind. The message names *where* the kind was found.
     """
     if kind not in KINDS:
         raise ConfigError(f"{where}: there is no kind of failure {kind!r}; the kinds are {', '.join(KINDS)}")
@@ -122,6 +122,7 @@ def known_kind(kind: str, where: str) -> str:
 
 
 def kind_of_status(status: int, *, has_retry_after: bool) -> str:
+    """Return the kind of failure of an HTTP status."""
     if status == 429 or (status == 503 and has_retry_after):
         return THROTTLED
     if status == 408:
@@ -130,7 +131,7 @@ def kind_of_status(status: int, *, has_retry_after: bool) -> str:
 
 
 def retry_after(value: bytes | str | None, now: float) -> float | None:
-    """The seconds that a Retry-After header asks for (RFC 9110, 10.2.3: a number, or a date). None for garbage."""
+    """Return the seconds that a Retry-After header asks for (RFC 9110, 10.2.3: a number or a date); None if invalid."""
     text = (value.decode("latin-1") if isinstance(value, bytes) else value or "").strip()
     if re.fullmatch(r"[0-9]+", text):
         return float(min(int(text[:20]), 10**12))
@@ -144,12 +145,12 @@ def retry_after(value: bytes | str | None, now: float) -> float | None:
 
 
 def sample(body: bytes, limit: int) -> str:
-    """The beginning of *body* as text, for a person to look at."""
+    """Return the beginning of *body* as text."""
     return body[:limit].decode("utf-8", errors="backslashreplace")
 
 
 def of_download(error: BaseException, *, final: bool = False) -> Failure:
-    """The failure of a request that *error* has ended before there was an answer."""
+    """Return the failure of a request that *error* has ended before there was a response."""
     kind = NETWORK if isinstance(error, NETWORK_ERRORS) else DOWNLOAD
     detail = {} if kind == NETWORK else {"traceback": trace(error)}
     reason = error if isinstance(error, Exception) else "unspecified"
@@ -157,11 +158,11 @@ def of_download(error: BaseException, *, final: bool = False) -> Failure:
 
 
 def of_response(response: Response, now: float, *, body_sample: int, final: bool = False) -> Failure:
-    """The failure that an answer with an error status is."""
+    """Return the failure of a response with an error status."""
     header = response.headers.get("Retry-After")
     asked = retry_after(header, now)
     if header is not None and asked is None:
-        logger.warning("%s: its Retry-After makes no sense: %r", response, header)
+        logger.warning("%s: invalid Retry-After header: %r", response, header)
     reason = response_status_message(response.status)
     return Failure(
         kind_of_status(response.status, has_retry_after=asked is not None),
@@ -175,17 +176,18 @@ def of_response(response: Response, now: float, *, body_sample: int, final: bool
 
 
 def of_code(kind: str, error: BaseException, response: object, *, body_sample: int) -> Failure:
-    """The failure of a page that *error* in the user's code has ended; or the retry that it asks for."""
+    """Return the failure of a page that *error* in the user's code has ended, or the retry that the error asks for."""
     detail: dict[str, Any] = {}
     status = None
     if isinstance(response, Response):
         status, detail["body"] = response.status, sample(response.body, body_sample)
     if isinstance(error, RetryPage):
         return Failure(error.kind, one_line(error), status, error.delay, reason=error, keeps_items=False, detail=detail)
-    told = one_line(f"{type(error).__name__}: {error}")
+    message = one_line(f"{type(error).__name__}: {error}")
     reason = error if isinstance(error, Exception) else "unspecified"
-    return Failure(kind, told, status, reason=reason, detail={"traceback": trace(error), **detail})
+    return Failure(kind, message, status, reason=reason, detail={"traceback": trace(error), **detail})
 
 
 def trace(error: BaseException) -> str:
+    """Return the traceback of *error*."""
     return "".join(traceback.format_exception(type(error), error, error.__traceback__))

@@ -1,4 +1,4 @@
-"""When is a failed request tried again, and when is it given up? Pure: the time and the dice are arguments."""
+"""When a failed request is retried, and when it is given up. Pure: time and chance are arguments."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from .failure import (
     KINDS,
     MEDIA,
     NETWORK,
+    OF_THE_HOST,
     PARSE,
     PIPELINE,
     THROTTLED,
@@ -36,7 +37,7 @@ TIMES = {
     HANDLER: 3,
     **dict.fromkeys((DOWNLOAD, PARSE, PIPELINE, INVALID), 0),
 }
-"""Retries of each kind by default: a minute of trouble is ridden out, a bug is not tried again."""
+"""Retries of each kind by default: a minute of trouble is waited out, a bug is not retried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Rule:
     """How one kind of failure is retried.
 
     The delay before retry *n* (from 1) is drawn from the upper *jitter* part of ``min(cap, base * factor ** (n-1))``:
-    with 1 all of it, which is known as full jitter (Brooker, "Exponential Backoff And Jitter", AWS 2015), with 0 none.
+    1 is full jitter (Brooker, "Exponential Backoff And Jitter", AWS 2015), 0 is none.
 
     :param times: retries, after the first attempt.
     :param base: seconds.
@@ -58,9 +59,9 @@ class Rule:
     jitter: float = 1.0
 
     def checked(self, where: str) -> Rule:
-        """This rule, if it makes sense.
+        """Return this rule.
 
-        :raises ConfigError: else, naming *where* it was given.
+        :raises ConfigError: if a value is out of range. The message names *where* the rule was given.
         """
         for name, holds, expected in (
             ("times", self.times >= 0, "a whole number of at least 0"),
@@ -74,9 +75,9 @@ class Rule:
         return self
 
     def changed(self, changes: Mapping[str, Any], where: str) -> Rule:
-        """This rule with *changes*, checked.
+        """Return this rule with *changes*, checked.
 
-        :raises ConfigError: for a name that does not exist or a value that makes no sense.
+        :raises ConfigError: for an unknown name or an invalid value.
         """
         types = {field.name: int if field.name == "times" else float for field in fields(self)}
         given: dict[str, Any] = {}
@@ -92,7 +93,7 @@ class Rule:
         return replace(self, **given).checked(where)
 
     def delay(self, retry: int, chance: float) -> float:
-        """Seconds to wait before a retry.
+        """Return the seconds to wait before a retry.
 
         :param retry: its number, from 1.
         :param chance: drawn evenly from 0 to 1.
@@ -104,12 +105,25 @@ class Rule:
         return longest * (1 - self.jitter * (1 - chance))
 
 
-class Policy:
-    """The rule for every kind.
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What follows from one failed attempt.
 
-    :param changes: what the project wants otherwise for some kinds, as in ``{"ban": {"times": 1, "base": 60}}``.
-    :param retry_after_cap: seconds that a server may make us wait, at the most.
-    :raises ConfigError: if that makes no sense.
+    :param due: when to try again, in Unix seconds; None to give up.
+    :param charged: whether the failure counts against the retries of its kind.
+    """
+
+    due: float | None
+    charged: bool
+
+
+class Policy:
+    """The retry rules of all kinds of failures.
+
+    :param general: the rule for all kinds, from T8_RETRY_* and RETRY_TIMES.
+    :param changes: changes for some kinds, as in ``{"ban": {"times": 1, "base": 60}}``.
+    :param retry_after_cap: seconds that a server may ask for, at the most.
+    :raises ConfigError: for an unknown kind or an invalid value.
     """
 
     def __init__(
@@ -127,15 +141,15 @@ class Policy:
             for kind in KINDS
         }
         if "times" in general:
-            # The user's RETRY_TIMES: what Scrapy retries, it retries so often.
+            # The user's RETRY_TIMES holds for what Scrapy itself retries.
             for kind in (NETWORK, HOST, THROTTLED, HTTP):
                 if "times" not in changes.get(kind, {}):
                     self._rules[kind] = self._rules[kind].changed({"times": general["times"]}, "RETRY_TIMES")
 
     def rule(self, kind: str, meta: Mapping[str, Any]) -> Rule:
-        """The rule for a failure of a request with this *meta* (``max_retry_times``, ``t8_retry``).
+        """Return the rule for a failure of a request with this *meta* (``max_retry_times``, ``t8_retry``).
 
-        :raises ConfigError: if that meta makes no sense.
+        :raises ConfigError: if the meta is invalid.
         """
         rule = self._rules[kind]
         if meta.get("max_retry_times") is not None and kind not in (PARSE, PIPELINE, INVALID):
@@ -145,13 +159,13 @@ class Policy:
         return rule
 
     def capped(self, seconds: float) -> float:
-        """What a server asked for, within reason."""
+        """Return the seconds that a server has asked for, capped."""
         return min(seconds, self._retry_after_cap)
 
     def due(self, failure: Failure, charged: int, rule: Rule, now: float, chance: float) -> float | None:
-        """When to try again, in Unix seconds; None to give up.
+        """Return when to retry, in Unix seconds; None to give up.
 
-        :param charged: failures of this kind that the request has to answer for, with this one.
+        :param charged: failures of this kind charged to the request, this one included.
         :param chance: drawn evenly from 0 to 1.
         """
         if failure.final or charged > rule.times:
@@ -162,3 +176,27 @@ class Policy:
         if failure.retry_after is not None:
             delay = max(delay, self.capped(failure.retry_after))
         return now + delay
+
+    def decide(
+        self,
+        failure: Failure,
+        rule: Rule,
+        *,
+        earlier: int,
+        now: float,
+        chance: float,
+        host_opens: float | None = None,
+    ) -> Decision:
+        """Decide on *failure* by *rule*.
+
+        A failure that a host is known to be down for is not charged, and the next attempt waits for the host.
+
+        :param earlier: failures of this kind that were charged before.
+        :param chance: drawn evenly from 0 to 1.
+        :param host_opens: when requests of a host that is down may go again, in Unix seconds; None if it is up.
+        """
+        charged = host_opens is None or failure.kind not in OF_THE_HOST
+        due = self.due(failure, earlier + charged, rule, now, chance)
+        if due is not None and not charged and host_opens is not None:
+            due = max(due, host_opens)
+        return Decision(due, charged)

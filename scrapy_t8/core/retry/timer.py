@@ -51,7 +51,7 @@ class RetryTimer(CommitParticipant):
 
     def __len__(self) -> int:
         """Return how many requests wait."""
-        return self._frontier.waiting + len(self._in_memory)
+        return len(self._frontier.waiting) + len(self._in_memory)
 
     def settle(self, page: Page) -> None:
         """Be awake when the entry of *page*, or an entry that the page brings about, is due."""

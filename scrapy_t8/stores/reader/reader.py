@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 from urllib.parse import quote
 
-from filelock import FileLock, Timeout
-
 from scrapy_t8.errors import JobError, StoreError
 from scrapy_t8.model.attempts import ScheduledRetry
 from scrapy_t8.model.dead_letter import LetterGroup
 from scrapy_t8.model.items import ItemLoss
 from scrapy_t8.model.job import JobRecord, PastJob, Run
+from scrapy_t8.stores.locks import FileLock
 from scrapy_t8.stores.sqlite.dead_letters import SQLiteDeadLetters
 from scrapy_t8.stores.sqlite.file import check_file, check_version
 from scrapy_t8.stores.sqlite.items import STRETCH
@@ -61,15 +60,13 @@ class Reader:
 
     def is_running(self) -> bool:
         """Whether a process owns the job. Not to be asked by that process itself."""
-        lock = FileLock(self._directory / "lock", mode=0o600, thread_local=False)
+        lock = FileLock(self._directory / "lock")
         try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            return True
+            is_free = lock.own()
         except OSError:
             return False  # nobody can own what cannot be written
         lock.release()
-        return False
+        return not is_free
 
     def in_flight(self) -> int:
         """How many requests the last run has noted as being under way."""

@@ -1,1 +1,1 @@
-"""A state file that several processes share: that of the service."""
+"""The store of the service: a state file that several processes share."""

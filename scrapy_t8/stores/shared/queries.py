@@ -14,7 +14,6 @@ LEFT = """
         (SELECT count(*) FROM waiting)
 """
 COUNT = "SELECT count(*) FROM waiting"
-COUNT_LEASED = "SELECT count(*) FROM lease"
 TYPES = "SELECT DISTINCT slot FROM waiting"
 DUE = f"SELECT {COLUMNS} FROM waiting WHERE slot = ? AND due <= ? AND {FREE} ORDER BY due LIMIT ?"
 NEXT_DUE = f"SELECT due FROM waiting WHERE slot = ? AND {FREE} ORDER BY due LIMIT 1"
@@ -30,4 +29,3 @@ RELEASE_ALL = "DELETE FROM lease WHERE holder = ?"
 IS_LEASED = "SELECT 1 FROM lease WHERE entry = ?"
 
 DEAD_ENTRY = "SELECT id FROM dead WHERE entry = ? AND job = ?"
-"""The number of the letter that an entry has become."""

@@ -1,4 +1,4 @@
-"""The tasks of the service in SQLite: rows of ``waiting`` whose slot is their task type, and leases on them."""
+"""The tasks of the service in SQLite: rows of ``waiting`` whose slot is the task type, and their leases."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from . import queries as ask
 from .store import SharedStore
 
 SUCCEEDED, BURIED = ("outcomes", "succeeded"), ("outcomes", "buried")
-"""What is counted of tasks, as of requests."""
+"""Counters of tasks, the same as those of requests."""
 AT_ONCE = 1000
-"""Tasks that are read together where all are wanted."""
+"""Tasks that one statement reads where all are wanted."""
 
 
 class SQLiteTasks:
-    """What waits in *store*, and who is at work on it. Each change is one transaction, and keeps the books with it."""
+    """The tasks in *store*, and their leases. Each change is one transaction, with the ledger of the job."""
 
     def __init__(self, store: SharedStore) -> None:
         self._store = store
 
     def begin(self, new: JobRecord, now: float) -> tuple[JobRecord, int]:
-        """The job that lives here, which is *new* if there was none, and the number of a new run of it."""
+        """Begin a run. Return the job of this state, which is *new* if there was none, and the number of the run."""
         with self._store.writing() as db:
             job = self._store.job()
             if job is None:
-                # There may be tasks all the same: what could be read of a damaged file.
+                # There may be tasks without a job: the readable part of a damaged file.
                 job = new
                 job.next_seq, job.ledger.admitted = db.execute(ask.LEFT).fetchone()
                 db.execute(sql.PUT_JOB, (dump_job(job),))
@@ -43,31 +43,32 @@ class SQLiteTasks:
         return job, run
 
     def end(self, run: int, now: float) -> None:
-        """Close a run: it did not die."""
+        """End a run, which has not died."""
         with self._store.writing() as db:
             db.execute(sql.END_RUN, (now, "closed", run))
 
     def outcomes(self) -> tuple[int, int]:
-        """How many tasks have succeeded, and how many were given up, since the state began."""
+        """Return how many tasks have succeeded, and how many were given up, since the state began."""
         with self._store.reading() as db:
             counts = {(what, name): count for what, name, count in db.execute(TALLY)}
         return counts.get(SUCCEEDED, 0), counts.get(BURIED, 0)
 
-    # -- looking -------------------------------------------------------------------------------------------------
+    # -- reading -------------------------------------------------------------------------------------------------
 
     def get(self, entry: int) -> ScheduledRetry | None:
+        """Return the waiting task that is stored as *entry*."""
         with self._store.reading() as db:
             row = db.execute(ask.GET, (entry,)).fetchone()
         return None if row is None else ScheduledRetry(*row)
 
     def named(self, task_id: str) -> int | None:
-        """The place of a task whose id was made elsewhere."""
+        """Return the entry of a task that was imported with this id."""
         with self._store.reading() as db:
             row = db.execute(ask.NAMED, (task_id,)).fetchone()
         return None if row is None else row[0]
 
     def all(self, slot: str | None = None) -> Iterator[ScheduledRetry]:
-        """Those that wait, of one task type or all, as they came."""
+        """Yield the waiting tasks, of one task type or of all, in the order in which they were added."""
         last = 0
         while True:
             with self._store.reading() as db:
@@ -81,31 +82,32 @@ class SQLiteTasks:
             last = rows[-1][0]
 
     def count(self) -> int:
+        """Return the number of waiting tasks."""
         with self._store.reading() as db:
             count: int = db.execute(ask.COUNT).fetchone()[0]
         return count
 
     def slots(self) -> set[str]:
-        """The task types that wait."""
+        """Return the task types of the waiting tasks."""
         with self._store.reading() as db:
             return {row[0] for row in db.execute(ask.TYPES)}
 
     def next_due(self, slots: Iterable[str]) -> float | None:
-        """When the first of some task types is due that nobody is at work on."""
+        """Return when the first task of some task types is due that is not leased."""
         with self._store.reading() as db:
             found = [db.execute(ask.NEXT_DUE, (slot,)).fetchone() for slot in slots]
         return min((row[0] for row in found if row is not None), default=None)
 
     def letter(self, entry: int, job: str) -> int | None:
-        """The number of the dead letter that *entry* has become, or None."""
+        """Return the number of the dead letter of *entry*, or None."""
         with self._store.reading() as db:
             row = db.execute(ask.DEAD_ENTRY, (entry, job)).fetchone()
         return None if row is None else row[0]
 
-    # -- coming and going ----------------------------------------------------------------------------------------
+    # -- adding and removing --------------------------------------------------------------------------------------
 
     def reserve(self, count: int) -> int:
-        """Ids for *count* new tasks. Returns the first."""
+        """Reserve *count* successive entries for new tasks. Return the first."""
         with self._store.writing_job() as (_, job):
             first = job.next_seq
             job.next_seq += count
@@ -119,11 +121,11 @@ class SQLiteTasks:
         names: dict[str, int],
         kept: dict[str, bytes],
     ) -> None:
-        """Write all of it, or nothing.
+        """Write everything in one transaction.
 
-        :param letters: tasks that come as dead ones.
-        :param names: the places of tasks whose ids were made elsewhere.
-        :param kept: what else is kept, by name.
+        :param letters: new tasks that are dead already.
+        :param names: the entries of imported tasks, by their ids.
+        :param kept: other data, by name.
         """
         if not tasks and not letters:
             with self._store.writing():
@@ -138,7 +140,7 @@ class SQLiteTasks:
             job.ledger.dead += len(letters)
             given_up = sum(letter.entry not in names.values() for letter in letters)
             if given_up:
-                db.execute(sql.COUNT, (*BURIED, given_up))
+                db.execute(sql.ADD_TALLY, (*BURIED, given_up))
 
     def _write(self, points: list[PointRecord], kept: dict[str, bytes]) -> None:
         if points:
@@ -147,7 +149,7 @@ class SQLiteTasks:
             self._store.keep(kept)
 
     def remove(self, entry: int) -> bool:
-        """Take a task away, for good. Returns whether it waited, and nobody was at work on it."""
+        """Delete a task. Return whether it was waiting and not leased."""
         with self._store.writing_job() as (db, job):
             if db.execute(ask.IS_LEASED, (entry,)).fetchone() or not db.execute(ask.REMOVE, (entry,)).rowcount:
                 return False
@@ -157,7 +159,7 @@ class SQLiteTasks:
     # -- leases --------------------------------------------------------------------------------------------------
 
     def lease(self, slots: Iterable[str], now: float, limit: int, holder: str) -> list[ScheduledRetry]:
-        """Give *holder* up to *limit* tasks of some types that are due, the earliest first. Nobody else has them."""
+        """Lease up to *limit* due tasks of some task types to *holder*, the earliest first. Return them."""
         if not self._is_due(slots, now):
             return []
         with self._store.writing() as db:
@@ -171,17 +173,17 @@ class SQLiteTasks:
         return first is not None and first <= now
 
     def succeed(self, entry: int, holder: str) -> bool:
-        """A task is done. Returns whether *holder* had it."""
+        """Delete a task that is done. Return whether *holder* had its lease."""
         with self._store.writing_job() as (db, job):
             if not db.execute(ask.RELEASE, (entry, holder)).rowcount:
                 return False
             if db.execute(ask.REMOVE, (entry,)).rowcount:
                 job.ledger.done += 1
-                db.execute(sql.COUNT, (*SUCCEEDED, 1))
+                db.execute(sql.ADD_TALLY, (*SUCCEEDED, 1))
         return True
 
     def postpone(self, entry: int, due: float, story: str, holder: str, *, keep: bool = False) -> bool:
-        """A task has failed and is due again. Returns whether *holder* had it, who may *keep* the lease."""
+        """Make a failed task due again. Return whether *holder* had its lease, which it may *keep*."""
         with self._store.writing() as db:
             if not db.execute(ask.RETURN if keep else ask.RELEASE, (entry, holder)).rowcount:
                 return False
@@ -189,7 +191,7 @@ class SQLiteTasks:
         return True
 
     def bury(self, letter: DeadLetter, holder: str) -> bool:
-        """A task is given up. Returns whether *holder* had it."""
+        """Replace a task by its dead *letter*. Return whether *holder* had its lease."""
         with self._store.writing_job() as (db, job):
             if not db.execute(ask.RELEASE, (letter.entry, holder)).rowcount:
                 return False
@@ -198,21 +200,21 @@ class SQLiteTasks:
         return True
 
     def release(self, entry: int, holder: str) -> None:
-        """Give a task back as it was."""
+        """End the lease of a task, which stays as it was."""
         with self._store.writing() as db:
             db.execute(ask.RELEASE, (entry, holder))
 
     def give_back(self, entry: int, holder: str) -> None:
-        """The same of one whose handler has not ended yet: nobody gets it before *holder* retires or dies."""
+        """Return a task whose handler has not ended yet. Nobody can lease it before *holder* retires or dies."""
         with self._store.writing() as db:
             db.execute(ask.RETURN, (entry, holder))
 
     def break_leases(
         self, holder: LeaseHolder, charge: Callable[[ScheduledRetry], tuple[float, str] | DeadLetter]
     ) -> int:
-        """Free the tasks whose holders are dead. Returns how many these were.
+        """End the leases of dead holders. Return their number.
 
-        :param charge: what becomes of a task whose holder died over it: due and story, or a dead letter.
+        :param charge: returns due time and story of a task whose holder died, or its dead letter.
         """
         with self._store.reading() as db:
             holders = [row[0] for row in db.execute(ask.HOLDERS)]
@@ -239,4 +241,4 @@ class SQLiteTasks:
     def _bury(self, db: sqlite3.Connection, job: JobRecord, letter: DeadLetter) -> None:
         self._store.box.bury([replace(letter, job=job.id, spider=job.spider)])
         job.ledger.dead += 1
-        db.execute(sql.COUNT, (*BURIED, 1))
+        db.execute(sql.ADD_TALLY, (*BURIED, 1))

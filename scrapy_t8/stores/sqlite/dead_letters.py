@@ -1,7 +1,6 @@
 """The dead-letter box in SQLite: the tables ``dead`` and ``dead_body``.
 
-A change first notes in a temporary table which letters it is about (``chosen``), then does the same to all of them at
-once: nothing here takes letters in hand one by one.
+A change first selects its letters into a temporary table (``chosen``), then changes all of them with one statement.
 """
 
 from __future__ import annotations
@@ -15,10 +14,10 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
 
-from scrapy_t8.model.dead_letter import DeadLetter, LetterFilter, LetterGroup
-from scrapy_t8.model.items import IMPOSSIBLE, RefetchRequest
+from scrapy_t8.model.dead_letter import ALL, DeadLetter, LetterFilter, LetterGroup
+from scrapy_t8.model.items import RefetchRequest, RefetchStatus
 from scrapy_t8.model.job import JobRecord
-from scrapy_t8.stores.base import ALL
+from scrapy_t8.utils.text import escape_surrogates
 
 from . import queries as sql
 from .tables import SQLiteTables, dump_job
@@ -31,7 +30,7 @@ CONDITIONS = {
     "kind": "dead.kind = :kind",
     "host": "dead.host = :host",
     "callback": "dead.callback = :callback",
-    # SQLite's own LIKE and lower() know no letters beyond ASCII.
+    # SQLite's own LIKE and lower() know only ASCII letters.
     "error": "instr(t8_casefold(dead.error), t8_casefold(:error))",
     "older_than": "dead.buried_at <= :now - :older_than",
     "newer_than": "dead.buried_at >= :now - :newer_than",
@@ -40,18 +39,19 @@ CONDITIONS = {
     "task_type": "dead.task_type = :task_type",
     "text": """(instr(t8_casefold(dead.error), t8_casefold(:text)) OR instr(t8_casefold(dead.url), t8_casefold(:text))
         OR instr(t8_casefold(dead.target), t8_casefold(:text)))""",
-    # One parameter, however many they are.
+    # One parameter for any number of ids.
     "ids": "dead.id IN (SELECT value FROM json_each(:ids))",
 }
-"""What each part of a :class:`~scrapy_t8.model.dead_letter.LetterFilter` asks of a letter."""
+"""The SQL condition for each part of a :class:`~scrapy_t8.model.dead_letter.LetterFilter`."""
 
 
 class SQLiteDeadLetters(SQLiteTables):
-    """A :class:`~scrapy_t8.stores.base.DeadLetterStore` in the database of a store.
+    """The dead-letter box of a store. Each change is one transaction that also updates the ledger of *job*.
 
-    The *job* given to a change is to be as the last commit left it: it is written with the change.
+    That *job* must be as the last commit left it. A letter of the running job counts as discarded when it leaves the
+    box, unless it is revived.
 
-    :param clock: the time now, for the age of letters.
+    :param clock: returns the time, for the age of letters.
     """
 
     def __init__(
@@ -59,31 +59,37 @@ class SQLiteDeadLetters(SQLiteTables):
         db: sqlite3.Connection,
         guard: Callable[[str], AbstractContextManager[None]],
         transaction: Callable[[], AbstractContextManager[sqlite3.Connection]],
+        *,
         clock: Callable[[], float] = time.time,
     ) -> None:
         super().__init__(db, guard, transaction)
         self._clock = clock
         db.create_function("t8_casefold", 1, str.casefold, deterministic=True)
-        # Some builds of SQLite write zeros over all that is deleted: a full box would take seconds to empty.
+        # Some builds of SQLite overwrite deleted rows with zeros: a full box would take seconds to empty.
         db.execute("PRAGMA secure_delete = FAST").fetchall()
 
-    # -- looking -------------------------------------------------------------------------------------------------
+    # -- reading -------------------------------------------------------------------------------------------------
 
     def letters(self, which: LetterFilter = ALL, *, limit: int | None = None, after: int = 0) -> list[DeadLetter]:
+        """Return letters by number, beginning above *after*, without payload, story and detail."""
         rows = self._read(sql.LETTERS, which, limit=-1 if limit is None else limit, after=after)
         return [DeadLetter(*row) for row in rows]
 
     def letter(self, number: int) -> DeadLetter | None:
+        """Return one letter with everything."""
         return next((DeadLetter(*row) for row in self._read(sql.WHOLE_LETTERS, LetterFilter(ids=(number,)))), None)
 
     def count(self, which: LetterFilter = ALL) -> int:
+        """Return the number of letters."""
         count: int = self._read(sql.COUNT_LETTERS, which)[0][0]
         return count
 
     def groups(self, which: LetterFilter = ALL) -> list[LetterGroup]:
+        """Return the letters by cause, the most frequent cause first."""
         return [LetterGroup(*row) for row in self._read(sql.GROUPS, which)]
 
     def fingerprints(self) -> set[int]:
+        """Return the fingerprints of the requests of all letters."""
         return {row[0] for row in self._read(sql.DEAD_FINGERPRINTS, ALL)}
 
     def _read(self, statement: str, which: LetterFilter, **values: Any) -> list[Any]:
@@ -94,70 +100,77 @@ class SQLiteDeadLetters(SQLiteTables):
     # -- changes, each a transaction of its own ------------------------------------------------------------------
 
     def revive(self, which: LetterFilter, job: JobRecord, now: float) -> int:
+        """Turn letters into waiting entries of *job* with fresh attempts, due *now*. Return their number.
+
+        Letters of another job are admitted to *job*. A finished job becomes unfinished. Letters without a payload stay.
+        """
         with self._change(job) as db:
             return self._revive(db, which, job, now)
 
-    def heal(self, mended: list[RefetchRequest], which: LetterFilter, job: JobRecord, now: float) -> None:
+    def refetch(self, requests: list[RefetchRequest], which: LetterFilter, job: JobRecord, now: float) -> None:
+        """Add *requests* as waiting entries that are due *now*, and revive letters."""
         with self._change(job) as db:
             self._revive(db, which, job, now)
-            db.executemany(sql.HEAL, [(item.healed, item.key) for item in mended])
-            repeated = [item for item in mended if item.payload is not None]
+            db.executemany(sql.SET_REFETCH_STATUS, [(item.status, item.key) for item in requests])
+            repeated = [item for item in requests if item.payload is not None]
             rows = [
                 (entry, now, item.slot, item.payload, item.story) for entry, item in enumerate(repeated, job.next_seq)
             ]
             db.executemany(sql.WAIT, rows)
-            db.executemany(sql.REPEAT, [(item.key,) for item in repeated])
+            db.executemany(sql.ADD_OPEN_REQUEST, [(item.key,) for item in repeated])
             job.next_seq += len(rows)
             job.ledger.admitted += len(rows)
-            job.finished = job.finished and not any(item.healed != IMPOSSIBLE for item in mended)
+            job.finished = job.finished and all(item.status == RefetchStatus.IMPOSSIBLE for item in requests)
 
     def discard(self, which: LetterFilter, job: JobRecord) -> int:
-        with self._change(job):
+        """Delete letters. Return their number."""
+        with self._change(job) as db:
             chosen = self._choose(sql.CHOOSE, which, job, self._clock())
-            self._give_up()
-            self._throw_away(job, chosen)
+            db.execute(sql.MARK_DISCARDED)
+            self._delete(job, chosen)
         return sum(chosen)
 
     def prune(self, job: JobRecord, now: float, *, ttl: float, limit: int) -> tuple[int, int]:
+        """Delete letters older than *ttl* seconds, then the oldest beyond *limit*. Return both numbers."""
         with self._change(job) as db:
             expired = sum(self._choose(sql.CHOOSE, LetterFilter(older_than=ttl), job, now))
             chosen = self._choose(sql.CHOOSE_OLDEST, ALL, job, now, limit=limit)
             kinds = ", ".join(f"{count} {kind}" for kind, count in db.execute(sql.CHOSEN_KINDS))
-            self._give_up()
-            self._throw_away(job, chosen)
+            db.execute(sql.MARK_DISCARDED)
+            self._delete(job, chosen)
         excess = sum(chosen) - expired
         if kinds:
-            told = "Dead letters pruned: %d older than %.3g days, %d of the oldest beyond %d (%s)"
-            logger.warning(told, expired, ttl / DAY, excess, limit, kinds)
+            message = "Dead letters pruned: %d older than %.3g days, %d of the oldest beyond %d (%s)"
+            logger.warning(message, expired, ttl / DAY, excess, limit, kinds)
         return expired, excess
 
     # -- parts of a commit: the transaction is the store's -------------------------------------------------------
 
     def bury(self, letters: list[DeadLetter]) -> None:
-        """Put *letters* into the box, which numbers them."""
+        """Add *letters* with new numbers."""
         first = self._db.execute(sql.NEXT_LETTER).fetchone()[0]
         heads: list[tuple[Any, ...]] = []
         bodies: list[tuple[Any, ...]] = []
         for number, letter in enumerate(letters, first):
             heads.append((number, *_head(letter)))
-            bodies.append((number, letter.payload, _clean(letter.story), _clean(letter.detail)))
+            bodies.append((number, letter.payload, _storable(letter.story), _storable(letter.detail)))
         self._db.executemany(sql.BURY, heads)
         self._db.executemany(sql.BURY_BODY, bodies)
 
     def resolve(self, fingerprints: Collection[int], job: JobRecord) -> int:
-        """Take out the letters of requests that have succeeded. Returns how many; the books of *job* are changed."""
+        """Delete the letters of requests that have succeeded, and update the ledger of *job*. Return their number."""
         if not fingerprints:
             return 0
         values = {"job_id": job.id, "fingerprints": json.dumps(list(fingerprints))}
-        chosen = self._note(sql.CHOOSE_RESOLVED, values)
-        self._throw_away(job, chosen)
+        chosen = self._choose_with(sql.CHOOSE_RESOLVED, values)
+        self._delete(job, chosen)
         return sum(chosen)
 
     # -- how -----------------------------------------------------------------------------------------------------
 
     @contextmanager
     def _change(self, job: JobRecord) -> Iterator[sqlite3.Connection]:
-        """A transaction with the books in it. If it fails, *job* is as it was."""
+        """Make a transaction that writes *job*. If it fails, *job* is restored."""
         before = replace(job, ledger=replace(job.ledger))
         try:
             with self._guard("write"), self._transaction() as db:
@@ -174,10 +187,10 @@ class SQLiteDeadLetters(SQLiteTables):
         self, statement: str, which: LetterFilter, job: JobRecord, now: float, **values: Any
     ) -> tuple[int, int]:
         where, chosen = _where(which, now)
-        return self._note(statement.format(where=where), {**chosen, **values, "job_id": job.id})
+        return self._choose_with(statement.format(where=where), {**chosen, **values, "job_id": job.id})
 
-    def _note(self, statement: str, values: dict[str, Any]) -> tuple[int, int]:
-        """Add to what is chosen. Returns how many letters of the running job, and of others, are chosen by now."""
+    def _choose_with(self, statement: str, values: dict[str, Any]) -> tuple[int, int]:
+        """Choose more letters. Return how many letters of the running job, and of others, are chosen so far."""
         self._db.execute(sql.CHOSEN)
         self._db.execute(statement, values)
         mine, foreign = self._db.execute(sql.COUNT_CHOSEN).fetchone()
@@ -188,35 +201,31 @@ class SQLiteDeadLetters(SQLiteTables):
         job.next_seq += sum(self._choose(sql.CHOOSE_NEW_IDS, which, job, now, next_seq=job.next_seq)) - old
         revived = db.execute(sql.REVIVE, {"now": now}).rowcount
         db.execute(sql.LEAVE_UNREVIVED)
-        db.execute(sql.HOPE_AGAIN)
+        db.execute(sql.CLEAR_CAUSE)
         mine, foreign = db.execute(sql.COUNT_CHOSEN).fetchone()
         job.ledger.dead -= mine
         job.ledger.admitted += foreign
         job.finished = job.finished and not revived
-        self._take_out()
+        self._remove_chosen()
         return revived
 
-    def _give_up(self) -> None:
-        """What the requests of the chosen letters were to bring will not come."""
-        self._db.execute(sql.GIVE_UP)
-
-    def _throw_away(self, job: JobRecord, chosen: tuple[int, int]) -> None:
+    def _delete(self, job: JobRecord, chosen: tuple[int, int]) -> None:
+        """Delete the *chosen* letters, and count those of *job* as discarded."""
         if sum(chosen):
             job.ledger.dead -= chosen[0]
             job.ledger.discarded += chosen[0]
             self._db.execute(sql.FORGET_CHOSEN, {"job_id": job.id})
-            self._take_out()
+            self._remove_chosen()
 
-    def _take_out(self) -> None:
-        """The chosen letters leave the box."""
+    def _remove_chosen(self) -> None:
         everything = self._db.execute(sql.ALL_ARE_CHOSEN).fetchone()[0]
-        for statement in sql.EMPTY_BOX if everything else sql.TAKE_OUT:
+        for statement in sql.REMOVE_ALL if everything else sql.REMOVE_CHOSEN:
             self._db.execute(statement)
         self._db.execute(sql.NOTHING_CHOSEN)
 
 
 def _where(which: LetterFilter, now: float) -> tuple[str, dict[str, Any]]:
-    """The condition for *which*, and the values that it names."""
+    """Return the condition for *which*, and its parameters."""
     given = {name: getattr(which, name) for name in CONDITIONS if getattr(which, name) is not None}
     where = " AND ".join(CONDITIONS[name] for name in given) or "1"
     if "ids" in given:
@@ -225,9 +234,9 @@ def _where(which: LetterFilter, now: float) -> tuple[str, dict[str, Any]]:
 
 
 def _head(letter: DeadLetter) -> tuple[Any, ...]:
-    return tuple(_clean(getattr(letter, name)) for name in sql.HEAD)
+    return tuple(_storable(getattr(letter, name)) for name in sql.HEAD)
 
 
-def _clean(value: Any) -> Any:
-    """Text that can be stored: an error may quote half of a character, as from the name of a file."""
-    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+def _storable(value: Any) -> Any:
+    # An error may quote half of a character, as from the name of a file.
+    return escape_surrogates(value) if isinstance(value, str) else value

@@ -1,4 +1,4 @@
-"""The state file: how it is made, opened, and told from a damaged one."""
+"""The state file: creates it, opens it, and detects damage."""
 
 from __future__ import annotations
 
@@ -6,39 +6,141 @@ import os
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from scrapy_t8.errors import StoreDamaged, StoreVersion
+from scrapy_t8.errors import JobError, JobLocked, StoreDamaged, StoreError, StoreVersion, remedy
+from scrapy_t8.model.job import JobRecord
+from scrapy_t8.stores.locks import FileLock
+
+from . import queries as sql
+from .dead_letters import SQLiteDeadLetters
+from .resume_points import SQLiteResumePoints
+from .tables import load_job
 
 MAGIC = b"SQLite format 3\0"
 APPLICATION_ID = 0x54384A42  # "T8JB"
 SCHEMA_VERSION = 4
 
 OPEN_HERE: Counter[str] = Counter()
-"""State files that this process shares with others, by their real path: how often it has each open."""
+"""How often this process has each state file open that it shares with others, by real path."""
+
+
+class StateFile:
+    """The state file in *directory*, as this process has it open: the common part of the stores.
+
+    :param power: commits survive a power cut, not only the death of the process.
+    """
+
+    def __init__(self, directory: Path, *, power: bool = False) -> None:
+        self.path = directory / "state.db"
+        self._directory = directory
+        self._power = power
+        self._lock = FileLock(directory / "lock")
+        self._holder = directory / "holder"
+        self._inode = 0
+        self._db: sqlite3.Connection
+        self.box: SQLiteDeadLetters
+        self.points: SQLiteResumePoints
+
+    def job(self) -> JobRecord | None:
+        """Return the job of this state, or None before the first."""
+        row = self._db.execute(sql.GET_JOB).fetchone()
+        return None if row is None else load_job(row[0])
+
+    def kept(self, prefix: str) -> dict[str, bytes]:
+        """Return other data of the job whose names begin with *prefix*."""
+        with self._reading("read"):
+            return dict(self._db.execute(sql.GET_KEPT, {"prefix": prefix}))
+
+    # -- opening -------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _opening(self, lock: Callable[[], bool], in_use: Callable[[str], str]) -> Iterator[None]:
+        """Lock the state for the block that opens it, and unlock it if the block fails.
+
+        :param lock: acquires the lock; returns whether it was free.
+        :param in_use: returns the message for a lock that is not free, by the process that has the state open.
+        """
+        with self._guard("open"):
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not lock():
+                raise JobLocked(in_use(self._holder.read_text() if self._holder.exists() else "unknown"))
+        try:
+            with self._guard("open"):
+                self._holder.touch(mode=0o600)
+                self._holder.write_text(str(os.getpid()))
+                yield
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _connect(self) -> None:
+        create_if_missing(self.path)
+        check_file(self.path)
+        try:
+            self._db = connect(self.path, power=self._power)
+            check_version(self._db, self.path)
+            self._load()
+        except (sqlite3.DatabaseError, ValueError, TypeError, KeyError) as error:
+            if isinstance(error, sqlite3.OperationalError) and "no such" not in str(error):
+                raise
+            raise damaged(self.path, str(error)) from None
+        self._inode = self.path.stat().st_ino
+
+    def _load(self) -> None:
+        """Read the tables without which nothing works, and make the parts of the store."""
+        self.job()
+        self.box = SQLiteDeadLetters(self._db, self._reading, self._change)
+        self.points = SQLiteResumePoints(self._db, self._reading, self._change)
+
+    # -- using ---------------------------------------------------------------------------------------------------
+
+    def _change(self) -> AbstractContextManager[sqlite3.Connection]:
+        """Return a context that is a transaction."""
+        raise NotImplementedError
+
+    def _reading(self, what: str) -> AbstractContextManager[None]:
+        """Return a context for statements, whose errors are those of a store."""
+        return self._guard(what)
+
+    @contextmanager
+    def _guard(self, what: str) -> Iterator[None]:
+        """Raise errors of the database and the file system as :exc:`StoreError`. *what* is a verb for the message."""
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise self._error(what, error) from error
+
+    def _error(self, what: str, error: sqlite3.Error | OSError) -> StoreError:
+        if isinstance(error, sqlite3.DatabaseError) and "malformed" in str(error):
+            return damaged(self.path, str(error))
+        return StoreError(self._advise(f"cannot {what} the state in {self._directory}: {error}. ", remedy(error)))
+
+    def _advise(self, message: str, advice: str) -> str:
+        return message + advice
 
 
 def create(path: Path) -> None:
-    """Make an empty state file, readable by its owner alone."""
+    """Create an empty state file that only its owner can read."""
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     db = connect(path, power=True)
-    db.execute("PRAGMA journal_mode = WAL")  # a property of the file: never set on one that is not ours
+    db.execute("PRAGMA journal_mode = WAL")  # a property of the file: never set on a file that is not ours
     db.executescript((Path(__file__).parent / "schema.sql").read_text(encoding="utf-8"))
     db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     db.close()
 
 
-def make_sure_it_is_there(path: Path) -> None:
-    """A new file appears whole or not at all: one that is empty or cut off is damage, never a beginning."""
+def create_if_missing(path: Path) -> None:
+    """Create the state file *path* if it is missing. It appears whole: an empty or short file is always damage."""
     if path.exists():
         return
     new = path.with_name(f"{path.name}.new")
     new.unlink(missing_ok=True)
     create(new)
-    # SQLite would take the log of a file that is lost for one of the new file.
+    # SQLite would apply the log of a lost file to the new one.
     for left in (path.with_name(f"{path.name}{part}") for part in ("-wal", "-shm")):
         if left.exists():
             left.rename(left.with_name(f"{left.name}.lost-{time.strftime('%Y%m%d-%H%M%S')}"))
@@ -46,6 +148,7 @@ def make_sure_it_is_there(path: Path) -> None:
 
 
 def connect(path: Path, *, power: bool) -> sqlite3.Connection:
+    """Return a connection to the state file *path*, for any thread."""
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=64)
     db.execute(f"PRAGMA synchronous = {'FULL' if power else 'NORMAL'}")
     db.execute("PRAGMA cache_size = -16000")
@@ -55,7 +158,7 @@ def connect(path: Path, *, power: bool) -> sqlite3.Connection:
 
 @contextmanager
 def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """All that is done inside is done, or nothing."""
+    """Make every change of the block, or none if the block raises an error."""
     db.execute("BEGIN IMMEDIATE")
     try:
         yield db
@@ -67,9 +170,12 @@ def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 
 
 def check_file(path: Path) -> None:
-    """Whether *path* can be a database at all. SQLite takes an empty file for a new one, and misses no lost tail."""
-    # POSIX: who closes any descriptor of a file loses all locks of the process on it, those of SQLite, too. Another
-    # process would take itself for the last one to close, and remove a log that is in use here.
+    """Check that *path* can be a database. SQLite accepts an empty file as a new one, and misses a lost end.
+
+    :raises StoreDamaged: if it cannot.
+    """
+    # POSIX: to close any descriptor of a file frees all locks of the process on that file, those of SQLite included.
+    # Another process would then consider itself the last one to close, and remove a log that is in use here.
     if OPEN_HERE[os.path.realpath(path)]:
         return
     with path.open("rb") as file:
@@ -78,7 +184,7 @@ def check_file(path: Path) -> None:
         raise damaged(path, "it is not a database" if header else "it is empty")
     log = path.with_name(f"{path.name}-wal")
     if log.exists() and log.stat().st_size:
-        return  # a kill in the middle of a checkpoint: SQLite puts the file in order from its log
+        return  # a kill in the middle of a checkpoint: SQLite repairs the file from its log
     page_size = int.from_bytes(header[16:18], "big")
     pages = int.from_bytes(header[28:32], "big")
     if path.stat().st_size < pages * (65536 if page_size == 1 else page_size):
@@ -86,6 +192,11 @@ def check_file(path: Path) -> None:
 
 
 def check_version(db: sqlite3.Connection, path: Path) -> None:
+    """Check that the database is a state file of this version.
+
+    :raises StoreDamaged: if another program made it.
+    :raises StoreVersion: if another version made it.
+    """
     if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
         raise damaged(path, "it is a database of another program")
     version = db.execute("PRAGMA user_version").fetchone()[0]
@@ -96,19 +207,33 @@ def check_version(db: sqlite3.Connection, path: Path) -> None:
         )
 
 
+def check_all(db: sqlite3.Connection, path: Path) -> None:
+    """Check every page of the database, which takes a second per gigabyte.
+
+    :raises StoreDamaged: if a page is damaged. The connection is closed then.
+    """
+    if found := damage_of(db):
+        db.close()
+        raise damaged(path, found)
+
+
+def damage_of(db: sqlite3.Connection) -> str:
+    """Return the first damage of any page of the database; empty if there is none."""
+    try:
+        found = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
+    except sqlite3.DatabaseError as error:
+        return str(error)
+    return "" if found == "ok" else found
+
+
 def damaged(path: Path, why: str) -> StoreDamaged:
+    """Return the error for a damaged state file."""
     return StoreDamaged(
         f"the state file {path} is damaged: {why}. Nothing was changed. To go on with what can be read, run the same "
         "command with -s T8_RESUME=continue; to begin anew, with -s T8_RESUME=fresh (the damaged file is kept aside)"
     )
 
 
-def check_all(db: sqlite3.Connection, path: Path) -> None:
-    """Look at every page. It takes a second for a gigabyte, so only where damage was told or is suspected."""
-    try:
-        found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
-    except sqlite3.DatabaseError as error:
-        found = str(error)
-    if found != "ok":
-        db.close()
-        raise damaged(path, found)
+def no_job(jobdir: Path) -> JobError:
+    """Return the error for a job directory without a job."""
+    return JobError(f"there is no job in {jobdir}: give the JOBDIR of a crawl that ran with scrapy_t8")

@@ -1,4 +1,4 @@
-"""Every SQL statement, by name."""
+"""Every SQL statement of the store of a crawl, by name."""
 
 GET_JOB = "SELECT record FROM job"
 PUT_JOB = "INSERT INTO job (one, record) VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET record = excluded.record"
@@ -18,7 +18,6 @@ DROP_EMPTY_QUEUES = "DELETE FROM queue WHERE stored <= 0"
 
 NEWEST = "SELECT id, payload, crashes, story FROM entry WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT ?"
 OLDEST = "SELECT id, payload, crashes, story FROM entry WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"
-ALL_ENTRIES = "SELECT id, payload, crashes, story FROM entry ORDER BY id"
 COUNT_ENTRIES = "SELECT count(*) FROM entry"
 ADD_ENTRY = "INSERT INTO entry (id, payload, story) VALUES (?, ?, ?)"
 REMOVE_ENTRY = "DELETE FROM entry WHERE id = ?"
@@ -36,7 +35,7 @@ ADD_SPAWNED = """
     ON CONFLICT (parent, fingerprint, child) DO UPDATE SET attempt = excluded.attempt
 """
 INHERIT = "UPDATE spawned SET parent = ? WHERE parent = ?"
-# A parent may have spawned a million: forgetting is done in slices, as it is only tidying.
+# A parent may have a million children, which are deleted in slices: nothing depends on it.
 FORGET = """
     DELETE FROM spawned WHERE (parent, fingerprint, child) IN
         (SELECT parent, fingerprint, child FROM spawned WHERE parent = ? LIMIT ?)
@@ -44,7 +43,7 @@ FORGET = """
 
 COUNT_WAITING = "SELECT count(*) FROM waiting WHERE due <= ?"
 WAIT = "INSERT INTO waiting (id, due, slot, payload, story) VALUES (?, ?, ?, ?, ?)"
-WAKE = "DELETE FROM waiting WHERE id = ?"
+REACTIVATE = "DELETE FROM waiting WHERE id = ?"
 DUE = "SELECT id, due, slot, payload, story FROM waiting WHERE due <= ? ORDER BY due, id LIMIT ?"
 NEXT_DUE = "SELECT min(due) FROM waiting WHERE due > ?"
 
@@ -67,7 +66,7 @@ ADD_HISTORY = "INSERT INTO point_history (task_type, name, updated, record) VALU
 PRUNE_OLD_HISTORY = "DELETE FROM point_history WHERE updated < ?"
 PRUNE_HISTORY = "DELETE FROM point_history WHERE id <= (SELECT max(id) FROM point_history) - ?"
 
-# An item that is announced twice has two sources, each in a line.
+# An item that was announced twice has two sources, one in a line.
 EXPECT = """
     INSERT INTO expected (key, text, sources, open) VALUES (?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET
         sources = CASE
@@ -76,31 +75,29 @@ EXPECT = """
             WHEN sources = '' THEN excluded.sources ELSE sources || char(10) || excluded.sources END,
         open = open + excluded.open
 """
-# Without a cause, the one that was told before stays.
-LEARN = """
+# Without a new cause, the old one stays.
+UPDATE_EXPECTED = """
     UPDATE expected SET open = open + ?1, collected = max(collected, ?2), cause = ifnull(?3, cause),
         request = CASE WHEN ?3 IS NULL THEN request ELSE ?4 END, url = ifnull(?5, url), payload = ifnull(?6, payload)
     WHERE key = ?7
 """
-COME = "UPDATE expected SET open = open - 1, collected = 1 WHERE key = ?"
+MARK_COLLECTED = "UPDATE expected SET open = open - 1, collected = 1 WHERE key = ?"
 ANNOUNCE = """
     INSERT INTO announced (source, total) VALUES (?, ?) ON CONFLICT (source) DO UPDATE SET total = excluded.total
 """
-ANNOUNCED = "SELECT source, total FROM announced ORDER BY source"
-# A letter that leaves the box, by reviving or for good: what its request was to bring is known by its fingerprint.
+# When a letter leaves the box, the fingerprint of its request leads to the items that the request was to bring.
 CHOSEN_REQUESTS = "SELECT fingerprint FROM dead JOIN chosen ON dead.id = letter WHERE fingerprint IS NOT NULL"
-HOPE_AGAIN = f"UPDATE expected SET cause = NULL WHERE request IN ({CHOSEN_REQUESTS})"
-GIVE_UP = f"UPDATE expected SET cause = 'discarded', open = 0 WHERE request IN ({CHOSEN_REQUESTS})"
-HEAL = "UPDATE expected SET healed = ? WHERE key = ?"
-REPEAT = "UPDATE expected SET open = open + 1, cause = NULL WHERE key = ?"
-TO_HEAL = "SELECT key, text FROM expected WHERE healed = -1 ORDER BY text"
+CLEAR_CAUSE = f"UPDATE expected SET cause = NULL WHERE request IN ({CHOSEN_REQUESTS})"
+MARK_DISCARDED = f"UPDATE expected SET cause = 'discarded', open = 0 WHERE request IN ({CHOSEN_REQUESTS})"
+SET_REFETCH_STATUS = "UPDATE expected SET healed = ? WHERE key = ?"
+ADD_OPEN_REQUEST = "UPDATE expected SET open = open + 1, cause = NULL WHERE key = ?"
+ITEMS_TO_REQUEST = "SELECT key, text FROM expected WHERE healed = -1 ORDER BY text"
 EXPECT_LAST = """
     INSERT INTO expected (key, text, sources) SELECT key, text, :source FROM item WHERE text IS NOT NULL
         AND job IN (SELECT number FROM past_job WHERE number >= :good AND spider = :spider)
 """
 LAST_GOOD = "SELECT max(number) FROM past_job WHERE good AND spider = ?"
 
-PAST_JOBS = "SELECT id, number, spider, begun, ended, items, good FROM past_job WHERE spider = ? ORDER BY number"
 ADD_PAST_JOB = """
     INSERT OR REPLACE INTO past_job (id, number, spider, begun, ended, items, good) VALUES (?, ?, ?, ?, ?, ?, ?)
 """
@@ -108,24 +105,24 @@ ADD_PAST_JOB = """
 ITEM = "SELECT job, run, digest FROM item WHERE key = ?"
 SOME_ITEMS = "SELECT key, job, run, digest FROM item LIMIT ?"
 DROP_ITEMS = "DELETE FROM item"
-HAD = """
+UPSERT_ITEM = """
     INSERT INTO item (key, job, run, text, digest) VALUES (?, ?, ?, ?, ?) ON CONFLICT (key)
     DO UPDATE SET job = excluded.job, run = excluded.run, digest = excluded.digest
 """
-HAD_AGAIN = "UPDATE item SET job = ? WHERE key = ?"
+TOUCH_ITEM = "UPDATE item SET job = ? WHERE key = ?"
 SUPERSEDE = "INSERT OR IGNORE INTO superseded (position) VALUES (?)"
 SUPERSEDED = "SELECT position FROM superseded ORDER BY position"
-LOSE = """
+ADD_LOSS = """
     INSERT INTO loss (kind, pipeline, reason, count, key, url) VALUES (?, ?, ?, ?, ?, ?)
     ON CONFLICT (kind, pipeline, reason) DO UPDATE SET count = count + excluded.count,
         url = CASE WHEN ifnull(excluded.key, '') < ifnull(key, '') THEN excluded.url ELSE url END,
         key = min(ifnull(key, excluded.key), ifnull(excluded.key, key))
 """
-COUNT = """
+ADD_TALLY = """
     INSERT INTO tally (what, name, count) VALUES (?, ?, ?)
     ON CONFLICT (what, name) DO UPDATE SET count = count + excluded.count
 """
-PASS_TIME = """
+ADD_TIMELINE = """
     INSERT INTO timeline (began, pages, items, retries) VALUES (?, ?, ?, ?) ON CONFLICT (began)
     DO UPDATE SET pages = pages + excluded.pages, items = items + excluded.items, retries = retries + excluded.retries
 """
@@ -133,7 +130,7 @@ PASS_TIME = """
 GET_KEPT = "SELECT name, data FROM kept WHERE substr(name, 1, length(:prefix)) = :prefix"
 PUT_KEPT = "INSERT INTO kept (name, data) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET data = excluded.data"
 
-# -- the dead-letter box; {where} is a condition of box.py -------------------------------------------------------
+# -- the dead-letter box; {where} is a condition of dead_letters.py --------------------------------------------------
 
 HEAD = (
     *("entry", "job", "spider", "kind", "error", "url", "host", "callback", "status", "fingerprint", "code"),
@@ -161,7 +158,7 @@ GROUPS = """
 """
 DEAD_FINGERPRINTS = "SELECT DISTINCT fingerprint FROM dead WHERE fingerprint IS NOT NULL AND {where}"
 
-# letter: its number. id: that of the entry it becomes. mine: it is one of the running job's.
+# letter: its number. id: the id of the entry that it becomes. mine: whether it belongs to the running job.
 CHOSEN = """
     CREATE TEMP TABLE IF NOT EXISTS chosen
         (id INTEGER PRIMARY KEY, letter INTEGER NOT NULL, entry INTEGER NOT NULL, mine INTEGER NOT NULL)
@@ -175,7 +172,7 @@ CHOOSE_RESOLVED = """
     INSERT INTO chosen (id, letter, entry, mine) SELECT id, id, entry, job = :job_id FROM dead
     WHERE fingerprint IN (SELECT value FROM json_each(:fingerprints))
 """
-# A letter of the job gets its old id, under which its children are known, unless it is taken. Others get new ones.
+# A letter of the job gets its old id back, under which its children are stored, if that id is free. Others get new ids.
 CHOOSE_OLD_IDS = """
     INSERT OR IGNORE INTO chosen (id, letter, entry, mine) SELECT entry, id, entry, 1 FROM dead
     WHERE job = :job_id AND NOT EXISTS (SELECT 1 FROM entry WHERE entry.id = dead.entry)
@@ -190,8 +187,8 @@ COUNT_CHOSEN = "SELECT ifnull(sum(mine), 0), ifnull(sum(NOT mine), 0) FROM chose
 CHOSEN_KINDS = "SELECT kind, count(*) FROM chosen JOIN dead ON dead.id = letter GROUP BY kind ORDER BY count(*) DESC"
 NOTHING_CHOSEN = "DELETE FROM chosen"
 
-# With nothing of its past but what holds for any attempt; what another job has delivered is not in our feed.
-# In the order of the ids: pages are written once.
+# The attempts are deleted. What another job has delivered is not in the feeds of this job.
+# Sorted by id, so that each page of the table is written once.
 REVIVE = """
     INSERT INTO waiting (id, due, slot, payload, story)
     SELECT chosen.id, :now, host, payload, CASE
@@ -206,14 +203,14 @@ REVIVE = """
 """
 LEAVE_UNREVIVED = "DELETE FROM chosen WHERE NOT EXISTS (SELECT 1 FROM waiting WHERE waiting.id = chosen.id)"
 ALL_ARE_CHOSEN = "SELECT (SELECT count(*) FROM chosen) = (SELECT count(*) FROM dead)"
-# Letters in order: each page is written once.
-TAKE_OUT = (
+# Sorted by id, so that each page of the table is written once.
+REMOVE_CHOSEN = (
     "DELETE FROM dead_body WHERE id IN (SELECT letter FROM chosen ORDER BY letter)",
     "DELETE FROM dead WHERE id IN (SELECT letter FROM chosen ORDER BY letter)",
 )
-# Without a condition SQLite lets go of the pages as they are.
-EMPTY_BOX = ("DELETE FROM dead_body", "DELETE FROM dead")
-# An entry that is alive all the same, or dead twice, still needs to know its children.
+# Without a condition SQLite frees whole pages.
+REMOVE_ALL = ("DELETE FROM dead_body", "DELETE FROM dead")
+# An entry that is in the frontier as well, or has a second letter, still needs its children.
 FORGET_CHOSEN = """
     DELETE FROM spawned WHERE parent IN (SELECT entry FROM chosen WHERE mine)
         AND NOT EXISTS (SELECT 1 FROM entry WHERE entry.id = parent)
@@ -223,6 +220,6 @@ FORGET_CHOSEN = """
 
 OF_A_JOB = (
     *("queue", "entry", "waiting", "seen", "spawned", "feed", "run", "kept", "expected", "announced", "loss"),
-    "superseded",
-    *("tally", "timeline", "lease", "task_name"),
+    *("superseded", "tally", "timeline", "lease", "task_name"),
 )
+"""Tables that a new job empties."""

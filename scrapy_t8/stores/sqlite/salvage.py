@@ -1,4 +1,4 @@
-"""What to do with a damaged state file: keep it, and copy out of it whatever can still be read."""
+"""Keeps a damaged state file aside, and copies its readable rows into a new one."""
 
 from __future__ import annotations
 
@@ -13,42 +13,15 @@ from scrapy_t8.model.entry import SEQ_BITS
 
 logger = logging.getLogger(__name__)
 
-COLUMNS = {
-    "job": "one, record",
-    "run": "id, started, ended, reason, last_commit",
-    "queue": "id, key, slot, stored",
-    "entry": "id, payload, crashes, story",
-    "waiting": "id, due, slot, payload, story",
-    "task_name": "task_id, entry",
-    "host": "slot, record",
-    "seen": "fingerprint",
-    "dead": "id, entry, job, spider, kind, error, url, host, callback, status, fingerprint, code, task_type, target, "
-    "buried_at",
-    "dead_body": "id, payload, story, detail",
-    "spawned": "parent, fingerprint, child, attempt",
-    "feed": "name, record",
-    "point": "task_type, name, updated, record, track",
-    "point_history": "id, task_type, name, updated, record",
-    "kept": "name, data",
-    "expected": "key, text, sources, open, collected, cause, request, url, payload, healed",
-    "announced": "source, total",
-    "item": "key, job, run, text, digest",
-    "superseded": "position",
-    "loss": "kind, pipeline, reason, count, key, url",
-    "tally": "what, name, count",
-    "timeline": "began, pages, items, retries",
-    "past_job": "number, id, spider, begun, ended, items, good",
-}
-WITH_ID = ("run", "queue", "entry", "waiting", "dead", "dead_body", "point_history")
-WITH_KEY = {"seen": "fingerprint", "expected": "key", "item": "key", "timeline": "began", "past_job": "number"}
-KEYS = WITH_KEY | dict.fromkeys(WITH_ID, "id")
+LEFT_OUT = "lease"
+"""The table that is not copied: the holders of its leases are dead."""
 LOWEST, HIGHEST = -(2**63), 2**63 - 1
 PATIENCE = 2_000
-"""Reads that may fail in one table before the rest of it is given up, and one more for each row that was had."""
+"""Reads that may fail in one table before the rest of the table is given up; each row that is read adds one."""
 
 
 def set_aside(path: Path) -> Path:
-    """Rename a damaged file and its companions. Returns where it is now."""
+    """Rename a damaged file and its companions. Return its new path."""
     stamp = time.strftime("%Y%m%d-%H%M%S")
     aside = path.with_name(f"{path.name}.damaged-{stamp}")
     for suffix in ("", "-wal", "-shm"):
@@ -59,36 +32,38 @@ def set_aside(path: Path) -> Path:
 
 
 def salvage(damaged: Path, into: sqlite3.Connection, why: str) -> dict[str, int]:
-    """Copy every readable row of *damaged* into the new database *into*. Returns the rows kept, by table."""
-    kept = dict.fromkeys(COLUMNS, 0)
+    """Copy every readable row of *damaged* into the new database *into*. Return the number of rows by table."""
+    kept: dict[str, int] = {}
     old = sqlite3.connect(f"file:{damaged}?mode=ro", uri=True)
     with suppress(sqlite3.Error):
-        old.execute("PRAGMA writable_schema = ON")  # else SQLite reads nothing at all of a file that was cut short
+        old.execute("PRAGMA writable_schema = ON")  # or SQLite refuses to read a file that was cut short
     into.execute("BEGIN")
-    for table, columns in COLUMNS.items():
-        marks = ", ".join("?" * len(columns.split(",")))
-        insert = f"INSERT OR IGNORE INTO {table} ({columns}) VALUES ({marks})"
-        for row in _rows(old, table, columns):
-            try:
+    for (table,) in into.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name <> ?", (LEFT_OUT,)):
+        columns, key = _columns(into, table)
+        insert = f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+        kept[table] = 0
+        for row in _rows(old, f"SELECT {', '.join(columns)} FROM {table}", table, key):
+            with suppress(sqlite3.Error):
                 kept[table] += into.execute(insert, row).rowcount
-            except sqlite3.Error:
-                continue
-    # The counts of the queues may be among what was lost: the entries themselves are the truth.
+    # The counts of the queues may be wrong: the entries themselves are the truth.
     into.execute(f"UPDATE queue SET stored = (SELECT count(*) FROM entry WHERE entry.id >> {SEQ_BITS} = queue.id)")
     into.execute("COMMIT")
     old.close()
-    logger.warning("%s It is kept as %s. Read from it: %s", why.split(". ")[0] + ".", damaged, _told(kept))
+    logger.warning("%s It is kept as %s. Read from it: %s", why.split(". ")[0] + ".", damaged, _counts(kept))
     return kept
 
 
-def _rows(db: sqlite3.Connection, table: str, columns: str) -> Iterator[tuple[object, ...]]:
-    key = KEYS.get(table)
+def _columns(db: sqlite3.Connection, table: str) -> tuple[list[str], str | None]:
+    """Return the columns of a table, and the one that is its integer key, if there is one."""
+    columns = db.execute(f"PRAGMA table_info({table})").fetchall()
+    keys = [(name, kind) for _, name, kind, _, _, place in columns if place]
+    return [column[1] for column in columns], keys[0][0] if [kind for _, kind in keys] == ["INTEGER"] else None
+
+
+def _rows(db: sqlite3.Connection, query: str, table: str, key: str | None) -> Iterator[tuple[object, ...]]:
     if key is None:
-        yield from _readable(db, f"SELECT {columns} FROM {table}", ())
-    else:
-        yield from _between(
-            db, f"SELECT {columns} FROM {table} WHERE {key} BETWEEN ? AND ? ORDER BY {key}", *_ends(db, table, key)
-        )
+        return _readable(db, query, ())
+    return _between(db, f"{query} WHERE {key} BETWEEN ? AND ? ORDER BY {key}", *_ends(db, table, key))
 
 
 def _ends(db: sqlite3.Connection, table: str, key: str) -> tuple[int, int]:
@@ -100,7 +75,7 @@ def _ends(db: sqlite3.Connection, table: str, key: str) -> tuple[int, int]:
 
 
 def _between(db: sqlite3.Connection, query: str, low: int, high: int) -> Iterator[tuple[object, ...]]:
-    """All rows of a range; where reading fails, those of its halves, down to the rows that cannot be had."""
+    """Yield the rows of a range; where reading fails, those of its halves, down to single rows."""
     stack, patience = [(low, high)], PATIENCE
     while stack and patience:
         low, high = stack.pop()
@@ -122,5 +97,5 @@ def _readable(db: sqlite3.Connection, query: str, arguments: tuple[object, ...])
         return
 
 
-def _told(kept: dict[str, int]) -> str:
+def _counts(kept: dict[str, int]) -> str:
     return ", ".join(f"{count} {table}" for table, count in kept.items() if count) or "nothing"

@@ -1,4 +1,4 @@
--- What is in flight needs no state of its own: an entry's row stays until the commit of its settlement.
+-- An entry in flight has no state of its own: its row stays until the commit of its settlement.
 
 CREATE TABLE job (
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -20,7 +20,7 @@ CREATE TABLE queue (
     stored INTEGER NOT NULL
 );
 
--- id: queue and push order in one integer, so that a queue is a contiguous range of the table itself.
+-- id: queue and push order in one integer, so that a queue is a contiguous range of the table.
 CREATE TABLE entry (
     id INTEGER PRIMARY KEY,
     payload BLOB NOT NULL,
@@ -34,7 +34,7 @@ CREATE TABLE seen (
     fingerprint INTEGER PRIMARY KEY
 );
 
--- What a page that is not settled yet has already brought about.
+-- The children of pages that have not settled yet.
 CREATE TABLE spawned (
     parent INTEGER NOT NULL,
     fingerprint INTEGER NOT NULL,
@@ -43,7 +43,7 @@ CREATE TABLE spawned (
     PRIMARY KEY (parent, fingerprint, child)
 ) WITHOUT ROWID;
 
--- An entry between two attempts. When it is due it gets a new place in its queue.
+-- Entries between two attempts. An entry that is due gets a new place in its queue.
 CREATE TABLE waiting (
     id INTEGER PRIMARY KEY,
     due REAL NOT NULL,
@@ -54,11 +54,11 @@ CREATE TABLE waiting (
 
 CREATE INDEX waiting_due ON waiting (due);
 
--- The service asks for what is due of the task types that it can handle.
+-- The service reads due tasks of the task types for which it has handlers.
 CREATE INDEX waiting_slot ON waiting (slot, due);
 
--- Who is at work on a waiting task of the service. A crawl needs none: it owns the file.
--- returned: given back, but the handler has not ended yet.
+-- The leases of waiting tasks of the service. A crawl needs none: it owns the file.
+-- returned: the task was returned, but its handler has not ended yet.
 CREATE TABLE lease (
     entry INTEGER PRIMARY KEY,
     holder TEXT NOT NULL,
@@ -66,7 +66,7 @@ CREATE TABLE lease (
     returned INTEGER NOT NULL DEFAULT 0
 );
 
--- Tasks of the service whose ids were made elsewhere; of others, the id tells the place.
+-- Tasks of the service that were imported with their ids. The ids of other tasks are computed from their entries.
 CREATE TABLE task_name (
     task_id TEXT PRIMARY KEY,
     entry INTEGER NOT NULL
@@ -77,7 +77,7 @@ CREATE TABLE host (
     record TEXT NOT NULL
 ) WITHOUT ROWID;
 
--- The dead-letter box outlives its job. What is long stands in a table of its own, so that a look at many is quick.
+-- The dead-letter box outlives its job. Long values are in a table of their own, so that lists are read quickly.
 CREATE TABLE dead (
     id INTEGER PRIMARY KEY,
     entry INTEGER NOT NULL,
@@ -128,14 +128,14 @@ CREATE TABLE point_history (
     record TEXT NOT NULL
 );
 
--- What a job keeps besides: the spider's state, cookies, statistics.
+-- Other data of a job: the spider's state, cookies, statistics.
 CREATE TABLE kept (
     name TEXT PRIMARY KEY,
     data BLOB NOT NULL
 ) WITHOUT ROWID;
 
--- Items that are announced. key: the hash of theirs. open: requests that are still to bring it.
--- In the order of their announcement, as they will come: neighbours change in one commit, and share a page.
+-- Announced items. key: the hash of the key. open: the number of requests that are still to bring the item.
+-- In the order of their announcement, which is that of their arrival: the changes of a commit share pages.
 CREATE TABLE expected (
     id INTEGER PRIMARY KEY,
     key INTEGER NOT NULL UNIQUE,
@@ -152,13 +152,14 @@ CREATE TABLE expected (
 
 CREATE INDEX expected_request ON expected (request) WHERE request IS NOT NULL;
 
--- How many items there are, by who says so.
+-- Announced numbers of items, by source.
 CREATE TABLE announced (
     source TEXT PRIMARY KEY,
     total INTEGER NOT NULL
 ) WITHOUT ROWID;
 
--- Items that were exported, by the hash of their key: in which job and run the last time, and what they were.
+-- Exported items, by the hash of their key, with job and run of the last export.
+-- digest: digests of the fields, or with T8_DEDUP_POLICY = "last" the place of the item in the feeds.
 CREATE TABLE item (
     key INTEGER PRIMARY KEY,
     job INTEGER NOT NULL,
@@ -167,7 +168,7 @@ CREATE TABLE item (
     digest BLOB
 );
 
--- Exported items, counted from 0, that a later one has taken the place of.
+-- Exported items, counted from 0, that a later one has replaced.
 CREATE TABLE superseded (
     position INTEGER PRIMARY KEY
 );
@@ -189,7 +190,7 @@ CREATE TABLE tally (
     PRIMARY KEY (what, name)
 ) WITHOUT ROWID;
 
--- What happened when, in stretches of ten seconds.
+-- Pages, items and retries in each ten seconds.
 CREATE TABLE timeline (
     began INTEGER PRIMARY KEY,
     pages INTEGER NOT NULL,
@@ -197,7 +198,7 @@ CREATE TABLE timeline (
     retries INTEGER NOT NULL
 );
 
--- Jobs that have ended here.
+-- Jobs of this directory that have ended.
 CREATE TABLE past_job (
     number INTEGER PRIMARY KEY,
     id TEXT NOT NULL,

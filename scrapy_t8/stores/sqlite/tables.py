@@ -1,4 +1,4 @@
-"""What all parts of a store in SQLite are made with."""
+"""The common base of the parts of a store, each of which has tables of its own."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class SQLiteTables:
     """Some tables of the database of a store.
 
     :param db: the store's connection.
-    :param guard: a context that turns errors of the database into the store's.
-    :param transaction: a context that commits, or takes everything back.
+    :param guard: returns a context that raises errors of the database as those of a store.
+    :param transaction: returns a context that commits, or rolls back.
     """
 
     def __init__(
@@ -30,11 +30,13 @@ class SQLiteTables:
 
 
 def load_job(text: str) -> JobRecord:
+    """Return the job's record of :func:`dump_job`."""
     record = json.loads(text)
     return JobRecord(**{**record, "ledger": Ledger(**record["ledger"])})
 
 
 def dump_job(job: JobRecord) -> str:
-    # By hand: dataclasses.asdict copies deeply, and this is done with every commit.
+    """Return the record of *job* as JSON."""
+    # Not with dataclasses.asdict, which copies deeply: every commit calls this.
     ledger = {name: getattr(job.ledger, name) for name in Ledger.__slots__}
     return json.dumps({**{name: getattr(job, name) for name in JobRecord.__slots__}, "ledger": ledger})

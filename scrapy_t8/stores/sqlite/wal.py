@@ -1,7 +1,7 @@
-"""Moves committed pages from the write-ahead log into the database in a thread, as it may wait for the disk.
+"""Moves committed pages from the write-ahead log into the database, in a thread, as it may wait for the disk.
 
-While it moves something the owner does not commit. SQLite would allow it, but releases up to 3.51.2 can then lose a
-reset of the log (two connections writing or checkpointing at the same instant); reading beside it is safe in all.
+The owner does not commit during a checkpoint. SQLite would allow that, but releases up to 3.51.2 can then lose a reset
+of the log (two connections that write or checkpoint at the same instant). Reading during a checkpoint is always safe.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from threading import Lock, Thread
 logger = logging.getLogger(__name__)
 
 ROWS = 3000
-"""Changed rows after which the log is worth moving. A row dirties a page or two."""
+"""Changed rows after which a checkpoint begins. A row changes a page or two."""
 
 
 class WalCheckpointer:
-    """Counts the rows that were changed, and checkpoints when there are enough.
+    """Counts changed rows, and starts a checkpoint when there are enough.
 
     :param log: the write-ahead log.
-    :param connect: opens a connection of its own to the database.
+    :param connect: opens another connection to the database.
     """
 
     def __init__(self, log: Path, connect: Callable[[], sqlite3.Connection]) -> None:
         self._log = log
         self._connect = connect
         self.lock = Lock()
-        """Held while something is moved, and by the owner while it changes something."""
+        """Held during a checkpoint, and by the owner during a transaction."""
         self._thread: Thread | None = None
         self._db: sqlite3.Connection | None = None
         self._done = 0
@@ -40,20 +40,20 @@ class WalCheckpointer:
         return self._thread is not None and self._thread.is_alive()
 
     def committed(self, total_changes: int) -> None:
-        """Take note of a commit; begin in the background if it is time."""
+        """Note a commit, and start a checkpoint in the background if enough rows have changed."""
         if total_changes - self._done >= ROWS and not self.is_running:
             self._done = total_changes
             self._thread = Thread(target=self._checkpoint, name="t8-checkpoint", daemon=True)
             self._thread.start()
 
     def wait(self) -> None:
-        """Until nothing runs in the background."""
+        """Wait until no checkpoint runs."""
         if self._thread is not None:
             self._thread.join()
             self._thread = None
 
     def close(self) -> None:
-        """Wait, and give the connection up."""
+        """Wait until no checkpoint runs, and close the connection."""
         self.wait()
         if self._db is not None:
             self._db.close()
@@ -61,14 +61,14 @@ class WalCheckpointer:
 
     def _checkpoint(self) -> None:
         try:
-            # SQLite would do it first of all, and it takes the longest: the owner may commit meanwhile.
+            # SQLite would do this first, and it takes longest. Here the owner can commit at the same time.
             self._sync_log()
-            # It is kept: to open one takes longer than to move the pages.
+            # The connection stays open: to open one takes longer than to move the pages.
             self._db = self._db or self._connect()
             with self.lock:
                 self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         except (sqlite3.Error, OSError) as error:
-            # Nothing is lost by it: the log keeps everything, and only grows.
+            # Nothing is lost: the log keeps everything, and only grows.
             logger.warning("The write-ahead log could not be moved into the state file: %s", error)
 
     def _sync_log(self) -> None:

@@ -1,0 +1,121 @@
+"""Reads settings from layers of names and values, with errors that name the setting and its origin."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, Field, fields
+from difflib import get_close_matches
+from os import PathLike
+from typing import Any
+
+from scrapy.settings import BaseSettings
+from scrapy.utils.misc import load_object
+
+from scrapy_t8.errors import ConfigError
+
+from .sources import ENV, PREFIX, layers
+
+DEFAULT = "the default"
+"""The origin of a value that nobody has given."""
+TRUE = {"1", "true", "yes", "on"}
+FALSE = {"0", "false", "no", "off", ""}
+EXPECTED = {bool: "true or false", dict: "a dict, or one as JSON", list: "a list, or one as JSON"}
+
+
+def read_layers(record: type, given: Mapping[str, Any], origin: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the values for the fields of the dataclass *record* that are set anywhere, and the origin of every field.
+
+    :param given: the strongest layer, by names with ``T8_``; other names are ignored.
+    :param origin: what errors call that layer.
+    :raises ConfigError: for an unknown setting, or a value of the wrong type.
+    """
+    known = {setting_name(field.name): field for field in fields(record)}
+    values: dict[str, Any] = {}
+    origins = dict.fromkeys((field.name for field in known.values()), DEFAULT)
+    ours = {str(name): value for name, value in given.items() if str(name).startswith(PREFIX)}
+    for layer in layers(ours, origin):
+        for name, value in layer.values.items():
+            try:
+                if name not in known:
+                    raise unknown(name, known)
+                field = known[name]
+                # Checked also where a stronger layer has a value: that layer may be gone tomorrow.
+                typed = _typed(field, value)
+            except ConfigError as error:
+                raise ConfigError(f"{error} (from {layer.origin})") from None
+            if field.name not in values and not (name == ENV and not value):
+                values[field.name], origins[field.name] = typed, layer.origin
+    return values, origins
+
+
+def setting_name(field: str) -> str:
+    """Return the setting of a *field*."""
+    return f"{PREFIX}{field.upper()}"
+
+
+def bad_value(field: str, value: Any, expected: str) -> ConfigError:
+    """Return the error for a *value* that the setting of *field* cannot have."""
+    return ConfigError(f"{setting_name(field)} is {value!r}, but must be {expected}")
+
+
+def unknown(name: str, known: Iterable[str]) -> ConfigError:
+    """Return the error for a *name* that is not among the *known* ones."""
+    near = get_close_matches(name, list(known), n=1)
+    hint = f"did you mean {near[0]}?" if near else "the settings are " + ", ".join(sorted(known))
+    return ConfigError(f"there is no setting {name}: {hint}")
+
+
+def load_callable(setting: str, path: Any) -> Any:
+    """Return the callable at the import *path*, or *path* if it is a callable itself.
+
+    :param setting: what the error calls the value.
+    :raises ConfigError: if the import fails, or finds something else.
+    """
+    try:
+        found = load_object(path)
+    except Exception as error:  # the import runs code of the user
+        raise ConfigError(f"{setting} names {path!r}, which cannot be loaded: {error}") from None
+    if not callable(found):
+        raise ConfigError(f"{setting} names {path!r}, which cannot be called")
+    return found
+
+
+def _typed(field: Field[Any], value: Any) -> Any:
+    """Return *value*, which may be text from a command line, as the type of the field's default."""
+    make = field.default_factory
+    kind: type = type(field.default) if make is MISSING else type(make())
+    if kind is type(None):  # of several types: its user checks the value
+        return value.copy_to_dict() if isinstance(value, BaseSettings) else value
+    try:
+        if kind is bool:
+            return _bool(value)
+        if kind in (dict, list):
+            return _collection(kind, value)
+        if kind is not str and isinstance(value, bool):
+            raise ValueError
+        if kind is str and not isinstance(value, (str, PathLike)):
+            raise ValueError
+        if kind is int and isinstance(value, float) and not value.is_integer():
+            raise ValueError
+        return kind(value)
+    except (TypeError, ValueError):
+        raise bad_value(field.name, value, EXPECTED.get(kind, f"of type {kind.__name__}")) from None
+
+
+def _collection(kind: type, value: Any) -> Any:
+    value = json.loads(value) if isinstance(value, str) else value
+    if isinstance(value, (BaseSettings, tuple)):  # as Scrapy stores a dict, or a user gives a list
+        value = kind(value)
+    if not isinstance(value, kind):
+        raise ValueError(value)
+    return value
+
+
+def _bool(value: Any) -> bool:
+    text = str(value).strip().lower()
+    if text in TRUE:
+        return True
+    if text in FALSE:
+        return False
+    raise ValueError(value)
