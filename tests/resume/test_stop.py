@@ -32,6 +32,7 @@ def test_a_signal_with_slow_answers_in_flight(crawl: Crawl, mode: str) -> None:
     assert process.returncode == 0
     assert 1.9 <= took <= 4
     assert "8 requests still in flight 2 s after the stop signal; returned to the queue" in log
+    assert "Error while removing request" not in log
     assert "(shutdown)" in log
     assert "Traceback" not in log
     crawl.set(slow=0)
