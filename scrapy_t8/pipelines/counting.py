@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
@@ -13,9 +13,6 @@ from scrapy.utils.misc import load_object
 
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.core.page import current_page
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 
 class CountingPipeline:
@@ -36,7 +33,7 @@ class T8ItemCounterPipeline(CountingPipeline):
     """Counts, and does nothing else. It is off where T8DedupPipeline counts: a call less for each item."""
 
     @classmethod
-    def from_crawler(cls, crawler: Crawler) -> Self:
+    def from_crawler(cls, crawler: Crawler) -> T8ItemCounterPipeline:
         job = Job.required(crawler)
         by_dedup = job.config.dedup != "off" and not cls.counts_items(crawler.settings)
         if by_dedup or not job.items.keeps_ledger:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from itemadapter import ItemAdapter
 from scrapy.crawler import Crawler
@@ -14,9 +14,6 @@ from scrapy_t8.core.page import current_page
 
 from .counting import CountingPipeline
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 
 class T8DedupPipeline(CountingPipeline):
     """Drops an item that a settled page has exported before, so that later pipelines do not work on it.
@@ -25,7 +22,7 @@ class T8DedupPipeline(CountingPipeline):
     """
 
     @classmethod
-    def from_crawler(cls, crawler: Crawler) -> Self:
+    def from_crawler(cls, crawler: Crawler) -> T8DedupPipeline:
         job = Job.required(crawler)
         if job.config.dedup == "off":
             raise NotConfigured
@@ -57,7 +54,7 @@ class T8ChangesPipeline:
     """
 
     @classmethod
-    def from_crawler(cls, crawler: Crawler) -> Self:
+    def from_crawler(cls, crawler: Crawler) -> T8ChangesPipeline:
         job = Job.required(crawler)
         config = job.config
         if config.dedup == "off" or config.dedup_policy != "changed" or not config.changed_field:

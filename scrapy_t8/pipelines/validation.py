@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
@@ -13,15 +13,12 @@ from scrapy_t8.core.page import current_page
 from scrapy_t8.core.retry.failure import INVALID, Failure
 from scrapy_t8.utils.text import one_line
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 
 class T8ValidationPipeline:
     """The last pipeline: checks items by T8_REQUIRED_FIELDS and T8_ITEM_SCHEMA, and does what T8_INVALID_ITEMS says."""
 
     @classmethod
-    def from_crawler(cls, crawler: Crawler) -> Self:
+    def from_crawler(cls, crawler: Crawler) -> T8ValidationPipeline:
         job = Job.required(crawler)
         if not job.items.checks:
             raise NotConfigured

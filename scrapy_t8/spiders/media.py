@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from itemadapter import ItemAdapter
 from scrapy import Request
@@ -26,9 +26,6 @@ from scrapy_t8.model.resume_point import IMAGE
 from .base import outputs
 from .detail import DetailSpider
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 logger = logging.getLogger(__name__)
 
 NEXT_TO_THE_ENGINE = 1
@@ -38,7 +35,7 @@ class T8StoredMedia:
     """Downloader middleware next to the engine: answers requests for files that are stored already."""
 
     @classmethod
-    def from_crawler(cls, crawler: Crawler) -> Self:
+    def from_crawler(cls, crawler: Crawler) -> T8StoredMedia:
         if not isinstance(crawler.spider, MediaSpider):
             raise NotConfigured
         return cls(crawler.spider)

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Mapping
 from http.cookiejar import Cookie
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from scrapy import Request
 from scrapy.crawler import Crawler
@@ -16,9 +16,6 @@ from scrapy.http import Response
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.errors import CannotLoad, CannotStore
 from scrapy_t8.model.codec import Codec
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +33,7 @@ class T8CookiesMiddleware(CookiesMiddleware):
     """
 
     @classmethod
-    def from_crawler(cls, crawler: Crawler) -> Self:
+    def from_crawler(cls, crawler: Crawler) -> T8CookiesMiddleware:
         middleware = super().from_crawler(crawler)
         job = Job.of(crawler)
         if job is not None:

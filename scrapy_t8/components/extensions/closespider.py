@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from scrapy import signals
 from scrapy.crawler import Crawler
 from scrapy.extensions.closespider import CloseSpider
@@ -13,15 +11,12 @@ from scrapy_t8.core.job.job import Job
 
 from .stats import COUNTED, ELAPSED, Totals, totals_of
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 
 class T8CloseSpider(CloseSpider):
     """Takes the place of Scrapy's. With T8_CLOSESPIDER_PER_JOB the limits are those of the job, not of each run."""
 
     @classmethod
-    def from_crawler(cls, crawler: Crawler) -> Self:
+    def from_crawler(cls, crawler: Crawler) -> T8CloseSpider:
         extension = super().from_crawler(crawler)
         job = Job.of(crawler)
         if job is not None and job.config.closespider_per_job:

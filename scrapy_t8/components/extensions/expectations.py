@@ -6,7 +6,6 @@ import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from scrapy import Request, signals
@@ -22,9 +21,6 @@ from scrapy_t8.core.items.expectations import expecting, url_key
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.errors import ConfigError
 from scrapy_t8.model.items import RefetchStatus
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +40,7 @@ class T8Expectations:
     """
 
     @classmethod
-    def from_crawler(cls, crawler: Crawler) -> Self:
+    def from_crawler(cls, crawler: Crawler) -> T8Expectations:
         job = Job.required(crawler)
         config = job.config
         if not (config.expect_file or config.expect_sitemaps or job.store.items.items_to_request()):

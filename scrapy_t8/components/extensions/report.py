@@ -24,8 +24,6 @@ from scrapy_t8.report.alerts import Alert, alert_thresholds, alerts_of
 from scrapy_t8.report.mask import KEPT
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
-
     from scrapy_t8.report.notify import Notifier
     from scrapy_t8.validation.validator import ResumeValidator
 
@@ -43,7 +41,7 @@ class T8Report:
     """
 
     @classmethod
-    def from_crawler(cls, crawler: Crawler) -> Self:
+    def from_crawler(cls, crawler: Crawler) -> T8Report:
         job = Job.required(crawler)
         if not job.config.enable_integrity_check:
             raise NotConfigured

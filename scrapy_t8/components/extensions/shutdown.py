@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
 from scrapy import signals
 from scrapy.crawler import Crawler
@@ -13,9 +12,6 @@ from scrapy.utils.asyncio import CallLaterResult, call_later
 from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.job.job import Job
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 logger = logging.getLogger(__name__)
 
 
@@ -23,7 +19,7 @@ class T8GracefulStop:
     """After a signal, waits T8_STOP_GRACE seconds for what is in flight, and then returns it to the frontier."""
 
     @classmethod
-    def from_crawler(cls, crawler: Crawler) -> Self:
+    def from_crawler(cls, crawler: Crawler) -> T8GracefulStop:
         job = Job.required(crawler)
         if not job.config.stop_grace:
             raise NotConfigured

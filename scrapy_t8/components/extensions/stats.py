@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgpack
 from scrapy import signals
@@ -11,9 +11,6 @@ from scrapy.crawler import Crawler
 
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.stores.base import Store
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 BEFORE, NOW = "totals:before", "totals:now"
 JOB = "t8/job/"
@@ -53,7 +50,7 @@ class T8JobStats:
     """Keeps the statistics in every commit. At the end adds ``t8/job/...``: each statistic over all runs of the job."""
 
     @classmethod
-    def from_crawler(cls, crawler: Crawler) -> Self:
+    def from_crawler(cls, crawler: Crawler) -> T8JobStats:
         job = Job.required(crawler)
         extension = cls(crawler, job)
         crawler.signals.connect(extension.spider_closed, signals.spider_closed)

@@ -5,16 +5,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from scrapy import signals
 from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 
 from scrapy_t8.core.job.job import Job
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 NAME = "delays"
 EVERY = 1.0
@@ -27,7 +23,7 @@ class T8ThrottleState:
     """Starts each host with the delay that earlier runs have learned, not with AUTOTHROTTLE_START_DELAY."""
 
     @classmethod
-    def from_crawler(cls, crawler: Crawler) -> Self:
+    def from_crawler(cls, crawler: Crawler) -> T8ThrottleState:
         job = Job.required(crawler)
         if not crawler.settings.getbool("AUTOTHROTTLE_ENABLED"):
             raise NotConfigured

@@ -12,7 +12,7 @@ import logging
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from scrapy import Spider, signals
 from scrapy.crawler import Crawler
@@ -32,9 +32,6 @@ from .row_encoder import RowEncoder, can_be_appended
 from .spool import ItemSpool
 from .undo_log import UndoLog
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 logger = logging.getLogger(__name__)
 
 AT_A_TIME = 200
@@ -45,7 +42,7 @@ class T8FeedExporter(FeedExporter):
     """Takes the place of Scrapy's. FEEDS, ``-o`` and ``-O`` keep their meaning, and a kill loses or doubles no item."""
 
     @classmethod
-    def from_crawler(cls, crawler: Crawler) -> Self:
+    def from_crawler(cls, crawler: Crawler) -> T8FeedExporter:
         try:
             exporter = cls(crawler)
         except NotConfigured:
