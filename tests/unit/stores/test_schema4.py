@@ -41,7 +41,7 @@ def test_a_crawl_is_read(name: str, tmp_path: Path) -> None:
     unpack(name, tmp_path)
     with open_read_only(tmp_path / "job/t8") as reader:
         assert reader.sizes()[:2] == (8, 3)
-        assert reader.in_flight() == 4
+        assert len(reader.backlog.leased()) == 4
         assert list(reader.hosts()) == ["down.test"]
         assert len(list(reader.missing(1))) == 3
     assert read_report(tmp_path / "job")["ledger"]["requests"]["difference"] == 0
