@@ -1,1 +1,1 @@
-"""Collectors of the catalogue that are plain asyncio, with the service of scrapy_t8 in the place of Scrapy."""
+"""Collectors of the catalogue in plain asyncio, with the service of scrapy_t8 in place of Scrapy."""

@@ -22,23 +22,22 @@ async def main(options: argparse.Namespace) -> int:
     async with T8ResumeAndRetry({"state_dir": str(options.state)}, db_manager=cars) as t8:
         point = t8.get_resume_point(task_type)
         print(f"{task_type}: begins after {point.last_slug or point.current_page if point else 'nothing'}")
-        await collector(t8, cars, options.base, options.at_once).collect()
-        left = await retried(t8, task_type, options.wait)
+        await collector(t8, cars, options.base, at_once=options.at_once).collect()
+        waiting = await wait_for_retries(t8, task_type, options.wait)
         findings = (await t8.validate())["database"]["problems"]
-        print(
-            f"{task_type}: {cars.count_items(task_type)} collected, {left} wait to be retried, {len(findings)} findings"
-        )
-    return 1 if left else 0
+        collected = cars.count_items(task_type)
+        print(f"{task_type}: {collected} collected, {waiting} wait to be retried, {len(findings)} findings")
+    return 1 if waiting else 0
 
 
-async def retried(t8: T8ResumeAndRetry, task_type: str, seconds: float) -> int:
-    """Wait until nothing of this type waits any more. Returns how much does after so many seconds."""
+async def wait_for_retries(t8: T8ResumeAndRetry, task_type: str, seconds: float) -> int:
+    """Wait until no task of this type waits for a retry, or so many seconds. Return how many tasks still wait."""
     end = time.monotonic() + seconds
-    while left := sum(1 for _ in t8.state_manager.failed_tasks(task_type)):
+    while waiting := sum(1 for _ in t8.state_manager.failed_tasks(task_type)):
         if time.monotonic() > end:
             break
         await asyncio.sleep(0.1)
-    return left
+    return waiting
 
 
 def _options() -> argparse.Namespace:

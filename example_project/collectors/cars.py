@@ -1,4 +1,4 @@
-"""What was collected, in SQLite: writing a car twice is writing it once, so that a page may safely come again."""
+"""What was collected, in SQLite. Writing a car twice changes nothing, so a page may safely be collected again."""
 
 import json
 import sqlite3
@@ -16,7 +16,7 @@ TABLE = {LIST: "link", DETAIL: "car"}
 
 
 class Cars:
-    """Links in the order in which they were found, and cars. Also the `db_manager` of the service's validation."""
+    """Links in the order in which they were found, and cars. Also the `db_manager` of the validation."""
 
     def __init__(self, path: Path) -> None:
         self._db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
@@ -29,11 +29,11 @@ class Cars:
         self._db.execute("COMMIT")
 
     def links_after(self, number: int) -> list[tuple[int, str]]:
-        """Number and slug of the links found after that one. What is found late stands at the end: no place moves."""
+        """Return number and slug of the links after that number. New links come at the end, so no number changes."""
         return self._db.execute("SELECT number, slug FROM link WHERE number > ? ORDER BY number", (number,)).fetchall()
 
     def number_of(self, slug: str) -> int:
-        """The number of a link; 0 if it is not there."""
+        """Return the number of a link, or 0 if there is no such link."""
         row = self._db.execute("SELECT number FROM link WHERE slug = ?", (slug,)).fetchone()
         return row[0] if row else 0
 
@@ -45,7 +45,7 @@ class Cars:
         row = self._db.execute("SELECT record FROM car WHERE slug = ?", (slug,)).fetchone()
         return json.loads(row[0]) if row else None
 
-    # What validation asks for
+    # For validation
 
     def count_items(self, task_type: str) -> int:
         return self._db.execute(f"SELECT count(*) FROM {TABLE[task_type]}").fetchone()[0]

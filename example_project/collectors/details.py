@@ -1,4 +1,4 @@
-"""The detail collector: a page for each slug that the list collector has found. It resumes after `last_slug`."""
+"""The detail collector: fetches a page for each slug that the list collector has found. Resumes after `last_slug`."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ from .site import Site
 
 
 class DetailCollector:
-    """Stores the figures of all cars in `cars`."""
+    """Stores the figures of all cars in *cars*."""
 
-    def __init__(self, t8: T8ResumeAndRetry, cars: Cars, base: str, at_once: int) -> None:
+    def __init__(self, t8: T8ResumeAndRetry, cars: Cars, base: str, *, at_once: int) -> None:
         self._t8 = t8
         self._cars = cars
         self._base = base
@@ -23,7 +23,7 @@ class DetailCollector:
         point = self._t8.get_resume_point(DETAIL)
         begin = self._cars.number_of(point.last_slug) if point and point.last_slug else 0
         links = self._cars.links_after(begin)
-        self._progress = Progress(self._t8, DETAIL, begin, self._mark)
+        self._progress = Progress(self._t8, DETAIL, begin, save=self._save)
         self._t8.state_manager.start_run(DETAIL, total_items=begin + len(links))
         async with Site(self._base) as self._site:
             await several(iter(links), self._collect, self._at_once)
@@ -31,7 +31,7 @@ class DetailCollector:
         self._t8.state_manager.finish_run(DETAIL)
 
     async def retry(self, target: str, metadata: dict[str, Any]) -> bool:
-        # In the event loop of the retry service: a session belongs to one loop.
+        # This runs in the event loop of the retry service, and a session belongs to one loop.
         async with Site(self._base) as site:
             self._cars.put(target, await site.car(target))
         return True
@@ -44,6 +44,6 @@ class DetailCollector:
         else:
             self._progress.done(number, slug)
 
-    def _mark(self, number: int, slug: str) -> None:
+    def _save(self, number: int, slug: str) -> None:
         processed = self._cars.count_items(DETAIL)
         self._t8.create_resume_point(DETAIL, last_slug=slug, total_processed=processed, metadata={"site": self._base})

@@ -1,4 +1,4 @@
-"""The catalogue over HTTP, and what stands on its pages."""
+"""Fetches pages of the catalogue and extracts their content."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ TIMEOUT = aiohttp.ClientTimeout(total=30)
 
 
 class NoSuchPage(Exception):
-    """There is none of this number (any more)."""
+    """The page does not exist (any more)."""
 
 
 class Site:
-    """The site at `base`. To be used with `async with`, each in the event loop that it was made in."""
+    """The site at *base*. Use it with `async with`, in the event loop that it was made in."""
 
     def __init__(self, base: str) -> None:
         self._base = base.rstrip("/")
@@ -26,12 +26,12 @@ class Site:
         await self._session.close()
 
     async def slugs_of_page(self, number: int) -> list[str]:
-        """The cars of a list page. Raises NoSuchPage beyond the last one."""
+        """Return the slugs of the cars on a list page. Raises NoSuchPage beyond the last page."""
         page = await self._get(f"/?page={number}")
         return [link.rpartition("/")[2] for link in page.css("li.car a::attr(href)").getall()]
 
     async def car(self, slug: str) -> dict[str, Any]:
-        """The figures of a car."""
+        """Return the figures of a car."""
         page = await self._get(f"/cars/{slug}")
         figures = {one.attrib["itemprop"]: float(one.attrib["value"]) for one in page.css("data[itemprop]")}
         return {

@@ -28,11 +28,11 @@ def _list(call: CommandContext) -> int:
         found = points_of(look)
     if call.options.task_type:
         found = {key: point for key, point in found.items() if key[0] == call.options.task_type}
-    told = [{"name": name, **point.to_dict()} for (_, name), point in found.items()]
+    documents = [{"name": name, **point.to_dict()} for (_, name), point in found.items()]
     if call.options.json:
-        call.terminal.print_json({"version": 1, "points": told})
-    elif told:
-        call.terminal.print_table("Resume points", COLUMNS, map(_cells, told))
+        call.terminal.print_json({"version": 1, "points": documents})
+    elif documents:
+        call.terminal.print_table("Resume points", COLUMNS, map(_cells, documents))
     else:
         call.terminal.print_line("There are no resume points.")
     return OK
@@ -56,7 +56,7 @@ def _set(call: CommandContext) -> int:
     point = _changed(found.get((options.task_type, name)) or ResumePoint(options.task_type), options)
     with call.open_for_changes(is_service=of_service) as owned:
         owned.points.put(record_of(point, name))
-    terminal.print_line(f"The resume point {_told(options.task_type, name)} is set: {json.dumps(point.to_dict())}")
+    terminal.print_line(f"The resume point {_label(options.task_type, name)} is set: {json.dumps(point.to_dict())}")
     if not of_service and not finished:
         terminal.print_line(
             "The job is not finished: it goes on from its frontier. The point counts for the job after it."
@@ -87,8 +87,8 @@ def _delete(call: CommandContext) -> int:
     else:
         names = [_name(found, options.task_type, options.name)]
     if not names or (options.task_type, names[0]) not in found:
-        raise CommandError(f"there is no resume point {_told(options.task_type, options.name or '')}: see points list")
-    what = ", ".join(_told(options.task_type, name) for name in names)
+        raise CommandError(f"there is no resume point {_label(options.task_type, options.name or '')}: see points list")
+    what = ", ".join(_label(options.task_type, name) for name in names)
     question = f"Delete the resume point {what}? That work begins at its beginning."
     if not terminal.confirm(question, yes=options.yes):
         return ERROR
@@ -99,9 +99,9 @@ def _delete(call: CommandContext) -> int:
 
 
 def _name(found: Points, task_type: str, name: str | None) -> str:
-    """The one that is meant: if it was not named, the only one of its task type.
+    """Return *name*, or the name of the only point of *task_type*.
 
-    :raises CommandError: if there are several.
+    :raises CommandError: if no name was given and there are several points.
     """
     if name is not None:
         return name
@@ -111,7 +111,7 @@ def _name(found: Points, task_type: str, name: str | None) -> str:
     return names[0] if names else ""
 
 
-def _told(task_type: str, name: str) -> str:
+def _label(task_type: str, name: str) -> str:
     return f"{task_type} {name!r}" if name else task_type
 
 
@@ -123,7 +123,7 @@ def _arguments_of_list(parser: argparse.ArgumentParser) -> None:
 
 
 def _arguments_of_set(parser: argparse.ArgumentParser) -> None:
-    _which(parser)
+    _add_key(parser)
     parser.add_argument("--page", type=_number, metavar="N", help="the last page that is done; 0 before the first")
     parser.add_argument("--cursor", metavar="TEXT", help="what leads to the next page")
     parser.add_argument("--slug", metavar="TEXT", help="the last one that is done")
@@ -132,19 +132,19 @@ def _arguments_of_set(parser: argparse.ArgumentParser) -> None:
 
 
 def _arguments_of_delete(parser: argparse.ArgumentParser) -> None:
-    _which(parser)
+    _add_key(parser)
     parser.add_argument("--all", action="store_true", help="all of this task type")
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
 
 
-def _which(parser: argparse.ArgumentParser) -> None:
+def _add_key(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("task_type", metavar="TASK_TYPE", help="as LIST_COLLECTION")
     parser.add_argument("--name", help="where there are several of one task type")
 
 
 def _number(text: str) -> int:
     if not text.isascii() or not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 0")
+        raise argparse.ArgumentTypeError(f"not a whole number of at least 0: {text!r}")
     return int(text)
 
 
@@ -152,7 +152,7 @@ def _metadata(text: str) -> dict[str, Any]:
     try:
         return checked_metadata(json.loads(text))
     except (ValueError, RecursionError, T8Error) as error:
-        raise argparse.ArgumentTypeError(f"{text!r:.80} is no JSON object: {error}") from None
+        raise argparse.ArgumentTypeError(f"not a JSON object: {text!r:.80}: {error}") from None
 
 
 COMMANDS = (

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -62,3 +63,36 @@ class CollectionState(JsonRecord):
     failed_items: int = 0
     resume_points: list[ResumePoint] = field(default_factory=list, metadata={OF: ResumePoint})
     failed_tasks: list[FailedTask] = field(default_factory=list, metadata={OF: FailedTask})
+
+
+def collection_state(
+    run: CollectionState | None, points: list[ResumePoint], tasks: list[FailedTask]
+) -> CollectionState:
+    """Return how far one task type is: its *run* with its resume points and failed tasks.
+
+    What *run* has not counted is counted from *points* and *tasks*. Without a run, the state is that of a stopped one
+    that lasted from the first to the last of them; there must be at least one then.
+    """
+    if run is None:
+        times = [point.last_update for point in points] + [task.created_at for task in tasks]
+        task_type = points[0].task_type if points else tasks[0].task_type
+        run = CollectionState(f"run_{min(times):%Y%m%d}_000", task_type, STOPPED, min(times), max(times))
+    return replace(
+        run,
+        processed_items=run.processed_items or sum(point.total_processed for point in points),
+        failed_items=run.failed_items or len(tasks),
+        resume_points=points,
+        failed_tasks=tasks,
+    )
+
+
+def by_task_type(
+    points: Mapping[tuple[str, str], ResumePoint], tasks: Iterable[FailedTask]
+) -> dict[str, tuple[list[ResumePoint], list[FailedTask]]]:
+    """Return the points, which are given by task type and name, and the tasks of each task type."""
+    found: dict[str, tuple[list[ResumePoint], list[FailedTask]]] = {}
+    for (task_type, _), point in points.items():
+        found.setdefault(task_type, ([], []))[0].append(point)
+    for task in tasks:
+        found.setdefault(task.task_type, ([], []))[1].append(task)
+    return found

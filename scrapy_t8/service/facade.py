@@ -1,4 +1,4 @@
-"""One interface over resume points, retries and validation, for collectors that are no Scrapy spiders."""
+"""One interface over resume points, retries and validation, for collectors that are not Scrapy spiders."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import atexit
 import random
 import time
 from collections.abc import Callable, Mapping
-from types import TracebackType
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakMethod
 
@@ -15,6 +15,7 @@ from scrapy_t8.config.settings import Config, from_dict
 from scrapy_t8.errors import ConfigError
 from scrapy_t8.model.failed_task import FailedTask
 from scrapy_t8.model.resume_point import ResumePoint
+from scrapy_t8.utils.threads import in_loop
 from scrapy_t8.utils.times import moment
 
 from . import logs
@@ -54,27 +55,24 @@ class T8ResumeAndRetry:
         logs.set_up(self.config.log_level)
         self.db_manager = db_manager
         self.state_manager = StateManager(self.config, clock=clock, chance=chance)
-        self.retry_manager = RetryManager(self.state_manager, clock=clock, looked=self._looked)
-        self._validator: ResumeValidator | None = None
+        self.retry_manager = RetryManager(self.state_manager, clock=clock, after_check=self._after_check)
         self._at_exit: Callable[[], None] | None = None
 
     # -- the service ---------------------------------------------------------------------------------------------
 
     def start_service(self) -> bool:
-        """Open the state and begin to retry what is due. Returns whether it does: see ``enable_auto_retry``.
+        """Open the state and begin to retry what is due. Return whether it does: not with ``enable_auto_retry`` off.
 
         :raises T8Error: if the state cannot be opened.
         """
         started = self.retry_manager.start()
         if self._at_exit is None:
-            # At the end of the interpreter nobody is to be charged with the death of a handler.
-            method = WeakMethod(self.stop_service)
-            self._at_exit = lambda: _call(method)
-            atexit.register(self._at_exit)
+            # A handler that the end of the interpreter kills must not be charged to its task.
+            self._at_exit = atexit.register(partial(_stop_at_exit, WeakMethod(self.stop_service)))
         return started
 
     def stop_service(self, timeout: float | None = None) -> None:
-        """Stop retrying, and give the state up.
+        """Stop retrying, and close the state.
 
         :param timeout: seconds that handlers may go on; None: ``stop_grace``. Then their tasks are given back.
         """
@@ -88,18 +86,14 @@ class T8ResumeAndRetry:
         self.start_service()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.stop_service()
 
     async def __aenter__(self) -> T8ResumeAndRetry:
         await asyncio.to_thread(self.start_service)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         await asyncio.to_thread(self.stop_service)
 
     # -- resume points and failed tasks --------------------------------------------------------------------------
@@ -120,7 +114,7 @@ class T8ResumeAndRetry:
         return self.state_manager.create_resume_point(*values, name=name)
 
     def get_resume_point(self, task_type: str, name: str | None = None) -> ResumePoint | None:
-        """The newest resume point of *task_type*, or None."""
+        """See :meth:`StateManager.get_resume_point`."""
         return self.state_manager.get_resume_point(task_type, name)
 
     def add_failed_task(
@@ -136,52 +130,53 @@ class T8ResumeAndRetry:
         return self.state_manager.add_failed_task(task_type, target, error_message, metadata, max_retries=max_retries)
 
     def get_failed_task(self, task_id: str) -> FailedTask | None:
-        """The task of this id, or None if it has left the queue."""
+        """See :meth:`StateManager.get_failed_task`."""
         return self.state_manager.get_failed_task(task_id)
 
     # -- validation ----------------------------------------------------------------------------------------------
 
-    @property
+    @cached_property
     def validator(self) -> ResumeValidator:
-        """Checks the state, and the user's database. To be replaced by a subclass's."""
-        if self._validator is None:
-            from scrapy_t8.validation.validator import ResumeValidator
+        """Checks the state and the user's database. A validator of your own may be assigned."""
+        from scrapy_t8.validation.validator import ResumeValidator
 
-            self._validator = ResumeValidator(self.state_manager, self.db_manager)
-        return self._validator
-
-    @validator.setter
-    def validator(self, validator: ResumeValidator) -> None:
-        self._validator = validator
+        return ResumeValidator(self.state_manager, self.db_manager)
 
     async def validate(self) -> dict[str, Any]:
-        """What the validator finds: see :meth:`ResumeValidator.validate`."""
+        """Return what the validator finds: see :meth:`ResumeValidator.validate`."""
         return await self.validator.validate(moment(self._clock()))
 
     def validate_sync(self) -> dict[str, Any]:
-        """The same for plain code; also inside of a running loop, which waits for it."""
+        """Return what the validator finds, for plain code; a running loop stands still meanwhile."""
         return self.validator.validate_sync(moment(self._clock()))
 
-    # -- how it is doing -----------------------------------------------------------------------------------------
+    # -- metrics -------------------------------------------------------------------------------------------------
 
     def get_metrics(self) -> dict[str, Any]:
-        """Active resume points, failed tasks that wait and that are dead, their ratio to all that is known, retry
-        success rate, data integrity score. None for what is not known.
+        """Return the metrics: active resume points, failed tasks that wait and that are dead, their ratio to all that
+        is known, retry success rate, data integrity score. None is "not known".
 
-        A database is asked how much it has, and waited for; not so inside of a running loop: there it is the score that
-        was last known (see :meth:`validate`), and None at first.
+        The database is asked for its counts, and waited for. Not so inside of a running loop: there the score is the
+        one that was last known (see :meth:`validate`), None at first.
         """
-        return self._metrics(wait=not _in_loop())
+        return self._metrics(wait=not in_loop())
 
     def _metrics(self, *, wait: bool) -> dict[str, Any]:
         self.state_manager.open()
         score = self.validator.score_now(wait=wait) if self.config.enable_integrity_check else None
         if self.validator.trouble:
             logger.error("The integrity score counts the database as empty: %s", self.validator.trouble)
-        return metrics(self.state_manager, score)
+        state = self.state_manager
+        return metrics(
+            points=state.resume_points().values(),
+            runs=state.run_states(),
+            tasks=state.task_counts(),
+            outcomes=state.retry_outcomes(),
+            score=score,
+        )
 
     def check_alerts(self) -> list[dict[str, Any]]:
-        """What is over or under its threshold (``alert_thresholds``), each with name, value, threshold and message."""
+        """Return what is over or under its threshold (``alert_thresholds``): name, value, threshold, message each."""
         return self._alerts(self.get_metrics())
 
     def _alerts(self, numbers: dict[str, Any]) -> list[dict[str, Any]]:
@@ -190,9 +185,9 @@ class T8ResumeAndRetry:
             logger.warning("Alert: %s", alert["message"])
         return found
 
-    def _looked(self) -> None:
+    def _after_check(self) -> None:
         if self.config.enable_metrics:
-            # A database that hangs is not to hold up retries.
+            # A database that hangs must not hold up retries.
             numbers = self._metrics(wait=False)
             logger.info("Metrics: %s", ", ".join(f"{name} {value}" for name, value in numbers.items()))
             self._alerts(numbers)
@@ -206,15 +201,7 @@ def _config(config: Config | Mapping[str, Any] | None) -> Config:
     raise ConfigError(f"the configuration is {config!r:.60}, but must be of get_config, or a dict")
 
 
-def _in_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
-
-
-def _call(method: WeakMethod[Callable[..., None]]) -> None:
+def _stop_at_exit(method: WeakMethod[Callable[..., None]]) -> None:
     stop = method()
     if stop is not None:
         stop(0.0)

@@ -1,7 +1,7 @@
 """All state of the service as JSON, out and in.
 
 The form is ``{"version": 1, "exported_at": ..., "states": [...]}`` with a ``CollectionState`` for each task type; a
-resume point in it also tells its ``name``, if it has one. What is read may also be a single document (a
+resume point in it also has its ``name``, if it has one. What is read may also be a single document (a
 ``CollectionState``, a ``ResumePoint``, a ``FailedTask``), a list of documents, or an object of such lists.
 """
 
@@ -9,103 +9,123 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 
 from scrapy_t8.errors import FormatError
 from scrapy_t8.model.failed_task import FailedTask
 from scrapy_t8.model.json_document import VERSION
-from scrapy_t8.model.resume_point import RUNNING, STATUSES, STOPPED, CollectionState, ResumePoint
+from scrapy_t8.model.resume_point import CollectionState, ResumePoint
 from scrapy_t8.utils.checked import checked_metadata, checked_number, checked_text
 from scrapy_t8.utils.files import replacing
 from scrapy_t8.utils.text import to_json
 from scrapy_t8.utils.times import isoformat, moment
 
-from .runs import StoredRun
+from .failed_tasks import ANY, FailedTasks
+from .resume_points import StoredResumePoints, check_point
+from .runs import NUMBERS, Runs, StoredRun, checked_status
+from .write_batch import EVERYTHING, WriteBatch
 
-if TYPE_CHECKING:
-    from .state_manager import StateManager
-
+Source: TypeAlias = "str | Path | Mapping[str, Any] | list[Any]"
+"""A file, or the content of one."""
 Place = tuple[str, Any]
 """Where in the file a document is, and the document."""
 
 
-@dataclass(slots=True)
-class ImportPlan:
-    """What is going to be taken in."""
-
-    states: list[CollectionState] = field(default_factory=list)
-    points: list[tuple[str, ResumePoint]] = field(default_factory=list)
-    tasks: dict[str, FailedTask] = field(default_factory=dict)
+# -- out ---------------------------------------------------------------------------------------------------------
 
 
-def export_state(manager: StateManager, path: str | Path | None) -> dict[str, Any]:
+def export_document(states: Iterable[CollectionState], points: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Return *states* as a JSON object.
+
+    :param points: task types and names of the resume points, in the order in which these are in the states.
+    """
     names: dict[str, list[str]] = {}
-    for task_type, name in manager.resume_points():
+    for task_type, name in points:
         names.setdefault(task_type, []).append(name)
-    states = [_named(state.to_dict(), names.get(state.task_type, [])) for state in manager.states()]
-    document = {"version": VERSION, "exported_at": isoformat(moment(time.time())), "states": states}
-    if path is not None:
-        _write(Path(path), document)
-    return document
+    documents = [_with_names(state.to_dict(), names.get(state.task_type, [])) for state in states]
+    return {"version": VERSION, "exported_at": isoformat(moment(time.time())), "states": documents}
 
 
-def _named(state: dict[str, Any], names: list[str]) -> dict[str, Any]:
+def _with_names(state: dict[str, Any], names: list[str]) -> dict[str, Any]:
     for point, name in zip(state["resume_points"], names, strict=False):
         if name:
             point["name"] = name
     return state
 
 
-def _write(path: Path, document: dict[str, Any]) -> None:
+def write_json(path: Path, document: dict[str, Any]) -> None:
+    """Write *document* to *path*, whole or not at all."""
     with replacing(path) as file:
         file.write(to_json(document, indent=1) + "\n")
 
 
-def import_state(manager: StateManager, source: str | Path | Mapping[str, Any] | list[Any]) -> dict[str, int]:
-    found = ImportPlan()
-    for place in _documents(source):
-        _read(place, found)
-    manager.open()
-    taken = {"resume_points": 0, "failed_tasks": 0, "states": 0}
-    known, runs = manager.resume_points(), manager.runs.all()
-    with manager.updates.batch(size=1 << 62):
-        for name, point in found.points:
-            old = known.get((point.task_type, name))
-            if old is None or old.last_update < point.last_update:
-                known[point.task_type, name] = point
-                manager.points.set(point, name)
-                taken["resume_points"] += 1
-        for task in found.tasks.values():
-            taken["failed_tasks"] += manager.tasks.restore(task)
-        for state in found.states:
-            run = runs.get(state.task_type)
-            if run is None or run.last_update < state.last_update.timestamp():
-                manager.runs.put(_run(state))
-                taken["states"] += 1
-    manager.tasks.added("", 0.0)
-    return taken
+# -- in ----------------------------------------------------------------------------------------------------------
 
 
-def _documents(source: str | Path | Mapping[str, Any] | list[Any]) -> Iterator[Place]:
-    if isinstance(source, (str, Path)):
-        yield from _within(str(source), _load(Path(source)))
-    else:
-        yield from _within("", source)
+@dataclass(slots=True)
+class ImportPlan:
+    """What an import is to add."""
+
+    states: list[CollectionState] = field(default_factory=list)
+    points: list[tuple[str, ResumePoint]] = field(default_factory=list)
+    tasks: dict[str, FailedTask] = field(default_factory=dict)
 
 
-def _load(path: Path) -> Any:
+def read_plan(source: Source) -> ImportPlan:
+    """Return what is in *source*.
+
+    :raises FormatError: naming what makes no sense, and where it is.
+    """
+    plan = ImportPlan()
+    for where, document in _documents(source):
+        with located(where):
+            _add(document, plan)
+    return plan
+
+
+@contextmanager
+def located(where: str) -> Iterator[None]:
+    """Have a FormatError that is raised inside say *where* its document is."""
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise FormatError(f"{path} cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"{path} is no JSON: {error}") from None
+        yield
+    except FormatError as error:
+        raise FormatError(f"{where}: {error}" if where else str(error), error.field) from None
 
 
-def _within(where: str, content: Any) -> Iterator[Place]:
+def import_plan(
+    plan: ImportPlan, *, points: StoredResumePoints, tasks: FailedTasks, runs: Runs, writes: WriteBatch
+) -> dict[str, int]:
+    """Add what is in *plan* in one transaction, but for tasks that are there and points and runs that are newer there.
+
+    :returns: how many ``resume_points``, ``failed_tasks`` and ``states`` were added.
+    """
+    added = {"resume_points": 0, "failed_tasks": 0, "states": 0}
+    known_points, known_runs = points.all(), runs.all()
+    with writes.batch(size=EVERYTHING):
+        for name, point in plan.points:
+            old = known_points.get((point.task_type, name))
+            if old is None or old.last_update < point.last_update:
+                known_points[point.task_type, name] = point
+                points.set(point, name)
+                added["resume_points"] += 1
+        for task in plan.tasks.values():
+            added["failed_tasks"] += tasks.restore(task)
+        for state in plan.states:
+            run = known_runs.get(state.task_type)
+            if run is None or run.last_update < state.last_update.timestamp():
+                runs.put(StoredRun.of(state))
+                added["states"] += 1
+    tasks.added(ANY, 0.0)
+    return added
+
+
+def _documents(source: Source) -> Iterator[Place]:
+    """Yield the single documents in *source*."""
+    where, content = (str(source), _load(Path(source))) if isinstance(source, (str, Path)) else ("", source)
     if isinstance(content, list):
         for number, part in enumerate(content):
             yield f"{where}[{number}]", part
@@ -120,68 +140,55 @@ def _within(where: str, content: Any) -> Iterator[Place]:
     if not lists and "states" not in content:
         raise FormatError(f"{where or 'the document'}: there is no state in it: it needs states", "states")
     for name, part in lists.items():
-        parts = part.items() if isinstance(part, Mapping) else enumerate(part)
-        for key, document in parts:
+        for key, document in part.items() if isinstance(part, Mapping) else enumerate(part):
             yield f"{where}: {name}[{key!r}]" if where else f"{name}[{key!r}]", document
 
 
-def _read(place: Place, found: ImportPlan) -> None:
-    where, document = place
+def _load(path: Path) -> Any:
     try:
-        if isinstance(document, Mapping) and "run_id" in document:
-            _add_state(document, found)
-        elif isinstance(document, Mapping) and "task_id" in document:
-            _add_task(FailedTask.from_dict(document), found)
-        else:
-            _add_point(document, found)
-    except FormatError as error:
-        raise FormatError(f"{where}: {error}" if where else str(error), error.field) from None
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise FormatError(f"{path} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{path} is no JSON: {error}") from None
 
 
-def _add_state(document: Mapping[str, Any], found: ImportPlan) -> None:
+def _add(document: Any, plan: ImportPlan) -> None:
+    if isinstance(document, Mapping) and "run_id" in document:
+        _add_state(document, plan)
+    elif isinstance(document, Mapping) and "task_id" in document:
+        _add_task(FailedTask.from_dict(document), plan)
+    else:
+        _add_point(document, plan)
+
+
+def _add_state(document: Mapping[str, Any], plan: ImportPlan) -> None:
     state = CollectionState.from_dict(document)
-    if state.status not in STATUSES:
-        raise FormatError(f"status: one of {', '.join(STATUSES)} is needed, not {state.status!r:.60}", "status")
-    for name in ("total_items", "processed_items", "failed_items"):
-        checked_number(name, getattr(state, name))
-    checked_text("task_type", state.task_type)
-    found.states.append(state)
+    checked_status(state.status)
+    _check(state, texts=("task_type",), numbers=NUMBERS)
+    plan.states.append(state)
     for point in document["resume_points"]:
-        _add_point(point, found)
+        _add_point(point, plan)
     for task in state.failed_tasks:
-        _add_task(task, found)
+        _add_task(task, plan)
 
 
-def _add_point(document: Any, found: ImportPlan) -> None:
+def _add_point(document: Any, plan: ImportPlan) -> None:
     point = ResumePoint.from_dict(document)
-    checked_text("task_type", point.task_type)
-    checked_number("current_page", point.current_page)
-    checked_number("total_processed", point.total_processed)
-    point.metadata = checked_metadata(point.metadata)
-    found.points.append((checked_text("name", document.get("name", ""), empty=True), point))
+    check_point(point)
+    plan.points.append((checked_text("name", document.get("name", ""), empty=True), point))
 
 
-def _add_task(task: FailedTask, found: ImportPlan) -> None:
-    for name in ("task_id", "task_type"):
-        checked_text(name, getattr(task, name))
+def _add_task(task: FailedTask, plan: ImportPlan) -> None:
+    _check(task, texts=("task_id", "task_type"), numbers=("retry_count", "max_retries"))
     for name in ("target", "error_message"):
         checked_text(name, getattr(task, name), empty=True)
-    for name in ("retry_count", "max_retries"):
-        checked_number(name, getattr(task, name))
     task.metadata = checked_metadata(task.metadata)
-    found.tasks[task.task_id] = task
+    plan.tasks[task.task_id] = task
 
 
-def _run(state: CollectionState) -> StoredRun:
-    # Whoever ran it does not run here.
-    status = STOPPED if state.status == RUNNING else state.status
-    return StoredRun(
-        state.run_id,
-        state.task_type,
-        status,
-        state.start_time.timestamp(),
-        state.last_update.timestamp(),
-        state.total_items,
-        state.processed_items,
-        state.failed_items,
-    )
+def _check(document: object, *, texts: Iterable[str], numbers: Iterable[str]) -> None:
+    for name in texts:
+        checked_text(name, getattr(document, name))
+    for name in numbers:
+        checked_number(name, getattr(document, name))

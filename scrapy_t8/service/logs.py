@@ -1,15 +1,9 @@
-"""The log of the service, in the form that is given."""
+"""The log of the service."""
 
 from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING, TextIO
-
-if TYPE_CHECKING:
-    StreamHandler = logging.StreamHandler[TextIO]
-else:
-    StreamHandler = logging.StreamHandler  # which Python 3.10 cannot subscribe
 
 NAME = "T8ResumeAndRetry"
 FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
@@ -18,7 +12,7 @@ TIME = "%Y-%m-%d %H:%M:%S"
 logger = logging.getLogger(NAME)
 
 
-class Fallback(StreamHandler):
+class Fallback(logging.StreamHandler):  # type: ignore[type-arg]  # which Python 3.10 cannot subscribe
     """Writes to standard error as long as the program has not set up logging itself, before or later."""
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -28,7 +22,7 @@ class Fallback(StreamHandler):
 
 
 def set_up(level: str) -> None:
-    """Log from *level* on."""
+    """Log records of *level* and above."""
     logger.setLevel(level)
     if not logger.handlers:
         handler = Fallback()

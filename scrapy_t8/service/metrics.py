@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from scrapy_t8.model.resume_point import CollectionState, ResumePoint
 from scrapy_t8.report.alerts import SETTING, Alert
 
-if TYPE_CHECKING:
-    from .state_manager import StateManager
 
+def metrics(
+    *,
+    points: Collection[ResumePoint],
+    runs: Iterable[CollectionState],
+    tasks: tuple[int, int],
+    outcomes: tuple[int, int],
+    score: float | None,
+) -> dict[str, Any]:
+    """Return the metrics as numbers; None for those that cannot be known, as nothing has happened yet.
 
-def metrics(manager: StateManager, score: float | None) -> dict[str, Any]:
-    """The metrics as numbers; None for what cannot be told, as nothing has happened or is known yet.
-
+    :param tasks: how many wait, and how many are dead.
+    :param outcomes: how many tasks have succeeded by a retry, and how many were given up.
     :param score: the integrity score.
     """
-    waiting, dead = manager.task_counts()
-    succeeded, buried = manager.retry_outcomes()
-    points, runs = manager.resume_points().values(), manager.runs.all()
+    waiting, dead = tasks
+    succeeded, buried = outcomes
     processed: Counter[str] = Counter()
     for point in points:
         processed[point.task_type] += point.total_processed
-    processed.update({kind: run.processed_items - processed[kind] for kind, run in runs.items() if run.processed_items})
-    known = sum(processed.values()) + waiting + dead
+    by_runs = {run.task_type: run.processed_items for run in runs if run.processed_items}
+    known = sum({**processed, **by_runs}.values()) + waiting + dead
     return {
         "active_resume_points": len(points),
         "failed_tasks_waiting": waiting,
@@ -37,7 +43,7 @@ def metrics(manager: StateManager, score: float | None) -> dict[str, Any]:
 
 
 def alerts(numbers: Mapping[str, Any], thresholds: Mapping[str, float]) -> list[dict[str, Any]]:
-    """What is over or under its threshold: name, setting, value, threshold and a message, each."""
+    """Return what is over or under its threshold: name, setting, value, threshold and a message, each."""
     return [asdict(alert) for alert in _alerts(numbers, thresholds)]
 
 

@@ -2,65 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-from scrapy_t8.config.settings import Config
 from scrapy_t8.model.batch import PointRecord
 from scrapy_t8.model.resume_point import ResumePoint
-from scrapy_t8.stores.shared.store import SharedStore
 from scrapy_t8.utils.checked import checked_metadata, checked_number, checked_text
 from scrapy_t8.utils.text import printable
 from scrapy_t8.utils.times import moment
 
+from .context import StateContext
 from .logs import logger
-from .write_batch import WriteBatch
 
 PRUNE_EVERY = 50
-"""Records of history between two looks for too old ones."""
+"""Records of history that are added between two prunings."""
 
 
 class StoredResumePoints:
-    """Sets resume points and finds them again. The point as it stands is never pruned, only its history is."""
+    """Sets resume points and finds them again. A point itself is never pruned, only its history is."""
 
-    def __init__(self, store: SharedStore, updates: WriteBatch, config: Config, clock: Callable[[], float]) -> None:
-        self._store = store
-        self._updates = updates
-        self._config = config
-        self._clock = clock
+    def __init__(self, context: StateContext) -> None:
+        self._store = context.store
+        self._writes = context.writes
+        self._config = context.config
+        self._clock = context.clock
         self._recorded: dict[tuple[str, str], float] = {}
-        """When a record of history was made of each."""
+        """When the last record of history was made, by task type and name."""
         self._unpruned = 0
 
-    def create(
-        self,
-        task_type: str,
-        current_page: int,
-        total_processed: int,
-        last_cursor: str | None,
-        last_slug: str | None,
-        metadata: dict[str, Any] | None,
-        name: str,
-    ) -> str:
+    def create(self, point: ResumePoint, name: str) -> str:
+        """Store *point* as one of now. Return its id.
+
+        :raises FormatError: naming the field that makes no sense.
+        """
         now = self._clock()
-        point = ResumePoint(
-            task_type=checked_text("task_type", task_type),
-            current_page=checked_number("current_page", current_page),
-            last_cursor=None if last_cursor is None else checked_text("last_cursor", last_cursor, empty=True),
-            last_slug=None if last_slug is None else checked_text("last_slug", last_slug, empty=True),
-            total_processed=checked_number("total_processed", total_processed),
-            last_update=moment(now),
-            metadata=checked_metadata(metadata),
-        )
+        check_point(point)
+        for field in ("last_cursor", "last_slug"):
+            if getattr(point, field) is not None:
+                checked_text(field, getattr(point, field), empty=True)
+        point.last_update = moment(now)
         self.set(point, checked_text("name", name, empty=True))
-        point_id = f"{task_type}_{int(now)}"
-        logger.info("Resume point %s created: %s", printable(point_id), printable(_place(point)))
+        point_id = f"{point.task_type}_{int(now)}"
+        logger.info("Resume point %s created: %s", printable(point_id), printable(_position(point)))
         return point_id
 
     def set(self, point: ResumePoint, name: str = "") -> None:
         """Store *point* as it is."""
         updated = point.last_update.timestamp()
-        with self._updates.change() as changes:
+        with self._writes.change() as changes:
             historic = self._is_historic((point.task_type, name), self._clock())
             compress = self._config.enable_compression
             changes.add_point(PointRecord.of(point, name, updated=updated, historic=historic, compress=compress))
@@ -70,39 +56,40 @@ class StoredResumePoints:
                 self.prune()
 
     def all(self) -> dict[tuple[str, str], ResumePoint]:
-        """Every point as it stands, by task type and name."""
-        self._updates.flush()
+        """Return every point by task type and name."""
+        self._writes.flush()
         with self._store.reading():
             records = self._store.points.all()
         return {(record.task_type, record.name): record.point() for record in records}
 
     def newest(self, task_type: str, name: str | None) -> ResumePoint | None:
-        mine = [p for (kind, n), p in self.all().items() if kind == task_type and name in (None, n)]
+        mine = [point for (kind, n), point in self.all().items() if kind == task_type and name in (None, n)]
         return max(mine, key=lambda point: point.last_update, default=None)
 
     def history(self, task_type: str) -> list[ResumePoint]:
-        self._updates.flush()
-        with self._store.reading():
-            return [record.point() for record in self._store.points.history(task_type)]
+        return [record.point() for record in self._history(task_type)]
 
     def histories(self) -> dict[str, dict[str, list[ResumePoint]]]:
-        """What all points were, the newest first, and as they stand; by task type and name."""
-        points = self.all()
-        found: dict[str, dict[str, list[ResumePoint]]] = {task_type: {} for task_type, _ in points}
-        for (task_type, name), point in points.items():
-            found[task_type][name] = [point]
-        with self._store.reading():
-            records = [record for task_type in found for record in self._store.points.history(task_type)]
-        for record in records:
-            found[record.task_type].setdefault(record.name, []).append(record.point())
+        """Return each point with its history, the newest first, by task type and name."""
+        found: dict[str, dict[str, list[ResumePoint]]] = {}
+        for (task_type, name), point in self.all().items():
+            found.setdefault(task_type, {})[name] = [point]
+        for task_type, by_name in found.items():
+            for record in self._history(task_type):
+                by_name.setdefault(record.name, []).append(record.point())
         return found
 
+    def _history(self, task_type: str) -> list[PointRecord]:
+        self._writes.flush()
+        with self._store.reading():
+            return self._store.points.history(task_type)
+
     def delete(self, task_type: str, name: str) -> bool:
-        self._updates.flush()
+        self._writes.flush()
         return self._store.points.drop(task_type, name)
 
     def prune(self) -> int:
-        """Drop history that is too old or too much. Returns how many records went."""
+        """Delete history that is too old or too much. Return how many records."""
         self._unpruned = 0
         oldest = self._clock() - self._config.resume_point_ttl
         pruned = self._store.points.prune(oldest, self._config.max_resume_points)
@@ -117,8 +104,19 @@ class StoredResumePoints:
         return True
 
 
-def _place(point: ResumePoint) -> str:
-    place = [f"page {point.current_page}"]
-    place += [f"cursor {point.last_cursor}"] if point.last_cursor else []
-    place += [f"slug {point.last_slug}"] if point.last_slug else []
-    return ", ".join([*place, f"{point.total_processed} processed"])
+def check_point(point: ResumePoint) -> None:
+    """Check the fields of *point*, and give it a copy of its metadata.
+
+    :raises FormatError: naming the field that makes no sense.
+    """
+    checked_text("task_type", point.task_type)
+    checked_number("current_page", point.current_page)
+    checked_number("total_processed", point.total_processed)
+    point.metadata = checked_metadata(point.metadata)
+
+
+def _position(point: ResumePoint) -> str:
+    position = [f"page {point.current_page}"]
+    position += [f"cursor {point.last_cursor}"] if point.last_cursor else []
+    position += [f"slug {point.last_slug}"] if point.last_slug else []
+    return ", ".join([*position, f"{point.total_processed} processed"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from threading import Event, Lock, Thread, current_thread
 from typing import Any
@@ -12,17 +13,15 @@ from typing import Any
 from scrapy_t8.config.settings import Config
 from scrapy_t8.errors import ConfigError, StoreError, T8Error
 from scrapy_t8.utils.checked import checked_text
+from scrapy_t8.utils.handler_call import Handler, HandlerCall
 from scrapy_t8.utils.text import printable
 from scrapy_t8.utils.threads import run_blocking
 
-from .failed_tasks import LeasedTask
-from .handler_call import Handler, HandlerCall
+from .failed_tasks import ANY, FailedTasks, LeasedTask
 from .logs import logger
 from .state_manager import StateManager
 
-BREATH = 0.5
-"""Seconds that a cancelled coroutine has to end."""
-PATIENCE = 5.0
+STOP_PATIENCE = 5.0
 """Seconds beyond its grace that a stop may take."""
 
 
@@ -30,12 +29,12 @@ class RetryManager:
     """Tries the failed tasks of a state again, in a thread with an event loop of its own.
 
     Every ``retry_check_interval`` seconds, and when a task is due that is known of, up to ``max_workers`` handlers are
-    called. A task is leased meanwhile: no other process has it. One that succeeds leaves the queue; one that fails is
-    due again later, or given up, by ``T8_RETRY_*``. A handler that gives no answer within ``T8_RETRY_HANDLER_TIMEOUT``
-    seconds has failed; its task is not tried anew before it has ended.
+    called. A task is leased meanwhile: no other process has it. A task that succeeds leaves the queue; one that fails
+    is due again later, or given up, by ``T8_RETRY_*``. A handler that gives no answer within
+    ``T8_RETRY_HANDLER_TIMEOUT`` seconds has failed; its task is not tried again before the handler has ended.
 
     :param clock: the time, in Unix seconds.
-    :param looked: called after each regular look.
+    :param after_check: called after each regular look for due tasks.
     """
 
     def __init__(
@@ -44,15 +43,15 @@ class RetryManager:
         config: Config | None = None,
         *,
         clock: Callable[[], float] = time.time,
-        looked: Callable[[], None] = lambda: None,
+        after_check: Callable[[], None] = lambda: None,
     ) -> None:
         self._state = state_manager
         self._config = config or state_manager.config
         self._clock = clock
-        self._looked = looked
+        self._after_check = after_check
         self._handlers: dict[str, Handler] = {}
         self._unhandled: set[str] = set()
-        """Task types of which it was said that nobody handles them."""
+        """Task types without a handler that a warning was logged for."""
         self._lock = Lock()
         self._thread: Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -60,13 +59,13 @@ class RetryManager:
         self._stopping = False
         self._grace = 0.0
         self._next_look = float("inf")
-        self._running: dict[asyncio.Task[None], HandlerCall | None] = {}
+        self._running: dict[asyncio.Task[None], HandlerCall] = {}
         self._overdue: dict[int, tuple[LeasedTask, HandlerCall]] = {}
-        """Tasks whose handlers were given up and have not ended."""
-        state_manager.on_new_task(self._expect)
+        """Tasks whose handlers were given up and have not ended, by entry."""
+        state_manager.on_new_task(self._wake_for)
 
     def register_retry_handler(self, task_type: str, handler: Handler) -> None:
-        """From now on *handler* does the retries of *task_type*.
+        """Have *handler* do the retries of *task_type* from now on.
 
         :param handler: called with the target and a copy of the metadata, plain or async; True is success.
         :raises FormatError: if *task_type* is no text.
@@ -86,7 +85,7 @@ class RetryManager:
     # -- from other threads --------------------------------------------------------------------------------------
 
     def start(self) -> bool:
-        """Begin to retry. Returns whether it does: not with ``enable_auto_retry`` off.
+        """Begin to retry. Return whether it does: not with ``enable_auto_retry`` off.
 
         :raises T8Error: if the state cannot be opened.
         """
@@ -108,7 +107,8 @@ class RetryManager:
         return True
 
     def stop(self, timeout: float | None = None) -> None:
-        """End. Handlers that run may go on for *timeout* seconds, else ``T8_STOP_GRACE``; then tasks are given back."""
+        """Stop retrying. After *timeout* seconds (default ``T8_STOP_GRACE``) the tasks of running handlers are given
+        back."""
         with self._lock:
             if self._thread is None:
                 return
@@ -117,7 +117,7 @@ class RetryManager:
             self.wake()
             if self._thread is current_thread():
                 return
-            self._thread.join(self._grace + PATIENCE)
+            self._thread.join(self._grace + STOP_PATIENCE)
             if self._thread.is_alive():
                 logger.error("The retry service does not end: an async handler blocks its event loop")
             else:
@@ -125,29 +125,31 @@ class RetryManager:
             self._thread = None
 
     def wake(self) -> None:
-        """Look now."""
+        """Look for due tasks now."""
         loop, wake = self._loop, self._wake
         if loop is not None and wake is not None and self.is_running:
-            try:
+            with suppress(RuntimeError):  # it has just ended
                 loop.call_soon_threadsafe(wake.set)
-            except RuntimeError:
-                return  # it has just ended
 
     def run_due(self) -> int:
-        """Try what is due now, once, in this thread, and wait for it. Returns how many tasks were tried.
+        """Try what is due now, once, in this thread, and wait for it. Return how many tasks were tried.
 
-        For programs that come by now and then, as from cron, in place of :meth:`start`.
+        For programs that run now and then, as by cron, in place of :meth:`start`.
         """
         if self.is_running:
             raise T8Error("the retry service is running: it tries what is due by itself")
         self._state.open()
         return run_blocking(self._run_due)
 
-    def _expect(self, task_type: str, due: float) -> None:
-        if due < self._next_look and (not task_type or task_type in self._handlers):
+    def _wake_for(self, task_type: str, due: float) -> None:
+        if due < self._next_look and (task_type == ANY or task_type in self._handlers):
             self.wake()
 
     # -- in the thread of the service ----------------------------------------------------------------------------
+
+    @property
+    def _tasks(self) -> FailedTasks:
+        return self._state.parts.tasks
 
     def _main(self, begun: Event) -> None:
         try:
@@ -161,117 +163,113 @@ class RetryManager:
     async def _serve(self, begun: Event) -> None:
         self._loop, self._wake = asyncio.get_running_loop(), asyncio.Event()
         begun.set()
-        regular = 0.0
+        next_check = 0.0
         while not self._stopping:
             self._wake.clear()
-            self._next_look = float("inf")  # whatever comes while we look is to be heard of
+            self._next_look = float("inf")  # any task that is added while we look has to wake us
             interval = self._config.retry_check_interval
             try:
-                if time.monotonic() >= regular:
-                    regular = time.monotonic() + interval
-                    await asyncio.to_thread(self._tidy)
-                await self._look()
+                if time.monotonic() >= next_check:
+                    next_check = time.monotonic() + interval
+                    await asyncio.to_thread(self._check)
+                await self._start_due()
                 pause = await self._pause()
-            except T8Error as error:
-                logger.error("%s. The retry service looks again in %g s", error, interval)
+            except Exception as error:
+                trace = None if isinstance(error, T8Error) else error
+                logger.error("%s. The retry service looks again in %g s", error, interval, exc_info=trace)
                 pause = interval
-            except Exception:
-                logger.exception("The retry service looks again in %g s", interval)
-                pause = interval
-            pause = max(0.0, min(pause, regular - time.monotonic()))
+            pause = max(0.0, min(pause, next_check - time.monotonic()))
             self._next_look = self._clock() + pause
             logger.debug("Looked for due tasks: %d at work, the next look in %.3g s", len(self._running), pause)
-            await _wait(self._wake, pause)
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), pause)
         await self._finish()
 
     async def _run_due(self) -> int:
         count = 0
-        await asyncio.to_thread(self._tidy)
-        while started := await self._look():
+        await asyncio.to_thread(self._check)
+        while started := await self._start_due():
             count += started
             await asyncio.wait(self._running)
         return count
 
-    def _tidy(self) -> None:
-        self._state.tasks.break_leases()
+    def _check(self) -> None:
+        """Do what is to be done every ``retry_check_interval`` seconds."""
+        self._tasks.break_leases()
         self._state.prune()
-        for task_type in sorted(self._state.tasks.waiting_types() - set(self._handlers) - self._unhandled):
+        for task_type in sorted(self._tasks.waiting_types() - set(self._handlers) - self._unhandled):
             self._unhandled.add(task_type)
             logger.warning(
                 "Tasks of the type %s wait: no handler is registered for it. Register one with "
                 "retry_manager.register_retry_handler(%r, handler)",
                 *(printable(task_type), task_type),
             )
-        self._looked()
+        self._after_check()
 
-    async def _look(self) -> int:
-        """Begin what is due, as far as there are workers. Returns how much that was."""
-        await self._give_up_overdue()
+    async def _start_due(self) -> int:
+        """Start the handlers of due tasks, as far as there are workers. Return how many."""
+        await self._fail_overdue()
         free = self._config.max_workers - len(self._running)
         if free <= 0 or not self._handlers:
             return 0
-        leased = await asyncio.to_thread(self._state.tasks.lease, list(self._handlers), free)
+        leased = await asyncio.to_thread(self._tasks.lease, list(self._handlers), free)
         for task in leased:
-            work = asyncio.get_running_loop().create_task(self._work(task))
-            self._running[work] = None
-            work.add_done_callback(self._done)
+            self._start(task)
         return len(leased)
 
     async def _pause(self) -> float:
-        """Seconds until there is something to do, unless something happens."""
+        """Return the seconds until the next look, unless something wakes us earlier."""
         if len(self._running) >= self._config.max_workers:
             return self._config.retry_check_interval
-        due = await asyncio.to_thread(self._state.tasks.next_due, list(self._handlers))
+        due = await asyncio.to_thread(self._tasks.next_due, list(self._handlers))
         return self._config.retry_check_interval if due is None else max(0.0, due - self._clock())
 
-    def _done(self, work: asyncio.Task[None]) -> None:
+    def _start(self, task: LeasedTask) -> None:
+        record, handler = task.record, self._handlers[task.record.task_type]
+        message, name = "Retrying task %s, attempt %d of %d: %s", printable(record.task_id)
+        logger.info(message, name, task.attempt, record.max_retries, printable(record.target))
+        self._state.handler_started()
+        limit, ended = self._config.retry_handler_timeout, partial(self._handler_ended, task)
+        call = HandlerCall(handler, record.target, record.metadata, limit=limit, ended=ended)
+        work = asyncio.get_running_loop().create_task(self._retry(task, call))
+        self._running[work] = call
+        work.add_done_callback(self._retried)
+
+    def _retried(self, work: asyncio.Task[None]) -> None:
         del self._running[work]
         if self._wake is not None:
             self._wake.set()
         if not work.cancelled() and work.exception() is not None:
             logger.error("The retry service could not take note of a result", exc_info=work.exception())
 
-    async def _work(self, task: LeasedTask) -> None:
-        name, attempt_number = printable(task.record.task_id), task.attempt
-        message = "Retrying task %s, attempt %d of %d: %s"
-        logger.info(message, name, attempt_number, task.record.max_retries, printable(task.record.target))
-        handler = self._handlers[task.record.task_type]
-        self._state.begin_work()
-        attempt = HandlerCall(handler, task.record.target, task.record.metadata, lambda ended: self._ended(task, ended))
-        me = asyncio.current_task()
-        assert me is not None
-        self._running[me] = attempt
-        attempt.start()
-        limit = self._config.retry_handler_timeout
-        answer = await attempt.wait(limit)
+    async def _retry(self, task: LeasedTask, call: HandlerCall) -> None:
+        answer = await call.run()
         if answer is None:
-            await self._give_up(task, attempt, limit)
-        elif answer[0]:
-            await self._settle(lambda: self._state.tasks.succeed(task))
+            await self._give_up(task, call)
+        elif answer.succeeded:
+            await self._write(lambda: self._tasks.succeed(task))
         else:
-            await self._settle(lambda: self._state.tasks.fail(task, answer[1]))
+            await self._write(lambda: self._tasks.fail(task, answer.error))
 
-    async def _give_up(self, task: LeasedTask, attempt: HandlerCall, limit: float) -> None:
-        """The handler has taken too long; or the service ends, which is nobody's fault."""
-        answer = await attempt.cancel(BREATH)
-        error = f"the retry handler gave no answer in {limit:g} s"
-        tasks, ended = self._state.tasks, answer is not None
-        if answer is not None and answer[0]:
-            await self._settle(lambda: tasks.succeed(task))
-        elif attempt.is_hurried:
-            await self._settle(lambda: tasks.release(task) if ended else tasks.give_back(task))
+    async def _give_up(self, task: LeasedTask, call: HandlerCall) -> None:
+        """The handler has taken too long, and that is charged; or the service stops, and that is not."""
+        answer, ended = call.answer, call.answer is not None
+        if answer is not None and answer.succeeded:
+            await self._write(lambda: self._tasks.succeed(task))
+        elif call.is_hurried:
+            await self._write(lambda: self._tasks.release(task) if ended else self._tasks.give_back(task))
         else:
-            await self._settle(lambda: tasks.fail(task, error, keep=not ended))
+            await self._write(lambda: self._tasks.fail(task, call.no_answer, keep=not ended))
         if not ended:
-            self._overdue[task.entry] = (task, attempt)
-            if attempt.answer is not None:
-                await self._settle(lambda: self._late(task, attempt))
+            self._overdue[task.entry] = (task, call)
+            if call.answer is not None:
+                await self._write(lambda: self._take_late_answer(task, call))
 
-    async def _settle(self, settle: Callable[[], Any]) -> None:
-        """Write a result down, as often as it takes: the work is done, and should not be done again for a full disk."""
+    async def _write(self, write: Callable[[], Any]) -> None:
+        """Write a result, trying until it is written: the work is done, and must not be repeated for a full disk."""
         while True:
             try:
-                await asyncio.to_thread(settle)
+                await asyncio.to_thread(write)
                 return
             except StoreError as error:
                 logger.error("A result could not be written: %s", error)
@@ -279,50 +277,43 @@ class RetryManager:
                     raise
                 await asyncio.sleep(min(1.0, self._config.retry_check_interval))
 
-    async def _give_up_overdue(self) -> None:
-        """A handler that still has not ended when its task is due again has failed once more."""
-        for entry, (task, attempt) in list(self._overdue.items()):
-            stored = await asyncio.to_thread(self._state.tasks.reload, task)
+    async def _fail_overdue(self) -> None:
+        """Charge each handler that has not ended although its task is due again with one more failure."""
+        for entry, (task, call) in list(self._overdue.items()):
+            stored = await asyncio.to_thread(self._tasks.reload, task)
             if stored is None:
                 self._overdue.pop(entry, None)
-            elif stored[1] <= self._clock() and time.monotonic() - attempt.began > self._config.retry_handler_timeout:
+            elif stored[1] <= self._clock() and time.monotonic() - call.began > self._config.retry_handler_timeout:
                 error = "the retry handler is still at work on an earlier attempt"
-                self._overdue[entry] = (stored[0], attempt)
-                await self._settle(partial(self._state.tasks.fail, stored[0], error, keep=True))
+                self._overdue[entry] = (stored[0], call)
+                await self._write(partial(self._tasks.fail, stored[0], error, keep=True))
 
-    def _ended(self, task: LeasedTask, attempt: HandlerCall) -> None:
-        """A handler has ended, in time or not."""
+    def _handler_ended(self, task: LeasedTask, call: HandlerCall) -> None:
+        """A handler has ended, in time or not, in whatever thread."""
         try:
-            self._late(task, attempt)
+            self._take_late_answer(task, call)
         except T8Error as error:
             logger.error("A late result could not be written: %s", error)
         finally:
-            self._state.end_work()
+            self._state.handler_ended()
 
-    def _late(self, task: LeasedTask, attempt: HandlerCall) -> None:
-        if self._overdue.pop(task.entry, None) is None or not self._state.is_open or attempt.answer is None:
+    def _take_late_answer(self, task: LeasedTask, call: HandlerCall) -> None:
+        if self._overdue.pop(task.entry, None) is None or not self._state.is_open or call.answer is None:
             return
-        if attempt.answer[0]:
-            self._state.tasks.succeed(task)
+        if call.answer.succeeded:
+            self._tasks.succeed(task)
         else:
-            self._state.tasks.release(task)
+            self._tasks.release(task)
         self.wake()
 
     async def _finish(self) -> None:
         if self._running:
             await asyncio.wait(self._running, timeout=self._grace)
-        late = [attempt for attempt in self._running.values() if attempt is not None]
-        for attempt in late:
-            attempt.hurry()
+        late = list(self._running.values())
+        for call in late:
+            call.hurry()
         if self._running:
             await asyncio.wait(self._running)
         if late:
-            told = "%d tasks were given back: their handlers took longer than the %g s that a stop may take"
-            logger.warning(told, len(late), self._grace)
-
-
-async def _wait(event: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(event.wait(), seconds)
-    except (asyncio.TimeoutError, TimeoutError):
-        return
+            message = "%d tasks were given back: their handlers took longer than the %g s that a stop may take"
+            logger.warning(message, len(late), self._grace)

@@ -1,8 +1,8 @@
 """Changes on their way into the store: each at once, or together inside of a batch.
 
 Outside of a batch a call returns after its commit: what it has written survives a kill. Inside, up to
-``T8_BATCH_UPDATE_SIZE`` updates go into one commit, and a kill loses those that were not committed yet, the newest
-ones: resume points are then older than what was done, never newer.
+``T8_BATCH_UPDATE_SIZE`` changes go into one commit, and a kill loses the newest changes, which were not committed yet:
+a resume point may then be older than what was done, never newer.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from scrapy_t8.model.batch import PointRecord
 from scrapy_t8.model.dead_letter import DeadLetter
 from scrapy_t8.stores.shared.tasks import SQLiteTasks
 
+EVERYTHING = 1 << 62
+"""Size of a batch that is one commit, however much is changed in it."""
+
 
 @dataclass(slots=True)
 class Changes:
@@ -29,15 +32,15 @@ class Changes:
     letters: list[DeadLetter] = field(default_factory=list)
     kept: dict[str, bytes] = field(default_factory=dict)
     names: dict[str, int] = field(default_factory=dict)
-    """Places of tasks whose ids were made elsewhere."""
+    """Entries of tasks whose ids were made elsewhere."""
     count: int = 0
     size: int = 1
-    """Updates at which it is written."""
+    """Number of changes at which they are written."""
     is_open: bool = False
-    """Whether more may be added before it is written."""
+    """Whether changes may be added later on."""
 
     def add_point(self, point: PointRecord) -> None:
-        """Of several changes of one point the last one counts, and those that are history."""
+        """Add a change of a resume point. Of several changes of a point, the last and the historic ones are written."""
         before = self.points.get((point.task_type, point.name))
         if before is not None and before.historic:
             self.history.append(before)
@@ -47,8 +50,7 @@ class Changes:
 class WriteBatch:
     """Writes changes.
 
-    :param tasks: of the store.
-    :param size: updates in one commit of a batch, at the most.
+    :param size: changes in one commit of a batch, at the most.
     """
 
     def __init__(self, tasks: SQLiteTasks, size: int) -> None:
@@ -60,9 +62,9 @@ class WriteBatch:
 
     @contextmanager
     def batch(self, size: int | None = None) -> Iterator[None]:
-        """Commit together what is changed inside. It is committed also if the block ends by an exception.
+        """Commit together what is changed inside, also if the block ends by an exception.
 
-        :param size: updates in one commit, in place of the usual number.
+        :param size: changes in one commit, in place of the usual number.
         """
         if self._current() is not None:
             yield
@@ -79,7 +81,7 @@ class WriteBatch:
 
     @contextmanager
     def change(self) -> Iterator[Changes]:
-        """Add one update to the batch, or write it at once."""
+        """Add one change to the batch, or write it at once."""
         with self._lock:
             changes = self._current() or Changes()
             yield changes
@@ -88,7 +90,7 @@ class WriteBatch:
                 self._write(changes)
 
     def flush(self) -> None:
-        """Write what the batch has so far: whoever reads wants to see it."""
+        """Write what the batch has so far, for whoever reads."""
         changes = self._current()
         if changes is not None:
             with self._lock:
@@ -96,7 +98,7 @@ class WriteBatch:
 
     def _current(self) -> Changes | None:
         changes = self._batch.get()
-        # A task that was begun inside of a batch may outlive it.
+        # An asyncio task that was begun inside of a batch may outlive it.
         return changes if changes is not None and changes.is_open else None
 
     def _write(self, changes: Changes) -> None:

@@ -19,10 +19,10 @@ from scrapy_t8.model.resume_point import DETAIL, LIST
 
 from .base import T8SpiderMixin, outputs
 
-logger = logging.getLogger("T8ResumeAndRetry")
+logger = logging.getLogger(__name__)
 
 REMEMBERED = 10_000
-"""Pages whose content is remembered by one run, to notice that the list goes round in circles."""
+"""Pages of a list whose content a run remembers, to notice that the list goes round in circles."""
 GONE = 404
 EMPTY = "is empty"
 
@@ -30,46 +30,46 @@ EMPTY = "is empty"
 class ListSpider(T8SpiderMixin, Spider):
     """Pages through one list or several, each with a resume point of its own (``LIST_COLLECTION``).
 
-    With a ``last_page`` all pages are asked for at once; else each page leads to the next one: by its cursor
+    With a ``last_page`` all pages are requested at once. Else each page leads to the next one: by its cursor
     (:meth:`next_cursor`), or by the next number until a page is empty, missing, or has the content of an earlier one.
 
-    To be given: ``list_url`` or :meth:`list_request`; and :meth:`parse_list`.
+    Define ``list_url`` or :meth:`list_request`; and :meth:`parse_list`.
     """
 
     list_url = ""
     """As in ``"https://example.com/cars?tag={tag}&page={page}"`` or ``"...&after={cursor}"``."""
     lists: Mapping[str, Mapping[str, Any]] = {"": {}}
-    """Several lists: the name of each, and what is to be filled into its URL. It is kept in its resume point."""
+    """Several lists by name: what to fill into the URL of each. It becomes the metadata of the resume point."""
     first_page = 1
     last_page: int | None = None
 
     def parse_list(self, response: Response) -> Any:
-        """The items and requests of a list page."""
+        """Return or yield the items and requests of a list page."""
         raise NotImplementedError(f"{type(self).__name__}.parse_list is not defined")
 
     def list_request(self, page: int, cursor: str | None, **metadata: Any) -> Request:
-        """The request for a page of a list.
+        """Return the request for a page of a list.
 
-        :param cursor: what :meth:`next_cursor` gave for the page before; None for the first.
-        :param metadata: of the list.
+        :param cursor: what :meth:`next_cursor` returned for the page before; None for the first page.
+        :param metadata: what ``lists`` has for this list.
         """
         if cursor is not None and cursor.startswith(("https://", "http://")):
             return Request(cursor)
         return Request(self.list_url.format(page=page, cursor=cursor or "", **metadata))
 
     def next_cursor(self, response: Response) -> Any:
-        """What leads to the next page, such as a token of an API or the URL of a link; None on the last page.
+        """Return what leads to the next page, such as a token of an API or the URL of a link; None on the last page.
 
-        A whole URL is asked for as it is, unless :meth:`list_request` says otherwise.
+        A whole URL is requested as it is, unless :meth:`list_request` does otherwise.
         """
         raise NotImplementedError
 
     def find_last_page(self, response: Response) -> int | None:
-        """The number of the last page, if the first one tells."""
+        """Return the number of the last page, if the first page shows it."""
         return self.last_page
 
     def total(self, response: Response) -> int | None:
-        """How many entries the list has, if the page tells. One that shrinks meanwhile is looked at again."""
+        """Return how many entries the list has, if the page shows it. If the list shrinks, a page is fetched again."""
         return None
 
     # -- the beginning -------------------------------------------------------------------------------------------
@@ -85,10 +85,10 @@ class ListSpider(T8SpiderMixin, Spider):
                 yield request
 
     def _beginning(self, name: str) -> Iterator[Request]:
-        """The first request of a list, or all of them; none if the frontier has them already."""
+        """Yield the first request of a list, or all of them; none if the frontier has them already."""
         is_under_way = self.t8.knows(LIST, name)
         if not is_under_way and not self.t8.was_given(LIST, name):
-            self.t8.begin_again(LIST, name)  # the job that it was of has finished
+            self.t8.begin_again(LIST, name)  # the job that moved the point has finished
         done, value = self.t8.handed_over(LIST, name)
         page = max(self.first_page, done + 1) if value else self.first_page
         if self.last_page is not None and page <= self.last_page:
@@ -99,11 +99,11 @@ class ListSpider(T8SpiderMixin, Spider):
 
     def _first_request(self, name: str, page: int, cursor: str | None) -> Request:
         if page > self.first_page and cursor is None and self._has_cursors:
-            logger.warning("%s has no cursor for page %d: it begins again", _told(name), page)
+            logger.warning("%s has no cursor for page %d: starting at its first page", _title(name), page)
             self.t8.begin_again(LIST, name)
             page = self.first_page
         if page > self.first_page:
-            logger.info("%s goes on at page %d", _told(name), page)
+            logger.info("%s goes on at page %d", _title(name), page)
         return self._request(name, page, cursor, {"resumed": page if page > self.first_page else None})
 
     @property
@@ -114,7 +114,7 @@ class ListSpider(T8SpiderMixin, Spider):
         request = self.list_request(page, cursor, **self.lists.get(name, {}))
         request = request.replace(
             callback=self._parse_page,
-            # A page that leads back to where we have been is to be noticed here, not to vanish as a duplicate.
+            # A page that leads back to an earlier one must be noticed here, not vanish as a duplicate.
             dont_filter=True,
             cb_kwargs={"t8_list": name, "t8_page": page, "t8_cursor": cursor, "t8_state": state},
         )
@@ -156,7 +156,7 @@ class ListSpider(T8SpiderMixin, Spider):
     def _trouble(
         self, name: str, page: int, cursor: str | None, keys: list[str], state: Mapping[str, Any]
     ) -> str | None:
-        """What is wrong with a page, so that the list does not go on from it."""
+        """Return what keeps the list from going on after a page, or None."""
         if not keys:
             return EMPTY
         content = _digest(*keys)
@@ -170,11 +170,11 @@ class ListSpider(T8SpiderMixin, Spider):
 
     @cached_property
     def _contents(self) -> dict[str, OrderedDict[str, tuple[int, str | None]]]:
-        """The contents that this run has seen of each list, and where."""
+        """For each list: digests of the pages that this run has seen, and where each was."""
         return {}
 
     def _new(self, name: str, page: int, found: list[Any], keys: list[str], before: Collection[str]) -> Iterator[Any]:
-        """The outputs of a page, less the items that stood on the page before. The duplicate filter knows requests."""
+        """Yield the outputs of a page, without items of the page before. Requests are left to the duplicate filter."""
         moved = 0
         for output, key in zip(found, keys, strict=True):
             if isinstance(output, Request):
@@ -185,14 +185,14 @@ class ListSpider(T8SpiderMixin, Spider):
             if key not in before or isinstance(output, Request):
                 yield output
         if moved:
-            logger.info("%s has shifted: %d entries of page %d stood on the one before", _told(name), moved, page)
+            logger.info("%s has shifted: %d entries of page %d were on the page before", _title(name), moved, page)
 
     # -- what follows --------------------------------------------------------------------------------------------
 
     def _next(
         self, response: Response, name: str, page: int, used: str | None, state: dict[str, Any]
     ) -> Iterator[Request]:
-        """The requests for the pages that come after one."""
+        """Yield the requests for the pages that follow."""
         last = self.find_last_page(response) if page == self.first_page else None
         if last is not None:
             for number in range(page + 1, last + 1):
@@ -216,7 +216,7 @@ class ListSpider(T8SpiderMixin, Spider):
         if isinstance(cursor, (str, int)) and not isinstance(cursor, bool):
             return str(cursor)
         raise TypeError(
-            f"{type(self).__name__}.next_cursor gave {cursor!r:.80} for page {page} of {_told(name)}: "
+            f"{type(self).__name__}.next_cursor returned {cursor!r:.80} for page {page} of {_title(name)}: "
             "a cursor is text, a whole number, or None on the last page"
         )
 
@@ -229,7 +229,7 @@ class ListSpider(T8SpiderMixin, Spider):
         before: Mapping[str, Any],
         state: dict[str, Any],
     ) -> Iterator[Request]:
-        """The page before once more, if entries may have slipped onto it."""
+        """Yield the page before once more, if entries may have slipped onto it."""
         total, was = self.total(response), before.get("total")
         if total is None:
             return
@@ -237,8 +237,8 @@ class ListSpider(T8SpiderMixin, Spider):
         self.t8.describe(LIST, name, {"total": total})
         self.t8.expect_total(total, name or "list")
         if was is not None and total < was and page > self.first_page:
-            told = "%s has shrunk from %d to %d entries: page %d is looked at again"
-            logger.info(told, _told(name), was, total, page - 1)
+            told = "%s has shrunk from %d to %d entries: fetching page %d again"
+            logger.info(told, _title(name), was, total, page - 1)
             request = self.list_request(page - 1, before.get("used"), **self.lists.get(name, {}))
             known = [*before.get("keys", ()), *keys]
             yield request.replace(callback=self._parse_again, dont_filter=True, cb_kwargs={"t8_known": known})
@@ -248,27 +248,27 @@ class ListSpider(T8SpiderMixin, Spider):
             if isinstance(output, Request) or _key(output) not in t8_known:
                 yield output
 
-    # -- ends ----------------------------------------------------------------------------------------------------
+    # -- the end ----------------------------------------------------------------------------------------------------
 
     def _begin_again(self, name: str, page: int, trouble: str, keys: list[str]) -> Request:
         logger.warning(
-            "%s cannot go on at its resume point: page %d %s. It begins again at page %d",
-            *(_told(name), page, trouble, self.first_page),
+            "%s cannot go on at its resume point: page %d %s. Starting again at page %d",
+            *(_title(name), page, trouble, self.first_page),
         )
         self._contents.pop(name, None)
         self.t8.begin_again(LIST, name)
         return self._request(name, self.first_page, None, {"keys": keys})
 
     def _end(self, name: str, why: str, *, as_expected: bool = True) -> None:
-        (logger.info if as_expected else logger.warning)("%s has come to its end: %s", _told(name), why)
+        (logger.info if as_expected else logger.warning)("%s has ended: %s", _title(name), why)
 
 
-def _told(name: str) -> str:
+def _title(name: str) -> str:
     return f"The list {name!r}" if name else "The list"
 
 
 def _key(output: Any) -> str:
-    """What tells one output of a page from another."""
+    """Return a digest that tells one output of a page from another."""
     if isinstance(output, Request):
         return _digest(output.method, output.url, output.body.decode("latin-1"))
     return _digest(repr(sorted(ItemAdapter(output).asdict().items(), key=str)))

@@ -17,13 +17,18 @@ class NoAnswer(Exception):
     """The work has not ended within its limit."""
 
 
-def run_blocking(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Return what *work* returns or raises, for plain code. A loop that runs in this thread stands still meanwhile."""
+def in_loop() -> bool:
+    """Return whether an event loop is running in this thread."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(work())
-    return run_in_loop_thread(work)
+        return False
+    return True
+
+
+def run_blocking(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Return what *work* returns or raises, for plain code. A loop that runs in this thread stands still meanwhile."""
+    return run_in_loop_thread(work) if in_loop() else asyncio.run(work())
 
 
 def run_in_loop_thread(work: Callable[[], Coroutine[Any, Any, T]]) -> T:

@@ -1,6 +1,4 @@
-"""A small collector, as a process to be killed.
-
-Run as `python -m scrapy_t8.commands.selfcheck.collector STATE OUT PAGES DELAY`.
+"""A small collector to be killed: `python -m scrapy_t8.commands.selfcheck.collector STATE OUT PAGES DELAY`.
 
 Its site is made up: a page has five cars, and needs no network. It appends a line to OUT for each page that is done.
 """
@@ -16,18 +14,18 @@ from scrapy_t8.service import T8ResumeAndRetry
 LIST, DETAIL = "LIST_COLLECTION", "DETAIL_COLLECTION"
 CARS = 5
 BAD = "car-model-013"
-"""This one answers only when it is asked for the third time."""
+"""The car that answers only the third time that it is asked for."""
 
 
 def collect(t8: T8ResumeAndRetry, out: Path, pages: int, delay: float) -> None:
-    """Go through the pages that are not done."""
+    """Collect the pages that are not done."""
     point = t8.get_resume_point(LIST)
     first = point.current_page + 1 if point else 1
     for page in range(first, pages + 1):
         time.sleep(delay)
         for slug in cars(page):
             if slug == BAD:
-                _hand_in(t8, slug, page)
+                _add_failed(t8, slug, page)
         with out.open("a", encoding="utf-8") as file:
             file.write(f"page {page}: {' '.join(slug for slug in cars(page) if slug != BAD)}\n")
         t8.create_resume_point(LIST, page, page * CARS, last_slug=cars(page)[-1])
@@ -37,8 +35,8 @@ def cars(page: int) -> list[str]:
     return [f"car-model-{number:03}" for number in range((page - 1) * CARS + 1, page * CARS + 1)]
 
 
-def _hand_in(t8: T8ResumeAndRetry, slug: str, page: int) -> None:
-    # After a kill the page may come again, and what has failed on it may be known already.
+def _add_failed(t8: T8ResumeAndRetry, slug: str, page: int) -> None:
+    # After a kill the page may come again, and its failed task may be in the queue already.
     if not any(task.target == slug for task in t8.state_manager.failed_tasks(DETAIL)):
         t8.add_failed_task(DETAIL, slug, "the site gave no answer", {"page": page})
 

@@ -1,4 +1,4 @@
-"""``scrapy t8 demo``, ``selftest`` and ``config``: the same as ``python -m scrapy_t8``."""
+"""``scrapy t8 demo``, ``selftest`` and ``config``, which ``python -m scrapy_t8`` does too."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _demo(call: CommandContext) -> int:
 def _selftest(call: CommandContext) -> int:
     from .selftest import selftest
 
-    _effective(call)  # what cannot be used is told first
+    _effective(call)  # a setting that cannot be used is an error before the tests begin
     return OK if selftest(call.terminal.print_line) else ERROR
 
 
@@ -37,12 +37,12 @@ def _config(call: CommandContext) -> int:
 
 
 def _effective(call: CommandContext) -> Effective:
-    """What holds in this project, under what the command line says."""
+    """Return the configuration of this project, over which the command line wins."""
     options = call.options
     given = {"T8_ENV": options.env, "T8_LOG_LEVEL": options.log_level and options.log_level.upper()}
     given = {name: value for name, value in given.items() if value is not None}
     if given:
-        effective(given, HERE)  # a mistake there is told as one of there
+        effective(given, HERE)  # an error in it names the command line as its origin
     found = effective({**call.settings, **given})
     return Effective(found.config, found.origins | {name[3:].lower(): HERE for name in given})
 
@@ -65,7 +65,7 @@ COMMANDS = (
     ),
     Command(
         "selftest",
-        "Does the pack work on this machine? Store, lock, kill and recover, retry, report.",
+        "Does the package work on this machine? Store, lock, kill and recover, retry, report.",
         (("selftest", "takes some seconds"), ("selftest --env production", "with the profile for production")),
         _arguments,
         _selftest,

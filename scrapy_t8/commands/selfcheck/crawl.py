@@ -1,7 +1,4 @@
-"""A crawl without network, as a process to be killed.
-
-Run as `python -m scrapy_t8.commands.selfcheck.crawl JOBDIR FEED PAGES`.
-"""
+"""A crawl without network, to be killed: `python -m scrapy_t8.commands.selfcheck.crawl JOBDIR FEED PAGES`."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from scrapy.http import Response
 
 
 class SelfTestSpider(Spider):
-    """Its pages are in their URLs."""
+    """Crawls pages whose content is in their URLs."""
 
     name = "t8-selftest"
     pages = 0
@@ -27,7 +24,7 @@ class SelfTestSpider(Spider):
     def parse(self, response: Response, **kwargs: Any) -> Iterator[Any]:
         page = int(response.body)
         yield {"page": page}
-        # Two children each: the frontier is never empty before the end.
+        # Two children each, so that the frontier is never empty before the end.
         for child in (2 * page + 1, 2 * page + 2):
             if child < int(self.pages):
                 yield Request(f"data:,{child}")

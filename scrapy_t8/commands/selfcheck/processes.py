@@ -1,4 +1,4 @@
-"""Processes of our own that are killed, for a demonstration or a test."""
+"""Modules of this package run as processes, and killed, for a demonstration or a test."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ LIMIT = 60.0
 
 
 class TookTooLong(Exception):
-    """What was waited for did not come."""
+    """Something did not happen within its limit."""
 
 
 def lines(path: Path) -> list[str]:
-    """The whole lines of a file that somebody may be writing, or that is not there yet."""
+    """Return the whole lines of a file that may still be written to, or that does not exist yet."""
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     return text.splitlines() if text.endswith("\n") else text.splitlines()[:-1]
 
 
-def until(holds: Callable[[], bool], what: str, limit: float = LIMIT) -> None:
-    """Wait.
+def wait_until(holds: Callable[[], bool], what: str, limit: float = LIMIT) -> None:
+    """Wait until *holds* is true.
 
-    :raises TookTooLong: saying *what*.
+    :raises TookTooLong: saying *what* was waited for.
     """
     end = time.monotonic() + limit
     while not holds():
@@ -35,33 +35,17 @@ def until(holds: Callable[[], bool], what: str, limit: float = LIMIT) -> None:
         time.sleep(POLL)
 
 
-def run_and_kill(module: str, *arguments: str, when: Callable[[], bool], log: Path) -> int:
-    """Run a module of this package, and kill it as soon as something holds. Returns its exit status, -9 if that came.
+def run(module: str, *arguments: str, log: Path, kill_when: Callable[[], bool] = lambda: False) -> int:
+    """Run a module of this package to its end, or kill it as soon as *kill_when* is true. Return its exit status.
 
     :param log: where its output goes.
     """
+    command = [sys.executable, "-m", f"scrapy_t8.commands.selfcheck.{module}", *arguments]
     with log.open("ab") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", f"scrapy_t8.commands.selfcheck.{module}", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-        )
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT)
         try:
-            until(lambda: when() or process.poll() is not None, f"{module} to come so far")
+            wait_until(lambda: process.poll() is not None or kill_when(), f"the end of {module}")
         finally:
             process.kill()
             process.wait()
     return process.returncode
-
-
-def run(module: str, *arguments: str, log: Path) -> int:
-    """Run a module of this package to its end. Returns its exit status."""
-    with log.open("ab") as file:
-        return subprocess.run(
-            [sys.executable, "-m", f"scrapy_t8.commands.selfcheck.{module}", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            timeout=LIMIT,
-        ).returncode

@@ -1,13 +1,13 @@
-"""Takes exported state into the job of a crawl."""
+"""Imports exported state into the job of a crawl."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from scrapy_t8.commands.context import CommandContext
 from scrapy_t8.core.offline.resume_points import record_of
 from scrapy_t8.errors import FormatError
 from scrapy_t8.model.attempts import AttemptHistory
@@ -15,6 +15,8 @@ from scrapy_t8.model.batch import CommitBatch, PointRecord
 from scrapy_t8.model.dead_letter import DeadLetter
 from scrapy_t8.model.json_document import VERSION
 from scrapy_t8.model.resume_point import ResumePoint
+from scrapy_t8.service.import_export import located
+from scrapy_t8.stores.base import Store
 from scrapy_t8.stores.owned import open_for_changes
 from scrapy_t8.utils.checked import checked_text
 
@@ -23,7 +25,7 @@ from .letter_json import to_letter
 
 @dataclass(frozen=True, slots=True)
 class ImportSummary:
-    """What was taken in, and what was left."""
+    """What was imported, and what was left out."""
 
     resume_points: int = 0
     failed_tasks: int = 0
@@ -34,52 +36,61 @@ class ImportSummary:
 
     def lines(self) -> Iterator[str]:
         names = ("resume_points", "failed_tasks", "states", "dead_letters")
-        yield "Taken in: " + ", ".join(f"{getattr(self, name):,} {name.replace('_', ' ')}" for name in names)
+        yield "Imported: " + ", ".join(f"{getattr(self, name):,} {name.replace('_', ' ')}" for name in names)
         if self.left:
-            yield f"{self.left:,} were left: a crawl keeps requests and a service keeps tasks, and neither the other's"
+            yield f"{self.left:,} were left out: a crawl has no tasks that wait, a service no dead letters"
 
 
-def taken_in(call: CommandContext, document: Any) -> ImportSummary:
-    """Take *document* into the crawl's job, in one transaction.
+def import_into_crawl(directory: Path, document: Any) -> ImportSummary:
+    """Import *document* into the crawl's job in *directory*, in one transaction.
 
-    Points that are newer stay, as do letters that are there, or that this very job has seen the end of.
+    Points that are newer in the job stay, as do dead letters that the job has, or has had itself.
 
     :raises FormatError: naming what is not as it must be, and where.
     :raises JobLocked: if the crawl is running.
     """
     points, letters, left = _read(document)
-    with open_for_changes(call.directory / "t8") as (store, job):
-        newer = [record for record in points if _is_newer(record, store.points.all())]
+    with open_for_changes(directory / "t8") as (store, job):
+        newer = list(_newer(points, store))
         known = {(letter.job, letter.entry, letter.buried_at) for letter in store.box.letters()}
         new = [one for one in letters if one.job != job.id and (one.job, one.entry, one.buried_at) not in known]
         store.commit(CommitBatch(points=newer, buried=new), job, time.time())
     return ImportSummary(resume_points=len(newer), dead_letters=len(new), left=left)
 
 
-def _is_newer(record: PointRecord, there: list[PointRecord]) -> bool:
-    old = [one for one in there if (one.task_type, one.name) == (record.task_type, record.name)]
-    return not old or old[0].point().last_update < record.point().last_update
+def _newer(points: list[PointRecord], store: Store) -> Iterator[PointRecord]:
+    """Yield each of *points* that is newer than the stored point of its task type and name, or new."""
+    stored = {(record.task_type, record.name): record for record in store.points.all()}
+    for record in points:
+        old = stored.get((record.task_type, record.name))
+        if old is None or old.point().last_update < record.point().last_update:
+            yield record
 
 
 def _read(document: Any) -> tuple[list[PointRecord], list[DeadLetter], int]:
-    """Points, letters, and the number of tasks that a crawl cannot take."""
+    """Return the points and letters of *document*, and the number of tasks that a crawl cannot take."""
     if not isinstance(document, Mapping) or not isinstance(document.get("states"), list):
-        raise FormatError("states: the job of a crawl takes in what export has written", "states")
+        raise FormatError("states: the job of a crawl imports only what export has written", "states")
     if document.get("version", VERSION) != VERSION:
         raise FormatError(f"version: this scrapy_t8 reads version {VERSION}, not {document['version']!r}", "version")
     points: list[PointRecord] = []
+    letters: list[DeadLetter] = []
     left = 0
     for where, state in _each(document, "states"):
         tasks = state.get("failed_tasks", [])
-        # Those that are given up come as dead letters.
+        # Tasks that were given up come as dead letters.
         left += sum(1 for task in tasks if isinstance(task, Mapping) and task.get("next_retry_time"))
-        points += [_point(f"{where}: {place}", point) for place, point in _each(state, "resume_points")]
-    letters = [_letter(where, one) for where, one in _each(document, "dead_letters")]
+        for place, point in _each(state, "resume_points"):
+            with located(f"{where}: {place}"):
+                points.append(_point(point))
+    for where, letter in _each(document, "dead_letters"):
+        with located(where):
+            letters.append(_letter(letter))
     return points, letters, left
 
 
 def _each(document: Mapping[str, Any], name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The objects of a list in *document*, and where each is."""
+    """Yield the objects of a list in *document*, each with its place."""
     found = document.get(name, [])
     if not isinstance(found, list):
         raise FormatError(f"{name}: a list is needed", name)
@@ -89,21 +100,16 @@ def _each(document: Mapping[str, Any], name: str) -> Iterator[tuple[str, Mapping
         yield f"{name}[{number}]", part
 
 
-def _point(where: str, document: Mapping[str, Any]) -> PointRecord:
-    try:
-        point = ResumePoint.from_dict(document)
-        checked_text("task_type", point.task_type)
-        return record_of(point, checked_text("name", document.get("name", ""), empty=True))
-    except FormatError as error:
-        raise FormatError(f"{where}: {error}", error.field) from None
+def _point(document: Mapping[str, Any]) -> PointRecord:
+    point = ResumePoint.from_dict(document)
+    checked_text("task_type", point.task_type)
+    return record_of(point, checked_text("name", document.get("name", ""), empty=True))
 
 
-def _letter(where: str, document: Mapping[str, Any]) -> DeadLetter:
+def _letter(document: Mapping[str, Any]) -> DeadLetter:
+    letter = to_letter(document)
     try:
-        letter = to_letter(document)
         AttemptHistory.loads(letter.story)
-    except FormatError as error:
-        raise FormatError(f"{where}: {error}", error.field) from None
     except (ValueError, TypeError) as error:
-        raise FormatError(f"{where}: story: {error}", "story") from None
+        raise FormatError(f"story: {error}", "story") from None
     return letter

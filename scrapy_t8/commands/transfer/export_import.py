@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +12,19 @@ from scrapy_t8.commands.console import json_text
 from scrapy_t8.commands.context import CommandContext, JobView
 from scrapy_t8.commands.job_view import points, states
 from scrapy_t8.commands.registry import CHANGES, OK, Command
+from scrapy_t8.config.settings import from_dict
 from scrapy_t8.errors import CommandError, FormatError
 from scrapy_t8.model.json_document import VERSION
+from scrapy_t8.service import StateManager
+from scrapy_t8.service.import_export import export_document
 from scrapy_t8.utils.files import STDOUT, writing
-from scrapy_t8.utils.times import isoformat, moment
 
-from .crawl_import import ImportSummary, taken_in
+from .crawl_import import ImportSummary, import_into_crawl
 from .letter_json import from_letter
-from .service_import import take_in
+
+LIMITS = ("failed_task_ttl", "resume_point_ttl", "max_failed_tasks", "max_resume_points")
+NO_LIMITS = dict.fromkeys(LIMITS, 1 << 40)
+"""With these nothing is pruned: how much a state may hold is for its own service to say."""
 
 # -- out ---------------------------------------------------------------------------------------------------------
 
@@ -39,28 +42,12 @@ def _export(call: CommandContext) -> int:
 
 
 def _document(look: JobView) -> dict[str, Any]:
-    document: dict[str, Any] = {
-        "version": VERSION,
-        "exported_at": isoformat(moment(time.time())),
-        "states": list(_states(look)),
-    }
+    document = export_document(states(look), points(look))
     if not look.is_service:
         job = look.job
         document["job"] = {"id": job.id, "spider": job.spider, "arguments": job.arguments, "finished": job.finished}
         document["dead_letters"] = [from_letter(letter) for letter in look.letters.whole()]
     return document
-
-
-def _states(look: JobView) -> Iterator[dict[str, Any]]:
-    names: dict[str, list[str]] = {}
-    for task_type, name in points(look):
-        names.setdefault(task_type, []).append(name)
-    for state in states(look):
-        told = state.to_dict()
-        for point, name in zip(told["resume_points"], names.get(state.task_type, []), strict=True):
-            if name:
-                point["name"] = name
-        yield told
 
 
 # -- in ----------------------------------------------------------------------------------------------------------
@@ -69,32 +56,36 @@ def _states(look: JobView) -> Iterator[dict[str, Any]]:
 def _import(call: CommandContext) -> int:
     document, source = _read(call.options.file), call.options.file
     try:
-        taken = _take_in(call, document)
+        summary = _import_document(call, document)
     except FormatError as error:
-        raise FormatError(f"{source}: {error}. Nothing was taken in", error.field) from None
-    for line in taken.lines():
+        raise FormatError(f"{source}: {error}. Nothing was imported", error.field) from None
+    for line in summary.lines():
         call.terminal.print_line(line)
     return OK
 
 
-def _take_in(call: CommandContext, document: Any) -> ImportSummary:
+def _import_document(call: CommandContext, document: Any) -> ImportSummary:
     if call.options.create and not (call.directory / "t8" / "state.db").exists():
-        return _into_service(call.directory, document)
+        return import_into_service(call.directory, document)
     with call.view() as look:
-        of_service = look.is_service
-    if of_service:
-        return _into_service(call.directory, document)
-    return taken_in(call, document)
+        is_service = look.is_service
+    return (import_into_service if is_service else import_into_crawl)(call.directory, document)
 
 
-def _into_service(directory: Path, document: Any) -> ImportSummary:
-    states = document.get("states") if isinstance(document, dict) else None
-    if states is not None and "dead_letters" in document:
+def import_into_service(directory: Path, document: Any) -> ImportSummary:
+    """Import *document* into the service state in *directory*, which is made if there is none: all of it, or nothing.
+
+    :raises T8Error: naming what is not as it must be; if the state cannot be used.
+    """
+    left = 0
+    if isinstance(document, dict) and "states" in document and isinstance(document.get("dead_letters"), list):
         left = len(document["dead_letters"])
-        return ImportSummary(
-            **take_in(directory, {"version": document.get("version", VERSION), "states": states}), left=left
-        )
-    return ImportSummary(**take_in(directory, document))
+        document = {"version": document.get("version", VERSION), "states": document["states"]}
+    manager = StateManager(from_dict({**NO_LIMITS, "state_dir": str(directory)}))
+    try:
+        return ImportSummary(**manager.import_state(document), left=left)
+    finally:
+        manager.close()
 
 
 def _read(name: str) -> Any:
@@ -104,7 +95,7 @@ def _read(name: str) -> Any:
     except OSError as error:
         raise CommandError(f"{name} cannot be read: {error.strerror or error}") from None
     except (ValueError, RecursionError) as error:
-        raise FormatError(f"{name} is no JSON: {error}. Nothing was taken in") from None
+        raise FormatError(f"{name} is not JSON: {error}. Nothing was imported") from None
 
 
 def _arguments_of_export(parser: argparse.ArgumentParser) -> None:
@@ -129,7 +120,7 @@ COMMANDS = (
     ),
     Command(
         "import",
-        "Take in JSON state, all or nothing.",
+        "Import JSON state, all or nothing.",
         (
             ("import state.json", "what export has written"),
             ("import old.json --jobdir data/state --create", "state of the earlier module, for a service"),

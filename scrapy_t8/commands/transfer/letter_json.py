@@ -1,4 +1,4 @@
-"""A dead letter as JSON that can become a dead letter again."""
+"""Dead letters as JSON, and back."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ BODIES = ("story", "detail")
 
 
 def from_letter(letter: DeadLetter) -> dict[str, Any]:
-    """All of *letter*, that was read whole. Its request is in ``payload``, as it is stored."""
+    """Return all of *letter*, which was read whole, as a JSON object. ``payload`` is its request as it is stored."""
     fields = {name: getattr(letter, name) for name in ("entry", *TEXTS, *NUMBERS, *BODIES)}
     payload = base64.b64encode(letter.payload).decode()
     return {**fields, "buried_at": isoformat(moment(letter.buried_at)), "payload": payload}
 
 
 def to_letter(document: Mapping[str, Any]) -> DeadLetter:
-    """The letter of a JSON object.
+    """Return the letter of a JSON object.
 
     :raises FormatError: naming the field that is missing, or is not what it should be.
     """

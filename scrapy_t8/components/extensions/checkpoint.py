@@ -34,7 +34,7 @@ class T8Checkpoint:
             job = open_job(crawler)
         except T8Error as error:
             logger.critical("%s", error)
-            scrapy_private.say_no_more_of(T8Error)
+            scrapy_private.mute_tracebacks_of(error)
             raise
         logger.debug("The state in %s is open", job.state_directory)
         checkpoint = cls(job)

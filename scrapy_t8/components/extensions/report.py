@@ -51,7 +51,7 @@ class T8Report:
             report = cls(crawler, job)
         except T8Error as error:
             logger.critical("%s", error)
-            scrapy_private.say_no_more_of(T8Error)
+            scrapy_private.mute_tracebacks_of(error)
             raise
         job.after_run(report.end, at_exit=report.write)
         return report

@@ -1,7 +1,4 @@
-"""The dead-letter box as people use it: look into it, revive, discard, export.
-
-While no crawl runs, :func:`open_dead_letters` opens the box of a job directory; a running crawl has its own.
-"""
+"""The dead letters of a job while no crawl runs: look at them, revive, discard, export them."""
 
 from __future__ import annotations
 
@@ -35,13 +32,13 @@ AT_ONCE = 1000
 """Letters that are looked up together where all are wanted."""
 
 DEEP = 20
-"""How deep values in ``meta`` are followed."""
+"""Levels of nesting in ``meta`` that are shown as JSON; what is deeper is shown as Python would."""
 
 
 class DeadLetterReader:
-    """The letters of a box, without changing any: what every owner and every reader of it can do.
+    """Reads dead letters, and changes none.
 
-    :param codec: makes stored requests requests again.
+    :param codec: decodes the stored requests.
     """
 
     def __init__(self, box: DeadLetterStore, codec: Codec) -> None:
@@ -49,33 +46,27 @@ class DeadLetterReader:
         self._codec = codec
 
     def list(self, which: LetterFilter = ALL, limit: int | None = None, after: int = 0) -> Letters:
-        """The chosen letters by number, beginning *after* one, without request, story and detail: see :meth:`get`."""
+        """Return the chosen letters with numbers above *after*, without request, story and detail: see :meth:`get`."""
         return self._box.letters(which, limit=limit, after=after)
 
     def get(self, number: int) -> DeadLetter | None:
-        """One letter, whole; None if there is none of this number."""
+        """Return the whole letter of this number, or None."""
         return self._box.letter(number)
 
     def groups(self, which: LetterFilter = ALL) -> Groups:
-        """The chosen letters by cause (kind, error, host and callback), the most frequent first."""
+        """Return the chosen letters by cause (kind, error, host and callback), the most frequent first."""
         return self._box.groups(which)
 
     def count(self, which: LetterFilter = ALL) -> int:
-        """How many there are."""
+        """Return how many letters there are."""
         return self._box.count(which)
 
     def whole(self, which: LetterFilter = ALL) -> Iterator[DeadLetter]:
-        """The chosen letters with their bodies, of which only one at a time is held."""
-        last = 0
-        while letters := self.list(which, AT_ONCE, last):
-            for letter in letters:
-                whole = self.get(letter.id)
-                if whole is not None:
-                    yield whole
-            last = letters[-1].id
+        """Yield the chosen letters with their bodies, of which only one at a time is in memory."""
+        return whole_letters(self._box, which)
 
     def export(self, which: LetterFilter, file: IO[str]) -> int:
-        """Write the chosen letters to *file*, one JSON object in a line each. Returns how many.
+        """Write the chosen letters to *file*, one JSON object in a line each. Return how many.
 
         Times are ISO 8601 with UTC offset. ``request`` is an object with url, method, headers, body and meta, or null,
         and then ``request_error`` says why. Bytes that are no UTF-8 text are ``{"base64": ...}``.
@@ -87,7 +78,7 @@ class DeadLetterReader:
         return written
 
     def facts(self, letter: DeadLetter) -> dict[str, Any]:
-        """All that is known of a *letter* that was read whole, in values that JSON has."""
+        """Return all that is known of *letter*, which was read whole, in values that JSON has."""
         bodies = ("payload", "story", "detail")
         facts = {"id": letter.id, **{n: getattr(letter, n) for n in DeadLetter.__slots__ if n not in bodies}}
         story = AttemptHistory.loads(letter.story)
@@ -109,60 +100,48 @@ class DeadLetterReader:
             return {"request": None, "request_error": str(error)}
 
 
+def whole_letters(box: DeadLetterStore, which: LetterFilter = ALL) -> Iterator[DeadLetter]:
+    """Yield the chosen letters of *box* with their bodies, of which only one at a time is in memory."""
+    last = 0
+    while letters := box.letters(which, limit=AT_ONCE, after=last):
+        yield from filter(None, (box.letter(letter.id) for letter in letters))
+        last = letters[-1].id
+
+
 class DeadLetters(DeadLetterReader):
-    """What a job has given up on, and what can be done about it.
+    """The dead letters of *job*, and what can be done about them while no crawl runs.
 
     Every change is one transaction: it happens with all of the chosen letters, or not at all.
 
-    :param job: the job that lives in *store*; its books are kept with each change.
-    :param before: called before each change: a running job commits what it has done.
-    :param after: called after each change: a running job takes up what was revived.
+    :param job: the job that lives in *store*; its ledger is kept with each change.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        job: JobRecord,
-        codec: Codec,
-        clock: Callable[[], float] = time.time,
-        before: Callable[[], None] = lambda: None,
-        after: Callable[[], None] = lambda: None,
-    ) -> None:
+    def __init__(self, store: Store, job: JobRecord, codec: Codec, *, clock: Callable[[], float] = time.time) -> None:
         super().__init__(store.box, codec)
         self._store = store
         self._job = job
         self._clock = clock
-        self._before = before
-        self._after = after
 
     def tasks(self) -> Iterator[FailedTask]:
-        """All that failed and is not through: what waits for its next try, then what was given up on."""
+        """Yield every failed task: those that wait for their next try, then those that were given up."""
         return failed_tasks(self._store.waiting(), self, self._job.id, self._codec)
 
-    # -- changing ------------------------------------------------------------------------------------------------
-
     def revive(self, which: LetterFilter) -> int:
-        """Let the chosen requests be tried once more, from the beginning. Returns how many.
+        """Let the chosen requests be tried again from the beginning. Return how many.
 
-        A request that could not be stored has no letter to revive: that one stays.
+        A letter whose request could not be stored stays.
         """
-        self._before()
-        revived = self._store.box.revive(which, self._job, self._clock())
-        self._after()
-        return revived
+        return self._store.box.revive(which, self._job, self._clock())
 
     def discard(self, which: LetterFilter) -> int:
-        """Throw the chosen letters away for good. Returns how many."""
-        self._before()
-        discarded = self._store.box.discard(which, self._job)
-        self._after()
-        return discarded
+        """Delete the chosen letters for good. Return how many."""
+        return self._store.box.discard(which, self._job)
 
 
 def failed_tasks(
     waiting: Iterable[ScheduledRetry], letters: DeadLetterReader, job: str, codec: Codec
 ) -> Iterator[FailedTask]:
-    """What waits for its next try, then what was given up on."""
+    """Yield the tasks that wait for their next try, then those that were given up."""
     for one in waiting:
         yield task_of_waiting(one, job, codec.envelope(one.payload)[0])
     for letter in letters.whole():
@@ -171,9 +150,9 @@ def failed_tasks(
 
 @contextmanager
 def open_dead_letters(jobdir: str | Path) -> Iterator[DeadLetters]:
-    """The dead letters of the job in *jobdir*, which is owned meanwhile: no crawl can run with it.
+    """Open the dead letters of the job in *jobdir*, which is locked meanwhile: no crawl can use it.
 
-    :raises JobLocked: if one does.
+    :raises JobLocked: if a crawl is using it.
     :raises JobError: if there is no job. None is made.
     :raises StoreError: if its state cannot be read.
     """
@@ -182,7 +161,7 @@ def open_dead_letters(jobdir: str | Path) -> Iterator[DeadLetters]:
 
 
 class StubSpider(Spider):
-    """Stands in for a spider that is not at hand: it has a method of every name, none of which does anything."""
+    """Stands in for a spider whose code is not available: it has a method of every name, which does nothing."""
 
     name = "any"
 
@@ -198,7 +177,7 @@ def _nothing(*args: Any, **kwargs: Any) -> None:
 
 
 def request_facts(request: Request) -> dict[str, Any]:
-    """What a person asks of *request*, in values that JSON has."""
+    """Return *request* in values that JSON has."""
     return {
         "url": request.url,
         "method": request.method,
@@ -209,7 +188,7 @@ def request_facts(request: Request) -> dict[str, Any]:
 
 
 def plain(value: Any, deep: int = DEEP) -> Any:
-    """*value* as far as JSON allows; what it has no form for is shown as Python would."""
+    """Return *value* in values that JSON has; what JSON has no form for is shown as Python would."""
     if isinstance(value, bytes):
         return _text_or_base64(value)
     if isinstance(value, float):

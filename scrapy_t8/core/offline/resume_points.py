@@ -1,9 +1,9 @@
-"""The resume points of a job as people and other programs use them, while no crawl runs."""
+"""The resume points of a job, to be read and set while no crawl runs."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,7 +11,15 @@ from scrapy_t8.model.batch import PointRecord
 from scrapy_t8.model.codec import Codec
 from scrapy_t8.model.failed_task import FailedTask
 from scrapy_t8.model.job import JobRecord, Run
-from scrapy_t8.model.resume_point import DIED, FINISHED, STOPPED, CollectionState, ResumePoint
+from scrapy_t8.model.resume_point import (
+    DIED,
+    FINISHED,
+    STOPPED,
+    CollectionState,
+    ResumePoint,
+    by_task_type,
+    collection_state,
+)
 from scrapy_t8.stores.base import Store
 from scrapy_t8.stores.sqlite.store import SQLiteStore
 from scrapy_t8.utils.times import moment
@@ -19,43 +27,43 @@ from scrapy_t8.utils.times import moment
 from .dead_letters import DeadLetters
 
 STATUS = {None: DIED, "finished": FINISHED}
-"""What a run is said to be by the reason of its end; by any other, it was stopped."""
+"""The status of a run, by the reason of its end; a run that ended for any other reason was stopped."""
 
 
 class ResumePoints:
-    """What the resume points in *store* are, and how they are set."""
+    """Reads and sets the resume points in *store*."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def all(self) -> dict[tuple[str, str], ResumePoint]:
-        """All of them, by task type and name.
+        """Return all points, by task type and name.
 
-        :raises FormatError: for one that somebody has made a mess of, naming the field.
+        :raises FormatError: for a point with a field that makes no sense, naming the field.
         """
         return {(p.task_type, p.name): p.point() for p in self._store.points.all()}
 
     def get(self, task_type: str, name: str = "") -> ResumePoint | None:
-        """One of them, or None."""
+        """Return the point of this task type and name, or None."""
         return self.all().get((task_type, name))
 
     def history(self, task_type: str) -> list[ResumePoint]:
-        """What those of one task type were before, the newest first."""
+        """Return the earlier points of one task type, the newest first."""
         return [record.point() for record in self._store.points.history(task_type)]
 
     def set(self, point: ResumePoint, name: str = "") -> None:
-        """Where the next job is to begin: after the page, cursor or slug of *point*.
+        """Have the next job begin after the page, cursor or slug of *point*.
 
         A job that is not finished goes on from its frontier, wherever its points are.
         """
         self._store.points.put(record_of(point, name))
 
     def delete(self, task_type: str, name: str = "") -> bool:
-        """Take one away: that piece of work begins at its beginning. Returns whether it was there."""
+        """Delete a point: that piece of work begins at its beginning. Return whether there was such a point."""
         return self._store.points.drop(task_type, name)
 
     def states(self) -> Iterator[CollectionState]:
-        """How far each task type is that has resume points or failed tasks."""
+        """Yield how far each task type is that has resume points or failed tasks."""
         job, run = self._store.job(), self._store.last_run()
         if job is None or run is None:
             return
@@ -64,9 +72,9 @@ class ResumePoints:
 
 @contextmanager
 def open_resume_points(jobdir: str | Path) -> Iterator[ResumePoints]:
-    """The resume points of a job directory, which is made if it is missing.
+    """Open the resume points of a job directory, which is made if it is missing.
 
-    :raises T8Error: if a crawl is using it, or its state cannot be read.
+    :raises T8Error: if a crawl is using the job, or its state cannot be read.
     """
     store = SQLiteStore(Path(jobdir) / "t8")
     store.open()
@@ -77,25 +85,19 @@ def open_resume_points(jobdir: str | Path) -> Iterator[ResumePoints]:
 
 
 def record_of(point: ResumePoint, name: str) -> PointRecord:
-    """*point* as it is stored when somebody sets it by hand."""
+    """Return *point* as it is stored when it is set by hand."""
     return PointRecord.of(point, name, updated=time.time(), historic=True)
 
 
 def states_of(
-    job: JobRecord, run: Run, points: dict[tuple[str, str], ResumePoint], tasks: Iterable[FailedTask]
+    job: JobRecord, run: Run, points: Mapping[tuple[str, str], ResumePoint], tasks: Iterable[FailedTask]
 ) -> Iterator[CollectionState]:
-    """How far each task type of a crawl is that has resume points or failed tasks."""
-    by_type: dict[str, list[FailedTask]] = {kind: [] for kind, _ in points}
-    for task in tasks:
-        by_type.setdefault(task.task_type, []).append(task)
-    for task_type in sorted(by_type):
-        yield _state(job, run, task_type, points, by_type[task_type])
+    """Yield how far each task type of a crawl is that has resume points or failed tasks, sorted by task type."""
+    for task_type, (mine, failed) in sorted(by_task_type(points, tasks).items()):
+        yield collection_state(_run_state(job, run, task_type, mine), mine, failed)
 
 
-def _state(
-    job: JobRecord, run: Run, task_type: str, points: dict[tuple[str, str], ResumePoint], tasks: list[FailedTask]
-) -> CollectionState:
-    mine = [point for (kind, _), point in points.items() if kind == task_type]
+def _run_state(job: JobRecord, run: Run, task_type: str, points: list[ResumePoint]) -> CollectionState:
     began = moment(run.started)
     return CollectionState(
         run_id=f"run_{began:%Y%m%d}_{run.id:03}",
@@ -103,16 +105,12 @@ def _state(
         status=STATUS.get(run.reason, STOPPED),
         start_time=moment(job.begun),
         last_update=moment(run.ended or run.last_commit or run.started),
-        total_items=_total(mine),
-        processed_items=sum(point.total_processed for point in mine),
-        failed_items=len(tasks),
-        resume_points=mine,
-        failed_tasks=tasks,
+        total_items=_total(points),
     )
 
 
 def _total(points: list[ResumePoint]) -> int:
-    """How much there is, if every point tells it: a part would be taken for the whole."""
+    """Return how much there is if every point says so, else 0: a part would be taken for the whole."""
     totals = [point.metadata.get("total") for point in points]
     known = [total for total in totals if isinstance(total, int)]
     return sum(known) if len(known) == len(totals) else 0

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from scrapy import Request
 
 from scrapy_t8.core.page import Page
-from scrapy_t8.utils.text import one_line
-from scrapy_t8.utils.threads import in_thread
+from scrapy_t8.utils.handler_call import Handler, HandlerCall
 
 from .failure import NETWORK, Failure
-
-Handler: TypeAlias = Callable[[str, dict[str, Any]], "bool | Awaitable[bool]"]
 
 
 class HandlerResults(Protocol):
@@ -83,24 +79,15 @@ class Handlers:
         self._results.handler_ended(request, page, failure)
 
     async def _try(self, handler: Handler, target: str, metadata: dict[str, Any]) -> str | None:
-        """Call the handler. Return what is wrong, or None."""
-        try:
-            done = await asyncio.wait_for(_call(handler, target, metadata), self._limit)
-        except (asyncio.TimeoutError, TimeoutError):
-            return f"the retry handler gave no answer in {self._limit:g} s"
-        except Exception as error:
-            return one_line(f"the retry handler failed: {error!r}")
-        return None if done else "the retry handler said no"
+        """Return why *handler* failed, or None if it succeeded."""
+        call = HandlerCall(handler, target, metadata, limit=self._limit)
+        answer = await call.run()
+        if answer is None:
+            return call.no_answer
+        return None if answer.succeeded else answer.error
 
 
 def _key(request: Request, page: Page) -> str:
     """Return what a handler is registered for: the task type, or what the request itself says."""
     task_type = page.history.task_type if page.history is not None else ""
     return str(request.meta.get("t8_handler") or task_type)
-
-
-async def _call(handler: Handler, target: str, metadata: dict[str, Any]) -> bool:
-    if inspect.iscoroutinefunction(handler):
-        return bool(await handler(target, metadata))
-    answer = await in_thread(handler, target, metadata)
-    return bool(await answer if inspect.isawaitable(answer) else answer)

@@ -19,6 +19,7 @@ from .failure import (
     KINDS,
     MEDIA,
     NETWORK,
+    OF_THE_HOST,
     PARSE,
     PIPELINE,
     THROTTLED,
@@ -104,6 +105,18 @@ class Rule:
         return longest * (1 - self.jitter * (1 - chance))
 
 
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What follows from one failed attempt.
+
+    :param due: when to try again, in Unix seconds; None to give up.
+    :param charged: whether the failure counts against the retries of its kind.
+    """
+
+    due: float | None
+    charged: bool
+
+
 class Policy:
     """The retry rules of all kinds of failures.
 
@@ -163,3 +176,27 @@ class Policy:
         if failure.retry_after is not None:
             delay = max(delay, self.capped(failure.retry_after))
         return now + delay
+
+    def decide(
+        self,
+        failure: Failure,
+        rule: Rule,
+        *,
+        earlier: int,
+        now: float,
+        chance: float,
+        host_opens: float | None = None,
+    ) -> Decision:
+        """Decide on *failure* by *rule*.
+
+        A failure that a host is known to be down for is not charged, and the next attempt waits for the host.
+
+        :param earlier: failures of this kind that were charged before.
+        :param chance: drawn evenly from 0 to 1.
+        :param host_opens: when requests of a host that is down may go again, in Unix seconds; None if it is up.
+        """
+        charged = host_opens is None or failure.kind not in OF_THE_HOST
+        due = self.due(failure, earlier + charged, rule, now, chance)
+        if due is not None and not charged and host_opens is not None:
+            due = max(due, host_opens)
+        return Decision(due, charged)

@@ -15,11 +15,12 @@ from scrapy_t8.core.run import CommitParticipant, RunContext, RunControl
 from scrapy_t8.errors import CannotStore
 from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.dead_letter import LetterFilter
+from scrapy_t8.utils.handler_call import Handler
 
 from .breaker import Breaker
 from .decisions import RetryDecisions
 from .failure import OF_THE_CODE, Failure
-from .handlers import Handler, Handlers
+from .handlers import Handlers
 from .host_gate import HostGatedQueue
 from .idle import IdlePolicy
 from .policy import Policy

@@ -12,11 +12,11 @@ from scrapy_t8.core.frontier.frontier import Frontier
 from scrapy_t8.core.items.expectations import Expectations
 from scrapy_t8.core.page import Page
 from scrapy_t8.core.resume_points import ResumePointTracker
-from scrapy_t8.core.retry.handlers import Handler
 from scrapy_t8.core.retry.policy import Policy
 from scrapy_t8.core.retry.system import RetrySystem
 from scrapy_t8.core.run import RunContext
 from scrapy_t8.model.batch import CommitBatch
+from scrapy_t8.utils.handler_call import Handler
 from tests.unit.core.parts import Control
 
 

@@ -10,8 +10,9 @@ from scrapy import Request
 
 from scrapy_t8.core.page import Page
 from scrapy_t8.core.retry.failure import HOST, Failure
-from scrapy_t8.core.retry.handlers import Handler, Handlers
+from scrapy_t8.core.retry.handlers import Handlers
 from scrapy_t8.model.attempts import AttemptHistory
+from scrapy_t8.utils.handler_call import Handler
 
 
 class Results:
@@ -68,7 +69,7 @@ def in_a_thread(target: str, metadata: dict[str, Any]) -> bool:
     ("handler", "limit", "error"),
     [
         (says_yes, 60.0, None),
-        (says_no, 60.0, "said no"),
+        (says_no, 60.0, "returned False, not True"),
         (raises, 60.0, "no such car"),
         (hangs, 0.0, "no answer"),
     ],

@@ -1,0 +1,108 @@
+"""What the parts of an open service state share, and how a state is opened."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from weakref import finalize
+
+from scrapy_t8.config.settings import Config
+from scrapy_t8.errors import JobMismatch, StoreDamaged
+from scrapy_t8.model.job import SERVICE, JobRecord
+from scrapy_t8.stores.base import IfDamaged
+from scrapy_t8.stores.locks import LeaseHolder
+from scrapy_t8.stores.shared.store import SharedStore
+from scrapy_t8.stores.shared.tasks import SQLiteTasks
+from scrapy_t8.stores.sqlite.store import SQLiteStore
+from scrapy_t8.utils.times import moment
+
+from .logs import logger
+from .write_batch import WriteBatch
+
+MEND: dict[str, IfDamaged] = {"continue": "salvage", "fresh": "replace"}
+"""What T8_RESUME makes of a damaged state."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class StateContext:
+    """An open state.
+
+    :param stored_tasks: the failed tasks in *store*, and the leases on them.
+    :param job_id: of the job in *store*.
+    :param run: the number of the store's run, which lasts as long as the state is open.
+    :param clock: the time, in Unix seconds.
+    :param chance: draws evenly from 0 to 1.
+    """
+
+    config: Config
+    store: SharedStore
+    stored_tasks: SQLiteTasks
+    writes: WriteBatch
+    job_id: str
+    run: int
+    holder: LeaseHolder
+    clock: Callable[[], float]
+    chance: Callable[[], float]
+
+
+def open_context(
+    config: Config, holder: LeaseHolder | None, *, clock: Callable[[], float], chance: Callable[[], float]
+) -> StateContext:
+    """Open the state in ``T8_STATE_DIR``, which is made if there is none.
+
+    :param holder: of an earlier opening. It is used if it still holds a lease, as a handler has not ended.
+    :raises T8Error: if a crawl owns it, if it is damaged or of another version, if it cannot be written.
+    """
+    directory = Path(config.state_dir).absolute() / "t8"
+    is_lost = (directory / "lock").exists() and not (directory / "state.db").exists()
+    store = _open_store(directory, config)
+    try:
+        job = store.job()
+        if job is not None and job.spider != SERVICE:
+            owner = f"the crawl {job.spider!r}"
+            raise JobMismatch(f"the state in {config.state_dir} is that of {owner}: use another T8_STATE_DIR")
+        tasks = SQLiteTasks(store)
+        job, run = tasks.begin(_new_job(clock()), clock())
+        if holder is None or not holder.is_held:
+            holder = LeaseHolder(directory / "holders")
+    except BaseException:
+        store.close()
+        raise
+    logger.debug("The state in %s is open", directory)
+    if is_lost:
+        logger.warning("State file missing in %s; starting without earlier state", directory)
+    context = StateContext(
+        config=config,
+        store=store,
+        stored_tasks=tasks,
+        writes=WriteBatch(tasks, config.batch_update_size),
+        job_id=job.id,
+        run=run,
+        holder=holder,
+        clock=clock,
+        chance=chance,
+    )
+    # At the end of the interpreter at the latest, with the locks that closing needs.
+    finalize(context, store.close)
+    return context
+
+
+def _open_store(directory: Path, config: Config) -> SharedStore:
+    store = SharedStore(directory, power=config.durability == "power")
+    try:
+        store.open()
+    except StoreDamaged:
+        if config.resume not in MEND:
+            raise
+        # Only a sole owner may mend a state.
+        mended = SQLiteStore(directory)
+        mended.open(if_damaged=MEND[config.resume])
+        mended.close()
+        store.open()
+    return store
+
+
+def _new_job(now: float) -> JobRecord:
+    return JobRecord(f"service_{moment(now):%Y%m%d_%H%M%S}_{secrets.token_hex(2)}", SERVICE, {}, now)

@@ -1,0 +1,85 @@
+"""What all tests share: the site, a crawl of it, a clock, a service; and the options of the crash tests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from scrapy_t8 import T8ResumeAndRetry
+
+from .support.clock import Clock
+from .support.crawl import Crawl
+from .support.pages import VALUES, CommonPages
+from .support.site import Server, Site, serving
+
+TRIALS = 20
+# How long a machine takes for an example says nothing about the code.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("crash tests")
+    group.addoption("--trials", type=int, default=TRIALS, help="trials with kills at random moments")
+    group.addoption("--seed", type=int, default=None, help="repeat the moments of an earlier session")
+
+
+def pytest_configure() -> None:
+    """Forget the settings of the machine."""
+    for name in [name for name in os.environ if name.startswith("T8_")]:
+        del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def site(server: Server) -> Iterator[Site]:
+    """A site that nobody has visited. What is held answers when the test is over."""
+    site = server.site(CommonPages(), VALUES)
+    yield site
+    site.release()
+
+
+@pytest.fixture
+def crawl(request: pytest.FixtureRequest, site: Site, tmp_path: Path) -> Crawl:
+    """A job of the project that lies beside the test."""
+    return Crawl(request.path.parent / "project", site, tmp_path)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The directory of the test, which is the working directory."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def make_service(here: Path, clock: Clock) -> Iterator[Callable[..., T8ResumeAndRetry]]:
+    """Make services on one state, whose delays are as long as they can be."""
+    made: list[T8ResumeAndRetry] = []
+
+    def make(**config: object) -> T8ResumeAndRetry:
+        made.append(T8ResumeAndRetry(config, clock=clock, chance=lambda: 1.0))
+        return made[-1]
+
+    yield make
+    for service in made:
+        service.stop_service(0)
+
+
+@pytest.fixture
+def service(make_service: Callable[..., T8ResumeAndRetry]) -> T8ResumeAndRetry:
+    return make_service()

@@ -1,1 +1,0 @@
-"""A Scrapy project whose spiders are scenes: each brings about what makes crash recovery hard."""

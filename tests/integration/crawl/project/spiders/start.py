@@ -1,0 +1,98 @@
+"""Ways to begin: ``start()`` that takes its time, yields items or breaks off; sitemaps, rules, long lists."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, ClassVar
+
+from base import NotingSpider, page_of
+from scrapy.exceptions import DropItem
+from scrapy.linkextractors import LinkExtractor
+from scrapy.spiders import CrawlSpider, Rule, SitemapSpider
+
+from tests.support.probe import SITE, may_end, note, switched_on
+
+
+class Patient(NotingSpider):
+    """Its ``start()`` waits, as for a database, and yields items between the requests."""
+
+    name = "patient"
+    last = "slow/500"
+    """How the page after the last one is."""
+    custom_settings: ClassVar = {"ITEM_PIPELINES": {f"{__name__}.Sieve": 100}}
+
+    async def start(self) -> AsyncIterator[Any]:
+        note("start begins")
+        for number in range(6):
+            yield {"start": number % 3}
+            yield {"start": number, "unwanted": True}
+            yield self.to(f"p/{number}", dont_filter=bool(number % 2))
+            yield self.to("p/same", dont_filter=True)
+            await asyncio.sleep(0.12)
+            may_end(f"start {number}")
+        yield {"start": "last"}
+        may_end("end of start")
+
+    def parse(self, response: Any) -> Any:
+        name = page_of(response)
+        yield from self.leaf(response)
+        kind = self.last if name == "p/5" else "slow/500"
+        yield self.to(f"{kind}/of/{name}", self.leaf, dont_filter=True)
+
+
+class Sieve:
+    """Takes longer for an item than ``start()`` for the next one."""
+
+    async def process_item(self, item: Any) -> Any:
+        if item.get("unwanted"):
+            raise DropItem("unwanted")
+        await asyncio.sleep(0.2)
+        may_end(f"item {item.get('start')}")
+        return item
+
+
+class Raising(NotingSpider):
+    """Its ``start()`` raises in the middle, as long as nobody has mended it."""
+
+    name = "raising"
+
+    async def start(self) -> AsyncIterator[Any]:
+        for number in range(5):
+            yield self.to(f"p/{number}", self.leaf, dont_filter=True)
+            yield {"start": number}
+            if number == 2 and not switched_on("mended"):
+                raise ValueError("in the middle of start()")
+
+
+class Sitemap(SitemapSpider):
+    name = "sitemap"
+    custom_settings: ClassVar = {"CONCURRENT_REQUESTS": 2}
+    sitemap_urls = (f"{SITE}/sitemap.xml",)
+
+    def parse(self, response: Any) -> Any:
+        yield from NotingSpider.leaf(self, response)
+
+
+class Rules(CrawlSpider):
+    name = "rules"
+    start_urls = (f"{SITE}/tree/1",)
+    rules = (Rule(LinkExtractor(allow=r"/tree/\d+"), callback="parse_page", follow=True),)
+
+    def parse_start_url(self, response: Any) -> Any:
+        note("page start")
+        return {"page": "start"}
+
+    def parse_page(self, response: Any) -> Any:
+        yield from NotingSpider.leaf(self, response)
+
+
+class Many(NotingSpider):
+    """Five thousand start URLs, which Scrapy does not filter."""
+
+    name = "many"
+    start_urls = tuple(f"data:,{number}" for number in range(5000))
+
+    def parse(self, response: Any) -> Any:
+        may_end("page")
+        yield {"page": response.text}

@@ -1,0 +1,49 @@
+"""A stop takes no longer than it may, and loses nothing."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from signal import SIGTERM
+
+import pytest
+
+from tests.support.crawl import Crawl
+
+pytestmark = pytest.mark.slow
+FOR_EVER = 100_000
+"""Seconds. Who waits that long meets the hang guard."""
+
+
+@pytest.mark.parametrize("mode", ["reactor", "reactorless"])
+def test_a_signal_with_held_answers_in_flight(crawl: Crawl, mode: str) -> None:
+    assert crawl.site is not None
+    settings = {
+        "T8_STOP_GRACE": "2",
+        "TWISTED_REACTOR_ENABLED": "True" if mode == "reactor" else "False",
+        "DOWNLOAD_TIMEOUT": FOR_EVER,
+    }
+    paths = [*(f"car/{n}" for n in range(20)), *(f"held/{n}" for n in range(8))]
+    run = crawl.start("asking", paths=",".join(paths), **settings)
+    run.until(lambda: sum("held" in hit.path for hit in crawl.site.hits) == 8, "8 requests in flight")
+    began = time.monotonic()
+    run.send(SIGTERM)
+    stopped = run.wait()
+    assert time.monotonic() - began >= 1.9
+    assert (stopped.code, stopped.reason) == (0, "shutdown")
+    assert "8 requests still in flight 2 s after the stop signal; returned to the queue" in stopped.log
+    assert "Error while removing request" not in stopped.log
+    assert "Traceback" not in stopped.log
+    crawl.site.release()
+    finished = crawl.run("asking", paths=",".join(paths), **settings)
+    assert finished.reason == "finished"
+    assert "ended" in finished.log
+    assert crawl.values("slug") == Counter(f"/{path}" for path in paths)
+
+
+def test_a_signal_with_nothing_in_flight_takes_no_grace(crawl: Crawl) -> None:
+    assert crawl.site is not None
+    paths = ",".join(f"car/{n}" for n in range(2000))
+    run = crawl.start("asking", paths=paths, DOWNLOAD_DELAY=0.02, T8_STOP_GRACE=FOR_EVER)
+    run.until(lambda: len(crawl.site.hits) >= 10, "10 hits").send(SIGTERM)
+    assert run.wait().reason == "shutdown"

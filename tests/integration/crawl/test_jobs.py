@@ -1,0 +1,165 @@
+"""One command, again and again: it begins a job, goes on with it, or says clearly why not."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+
+import pytest
+
+from tests.support import ledger
+from tests.support.crawl import Crawl, Run
+
+from .compare import Lab
+
+pytestmark = pytest.mark.slow
+
+ALL = Counter(json.dumps({"page": f"{kind}{number}", "size": ""}) for number in range(120) for kind in ("", "of-"))
+
+
+def assert_refused(run: Run, *parts: str) -> None:
+    """Exit status 1, and exactly one line that tells all of *parts*."""
+    assert run.code == 1, run.log
+    (line,) = re.findall(r"^.* (?:ERROR|CRITICAL): .*$", run.log, re.MULTILINE)
+    for part in parts:
+        assert part in line
+    assert "Traceback" not in run.log
+    assert "Spider opened" not in run.log
+
+
+@pytest.fixture
+def broken(lab: Lab) -> Crawl:
+    """A job that was killed in the middle."""
+    crawl = lab.crawl("simple")
+    crawl.killed("page:90", T8_COMMIT_INTERVAL=0.01)
+    return crawl
+
+
+def test_a_finished_job_makes_room_for_a_new_one(lab: Lab) -> None:
+    crawl = lab.crawl("simple")
+    crawl.finished()
+    first = crawl.state().record["id"]
+    assert crawl.last.lines("A new job begins in job")
+    assert crawl.lines == ALL
+    crawl.finished()
+    assert crawl.last.lines(f"The last job here ({first}) has finished: a new one begins")
+    assert crawl.state().record["id"] != first
+    assert crawl.lines == ALL
+
+
+def test_a_stopped_job_goes_on_and_says_so(lab: Lab) -> None:
+    """When and how the last run ended, and what is left. Traps 1, 2, 4, 5, 18."""
+    crawl = lab.crawl("simple")
+    crawl.stopped("page:60")
+    (left,) = crawl.query("SELECT count(*) FROM entry")[0]
+    crawl.killed("page:60", T8_COMMIT_PAGES=1)
+    (line,) = crawl.last.lines("Resuming")
+    assert re.search(
+        rf"Resuming job_\w+ in job: run 1 ended [\d-]+ [\d:]+ \(shutdown\)\. {left} requests to do, 0 ", line
+    )
+    # It goes on at once: there is no beat of the engine's heart to wait for.
+    crawl.finished(switch="no heartbeat")
+    (line,) = crawl.last.lines("Resuming")
+    told = re.search(r"run 2 ended [\d-]+ [\d:]+ \(died\)\. (\d+) requests to do, (\d+) of them in flight", line)
+    assert told
+    assert 0 < int(told[1]) < 240
+    # In flight are the downloads, the callbacks that run, and what has settled since the last commit.
+    assert 0 < int(told[2]) < 40
+    assert crawl.lines == ALL
+
+
+def test_killed_while_it_closes(broken: Crawl) -> None:
+    """The scheduler is closed before the feeds are: what was done counts, in both. Trap 17."""
+    broken.killed("closed")
+    broken.finished()
+    assert broken.lines == ALL
+
+
+def test_stopped_again_and_again(lab: Lab) -> None:
+    """The limits of Scrapy's closespider extension count for each run by itself. Trap 19."""
+    crawl = lab.crawl("simple", CLOSESPIDER_ITEMCOUNT=100)
+    reasons = [crawl.run().reason for _ in range(3)]
+    assert reasons == ["closespider_itemcount", "closespider_itemcount", "finished"]
+    assert crawl.lines == ALL
+    crawl.check_ledger()
+
+
+def test_other_arguments(lab: Lab) -> None:
+    """Refused, with the difference and the two ways on; both of them work."""
+    crawls = [lab.crawl("simple") for _ in range(2)]
+    for crawl in crawls:
+        crawl.killed("page:90")
+    going_on, anew = crawls
+    before = ledger.content(going_on.state_file)
+    assert_refused(going_on.run(tag="b"), "tag was None, is 'b'", "T8_RESUME=continue", "T8_RESUME=fresh", "JOBDIR")
+    assert ledger.content(going_on.state_file) == before
+    run = going_on.run(tag="b", T8_RESUME="continue", end="stop:page:110")
+    assert (run.code, run.reason) == (0, "shutdown")
+    # From then on it is the one with these arguments.
+    assert_refused(going_on.run(), "tag was 'b', is None")
+    assert going_on.run(tag="b").reason == "finished"
+    assert going_on.lines == ALL
+    going_on.check_ledger()
+    old = anew.state().record["id"]
+    assert anew.run(tag="b", T8_RESUME="fresh").reason == "finished"
+    assert anew.last.lines(f"the unfinished job {old} is given up")
+    assert anew.state().record["id"] != old
+    assert anew.lines == ALL
+    assert sum(page == "0" for page in anew.pages) == 2
+    anew.check_ledger()
+
+
+def test_another_spider(lab: Lab, broken: Crawl) -> None:
+    before = ledger.content(broken.state_file)
+    other = lab.crawl("other", JOBDIR=str(broken.job))
+    assert_refused(other.run(), "begun with spider 'shelf', not 'other'", "T8_RESUME=continue", "T8_RESUME=fresh")
+    assert ledger.content(broken.state_file) == before
+    broken.finished()
+    assert broken.lines == ALL
+
+
+def test_fresh_on_an_unfinished_job(broken: Crawl) -> None:
+    broken.finished(T8_RESUME="fresh")
+    assert broken.lines == ALL
+    assert Counter(broken.pages)["0"] == 2
+
+
+def test_without_a_job_directory(lab: Lab) -> None:
+    """The job lives with Scrapy's other data, by the name of the spider."""
+    crawl = lab.crawl("simple", JOBDIR="")
+    crawl.killed("page:90")
+    assert (crawl.work / ".scrapy" / "t8" / "simple" / "t8" / "state.db").exists()
+    run = crawl.run()
+    assert run.reason == "finished"
+    assert run.lines("Resuming")
+    assert crawl.lines == ALL
+
+
+def test_without_a_project_file(lab: Lab) -> None:
+    """As deployed: the settings are named by the environment, and there is no scrapy.cfg."""
+    crawl = lab.crawl("simple", JOBDIR="")
+    (crawl.work / "scrapy.cfg").unlink()
+    run = crawl.run(variables={"SCRAPY_SETTINGS_MODULE": "settings"})
+    assert run.reason == "finished", run.log
+    assert crawl.lines == ALL
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "told"),
+    [
+        ("T8_COMIT_INTERVAL", "1", "did you mean T8_COMMIT_INTERVAL?"),
+        ("T8_SOMETHING", "1", "T8_SOMETHING"),
+        ("T8_COMMIT_INTERVAL", "soon", "T8_COMMIT_INTERVAL is 'soon'"),
+        ("T8_COMMIT_INTERVAL", "0", "above 0"),
+        ("T8_COMMIT_PAGES", "1.5", "T8_COMMIT_PAGES"),
+        ("T8_DURABILITY", "maybe", "process, power"),
+        ("T8_ALLOW_PICKLE", "perhaps", "true or false"),
+        ("T8_RESUME", "yes", "auto, continue, fresh"),
+    ],
+)
+def test_bad_settings(lab: Lab, setting: str, value: str, told: str) -> None:
+    """One line that names the setting, exit status 1, and nothing is made."""
+    crawl = lab.crawl("simple", **{setting: value})
+    assert_refused(crawl.run(), setting, told)
+    assert not crawl.state_file.exists()

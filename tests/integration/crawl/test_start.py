@@ -1,0 +1,64 @@
+"""``start()`` is read to its end once, whatever comes between."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from unittest.mock import ANY
+
+import pytest
+
+from tests.support.ledger import Committed
+
+from .compare import Lab
+
+pytestmark = pytest.mark.slow
+
+
+def test_start_that_takes_its_time(lab: Lab) -> None:
+    """Broken off again and again, it brings its requests and its items once. Traps 7, 20, 21."""
+    lab.compare("patient", ("start 1", "start 3", "end of start"), ("item 1", "start 5", "p/5"))
+
+
+def test_start_that_was_read_to_its_end_is_not_read_again(lab: Lab) -> None:
+    """Also if its last requests are still to be done. Trap 20."""
+    crawl = lab.crawl("patient", last="held")
+    assert crawl.site is not None
+    # The six pages, the one that is asked for six times, and all that their callbacks ask for but the page that is held.
+    crawl.start().until(lambda: crawl.committed() == Committed(23, exported=ANY, start_done=True)).kill()
+    crawl.site.release()
+    crawl.finished()
+    assert crawl.notes.count("start begins") == 1
+    # Nor are the pages that were done and committed before the kill.
+    assert [crawl.site.counts[f"/p/{number}"] for number in range(6)] == [1] * 6
+
+
+def test_start_that_raises(lab: Lab) -> None:
+    """Such a job has not finished, and goes on when the spider is mended."""
+    plain, crawl = lab.crawl("raising", t8=False), lab.crawl("raising")
+    assert crawl.run().reason == plain.run().reason == "start_error"
+    assert crawl.lines == plain.lines
+    assert not crawl.state().record["finished"]
+    assert not crawl.last.complaints
+    crawl.finished(switch="mended")
+    assert crawl.lines == Counter(
+        json.dumps(item) for number in range(5) for item in ({"page": f"p/{number}"}, {"start": number})
+    )
+
+
+def test_sitemap(lab: Lab) -> None:
+    """Its start requests are filtered: a resumed crawl must not find all of them seen. Trap 20."""
+    lab.compare("sitemap", ("p/5", "p/2"))
+
+
+def test_rules(lab: Lab) -> None:
+    lab.compare("rules", ("tree/6", "tree/9:1"))
+
+
+def test_many_start_urls(lab: Lab) -> None:
+    """Five thousand of them, and a kill in the middle. Traps 1, 4, 20."""
+    crawl = lab.crawl("many")
+    crawl.killed("page:2500", T8_COMMIT_PAGES=10)
+    crawl.finished()
+    assert crawl.lines == Counter(json.dumps({"page": f"{number}"}) for number in range(5000))
+    assert crawl.last.stats["response_received_count"] < 2600

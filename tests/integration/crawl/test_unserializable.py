@@ -1,0 +1,71 @@
+"""Requests without a stored form: nothing is lost or doubled, and the user is told, once."""
+
+from __future__ import annotations
+
+import pytest
+
+from .compare import Lab
+
+pytestmark = pytest.mark.slow
+
+
+def test_requests_that_run_from_memory(lab: Lab) -> None:
+    """A page waits for what it has in memory; a crash brings the page back, whole and once. Trap 27."""
+    lab.compare(
+        "memory",
+        ("slow/80/lambda", "slow/150/partial-nested"),
+        ("p/start", "in_turn/503,200/live", "slow/150/live-nested"),
+        ("p/live-redirected", "slow/150/lambda-unfiltered-nested:2"),
+    )
+
+
+def test_one_warning_for_each_kind(lab: Lab) -> None:
+    """It names the callback, the key and the remedy."""
+    crawl = lab.crawl("told")
+    told = crawl.finished().lines("cannot be stored")
+    assert len(told) == 2
+    meta, function = sorted(told, key=lambda line: "lambda" in line)
+    for part in ("WARNING", "Told.from_meta", "meta['deep'][0]['loader']", "Live", "plain values"):
+        assert part in meta
+    for part in ("WARNING", "Told.mother.<locals>.<lambda>", "callback", "Use a method of the spider"):
+        assert part in function
+
+
+def test_unserializable_is_an_error(lab: Lab) -> None:
+    """T8_UNSERIALIZABLE=error stops the crawl, and the corrected spider goes on with nothing lost. Traps 3, 11."""
+    plain = lab.crawl("told", t8=False)
+    crawl = lab.crawl("told", T8_UNSERIALIZABLE="error")
+    run = crawl.run()
+    assert run.reason == "t8_unserializable"
+    (complaint,) = run.complaints
+    assert "meta['deep'][0]['loader']" in complaint
+    crawl.finished(switch="corrected")
+    plain.finished(switch="corrected")
+    assert crawl.lines == plain.lines
+
+
+def test_pickle_where_it_is_allowed(lab: Lab) -> None:
+    """T8_ALLOW_PICKLE stores what only pickle can; without it such a request is buried, never loaded."""
+    plain, *_, (crawl,) = _pickled(lab)
+    assert crawl.last.lines("cannot be stored") == []
+    refused = lab.crawl("pickled", T8_ALLOW_PICKLE="true")
+    refused.killed("slow/80/1")
+    run = refused.run(T8_ALLOW_PICKLE="false")
+    assert run.reason == "finished"
+    dead = refused.query("SELECT kind, error FROM dead")
+    assert dead
+    assert {kind for kind, _ in dead} == {"payload"}
+    assert all("T8_ALLOW_PICKLE is off" in error for _, error in dead)
+    assert len(dead) + len(refused.lines) // 2 == len(plain.lines) // 2
+
+
+def test_pickle_that_fails(lab: Lab) -> None:
+    """Whatever goes wrong when a request is stored, it runs. Traps 3, 27."""
+    comparison = lab.compare("unwilling", ("slow/80/1",), T8_ALLOW_PICKLE="true")
+    (told,) = comparison.calm.last.lines("cannot be stored")
+    assert "meta['grumpy']" in told
+
+
+def _pickled(lab: Lab) -> tuple:
+    comparison = lab.compare("pickled", ("slow/80/1", "slow/80/2"), T8_ALLOW_PICKLE="true")
+    return comparison.plain, comparison.calm, comparison.broken

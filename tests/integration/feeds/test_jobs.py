@@ -1,0 +1,131 @@
+"""Jobs one after another, jobs side by side, and the options of the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .crawls import KILLED, UMASK, crawl, environment
+from .records import head, records
+
+pytestmark = pytest.mark.slow
+
+ALL = 97
+
+
+def test_after_a_finished_job_a_new_one_overwrites_or_appends(tmp_path: Path) -> None:
+    formats = {"jsonl": "jsonlines", "csv": "csv", "json": "json"}
+    feeds = {
+        f"{name}.{suffix}": {"format": kind, "overwrite": name == "over"}
+        for name in ("over", "append")
+        for suffix, kind in formats.items()
+    }
+    feeds["batch-%(batch_id)d.jsonl"] = {"format": "jsonlines", "batch_item_count": 60, "overwrite": True}
+
+    for _ in range(2):
+        assert crawl(tmp_path, feeds).reason == "finished"
+
+    for suffix in ("jsonl", "json"):
+        assert set(records(tmp_path / f"over.{suffix}").values()) == {1}
+        assert set(records(tmp_path / f"append.{suffix}").values()) == {2}
+        assert records(tmp_path / f"over.{suffix}").total() == ALL
+    assert records(tmp_path / "over.csv").total() == ALL + 1
+    # As in plain Scrapy, each job begins with its header.
+    assert (tmp_path / "append.csv").read_bytes().count(head(tmp_path / "append.csv")) == 2
+    assert [records(tmp_path / f"batch-{number}.jsonl").total() for number in (1, 2)] == [60, 37]
+
+
+@pytest.mark.parametrize(("option", "before"), [("-o", 1), ("-O", 0)])
+def test_options_of_the_command_line(option: str, before: int, tmp_path: Path) -> None:
+    options = [part for name in ("items.jsonl", "items.json", "odd:csv", "-:json") for part in (option, name)]
+    (tmp_path / "items.jsonl").write_text("{}\n")
+    (tmp_path / "items.json").write_text("[{}]")
+    (tmp_path / "odd").write_text("before\n")
+
+    assert crawl(tmp_path, None, *options, die="commit:5").status == KILLED
+    run = crawl(tmp_path, None, *options)
+
+    assert run.reason == "finished"
+    assert len(json.loads(run.output)) == ALL, "standard output is written whole, by each run that ends"
+    for name in ("items.jsonl", "items.json"):
+        written = records(tmp_path / name)
+        assert set(written.values()) == {1}
+        assert written.total() == ALL + before
+    rows = (tmp_path / "odd").read_bytes().splitlines()
+    assert rows[:before] == [b"before"] * before
+    assert rows[before] == b"id,name,price,tags"
+    assert len(set(rows)) == len(rows) == ALL + 1 + before
+
+
+def test_two_spiders_one_after_the_other_to_the_same_files(tmp_path: Path) -> None:
+    feeds = {"all.jsonl": {"format": "jsonlines"}, "all.csv": {"format": "csv"}}
+    page = ("-a", "count=50")
+    assert crawl(tmp_path, feeds, die="commit:5").status == KILLED
+    assert crawl(tmp_path, feeds, *page, spider="huge", JOBDIR="other").reason == "finished"
+
+    refused = crawl(tmp_path, feeds)
+
+    assert refused.reason == "t8_feed_failed"
+    (line,) = refused.lines("CRITICAL")
+    assert "another program has appended to it after the crawl had died" in line
+    assert records(tmp_path / "all.jsonl").total() > 50
+
+    for _ in feeds:
+        length, name = re.findall(r"truncate -s (\d+) (.+?)\)", line)[0]
+        move_last_rows(Path(name), 50, int(length))
+        run = crawl(tmp_path, feeds)
+        if run.reason == "finished":
+            break
+        (line,) = run.lines("CRITICAL")
+
+    assert run.reason == "finished"
+    for name in feeds:
+        written = records(tmp_path / name)
+        assert set(written.values()) == {1}
+        assert written.total() == ALL + (name == "all.csv")
+        assert (tmp_path / f"{name}.other").read_bytes().count(b"\n") == 50
+
+
+def move_last_rows(path: Path, rows: int, length: int) -> None:
+    """Do what the message says: the rows of the other program go to another file, the feed is cut back."""
+    path.with_name(f"{path.name}.other").write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[-rows:]))
+    os.truncate(path, length)
+
+
+TWO_SPIDERS = """
+from pathlib import Path
+from scrapy.crawler import CrawlerProcess
+from scrapy.utils.project import get_project_settings
+import shop
+
+class Second(shop.ShopSpider):
+    name = "second"
+
+process = CrawlerProcess(get_project_settings())
+for spider in (shop.ShopSpider, Second):
+    spider.custom_settings = {
+        "FEEDS": {f"{spider.name}.jsonl": {"format": "jsonlines"}, Path(f"{spider.name}.json"): {"format": "json"}},
+        "ADDONS": {"scrapy_t8.T8Addon": 500},
+        "JOBDIR": f"job-{spider.name}",
+        "T8_DURABILITY": "power",
+    }
+    process.crawl(spider)
+process.start()
+"""
+
+
+def test_two_spiders_in_one_process(tmp_path: Path) -> None:
+    for die, status in (("page:12", KILLED), ("", 0)):
+        run = subprocess.run(
+            [sys.executable, "-c", TWO_SPIDERS], cwd=tmp_path, env=environment(die), capture_output=True, umask=UMASK
+        )
+        assert run.returncode == status, run.stderr.decode()
+
+    for name in ("shop.jsonl", "shop.json", "second.jsonl", "second.json"):
+        assert records(tmp_path / name).total() == len(records(tmp_path / name)) == ALL

@@ -1,0 +1,134 @@
+"""Reports in a real browser."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from scrapy_t8.report.html import render
+from tests.support.reports import Report, empty, hostile, rich
+
+from .test_render import numbers
+
+if TYPE_CHECKING:
+    from .chromium import Chromium
+
+pytestmark = pytest.mark.slow
+
+SAMPLES = [empty, rich, hostile]
+UNFOLD = "document.querySelectorAll('details').forEach(one => one.open = true)"
+FIGURES = """
+[...document.querySelectorAll('[data-figure]')].map(one => [one.dataset.figure, one.dataset.value, one.textContent])
+"""
+CUT = """
+[...document.querySelectorAll('.chart svg')].flatMap(svg => {
+    const room = svg.getBoundingClientRect();
+    return [...svg.querySelectorAll('text, rect, circle, polyline')].filter(one => {
+        const box = one.getBoundingClientRect();
+        return box.left < room.left - 1 || box.right > room.right + 1
+            || box.top < room.top - 1 || box.bottom > room.bottom + 1;
+    }).map(one => svg.ariaLabel + ': ' + one.textContent);
+})
+"""
+COLOURS = """
+[getComputedStyle(document.body).backgroundColor,
+ ...[...document.querySelectorAll('body, h1, .chart text, .chart rect, td')].map(
+    one => getComputedStyle(one).color + getComputedStyle(one).fill)]
+"""
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Callable[[Report], str]:
+    def write(report: Report) -> str:
+        path = tmp_path / "report.html"
+        path.write_text(render(report), encoding="utf-8", errors="backslashreplace")
+        return path.as_uri()
+
+    return write
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_page_is_silent_and_alone(
+    browser: Chromium, written: Callable[[Report], str], sample: Callable[[], Report], dark: bool
+) -> None:
+    with browser.visit(written(sample()), dark=dark) as seen:
+        seen.page.evaluate(UNFOLD)
+        seen.page.screenshot(full_page=True)
+        assert seen.said == []
+        assert seen.asked == []
+        assert seen.page.evaluate("document.scripts.length + document.images.length") == 0
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_the_page_says_the_numbers_of_the_report(
+    browser: Chromium, written: Callable[[Report], str], sample: Callable[[], Report]
+) -> None:
+    report = sample()
+    wanted = dict(numbers(report))
+    with browser.visit(written(report)) as seen:
+        figures = seen.page.evaluate(FIGURES)
+    assert len(figures) > 20
+    for place, value, text in figures:
+        assert json.loads(value) == wanted[place], place
+        if isinstance(wanted[place], int):
+            assert text == f"{wanted[place]:,}", place
+
+
+def test_a_tag_in_a_key_is_shown_as_text(browser: Chromium, written: Callable[[Report], str]) -> None:
+    tag = "<script>document.title = 'gone'</script>"
+    report = rich()
+    report["missing"]["causes"][0]["examples"][0]["key"] = tag
+    report["hosts"][0]["host"] = tag
+    with browser.visit(written(report)) as seen:
+        assert seen.page.get_by_text(tag, exact=True).first.is_visible()
+        assert seen.page.title() == "Incomplete: cars"
+        assert seen.said == []
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
+@pytest.mark.parametrize("width", [320, 360, 768])
+def test_nothing_overflows_sideways(
+    browser: Chromium, written: Callable[[Report], str], sample: Callable[[], Report], width: int
+) -> None:
+    with browser.visit(written(sample()), width=width) as seen:
+        seen.page.evaluate(UNFOLD)
+        assert seen.page.evaluate("document.documentElement.scrollWidth") == width
+
+
+def wide() -> Report:
+    """Return a report with the widest labels and numbers, and a job that took years."""
+    report = rich()
+    report["missing"]["causes"] = [
+        {**cause, "cause": "W" * 50, "count": 10**10} for cause in report["missing"]["causes"]
+    ]
+    report["retries"] = {"MW@" * 9: 123_456_789, "i" * 50: 1, "車" * 50: 99}
+    for number, host in enumerate(report["hosts"]):
+        host.update(host="WM" * number, done=10 ** (number % 12))
+    report["runs"] = [{**run, "started": f"20{run['id'] + 10}-01-01T00:00:00Z"} for run in report["runs"]]
+    report["timeline"] = [
+        {"time": f"20{year}-12-30T23:59:59Z", "pages": 10**year, "items": 7, "retries": 0} for year in range(10, 15)
+    ]
+    return report
+
+
+@pytest.mark.parametrize("sample", [*SAMPLES, wide])
+@pytest.mark.parametrize("width", [320, 700, 1100])
+def test_no_drawing_is_cut(
+    browser: Chromium, written: Callable[[Report], str], sample: Callable[[], Report], width: int
+) -> None:
+    with browser.visit(written(sample()), width=width) as seen:
+        assert seen.page.evaluate(CUT) == []
+
+
+def test_dark_is_dark(browser: Chromium, written: Callable[[Report], str]) -> None:
+    url = written(rich())
+    with browser.visit(url) as light, browser.visit(url, dark=True) as dark:
+        colours = list(zip(light.page.evaluate(COLOURS), dark.page.evaluate(COLOURS), strict=True))
+    assert len(colours) > 50
+    for by_day, by_night in colours:
+        assert by_day != by_night

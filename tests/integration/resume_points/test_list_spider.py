@@ -1,0 +1,195 @@
+"""List spiders under kills: every page once, and resume points that are never ahead."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+
+import pytest
+
+from .harness import Crawl, cars
+
+pytestmark = pytest.mark.slow
+SPIDERS = {"pages": "page=", "known": "page=", "cursors": "after="}
+
+
+def low_water(crawl: Crawl, spider: str, tag: str) -> int:
+    """The highest page with all before it served, by the site's own log."""
+    path = f"/api/{tag}?after=" if spider == "cursors" else f"/list/{tag}?page="
+    served = crawl.served(path)
+    pages = {int(key or 0) + 1 for key in served} if spider == "cursors" else {int(key) for key in served}
+    low = 0
+    while low + 1 in pages:
+        low += 1
+    return low
+
+
+def check_points(crawl: Crawl, spider: str) -> None:
+    for (task_type, tag), point in crawl.points().items():
+        assert task_type == "LIST_COLLECTION"
+        assert point["current_page"] <= low_water(crawl, spider, tag), (tag, point)
+        assert point["metadata"]["tag"] == tag
+
+
+@pytest.mark.parametrize("waits_for", ["admission", "details"])
+@pytest.mark.parametrize("spider", SPIDERS)
+def test_kills(crawl: Crawl, spider: str, waits_for: str) -> None:
+    settings = {"T8_CURSOR_WAITS_FOR": waits_for}
+    crawl.set(delay=0.05)
+    for hits in (60, 30, 80, 40, 90):
+        crawl.killed(0, spider, hits=hits, settings=settings)
+        check_points(crawl, spider)
+    log = crawl.run(spider, settings=settings)
+    assert "(finished)" in log
+    assert crawl.items == cars("red", "blue")
+    check_points(crawl, spider)
+    assert {name: point["current_page"] for (_, name), point in crawl.points().items()} == {"red": 40, "blue": 40}
+    assert {point["total_processed"] for point in crawl.points().values()} == {200}
+
+
+def test_kills_of_a_spider_that_saves_its_points_itself(crawl: Crawl) -> None:
+    """Its pages settle in any order, and the seventh late."""
+    crawl.set(delay=0.05)
+    for hits in (30, 60, 50):
+        crawl.killed(0, "mixed", hits=hits)
+        check_points(crawl, "mixed")
+    crawl.run("mixed")
+    assert crawl.items == cars("red")
+    assert crawl.points()["LIST_COLLECTION", "red"]["current_page"] == 40
+    db = sqlite3.connect(crawl.work / "job/t8/state.db")
+    expected = {key for (key,) in db.execute("SELECT text FROM expected WHERE sources = 'list'")}
+    db.close()
+    assert expected == {f"/car/{slug}" for slug in cars("red")}
+
+
+@pytest.mark.parametrize(("beyond", "told"), [("", "is empty"), ("jump", "has the content of"), ("gone", "is empty")])
+def test_a_resume_point_beyond_the_end(crawl: Crawl, beyond: str, told: str) -> None:
+    if beyond:
+        crawl.set(**{beyond: 1})
+    crawl.put_point("LIST_COLLECTION", "red", current_page=49)
+    log = crawl.run("pages", tags="red")
+    assert "goes on at page 50" in log
+    if beyond == "jump":
+        # The first page is what came. That it was not asked for shows with the next one.
+        assert "cannot go on at its resume point: page 51 has the content of page 50" in log
+    else:
+        assert f"cannot go on at its resume point: page 50 {told}. Starting again at page 1" in log
+    assert crawl.items == cars("red")
+
+
+def test_a_resume_point_that_was_given_is_where_it_begins(crawl: Crawl) -> None:
+    crawl.put_point("LIST_COLLECTION", "red", current_page=30)
+    crawl.run("pages", tags="red")
+    assert crawl.items == cars("red") - cars("red", pages=30)
+    assert crawl.points()["LIST_COLLECTION", "red"]["current_page"] == 40
+
+
+def test_a_cursor_that_was_given_is_where_it_begins(crawl: Crawl) -> None:
+    crawl.put_point("LIST_COLLECTION", "red", current_page=30, last_cursor="30")
+    crawl.run("cursors", tags="red")
+    assert crawl.items == cars("red") - cars("red", pages=30)
+
+
+def test_a_page_without_its_cursor_begins_again(crawl: Crawl) -> None:
+    crawl.put_point("LIST_COLLECTION", "red", current_page=30)
+    log = crawl.run("cursors", tags="red")
+    assert "has no cursor for page 31: starting at its first page" in log
+    assert crawl.items == cars("red")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("current_page", "many"), ("current_page", -3), ("last_cursor", 7), ("metadata", "x"), ("last_update", "soon")],
+)
+def test_a_resume_point_edited_into_nonsense(crawl: Crawl, field: str, value: object) -> None:
+    crawl.set(pages=3)
+    crawl.put_point("LIST_COLLECTION", "red", **{field: value})
+    log = crawl.run("pages", tags="red")
+    assert "The resume point LIST_COLLECTION red cannot be read and begins anew" in log
+    assert field in log
+    assert crawl.items == cars("red", pages=3)
+
+
+@pytest.mark.parametrize(("shift", "told"), [(3, "has shrunk from 200 to 197"), (-2, "has shifted: 2 entries of page")])
+def test_a_list_that_changes_meanwhile(crawl: Crawl, shift: int, told: str) -> None:
+    """Entries that slip to an earlier page are not missed, and those that come again not taken twice."""
+    crawl.set(delay=0.1)
+    process = crawl.begin("moving", tags="red")
+    while len(crawl.served("/list/red?page=")) < 12:
+        time.sleep(0.02)
+    crawl.set(shift=shift)
+    _, log = process.communicate(timeout=60)
+    assert told in log
+    assert crawl.items == cars("red")
+
+
+def test_links_from_page_to_page(crawl: Crawl) -> None:
+    crawl.killed(0, "linked", tags="red", hits=40)
+    check_points(crawl, "linked")
+    crawl.run("linked", tags="red")
+    assert crawl.items == cars("red")
+    assert crawl.points()["LIST_COLLECTION", "red"]["current_page"] == 40
+
+
+@pytest.mark.parametrize("spider", ["pages", "cursors"])
+def test_a_list_that_goes_round_in_circles(crawl: Crawl, spider: str) -> None:
+    crawl.set(around=4)
+    log = crawl.run(spider, tags="red")
+    assert "has ended: page 5 has the content of" in log
+    assert crawl.items == cars("red", pages=4)
+
+
+def test_a_cursor_that_is_none(crawl: Crawl) -> None:
+    log = crawl.run("cursors", tags="red", cursor="bad")
+    assert "next_cursor returned {'not': 'a cursor'} for page 1 of The list 'red'" in log
+    assert "Request buried: LIST_COLLECTION_" in log
+    assert crawl.items == cars("red", pages=1)
+
+
+def test_kills_with_a_scheduler_that_is_not_ours(crawl: Crawl) -> None:
+    """The points hold, and the next run goes on from them; what was under way beyond them is fetched again."""
+    settings = {
+        "ADDONS": "{}",
+        "EXTENSIONS": '{"scrapy_t8.T8Checkpoint": -1000}',
+        "RETRY_TIMES": "5",
+        # The disk queues that Scrapy keeps in a JOBDIR do not survive a kill themselves.
+        "JOBDIR": "",
+    }
+    crawl.jobdir = crawl.work / ".scrapy/t8/pages"
+    for hits in (60, 90):
+        crawl.killed(0, "pages", hits=hits, settings=settings)
+        check_points(crawl, "pages")
+    before = {tag: point["current_page"] for (_, tag), point in crawl.points().items()}
+    log = crawl.run("pages", settings=settings)
+    assert "The scheduler is not T8's" in log
+    for tag, page in before.items():
+        assert f"The list {tag!r} goes on at page {page + 1}" in log
+        assert crawl.points()["LIST_COLLECTION", tag]["current_page"] == 40
+
+
+def test_no_lists(crawl: Crawl) -> None:
+    log = crawl.run("pages", tags="")
+    assert "There are no lists" in log
+    assert "(finished)" in log
+
+
+def test_pages_that_come_to_nothing(crawl: Crawl) -> None:
+    log = crawl.run("pages", tags="red", last="0")
+    assert "last_page is 0, before first_page (1)" in log
+    assert "Traceback" not in log
+
+
+def test_a_finished_list_begins_again_in_the_next_job(crawl: Crawl) -> None:
+    crawl.set(pages=3)
+    crawl.run("pages", tags="red")
+    crawl.set(pages=4)
+    crawl.run("pages", tags="red")
+    assert crawl.items == cars("red", pages=3) + cars("red", pages=4)
+    assert crawl.points()["LIST_COLLECTION", "red"]["current_page"] == 4
+
+
+def test_a_known_list_that_shrinks(crawl: Crawl) -> None:
+    crawl.set(pages=12)
+    crawl.run("pages", tags="red", last="15")
+    assert crawl.items == cars("red", pages=12)
+    assert "page 13 of 15 is empty" in crawl.log

@@ -1,0 +1,190 @@
+"""Processes that share a state, and are killed with SIGKILL."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from scrapy_t8 import T8ResumeAndRetry
+
+from .worker import CONFIG
+
+ROOT = Path(__file__).parents[2]
+KILLS = 10
+
+pytestmark = pytest.mark.slow
+
+
+@contextmanager
+def running(what: str, here: Path, log: str = "log") -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-m", "tests.service.worker", what, str(here / "state"), str(here / log)]
+    process = subprocess.Popen(command, cwd=ROOT)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def until(holds: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "it did not come true"
+        time.sleep(0.01)
+
+
+def opened(here: Path) -> T8ResumeAndRetry:
+    return T8ResumeAndRetry({**CONFIG, "state_dir": str(here / "state"), "enable_auto_retry": False})
+
+
+def test_what_a_call_has_written_survives(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    for _ in range(KILLS):
+        before = len(lines(log))
+        with running("points", tmp_path):
+            until(lambda before=before: len(lines(log)) > before + 50)  # type: ignore[misc]
+            time.sleep(random.random() / 20)
+        told = int(lines(log)[-1])
+        with opened(tmp_path) as t8:
+            point = t8.get_resume_point("LIST_COLLECTION")
+            assert point is not None
+            assert told <= point.current_page <= told + 1
+            assert len(t8.state_manager.resume_point_history("LIST_COLLECTION")) <= 100 + 50
+
+
+def test_a_batch_is_never_ahead_and_loses_at_most_one_group(tmp_path: Path) -> None:
+    for number in range(KILLS):
+        log, reached = tmp_path / f"log{number}", random.randrange(300, 1000)
+        with running("batches", tmp_path, log.name):
+            until(lambda log=log, reached=reached: len(lines(log)) > reached)  # type: ignore[misc]
+        with opened(tmp_path) as t8:
+            point = t8.get_resume_point("LIST_COLLECTION")
+            assert point is not None
+            told = len(lines(log))
+            assert told - 101 <= point.current_page <= told
+
+
+def test_tasks_of_many_threads_of_two_processes_are_all_there(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    for turn in range(1, 6):
+        with running("adding", tmp_path), running("adding", tmp_path):
+            until(lambda turn=turn: len(lines(log)) > 400 * turn)  # type: ignore[misc]
+    told = lines(log)
+    assert len(told) == len(set(told))
+    with opened(tmp_path) as t8:
+        stored = {task.task_id for task in t8.state_manager.failed_tasks()}
+        assert set(told) <= stored
+        # Each of ten processes had eight threads, of which each may have been between commit and log.
+        assert len(stored) <= len(told) + 80
+        job = t8.state_manager.parts.context.store.job()
+        assert job is not None
+        assert job.ledger.difference(len(stored)) == 0
+
+
+def test_a_state_that_is_opened_and_closed_all_the_time(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    for turn in range(1, KILLS + 1):
+        with ExitStack() as stack:
+            for _ in range(3):
+                stack.enter_context(running("churning", tmp_path))
+            until(lambda turn=turn: len(lines(log)) > 300 * turn)  # type: ignore[misc]
+            time.sleep(random.random() / 20)
+    told = lines(log)
+    assert len(told) == len(set(told))
+    with opened(tmp_path) as t8:
+        stored = {task.task_id for task in t8.state_manager.failed_tasks()}
+        assert set(told) <= stored
+        assert len(stored) <= len(told) + 3 * KILLS
+    db = sqlite3.connect(tmp_path / "state/t8/state.db")
+    assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    db.close()
+
+
+def test_no_task_is_lost_or_run_twice_at_once(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.touch()
+    number = 600
+    with opened(tmp_path) as t8, t8.state_manager.batch():
+        for index in range(number):
+            t8.add_failed_task("DETAIL_COLLECTION", f"car-{index}", "no answer")
+    for _ in range(KILLS):
+        before = len(lines(log))
+        with running("retrying", tmp_path), running("retrying", tmp_path):
+            until(lambda before=before: len(lines(log)) > before + 80 or _ended(log) == number)  # type: ignore[misc]
+            time.sleep(random.random() / 20)
+    with running("retrying", tmp_path), running("retrying", tmp_path):
+        until(lambda: _ended(log) == number)
+        time.sleep(0.5)
+    assert [line for line in lines(log) if line.startswith("overlap")] == []
+    with opened(tmp_path) as t8:
+        assert t8.state_manager.task_counts() == (0, 0)
+        job = t8.state_manager.parts.context.store.job()
+        assert job is not None
+        assert (job.ledger.done, job.ledger.difference(0)) == (number, 0)
+    begun = Counter(line.split()[1] for line in lines(log) if line.startswith("begin"))
+    # Those that were under way at a kill are done again: of each of two processes, four.
+    assert sum(begun.values()) - number <= KILLS * 2 * 4
+
+
+def _ended(log: Path) -> int:
+    return len({line.split()[1] for line in lines(log) if line.startswith("end")})
+
+
+def test_an_import_is_taken_in_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
+    number = 3000
+    with opened(tmp_path / "from") as t8, t8.state_manager.batch():
+        for index in range(number):
+            t8.add_failed_task("DETAIL_COLLECTION", f"car-{index}", "no answer")
+    with opened(tmp_path / "from") as t8:
+        t8.state_manager.export_state(tmp_path / "state.json")
+    code = (
+        "import sys\nfrom scrapy_t8 import T8ResumeAndRetry\n"
+        "with T8ResumeAndRetry({'state_dir': sys.argv[1], 'enable_auto_retry': False}) as t8:\n"
+        "    print('begun', flush=True)\n    t8.state_manager.import_state(sys.argv[2])\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "state"), str(tmp_path / "state.json")]
+    for turn in range(KILLS):
+        process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(turn * 0.5 / KILLS)
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        with opened(tmp_path) as t8:
+            assert t8.state_manager.task_counts()[0] in (0, number)
+    assert subprocess.run(command, capture_output=True).returncode == 0
+    with opened(tmp_path) as t8:
+        assert t8.state_manager.task_counts() == (number, 0)
+
+
+def test_who_kills_its_process_each_time_is_given_up(tmp_path: Path) -> None:
+    code = (
+        "import os, sys, time\nfrom scrapy_t8 import T8ResumeAndRetry\n"
+        "t8 = T8ResumeAndRetry({'state_dir': sys.argv[1], 'retry_base': 0, 'crash_limit': 3})\n"
+        "t8.retry_manager.register_retry_handler('POISON', lambda t, m: os.kill(os.getpid(), 9))\n"
+        "t8.start_service()\ntime.sleep(1)\n"
+    )
+    with T8ResumeAndRetry({"state_dir": str(tmp_path), "enable_auto_retry": False, "retry_base": 0}) as t8:
+        task_id = t8.add_failed_task("POISON", "a", "")
+    for _ in range(3):
+        assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True).returncode == -9
+    assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True).returncode == 0
+    with T8ResumeAndRetry({"state_dir": str(tmp_path), "enable_auto_retry": False}) as t8:
+        task = t8.get_failed_task(task_id)
+        assert task is not None
+        assert task.next_retry_time is None
+        assert task.error_message == "the process died while the handler was at work"

@@ -1,0 +1,152 @@
+"""When is a failed request tried again? By tables."""
+
+from __future__ import annotations
+
+from email.utils import formatdate
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scrapy_t8.core.retry.failure import KINDS, Failure, RetryPage, kind_of_status, retry_after
+from scrapy_t8.core.retry.policy import TIMES, Decision, Policy, Rule
+from scrapy_t8.errors import ConfigError
+
+NOW = 1_000_000.0
+
+
+def policy(**general: float) -> Policy:
+    return Policy(general, {}, 3600)
+
+
+@pytest.mark.parametrize(
+    ("retry", "chance", "jitter", "seconds"),
+    [
+        (1, 1, 1, 1),
+        (2, 1, 1, 2),
+        (4, 1, 1, 8),
+        (4, 0.5, 1, 4),
+        (4, 0, 1, 0),
+        (4, 0, 0, 8),
+        (3, 0, 0.5, 2),
+        (99, 1, 1, 60),
+    ],
+)
+def test_delays(retry: int, chance: float, jitter: float, seconds: float) -> None:
+    assert Rule(6, cap=60, jitter=jitter).delay(retry, chance) == seconds
+
+
+@given(st.integers(1, 10**6), st.floats(0, 1), st.floats(0, 1e6), st.floats(1, 1e6))
+def test_no_delay_is_beyond_its_cap(retry: int, chance: float, base: float, factor: float) -> None:
+    assert 0 <= Rule(1, base, factor, base + 10).delay(retry, chance) <= base + 10
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_has_its_budget(kind: str) -> None:
+    rule = policy().rule(kind, {})
+    assert rule.times == TIMES[kind]
+    assert policy().due(Failure(kind, ""), rule.times + 1, rule, NOW, 1) is None
+    if rule.times:
+        assert policy().due(Failure(kind, ""), 1, rule, NOW, 1) == NOW + 1
+
+
+def test_the_users_own_number_of_retries_wins() -> None:
+    assert policy(times=1).rule("host", {}).times == 1
+    assert policy(times=1).rule("parse", {}).times == 0
+    assert Policy({"times": 1}, {"host": {"times": 9}}, 1).rule("host", {}).times == 9
+    assert policy(times=1).rule("network", {"max_retry_times": 4}).times == 4
+    assert policy().rule("ban", {"t8_retry": {"base": 7, "times": 2}}) == Rule(2, base=7)
+
+
+def test_what_the_server_and_the_spider_ask_for() -> None:
+    rule = policy().rule("throttled", {})
+    assert policy().due(Failure("throttled", "", retry_after=30), 1, rule, NOW, 1) == NOW + 30
+    assert policy().due(Failure("throttled", "", retry_after=10**9), 1, rule, NOW, 1) == NOW + 3600
+    assert policy().due(Failure("ban", "", delay=0), 1, rule, NOW, 1) == NOW
+    assert policy().due(Failure("host", "", final=True), 1, rule, NOW, 1) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (b"120", 120),
+        ("0", 0),
+        (formatdate(NOW + 90, usegmt=True), 90),
+        (formatdate(NOW - 90, usegmt=True), 0),
+        (b"soon", None),
+        (b"-3", None),
+        (b"1.5", None),
+        (b"", None),
+        (None, None),
+        (b"\xff\xfe", None),
+    ],
+)
+def test_retry_after(value: bytes | str | None, seconds: float | None) -> None:
+    assert retry_after(value, NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    ("status", "asks", "kind"),
+    [
+        (429, False, "throttled"),
+        (503, True, "throttled"),
+        (503, False, "host"),
+        (408, False, "network"),
+        (403, False, "http"),
+    ],
+)
+def test_kinds_of_statuses(status: int, asks: bool, kind: str) -> None:
+    assert kind_of_status(status, has_retry_after=asks) == kind
+
+
+@pytest.mark.parametrize(
+    ("general", "kinds", "told"),
+    [
+        ({"factor": 0.5}, {}, "factor is 0.5"),
+        ({"base": -1}, {}, "base is -1"),
+        ({"base": 5, "cap": 1}, {}, "cap is 1"),
+        ({"jitter": 2}, {}, "jitter is 2"),
+        ({"base": "soon"}, {}, "base is 'soon'"),
+        ({}, {"bann": {}}, "no kind of failure 'bann'"),
+        ({}, {"ban": 3}, "must be a dict"),
+        ({}, {"ban": {"tries": 3}}, "no 'tries'"),
+        ({}, {"ban": {"times": 1.5}}, "times is 1.5"),
+        ({"base": float("nan")}, {}, "base is nan"),
+    ],
+)
+def test_what_makes_no_sense(general: dict[str, float], kinds: dict[str, dict[str, float]], told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        Policy(general, kinds, 3600)
+
+
+def test_a_retry_of_no_kind() -> None:
+    with pytest.raises(ConfigError, match="no kind of failure 'robot'"):
+        RetryPage("captcha", kind="robot")
+    with pytest.raises(ConfigError, match="delay is -1"):
+        RetryPage("captcha", delay=-1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "earlier", "host_opens", "due", "charged"),
+    [
+        ("http", 0, None, NOW + 1, True),
+        ("http", 1, None, NOW + 2, True),
+        ("http", 2, None, None, True),
+        ("http", 2, NOW + 60, None, True),
+        ("host", 5, None, NOW + 32, True),
+        ("host", 6, None, None, True),
+        ("host", 6, NOW + 60, NOW + 60, False),
+        ("host", 6, NOW + 0.5, NOW + 32, False),
+        ("network", 0, NOW - 1, NOW + 1, False),
+    ],
+)
+def test_decisions(kind: str, earlier: int, host_opens: float | None, due: float | None, charged: bool) -> None:
+    """A failure that the host is known to be down for is not charged, and waits for the host."""
+    rule = policy().rule(kind, {})
+    decision = policy().decide(Failure(kind, ""), rule, earlier=earlier, now=NOW, chance=1, host_opens=host_opens)
+    assert decision == Decision(due, charged)
+
+
+def test_a_final_failure_is_given_up() -> None:
+    rule = policy().rule("host", {})
+    assert policy().decide(Failure("host", "", final=True), rule, earlier=0, now=NOW, chance=1).due is None

@@ -1,0 +1,236 @@
+"""The page says what the report says, all of it, and does nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from scrapy_t8.errors import ConfigError, FormatError
+from scrapy_t8.report import charts
+from scrapy_t8.report.html import render
+from scrapy_t8.report.text import ILLEGAL, MOST, legible, percent
+from tests.support.reports import NASTY, Report, at, empty, hostile, large, rich
+
+SAMPLES = [empty, rich, hostile, large]
+
+
+class Reader(HTMLParser):
+    """The tags of a page, the figures in it, and its text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+        self.links: list[dict[str, str | None]] = []
+        self.figures: dict[str, float] = {}
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        self.tags.add(tag)
+        self.attributes |= set(found)
+        if tag == "a":
+            self.links.append(found)
+        if place := found.get("data-figure"):
+            self.figures[place] = json.loads(found["data-value"] or "")
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def numbers(part: Any, place: str = "") -> Iterator[tuple[str, float]]:
+    """All numbers of a document by their place."""
+    if isinstance(part, dict):
+        for name, value in part.items():
+            yield from numbers(value, f"{place}.{name.replace('%', '%25').replace('.', '%2E')}")
+    elif isinstance(part, list):
+        for number, value in enumerate(part):
+            yield from numbers(value, f"{place}.{number}")
+    elif isinstance(part, (int, float)) and not isinstance(part, bool):
+        yield place[1:], part
+
+
+def drawings(page: str) -> list[str]:
+    return re.findall(r"<svg .*?</svg>", page, re.DOTALL)
+
+
+def test_every_number_of_the_report_is_on_the_page() -> None:
+    report = rich()
+    wanted = dict(numbers(report))
+    # What a validator has made up itself may be of any form, and is shown as it is.
+    del wanted["validation.custom.brands.BMW"]
+    assert Reader(render(report)).figures == wanted
+
+
+@pytest.mark.parametrize("sample", [empty, hostile, large])
+def test_every_number_on_the_page_is_one_of_the_report(sample: Any) -> None:
+    report = sample()
+    wanted = dict(numbers(report))
+    for place, value in Reader(render(report)).figures.items():
+        assert wanted[place] == value, place
+
+
+def test_numbers_and_times_are_for_people() -> None:
+    page = render(rich())
+    assert 'data-figure="ledger.items.exported" data-value="11873">11,873</span>' in page
+    assert '<time datetime="2026-05-12T08:05:00Z">2026-05-12 08:05:00</time>' in page
+    assert 'data-figure="coverage.0.fields.engine%2Epower" data-value="0.655">65.5 %</span>' in page
+    assert "2 h 21 min" in page
+
+
+def test_an_empty_report_has_no_empty_sections() -> None:
+    page = render(empty())
+    assert re.findall(r'<section id="(\w+)"', page) == ["ledger", "job"]
+    assert drawings(page) == []
+    assert "Nothing is left to fetch" in page
+
+
+def test_what_was_not_known_is_said_to_be_unknown() -> None:
+    report = empty()
+    report["ledger"]["expected"] = dict.fromkeys(("expected", "collected", "missing", "difference"))
+    report["runs"] = [{"id": 1, "started": None, "ended": None, "reason": None, "end": "killed"}]
+    report["waiting"]["next_due"] = "soon"
+    page = render(report)
+    assert "unknown" in page
+    assert "soon" in page
+
+
+@pytest.mark.parametrize(
+    ("part", "mark"),
+    [("requests", "does not balance"), ("items", "does not balance"), ("expected", "does not balance")],
+)
+def test_books_that_do_not_balance_are_marked(part: str, mark: str) -> None:
+    report = rich()
+    assert mark not in render(report)
+    report["verdict"] = "unbalanced"
+    report["ledger"][part]["difference"] = -7
+    page = render(report)
+    assert f'{mark}: difference <span class="figure" data-figure="ledger.{part}.difference" data-value="-7">' in page
+    assert "cannot be trusted" in page
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_a_page_is_one_file_without_scripts(sample: Any) -> None:
+    page = render(sample())
+    found = Reader(page)
+    assert not found.tags & {"script", "img", "iframe", "object", "embed", "form", "image", "use"}
+    assert not {name for name in found.attributes if name.startswith("on")} | found.attributes & {"src", "xlink:href"}
+    assert "url(" not in page
+    assert "@import" not in page
+    assert "default-src 'none'; style-src 'unsafe-inline'; img-src data:" in page
+
+
+def test_nothing_of_the_crawl_becomes_markup() -> None:
+    page = render(hostile())
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "{{ 7 * 7 }}" in page
+    text = Reader(page).text
+    for nasty in NASTY[:4]:
+        assert nasty in text
+    assert "long" * 130 not in page
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_a_page_can_be_written_and_its_drawings_are_xml(sample: Any) -> None:
+    page = render(sample())
+    page.encode()
+    assert not ILLEGAL.search(page)
+    for drawing in drawings(page):
+        ElementTree.fromstring(drawing)
+
+
+def test_only_whole_addresses_of_the_web_are_links() -> None:
+    report = rich()
+    urls = [
+        "https://a.example/?x=1&y='2",
+        "javascript:alert(1)",
+        "http://a.example/\x00",
+        "https://" + "a" * 600,
+        "ftp://a",
+    ]
+    report["dropped"] = [{**report["dropped"][0], "url": url} for url in urls]
+    report["missing"]["causes"] = report["failed"] = []
+    assert [link["href"] for link in Reader(render(report)).links] == urls[:1]
+    assert all(link["rel"] == "noopener noreferrer" for link in Reader(render(rich())).links)
+
+
+def test_the_page_of_a_large_report_is_small() -> None:
+    page = render(large())
+    assert len(page) < 8_000_000
+    assert "are in report.json" in page
+
+
+def test_another_version_is_refused() -> None:
+    with pytest.raises(FormatError, match="reads reports of version 1, not int 2"):
+        render({**rich(), "version": 2})
+
+
+def test_a_report_that_lacks_something_is_refused() -> None:
+    report = rich()
+    del report["ledger"]["items"]
+    with pytest.raises(FormatError, match="items"):
+        render(report)
+    del report["ledger"]
+    with pytest.raises(FormatError, match="ledger"):
+        render(report)
+
+
+def test_without_the_extra_one_line_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(ConfigError, match=r"^report.html needs jinja2: pip install scrapy-t8\[report\]$"):
+        render(empty())
+
+
+# -- the plots ---------------------------------------------------------------------------------------------------
+
+
+def timeline(*minutes: float) -> list[Report]:
+    return [{"time": at(minute), "pages": 1, "items": 1, "retries": 0} for minute in minutes]
+
+
+def test_nothing_to_plot_is_no_plot() -> None:
+    assert charts.bars("", []) == charts.bars("", [("a", 0)]) == ""
+    assert charts.coverage("", {}) == ""
+    assert charts.hosts("", []) == ""
+    assert charts.progress("", timeline(1)) == charts.progress("", timeline(1, 1)) == ""
+    assert charts.runs("", [], [], None) == ""
+
+
+@pytest.mark.parametrize("last", [1 / 60, 0.5, 7, 90, 1_000, 10_000, 1_000_000, 50_000_000])
+def test_a_time_line_of_any_length_has_a_few_marks(last: float) -> None:
+    drawing = charts.progress("", timeline(0, last))
+    assert (
+        1 <= len(re.findall(r"<text [^>]*>(?:\d\d:\d\d(?::\d\d)?|[\d-]+ [\d:]+|\d{4}-\d\d-\d\d)</text>", drawing)) <= 5
+    )
+
+
+def test_a_killed_run_ends_with_its_last_sign_of_life() -> None:
+    runs = [
+        {"id": 1, "started": at(0), "ended": None, "reason": None, "end": "killed"},
+        {"id": 2, "started": at(100), "ended": None, "reason": None, "end": "killed"},
+        {"id": 3, "started": at(200), "ended": None, "reason": None, "end": "running"},
+    ]
+    spans = charts._spans(runs, timeline(5, 40, 90), at(260))
+    assert [(end - start) / 60 for start, end, _ in spans] == [90, 0, 60]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(100, "100 %"), (99.97, "> 99.9 %"), (0, "0 %"), (0.01, "< 0.1 %"), (12.75, "12.8 %"), (83, "83 %")],
+)
+def test_a_part_is_not_rounded_to_all_or_nothing(value: float, shown: str) -> None:
+    assert percent(value) == shown
+
+
+def test_text_is_legible() -> None:
+    assert legible("a\x00b\ud800c") == "ab\\ud800c"
+    assert len(legible("x" * 10_000)) == MOST
+    assert legible("tab\tand \U0001f697") == "tab\tand \U0001f697"
