@@ -18,7 +18,7 @@ import pytest
 
 from scrapy_t8.stores.sqlite.file import SCHEMA_VERSION
 
-from .page import Situation, check, no_power, quoted
+from .troubleshooting_page import Situation, check, no_power, quoted
 
 pytestmark = pytest.mark.slow
 

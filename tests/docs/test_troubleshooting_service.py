@@ -21,7 +21,7 @@ from scrapy_t8.errors import T8Error
 from scrapy_t8.service.logs import FORMAT, TIME
 from scrapy_t8.stores.sqlite.file import SCHEMA_VERSION
 
-from .page import Situation, check, no_power, quoted
+from .troubleshooting_page import Situation, check, no_power, quoted
 
 TYPE = "DETAIL_COLLECTION"
 STATE = Path("data/state/t8/state.db")
