@@ -121,7 +121,7 @@ class Alternation:
         books = self._has_books(here[1])
         self._pipelines.clear()
         self._pipelines.extend(self._all_pipelines if books else ())
-        self._job.items.keeps_books = self._job.items.counts_entries = books
+        self._job.items.keeps_ledger = self._job.items._counts_entries = books
         self._began = time.process_time()
 
     def _has_books(self, block: int) -> bool:

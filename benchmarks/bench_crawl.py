@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from resource import struct_rusage
@@ -15,7 +16,7 @@ from threading import Timer
 from typing import Any
 
 from benchmarks.bench_server import ROOT, Site
-from benchmarks.bench_settings import METER_FILE
+from benchmarks.bench_settings import EXTENSIONS, FREEZER, METER_FILE
 
 MODES: dict[str, list[str]] = {
     "memory": [],
@@ -24,6 +25,8 @@ MODES: dict[str, list[str]] = {
     # In-memory once more: how far its ratios are from one is how far to trust the others.
     "control": [],
 }
+MODES["frozen"] = ["-s", f"EXTENSIONS={json.dumps(EXTENSIONS | FREEZER)}"]
+"""In-memory with T8's setting of the garbage collector: what T8 costs apart from what that saves."""
 MODES["unfrozen"] = [*MODES["t8"], "-s", "T8_GC_FREEZE=False"]
 """T8 without what it saves."""
 MODES["core"] = [*MODES["t8"], "-s", "T8_DEDUP=off", "-s", "T8_ENABLE_INTEGRITY_CHECK=False"]
@@ -71,14 +74,18 @@ class Crawl:
 def crawl(spider: str, mode: str, site: Site, pages: int, directory: Path | None) -> Crawl:
     """Crawl the site to its end; raises CrawlFailed unless every page and item came exactly once."""
     with TemporaryDirectory(prefix="t8-bench-", dir=directory, ignore_cleanup_errors=True) as name:
-        workdir = Path(name)
-        exit_code, usage = _run(_command(spider, mode, site), workdir)
-        meter = _read_meter(workdir)
-        problem = _process_problem(exit_code, meter, site.paths, mode) or _feed_problem(workdir / FEED_FILE, pages)
-        if problem:
-            log = (workdir / LOG_FILE).read_text(errors="replace")
-            raise CrawlFailed(f"the {mode} crawl of {spider!r}: {problem}", log)
-        return _crawl_of(meter, usage)
+        return crawl_in(Path(name), spider, mode, site, pages)
+
+
+def crawl_in(workdir: Path, spider: str, mode: str, site: Site, pages: int, under: Sequence[str] = ()) -> Crawl:
+    """Crawl in the fresh directory *workdir*, which stays. *under* is the command that runs the interpreter, if any."""
+    exit_code, usage = _run([*under, *_command(spider, mode, site)], workdir)
+    meter = _read_meter(workdir)
+    problem = _process_problem(exit_code, meter, site.paths, mode) or _feed_problem(workdir / FEED_FILE, pages)
+    if problem:
+        log = (workdir / LOG_FILE).read_text(errors="replace")
+        raise CrawlFailed(f"the {mode} crawl of {spider!r}: {problem}", log)
+    return _crawl_of(meter, usage)
 
 
 def _command(spider: str, mode: str, site: Site) -> list[str]:

@@ -16,10 +16,10 @@ from .errors import T8Error
 
 EXAMPLES = """examples:
   python -m scrapy_t8 --mode demo                    a collector is killed and resumes, a failed target is retried
-  python -m scrapy_t8 --mode test                    does the pack work on this machine?
-  python -m scrapy_t8 --mode config --env production what holds, and where each value comes from
+  python -m scrapy_t8 --mode test                    does scrapy_t8 work on this machine?
+  python -m scrapy_t8 --mode config --env production each setting, and where its value comes from
 
-exit status: 0 all is well; 1 something is not as it should be; 2 the configuration or the command cannot be used
+exit status: 0 all is well; 1 something failed; 2 the configuration or the command cannot be used
 """
 
 
@@ -29,11 +29,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         found = effective({name: value for name, value in given.items() if value is not None}, "the command line")
         if options.mode == "demo":
-            return 0 if demo(found.config, _say) else 1
+            return 0 if demo(found.config, _print_line) else 1
         if options.mode == "test":
-            return 0 if selftest(_say) else 1
+            return 0 if selftest(_print_line) else 1
         for line in lines(found):
-            _say(line)
+            _print_line(line)
     except T8Error as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
     return command
 
 
-def _say(line: str) -> None:
+def _print_line(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 

@@ -1,4 +1,4 @@
-"""The house plan: which component goes into which Scrapy setting."""
+"""The add-on: which component goes into which Scrapy setting."""
 
 from __future__ import annotations
 
@@ -51,11 +51,28 @@ BELOW_THE_CACHE = 950
 """Between Scrapy's HTTP cache (900) and the network."""
 
 FIRST = -1000
-"""The extension that is made before all others: the job is owned before anybody touches the JOBDIR."""
-
+"""The extension that is made before all others: the job is owned before any other uses the JOBDIR."""
 
 DEDUP = 50
 """The pipeline that drops duplicates: before those of the project, which need not work on them."""
+
+ADDED = (
+    ("EXTENSIONS", T8Checkpoint, FIRST),
+    ("EXTENSIONS", T8FeedExporter, 0),
+    ("EXTENSIONS", T8JobStats, 0),
+    ("EXTENSIONS", T8ThrottleState, 0),
+    ("EXTENSIONS", T8GracefulStop, 0),
+    ("EXTENSIONS", T8Expectations, 0),
+    ("EXTENSIONS", T8Report, 0),
+    ("SPIDER_MIDDLEWARES", T8StartMiddleware, OUTERMOST),
+    ("SPIDER_MIDDLEWARES", T8FailureMiddleware, INNERMOST),
+    ("DOWNLOADER_MIDDLEWARES", T8RetryCacheMiddleware, BELOW_THE_CACHE),
+    ("ITEM_PIPELINES", T8ItemCounterPipeline, -LAST),
+    ("ITEM_PIPELINES", T8DedupPipeline, DEDUP),
+    ("ITEM_PIPELINES", T8ChangesPipeline, LAST - 1),
+    ("ITEM_PIPELINES", T8ValidationPipeline, LAST),
+)
+"""Components that are added: the setting, the component, its priority."""
 
 INSTEAD = (
     ("EXTENSIONS", SpiderState, T8SpiderState),
@@ -64,67 +81,59 @@ INSTEAD = (
     ("DOWNLOADER_MIDDLEWARES", CookiesMiddleware, T8CookiesMiddleware),
     ("DOWNLOADER_MIDDLEWARES", RobotsTxtMiddleware, T8RobotsTxtMiddleware),
 )
-"""In which setting, whose place, what takes it."""
+"""Components that take the place of Scrapy's: the setting, Scrapy's component, the one that replaces it."""
 
 
 class T8Addon:
     """``ADDONS = {"scrapy_t8.T8Addon": 500}`` turns everything on.
 
-    What the project has set itself stays: a scheduler of its own keeps T8 off, with a warning that says so. Commands
-    that only look at a page (``scrapy shell``, ``fetch``, ``parse``, ...) are left alone.
+    What the project has set itself stays: a scheduler of its own disables T8, with a warning. Commands that inspect one
+    page (``scrapy shell``, ``fetch``, ``parse``, ...) are left alone.
     """
 
     def update_settings(self, settings: BaseSettings) -> None:
-        if scrapy_private.only_looks():
+        if scrapy_private.is_inspection_command():
             raise NotConfigured
-        taken = _own(settings, "SCHEDULER", T8Scheduler)
-        if taken is not None:
-            raise NotConfigured(f"SCHEDULER is set to {taken} and stays: this crawl does not survive a kill")
+        scheduler = _set_by_project(settings, "SCHEDULER", T8Scheduler)
+        if scheduler is not None:
+            raise NotConfigured(
+                f"SCHEDULER is {scheduler}, so scrapy_t8 is disabled: this crawl will not survive a kill"
+            )
         settings.set("SCHEDULER", T8Scheduler, "addon")
-        self._set_dupefilter(settings)
-        settings.setdefault_in_component_priority_dict("EXTENSIONS", T8Checkpoint, FIRST)
-        settings.setdefault_in_component_priority_dict("EXTENSIONS", T8FeedExporter, 0)
+        _set_dupefilter(settings)
+        for name, component, priority in ADDED:
+            settings.setdefault_in_component_priority_dict(name, component, priority)
         settings.set_in_component_priority_dict("EXTENSIONS", FeedExporter, None)
-        for extension in (T8JobStats, T8ThrottleState, T8GracefulStop, T8Expectations, T8Report):
-            settings.setdefault_in_component_priority_dict("EXTENSIONS", extension, 0)
-        settings.setdefault_in_component_priority_dict("SPIDER_MIDDLEWARES", T8StartMiddleware, OUTERMOST)
-        settings.setdefault_in_component_priority_dict("SPIDER_MIDDLEWARES", T8FailureMiddleware, INNERMOST)
         for name, theirs, ours in INSTEAD:
             _replace(settings, name, theirs, ours)
-        settings.setdefault_in_component_priority_dict(
-            "DOWNLOADER_MIDDLEWARES", T8RetryCacheMiddleware, BELOW_THE_CACHE
-        )
-        settings.setdefault_in_component_priority_dict("ITEM_PIPELINES", T8ItemCounterPipeline, -LAST)
-        settings.setdefault_in_component_priority_dict("ITEM_PIPELINES", T8DedupPipeline, DEDUP)
-        settings.setdefault_in_component_priority_dict("ITEM_PIPELINES", T8ChangesPipeline, LAST - 1)
-        settings.setdefault_in_component_priority_dict("ITEM_PIPELINES", T8ValidationPipeline, LAST)
 
-    def _set_dupefilter(self, settings: BaseSettings) -> None:
-        taken = _own(settings, "DUPEFILTER_CLASS", T8DupeFilter)
-        if taken is None:
-            settings.set("DUPEFILTER_CLASS", T8DupeFilter, "addon")
-        else:
-            logger.warning(
-                "DUPEFILTER_CLASS is set to %s and stays: what it has seen is not in T8's commits, so that after "
-                "a kill it may let a request pass twice",
-                taken,
-            )
+
+def _set_dupefilter(settings: BaseSettings) -> None:
+    dupefilter = _set_by_project(settings, "DUPEFILTER_CLASS", T8DupeFilter)
+    if dupefilter is None:
+        settings.set("DUPEFILTER_CLASS", T8DupeFilter, "addon")
+    else:
+        logger.warning(
+            "DUPEFILTER_CLASS is set to %s, and its seen-set is not part of T8's commits: after a kill a request may "
+            "pass it twice",
+            dupefilter,
+        )
 
 
 def _replace(settings: BaseSettings, name: str, theirs: type, ours: type) -> None:
-    """Put a component in the place of Scrapy's. Where the project has switched that off, it stays off."""
-    place = {
+    """Put *ours* in the place of a component of Scrapy. Where the project has switched that off, it stays off."""
+    priority = {
         load_object(component): priority
         for setting in (f"{name}_BASE", name)
         for component, priority in settings.getdict(setting).items()
     }.get(theirs)
-    if place is not None:
+    if priority is not None:
         settings.set_in_component_priority_dict(name, theirs, None)
-        settings.setdefault_in_component_priority_dict(name, ours, place)
+        settings.setdefault_in_component_priority_dict(name, ours, priority)
 
 
-def _own(settings: BaseSettings, name: str, ours: type) -> Any:
-    """The project's own value of a setting that T8 would set, or None."""
+def _set_by_project(settings: BaseSettings, name: str, ours: type) -> Any:
+    """Return the project's own value of a setting that T8 would set, or None."""
     value = settings[name]
     if (settings.getpriority(name) or 0) <= SETTINGS_PRIORITIES["addon"] or load_object(value) is ours:
         return None

@@ -1,6 +1,6 @@
-"""``scrapy t8 ...``: look into a job and act on it from a terminal.
+"""``scrapy t8 ...``: look into a job and change it from a terminal.
 
-Scrapy loads this module for each of its commands, so all else is imported when it is asked for.
+Scrapy loads this module for each of its commands, so everything else is imported only when ``t8`` is called.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from scrapy.commands import ScrapyCommand
 
 
 class T8Command(ScrapyCommand):
-    """The Scrapy command ``t8``, whose first argument is a command of its own."""
+    """The Scrapy command ``t8``. Its first argument is a command of its own."""
 
     requires_project = False
     requires_crawler_process = False
@@ -24,8 +24,8 @@ class T8Command(ScrapyCommand):
 
     def long_desc(self) -> str:
         return (
-            "Look into a job of scrapy_t8 and act on it. Commands that only look work while the crawl runs and never "
-            "hold it up. 'scrapy t8 COMMAND --help' tells more, with examples."
+            "Look into a job of scrapy_t8 and act on it. Commands that only read work while the crawl runs and never "
+            "hold it up. 'scrapy t8 COMMAND --help' shows arguments and examples."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:

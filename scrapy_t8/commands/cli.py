@@ -1,4 +1,4 @@
-"""The command line of ``scrapy t8``: its parsers, made from the registry, and the way out of each call."""
+"""The command line of ``scrapy t8``: parsers made from the registry, and the exit status of each call."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from scrapy_t8.utils.text import printable
 
 from .console import Terminal
 from .context import CommandContext
-from .registry import FAILED, FINE, INTERRUPTED, MEANING, MISUSED, UNREAD, Command, commands
+from .registry import BROKEN_PIPE, ERROR, INTERRUPTED, MEANING, OK, USAGE, Command, commands
 
 
 class Parser(argparse.ArgumentParser):
-    """Of one command: what is wrong is said in one line."""
+    """The parser of one command. It reports an error on one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(MISUSED, f"{self.prog}: {printable(message)}. See {self.prog} --help\n")
+        self.exit(USAGE, f"{self.prog}: {printable(message)}. See {self.prog} --help\n")
 
 
 # -- the parsers -------------------------------------------------------------------------------------------------
@@ -61,12 +61,12 @@ def _add_common(parser: argparse.ArgumentParser, command: Command) -> None:
         action="append",
         metavar="NAME=VALUE",
         default=argparse.SUPPRESS,
-        help="a Scrapy setting, as JOBDIR",
+        help="a Scrapy setting, such as JOBDIR",
     )
     if command.finds_job:
         group = parser.add_argument_group("which job (if there may be several)")
         group.add_argument("--jobdir", metavar="DIR", help="its directory: a JOBDIR, or the T8_STATE_DIR of a service")
-        group.add_argument("--spider", metavar="NAME", help="the one of this spider, where no JOBDIR is set")
+        group.add_argument("--spider", metavar="NAME", help="the job of this spider, if no JOBDIR is set")
 
 
 def _epilog(command: Command) -> str:
@@ -82,7 +82,7 @@ def _epilog(command: Command) -> str:
 
 
 def run(unknown: list[str], options: argparse.Namespace, settings: BaseSettings) -> int:
-    """Do what was asked for. Returns the exit status.
+    """Run the command of *options* and return its exit status.
 
     :param unknown: arguments that no parser knows.
     """
@@ -90,15 +90,16 @@ def run(unknown: list[str], options: argparse.Namespace, settings: BaseSettings)
         status = _run(unknown, options, settings)
         sys.stdout.flush()
     except (CommandError, ConfigError) as error:
-        return _complain(str(error), MISUSED)
+        return _complain(str(error), USAGE)
     except T8Error as error:
-        return _complain(_for_commands(str(error)), FAILED)
+        # The message advises somebody who starts a crawl. A command is not the one to repeat.
+        return _complain(str(error).replace("run the same command with -s", "run the crawl with -s"), ERROR)
     except BrokenPipeError:
-        # What is left in the buffer has nowhere to go: not a word of that at the end of the interpreter.
+        # What is left in the buffer has no reader; without this, the interpreter complains about it at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return UNREAD
+        return BROKEN_PIPE
     except OSError as error:
-        return _complain(f"{error}. {remedy(error)}", FAILED)
+        return _complain(f"{error}. {remedy(error)}", ERROR)
     except KeyboardInterrupt:
         return INTERRUPTED
     return status
@@ -109,20 +110,14 @@ def _run(unknown: list[str], options: argparse.Namespace, settings: BaseSettings
         raise CommandError(f"there is no such argument: {' '.join(unknown)}. See scrapy t8 --help")
     if options.command is None:
         options.usage()
-        return FINE
+        return OK
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="backslashreplace")
-    screen = Terminal(sys.stdout)
-    status: int = options.command.run(CommandContext(options, settings, screen))
+    status: int = options.command.run(CommandContext(options, settings, Terminal(sys.stdout)))
     return status
 
 
 def _complain(message: str, status: int) -> int:
     sys.stderr.write(f"scrapy t8: {printable(' '.join(message.splitlines()))}\n")
     return status
-
-
-def _for_commands(message: str) -> str:
-    """What is said to people who crawl, for those who look on."""
-    return message.replace("run the same command with -s", "run the crawl with -s")

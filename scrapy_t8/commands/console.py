@@ -1,4 +1,4 @@
-"""What commands say: lines, tables, JSON. Nothing that comes from a crawl can do anything to a terminal."""
+"""What commands print: lines, tables, JSON. Text of a crawl cannot control a terminal."""
 
 from __future__ import annotations
 
@@ -16,27 +16,26 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 WIDE = 10_000
-"""Columns of what is no terminal: there, nothing is wrapped or cut off."""
+"""Columns of an output that is not a terminal: there, no line is wrapped or cut."""
 
 Row = Sequence[object]
 
 
 class Terminal:
-    """Where a command speaks. Secrets are hidden by ``mask``; without one, they are shown."""
+    """The output of a command. ``mask`` hides secrets; without it, they are shown."""
 
     def __init__(self, out: IO[str]) -> None:
         self._out = out
         self._began = False
         self.mask: Mask | None = Mask(MASK)
 
-    def say(self, line: str = "") -> None:
-        """One line, whatever is in it."""
-        self._out.write(self._shown(line) + "\n")
+    def print_line(self, line: str = "") -> None:
+        self._out.write(self._display(line) + "\n")
         self._out.flush()
         self._began = True
 
-    def table(self, title: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
-        """Rows of values. Columns of numbers, whose names begin with ``#``, stand to the right."""
+    def print_table(self, title: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
+        """Print rows of values. A column whose name begins with ``#`` is aligned to the right."""
         from rich.box import SIMPLE_HEAD
         from rich.table import Table
         from rich.text import Text
@@ -47,39 +46,39 @@ class Terminal:
             right = name.startswith("#")
             table.add_column(name.lstrip("#"), justify="right" if right else "left", no_wrap=right, overflow="fold")
         for row in rows:
-            table.add_row(*(Text(self._shown(_text(value))) for value in row))
+            table.add_row(*(Text(self._display(_text(value))) for value in row))
         self._out.write("\n" if self._began else "")
         self._began = True
-        console.print(Text(self._shown(title), style="bold"))
+        console.print(Text(self._display(title), style="bold"))
         with console.capture() as drawn:
             console.print(table)
         for line in drawn.get().splitlines():
             self._out.write(line.rstrip() + "\n")
 
-    def json(self, document: Any) -> None:
-        """A JSON document."""
-        self._out.write(dumped(self.masked(document), self._out, 1) + "\n")
+    def print_json(self, document: Any) -> None:
+        self._out.write(json_text(self.masked(document), self._out, 1) + "\n")
 
     def masked(self, document: Any, *, given: bool = False) -> Any:
-        """*document* without secrets; *given*: also without whatever has the name of one."""
+        """Return *document* without secrets, as :meth:`~scrapy_t8.report.mask.Mask.all` does."""
         return document if self.mask is None else self.mask.all(document, given=given)
 
-    def agrees(self, question: str, *, yes: bool) -> bool:
-        """Whether the user says yes, unless that was said before.
+    def confirm(self, question: str, *, yes: bool) -> bool:
+        """Whether the user agrees.
 
+        :param yes: whether the user has agreed already.
         :raises CommandError: if nobody can be asked.
         """
         if yes:
             return True
         if not sys.stdin.isatty():
-            raise CommandError(f"{self._shown(question)} There is nobody to ask: give --yes. Nothing was changed")
+            raise CommandError(f"{self._display(question)} There is nobody to ask: give --yes. Nothing was changed")
         try:
-            answer = input(f"{self._shown(question)} [y/N] ")
+            answer = input(f"{self._display(question)} [y/N] ")
         except EOFError:
             answer = ""
         if answer.strip().lower() in ("y", "yes"):
             return True
-        self.say("Nothing was changed.")
+        self.print_line("Nothing was changed.")
         return False
 
     def _console(self) -> Console:
@@ -90,15 +89,14 @@ class Terminal:
             console.width = WIDE
         return console
 
-    def _shown(self, text: str) -> str:
+    def _display(self, text: str) -> str:
         return printable(text if self.mask is None else self.mask.text(text))
 
 
-def dumped(document: Any, file: IO[str], indent: int | None = None) -> str:
-    """*document* as JSON that *file* can take."""
-    readable = (getattr(file, "encoding", None) or "utf-8").lower().replace("-", "") == "utf8"
-    text = json.dumps(document, ensure_ascii=not readable, indent=indent, default=str)
-    return escape_surrogates(text)
+def json_text(document: Any, file: IO[str], indent: int | None = None) -> str:
+    """Return *document* as JSON that the encoding of *file* can express."""
+    is_utf8 = (getattr(file, "encoding", None) or "utf-8").lower().replace("-", "") == "utf8"
+    return escape_surrogates(json.dumps(document, ensure_ascii=not is_utf8, indent=indent, default=str))
 
 
 def _text(value: object) -> str:

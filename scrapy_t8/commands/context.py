@@ -1,4 +1,4 @@
-"""One call of a command: what was given to it, the job that it is about, and the screen that it speaks to."""
+"""One call of a command: its options, the job that it is about, and its output."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from scrapy_t8.model.job import SERVICE, JobRecord
 from scrapy_t8.report.files import mask_of
 from scrapy_t8.stores.base import DeadLetterStore, ResumePointStore
 from scrapy_t8.stores.owned import open_for_changes
-from scrapy_t8.stores.reader.reader import Reader, reading
+from scrapy_t8.stores.reader.reader import Reader, open_read_only
 from scrapy_t8.stores.shared.store import SharedStore
 from scrapy_t8.stores.shared.tasks import SQLiteTasks
 
@@ -29,40 +29,44 @@ from .console import Terminal
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """A job as it is now, to be read."""
+    """A job as it is now, for reading."""
 
     reader: Reader
     job: JobRecord
     letters: DeadLetterReader
 
     @property
-    def of_service(self) -> bool:
-        """Whether the state is that of a service, and not of a crawl."""
+    def is_service(self) -> bool:
+        """Whether the job is that of a service, not of a crawl."""
         return self.job.spider == SERVICE
+
+    @property
+    def kind(self) -> str:
+        return "service" if self.is_service else "crawl"
 
 
 @dataclass(frozen=True, slots=True)
 class OwnedJob:
-    """A job that can be changed: nobody else changes it meanwhile."""
+    """A job for changing: nobody else changes it meanwhile."""
 
     box: DeadLetterStore
     points: ResumePointStore
     job: JobRecord
     tasks: SQLiteTasks | None
-    """Of a service."""
+    """The failed tasks of a service."""
 
 
 class CommandContext:
-    """A command is being called.
+    """One call of a command.
 
-    :param options: what was given on the command line.
-    :param settings: those of the project, with ``-s``.
+    :param options: the options of the command line.
+    :param settings: the settings of the project, with those of ``-s``.
     """
 
-    def __init__(self, options: argparse.Namespace, settings: BaseSettings, screen: Terminal) -> None:
+    def __init__(self, options: argparse.Namespace, settings: BaseSettings, terminal: Terminal) -> None:
         self.options = options
         self.settings = settings
-        self.screen = screen
+        self.terminal = terminal
 
     @cached_property
     def directory(self) -> Path:
@@ -73,26 +77,26 @@ class CommandContext:
         return job_directory(self.options.jobdir, self.options.spider, self.settings)
 
     @contextmanager
-    def looking(self) -> Iterator[JobView]:
-        """The job, to be read: whoever is using it notices nothing. From now on the screen hides what the job hides.
+    def view(self) -> Iterator[JobView]:
+        """Open the job for reading. From now on the terminal hides the secrets that the crawl hid.
 
-        :raises T8Error: if there is none, or it cannot be read.
+        A crawl or service that uses the job is not held up.
+
+        :raises T8Error: if there is no job, or it cannot be read.
         """
-        with reading(self.directory / "t8") as reader:
+        with open_read_only(self.directory / "t8") as reader:
             job = reader.job()
-            if job is None:
-                raise JobError(f"there is no job in {self.directory} yet: nothing has begun there")
-            self.screen.mask = mask_of(reader)
+            self.terminal.mask = mask_of(reader)
             yield JobView(reader, job, DeadLetterReader(reader.box, Codec(StubSpider())))
 
     @contextmanager
-    def owning(self, *, of_service: bool) -> Iterator[OwnedJob]:
-        """The job, to be changed. A crawl must not run meanwhile; services may, and wait for an instant.
+    def open_for_changes(self, *, is_service: bool) -> Iterator[OwnedJob]:
+        """Open the job for changes. A crawl must not run meanwhile; services may run, and wait.
 
-        :raises T8Error: if a crawl does, or it cannot be changed.
+        :raises T8Error: if a crawl is running, or the job cannot be changed.
         """
         path = self.directory / "t8"
-        if of_service:
+        if is_service:
             shared = SharedStore(path)
             shared.open()
             try:
@@ -106,24 +110,24 @@ class CommandContext:
 
 
 def job_directory(jobdir: str | None, spider: str | None, settings: BaseSettings) -> Path:
-    """The directory that was given, or that a crawl or a service of this project would use.
+    """Return the directory that was given, or the one that a crawl or a service of this project would use.
 
-    :param jobdir: what ``--jobdir`` says; stronger than all else.
-    :param spider: whose job is meant, where no JOBDIR is set.
-    :raises CommandError: if it may be one of several.
-    :raises JobError: if there is none.
+    :param jobdir: the value of ``--jobdir``. It comes before everything else.
+    :param spider: the spider whose job is meant, if no JOBDIR is set.
+    :raises CommandError: if several jobs may be meant.
+    :raises JobError: if there is no job.
     """
     if jobdir:
         return Path(jobdir)
     if spider:
-        return _near(Path(default_directory(spider)))
+        return _relative(Path(default_directory(spider)))
     if settings.get("JOBDIR"):
         return Path(settings["JOBDIR"])
-    return _only_one(_near(Path(default_directory("")))) or _of_service(settings)
+    return _only_one(_relative(Path(default_directory("")))) or _of_service(settings)
 
 
-def _near(path: Path) -> Path:
-    """*path* as people here would name it."""
+def _relative(path: Path) -> Path:
+    """Return *path* relative to the current directory, if it is below it."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
 

@@ -44,7 +44,7 @@ def stored_runs(look: JobView) -> dict[str, StoredRun]:
 
 def states(look: JobView) -> Iterator[CollectionState]:
     """Yield how far each task type is of which anything is known."""
-    if look.of_service:
+    if look.is_service:
         yield from collection_states(stored_runs(look), points(look), tasks(look))
     elif runs := look.reader.runs():
         yield from states_of(look.job, runs[-1], points(look), tasks(look))

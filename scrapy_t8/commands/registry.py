@@ -1,6 +1,6 @@
-"""What a command of ``scrapy t8`` tells about itself, and the list of all of them.
+"""What describes a command of ``scrapy t8``, and the list of all commands.
 
-A new command is a module with ``COMMANDS``, and its name in :data:`MODULES`.
+A new command is a module with ``COMMANDS``, and the name of the module in :data:`MODULES`.
 """
 
 from __future__ import annotations
@@ -16,30 +16,31 @@ MODULES = (
     *("status.status", "failed.listing", "resume_points", "audit.report", "audit.verify", "audit.heal"),
     *("transfer.export_import", "selfcheck.commands"),
 )
-"""In the order in which the help lists them."""
+"""In the order of the help."""
 
-FINE, FAILED, MISUSED, DIFFERENT, ALARMED = 0, 1, 2, 3, 4
-"""Exit statuses. Those of a shell for what is interrupted: 130 by Ctrl-C, 141 by a reader that went away."""
-INTERRUPTED, UNREAD = 130, 141
-CHANGES = "A crawl must not be using the job; a service may, and need not be stopped."
-"""Of commands that change something."""
-MEANING = {FINE: "all is well", FAILED: "it could not be done", MISUSED: "the command cannot be used like this"}
+OK, ERROR, USAGE, MISMATCH, ALERTS = 0, 1, 2, 3, 4
+"""Exit statuses."""
+INTERRUPTED, BROKEN_PIPE = 130, 141
+"""The exit statuses of a shell: for Ctrl-C, and for a reader that has gone away."""
+CHANGES = "A crawl must not be using the job. A service may use it and need not be stopped."
+"""A note about commands that change something."""
+MEANING = {OK: "all is well", ERROR: "it could not be done", USAGE: "the command cannot be used like this"}
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command, or a family of them.
+    """A command, or a family of commands.
 
-    :param name: as it is typed.
+    :param name: the word that is typed.
     :param help: one line, for lists.
-    :param about: what else is to be known before it is used.
-    :param examples: what to type after ``scrapy t8``, and what for.
-    :param arguments: adds its own arguments to a parser.
-    :param run: does it, and returns the exit status.
-    :param finds_job: whether it is about a job, and so takes ``--jobdir``.
-    :param has_json: whether it takes ``--json``, as each does that looks at something.
-    :param statuses: what exit statuses mean besides those that all commands have.
+    :param examples: what to type after ``scrapy t8``, and what it does.
+    :param arguments: adds the arguments of the command to a parser.
+    :param run: runs the command and returns the exit status.
+    :param finds_job: whether the command is about a job, and so takes ``--jobdir``.
+    :param has_json: whether the command takes ``--json``.
+    :param statuses: what exit statuses mean, beside those that all commands have.
     :param family: the commands below this one, which then does nothing by itself.
+    :param about: what else to know before using the command.
     """
 
     name: str
@@ -55,6 +56,6 @@ class Command:
 
 
 def commands() -> list[Command]:
-    """All of them."""
+    """Return all commands."""
     modules = (import_module(f"{__package__}.{name}") for name in MODULES)
     return [command for module in modules for command in module.COMMANDS]

@@ -18,24 +18,24 @@ from scrapy_t8.utils.times import moment
 from .context import CommandContext
 from .job_view import Points
 from .job_view import points as points_of
-from .registry import CHANGES, FAILED, FINE, Command
+from .registry import CHANGES, ERROR, OK, Command
 
 COLUMNS = ("task type", "name", "#page", "cursor", "slug", "#processed", "last update", "metadata")
 
 
 def _list(call: CommandContext) -> int:
-    with call.looking() as look:
+    with call.view() as look:
         found = points_of(look)
     if call.options.task_type:
         found = {key: point for key, point in found.items() if key[0] == call.options.task_type}
     documents = [{"name": name, **point.to_dict()} for (_, name), point in found.items()]
     if call.options.json:
-        call.screen.json({"version": 1, "points": documents})
+        call.terminal.print_json({"version": 1, "points": documents})
     elif documents:
-        call.screen.table("Resume points", COLUMNS, map(_cells, documents))
+        call.terminal.print_table("Resume points", COLUMNS, map(_cells, documents))
     else:
-        call.screen.say("There are no resume points.")
-    return FINE
+        call.terminal.print_line("There are no resume points.")
+    return OK
 
 
 def _cells(point: dict[str, Any]) -> tuple[Any, ...]:
@@ -48,18 +48,20 @@ def _cells(point: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def _set(call: CommandContext) -> int:
-    options, screen = call.options, call.screen
+    options, terminal = call.options, call.terminal
     checked_text("task_type", options.task_type)
-    with call.looking() as look:
-        found, of_service, finished = points_of(look), look.of_service, look.job.finished
+    with call.view() as look:
+        found, of_service, finished = points_of(look), look.is_service, look.job.finished
     name = _name(found, options.task_type, options.name)
     point = _changed(found.get((options.task_type, name)) or ResumePoint(options.task_type), options)
-    with call.owning(of_service=of_service) as owned:
+    with call.open_for_changes(is_service=of_service) as owned:
         owned.points.put(record_of(point, name))
-    screen.say(f"Resume point {_label(options.task_type, name)} is set: {json.dumps(point.to_dict())}")
+    terminal.print_line(f"The resume point {_label(options.task_type, name)} is set: {json.dumps(point.to_dict())}")
     if not of_service and not finished:
-        screen.say("The job is not finished: it goes on from its frontier. The point counts for the job after it.")
-    return FINE
+        terminal.print_line(
+            "The job is not finished: it goes on from its frontier. The point counts for the job after it."
+        )
+    return OK
 
 
 def _changed(point: ResumePoint, options: argparse.Namespace) -> ResumePoint:
@@ -77,9 +79,9 @@ def _changed(point: ResumePoint, options: argparse.Namespace) -> ResumePoint:
 
 
 def _delete(call: CommandContext) -> int:
-    options, screen = call.options, call.screen
-    with call.looking() as look:
-        found, of_service = points_of(look), look.of_service
+    options, terminal = call.options, call.terminal
+    with call.view() as look:
+        found, of_service = points_of(look), look.is_service
     if options.all:
         names = [name for task_type, name in found if task_type == options.task_type]
     else:
@@ -88,12 +90,12 @@ def _delete(call: CommandContext) -> int:
         raise CommandError(f"there is no resume point {_label(options.task_type, options.name or '')}: see points list")
     what = ", ".join(_label(options.task_type, name) for name in names)
     question = f"Delete the resume point {what}? That work begins at its beginning."
-    if not screen.agrees(question, yes=options.yes):
-        return FAILED
-    with call.owning(of_service=of_service) as owned:
+    if not terminal.confirm(question, yes=options.yes):
+        return ERROR
+    with call.open_for_changes(is_service=of_service) as owned:
         gone = [name for name in names if owned.points.drop(options.task_type, name)]
-    screen.say(f"{len(gone)} deleted: {what}")
-    return FINE
+    terminal.print_line(f"{len(gone)} deleted: {what}")
+    return OK
 
 
 def _name(found: Points, task_type: str, name: str | None) -> str:
@@ -191,7 +193,7 @@ COMMANDS = (
                 _arguments_of_delete,
                 _delete,
                 about=f"You are asked before. {CHANGES}",
-                statuses={FAILED: "it could not be done, or you said no"},
+                statuses={ERROR: "it could not be done, or you said no"},
             ),
         ),
     ),

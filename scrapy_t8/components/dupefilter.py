@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from scrapy import Request
 from scrapy.crawler import Crawler
@@ -13,15 +13,12 @@ from scrapy_t8.core.job.job import Job
 from scrapy_t8.core.page import current_page
 from scrapy_t8.model.entry import SEQ_BITS
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 
 class T8DupeFilter(RFPDupeFilter):
     """Scrapy's duplicate filter, with the seen-set in the store. A request is seen in the commit that admits it."""
 
     @classmethod
-    def from_crawler(cls, crawler: Crawler) -> Self:
+    def from_crawler(cls, crawler: Crawler) -> T8DupeFilter:
         debug, job = crawler.settings.getbool("DUPEFILTER_DEBUG"), Job.required(crawler)
         return cls(debug=debug, fingerprinter=crawler.request_fingerprinter, frontier=job.frontier)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
 from queuelib import queue as queuelib
 from scrapy.crawler import Crawler
@@ -12,9 +11,6 @@ from scrapy.utils.misc import load_object
 
 from scrapy_t8.core.frontier.queues import FifoQueue, FrontierQueue, LifoQueue
 from scrapy_t8.core.job.job import Job
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +23,7 @@ class T8LifoQueue(LifoQueue):
     """SCHEDULER_DISK_QUEUE, last in first out, in the job's store."""
 
     @classmethod
-    def from_crawler(cls, crawler: Crawler, key: str) -> Self:
+    def from_crawler(cls, crawler: Crawler, key: str) -> T8LifoQueue:
         return cls(Job.required(crawler).frontier, key, crawler.engine.downloader.get_slot_key)
 
 
@@ -35,7 +31,7 @@ class T8FifoQueue(FifoQueue):
     """SCHEDULER_DISK_QUEUE, first in first out, in the job's store."""
 
     @classmethod
-    def from_crawler(cls, crawler: Crawler, key: str) -> Self:
+    def from_crawler(cls, crawler: Crawler, key: str) -> T8FifoQueue:
         return cls(Job.required(crawler).frontier, key, crawler.engine.downloader.get_slot_key)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from scrapy import Request, Spider
 from scrapy.core.scheduler import Scheduler
@@ -19,9 +19,6 @@ from scrapy_t8.model.entry import QueueRecord
 from .dupefilter import T8DupeFilter
 from .queues import queue_class
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 logger = logging.getLogger(__name__)
 
 
@@ -33,7 +30,7 @@ class T8Scheduler(Scheduler):
     """
 
     @classmethod
-    def from_crawler(cls, crawler: Crawler) -> Self:
+    def from_crawler(cls, crawler: Crawler) -> T8Scheduler:
         settings = crawler.settings
         if Job.of(crawler) is None:
             raise ConfigError("T8Scheduler needs the extension scrapy_t8.T8Checkpoint: add it to EXTENSIONS")

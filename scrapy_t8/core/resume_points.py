@@ -24,7 +24,7 @@ from .page import Page
 from .run import CommitParticipant, RunContext
 from .watermark import Value, Watermark
 
-logger = logging.getLogger("T8ResumeAndRetry")
+logger = logging.getLogger(__name__)
 
 POINT, PART = "t8_point", "t8_part"
 """Keys in the meta of a request: the position that the request stands for; the position that it is a part of."""

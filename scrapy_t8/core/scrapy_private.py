@@ -1,25 +1,4 @@
-"""Every private name of Scrapy that T8 stands on, in one place, and the check that each is still what we think.
-
-=============================================  ===================================================================
-private name                                   why no public joint does
-=============================================  ===================================================================
-``ExecutionEngine._handle_downloader_output``  The one place that every scheduled request passes with what became of
-                                               it, and whose end is the end of its callback, items and requests. No
-                                               signal says as much: after an IgnoreRequest there is none at all.
-``ExecutionEngine._slot.nextcall.schedule()``  To have the engine ask for a request when one is due. Where it is not
-                                               there, the engine's own heartbeat does it, within five seconds.
-``ExecutionEngine._slot.remove_request``,      A stop that has waited long enough lets go of what is in flight. Where
-``ExecutionEngine.scraper.slot``               they are not there, the stop takes as long as Scrapy's own.
-``FeedExporter._start_new_batch``,             A feed that cannot be continued is written whole from the spool by
-``_get_uri_params``, ``_close_slot``            Scrapy's own code, under the URI that the job began with; what goes
-                                               wrong while it is stored is told, and its items are kept.
-locals of ``Crawler.crawl[_async]``            The arguments of the spider, to tell one job from another. Not needed:
-                                               where they cannot be seen, they are not compared.
-``self`` of a command's ``run``                To keep out of ``scrapy shell``, ``fetch``, ``parse`` and the like, which
-                                               must not touch the job of a crawl; and to tell the command with what
-                                               status to end (its ``exitcode``). Where it is not there, that is 0.
-=============================================  ===================================================================
-"""
+"""The one module that touches what Scrapy does not promise: one table of it, the check of the table at every start."""
 
 from __future__ import annotations
 
@@ -31,43 +10,89 @@ from types import FrameType
 from typing import Any
 from weakref import WeakSet
 
+import scrapy
 from scrapy import Request
 from scrapy.commands import BaseRunSpiderCommand, ScrapyCommand
 from scrapy.commands.parse import Command as Parse
+from scrapy.core import engine as engine_module
+from scrapy.core.downloader import Downloader
 from scrapy.core.engine import ExecutionEngine
+from scrapy.core.scheduler import Scheduler
+from scrapy.core.scraper import Slot as ScraperSlot
 from scrapy.crawler import Crawler
+from scrapy.downloadermiddlewares.cookies import CookiesMiddleware
+from scrapy.extensions.closespider import CloseSpider
 from scrapy.extensions.feedexport import FeedExporter
+from scrapy.pipelines.media import MediaPipeline
+from scrapy.pqueues import DownloaderAwarePriorityQueue
 from scrapy.utils.asyncio import is_asyncio_available
 from scrapy.utils.defer import deferred_from_coro
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from scrapy_t8.errors import ScrapyChanged
 
 logger = logging.getLogger(__name__)
 
-EXPECTED: tuple[tuple[type, str, tuple[str, ...]], ...] = (
-    (ExecutionEngine, "_handle_downloader_output", ("result", "request")),
-    (ExecutionEngine, "close_spider_async", ("reason",)),
-    (FeedExporter, "_start_new_batch", ("batch_id", "uri", "feed_options", "spider", "uri_template")),
-    (FeedExporter, "_get_uri_params", ("spider", "uri_params_function", "slot")),
-    (FeedExporter, "_close_slot", ("slot", "spider")),
+SHUTDOWN = "shutdown"
+"""The reason with which Scrapy closes the spider after a signal."""
+
+ENGINE_SLOT: type = getattr(engine_module, "_Slot", type("_Slot", (), {}))
+"""An empty class if there is none: then the check says what is missing."""
+
+
+TABLE: tuple[tuple[type, str, str], ...] = (
+    (
+        ExecutionEngine,
+        "_handle_downloader_output(result,request) _start_scheduled_request",
+        # No signal says as much: after an IgnoreRequest there is none at all.
+        "Replaced: every scheduled request passes here, and has ended when its callback, items and requests have.",
+    ),
+    (
+        ExecutionEngine,
+        "close_spider_async(reason)",
+        "Replaced: it is called before the wait that T8_STOP_GRACE limits.",
+    ),
+    (ExecutionEngine, "_slot", "Leads to the engine's slot."),
+    (ENGINE_SLOT, "nextcall", "To have the engine ask for a request when one is due, not up to 5 s later."),
+    (ENGINE_SLOT, "inprogress remove_request(request)", "To end a stop although requests are in flight."),
+    (ScraperSlot, "queue active itemproc_size", "The same for responses and items."),
+    (Downloader, "slots per_slot_settings", "AutoThrottle's delays are kept across runs."),
+    (Scheduler, "dqs", "Assigned: the durable queue is there without a JOBDIR of Scrapy's own."),
+    (DownloaderAwarePriorityQueue, "pqueues pqfactory", "The queue of a host that is down is set aside."),
+    (CloseSpider, "counter close_on", "Assigned: limits of the job begin with what earlier runs counted."),
+    (CookiesMiddleware, "jars", "Cookie jars are kept across runs."),
+    (MediaPipeline, "_modify_media_request(request)", "A retry of a file is to be like its first request."),
+    (
+        FeedExporter,
+        "_start_new_batch(batch_id,uri,feed_options,spider,uri_template)",
+        "Scrapy's own code writes rewritten feeds, under the URI that the job began with.",
+    ),
+    (FeedExporter, "_get_uri_params(spider,uri_params_function,slot)", "To name the next batch of an appended feed."),
+    (
+        FeedExporter,
+        "_close_slot(slot,spider)",
+        "To see a feed that could not be stored. It counts by the __name__ of the storage, so ours has Scrapy's.",
+    ),
+    (Crawler, "crawl(args,kwargs) crawl_async(args,kwargs)", "The locals of the call hold the spider's arguments."),
+    (ScrapyCommand, "run exitcode", "The locals of the call hold the command, which may only inspect a page."),
 )
+"""A class of Scrapy; its names that are private, undocumented or replaced, with the parameters that they are called
+with; the reason."""
 
 
-def check(crawler: Crawler) -> None:
-    """See that the engine of *crawler* still has what the settlement watches.
+def check() -> None:
+    """See that this Scrapy still has everything in the table.
 
     :raises ScrapyChanged: naming what is missing.
     """
-    for owner, name, parameters in EXPECTED:
-        function = getattr(owner, name, None)
-        if function is None or not set(parameters) <= set(inspect.signature(function).parameters):
-            raise _changed(f"{owner.__name__}.{name}({', '.join(parameters)})")
-    starter = getattr(ExecutionEngine, "_start_scheduled_request", None)
-    code = inspect.unwrap(starter).__code__ if starter is not None else None
-    if code is None or "_handle_downloader_output" not in code.co_names:
-        raise _changed("a call of _handle_downloader_output for each scheduled request")
+    for owner, names, reason in TABLE:
+        for name in names.split():
+            if not _has(owner, name):
+                raise _changed(f"{owner.__name__}.{name}", reason)
+    code = inspect.unwrap(ExecutionEngine._start_scheduled_request).__code__
+    if "_handle_downloader_output" not in code.co_names:
+        raise _changed("a call of _handle_downloader_output for each scheduled request", TABLE[0][2])
     if not is_asyncio_available():
         raise ScrapyChanged(
             "T8 needs asyncio, and TWISTED_REACTOR names a reactor without it: remove that setting (the default is "
@@ -75,49 +100,59 @@ def check(crawler: Crawler) -> None:
         )
 
 
-def _changed(what: str) -> ScrapyChanged:
-    from scrapy import __version__
+def _has(owner: type, name: str) -> bool:
+    name, _, parameters = name.rstrip(")").partition("(")
+    found = getattr(owner, name, None)
+    if parameters:
+        return callable(found) and set(parameters.split(",")) <= set(inspect.signature(found).parameters)
+    # An attribute of an instance is named in the code of its methods.
+    methods = [method for cls in owner.__mro__ for method in vars(cls).values() if inspect.isfunction(method)]
+    return hasattr(owner, name) or any(name in inspect.unwrap(method).__code__.co_names for method in methods)
 
+
+def _changed(what: str, reason: str) -> ScrapyChanged:
     return ScrapyChanged(
-        f"Scrapy {__version__} has no {what}, so T8 cannot tell when a page is settled, and does not start. "
-        "Use a Scrapy release that the README of scrapy_t8 names, or remove the add-on"
+        f"Scrapy {scrapy.__version__} has no {what}, and scrapy_t8 needs it. {reason} Use a Scrapy release that the "
+        "README of scrapy_t8 names, or remove the add-on"
     )
 
 
-def watch(crawler: Crawler, arrived: Callable[[Request, object], object], left: Callable[[Request], object]) -> None:
-    """Be told of every scheduled request that comes back, and when all it brought about has ended.
+# -- the engine ---------------------------------------------------------------------------------------------------
 
-    :param arrived: called with the request and what came back: a response, a failure, or another request that takes its
+_released: WeakSet[Crawler] = WeakSet()
+
+
+def watch(crawler: Crawler, arrived: Callable[[Request, object], object], left: Callable[[Request], object]) -> None:
+    """Report every scheduled request when it comes back, and when everything that it brought about has ended.
+
+    :param arrived: called with the request and its outcome: a response, a failure, or another request that takes its
         place (a retry, a redirect). The context that it leaves behind is the one in which callbacks, pipelines and
         signals of this request run.
-    :param left: called when its callback or errback, its items and its requests are through, whatever the path.
+    :param left: called when its callback or errback, its items and its requests have ended, whatever the path.
     """
     engine = crawler.engine
     assert engine is not None
     handle = engine._handle_downloader_output
 
     def watched(result: Any, request: Request) -> Deferred[None]:
-        if crawler in _abandoned:
-            return succeed(None)
+        if crawler in _released:
+            return Deferred()  # never called: the engine does not have the request any more
         arrived(request, result)
         deferred: Deferred[None] = handle(result, request)
-        deferred.addBoth(_after, left, request)
+        deferred.addBoth(after, request)
         return deferred
+
+    def after(result: Any, request: Request) -> Any:
+        left(request)
+        return Deferred() if crawler in _released else result
 
     engine._handle_downloader_output = watched  # type: ignore[method-assign]
 
 
-def _after(result: Any, left: Callable[[Request], object], request: Request) -> Any:
-    left(request)
-    return result
-
-
-def wake(crawler: Crawler) -> None:
+def schedule_next_call(crawler: Crawler) -> None:
     """Have the engine ask the scheduler for requests soon."""
-    slot = getattr(crawler.engine, "_slot", None)
-    nextcall = getattr(slot, "nextcall", None)
-    if nextcall is not None:
-        nextcall.schedule()
+    if crawler.engine is not None and crawler.engine._slot is not None:
+        crawler.engine._slot.nextcall.schedule()
 
 
 def close_spider(crawler: Crawler, reason: str) -> None:
@@ -130,34 +165,42 @@ def close_spider(crawler: Crawler, reason: str) -> None:
         deferred_from_coro(engine.close_spider_async(reason=reason)).addErrback(_not_closed)
 
 
-_abandoned: WeakSet[Crawler] = WeakSet()
-
-
-def abandon(crawler: Crawler) -> None:
-    """Let go of everything in flight, so that a spider that is being closed need not wait for it."""
-    engine = crawler.engine
-    assert engine is not None
-    scraping = engine.scraper.slot
-    if scraping is not None:
-        scraping.queue.clear()
-        scraping.active.clear()
-        scraping.itemproc_size = 0
-    slot: Any = getattr(engine, "_slot", None)
-    _abandoned.add(crawler)
-    # What was let go of ends when the event loop does, and finds nobody who waits for it.
-    logging.getLogger("scrapy.core.engine").addFilter(
-        lambda record: not record.getMessage().startswith("Error while removing request from slot")
-    )
-    for request in list(getattr(slot, "inprogress", ())):
-        slot.remove_request(request)
-
-
 def _not_closed(failure: Failure) -> None:
     logger.debug("The spider was closed already: %s", failure.getErrorMessage())
 
 
+def call_on_shutdown(crawler: Crawler, begun: Callable[[], object]) -> None:
+    """Call *begun* when a signal makes Scrapy close the spider, before Scrapy waits for what is in flight."""
+    engine: Any = crawler.engine
+    close = engine.close_spider_async
+
+    async def close_and_tell(*, reason: str = "cancelled") -> None:
+        if reason == SHUTDOWN:
+            begun()
+        await close(reason=reason)
+
+    engine.close_spider_async = close_and_tell
+
+
+def release_in_flight(crawler: Crawler) -> None:
+    """Take everything in flight from the engine, so that a spider that is being closed need not wait for it."""
+    engine = crawler.engine
+    assert engine is not None
+    _released.add(crawler)
+    if engine.scraper.slot is not None:
+        engine.scraper.slot.queue.clear()
+        engine.scraper.slot.active.clear()
+        engine.scraper.slot.itemproc_size = 0
+    if engine._slot is not None:
+        for request in list(engine._slot.inprogress):
+            engine._slot.remove_request(request)
+
+
+# -- the call that has brought us here ----------------------------------------------------------------------------
+
+
 def spider_arguments(crawler: Crawler) -> dict[str, Any] | None:
-    """What the spider of *crawler* was made with, read off the call that is making it; None if it is not there."""
+    """Return the arguments of the spider, read off the call that is making it; None if that call is not there."""
     for frame in _callers():
         names = frame.f_locals
         if frame.f_code.co_name in ("crawl", "crawl_async") and names.get("self") is crawler:
@@ -167,21 +210,21 @@ def spider_arguments(crawler: Crawler) -> dict[str, Any] | None:
 
 
 def set_exit_status(status: int) -> None:
-    """Have the command that runs the crawl, if it is one, end with *status* (unless it ends with another already)."""
+    """Have the command that runs the crawl, if there is one, end with *status* unless it fails by itself."""
     command = _command()
     if command is not None and not command.exitcode:
         command.exitcode = status
 
 
-def _command() -> ScrapyCommand | None:
-    commands = (frame.f_locals.get("self") for frame in _callers() if frame.f_code.co_name == "run")
-    return next((found for found in commands if isinstance(found, ScrapyCommand)), None)
-
-
-def only_looks() -> bool:
+def is_inspection_command() -> bool:
     """Whether this is ``scrapy shell``, ``fetch``, ``view``, ``parse``, ``check`` or ``bench``: no crawl to resume."""
     command = _command()
     return command is not None and (isinstance(command, Parse) or not isinstance(command, BaseRunSpiderCommand))
+
+
+def _command() -> ScrapyCommand | None:
+    commands = (frame.f_locals.get("self") for frame in _callers() if frame.f_code.co_name == "run")
+    return next((found for found in commands if isinstance(found, ScrapyCommand)), None)
 
 
 def _callers() -> Iterator[FrameType]:
@@ -191,16 +234,27 @@ def _callers() -> Iterator[FrameType]:
         frame = frame.f_back
 
 
-def say_no_more_of(told: type[Exception]) -> None:
-    """Keep the traceback of an error that was told in one clear line out of the log."""
+# -- the log ------------------------------------------------------------------------------------------------------
 
-    class Told(logging.Filter):
-        def filter(self, record: logging.LogRecord) -> bool:
-            if record.exc_info and isinstance(record.exc_info[1], told):
-                return False
-            # Twisted gives the traceback of a Deferred as text.
-            return f"{told.__module__}." not in record.getMessage()
 
-    for name in ("asyncio", "twisted"):
-        # An exception that ends a crawl before it began ends up with one of these.
-        logging.getLogger(name).addFilter(Told())
+def mute_tracebacks_of(error: Exception) -> None:
+    """Keep the traceback of *error*, which is in the log as one clear line already, out of the log, once.
+
+    An error that ends a crawl before it began ends up with ``asyncio`` or ``twisted``, as one that nobody has handled.
+    """
+    loggers = logging.getLogger("asyncio"), logging.getLogger("twisted")
+    # No reference to the error, strong or weak: it is logged when it is garbage.
+    kind, text = type(error), str(error)
+
+    def is_shown(record: logging.LogRecord) -> bool:
+        if not record.exc_info:
+            # Twisted gives the traceback as text, and then as the error itself.
+            return f"{kind.__module__}.{kind.__qualname__}: {text}" not in record.getMessage()
+        if type(record.exc_info[1]) is not kind or str(record.exc_info[1]) != text:
+            return True
+        for muted in loggers:
+            muted.removeFilter(is_shown)
+        return False
+
+    for muted in loggers:
+        muted.addFilter(is_shown)

@@ -1,8 +1,9 @@
-"""The first of all pipelines."""
+"""Counts the items that enter the pipelines, so that the ledger can tell whether all of them have left."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from itertools import takewhile
+from typing import Any
 
 from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
@@ -13,27 +14,31 @@ from scrapy.utils.misc import load_object
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.core.page import current_page
 
-from .dedup import T8DedupPipeline
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
-
-class T8ItemCounterPipeline:
-    """Counts the items that enter the pipelines, so that the books can tell whether all of them have left.
-
-    If the one that drops duplicates comes next, that one counts them: a pipeline less that each item goes through.
-    """
+class CountingPipeline:
+    """A pipeline that can count items. Of those that stand before all other pipelines, the last one counts."""
 
     @classmethod
-    def from_crawler(cls, crawler: Crawler) -> Self:
+    def counts_items(cls, settings: BaseSettings) -> bool:
+        """Whether it is this pipeline that counts."""
+        listed = build_component_list(settings.get_component_priority_dict_with_base("ITEM_PIPELINES"))
+        return list(takewhile(_can_count, map(load_object, listed)))[-1:] == [cls]
+
+
+def _can_count(pipeline: Any) -> bool:
+    return isinstance(pipeline, type) and issubclass(pipeline, CountingPipeline)
+
+
+class T8ItemCounterPipeline(CountingPipeline):
+    """Counts, and does nothing else. It is off where T8DedupPipeline counts: a call less for each item."""
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> T8ItemCounterPipeline:
         job = Job.required(crawler)
-        if not job.items.keeps_ledger:
+        by_dedup = job.config.dedup != "off" and not cls.counts_items(crawler.settings)
+        if by_dedup or not job.items.keeps_ledger:
             raise NotConfigured
-        by_dedup = job.config.dedup != "off" and _next(crawler.settings) is T8DedupPipeline
-        job.items.count_entries(by_dedup=by_dedup)
-        if by_dedup:
-            raise NotConfigured
+        job.items.count_entries()
         return cls()
 
     def process_item(self, item: Any) -> Any:
@@ -41,9 +46,3 @@ class T8ItemCounterPipeline:
         if page is not None:
             page.own_items().enter()
         return item
-
-
-def _next(settings: BaseSettings) -> Any:
-    listed = build_component_list(settings.get_component_priority_dict_with_base("ITEM_PIPELINES"))
-    classes = map(load_object, listed)
-    return next((cls for cls in classes if cls is not T8ItemCounterPipeline), None)

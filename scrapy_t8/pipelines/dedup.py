@@ -1,8 +1,8 @@
-"""Each item once."""
+"""Exports each item once: drops duplicates, or names what has changed."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from itemadapter import ItemAdapter
 from scrapy.crawler import Crawler
@@ -12,27 +12,28 @@ from scrapy_t8.core.items.tracker import Duplicate
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.core.page import current_page
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from .counting import CountingPipeline
 
 
-class T8DedupPipeline:
-    """Drops an item that was exported before, by a page that has settled, before the pipelines after it work on it.
+class T8DedupPipeline(CountingPipeline):
+    """Drops an item that a settled page has exported before, so that later pipelines do not work on it.
 
-    Two of them that are under way at the same time are told apart when their pages settle: one of them reaches no feed.
+    Of two equal items in flight at the same time, one reaches no feed. That is decided when their pages settle.
     """
 
     @classmethod
-    def from_crawler(cls, crawler: Crawler) -> Self:
+    def from_crawler(cls, crawler: Crawler) -> T8DedupPipeline:
         job = Job.required(crawler)
         if job.config.dedup == "off":
             raise NotConfigured
-        return cls(job)
+        return cls(job, counts=cls.counts_items(crawler.settings))
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, *, counts: bool) -> None:
         self._job = job
         self._ledger = job.items.ledger
-        self._counts = job.items.dedup_counts
+        self._counts = counts
+        if counts:
+            job.items.count_entries()
 
     def process_item(self, item: Any) -> Any:
         page = current_page()
@@ -47,13 +48,13 @@ class T8DedupPipeline:
 
 
 class T8ChangesPipeline:
-    """With ``T8_DEDUP_POLICY = "changed"``: names in T8_CHANGED_FIELD what differs from the time before.
+    """With ``T8_DEDUP_POLICY = "changed"``: lists in T8_CHANGED_FIELD the fields that differ from the last export.
 
     It stands behind all pipelines that change an item. An item that has no such field stays as it is.
     """
 
     @classmethod
-    def from_crawler(cls, crawler: Crawler) -> Self:
+    def from_crawler(cls, crawler: Crawler) -> T8ChangesPipeline:
         job = Job.required(crawler)
         config = job.config
         if config.dedup == "off" or config.dedup_policy != "changed" or not config.changed_field:

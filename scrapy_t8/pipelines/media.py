@@ -1,13 +1,12 @@
-"""Scrapy's files and images pipelines, with files that come back.
+"""Scrapy's files and images pipelines, with retries that survive a kill.
 
-An item goes on with the files that could be had; those that could not wait for another try, outside of the item and
-without its page, and end in the dead-letter box if they cannot be had at all. Items that are to wait for all of their
-files are the business of :class:`~scrapy_t8.spiders.MediaSpider`.
+An item goes on with the files that could be downloaded. Each other file waits for a retry, outside of the item and
+without its page, and ends in the dead-letter box if no retry succeeds. For items that are to wait for all their files
+there is :class:`~scrapy_t8.spiders.MediaSpider`.
 """
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 from itemadapter import ItemAdapter
@@ -28,24 +27,19 @@ if TYPE_CHECKING:
 else:
     _Base = object
 
-logger = logging.getLogger("T8ResumeAndRetry")
-
 TOTAL = "media_total"
 """The field of an item that says how many files it should have, if it has that field."""
 
 
-class _ComesBack(_Base):
-    """A media pipeline whose failed downloads become waiting entries of the type ``IMAGE_DOWNLOAD``."""
+class _RetriesFiles(_Base):
+    """A media pipeline whose failed downloads become scheduled retries of the task type ``IMAGE_DOWNLOAD``."""
 
-    def open_spider(self, spider: Any = None) -> None:
-        super().open_spider()
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         self._job = Job.of(self.crawler)
+        self._handler = f"{type(self).__module__}.{type(self).__qualname__}"
         if self._job is not None:
             self._job.retries.handlers.register(self._handler, self._fetch)
-
-    @property
-    def _handler(self) -> str:
-        return f"{type(self).__module__}.{type(self).__qualname__}"
 
     def item_completed(self, results: Any, item: Any, info: Any) -> Any:
         adapter = ItemAdapter(item)
@@ -53,20 +47,19 @@ class _ComesBack(_Base):
         if self._job is not None and self._job.works:
             for url, (ok, value) in zip(urls, results, strict=True):
                 if not ok:
-                    self._come_back(url, value, item)
+                    self._job.retries.enqueue_task(*self._retry_of(url, value, item))
         if isinstance(item, dict) or TOTAL in adapter.field_names():
             adapter[TOTAL] = len(urls)
         return super().item_completed(results, item, info)
 
-    def _come_back(self, url: str, failure: TwistedFailure, item: Any) -> None:
+    def _retry_of(self, url: str, failure: TwistedFailure, item: Any) -> tuple[Request, Failure]:
         metadata = {"item": item, "pipeline": self._handler}
         meta = {"t8_task_type": IMAGE, "t8_target": url, "t8_handler": self._handler, "t8_metadata": metadata}
         request = Request(url, callback=NO_CALLBACK, meta=meta, dont_filter=True)
-        assert self._job is not None
-        self._job.retries.enqueue_task(request, Failure(MEDIA, one_line(failure.value or "it could not be downloaded")))
+        return request, Failure(MEDIA, one_line(failure.value or "it could not be downloaded"))
 
     async def _fetch(self, target: str, metadata: dict[str, Any]) -> bool:
-        """Another try, when it is due."""
+        """Download and store a file again, when its retry is due."""
         assert self.crawler.engine is not None
         request = Request(target, callback=NO_CALLBACK)
         item = metadata["item"]
@@ -78,9 +71,9 @@ class _ComesBack(_Base):
         return True
 
 
-class T8FilesPipeline(_ComesBack, FilesPipeline):
-    """:class:`scrapy.pipelines.files.FilesPipeline` whose files come back."""
+class T8FilesPipeline(_RetriesFiles, FilesPipeline):
+    """:class:`scrapy.pipelines.files.FilesPipeline` with retries that survive a kill."""
 
 
-class T8ImagesPipeline(_ComesBack, ImagesPipeline):
-    """:class:`scrapy.pipelines.images.ImagesPipeline` whose images come back. Needs Pillow."""
+class T8ImagesPipeline(_RetriesFiles, ImagesPipeline):
+    """:class:`scrapy.pipelines.images.ImagesPipeline` with retries that survive a kill. Needs Pillow."""

@@ -1,11 +1,10 @@
-"""What in a report is worth an alarm? Pure: the report, what is known of earlier jobs and the time are arguments."""
+"""Which findings of a report are alerts. Pure: the report, the earlier jobs and the time are arguments."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from statistics import median
 from typing import Any
 
 from scrapy_t8.config.settings import THRESHOLDS
@@ -16,19 +15,19 @@ from scrapy_t8.utils.times import parse_time
 SETTING = "T8_ALERT_THRESHOLDS"
 
 ENOUGH = 5
-"""So many earlier jobs there must be before their ups and downs tell anything."""
+"""Earlier jobs that are needed to learn from."""
 TO_DEVIATION = 1.4826
 """Makes the median absolute deviation of a normal distribution its standard deviation."""
 DEVIATIONS = 3.0
 CEILING = 0.9
-"""A loss of more than this is never learned to be usual."""
+"""A loss above this is an alert whatever the earlier jobs did."""
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Something that somebody should look at.
+    """A finding that somebody should look at.
 
-    :param setting: the one that governs it.
+    :param setting: the setting that governs the alert.
     :param message: one line, with value and threshold.
     """
 
@@ -40,9 +39,9 @@ class Alert:
 
 
 def alert_thresholds(value: Any) -> dict[str, float]:
-    """T8_ALERT_THRESHOLDS, with the defaults of what it does not name.
+    """Return T8_ALERT_THRESHOLDS with the defaults of the thresholds that it does not name.
 
-    :raises ConfigError: for a name that does not exist, or what is no number from 0 to 1.
+    :raises ConfigError: for an unknown name, or a value that is not a number from 0 to 1.
     """
     if not isinstance(value, Mapping):
         raise ConfigError(f"{SETTING} is {value!r}, but must be a dict")
@@ -62,15 +61,14 @@ def alerts_of(
     now: float,
     coverage: Mapping[str, Any] | None = None,
 ) -> list[Alert]:
-    """The alerts of a report. What it does not know (null) is no alarm.
+    """Return the alerts of a report. A value that is not known (null) is no alert.
 
     :param document: the report, as in docs/report.md.
     :param thresholds: T8_ALERT_THRESHOLDS.
-    :param history: how many items earlier jobs of the same spider exported that were finished and good, the oldest
-        first.
-    :param items_drop: T8_ALERT_ITEMS_DROP: a smaller drop is never an alarm. 1: none is.
+    :param history: how many items each earlier finished and complete job of the spider exported, the oldest first.
+    :param items_drop: T8_ALERT_ITEMS_DROP: a smaller drop is never an alert. 1: no drop is.
     :param host_down: T8_ALERT_HOST_DOWN: seconds that a host may be down. 0: any time.
-    :param now: in Unix seconds.
+    :param now: Unix seconds.
     :param coverage: T8_FIELD_COVERAGE.
     """
     at = {**THRESHOLDS, **thresholds}
@@ -121,8 +119,8 @@ def _by_threshold(name: str, value: float, threshold: float, message: str) -> Al
 def _ledger(ledger: Mapping[str, Mapping[str, Any]]) -> Iterator[Alert]:
     off = {name: account["difference"] for name, account in ledger.items() if account.get("difference")}
     if off:
-        told = ", ".join(f"{name} by {difference}" for name, difference in off.items())
-        message = f"the books do not balance: {told}, not 0; please report it as a bug of scrapy_t8"
+        differences = ", ".join(f"{name} by {difference}" for name, difference in off.items())
+        message = f"the books do not balance: {differences}, not 0; please report it as a bug of scrapy_t8"
         value = sum(abs(difference) for difference in off.values())
         yield Alert("ledger_unbalanced", "T8_ENABLE_INTEGRITY_CHECK", value, 0, message)
 
@@ -131,7 +129,7 @@ def _items(document: Mapping[str, Any], history: Sequence[int], least: float) ->
     exported = document["ledger"]["items"].get("exported")
     if exported is None or not document["job"]["finished"] or not history or history[-1] <= 0:
         return
-    # What earlier jobs have exported already was there all the same.
+    # Items that an earlier job exported are not exported again, but the site still has them.
     exported += document.get("duplicates", {}).get("again") or 0
     drop, most = 1 - exported / history[-1], tolerance(history, least)
     if drop > most:
@@ -143,15 +141,15 @@ def _items(document: Mapping[str, Any], history: Sequence[int], least: float) ->
 
 
 def tolerance(history: Sequence[int], least: float) -> float:
-    """By which part the items may be fewer than those of the last good job.
+    """Return by which part a job may have fewer items than the last good one.
 
-    With the relative changes ``c[i] = n[i] / n[i-1] - 1`` of successive jobs, a change is out of the ordinary when it
-    is below ``median(c) - 3 * MAD``, where ``MAD = 1.4826 * median(|c - median(c)|)``: the median absolute deviation,
-    which single bad jobs do not move as they do a standard deviation (Leys, Ley, Klein, Bernard and Licata, "Detecting
-    outliers: Do not use standard deviation around the mean, use absolute deviation around the median", Journal of
-    Experimental Social Psychology 49 (4), 2013, pages 764-766). So the tolerance is ``3 * MAD - median(c)``, but at
-    most 0.9, and never below *least*, which alone counts for fewer than five jobs.
+    The relative changes from job to job tell what is usual for the spider: the tolerance is three scaled median
+    absolute deviations of these changes, less their median; at most 0.9 and at least *least*. Unlike a standard
+    deviation, it is not moved by a single bad job (Leys et al. 2013, doi:10.1016/j.jesp.2013.03.013). With fewer than
+    five jobs it is *least*.
     """
+    from statistics import median
+
     changes = [later / earlier - 1 for earlier, later in pairwise(history) if earlier > 0]
     if len(changes) < ENOUGH - 1:
         return least

@@ -1,318 +1,232 @@
-"""The plots of a report as SVG that stands in its page: no script, no style, no address of anything.
+"""The charts of a report as SVG inside its page: no script, no style, no address of anything.
 
-What is drawn comes from pygal; how it looks is for ``page/style.css`` to say, by the classes of the parts. So one
-drawing serves light and dark. Labels come from the crawl and are not trusted: they are cleaned here, and escaped by the
-library as the text of XML.
+``page/style.css`` gives colours and fonts by the classes of the parts, so one drawing serves light and dark. Labels
+come from the crawl and are not trusted: each is cleaned, cut and escaped here.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
+from html import escape
 from itertools import accumulate
 from typing import Any, TypeAlias
-from unicodedata import east_asian_width
 
-from scrapy_t8.utils.text import escape_surrogates
-from scrapy_t8.utils.times import parse_time
+from .text import legible, percent, short, time_of, width
 
 Row: TypeAlias = Mapping[str, Any]
 
-MOST = 500
-"""Characters that are shown of a text."""
 LABEL = 22
-"""Room for a text beside a bar, in letters; some characters need two."""
+"""Characters of a label beside a bar."""
+LABEL_WIDTH = 15
+"""Width of a label in units of the font size. Fewer characters are shown where they are wide."""
 BARS = 12
-"""Bars of one plot: what is less is left to the table."""
+"""Bars of one chart. The table below it has the others."""
 RUNS = 200
-"""Runs in their plot: the last ones."""
+"""Runs in their chart: the last ones."""
 
 WIDTH = 360
-"""Of a drawing, in its own units: as much as a phone has. The page scales it."""
-FONT = 10
-"""What the library reckons with; the page has its own."""
+"""Width of a drawing in its own units, about the pixels of a phone. The page scales it."""
+FONT = 10.5
+"""The largest font size that the page uses, in units of the drawing."""
 LINE = 18
-"""Room for a bar."""
+"""Height of a row with its bar."""
+MARGIN = 6
+PLOT = 165
+"""Height of the chart of progress without its axis."""
 
-ILLEGAL = re.compile("[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What no page has a place for: control characters, halves of characters, and two that are none."""
+STATES = {"done": "good", "ready": "plain", "waiting": "warn", "dead": "bad"}
+"""States of requests, and the class that gives each its colour."""
+SERIES = {"pages": "plain", "items": "good", "retries": "warn"}
+ENDS = {"finished": "good", "stopped": "warn", "killed": "bad", "running": "plain"}
 
 STEPS = (1, 2, 5, 10, 15, 30)
 MINUTE, HOUR, DAY = 60, 3600, 86400
-TICKS = [
+TIME_STEPS = [
     *STEPS,
     *(step * MINUTE for step in STEPS),
     *(step * HOUR for step in (1, 2, 3, 6, 12)),
     *(step * DAY for step in (1, 2, 7, 14, 30, 91, 182, 365, 730, 1825, 3650, 36500)),
 ]
-"""Seconds between two marks of a time line."""
-
-
-def legible(text: str, most: int = MOST) -> str:
-    """*text* without what no page can show, and no longer than that. Half of a character becomes its escape."""
-    clean = ILLEGAL.sub("", escape_surrogates(text[:most]))
-    return clean if len(text) <= most and len(clean) <= most else clean[: most - 1] + "…"
-
-
-def parsed(time: object) -> datetime | None:
-    """A time of the report, in UTC; None for what is no time."""
-    try:
-        return parse_time(time).astimezone(timezone.utc) if isinstance(time, str) else None
-    except (ValueError, OverflowError):
-        return None
-
-
-# -- the plots ---------------------------------------------------------------------------------------------------
+"""Seconds between two ticks of a time axis."""
 
 
 def bars(title: str, counts: Iterable[tuple[str, int]]) -> str:
-    """How many of each: a bar and its number."""
+    """Draw a bar with its number for each count above 0."""
     rows = [(label, count) for label, count in counts if count][:BARS]
-    if not rows:
-        return ""
-    return _bars(title, rows, max(count for _, count in rows), "{:,}".format)
+    return _bars(title, rows, max((count for _, count in rows), default=0), "{:,}".format)
 
 
 def coverage(title: str, fields: Mapping[str, float]) -> str:
-    """Which part of the items has each field, the rarest first."""
+    """Draw which part of the items has each field, the rarest first."""
     rows = [(name, 100 * part) for name, part in sorted(fields.items(), key=lambda field: field[1])][:BARS]
-    return _bars(title, rows, 100, percent) if rows else ""
+    return _bars(title, rows, 100, percent)
 
 
 def hosts(title: str, rows: Sequence[Row]) -> str:
-    """What became of the requests of each host; the busiest first, as in *rows*."""
-    import pygal
-
-    states = [("done", "good"), ("ready", "plain"), ("waiting", "warn"), ("dead", "bad")]
-    shown = [row for row in rows if any(row[state] for state, _ in states)][:BARS][::-1]
+    """Draw the requests of each host by their state, in the order of *rows*."""
+    shown = [row for row in rows if any(row[state] for state in STATES)][:BARS]
     if not shown:
         return ""
-    chart = pygal.HorizontalStackedBar(
-        **_look(
-            len(shown) * LINE + 60,
-            x_labels=[_label(row["host"]) for row in shown],
-            show_legend=True,
-            legend_at_bottom=True,
-            legend_at_bottom_columns=len(states),
-            value_formatter=_short,
-            min_scale=2,
-            max_scale=4,
-        )
-    )
-    for state, _ in states:
-        chart.add(state, [_told(row[state], f"{row['host']}: {row[state]:,} {state}") for row in shown])
-    return _svg(chart, title, [tone for _, tone in states])
+    left, bottom = _space(_label(row["host"]) for row in shown), len(shown) * LINE
+    most = max(sum(row[state] for state in STATES) for row in shown)
+    scale = (WIDTH - left - MARGIN) / most
+    parts = [_tick(left + tick * scale, bottom, short(tick)) for tick in _ticks(most, 4)]
+    for number, row in enumerate(shown):
+        parts.append(_text("label", left - 5, number * LINE + 13, _label(row["host"])))
+        x = left
+        for state, tone in STATES.items():
+            if row[state]:
+                tip = f"{row['host']}: {row[state]:,} {state}"
+                parts.append(_bar(x, number * LINE + 2, row[state] * scale, tone, tip))
+                x += row[state] * scale
+    return _svg(title, bottom + 40, [*parts, *_legend(bottom + 34, STATES)])
 
 
 def progress(title: str, timeline: Sequence[Row]) -> str:
-    """Pages, items and retries up to each moment. A flat piece is a time in which nothing came."""
-    import pygal
-
-    rows = sorted(((at.timestamp(), row) for row in timeline if (at := parsed(row["time"]))), key=lambda row: row[0])
+    """Draw pages, items and retries up to each moment. A flat piece is a time in which nothing came."""
+    rows = sorted(((at.timestamp(), row) for row in timeline if (at := time_of(row["time"]))), key=lambda row: row[0])
     if len(rows) < 2 or rows[0][0] == rows[-1][0]:
         return ""
-    chart = pygal.XY(
-        **_look(
-            220,
-            **_time_axis(rows[0][0], rows[-1][0]),
-            show_legend=True,
-            legend_at_bottom=True,
-            legend_at_bottom_columns=3,
-            show_dots=False,
-            show_y_guides=True,
-            include_x_axis=True,
-            value_formatter=_short,
-            min_scale=3,
-            max_scale=6,
+    sums = {name: list(accumulate(row[name] or 0 for _, row in rows)) for name in SERIES}
+    most = max(1, *(counts[-1] for counts in sums.values()))
+    ticks = _ticks(most, 5)
+    left, scale = _space(map(short, ticks)), (PLOT - MARGIN) / most
+    parts, place = _time_axis(rows[0][0], rows[-1][0], left, PLOT)
+    for tick in ticks:
+        y = PLOT - tick * scale
+        parts += [_line(left, y, WIDTH, y), _text("label", left - 5, y + 3, short(tick))]
+    for name, tone in SERIES.items():
+        points = " ".join(
+            f"{place(at):.1f},{PLOT - count * scale:.1f}" for (at, _), count in zip(rows, sums[name], strict=True)
         )
-    )
-    for name in ("pages", "items", "retries"):
-        sums = accumulate(row[name] or 0 for _, row in rows)
-        chart.add(name, [(at, so_far) for (at, _), so_far in zip(rows, sums, strict=True)])
-    return _svg(chart, title, ["plain", "good", "warn"])
+        parts.append(f'<polyline class="{tone}" points="{points}"/>')
+    return _svg(title, PLOT + 40, [*parts, *_legend(PLOT + 34, SERIES)])
 
 
 def runs(title: str, rows: Sequence[Row], timeline: Sequence[Row], now: str | None) -> str:
-    """When the job was at work, on one line, with how each run ended.
+    """Draw when the job was at work, on one line, with how each run ended.
 
-    :param timeline: tells how far a run came of which no end is known.
-    :param now: the end of what still runs.
+    :param timeline: shows how far a run came whose end is unknown.
+    :param now: the end of a run that still goes on.
     """
-    import pygal
-
     spans = _spans(rows[-RUNS:], timeline, now)
     if not spans:
         return ""
-    first, last = spans[0][0], max(end for _, end, _ in spans)
-    last = max(last, first + 1)
-    chart = pygal.XY(
-        **_look(
-            84,
-            **_time_axis(first, last),
-            show_legend=True,
-            legend_at_bottom=True,
-            show_y_labels=False,
-            range=(-1, 1),
-            dots_size=4,
-        )
-    )
-    at_least = (last - first) / WIDTH
-    lines: list[tuple[float, int] | None] = []
+    first = spans[0][0]
+    parts, place = _time_axis(first, max(first + 1, *(end for _, end, _ in spans)), MARGIN, 36)
     for start, end, _ in spans:
-        lines += [(start, 0), (max(end, start + at_least), 0), None]
-    chart.legend_at_bottom_columns = 1 + len({row["end"] for _, _, row in spans})
-    chart.add("at work", lines, show_dots=False, allow_interruptions=True)
-    tones = ["lane"]
-    for kind, tone in (("finished", "good"), ("stopped", "warn"), ("killed", "bad"), ("running", "plain")):
-        ends = [
-            _told((end, 0), f"{kind}: run {row['id']}, begun {datetime.fromtimestamp(start, timezone.utc):%F %T}")
-            for start, end, row in spans
-            if row["end"] == kind
-        ]
-        if ends:
-            chart.add(kind, ends, stroke=False)
-            tones.append(tone)
-    return _svg(chart, title, tones)
-
-
-def percent(value: float) -> str:
-    """A percentage, which is never rounded to the whole or to nothing."""
-    rounded = f"{value:.1f}".removesuffix(".0")
-    if rounded == "100" and value < 100:
-        return "> 99.9 %"
-    if rounded == "0" and value > 0:
-        return "< 0.1 %"
-    return rounded + " %"
-
-
-# -- how ---------------------------------------------------------------------------------------------------------
-
-
-def _bars(title: str, rows: Sequence[tuple[str, float]], most: float, told: Any) -> str:
-    import pygal
-
-    chart = pygal.HorizontalBar(
-        **_look(
-            len(rows) * LINE + 12,
-            x_labels=[_label(label) for label, _ in reversed(rows)],
-            show_x_labels=False,
-            print_values=True,
-            print_values_position="top",
-            value_formatter=told,
-            # Beyond the longest bar there is room for its number.
-            range=(0, most * 1.25),
+        parts.append(_bar(place(start), 12, place(end) - place(start), "lane", height=12))
+    for start, end, row in spans:
+        tip = f"{row['end']}: run {row['id']}, begun {datetime.fromtimestamp(start, timezone.utc):%F %T}"
+        tone = ENDS.get(row["end"], "")
+        parts.append(
+            f'<circle class="{tone}" cx="{place(end):.1f}" cy="18" r="4"><title>{escape(tip)}</title></circle>'
         )
-    )
-    chart.add("", [_told(value, f"{label}: {told(value)}", told(value)) for label, value in reversed(rows)])
-    return _svg(chart, title, ["plain"])
-
-
-def _look(height: int, **more: Any) -> dict[str, Any]:
-    """What all plots have in common, and *more*."""
-    from pygal.style import Style
-
-    sizes = ("label", "major_label", "value", "legend", "tooltip", "title", "no_data", "value_label")
-    return {
-        "style": Style(**{f"{part}_font_size": FONT for part in sizes}),
-        "js": [],
-        "css": [],
-        "no_prefix": True,
-        "width": WIDTH,
-        "height": height,
-        "margin": 6,
-        "spacing": 8,
-        "show_legend": False,
-        "show_x_guides": False,
-        "show_y_guides": False,
-        "truncate_label": -1,
-        "truncate_legend": -1,
-        "legend_box_size": 8,
-        **more,
-    }
-
-
-def _label(text: str) -> str:
-    clean = legible(text, LABEL)
-    wide = sum(east_asian_width(character) in "WF" for character in clean)
-    return legible(text, LABEL - wide // 2) if wide else clean
-
-
-def _told(value: object, tip: str, shown: str | None = None) -> dict[str, Any]:
-    """A value of a plot with what is told of it under the pointer."""
-    return {"value": value, "tooltip": legible(tip), "formatter": lambda _: shown or ""}
+    seen = {end: tone for end, tone in ENDS.items() if any(row["end"] == end for _, _, row in spans)}
+    return _svg(title, 76, [*parts, *_legend(70, {"at work": "lane", **seen})])
 
 
 def _spans(rows: Sequence[Row], timeline: Sequence[Row], now: str | None) -> list[tuple[float, float, Row]]:
-    """Beginning and end of each run, as far as they are known."""
-    begun = [(at.timestamp(), row) for row in rows if (at := parsed(row["started"]))]
-    signs = sorted(at.timestamp() for row in timeline if (at := parsed(row["time"])))
-    present = parsed(now)
+    """Return beginning and end of each run, as far as they are known."""
+    begun = [(at.timestamp(), row) for row in rows if (at := time_of(row["started"]))]
+    signs = sorted(at.timestamp() for row in timeline if (at := time_of(row["time"])))
+    present = time_of(now)
     spans = []
     for number, (start, row) in enumerate(begun):
-        told = parsed(row["ended"]) or (present if row["end"] == "running" else None)
+        ended = time_of(row["ended"]) or (present if row["end"] == "running" else None)
         following = begun[number + 1][0] if number + 1 < len(begun) else math.inf
         seen = bisect_left(signs, following)
-        end = told.timestamp() if told else signs[seen - 1] if seen else start
+        end = ended.timestamp() if ended else signs[seen - 1] if seen else start
         spans.append((start, max(start, end), row))
     return spans
 
 
-def _time_axis(first: float, last: float) -> dict[str, Any]:
-    """A few round moments between two, in UTC."""
-    step = next((step for step in TICKS if (last - first) / step <= 4), TICKS[-1])
+# -- axes ----------------------------------------------------------------------------------------------------------
+
+
+def _ticks(most: float, count: int) -> list[float]:
+    """Return round numbers from 0 to *most*, at most *count* steps apart."""
+    power = 10.0 ** math.floor(math.log10(most))
+    step = next(step for step in (power / 10 * round_ for round_ in (1, 2, 5, 10, 20, 50, 100)) if most / step <= count)
+    step = max(1.0, step)
+    return [step * number for number in range(int(most / step) + 1)]
+
+
+def _time_axis(first: float, last: float, left: float, bottom: float) -> tuple[list[str], Callable[[float], float]]:
+    """Return an axis with a few round moments in UTC, and the function that gives a moment its place on it."""
+    step = next((step for step in TIME_STEPS if (last - first) / step <= 4), TIME_STEPS[-1])
     form = "%F" if step >= DAY else "%m-%d %H:%M" if last - first > DAY else "%H:%M" if step >= MINUTE else "%H:%M:%S"
-    ticks = range(int(-(-first // step)) * step, int(last) + 1, step)
-    return {
-        "x_labels": [{"value": tick, "label": f"{datetime.fromtimestamp(tick, timezone.utc):{form}}"} for tick in ticks]
-        or [{"value": first, "label": f"{datetime.fromtimestamp(first, timezone.utc):%F %T}"}],
-        "xrange": (first, last),
-    }
+    ticks: Sequence[float] = range(int(-(-first // step)) * step, int(last) + 1, step)
+    if not ticks:
+        ticks, form = [first], "%F %T"
+    scale = (WIDTH - MARGIN - left) / (last - first)
+
+    def place(moment: float) -> float:
+        return left + (moment - first) * scale
+
+    return [_tick(place(tick), bottom, f"{datetime.fromtimestamp(tick, timezone.utc):{form}}") for tick in ticks], place
 
 
-def _short(value: float) -> str:
-    """A number of an axis."""
-    for size, letter in ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")):
-        if abs(value) >= size:
-            return f"{value / size:g}{letter}"
-    return f"{value:g}"
+def _tick(x: float, bottom: float, text: str) -> str:
+    """Return a guide from top to *bottom* and its text, which stays inside of the drawing."""
+    half = width(text) * FONT / 2
+    return _line(x, 0, x, bottom) + _text("tick", min(max(x, half), WIDTH - half), bottom + 13, text)
 
 
-def _svg(chart: Any, title: str, tones: Sequence[str]) -> str:
-    """The drawing with what a page needs of it, its series named by *tones* rather than numbered."""
-    from pygal.etree import etree
-
-    root = chart.render_tree()
-    _strip(root, tones)
-    root.set("role", "img")
-    root.set("aria-label", title)
-    return str(etree.tostring(root, encoding="unicode"))
+# -- parts ---------------------------------------------------------------------------------------------------------
 
 
-def _strip(node: Any, tones: Sequence[str]) -> None:
-    node.attrib.pop("id", None)
-    classes = node.get("class", "").split()
-    if classes:
-        node.set("class", " ".join(_toned(word, tones) for word in classes))
-    for child in list(node):
-        if _is_wanted(child, classes[:1]):
-            _strip(child, tones)
-        else:
-            node.remove(child)
+def _bars(title: str, rows: Sequence[tuple[str, float]], most: float, form: Callable[[Any], str]) -> str:
+    if not rows:
+        return ""
+    left = _space(_label(label) for label, _ in rows)
+    scale = (WIDTH - left - _space(form(value) for _, value in rows)) / most
+    parts = []
+    for number, (label, value) in enumerate(rows):
+        y = number * LINE
+        parts.append(_text("label", left - 5, y + 13, _label(label)))
+        parts.append(_bar(left, y + 2, value * scale, "plain", f"{label}: {form(value)}"))
+        parts.append(_text("value", left + value * scale + 5, y + 13, form(value)))
+    return _svg(title, len(rows) * LINE + 2, parts)
 
 
-def _is_wanted(node: Any, inside: list[str]) -> bool:
-    if not isinstance(node.tag, str):
-        return False
-    name = node.tag.rpartition("}")[2]
-    if name == "title":
-        # That of the drawing would cover those of its parts, and an axis tells the places of its labels.
-        return inside in (["bar"], ["dots"])
-    return name not in ("script", "style", "defs", "desc") and node.get("class") != "plot tooltip-overlay"
+def _svg(title: str, height: float, parts: Iterable[str]) -> str:
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {height:g}" role="img" aria-label="{escape(legible(title))}">{"".join(parts)}</svg>'
+    )
 
 
-def _toned(word: str, tones: Sequence[str]) -> str:
-    name, _, number = word.partition("color-")
-    return f"tone-{tones[int(number)]}" if not name and number.isdigit() else word
+def _bar(x: float, y: float, length: float, tone: str, tip: str = "", *, height: float = LINE - 4) -> str:
+    shown = f"<title>{escape(legible(tip))}</title>" if tip else ""
+    size = f'width="{max(length, 0.5):.1f}" height="{height:g}"'
+    return f'<rect class="{tone}" x="{x:.1f}" y="{y:g}" {size}>{shown}</rect>'
+
+
+def _line(x: float, y: float, to_x: float, to_y: float) -> str:
+    return f'<line x1="{x:.1f}" y1="{y:.1f}" x2="{to_x:.1f}" y2="{to_y:.1f}"/>'
+
+
+def _text(kind: str, x: float, y: float, text: str) -> str:
+    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'
+
+
+def _legend(y: float, tones: Mapping[str, str]) -> list[str]:
+    parts, x = [], float(MARGIN)
+    for name, tone in tones.items():
+        parts.append(f'<rect class="{tone}" x="{x:.1f}" y="{y - 8:g}" width="8" height="8"/>')
+        parts.append(_text("name", x + 12, y, name))
+        x += 12 + width(name) * FONT + 14
+    return parts
+
+
+def _label(text: str) -> str:
+    clean = legible(text, LABEL)
+    return legible(text, min(LABEL, int(LABEL * LABEL_WIDTH / max(1.0, width(clean)))))
+
+
+def _space(texts: Iterable[str]) -> float:
+    """Return the width that the widest of *texts* takes, with a gap."""
+    return max(width(text) for text in texts) * FONT + 8

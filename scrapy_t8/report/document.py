@@ -1,17 +1,19 @@
-"""The report document, from what the store says. Its form is that of docs/report.md."""
+"""The report document, collected from the store. docs/report.md describes its form."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from scrapy_t8.core.items.coverage import coverage_of
+from scrapy_t8.core.items import coverage, problems
 from scrapy_t8.core.items.ledger import DUPLICATES, duplicates_of
-from scrapy_t8.core.items.problems import problems_of
 from scrapy_t8.core.items.statistics import OUTCOMES
-from scrapy_t8.model.job import JobRecord, Run
+from scrapy_t8.core.items.tracker import VALIDATION
+from scrapy_t8.core.retry.breaker import Health
+from scrapy_t8.model.job import JobRecord, Ledger, Run
 from scrapy_t8.stores.reader.reader import Reader
 from scrapy_t8.utils.times import moment
 from scrapy_t8.validation.item_audit import integrity_score
@@ -20,67 +22,45 @@ from .missing import Missing
 
 VERSION = 1
 ROWS = 500
-"""Rows of the timeline, roughly."""
+"""Rows of the timeline, about."""
 HOSTS = CALLBACKS = GROUPS = 200
 END = {None: "killed", "died": "killed", "finished": "finished"}
-"""How a run has ended, by the reason of its end; by any other, it was stopped."""
-BREAKER_OPEN = "interval"
-VALIDATION = "T8ValidationPipeline"
+"""How a run ended, by its close reason. A run with any other reason was stopped."""
 
 Document = dict[str, Any]
 
 
 def collect(reader: Reader, job: JobRecord, now: float, generator: str, *, running: bool) -> Document:
-    """All that is known of *job*.
+    """Collect all that is known of *job*.
 
     :param now: Unix seconds.
-    :param running: whether a crawl is using it.
+    :param running: whether a crawl is using the job.
     """
     stored, waiting, due = reader.sizes()
     missing = Missing(reader, job)
-    ledger = _ledger(job, reader, missing, stored, waiting, running=running)
+    ledger = _ledger(job.ledger, missing, stored, waiting, len(reader.backlog.leased()) if running else 0)
     document: Document = {
         "version": VERSION,
         "generator": generator,
-        "generated": time(now),
+        "generated": iso(now),
         "running": running,
-        "job": {
-            "id": job.id,
-            "spider": job.spider,
-            "arguments": job.arguments,
-            "begun": time(job.begun),
-            "finished": job.finished,
-            "follows": job.follows,
-        },
-        "runs": runs_told(reader.runs(), running=running),
+        "job": job_row(job),
+        "runs": run_rows(reader.runs(), running=running),
         "ledger": ledger,
         **_losses(reader),
-        "duplicates": {
-            "count": job.ledger.duplicate,
-            "changed": job.ledger.changed,
-            "again": job.ledger.again,
-            "examples": [{"key": key, "fields": fields} for key, fields in duplicates_of(reader.kept(DUPLICATES))],
-        },
+        "duplicates": _duplicates(reader, job.ledger),
         "feeds": list(_feeds(reader)),
         "totals": missing.totals,
-        "missing": missing.told(),
+        "missing": missing.to_dict(),
         "healing": _healing(reader, job),
-        "waiting": {"count": waiting, "next_due": time(due)},
-        "dead": [
-            {
-                **{name: value for name, value in asdict(group).items() if name != "example"},
-                "first": time(group.first),
-                "last": time(group.last),
-                "letter": group.example,
-            }
-            for group in reader.dead_groups(job, GROUPS)
-        ],
+        "waiting": {"count": waiting, "next_due": iso(due)},
+        "dead": _dead(reader, job),
         **_tallies(reader, job),
         "coverage": _coverage(reader),
-        "validation": _validation(reader, job, ledger),
-        "points": [point_told(name, record) for name, record in reader.points()],
+        "validation": _validation(reader, job.ledger, ledger["expected"]),
+        "points": [point_row(name, record) for name, record in reader.points()],
         "timeline": [
-            {"time": time(began), "pages": pages, "items": items, "retries": retries}
+            {"time": iso(began), "pages": pages, "items": items, "retries": retries}
             for began, pages, items, retries in reader.timeline(ROWS)
         ],
         "alerts": [],
@@ -91,9 +71,9 @@ def collect(reader: Reader, job: JobRecord, now: float, generator: str, *, runni
 
 
 def verdict(document: Document) -> str:
-    """Whether all is there and accounted for."""
+    """Return whether everything is there and accounted for: complete, incomplete or unbalanced."""
     ledger = document["ledger"]
-    if any(books["difference"] for books in ledger.values()):
+    if any(account["difference"] for account in ledger.values()):
         return "unbalanced"
     requests = ledger["requests"]
     left = requests["ready"] + requests["waiting"] + requests["leased"] + requests["dead"]
@@ -102,40 +82,90 @@ def verdict(document: Document) -> str:
 
 
 def exit_status(document: Document) -> int:
-    """With what ``scrapy crawl`` is to end."""
+    """Return the exit status that ``scrapy crawl`` should have."""
     if document["verdict"] != "complete":
         return 3
     return 4 if document["alerts"] else 0
 
 
-def time(seconds: float | None) -> str | None:
-    """Unix seconds in ISO 8601."""
+# -- parts that scrapy t8 status shows, too ------------------------------------------------------------------------
+
+
+def iso(seconds: float | None) -> str | None:
+    """Return Unix seconds in ISO 8601."""
     return None if seconds is None else moment(seconds).isoformat()
 
 
-# -- parts -------------------------------------------------------------------------------------------------------
-
-
-def _ledger(
-    job: JobRecord, reader: Reader, missing: Missing, stored: int, waiting: int, *, running: bool
-) -> dict[str, dict[str, int]]:
-    books = job.ledger
-    leased = min(stored, reader.in_flight()) if running else 0
+def job_row(job: JobRecord) -> Document:
     return {
-        "requests": {
-            "admitted": books.admitted,
-            "done": books.done,
-            "ready": stored - leased,
-            "waiting": waiting,
-            "leased": leased,
-            "dead": books.dead,
-            "discarded": books.discarded,
-            "difference": books.difference(stored + waiting),
-        },
-        "items": {
-            **{name: getattr(books, name) for name in ("scraped", "exported", "duplicate", "dropped", "failed")},
-            "difference": books.item_difference,
-        },
+        "id": job.id,
+        "spider": job.spider,
+        "arguments": job.arguments,
+        "begun": iso(job.begun),
+        "finished": job.finished,
+        "follows": job.follows,
+    }
+
+
+def run_rows(runs: list[Run], *, running: bool) -> list[Document]:
+    """Return each run and how it ended."""
+    rows = []
+    for run in runs:
+        is_last = run is runs[-1]
+        end = "running" if is_last and running and run.ended is None else END.get(run.reason, "stopped")
+        ended = run.ended if run.ended is not None or end == "running" else run.last_commit
+        rows.append({"id": run.id, "started": iso(run.started), "ended": iso(ended), "reason": run.reason, "end": end})
+    return rows
+
+
+def request_account(ledger: Ledger, stored: int, waiting: int, leased: int) -> dict[str, int]:
+    """Return what became of all requests, and how many are unaccounted for (``difference``)."""
+    return {
+        "admitted": ledger.admitted,
+        "done": ledger.done,
+        "ready": stored - leased,
+        "waiting": waiting,
+        "leased": leased,
+        "dead": ledger.dead,
+        "discarded": ledger.discarded,
+        "difference": ledger.difference(stored + waiting),
+    }
+
+
+def item_account(ledger: Ledger) -> dict[str, int]:
+    """Return what became of all items, and how many are unaccounted for (``difference``)."""
+    outcomes = ("scraped", "exported", "duplicate", "dropped", "failed")
+    return {**{name: getattr(ledger, name) for name in outcomes}, "difference": ledger.item_difference}
+
+
+def point_row(name: str, record: str) -> Document:
+    """Return a stored resume point."""
+    point = json.loads(record)
+    fields = ("task_type", "current_page", "last_cursor", "last_slug", "total_processed", "last_update")
+    return {"name": name, **{field: point.get(field) for field in fields}}
+
+
+def busiest(column: str, counts: Mapping[str, Mapping[str, int]], *names: str) -> list[Document]:
+    """Return a row for each host or callback, the busiest first.
+
+    :param column: the column of the name.
+    :param counts: the other columns: what is counted, by name.
+    :param names: which have a row though nothing is counted.
+    """
+    every = {*names, *(name for column_counts in counts.values() for name in column_counts)}
+    rows: list[Document] = [
+        {column: name, **{what: column_counts.get(name, 0) for what, column_counts in counts.items()}} for name in every
+    ]
+    return sorted(rows, key=lambda row: (-row["done"] - row.get("ready", 0) - row.get("waiting", 0), row[column]))
+
+
+# -- parts ---------------------------------------------------------------------------------------------------------
+
+
+def _ledger(ledger: Ledger, missing: Missing, stored: int, waiting: int, leased: int) -> dict[str, dict[str, int]]:
+    return {
+        "requests": request_account(ledger, stored, waiting, min(stored, leased)),
+        "items": item_account(ledger),
         "expected": {
             "expected": missing.expected,
             "collected": missing.collected,
@@ -143,19 +173,6 @@ def _ledger(
             "difference": missing.expected - missing.collected - missing.count,
         },
     }
-
-
-def runs_told(runs: list[Run], *, running: bool) -> list[Document]:
-    """Each run and how it has ended."""
-    told = []
-    for run in runs:
-        is_last = run is runs[-1]
-        end = "running" if is_last and running and run.ended is None else END.get(run.reason, "stopped")
-        ended = run.ended if run.ended is not None or end == "running" else run.last_commit
-        told.append(
-            {"id": run.id, "started": time(run.started), "ended": time(ended), "reason": run.reason, "end": end}
-        )
-    return told
 
 
 def _losses(reader: Reader) -> Document:
@@ -166,17 +183,17 @@ def _losses(reader: Reader) -> Document:
     return dict(rows)
 
 
+def _duplicates(reader: Reader, ledger: Ledger) -> Document:
+    examples = [{"key": key, "fields": fields} for key, fields in duplicates_of(reader.kept(DUPLICATES))]
+    return {"count": ledger.duplicate, "changed": ledger.changed, "again": ledger.again, "examples": examples}
+
+
 def _feeds(reader: Reader) -> Iterable[Document]:
     for name, record in reader.feeds().items():
         kind = name.partition(":")[0]
-        if kind == "feed":
-            yield {
-                "uri": record["uri"],
-                "format": record.get("format", ""),
-                "items": record.get("total", record["items"]),
-            }
-        elif kind == "target":
-            yield {"uri": record["uri"], "format": record.get("format", ""), "items": record.get("items")}
+        if kind in ("feed", "target"):
+            items = record.get("total", record["items"]) if kind == "feed" else record.get("items")
+            yield {"uri": record["uri"], "format": record.get("format", ""), "items": items}
 
 
 def _healing(reader: Reader, job: JobRecord) -> Document:
@@ -185,43 +202,44 @@ def _healing(reader: Reader, job: JobRecord) -> Document:
     return {"asked": asked, "collected": collected, "left": left, "impossible": impossible}
 
 
+def _dead(reader: Reader, job: JobRecord) -> list[Document]:
+    rows = []
+    for group in reader.dead_groups(job, GROUPS):
+        row = {**asdict(group), "first": iso(group.first), "last": iso(group.last), "letter": group.example}
+        del row["example"]
+        rows.append(row)
+    return rows
+
+
 def _tallies(reader: Reader, job: JobRecord) -> Document:
-    tally: dict[str, dict[str, int]] = {}
-    for what, name, count in reader.tally():
-        tally.setdefault(what, {})[name] = count
-    now, health = reader.by_host(job.id), reader.hosts()
-    rows: dict[str, dict[str, int]] = {
-        "done": tally.get("host/done", {}),
-        "ready": now["ready"],
-        "waiting": now["waiting"],
-        "dead": now["dead"],
-        "items": tally.get("host/items", {}),
-        "retries": tally.get("host/retries", {}),
+    tallies, health = reader.tallies(), reader.hosts()
+    dead: Counter[str] = Counter()
+    for host, _, count in reader.dead_by_host_and_callback(job.id):
+        dead[host] += count
+    of_hosts = {
+        "done": tallies.get("host/done", {}),
+        "ready": reader.backlog.ready_by_slot(),
+        "waiting": reader.backlog.waiting_by_slot(),
+        "dead": dead,
+        "items": tallies.get("host/items", {}),
+        "retries": tallies.get("host/retries", {}),
     }
-    hosts: list[Document] = [
-        {
-            "host": host,
-            **{what: counts.get(host, 0) for what, counts in rows.items()},
-            "open_since": time(health[host]["since"]) if health.get(host, {}).get(BREAKER_OPEN) else None,
-        }
-        for host in {*health, *(name for counts in rows.values() for name in counts)}
-    ]
-    of_callbacks = {what: tally.get(f"callback/{what}", {}) for what in ("done", "dead", "items")}
-    callbacks: list[Document] = [
-        {"callback": name, **{what: counts.get(name, 0) for what, counts in of_callbacks.items()}}
-        for name in {name for counts in of_callbacks.values() for name in counts}
-    ]
-    outcomes = tally.get(OUTCOMES, {})
+    hosts = busiest("host", of_hosts, *health)[:HOSTS]
+    for row in hosts:
+        known = Health(**health.get(row["host"], {}))
+        row["open_since"] = iso(known.since) if known.is_open else None
+    of_callbacks = {what: tallies.get(f"callback/{what}", {}) for what in ("done", "dead", "items")}
+    outcomes = tallies.get(OUTCOMES, {})
     return {
-        "retries": tally.get("retries", {}),
+        "retries": tallies.get("retries", {}),
         "retry_outcomes": {what: outcomes.get(what, 0) for what in ("succeeded", "buried")},
-        "hosts": sorted(hosts, key=lambda row: (-row["done"], row["host"]))[:HOSTS],
-        "callbacks": sorted(callbacks, key=lambda row: (-row["done"], row["callback"]))[:CALLBACKS],
+        "hosts": hosts,
+        "callbacks": busiest("callback", of_callbacks)[:CALLBACKS],
     }
 
 
 def _coverage(reader: Reader) -> list[Document]:
-    counts = coverage_of(reader.kept("coverage"))
+    counts = coverage.coverage_of(reader.kept(coverage.KEPT))
     return [
         {
             "item": cls,
@@ -232,23 +250,14 @@ def _coverage(reader: Reader) -> list[Document]:
     ]
 
 
-def _validation(reader: Reader, job: JobRecord, ledger: dict[str, dict[str, int]]) -> Document:
-    valid = job.ledger.exported - job.ledger.invalid
+def _validation(reader: Reader, ledger: Ledger, expected: dict[str, int]) -> Document:
     refused = sum(loss.times for loss in reader.losses() if loss.pipeline == VALIDATION)
-    expected = ledger["expected"]
-    # What is invalid counts as missing; what was expected need not be all that is there.
-    good = expected["collected"] - min(job.ledger.invalid, expected["collected"])
+    # Invalid items count as missing. But an invalid item need not be one of the expected.
+    good = expected["collected"] - min(ledger.invalid, expected["collected"])
     return {
-        "valid": valid,
-        "invalid": job.ledger.invalid + refused,
+        "valid": ledger.exported - ledger.invalid,
+        "invalid": ledger.invalid + refused,
         "integrity_score": integrity_score(good, expected["expected"]),
-        "problems": problems_of(reader.kept("problems")),
+        "problems": problems.problems_of(reader.kept(problems.KEPT)),
         "custom": {},
     }
-
-
-def point_told(name: str, record: str) -> Document:
-    """A stored resume point."""
-    told = json.loads(record)
-    fields = ("task_type", "current_page", "last_cursor", "last_slug", "total_processed", "last_update")
-    return {"name": name, **{field: told.get(field) for field in fields}}

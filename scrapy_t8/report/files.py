@@ -1,54 +1,54 @@
-"""Reports as files, and on demand."""
+"""The files of the report: report.json and report.html, at the end of a run and on demand."""
 
 from __future__ import annotations
 
 import json
 import logging
 import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
 import msgpack
 
 from scrapy_t8.config.settings import MASK
-from scrapy_t8.errors import ConfigError, JobError, WriteError, remedy
-from scrapy_t8.stores.reader.reader import Reader, reading
+from scrapy_t8.errors import ConfigError, WriteError, remedy
+from scrapy_t8.stores.reader.reader import Reader, open_read_only
 from scrapy_t8.utils.files import replacing
 
-from .document import Document, collect
+from .alerts import Alert
+from .document import Document, collect, exit_status
 from .html import render
-from .mask import Mask
+from .mask import KEPT, Mask
 
 logger = logging.getLogger(__name__)
 
 JSON, HTML = "report.json", "report.html"
-MASKED = "report:mask"
-"""Under this name the store keeps what the crawl hides."""
 DIRECTORY = "report"
-"""In the job directory."""
+"""Where a report is written, in the job directory."""
 
 
 def read_report(jobdir: str | Path) -> Document:
-    """The report of the job in *jobdir*, as of now. A crawl may be using it; it is only read.
+    """Return the report of the job in *jobdir* as of now. A crawl may be using the job; nothing is changed.
 
-    Alerts and what a validator says are those of the end of the last run.
+    Alerts and the results of a validator are those of the end of the last run.
 
     :raises JobError: if there is no job.
     :raises StoreError: if its state cannot be read.
     """
     directory = Path(jobdir)
-    with reading(directory / "t8") as reader:
-        mask = mask_of(reader)
-        document = document_of(reader, directory, time.time(), mask, running=reader.is_running())
-    return {**document, **_said_at_the_end(directory / DIRECTORY / JSON, document)}
+    with open_read_only(directory / "t8") as reader:
+        document = masked_document(reader, time.time(), mask_of(reader), running=reader.is_running())
+    return {**document, **_last_findings(directory / DIRECTORY / JSON, document)}
 
 
 def write_report(jobdir: str | Path, directory: str | Path | None = None) -> Document:
     """Write ``report.json`` and, with the extra ``report``, ``report.html``.
 
-    :param directory: where; the ``report`` of the job directory if it is not given.
+    :param directory: where to; by default the ``report`` of the job directory.
     :returns: what was written.
-    :raises WriteError: if that cannot be written; else as :func:`read_report`.
+    :raises WriteError: if a file cannot be written; else as :func:`read_report`.
     """
     document = read_report(jobdir)
     write(document, Path(directory) if directory is not None else Path(jobdir) / DIRECTORY)
@@ -56,24 +56,49 @@ def write_report(jobdir: str | Path, directory: str | Path | None = None) -> Doc
 
 
 def mask_of(reader: Reader) -> Mask:
-    """The mask that the crawl had."""
-    kept = reader.kept(MASKED)
-    return Mask(msgpack.unpackb(kept[MASKED]) if kept else MASK)
+    """Return the mask of the crawl."""
+    kept = reader.kept(KEPT)
+    return Mask(msgpack.unpackb(kept[KEPT]) if kept else MASK)
 
 
-def document_of(reader: Reader, directory: Path, now: float, mask: Mask, *, running: bool) -> Document:
-    """The document, without secrets; alerts are still to be added."""
+def masked_document(reader: Reader, now: float, mask: Mask, *, running: bool) -> Document:
+    """Collect the report without secrets. Alerts are still to be added."""
     job = reader.job()
-    if job is None:
-        raise JobError(f"there is no job in {directory}: give the JOBDIR of a crawl that ran with scrapy_t8")
-    collected = collect(reader, job, now, f"scrapy_t8 {version('scrapy-t8')}", running=running)
-    document: Document = mask.all(collected)
+    document: Document = mask.all(collect(reader, job, now, f"scrapy_t8 {version('scrapy-t8')}", running=running))
     document["job"]["arguments"] = mask.all(job.arguments, given=True)
     return document
 
 
+def final_report(
+    directory: Path,
+    now: float,
+    hidden: Iterable[str],
+    custom: Document,
+    alerts: Callable[[Document, list[int]], list[Alert]],
+) -> Document:
+    """Collect the report of a run that has ended.
+
+    :param directory: the directory of the state file.
+    :param hidden: the names that the report hides, as for :class:`~scrapy_t8.report.mask.Mask`.
+    :param custom: what the validator of the project found.
+    :param alerts: returns the alerts of the report, given the numbers of items of earlier good jobs, the oldest first.
+    """
+    mask = Mask(hidden)
+    with open_read_only(directory) as reader:
+        document = masked_document(reader, now, mask, running=False)
+        job = reader.job()
+        history = [past.items for past in reader.past_jobs(job.spider) if past.good and past.number != job.number]
+    document["validation"]["custom"] = mask.all(custom, given=True)
+    document["alerts"] = [asdict(alert) for alert in alerts(document, history)]
+    document["exit_status"] = exit_status(document)
+    return document
+
+
 def write(document: Document, directory: Path) -> Path:
-    """Write *document*: both files, or only the first, with a line that says why. Returns the one for people."""
+    """Write *document* and return the file for people: report.html, or report.json without the extra ``report``.
+
+    :raises WriteError: if a file cannot be written.
+    """
     try:
         directory.mkdir(parents=True, exist_ok=True)
         _replace(directory / JSON, json.dumps(document, ensure_ascii=False, indent=1, default=str) + "\n")
@@ -93,7 +118,8 @@ def _replace(path: Path, text: str) -> None:
         file.write(text)
 
 
-def _said_at_the_end(path: Path, document: Document) -> Document:
+def _last_findings(path: Path, document: Document) -> Document:
+    """Return alerts and custom validation of the last report, if it was one of the same job."""
     try:
         last = json.loads(path.read_text(encoding="utf-8"))
         if last["job"]["id"] != document["job"]["id"]:

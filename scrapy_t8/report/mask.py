@@ -1,4 +1,4 @@
-"""What a report must not give away: credentials in URLs, and the values of names that sound like secrets."""
+"""Hides secrets in a report: credentials in URLs, and values whose names sound like secrets."""
 
 from __future__ import annotations
 
@@ -7,39 +7,41 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
+KEPT = "report:mask"
+"""The store keeps the names that the crawl hides under this name, for reports that are made later."""
 HIDDEN = "***"
 KNOWN, SHORT = 2000, 200
-"""So many texts that are no longer than so many characters are known as they are without secrets."""
+"""How many masked texts are remembered, and the longest text that is."""
 HEADERS = re.compile("authorization|cookie", re.IGNORECASE)
 
 
 class Mask:
-    """Hides what stands behind certain names, in any text.
+    """Hides the values of certain names in any text.
 
-    :param names: parts of names, in any case: of query parameters, headers, arguments.
+    :param names: parts of the names of query parameters, headers and arguments, in any case.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
         parts = "|".join(re.escape(name).replace("_", "[-_]?") for name in names if name)
         self._name = re.compile(parts, re.IGNORECASE) if parts else None
-        # user:password@ of a URL. Greedy: a password may have an @ of its own.
+        # user:password@ of a URL. Greedy: a password may contain an @.
         self._credentials = re.compile(r"(?<=://)[^/\s?#]+@")
         header = r"((?:proxy-)?authorization|(?:set-)?cookie)([\"']?\s*[:=]\s*)[^\r\n]+"
         self._headers = re.compile(header, re.IGNORECASE)
-        # Also as a part of a URL that is itself a parameter, where = and & are written %3D and %26.
+        # A URL may be a parameter of another one, where = and & are written %3D and %26.
         value = r"(?:(?!%26|%22)[^&;,\s\"'<>)}])+"
         pair = rf"([\w.%\[\]-]*(?:{parts})[\w.\[\]-]*)([\"']?\s*(?:=|:|%3D)\s*)(\"[^\"]*\"|'[^']*'|{value})"
         self._pairs = re.compile(pair, re.IGNORECASE) if parts else None
         # Of a hundred thousand failures, most names and many values are the same.
-        self._known = lru_cache(KNOWN)(self._without)
-        self._is_secret = lru_cache(KNOWN)(self._has_the_name_of_one)
+        self._known = lru_cache(KNOWN)(self._masked)
+        self._is_secret = lru_cache(KNOWN)(self._has_secret_name)
 
     def text(self, text: str) -> str:
-        """*text* without secrets."""
-        return self._known(text) if len(text) <= SHORT else self._without(text)
+        """Return *text* without secrets."""
+        return self._known(text) if len(text) <= SHORT else self._masked(text)
 
-    def _without(self, text: str) -> str:
-        # Most texts have nothing to hide. To see that takes a tenth of the time that it takes to look for what to hide.
+    def _masked(self, text: str) -> str:
+        # Most texts hide nothing, and to see that takes a tenth of the time of the substitutions.
         if "://" in text:
             text = self._credentials.sub(f"{HIDDEN}@", text)
         if HEADERS.search(text):
@@ -49,21 +51,22 @@ class Mask:
         return text
 
     def all(self, value: Any, *, given: bool = False) -> Any:
-        """A document, or a part of one, without secrets. Its shape stays; but of what a user has *given*, all that has
-        the name of a secret is hidden, be it a number or a list.
+        """Return a document, or a part of one, without secrets. Its shape stays.
+
+        :param given: whether a user has given it: then a number or a list with the name of a secret is hidden, too.
         """
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, Mapping):
-            return {self.text(str(name)): self._of(str(name), part, given=given) for name, part in value.items()}
+            return {self.text(str(name)): self._value(str(name), part, given=given) for name, part in value.items()}
         if isinstance(value, (list, tuple)):
             return [self.all(part, given=given) for part in value]
         return value
 
-    def _of(self, name: str, value: Any, *, given: bool) -> Any:
+    def _value(self, name: str, value: Any, *, given: bool) -> Any:
         if self._is_secret(name) and (isinstance(value, str) or (given and value is not None)):
             return HIDDEN
         return self.all(value, given=given)
 
-    def _has_the_name_of_one(self, name: str) -> bool:
+    def _has_secret_name(self, name: str) -> bool:
         return self._name is not None and self._name.search(name) is not None

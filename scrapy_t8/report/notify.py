@@ -1,7 +1,7 @@
-"""Tells people, through Apprise: mail, chat, webhooks and a hundred other services.
+"""Sends alerts to people through Apprise: mail, chat, webhooks and many other services.
 
-Nothing that Apprise and its HTTP library say of a notification goes into the log: it may hold the secrets of its URL.
-What is worth knowing is logged here, masked.
+The log records that Apprise and its HTTP library make while they send may hold the secrets of a URL, so they are kept
+out of the log. What a person needs to know is logged here, masked.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import logging
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from threading import get_ident
-from typing import Any, TypeVar
+from contextvars import ContextVar
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from scrapy_t8.errors import ConfigError
@@ -22,15 +22,14 @@ from scrapy_t8.utils.threads import in_thread
 logger = logging.getLogger(__name__)
 
 SETTING = "T8_NOTIFY_URLS"
-TALKERS = ("apprise", "urllib3.connectionpool", "urllib3.util.retry", "requests")
-"""Loggers of what sends."""
-T = TypeVar("T")
+SENDERS = ("apprise", "urllib3.connectionpool", "urllib3.util.retry", "requests")
+"""The loggers of Apprise and of its HTTP library."""
 
 
 class Notifier:
-    """Sends notifications to every one of *urls*.
+    """Sends notifications to each of *urls*.
 
-    :param timeout: seconds that all of it may take, at the most.
+    :param timeout: seconds that sending may take in total.
     :raises ConfigError: if Apprise is not installed, or does not understand a URL.
     """
 
@@ -39,13 +38,13 @@ class Notifier:
         self._services = [_Service(url, f"{SETTING}[{number}]") for number, url in enumerate(urls)]
 
     def __bool__(self) -> bool:
-        """Whether there is anybody to be told."""
+        """Whether there is a URL to send to."""
         return bool(self._services)
 
     async def send(self, title: str, body: str) -> list[str]:
-        """Send it to all of them, at once. Returns what went wrong, a line each, which is also logged.
+        """Send a notification to all URLs at once. Returns what went wrong, one line for each URL; it is also logged.
 
-        Nothing is raised, and one that hangs is left to itself.
+        Nothing is raised. A service that hangs is left alone after the timeout.
         """
         tasks = {asyncio.ensure_future(in_thread(service.send, title, body)): service for service in self._services}
         if tasks:
@@ -66,22 +65,22 @@ class Notifier:
 
 
 class _Service:
-    """One URL, of which nothing but scheme and host is ever shown."""
+    """One URL. Only its scheme and host are ever shown."""
 
     def __init__(self, url: str, where: str) -> None:
         try:
             from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType
         except ImportError:
             raise ConfigError(f"{SETTING} needs apprise: pip install scrapy-t8[notify]") from None
-        # In this way it works in the thread that calls it, not in a pool that the exit of the process waits for.
+        # Without async_mode, Apprise works in the calling thread, not in a pool that delays the exit of the process.
         asset = AppriseAsset(app_id="scrapy_t8", async_mode=False, service_timeout=0)
-        with _listening():
+        with _captured_warnings():
             service: Any = Apprise.instantiate(url, asset=asset) if isinstance(url, str) else None
             if service is None:
                 raise ConfigError(f"{where} is {_scheme(url)}, which is no URL that Apprise understands")
             self._shown = _masked(service.url(privacy=True))
         self._apprise = Apprise(service, asset=asset)
-        self._how: dict[str, Any] = {"notify_type": NotifyType.WARNING, "body_format": NotifyFormat.TEXT}
+        self._options: dict[str, Any] = {"notify_type": NotifyType.WARNING, "body_format": NotifyFormat.TEXT}
         self._secrets = _parts(url) - _parts(self._shown)
         self._where = where
 
@@ -89,71 +88,60 @@ class _Service:
         return f"{self._where} ({self._shown})"
 
     def send(self, title: str, body: str) -> str:
-        """What went wrong, if anything."""
-        with _listening() as heard:
+        """Send a notification. Returns what went wrong, or ""."""
+        with _captured_warnings() as warnings:
             try:
-                if self._apprise.notify(body=body, title=title, **self._how):
+                if self._apprise.notify(body=body, title=title, **self._options):
                     return ""
             except Exception as error:
-                heard.append(f"{type(error).__name__}: {error}")
-        return self._safe(heard[-1] if heard else "Apprise does not say why")
+                warnings.append(f"{type(error).__name__}: {error}")
+        return self._without_secrets(warnings[-1] if warnings else "Apprise gives no reason")
 
-    def _safe(self, text: str) -> str:
+    def _without_secrets(self, text: str) -> str:
         for secret in sorted(self._secrets, key=len, reverse=True):
             text = text.replace(secret, "***")
         return one_line(text)
 
 
 def _scheme(url: object) -> str:
-    """All that can be shown of a URL that nobody understands: its secrets may be anywhere."""
+    """Return what can be shown of a URL that Apprise does not understand: its secrets may be anywhere."""
     scheme, colon, _ = str(url).partition("://")
     return f"{scheme[:20]}://***" if colon else "***"
 
 
 def _masked(url: str) -> str:
-    """Scheme and host of a URL that Apprise has masked in its way, which leaves paths and parameters as they are."""
+    """Return scheme and host of a URL that Apprise has masked, for Apprise leaves paths and parameters as they are."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/***"
 
 
 def _parts(url: str) -> set[str]:
-    """What a URL is made of, but for bits so short that they are in any text."""
+    """Return the parts of a URL, without those so short that any text may contain them."""
     _, _, rest = url.partition("://")
     parts = re.split(r"[/:@?&=#,]+", rest)
     return {part for found in parts for part in (found, unquote(found)) if len(part) > 3}
 
 
-# -- listening ---------------------------------------------------------------------------------------------------
+# -- log records of other libraries ------------------------------------------------------------------------------
 
-
-class _Listener(logging.Filter):
-    """Takes what is said in a thread that sends away from the log."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.heard: dict[int, list[str]] = {}
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        heard = self.heard.get(record.thread or 0)
-        if heard is None:
-            return True
-        if record.levelno >= logging.WARNING:
-            heard.append(record.getMessage())
-        return False
-
-
-_listener = _Listener()
+_warnings: ContextVar[list[str] | None] = ContextVar("warnings", default=None)
 
 
 @contextmanager
-def _listening() -> Iterator[list[str]]:
-    for name in TALKERS:
-        logging.getLogger(name).addFilter(_listener)  # the same one again is no second one
-    heard = _listener.heard[get_ident()] = []
+def _captured_warnings() -> Iterator[list[str]]:
+    """Collect the warnings of the senders in this thread, and keep all their records out of the log."""
+    for name in SENDERS:
+        logging.getLogger(name).addFilter(_capture)  # adding the same filter again changes nothing
+    warnings: list[str] = []
+    token = _warnings.set(warnings)
     try:
-        yield heard
+        yield warnings
     finally:
-        del _listener.heard[get_ident()]
+        _warnings.reset(token)
 
 
-# -- threads -----------------------------------------------------------------------------------------------------
+def _capture(record: logging.LogRecord) -> bool:
+    warnings = _warnings.get()
+    if warnings is not None and record.levelno >= logging.WARNING:
+        warnings.append(record.getMessage())
+    return warnings is None

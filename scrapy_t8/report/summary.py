@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 MOST = 8
-"""Causes, and alerts, that are told one by one."""
+"""Causes, and alerts, that have a line each."""
 WORDS = {
     "not_fetched": "not yet fetched",
     "waiting": "waiting for another try",
@@ -21,35 +21,39 @@ WORDS = {
 
 
 def summary(document: dict[str, Any]) -> str:
-    """What a person wants to know first."""
+    """Return the most important of a report, on a few lines."""
     return "\n".join(_lines(document))
 
 
 def _lines(document: dict[str, Any]) -> Iterator[str]:
-    ledger = document["ledger"]
-    items, requests, expected = ledger["items"], ledger["requests"], ledger["expected"]
+    ledger, causes, expected = document["ledger"], document["missing"]["causes"], document["ledger"]["expected"]
     yield f"Integrity report of {document['job']['id']}: {document['verdict'].upper()}"
     if expected["expected"]:
-        yield "  {collected} of {expected} expected items are there, {missing} are missing".format(**expected)
-    for row in document["missing"]["causes"][:MOST]:
-        told = " ".join(filter(None, (WORDS.get(row["cause"], row["cause"]), row["detail"])))
+        yield "  {collected:,} of {expected:,} expected items are there, {missing:,} are missing".format(**expected)
+    for row in causes[:MOST]:
+        cause = " ".join(filter(None, (WORDS.get(row["cause"], row["cause"]), row["detail"])))
         names = ", ".join(str(example.get("key", example.get("source"))) for example in row["examples"][:3])
-        yield f"    {row['count']} {told}: {names}{', ...' if row['count'] > 3 else ''}"
-    if len(document["missing"]["causes"]) > MOST:
-        yield f"    and {len(document['missing']['causes']) - MOST} other causes"
+        yield f"    {row['count']:,} {cause}: {names}{', ...' if row['count'] > 3 else ''}"
+    if len(causes) > MOST:
+        yield f"    and {len(causes) - MOST} other causes"
     if document["healing"]["asked"]:
-        yield "  healed: {collected} of {asked}, {left} under way, {impossible} that cannot be asked for".format(
-            **document["healing"]
-        )
-    yield (
-        "  items: {scraped} scraped = {exported} exported + {duplicate} duplicate + {dropped} dropped + {failed} failed"
-    ).format(**items)
-    yield (
-        "  requests: {admitted} admitted = {done} done + {ready} ready + {waiting} waiting + {leased} leased "
-        "+ {dead} dead + {discarded} discarded"
-    ).format(**requests)
-    for name, books in ledger.items():
-        if books["difference"]:
-            yield f"  THE BOOKS DO NOT BALANCE: {books['difference']} {name} are unaccounted for"
+        form = "  healed: {collected:,} of {asked:,}, {left:,} under way, {impossible:,} that cannot be requested"
+        yield form.format(**document["healing"])
+    yield from account_lines({"items": ledger["items"], "requests": ledger["requests"]})
+    yield from difference_lines(ledger)
     for alert in document["alerts"][:MOST]:
         yield f"  ALERT {alert['name']}: {alert['message']}"
+
+
+def account_lines(accounts: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+    """Yield for each account what its total consists of, as ``items: 3 scraped = 2 exported + 1 duplicate``."""
+    for name, account in accounts.items():
+        whole, *parts = [f"{count:,} {what}" for what, count in account.items() if what != "difference"]
+        yield f"  {name}: {whole} = {' + '.join(parts)}"
+
+
+def difference_lines(accounts: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+    """Yield a line for each account that does not balance."""
+    for name, account in accounts.items():
+        if account["difference"]:
+            yield f"  THE BOOKS DO NOT BALANCE: {account['difference']:,} {name} are unaccounted for"

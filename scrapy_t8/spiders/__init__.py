@@ -1,4 +1,4 @@
-"""Spiders that know where they are. Each is to be subclassed; :class:`T8SpiderMixin` gives any spider ``self.t8``."""
+"""Base spiders with resume points. Subclass one, or give your own spider ``self.t8`` with :class:`T8SpiderMixin`."""
 
 from __future__ import annotations
 

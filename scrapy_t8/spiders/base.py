@@ -1,8 +1,7 @@
-"""What the base spiders have in common."""
+"""The mixin that gives a spider ``self.t8``, and what the base spiders share."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Iterable
 from functools import cached_property
 from typing import Any
@@ -14,11 +13,9 @@ from scrapy.utils.misc import arg_to_iter
 
 from .handle import JobHandle
 
-logger = logging.getLogger("T8ResumeAndRetry")
-
 
 class T8SpiderMixin:
-    """Gives a spider ``self.t8``."""
+    """Gives any spider ``self.t8``."""
 
     crawler: Crawler
 
@@ -28,7 +25,7 @@ class T8SpiderMixin:
         return JobHandle(self.crawler)
 
     async def lazily(self, requests: Iterable[Request]) -> AsyncIterator[Request]:
-        """For :meth:`start`: *requests* as they are needed. Scrapy alone would take them all at once."""
+        """Yield *requests* in :meth:`start` as the scheduler runs out. Scrapy alone would take all of them at once."""
         ahead = 2 * self.crawler.settings.getint("CONCURRENT_REQUESTS")
         for number, request in enumerate(requests, 1):
             yield request
@@ -37,7 +34,7 @@ class T8SpiderMixin:
 
 
 async def outputs(result: Any) -> AsyncIterator[Any]:
-    """What a callback gives, whatever its form: nothing, one output, an iterable, a coroutine, an async generator."""
+    """Yield the outputs of a callback: *result* is None, one output, an iterable, a coroutine or an async generator."""
     if hasattr(result, "__await__"):
         result = await result
     if not hasattr(result, "__aiter__"):

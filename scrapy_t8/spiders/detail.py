@@ -6,7 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from scrapy import Request, Spider
 from scrapy.http import Response
@@ -18,30 +18,27 @@ from scrapy_t8.model.resume_point import DETAIL
 
 from .base import T8SpiderMixin
 
-logger = logging.getLogger("T8ResumeAndRetry")
+logger = logging.getLogger(__name__)
 
-TAIL = 4096
-"""Bytes that the last slug of a file is looked for in."""
+LONGEST = 4096
+"""Bytes that a slug may have, to be recognised in its file."""
 
 
-class Slug:
-    """A slug and its place: the position in its list, and where it ends in its file."""
+class Slug(NamedTuple):
+    """A slug, its position in the list, and the offset in bytes at which its line ends in the file."""
 
-    __slots__ = ("end", "position", "text")
-
-    def __init__(self, text: str, position: int, end: int | None = None) -> None:
-        self.text = text
-        self.position = position
-        self.end = end
+    text: str
+    position: int
+    end: int | None = None
 
 
 class DetailSpider(T8SpiderMixin, Spider):
-    """Walks slugs in order, each exactly once, from where the last run of the job was.
+    """Fetches slugs in order, each exactly once, from where the last run of the job was.
 
-    A job that has finished goes on after its last slug when it is run again, so that slugs added meanwhile are taken;
-    ``-s T8_RESUME=fresh`` begins anew. The resume point (``DETAIL_COLLECTION``) says how far all is done.
+    After a finished job the next one goes on behind the last slug, so that it fetches slugs that were added meanwhile;
+    ``-s T8_RESUME=fresh`` begins anew. The resume point (``DETAIL_COLLECTION``) says up to which slug all is done.
 
-    To be given: ``detail_url`` or :meth:`detail_request`; ``slugs``, ``slug_file`` or :meth:`iter_slugs`; and
+    Define ``detail_url`` or :meth:`detail_request`; ``slugs``, ``slug_file`` or :meth:`iter_slugs`; and
     :meth:`parse_detail`.
     """
 
@@ -49,31 +46,31 @@ class DetailSpider(T8SpiderMixin, Spider):
     """As in ``"https://example.com/cars/{slug}"``."""
     slugs: Iterable[Any] = ()
     slug_file: str | Path | None = None
-    """One slug a line, read as the crawl goes. Empty lines are passed over."""
+    """One slug a line, read as the crawl goes. Empty lines are skipped."""
     point_name = ""
     """The name of the resume point, for a spider that has several."""
 
     def parse_detail(self, response: Response, slug: str) -> Any:
-        """The items and requests of a detail page."""
+        """Return or yield the items and requests of a detail page."""
         raise NotImplementedError(f"{type(self).__name__}.parse_detail is not defined")
 
     def detail_request(self, slug: str) -> Request:
-        """The request for a slug. Its callback is :meth:`parse_detail` unless it has one."""
+        """Return the request for a slug. Without a callback, it gets :meth:`parse_detail`."""
         return Request(self.detail_url.format(slug=slug))
 
     def iter_slugs(self, after: str | None) -> Iterable[Any]:
-        """Slugs from a query, in an order that stays: those that come *after* one, or all. Takes precedence."""
+        """Return the slugs *after* one, or all, in an order that stays. Overrides ``slugs`` and ``slug_file``."""
         raise NotImplementedError
 
     def t8_request_for(self, key: str) -> Request:
-        """The request for a slug that is missing: see :func:`scrapy_t8.heal`."""
+        """Return the request for a slug whose item is missing: see :func:`scrapy_t8.heal`."""
         request = self.detail_request(key)
         if request.callback is None:
             request = request.replace(callback=self.detail_callback(), cb_kwargs={**request.cb_kwargs, "slug": key})
         return request
 
     def detail_callback(self) -> Any:
-        """What is called with the response and the slug."""
+        """Return what is called with the response and the slug."""
         return self.parse_detail
 
     # -- how -----------------------------------------------------------------------------------------------------
@@ -87,7 +84,7 @@ class DetailSpider(T8SpiderMixin, Spider):
             found = True
             yield request
         if not found and before:
-            logger.info("All %d slugs are done or under way. -s T8_RESUME=fresh begins anew", before)
+            logger.info("All %d slugs are done or in the frontier. -s T8_RESUME=fresh begins anew", before)
         elif not found:
             logger.warning("There are no slugs: nothing to do")
 
@@ -108,7 +105,7 @@ class DetailSpider(T8SpiderMixin, Spider):
         return self.t8.at(request, DETAIL, self.point_name, position=slug.position, **value)
 
     def _slugs(self, before: int, value: Value) -> Iterator[Slug]:
-        """Those that come after a position."""
+        """Return the slugs that come after a position."""
         last = value.get("slug")
         if type(self).iter_slugs is not DetailSpider.iter_slugs:
             return self._numbered(self.iter_slugs(last), before)
@@ -119,18 +116,15 @@ class DetailSpider(T8SpiderMixin, Spider):
         return self._of_list(before, last)
 
     def _after(self, last: str) -> Iterator[Slug]:
-        """What comes after a slug that somebody has named."""
-        for slug in self._all():
+        """Yield what comes after a slug that a resume point from outside names."""
+        slugs = self._all()
+        for slug in slugs:
             if slug.text == last:
                 self.t8.stand_at(DETAIL, self.point_name, slug.position)
-                break
-        else:
-            self._changed(last)
-            yield from self._all()
-            return
-        for slug in self._all():
-            if slug.position > self.t8.track(DETAIL, self.point_name).low:
-                yield slug
+                yield from slugs
+                return
+        self._changed(last)
+        yield from self._all()
 
     def _all(self) -> Iterator[Slug]:
         if self.slug_file is not None:
@@ -150,7 +144,7 @@ class DetailSpider(T8SpiderMixin, Spider):
         for slug in slugs:
             text = "" if slug is None else str(slug).strip()
             if not text:
-                logger.warning("An empty slug after position %d is passed over", position)
+                logger.warning("Skipped an empty slug after position %d", position)
                 continue
             position += 1
             yield Slug(text, position)
@@ -171,8 +165,8 @@ class DetailSpider(T8SpiderMixin, Spider):
 
     def _changed(self, last: str | None) -> None:
         logger.warning(
-            "The slugs have changed before the last one that was taken (%r): all are gone through again. "
-            "Those that this job has already asked for are not asked for twice",
+            "The list of slugs has changed before the last one that was requested (%r): starting again at the first. "
+            "Slugs that this job has already requested are not requested twice",
             last,
         )
         self.t8.begin_again(DETAIL, self.point_name)
@@ -183,6 +177,6 @@ def _ends_with(path: Path, end: int, slug: str | None) -> bool:
     if slug is None or path.stat().st_size < end:
         return False
     with path.open("rb") as file:
-        file.seek(max(0, end - TAIL))
-        lines = file.read(min(TAIL, end)).splitlines()
+        file.seek(max(0, end - LONGEST))
+        lines = file.read(min(LONGEST, end)).splitlines()
     return bool(lines) and lines[-1].decode("utf-8", errors="replace").strip() == slug

@@ -1,4 +1,4 @@
-"""``self.t8``: what a spider may ask of the job that it runs in, and tell it."""
+"""``self.t8``: resume points, retries and expectations of the job that a spider runs in."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ R = TypeVar("R", bound=Request)
 
 
 class JobHandle:
-    """The job of *crawler*, as its spider sees it.
+    """The job of *crawler*, as its spider sees the job.
 
     :raises ConfigError: from every method, if T8 is not turned on in this crawl.
     """
@@ -33,9 +33,9 @@ class JobHandle:
     # -- positions -----------------------------------------------------------------------------------------------
 
     def resume_point(self, task_type: str, name: str = "") -> ResumePoint | None:
-        """How far a piece of work is: everything up to there is done. None if it has never begun.
+        """Return the point up to which a piece of work is done. None if the work has never begun.
 
-        :param name: tells several pieces of one task type apart.
+        :param name: tells several pieces of work of one task type apart.
         """
         return self._points.get(task_type, name)
 
@@ -50,15 +50,15 @@ class JobHandle:
         processed: int = 1,
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
-        """Tell that a position is done. It counts when the page of this callback has settled.
+        """Save that a position is done. It counts when the page of this callback has settled.
 
-        Pages that have a number may settle in any order: the resume point stands at the last one before the first that
-        is missing, counted from 1. Without a number, each position comes after the one before.
+        Pages that have a number may settle in any order: the resume point stands before the first number that is
+        missing, counted from 1. Without a number, each position comes after the one before.
 
-        :param processed: what this adds to ``total_processed``.
+        :param processed: what this position adds to ``total_processed``.
         """
-        told = {"page": current_page, "cursor": last_cursor, "slug": last_slug}
-        value = {key: given for key, given in told.items() if given is not None}
+        given = {"page": current_page, "cursor": last_cursor, "slug": last_slug}
+        value = {key: part for key, part in given.items() if part is not None}
         mark: Mark = {"task": task_type, "name": name, "value": value, "units": processed}
         if current_page is not None:
             mark["at"] = current_page
@@ -67,9 +67,10 @@ class JobHandle:
             self.describe(task_type, name, metadata)
 
     def at(self, request: R, task_type: str, name: str = "", *, position: int, **value: Any) -> R:
-        """Let *request* stand for a position: it is passed when the request, or what takes its place, has settled.
+        """Make *request* stand for a position, which is done when the request, or what takes its place, has settled.
 
-        :param value: what the resume point says there: ``page``, ``cursor``, ``slug``.
+        :param value: what the resume point says at this position: ``page``, ``cursor``, ``slug``.
+        :returns: the request.
         """
         generation = self._points.generation(task_type, name)
         mark: Mark = {"task": task_type, "name": name, "at": position, "generation": generation, "value": value}
@@ -77,7 +78,7 @@ class JobHandle:
         return request
 
     def tell(self, request: Request | None, *, units: int | None = None, **value: Any) -> None:
-        """Say more about the position that *request*, whose callback this is, stands for."""
+        """Add to the value of the position that *request*, whose callback this is, stands for."""
         if request is None or POINT not in request.meta:
             return
         for mark in self._marks(request):
@@ -86,41 +87,42 @@ class JobHandle:
                 mark["units"] = units
 
     def forget(self, request: Request | None) -> None:
-        """*request*, whose callback this is, stands for no position after all."""
+        """Take the position away from *request*, whose callback this is: it stands for none after all."""
         if request is not None and POINT in request.meta:
             self._job.frontier.in_flight[request].uncarry(self._marks(request))
 
     def describe(self, task_type: str, name: str, metadata: Mapping[str, Any]) -> None:
-        """Put *metadata* into a resume point."""
+        """Add *metadata* to a resume point."""
         self._points.describe(task_type, name, metadata)
         self._job.changed()
 
     def begin_again(self, task_type: str, name: str = "") -> None:
-        """Put a resume point back to the beginning."""
+        """Set a resume point back to the beginning."""
         self._points.begin_again(task_type, name)
         self._job.changed()
 
     def track(self, task_type: str, name: str = "") -> Watermark:
-        """All settled positions of a piece of work."""
+        """Return all settled positions of a piece of work."""
         return self._points.track(task_type, name)
 
     def was_given(self, task_type: str, name: str = "") -> bool:
-        """Whether there is a resume point to go on from without a frontier.
+        """Whether the work is to go on from its resume point, because no frontier knows the rest of it.
 
-        One set by hand, or by another program, that no crawl has moved since; or any, if the scheduler is not T8's.
+        That is so for a point that was set by hand or by another program, and that no crawl has moved since. Where the
+        scheduler is not T8's, it is so for every point of this job.
         """
-        points = self._points
-        without = not self._job.has_frontier and points.is_of_job(task_type, name)
-        return without or points.is_of_nobody(task_type, name)
+        is_without_frontier = not self._job.has_frontier and self._points.is_of_job(task_type, name)
+        return is_without_frontier or self._points.is_of_nobody(task_type, name)
 
     def stand_at(self, task_type: str, name: str, position: int) -> None:
-        """A resume point that was given without a position stands at this one."""
+        """Set the position of a resume point that was given without one."""
         self._points.stand_at(task_type, name, position)
 
     def handed_over(self, task_type: str, name: str = "") -> tuple[int, Value]:
-        """The highest position that the frontier of this job has, and what is known of it.
+        """Return the position after which to begin, and its value.
 
-        Begin after it: what lies below is done or is going to be. In another job, begin after the low-water mark.
+        In this job that is the highest position in the frontier: everything below is done, or waits in the frontier.
+        For work of an earlier job it is the low-water mark.
         """
         if self.knows(task_type, name):
             return self._points.frontier_of(task_type, name)
@@ -128,39 +130,40 @@ class JobHandle:
         return track.low, track.value
 
     def knows(self, task_type: str, name: str = "") -> bool:
-        """Whether this very job has begun a piece of work, so that what it has not done is in the frontier."""
+        """Whether this job has begun a piece of work, so that the rest of the work is in its frontier."""
         return self._job.has_frontier and self._points.is_of_job(task_type, name)
 
     # -- failures ------------------------------------------------------------------------------------------------
 
     def retry(self, reason: str, delay: float | None = None, kind: str = BAN) -> NoReturn:
-        """Have this page again, as if it had not been had.
+        """Fetch this page again later. What it has yielded so far does not count.
 
+        :param delay: seconds; None for the backoff of *kind*.
         :raises RetryPage: always.
         """
         raise RetryPage(reason, delay, kind)
 
     def retries(self, kind: str) -> int:
-        """How often a page that fails is tried again, by the kind of its failure."""
+        """Return how many retries a page has that fails with *kind*."""
         return self._job.retries.decisions.policy.rule(kind, {}).times
 
     def register_retry_handler(self, task_type: str, handler: Handler) -> None:
-        """From now on *handler* does the retries of *task_type*, in place of a new download."""
+        """Let *handler* do the retries of *task_type* from now on, in place of a new download."""
         self._job.retries.handlers.register(task_type, handler)
 
     # -- expectations --------------------------------------------------------------------------------------------
 
     def expect(self, *keys: object, source: str = "") -> None:
-        """Announce items by their keys. It counts when the page of this callback has settled.
+        """Announce items by their keys. That counts when the page of this callback has settled.
 
-        :param source: who says so.
+        :param source: where the keys come from, for the report.
         """
         self._job.expect([(source, key_text(key), None) for key in keys])
 
     def expect_from(self, request: R, key: object, source: str = "") -> R:
-        """Announce the item with this key, which *request* is to bring. It counts when the request is admitted.
+        """Announce the item with this key, which *request* is to bring. That counts when the request is admitted.
 
-        Then the report can tell what became of the request, and :func:`~scrapy_t8.heal` can repeat it.
+        The report can then tell what became of the request, and :func:`~scrapy_t8.heal` can repeat it.
 
         :returns: the request.
         """
@@ -168,16 +171,16 @@ class JobHandle:
         return request
 
     def expect_page(self, request: R, name: str | None = None, source: str = "") -> R:
-        """Announce an item, whatever its key, of the page of *request*, or of pages that this one leads to.
+        """Announce that the page of *request*, or a page that it leads to, will have an item, whatever its key.
 
-        :param name: what the item is called in the report; the URL if it is not given.
+        :param name: the name of the item in the report; by default the URL.
         :returns: the request.
         """
         expecting(request, name if name is not None else request.url, source, by_page=True)
         return request
 
     def expect_total(self, total: int, source: str = "") -> None:
-        """Announce how many items there are."""
+        """Announce how many items there will be."""
         self._job.expect([(source, "", total)])
 
     # -- how -----------------------------------------------------------------------------------------------------
@@ -196,8 +199,8 @@ class JobHandle:
         return self._job.points
 
     def _marks(self, request: Request) -> list[Any]:
+        """Return the marks of the page in flight that belong to the position of *request*."""
         page = self._job.frontier.in_flight.get(request)
-        told = request.meta[POINT]
-        of_request = (told["task"], told["name"], told["at"])
+        own = [request.meta[POINT][key] for key in ("task", "name", "at")]
         marks = page.positions if page is not None else ()
-        return [m for m in marks if not m.get("part") and (m["task"], m["name"], m.get("at")) == of_request]
+        return [m for m in marks if not m.get("part") and [m["task"], m["name"], m.get("at")] == own]

@@ -1,11 +1,11 @@
-"""A detail spider whose items wait for their pictures."""
+"""A detail spider whose items wait for their files."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from itemadapter import ItemAdapter
 from scrapy import Request
@@ -26,19 +26,16 @@ from scrapy_t8.model.resume_point import IMAGE
 from .base import outputs
 from .detail import DetailSpider
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
-logger = logging.getLogger("T8ResumeAndRetry")
+logger = logging.getLogger(__name__)
 
 NEXT_TO_THE_ENGINE = 1
 
 
 class T8StoredMedia:
-    """Downloader middleware, next to the engine: answers a request for a file that is stored already."""
+    """Downloader middleware next to the engine: answers requests for files that are stored already."""
 
     @classmethod
-    def from_crawler(cls, crawler: Crawler) -> Self:
+    def from_crawler(cls, crawler: Crawler) -> T8StoredMedia:
         if not isinstance(crawler.spider, MediaSpider):
             raise NotConfigured
         return cls(crawler.spider)
@@ -58,17 +55,17 @@ class T8StoredMedia:
 
 
 class MediaSpider(DetailSpider):
-    """A :class:`DetailSpider` whose items have pictures, or other files, each fetched as work of its own.
+    """A :class:`DetailSpider` whose items have images or other files, each of which is a request of its own.
 
-    An item that :meth:`parse_detail` yields with URLs in ``media_urls_field`` goes to the pipelines when the last of
-    its files is there, or given up: ``media_results_field`` has what there is, ``media_total`` how many there should
-    be. A file that fails is tried again without its detail page; one that is stored already is not fetched.
+    An item that :meth:`parse_detail` yields with URLs in ``media_urls_field`` goes to the pipelines when each of its
+    files is stored or given up: ``media_results_field`` has the stored ones, ``media_total`` how many there should be.
+    A file that fails is retried without its detail page; a file that is stored already is not fetched.
 
     Files are stored by Scrapy's pipeline, under its settings (FILES_STORE or IMAGES_STORE, S3 and GCS included).
     """
 
     media_pipeline: Any = FilesPipeline
-    """Or :class:`scrapy.pipelines.images.ImagesPipeline`, or a subclass. Not to be in ITEM_PIPELINES as well."""
+    """Or :class:`scrapy.pipelines.images.ImagesPipeline`, or a subclass. It must not be in ITEM_PIPELINES as well."""
     media_urls_field = "image_urls"
     media_results_field = "images"
     media_total_field = "media_total"
@@ -77,7 +74,7 @@ class MediaSpider(DetailSpider):
     def update_settings(cls, settings: BaseSettings) -> None:
         super().update_settings(settings)
         name = "DOWNLOADER_MIDDLEWARES"
-        # At the priority of a spider's settings: what stands at the default's is lost on the way to the crawl.
+        # With the priority of a spider's settings: Scrapy drops what has the priority of the defaults.
         priority = max(settings.getpriority(name) or 0, SETTINGS_PRIORITIES["spider"])
         settings.set(name, {T8StoredMedia: NEXT_TO_THE_ENGINE, **settings.getdict(name)}, priority)
 
@@ -90,7 +87,7 @@ class MediaSpider(DetailSpider):
             yield output
 
     def parse_media(self, response: Response, slug: str) -> AsyncIterator[Any]:
-        """The callback: what :meth:`parse_detail` yields, its items by way of their files."""
+        """Yield what :meth:`parse_detail` yields, but for an item with files the request for its first file."""
         return self._parse_media(response, slug)
 
     def detail_callback(self) -> Any:
@@ -109,16 +106,16 @@ class MediaSpider(DetailSpider):
         return urls
 
     def _go_on(self, item: Any, urls: list[str], results: list[Any], before: Request | None) -> Any:
-        """The item if all its files are settled, else the request for the next one.
+        """Return the item if all its files are settled, else the request for the next file.
 
-        It must not depend on what is stored by now: a page that is replayed has to yield what it yielded before.
+        This must not depend on what is stored by now: a page that is replayed has to yield what it yielded before.
         """
         if urls:
             state = {"item": item, "urls": urls, "results": results}
             meta = {"t8_task_type": IMAGE, "t8_target": urls[0], "t8_media": True}
             if before is not None and EXPECT in before.meta:
-                meta[EXPECT] = before.meta[EXPECT]  # however many files: it is this item that was expected
-            # Two items may have the same file: each waits for it.
+                meta[EXPECT] = before.meta[EXPECT]  # the page of any file may bring the expected item
+            # Two items may have the same file, and each waits for it.
             return Request(
                 urls[0], self._media_arrived, errback=self._media_failed, cb_kwargs=state, meta=meta, dont_filter=True
             )
@@ -126,7 +123,7 @@ class MediaSpider(DetailSpider):
         return item
 
     async def t8_stored(self, request: Request) -> Any:
-        """What the store knows of the file of *request*, if it has it."""
+        """Return what the media store knows of the file of *request*, or None."""
         item = request.cb_kwargs.get("item")
         return await ensure_awaitable(self._pipeline.media_to_download(request, self._info, item=item))
 
@@ -141,14 +138,14 @@ class MediaSpider(DetailSpider):
         except Exception as error:
             if response.meta.get("retry_times", 0) < self.t8.retries(MEDIA) or response.meta.get("t8_alone"):
                 raise RetryPage(f"{urls[0]} is no file: {error}", kind=MEDIA) from error
-            logger.warning("%s is no file: %s; its item goes on without it", urls[0], error)
+            logger.warning("%s is no file (%s); its item goes on without it", urls[0], error)
         else:
             results = [*results, result]
         if not response.meta.get("t8_alone"):
             yield self._go_on(item, urls[1:], results, response.request)
 
     async def _media_failed(self, failure: Failure) -> AsyncIterator[Any]:
-        """A file is given up: the item goes on without it. Its dead letter stands for the file alone."""
+        """Let the item go on without a file that is given up. The dead letter stands for the file alone."""
         request: Request = failure.request  # type: ignore[attr-defined]
         if request.meta.get("t8_alone"):
             return

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import scrapy_t8
+from scrapy_t8.core import scrapy_private
 
 ROOT = Path(scrapy_t8.__file__).parent
 MODULES = sorted(ROOT.rglob("*.py"))
@@ -222,10 +223,50 @@ def test_sql_is_in_the_stores_alone() -> None:
             assert "sqlite3" not in path.read_text(encoding="utf-8"), path
 
 
-def test_private_names_of_scrapy_are_in_one_module() -> None:
-    for path in MODULES:
+def own_names(tree: ast.AST) -> set[str]:
+    """Return the names that a module defines: its functions, methods and attributes."""
+    names = {attr for _, owner, attr in assigned(tree) if owner in ("self", "cls")}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+    return names | {"_replace", "_asdict"}  # of a NamedTuple
+
+
+def private_names_in(tree: ast.AST) -> Iterator[tuple[int, str, str]]:
+    """Yield line, owner and name of each attribute that begins with one underscore, also where it is text."""
+    for node in ast.walk(tree):
+        owner, name = "", ""
+        if isinstance(node, ast.Attribute):
+            owner, name = ast.unparse(node.value), node.attr
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("getattr", "setattr", "hasattr"):
+            owner, name = ast.unparse(node.args[0]), ast.unparse(node.args[1]).strip("'")
+        if name.startswith("_") and not name.startswith("__"):
+            yield node.lineno, owner, name
+
+
+def test_private_names_of_scrapy_are_in_one_table() -> None:
+    """A private name of an object is one that this module defines; of ``self``, one that the package defines."""
+    listed = {name.partition("(")[0] for _, names, _ in scrapy_private.TABLE for name in names.split()}
+    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in MODULES}
+    known = set().union(*map(own_names, trees.values()))
+    for path, tree in trees.items():
         if parts(path) != ["core", "scrapy_private"]:
-            assert "engine._" not in path.read_text(encoding="utf-8"), path
+            here = own_names(tree)
+            for line, owner, name in private_names_in(tree):
+                found = name in (known if owner in ("self", "cls", "super()") else here)
+                assert found or (owner == "self" and name in listed), f"{path}:{line} uses {owner}.{name}"
+
+
+def test_private_names_of_scrapys_classes_are_not_taken_by_chance() -> None:
+    listed = {name.partition("(")[0] for _, names, _ in scrapy_private.TABLE for name in names.split()}
+    for name in scrapy_t8.__all__:
+        for cls in getattr(getattr(scrapy_t8, name), "__mro__", ()):
+            ours = cls.__module__.partition(".")[0] == "scrapy_t8"
+            theirs = {attr for base in cls.__mro__ if base.__module__.startswith("scrapy.") for attr in vars(base)}
+            taken = {attr for attr in vars(cls) if attr.startswith("_") and not attr.startswith("__")} & theirs
+            assert not ours or taken <= listed | {"_abc_impl"}, f"{cls.__qualname__} redefines {taken}"
 
 
 def test_the_package_loads_what_is_asked_for() -> None:

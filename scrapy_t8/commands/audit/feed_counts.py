@@ -1,4 +1,4 @@
-"""Counts what stands in feed files, with nothing of the code that has written them."""
+"""Counts the items in feed files, independently of the code that wrote them."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ GZIP = b"\x1f\x8b"
 
 
 class CannotCount(Exception):
-    """Why not."""
+    """A feed whose items cannot be counted. The message says why."""
 
 
 def files_of(state: Path, name: str, record: dict[str, Any]) -> Iterator[tuple[Path, int, int | None]]:
-    """The files of a feed that is continued: where the job's part begins, and where it ends (None: with the file).
+    """Yield each file of an appended feed, with begin and end of the job's part (None: the end of the file).
 
     :param state: the directory of the state file.
-    :param name: of the feed, as the store knows it.
-    :raises ValueError: if what is noted of it cannot be read.
+    :param name: the name of the feed in the store.
+    :raises ValueError: if the note of where the feed begins cannot be read.
     """
     log = state / f"feed-{blake2b(name.encode(), digest_size=6).hexdigest()}.undo"
     noted = log.read_bytes()[: record["noted"]] if log.exists() else b""
@@ -37,16 +37,16 @@ def files_of(state: Path, name: str, record: dict[str, Any]) -> Iterator[tuple[P
 
 
 def count(path: Path, start: int, end: int | None, format_: str, header: bytes = b"") -> int:
-    """How many items are in the bytes of *path* from *start* to *end*.
+    """Count the items in the bytes of *path* from *start* to *end* (None: the end of the file).
 
-    :param header: what stands in front of the items, if the part begins with it.
-    :raises CannotCount: if the format is none that can be read by everybody.
-    :raises ValueError: if it is not of that format.
-    :raises OSError: if it cannot be read.
+    :param header: bytes in front of the items, skipped if the part begins with them.
+    :raises CannotCount: for a format that only its exporter can read.
+    :raises ValueError: if the file is not of this format.
+    :raises OSError: if the file cannot be read.
     """
     counter = COUNTERS.get(format_)
     if counter is None:
-        raise CannotCount(f"nobody but its exporter can read {format_ or 'its format'}")
+        raise CannotCount(f"its format {format_!r} cannot be counted")
     with path.open("rb") as file:
         file.seek(start)
         size = (path.stat().st_size if end is None else end) - start
@@ -90,7 +90,7 @@ def _lines(file: Any) -> int:
 
 
 def _rows(file: Any) -> int:
-    # Of a row only its ends matter, and these are the same in all encodings that have ASCII in them.
+    # Only the ends of rows matter, and they are the same in all encodings that contain ASCII.
     text = io.TextIOWrapper(io.BufferedReader(file), encoding="latin-1", newline="")
     return sum(1 for row in csv.reader(text) if row)
 
@@ -125,4 +125,4 @@ COUNTERS: dict[str, Callable[[Any], int]] = {
     "json": _list,
     "xml": _elements,
 }
-"""By format. Pickles are not opened: that would run code."""
+"""Counters by format. Pickle is not among them: to load it would run code."""

@@ -1,4 +1,4 @@
-"""``scrapy t8 heal``: have the next run fetch what is missing, and only that."""
+"""``scrapy t8 heal``: let the next run fetch what is missing, and only that."""
 
 from __future__ import annotations
 
@@ -6,44 +6,45 @@ import argparse
 from dataclasses import asdict
 
 from scrapy_t8.commands.context import CommandContext
-from scrapy_t8.commands.registry import FINE, Command
+from scrapy_t8.commands.registry import OK, Command
 from scrapy_t8.core.offline.heal import Healing, heal, would_heal
 from scrapy_t8.errors import CommandError
 
 
-def _run(call: CommandContext) -> int:
-    options, screen = call.options, call.screen
-    with call.looking() as look:
-        if look.of_service:
-            raise CommandError("heal is about crawls, and here is the state of a service")
-    healing = would_heal(call.directory) if options.dry_run else heal(call.directory)
+def _run(context: CommandContext) -> int:
+    options, terminal = context.options, context.terminal
+    with context.view() as view:
+        if view.is_service:
+            raise CommandError("heal is about crawls, and this is the state of a service")
+    healing = would_heal(context.directory) if options.dry_run else heal(context.directory)
     if options.json:
-        screen.json({"version": 1, "dry_run": options.dry_run, "total": healing.total, **asdict(healing)})
-        return FINE
-    if not healing.total:
+        terminal.print_json({"version": 1, "dry_run": options.dry_run, "total": healing.total, **asdict(healing)})
+    elif not healing.total:
         left = f": {healing.under_way:,} are under way anyway" if healing.under_way else ""
-        screen.say(f"There is nothing to heal{left}.")
-        return FINE
-    screen.say(f"{healing.total:,} missing items {'would be' if options.dry_run else 'are'} asked for again:")
-    for line in _lines(healing):
-        screen.say(f"  {line}")
-    if not options.dry_run:
-        screen.say("Run the crawl again: it fetches them.")
-    return FINE
+        terminal.print_line(f"There is nothing to heal{left}.")
+    else:
+        terminal.print_line(
+            f"{healing.total:,} missing items {'would be' if options.dry_run else 'are'} requested again:"
+        )
+        for line in _lines(healing):
+            terminal.print_line(f"  {line}")
+        if not options.dry_run:
+            terminal.print_line("Run the crawl again: it fetches them.")
+    return OK
 
 
 def _lines(healing: Healing) -> list[str]:
-    told = {
+    counts = {
         "whose dead letter is revived": healing.revived,
         "whose request is made again": healing.repeated,
-        "known by their key alone: the spider is asked (t8_request_for)": healing.asked,
+        "of which only the key is known: the spider is asked (t8_request_for)": healing.asked,
         "more are under way anyway": healing.under_way,
     }
-    return [f"{count:,} {what}" for what, count in told.items() if count]
+    return [f"{count:,} {what}" for what, count in counts.items() if count]
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-n", "--dry-run", action="store_true", help="only tell what would be done")
+    parser.add_argument("-n", "--dry-run", action="store_true", help="only show what would be done")
 
 
 COMMANDS = (

@@ -1,16 +1,16 @@
-"""``scrapy t8 verify``: do the books hold, counted anew?"""
+"""``scrapy t8 verify``: do ledger and feeds agree, counted anew?"""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from scrapy_t8.commands.context import CommandContext, JobView
 from scrapy_t8.commands.job_view import points, tasks
-from scrapy_t8.commands.registry import DIFFERENT, FINE, Command
+from scrapy_t8.commands.registry import MISMATCH, OK, Command
 from scrapy_t8.errors import T8Error
 
 from .feed_counts import CannotCount, count, files_of
@@ -20,7 +20,9 @@ from .feed_counts import CannotCount, count, files_of
 class Check:
     """One thing that was counted.
 
-    :param ok: None if it cannot be counted, and *note* says why.
+    :param books: the number that the ledger has.
+    :param found: the number that was counted.
+    :param ok: None if it cannot be counted; then *note* says why.
     """
 
     what: str
@@ -30,45 +32,48 @@ class Check:
     note: str = ""
 
 
-def _run(call: CommandContext) -> int:
-    with call.looking() as look:
-        checks = list(_checks(look, call.directory))
-    well = all(check.ok is not False for check in checks)
-    if call.options.json:
-        call.screen.json({"version": 1, "ok": well, "checks": [asdict(check) for check in checks]})
+def _run(context: CommandContext) -> int:
+    with context.view() as view:
+        checks = list(_checks(view, context.directory))
+    differences = sum(check.ok is False for check in checks)
+    if context.options.json:
+        context.terminal.print_json(
+            {"version": 1, "ok": not differences, "checks": [asdict(check) for check in checks]}
+        )
     else:
         words = {True: "ok", False: "DIFFERENT", None: "not counted"}
         cells = [(words[check.ok], check.what, check.books, check.found, check.note) for check in checks]
-        call.screen.table("Counted anew", ("result", "what", "#books", "#found", "note"), cells)
-        differences = sum(check.ok is False for check in checks)
-        call.screen.say("All is as the books say." if well else f"{differences} of {len(checks)} differ.")
-    return FINE if well else DIFFERENT
+        context.terminal.print_table("Counted anew", ("result", "what", "#books", "#found", "note"), cells)
+        context.terminal.print_line(
+            f"{differences} of {len(checks)} differ." if differences else "All is as the books say."
+        )
+    return MISMATCH if differences else OK
 
 
-def _checks(look: JobView, directory: Path) -> Iterator[Check]:
-    damage = look.reader.damage()
+def _checks(view: JobView, directory: Path) -> Iterator[Check]:
+    damage = view.reader.damage()
     yield Check("pages of the state file", None, None, not damage, damage)
-    yield from _requests(look)
-    yield _readable("resume points", lambda: len(points(look)))
-    if look.of_service:
-        yield _readable("failed tasks", lambda: sum(1 for _ in tasks(look)))
+    yield from _requests(view)
+    yield _readable("resume points", lambda: len(points(view)))
+    if view.is_service:
+        yield _readable("failed tasks", lambda: sum(1 for _ in tasks(view)))
         return
-    yield from _items(look)
-    for name, record in look.reader.feeds().items():
+    yield from _items(view)
+    for name, record in view.reader.feeds().items():
         kind = name.partition(":")[0]
         if kind == "feed":
-            yield _continued(look, directory / "t8", name, record)
+            yield _appended_feed(view, directory / "t8", name, record)
         elif kind == "target":
-            yield _whole(look, record)
+            yield _rewritten_feed(record)
         elif name == "spool":
             yield _spool(directory / "t8" / "items.spool", record)
 
 
-def _same(what: str, books: int, found: int, note: str = "") -> Check:
+def _compare(what: str, books: int, found: int, note: str = "") -> Check:
     return Check(what, books, found, books == found, note)
 
 
-def _readable(what: str, read: Any) -> Check:
+def _readable(what: str, read: Callable[[], int]) -> Check:
     try:
         return Check(what, None, read(), True)
     except (T8Error, ValueError, TypeError, KeyError) as error:
@@ -78,67 +83,70 @@ def _readable(what: str, read: Any) -> Check:
 # -- the ledger --------------------------------------------------------------------------------------------------
 
 
-def _requests(look: JobView) -> Iterator[Check]:
-    reader, books = look.reader, look.job.ledger
+def _requests(view: JobView) -> Iterator[Check]:
+    reader, ledger = view.reader, view.job.ledger
     stored, waiting, _ = reader.sizes()
-    noun = "tasks" if look.of_service else "requests"
-    found = books.done + books.discarded + books.dead + stored + waiting
-    yield _same(f"{noun} admitted", books.admitted, found, "done, discarded and dead ones, and those that are stored")
-    yield _same("dead letters of this job", books.dead, reader.count_dead(look.job.id))
+    noun = "tasks" if view.is_service else "requests"
+    found = ledger.done + ledger.discarded + ledger.dead + stored + waiting
+    yield _compare(f"{noun} admitted", ledger.admitted, found, "done, discarded, dead and stored ones")
+    yield _compare("dead letters of this job", ledger.dead, reader.count_dead(view.job.id))
     homeless, bodiless = reader.strays()
-    yield _same("dead letters without their request", 0, bodiless)
-    if not look.of_service:
+    yield _compare("dead letters without their request", 0, bodiless)
+    if not view.is_service:
         wrong = reader.wrong_queues()
         queues = ", ".join(f"{key}: {noted} noted, {there} there" for key, noted, there in wrong[:3])
-        yield _same("queues whose length is wrong", 0, len(wrong), queues)
-        yield _same("requests in no queue", 0, homeless)
+        yield _compare("queues whose length is wrong", 0, len(wrong), queues)
+        yield _compare("requests in no queue", 0, homeless)
 
 
-def _items(look: JobView) -> Iterator[Check]:
-    books = look.job.ledger
+def _items(view: JobView) -> Iterator[Check]:
+    ledger = view.job.ledger
     lost = {"dropped": 0, "failed": 0}
-    for loss in look.reader.losses():
+    for loss in view.reader.losses():
         lost[loss.kind] += loss.times
-    found = books.exported + books.duplicate + books.dropped + books.failed
-    yield _same("items scraped", books.scraped, found, "exported, duplicate, dropped and failed ones")
-    yield _same("items dropped", books.dropped, lost["dropped"], "by the reasons that are noted")
-    yield _same("items failed", books.failed, lost["failed"], "by the reasons that are noted")
+    found = ledger.exported + ledger.duplicate + ledger.dropped + ledger.failed
+    yield _compare("items scraped", ledger.scraped, found, "exported, duplicate, dropped and failed ones")
+    yield _compare("items dropped", ledger.dropped, lost["dropped"], "by the noted reasons")
+    yield _compare("items failed", ledger.failed, lost["failed"], "by the noted reasons")
 
 
 # -- feeds -------------------------------------------------------------------------------------------------------
 
 
-def _continued(look: JobView, state: Path, name: str, record: dict[str, Any]) -> Check:
+def _appended_feed(view: JobView, state: Path, name: str, record: dict[str, Any]) -> Check:
     what, books = f"items in {record['uri']}", record["total"]
     header = (record["header"] or "").encode("latin-1")
-    found = 0
-    try:
+
+    def counted() -> int:
+        found = 0
         for path, start, end in files_of(state, name, record):
             if end is not None and path.stat().st_size < end:
-                note = f"it has {end - path.stat().st_size} bytes less than at the last commit"
-                return Check(what, books, None, False, note)
+                raise ValueError(f"it has {end - path.stat().st_size} bytes less than at the last commit")
             found += count(path, start, end, record["format"], header)
-    except CannotCount as why:
-        return Check(what, books, None, None, str(why))
-    except (OSError, ValueError) as error:
-        return Check(what, books, None, False, str(error))
-    if books > look.job.ledger.exported:
-        return Check(what, look.job.ledger.exported, books, False, "more than were exported")
-    return _same(what, books, found)
+        return found
+
+    check = _counted_feed(what, books, counted)
+    if check.found is not None and books > view.job.ledger.exported:
+        return Check(what, view.job.ledger.exported, books, False, "more than were exported")
+    return check
 
 
-def _whole(look: JobView, record: dict[str, Any]) -> Check:
+def _rewritten_feed(record: dict[str, Any]) -> Check:
     what, books = f"items in {record['uri']}", record.get("items")
     if books is None:
-        return Check(what, None, None, None, "no run has ended yet, and it is written at the end of a run")
+        return Check(what, None, None, None, "it is written at the end of a run, and no run has ended yet")
     if not record["path"]:
         return Check(what, books, None, None, "it is not in a local file")
     path = Path(record["path"])
     if not books and not path.exists():
-        return _same(what, 0, 0)
+        return _compare(what, 0, 0)
     format_ = "csv with header" if record["format"] == "csv" and not record["base"] else record["format"]
+    return _counted_feed(what, books, lambda: count(path, record["base"], None, format_))
+
+
+def _counted_feed(what: str, books: int, counted: Callable[[], int]) -> Check:
     try:
-        return _same(what, books, count(path, record["base"], None, format_))
+        return _compare(what, books, counted())
     except CannotCount as why:
         return Check(what, books, None, None, str(why))
     except (OSError, ValueError, EOFError) as error:
@@ -146,7 +154,7 @@ def _whole(look: JobView, record: dict[str, Any]) -> Check:
 
 
 def _spool(path: Path, record: dict[str, Any]) -> Check:
-    """The items of all runs, from which whole feeds are written: whether it can be read to where it must end."""
+    """Check that the items of all runs, from which whole feeds are written, can be read to their end."""
     what, length, at = "items kept for feeds that are written whole", record["length"] or 0, 0
     found = 0
     try:
@@ -166,13 +174,13 @@ def _spool(path: Path, record: dict[str, Any]) -> Check:
 COMMANDS = (
     Command(
         "verify",
-        "Count feed files and the ledger anew, and compare: is what the books say true?",
+        "Count feed files and the ledger anew, and compare the numbers.",
         (
-            ("verify", "a table of all that was counted"),
+            ("verify", "a table of everything that was counted"),
             ("verify --json --jobdir jobs/cars || alert", "for programs; it ends with 3 if anything differs"),
         ),
         run=_run,
         has_json=True,
-        statuses={DIFFERENT: "something differs"},
+        statuses={MISMATCH: "something differs"},
     ),
 )

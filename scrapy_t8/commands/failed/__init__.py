@@ -1,1 +1,1 @@
-"""``failed ...``: the dead-letter box."""
+"""``failed ...``: dead letters of a crawl, failed tasks of a service."""

@@ -1,4 +1,4 @@
-"""Which dead letters or tasks are meant: the filters that commands of ``failed`` take."""
+"""The filters of the commands of ``failed``: which dead letters or tasks are meant."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from scrapy_t8.model.failed_task import FailedTask
 from scrapy_t8.utils.times import parse_time
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-OF_CRAWLS = ("host", "callback", "status")
-"""Filters that a task of a service has nothing for."""
-STATES = ("waiting", "dead")
+OF_CRAWLS = ("host", "callback", "status", "job")
+"""Filters that do not apply to the tasks of a service."""
+NAMES = ("ids", "kind", *OF_CRAWLS, "task_type", "text", "since", "until", "state")
+"""All filters but the limit."""
+WAITING, DEAD = "waiting", "dead"
 
 
 def add_filters(parser: argparse.ArgumentParser, *, ids: bool = True) -> None:
@@ -23,77 +25,68 @@ def add_filters(parser: argparse.ArgumentParser, *, ids: bool = True) -> None:
 
     :param ids: whether single letters or tasks can be named.
     """
-    group = parser.add_argument_group("which (all that is given must hold)")
+    group = parser.add_argument_group("which (all filters that are given must match)")
     if ids:
         group.add_argument("ids", nargs="*", metavar="ID", help="the number of a dead letter, or the id of a task")
-    group.add_argument("--kind", help="of the failure: http, network, timeout, parse, ...")
-    group.add_argument("--host", help="of the URL")
-    group.add_argument("--callback", metavar="NAME", help="the method of the spider")
-    group.add_argument("--status", type=int, metavar="CODE", help="of the HTTP response")
-    group.add_argument("--task-type", metavar="TYPE", help="as DETAIL_COLLECTION")
-    group.add_argument("--text", help="a part of the error, the URL or the target, in any case")
+    group.add_argument("--kind", help="kind of failure: http, network, timeout, parse, ...")
+    group.add_argument("--host", help="host of the URL")
+    group.add_argument("--callback", metavar="NAME", help="method of the spider")
+    group.add_argument("--status", type=int, metavar="CODE", help="HTTP status of the response")
+    group.add_argument("--task-type", metavar="TYPE", help="task type, such as DETAIL_COLLECTION")
+    group.add_argument("--text", help="part of the error, the URL or the target, in any case")
     group.add_argument("--since", type=ago, metavar="WHEN", help="failed since: 2h, 3d, or a time in ISO 8601")
-    group.add_argument("--until", type=ago, metavar="WHEN", help="failed before, the same")
-    group.add_argument("--job", metavar="ID", help="of this job: the box outlives jobs")
-    group.add_argument("--state", choices=STATES, help="of a service: only tasks that wait, or that are dead")
-    group.add_argument("--limit", type=count, metavar="N", help="so many at the most, the oldest first")
+    group.add_argument("--until", type=ago, metavar="WHEN", help="failed before: the same forms")
+    group.add_argument("--job", metavar="ID", help="id of the job; the box also has dead letters of earlier jobs")
+    group.add_argument("--state", choices=(WAITING, DEAD), help="of a service: only tasks that wait, or are dead")
+    group.add_argument("--limit", type=count, metavar="N", help="at most so many, the oldest first")
 
 
 def ago(text: str) -> float:
-    """How many seconds ago a time is, that was given as such a number or in ISO 8601."""
+    """Return how many seconds ago a time was, given as 90s, 30m, 2h, 3d, 1w or in ISO 8601."""
     span = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text.strip())
     if span:
         return float(span[1]) * UNITS[span[2]]
     try:
+        # A time without an offset was typed by somebody who looks at the clock of this machine.
         moment = parse_time(text.strip(), local=True)
     except ValueError:
-        told = f"{text!r} is no time: give 90s, 30m, 2h, 3d, 1w, or one in ISO 8601, as 2026-01-15T10:30"
-        raise argparse.ArgumentTypeError(told) from None
-    # Without an offset it is that of the clock on the wall: it was typed here.
+        message = f"invalid time {text!r}: give 90s, 30m, 2h, 3d, 1w, or a time in ISO 8601, such as 2026-01-15T10:30"
+        raise argparse.ArgumentTypeError(message) from None
     return time.time() - moment.timestamp()
 
 
 def count(text: str) -> int:
-    """How many, of what there is to be one at least."""
+    """Return *text* as a positive integer."""
     if not text.isascii() or not text.isdigit() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
+        raise argparse.ArgumentTypeError(f"not a positive integer: {text!r}")
     return int(text)
 
 
-def which_letters(options: argparse.Namespace) -> LetterFilter:
-    """The choice of dead letters that was given, but for names of single ones of a service.
+def letter_filter(options: argparse.Namespace) -> LetterFilter:
+    """Return which dead letters of a crawl the options choose.
 
-    :raises CommandError: for a number that is none, or a filter that says nothing of letters.
+    :raises CommandError: for an id that is not a number, or a filter that applies to tasks only.
     """
     if options.state is not None:
-        raise CommandError("--state is about tasks of a service, and here is the state of a crawl")
-    return LetterFilter(
-        kind=options.kind,
-        host=options.host,
-        callback=options.callback,
-        status=options.status,
-        task_type=options.task_type,
-        text=options.text,
-        newer_than=options.since,
-        older_than=options.until,
-        job=options.job,
-        ids=tuple(map(_number, getattr(options, "ids", ()))) or None,
-    )
+        raise CommandError("--state is about tasks of a service, and this is the state of a crawl")
+    same = {name: getattr(options, name) for name in ("kind", "task_type", "text", *OF_CRAWLS)}
+    ids = tuple(map(_number, getattr(options, "ids", ()))) or None
+    return LetterFilter(**same, newer_than=options.since, older_than=options.until, ids=ids)
 
 
-def which_tasks(options: argparse.Namespace) -> Callable[[FailedTask, str], bool]:
-    """Whether a task of a service and its state are meant.
+def task_filter(options: argparse.Namespace) -> Callable[[FailedTask, str], bool]:
+    """Return a function that tells whether the options choose a task of a service in a given state.
 
-    :raises CommandError: for a filter that says nothing of tasks.
+    :raises CommandError: for a filter that applies to requests of a crawl only.
     """
-    for name in (*OF_CRAWLS, "job"):
+    for name in OF_CRAWLS:
         if getattr(options, name) is not None:
-            raise CommandError(f"--{name} is about requests of a crawl, and here is the state of a service")
+            raise CommandError(f"--{name} is about requests of a crawl, and this is the state of a service")
     since = None if options.since is None else time.time() - options.since
     until = None if options.until is None else time.time() - options.until
     ids, text = set(getattr(options, "ids", ())), (options.text or "").casefold()
 
-    def meant(task: FailedTask, state: str) -> bool:
+    def matches(task: FailedTask, state: str) -> bool:
         created = task.created_at.timestamp()
         return (
             (not ids or task.task_id in ids)
@@ -104,10 +97,15 @@ def which_tasks(options: argparse.Namespace) -> Callable[[FailedTask, str], bool
             and (until is None or created <= until)
         )
 
-    return meant
+    return matches
+
+
+def is_filtered(options: argparse.Namespace) -> bool:
+    """Whether any filter is given."""
+    return any(getattr(options, name, None) not in (None, []) for name in NAMES)
 
 
 def _number(text: str) -> int:
     if not text.isascii() or not text.isdigit():
-        raise CommandError(f"{text!r} is no number of a dead letter: 'scrapy t8 failed list' tells these")
+        raise CommandError(f"not the number of a dead letter: {text!r}. 'scrapy t8 failed list' shows the numbers")
     return int(text)

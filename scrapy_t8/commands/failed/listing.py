@@ -1,56 +1,49 @@
-"""``scrapy t8 failed ...``: what failed, one by one or by cause; the family of commands about it."""
+"""``scrapy t8 failed``: what failed, one by one or by cause, and the family of commands about it."""
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from typing import Any
 
 from scrapy_t8.commands.context import CommandContext, JobView
-from scrapy_t8.commands.registry import FINE, Command
+from scrapy_t8.commands.registry import OK, Command
 from scrapy_t8.commands.status.status import when
+from scrapy_t8.report.document import iso
 
 from . import selection
 from .change import DISCARD, REVIVE
-from .filters import add_filters
+from .filters import add_filters, is_filtered
 from .show import EXPORT, SHOW
 
 ROWS = 50
-"""That are shown to people who did not say how many."""
+"""Rows that people see without ``--limit``."""
 LETTER_COLUMNS = ("#id", "buried at", "kind", "#status", "error", "url", "callback")
 TASK_COLUMNS = ("task id", "state", "target", "error", "#retries", "#of", "next try")
 
 
-def _list(call: CommandContext) -> int:
-    options, screen = call.options, call.screen
-    with call.looking() as look:
-        total = selection.count(look, options)
+def _list(context: CommandContext) -> int:
+    options, terminal = context.options, context.terminal
+    with context.view() as view:
+        total = selection.count(view, options)
         if options.json:
-            found = list(selection.rows(look, options))
-            name = "tasks" if look.of_service else "letters"
-            screen.json({"version": 1, "kind": _kind(look), "total": total, name: found})
-            return FINE
+            name = "tasks" if view.is_service else "letters"
+            found = list(selection.rows(view, options))
+            terminal.print_json({"version": 1, "kind": view.kind, "total": total, name: found})
+            return OK
         options.limit = options.limit or ROWS
-        cells = [_cells(row, of_service=look.of_service) for row in selection.rows(look, options)]
+        cells = [_cells(row, is_service=view.is_service) for row in selection.rows(view, options)]
         if not cells:
-            screen.say(f"Nothing {'of that kind ' if total or _is_filtered(options) else ''}failed.")
-            return FINE
-        title = "Failed tasks" if look.of_service else "Dead letters"
+            terminal.print_line(f"Nothing {'of that kind ' if total or is_filtered(options) else ''}failed.")
+            return OK
+        title = "Failed tasks" if view.is_service else "Dead letters"
         shown = f"{title} ({len(cells):,} of {total:,}; --limit shows more)" if len(cells) < total else title
-        screen.table(shown, TASK_COLUMNS if look.of_service else LETTER_COLUMNS, cells)
-    return FINE
+        terminal.print_table(shown, TASK_COLUMNS if view.is_service else LETTER_COLUMNS, cells)
+    return OK
 
 
-def _kind(look: JobView) -> str:
-    return "service" if look.of_service else "crawl"
-
-
-def _is_filtered(options: argparse.Namespace) -> bool:
-    names = ("ids", "kind", "host", "callback", "status", "task_type", "text", "since", "until", "job", "state")
-    return any(getattr(options, name, None) not in (None, []) for name in names)
-
-
-def _cells(row: dict[str, Any], *, of_service: bool) -> tuple[Any, ...]:
-    if of_service:
+def _cells(row: dict[str, Any], *, is_service: bool) -> tuple[Any, ...]:
+    if is_service:
         retries = (str(row["retry_count"]), str(row["max_retries"]), when(row["next_retry_time"]))
         return (row["task_id"], row["state"], row["target"], row["error_message"], *retries)
     status = None if row["status"] is None else str(row["status"])
@@ -61,45 +54,35 @@ def _cells(row: dict[str, Any], *, of_service: bool) -> tuple[Any, ...]:
 # -- by cause ----------------------------------------------------------------------------------------------------
 
 
-def _groups(call: CommandContext) -> int:
-    with call.looking() as look:
-        groups = _by_error(look, call.options) if look.of_service else _by_cause(look, call.options)
-        groups = groups[: call.options.limit]
-        document = {"version": 1, "kind": _kind(look), "groups": groups}
-    if call.options.json:
-        call.screen.json(document)
-        return FINE
-    if not groups:
-        call.screen.say("Nothing failed.")
-        return FINE
-    columns = [name for name in groups[0] if name not in ("first", "last", "example")]
-    cells = [
-        [*(row[name] for name in columns), when(row["first"]), when(row["last"]), str(row["example"])] for row in groups
-    ]
-    right = ["#count" if name == "count" else name.replace("_", " ") for name in columns]
-    call.screen.table("By cause", [*right, "first", "last", "example"], cells)
-    return FINE
+def _groups(context: CommandContext) -> int:
+    terminal = context.terminal
+    with context.view() as view:
+        groups = _by_error(view, context.options) if view.is_service else _by_cause(view, context.options)
+        groups = groups[: context.options.limit]
+        document = {"version": 1, "kind": view.kind, "groups": groups}
+    if context.options.json:
+        terminal.print_json(document)
+    elif not groups:
+        terminal.print_line("Nothing failed.")
+    else:
+        names = [name for name in groups[0] if name not in ("first", "last", "example")]
+        cells = [
+            [*(row[name] for name in names), when(row["first"]), when(row["last"]), str(row["example"])]
+            for row in groups
+        ]
+        columns = ["#count" if name == "count" else name.replace("_", " ") for name in names]
+        terminal.print_table("By cause", [*columns, "first", "last", "example"], cells)
+    return OK
 
 
-def _by_cause(look: JobView, options: argparse.Namespace) -> list[dict[str, Any]]:
-    return [
-        {
-            "count": group.count,
-            "kind": group.kind,
-            "error": group.error,
-            "host": group.host,
-            "callback": group.callback,
-            "first": selection.iso(group.first),
-            "last": selection.iso(group.last),
-            "example": group.example,
-        }
-        for group in look.letters.groups(selection.which(look, options))
-    ]
+def _by_cause(view: JobView, options: argparse.Namespace) -> list[dict[str, Any]]:
+    groups = view.letters.groups(selection.checked_filter(view, options))
+    return [{"count": g.count, **asdict(g), "first": iso(g.first), "last": iso(g.last)} for g in groups]
 
 
-def _by_error(look: JobView, options: argparse.Namespace) -> list[dict[str, Any]]:
+def _by_error(view: JobView, options: argparse.Namespace) -> list[dict[str, Any]]:
     groups: dict[tuple[str, str, str], list[Any]] = {}
-    for task in selection.tasks(look, argparse.Namespace(**{**vars(options), "limit": None})):
+    for task in selection.tasks(view, argparse.Namespace(**{**vars(options), "limit": None})):
         cause = (task.state, task.task.task_type, task.task.error_message)
         groups.setdefault(cause, []).append((task.task.created_at, task.task.task_id))
     rows = [
@@ -123,10 +106,10 @@ LIST = Command(
     "list",
     "What failed, one by one: dead letters of a crawl, failed tasks of a service.",
     (
-        ("failed list", "all of it"),
+        ("failed list", "everything"),
         ("failed list --kind http --status 404 --since 2d", "not found, in the last two days"),
         ("failed list --text timeout --limit 10 --json", "the first ten with timeout in error, URL or target"),
-        ("failed list --jobdir data/state --state waiting", "tasks of a service that wait for their next try"),
+        ("failed list --jobdir data/state --state waiting", "tasks of a service that wait for a retry"),
     ),
     add_filters,
     _list,
@@ -135,7 +118,7 @@ LIST = Command(
 GROUPS = Command(
     "groups",
     "What failed, by cause, the most frequent first.",
-    (("failed groups", "all of it"), ("failed groups --host shop.example.com", "of one host")),
+    (("failed groups", "everything"), ("failed groups --host shop.example.com", "one host")),
     lambda parser: add_filters(parser, ids=False),
     _groups,
     has_json=True,
@@ -146,7 +129,7 @@ COMMANDS = (
         "What failed: list it, show one, group it, revive, discard, export.",
         (
             ("failed groups", "what are the causes?"),
-            ("failed revive --kind host", "try again what failed by a host that was down"),
+            ("failed revive --kind host", "try again what failed because a host was down"),
         ),
         family=(LIST, SHOW, GROUPS, REVIVE, DISCARD, EXPORT),
     ),

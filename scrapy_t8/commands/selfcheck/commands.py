@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from scrapy_t8.commands.context import CommandContext
-from scrapy_t8.commands.registry import FAILED, FINE, Command
+from scrapy_t8.commands.registry import ERROR, OK, Command
 from scrapy_t8.config.listing import lines, rows
 from scrapy_t8.config.settings import CHOICES, Effective, effective
 from scrapy_t8.config.sources import PROFILES
@@ -16,24 +16,24 @@ HERE = "the command line"
 def _demo(call: CommandContext) -> int:
     from .demo import demo
 
-    return FINE if demo(_effective(call).config, call.screen.say) else FAILED
+    return OK if demo(_effective(call).config, call.terminal.print_line) else ERROR
 
 
 def _selftest(call: CommandContext) -> int:
     from .selftest import selftest
 
     _effective(call)  # a setting that cannot be used is an error before the tests begin
-    return FINE if selftest(call.screen.say) else FAILED
+    return OK if selftest(call.terminal.print_line) else ERROR
 
 
 def _config(call: CommandContext) -> int:
     found = _effective(call)
     if call.options.json:
-        call.screen.json({"version": 1, "settings": rows(found)})
-        return FINE
+        call.terminal.print_json({"version": 1, "settings": rows(found)})
+        return OK
     for line in lines(found):
-        call.screen.say(line)
-    return FINE
+        call.terminal.print_line(line)
+    return OK
 
 
 def _effective(call: CommandContext) -> Effective:
@@ -61,7 +61,7 @@ COMMANDS = (
         _arguments,
         _demo,
         finds_job=False,
-        statuses={FAILED: "not all was collected"},
+        statuses={ERROR: "not all was collected"},
     ),
     Command(
         "selftest",
@@ -70,7 +70,7 @@ COMMANDS = (
         _arguments,
         _selftest,
         finds_job=False,
-        statuses={FAILED: "something does not work"},
+        statuses={ERROR: "something does not work"},
     ),
     Command(
         "config",

@@ -1,9 +1,9 @@
-"""How far a job is, in numbers: what ``scrapy t8 status`` shows. Its form is that of docs/commands.md."""
+"""How far a job is, in numbers: the document of ``scrapy t8 status``. docs/commands.md describes its form."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,205 +12,162 @@ from scrapy_t8.commands.job_view import stored_runs
 from scrapy_t8.core.retry.failure import PARSE
 from scrapy_t8.model.codec import NO_CALLBACK_NAME, Codec
 from scrapy_t8.model.job import Run
-from scrapy_t8.report.document import point_told, runs_told
-from scrapy_t8.report.document import time as iso
-from scrapy_t8.stores.reader.backlog import SampledRequest
+from scrapy_t8.report.document import busiest, iso, item_account, job_row, point_row, request_account, run_rows
 
 VERSION = 1
-EXACT = 100_000
-"""Stored requests up to which all are counted by callback; of more, a part is."""
-PART = 10_000
+MOST = 100_000
+"""Pending requests up to which they are counted by callback, unless that is asked for: each must be decoded."""
 UNKNOWN = "?"
 """The callback of a request that only its own spider can read."""
-STATES = ("ready", "waiting", "leased", "dead", "done")
 
 Document = dict[str, Any]
 
 
-def counts(look: JobView, directory: Path, now: float, *, exact: bool = False) -> Document:
-    """All that the state tells without reading items.
+def counts(view: JobView, directory: Path, now: float, *, exact: bool = False) -> Document:
+    """Return all that the state tells without reading items.
 
     :param now: Unix seconds.
-    :param exact: count by callback whatever that takes: about a second for a million.
+    :param exact: count pending requests by callback, however many there are. That takes about 2 s for a million.
     """
-    reader, job = look.reader, look.job
-    running = reader.is_running()
-    runs = reader.runs()
-    of_service = look.of_service
-    told = runs_told(runs, running=running)
+    reader, job = view.reader, view.job
+    running, runs = reader.is_running(), reader.runs()
+    rows = run_rows(runs, running=running)
     document: Document = {
         "version": VERSION,
         "directory": str(directory),
-        "kind": "service" if of_service else "crawl",
+        "kind": view.kind,
         "generated": iso(now),
         "running": running,
-        "state": _state(look, told, running=running),
-        "job": {
-            "id": job.id,
-            "spider": job.spider,
-            "arguments": job.arguments,
-            "begun": iso(job.begun),
-            "finished": job.finished,
-            "follows": job.follows,
-            "number": job.number,
-        },
-        "runs": told,
-        "last_run": told[-1] if told else None,
+        "state": _state(rows, running=running, finished=job.finished),
+        "job": {**job_row(job), "number": job.number},
+        "runs": rows,
+        "last_run": rows[-1] if rows else None,
+        "next_due": iso(reader.sizes()[2]),
+        "points": [point_row(name, record) for name, record in reader.points()],
     }
-    if of_service:
-        return document | _tasks(look, running=running)
-    return document | {"rate": _rate(look, runs, now, running=running), **_requests(look, exact, running=running)}
+    if view.is_service:
+        return document | _tasks(view, running=running)
+    return document | {"rate": _rate(view, runs, now, running=running), **_requests(view, exact, running=running)}
 
 
-def _state(look: JobView, runs: list[Document], *, running: bool) -> str:
-    """In a word: running, finished, or how the last run has ended; open, if it had finished and there is work again."""
-    if running or look.job.finished:
+def _state(runs: list[Document], *, running: bool, finished: bool) -> str:
+    """Return running, finished, how the last run ended, or open: the job had finished, and there is work again."""
+    if running or finished:
         return "running" if running else "finished"
     end = str(runs[-1]["end"]) if runs else "stopped"
     return "open" if end == "finished" else end
 
 
-def _rate(look: JobView, runs: list[Run], now: float, *, running: bool) -> Document:
-    if not runs:
-        return {"seconds": 0.0, "pages": 0, "items": 0, "pages_per_minute": None, "items_per_minute": None}
-    run = runs[-1]
-    end = now if running and run.ended is None else run.ended or run.last_commit or run.started
-    pages, items = look.reader.since(run.started)
-    seconds = max(0.0, end - run.started)
-    per_minute = [round(count * 60 / seconds, 1) if seconds else None for count in (pages, items)]
+def _rate(view: JobView, runs: list[Run], now: float, *, running: bool) -> Document:
+    seconds, pages, items = 0.0, 0, 0
+    if runs:
+        run = runs[-1]
+        end = now if running and run.ended is None else run.ended or run.last_commit or run.started
+        seconds = max(0.0, end - run.started)
+        pages, items = view.reader.since(run.started)
     return {
         "seconds": round(seconds, 3),
         "pages": pages,
         "items": items,
-        "pages_per_minute": per_minute[0],
-        "items_per_minute": per_minute[1],
+        "pages_per_minute": round(pages * 60 / seconds, 1) if seconds else None,
+        "items_per_minute": round(items * 60 / seconds, 1) if seconds else None,
     }
 
 
-# -- of a crawl --------------------------------------------------------------------------------------------------
+# -- of a crawl ----------------------------------------------------------------------------------------------------
 
 
-def _requests(look: JobView, exact: bool, *, running: bool) -> Document:
-    reader, books = look.reader, look.job.ledger
-    stored, waiting, due = reader.sizes()
-    away = reader.pending.leased() if running else []
-    is_exact = exact or stored + waiting <= EXACT
+def _requests(view: JobView, exact: bool, *, running: bool) -> Document:
+    reader = view.reader
+    stored, waiting, _ = reader.sizes()
+    leased = reader.backlog.leased() if running else []
+    tallies, dead = reader.tallies(), reader.dead_by_host_and_callback(view.job.id)
+    exact = exact or stored + waiting <= MOST
     return {
-        "requests": {
-            "admitted": books.admitted,
-            "done": books.done,
-            "ready": stored - len(away),
-            "waiting": waiting,
-            "leased": len(away),
-            "dead": books.dead,
-            "discarded": books.discarded,
-            "difference": books.difference(stored + waiting),
-        },
-        "items": {
-            **{name: getattr(books, name) for name in ("scraped", "exported", "duplicate", "dropped", "failed")},
-            "difference": books.item_difference,
-        },
-        "next_due": iso(due),
-        **_by_host_and_callback(look, away, None if is_exact else PART),
-        "callbacks_exact": is_exact,
+        "requests": request_account(view.job.ledger, stored, waiting, len(leased)),
+        "items": item_account(view.job.ledger),
+        "hosts": _by_host(view, leased, dead, tallies),
+        "callbacks": _by_callback(view, leased, dead, tallies, exact=exact),
+        "callbacks_exact": exact,
         "dead_letters": reader.box.count(),
-        "points": [point_told(name, record) for name, record in reader.points()],
     }
 
 
-def _by_host_and_callback(look: JobView, away: list[tuple[str, bytes]], most: int | None) -> Document:
-    reader, codec = look.reader, Codec()
-    dead = reader.dead_by_host_and_callback(look.job.id)
-    tally: dict[str, dict[str, int]] = {}
-    for what, name, count in reader.tally():
-        tally.setdefault(what, {})[name] = count
-    limit = 1 << 62 if most is None else most
-    hosts = {
-        "ready": _less(reader.pending.ready_by_slot(), Counter(slot for slot, _ in away)),
-        "waiting": reader.pending.waiting_by_slot(),
-        "leased": Counter(slot for slot, _ in away),
+Leased = list[tuple[str, bytes]]
+Dead = list[tuple[str, str, int]]
+Tallies = Mapping[str, Mapping[str, int]]
+
+
+def _by_host(view: JobView, leased: Leased, dead: Dead, tallies: Tallies) -> list[Document]:
+    leased_by_host = Counter(slot for slot, _ in leased)
+    columns = {
+        "ready": _less(view.reader.backlog.ready_by_slot(), leased_by_host),
+        "waiting": view.reader.backlog.waiting_by_slot(),
+        "leased": leased_by_host,
         "dead": _sums((host, count) for host, _, count in dead),
-        "done": tally.get("host/done", {}),
-        "items": tally.get("host/items", {}),
+        "done": tallies.get("host/done", {}),
+        "items": tallies.get("host/items", {}),
     }
-    leased = Counter(_callback(codec, payload) for _, payload in away)
-    callbacks = {
-        "ready": _less(_counted(codec, reader.pending.ready(limit)), leased),
-        "waiting": _counted(codec, reader.pending.waiting(limit)),
-        "leased": leased,
+    return busiest("host", columns)
+
+
+def _by_callback(view: JobView, leased: Leased, dead: Dead, tallies: Tallies, *, exact: bool) -> list[Document]:
+    leased_by_callback = _callbacks(payload for _, payload in leased)
+    backlog = view.reader.backlog
+    columns = {
+        "ready": _less(_callbacks(backlog.ready()), leased_by_callback) if exact else {},
+        "waiting": _callbacks(backlog.waiting()) if exact else {},
+        "leased": leased_by_callback,
         "dead": _sums((callback, count) for _, callback, count in dead),
-        "done": tally.get("callback/done", {}),
-        "items": tally.get("callback/items", {}),
+        "done": tallies.get("callback/done", {}),
+        "items": tallies.get("callback/items", {}),
     }
-    return {"hosts": _rows("host", hosts), "callbacks": _rows("callback", callbacks)}
+    rows = busiest("callback", columns)
+    return rows if exact else [{**row, "ready": None, "waiting": None} for row in rows]
 
 
-def _callback(codec: Codec, payload: bytes) -> str:
-    name = codec.callback_name(payload)
+def _callbacks(payloads: Iterable[bytes]) -> Counter[str]:
+    """Count stored requests by callback."""
+    codec = Codec()
+    return Counter(_callback(codec.callback_name(payload)) for payload in payloads)
+
+
+def _callback(name: str | None) -> str:
     if name is None:
         return UNKNOWN
     return name.lstrip("!") if name == NO_CALLBACK_NAME else name or PARSE
 
 
-def _counted(codec: Codec, shares: Iterable[SampledRequest]) -> dict[str, int]:
-    """How many there are of each callback. The numbers add up to what all shares stand for."""
-    weights: Counter[str] = Counter()
-    for share in shares:
-        weights[_callback(codec, share.payload)] += share.weight  # type: ignore[assignment]
-    counts = {name: int(weight) for name, weight in weights.items()}
-    left = round(sum(weights.values())) - sum(counts.values())
-    for name in sorted(weights, key=lambda name: counts[name] - weights[name])[:left]:
-        counts[name] += 1
-    return counts
+def _less(counts: Mapping[str, int], others: Mapping[str, int]) -> dict[str, int]:
+    return {name: max(0, count - others.get(name, 0)) for name, count in counts.items()}
 
 
-def _less(counts: dict[str, int], others: Counter[str]) -> dict[str, int]:
-    return {name: max(0, count - others[name]) for name, count in counts.items()}
-
-
-def _sums(parts: Iterable[tuple[str, int]]) -> dict[str, int]:
+def _sums(parts: Iterable[tuple[str, int]]) -> Counter[str]:
     sums: Counter[str] = Counter()
     for name, count in parts:
         sums[name] += count
     return sums
 
 
-def _rows(column: str, counts: dict[str, dict[str, int]]) -> list[Document]:
-    """A row for each name, the busiest first."""
-    names = {name for of_state in counts.values() for name in of_state}
-    rows: list[Document] = [
-        {column: name, **{what: of_state.get(name, 0) for what, of_state in counts.items()}} for name in names
-    ]
-    return sorted(rows, key=lambda row: (-row["done"] - row["ready"] - row["waiting"], row[column]))
+# -- of a service --------------------------------------------------------------------------------------------------
 
 
-# -- of a service ------------------------------------------------------------------------------------------------
-
-
-def _tasks(look: JobView, *, running: bool) -> Document:
-    reader, books = look.reader, look.job.ledger
-    _, waiting, due = reader.sizes()
-    leased = reader.pending.leased_tasks() if running else {}
-    by_type = {
-        "waiting": _less(reader.pending.waiting_by_slot(), Counter(leased)),
+def _tasks(view: JobView, *, running: bool) -> Document:
+    reader = view.reader
+    leased = reader.backlog.leased_tasks() if running else {}
+    by_type: dict[str, Mapping[str, int]] = {
+        "waiting": _less(reader.backlog.waiting_by_slot(), leased),
         "leased": leased,
         "dead": reader.dead_tasks(),
     }
     names = sorted({name for counted in by_type.values() for name in counted})
+    waiting = reader.sizes()[1]
+    tasks = request_account(view.job.ledger, 0, waiting, 0)
+    del tasks["ready"]
     return {
-        "tasks": {
-            "admitted": books.admitted,
-            "done": books.done,
-            "waiting": waiting - sum(leased.values()),
-            "leased": sum(leased.values()),
-            "dead": books.dead,
-            "discarded": books.discarded,
-            "difference": books.difference(waiting),
-        },
-        "next_due": iso(due),
+        "tasks": {**tasks, "waiting": waiting - sum(leased.values()), "leased": sum(leased.values())},
         "task_types": [{"task_type": n, **{what: c.get(n, 0) for what, c in by_type.items()}} for n in names],
         "collections": [
-            {**run.state().to_dict(), "resume_points": None, "failed_tasks": None} for run in stored_runs(look).values()
+            {**run.state().to_dict(), "resume_points": None, "failed_tasks": None} for run in stored_runs(view).values()
         ],
-        "points": [point_told(name, record) for name, record in reader.points()],
     }

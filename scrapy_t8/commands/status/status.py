@@ -1,4 +1,4 @@
-"""``scrapy t8 status``: how far is it?"""
+"""``scrapy t8 status``: how far is the job?"""
 
 from __future__ import annotations
 
@@ -11,29 +11,31 @@ from typing import Any
 from scrapy_t8.commands.console import Terminal
 from scrapy_t8.commands.context import CommandContext
 from scrapy_t8.commands.failed.filters import count
-from scrapy_t8.commands.registry import DIFFERENT, FINE, Command
+from scrapy_t8.commands.registry import MISMATCH, OK, Command
+from scrapy_t8.report.summary import account_lines, difference_lines
 
-from .document import STATES, Document, counts
+from .document import Document, counts
 
 LATEST = 5
 """Runs that are shown."""
 ROWS = 20
+STATES = ("ready", "waiting", "leased", "dead", "done")
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--check", action="store_true", help="end with 3 unless the job is finished or running")
-    parser.add_argument("--exact", action="store_true", help="count by callback exactly, also beyond 100,000 requests")
+    parser.add_argument("--exact", action="store_true", help="count by callback also beyond 100,000 requests")
     parser.add_argument("--limit", type=count, default=ROWS, metavar="N", help="rows of a table (default: %(default)s)")
 
 
-def _run(call: CommandContext) -> int:
-    with call.looking() as look:
-        document = counts(look, call.directory, time.time(), exact=call.options.exact)
-    if call.options.json:
-        call.screen.json(document)
+def _run(context: CommandContext) -> int:
+    with context.view() as view:
+        document = counts(view, context.directory, time.time(), exact=context.options.exact)
+    if context.options.json:
+        context.terminal.print_json(document)
     else:
-        _show(document, call.screen, call.options.limit)
-    return DIFFERENT if call.options.check and not _is_well(document) else FINE
+        _print(document, context.terminal, context.options.limit)
+    return MISMATCH if context.options.check and not _is_well(document) else OK
 
 
 def _is_well(document: Document) -> bool:
@@ -46,91 +48,75 @@ def _is_well(document: Document) -> bool:
 # -- for people --------------------------------------------------------------------------------------------------
 
 
-def _show(document: Document, screen: Terminal, limit: int) -> None:
+def _print(document: Document, terminal: Terminal, limit: int) -> None:
     for line in _lines(document):
-        screen.say(line)
-    runs = document["runs"][-LATEST:]
-    screen.table(
-        f"Runs ({len(runs)} of {len(document['runs'])})" if len(runs) < len(document["runs"]) else "Runs",
-        ("#run", "started", "ended", "how"),
-        [(run["id"], when(run["started"]), when(run["ended"]), _end(run)) for run in runs],
-    )
+        terminal.print_line(line)
+    runs = document["runs"]
+    rows = [
+        {"run": run["id"], "started": when(run["started"]), "ended": when(run["ended"]), "how": _end(run)}
+        for run in runs[-LATEST:]
+    ]
+    _table(terminal, "Runs", ("#run", "started", "ended", "how"), rows, len(runs))
     if document["kind"] == "crawl":
-        _rows(screen, "By host", "host", document["hosts"], limit)
-        about = "" if document["callbacks_exact"] else ": ready and waiting are estimates, --exact counts"
-        _rows(screen, f"By callback{about}", "callback", document["callbacks"], limit)
+        _counts(terminal, "By host", "host", document["hosts"], limit)
+        note = "" if document["callbacks_exact"] else ": too many requests, --exact counts ready and waiting"
+        _counts(terminal, f"By callback{note}", "callback", document["callbacks"], limit)
     else:
-        _table(screen, "Failed tasks", ("task_type", "#waiting", "#leased", "#dead"), document["task_types"])
+        _table(terminal, "Failed tasks", ("task_type", "#waiting", "#leased", "#dead"), document["task_types"])
         columns = ("task_type", "run_id", "status", "#total_items", "#processed_items", "#failed_items")
-        _table(screen, "Collections", columns, document["collections"])
+        _table(terminal, "Collections", columns, document["collections"])
     fields = ("task_type", "name", "#current_page", "last_cursor", "last_slug", "#total_processed", "last_update")
     points = [{**point, "last_update": when(point["last_update"])} for point in document["points"]]
-    _table(screen, "Resume points", fields, points[:limit], len(points))
+    _table(terminal, "Resume points", fields, points[:limit], len(points))
 
 
 def _lines(document: Document) -> Iterator[str]:
-    job, last = document["job"], document["last_run"]
-    what = f"spider {job['spider']}" if document["kind"] == "crawl" else "a service"
-    yield f"{job['id']} of {what} in {document['directory']}: {document['state'].upper()}"
+    job, last, is_crawl = document["job"], document["last_run"], document["kind"] == "crawl"
+    whose = f"spider {job['spider']}" if is_crawl else "a service"
+    yield f"{job['id']} of {whose} in {document['directory']}: {document['state'].upper()}"
     if job["arguments"]:
         yield "  arguments: " + " ".join(f"{name}={value}" for name, value in job["arguments"].items())
-    if last is not None and document["kind"] == "crawl":
+    if last is not None and is_crawl:
         yield _speed(last["id"], document["rate"])
-    yield from _books(document)
+    accounts = {name: document[name] for name in (("requests", "items") if is_crawl else ("tasks",))}
+    yield from account_lines(accounts)
+    yield from difference_lines(accounts)
     if document["next_due"]:
-        yield f"  the next one that waits is due {when(document['next_due'])}"
+        yield f"  the next retry is due {when(document['next_due'])}"
 
 
 def _speed(run: int, rate: Document) -> str:
-    told = f"  run {run}: {rate['pages']:,} pages, {rate['items']:,} items in {span(rate['seconds'])}"
+    line = f"  run {run}: {rate['pages']:,} pages, {rate['items']:,} items in {span(rate['seconds'])}"
     if not rate["seconds"]:
-        return told
-    return f"{told} ({rate['pages_per_minute']:,} pages/min, {rate['items_per_minute']:,} items/min)"
-
-
-def _books(document: Document) -> Iterator[str]:
-    books = document["requests"] if document["kind"] == "crawl" else document["tasks"]
-    words = [name for name in ("done", "ready", "waiting", "leased", "dead", "discarded") if name in books]
-    what = "requests" if document["kind"] == "crawl" else "tasks"
-    yield f"  {what}: {books['admitted']:,} admitted = " + " + ".join(f"{books[word]:,} {word}" for word in words)
-    if "items" in document:
-        words = ["exported", "duplicate", "dropped", "failed"]
-        items = document["items"]
-        yield f"  items: {items['scraped']:,} scraped = " + " + ".join(f"{items[word]:,} {word}" for word in words)
-    for name in (what, "items"):
-        difference = document.get(name, {}).get("difference")
-        if difference:
-            yield f"  THE BOOKS DO NOT BALANCE: {difference} {name} are unaccounted for"
+        return line
+    return f"{line} ({rate['pages_per_minute']:,} pages/min, {rate['items_per_minute']:,} items/min)"
 
 
 def _end(run: Document) -> str:
     return f"{run['end']} ({run['reason']})" if run["reason"] not in (None, run["end"]) else str(run["end"])
 
 
-def _rows(screen: Terminal, title: str, column: str, rows: list[Document], limit: int) -> None:
+def _counts(terminal: Terminal, title: str, column: str, rows: list[Document], limit: int) -> None:
     named = [{**row, column: row[column] or "(any)"} for row in rows[:limit]]
-    _table(screen, title, (column, *(f"#{state}" for state in STATES), "#items"), named, len(rows))
+    _table(terminal, title, (column, *(f"#{state}" for state in STATES), "#items"), named, len(rows))
 
 
 def _table(
-    screen: Terminal, title: str, columns: tuple[str, ...], rows: list[dict[str, Any]], total: int | None = None
+    terminal: Terminal, title: str, columns: tuple[str, ...], rows: list[dict[str, Any]], total: int | None = None
 ) -> None:
     if rows:
-        told = f"{title} ({len(rows)} of {total:,})" if total is not None and total > len(rows) else title
-        screen.table(
-            told,
-            [name.replace("_", " ") for name in columns],
-            [[row[name.lstrip("#")] for name in columns] for row in rows],
-        )
+        title = f"{title} ({len(rows)} of {total:,})" if total is not None and total > len(rows) else title
+        names = [name.replace("_", " ") for name in columns]
+        terminal.print_table(title, names, [[row[name.lstrip("#")] for name in columns] for row in rows])
 
 
 def when(time: str | None) -> str | None:
-    """A time in ISO 8601 as people here read it."""
+    """Return a time in ISO 8601 as a local date and time."""
     return None if time is None else datetime.fromisoformat(time).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def span(seconds: float) -> str:
-    """A number of seconds as people say it."""
+    """Return a number of seconds in hours, minutes and seconds."""
     whole = round(seconds)
     hours, minutes = divmod(whole // 60, 60)
     if hours:
@@ -144,12 +130,12 @@ COMMANDS = (
         "How far a job is: its runs, its rate, what is ready, waiting, leased, dead and done.",
         (
             ("status", "the job of this project"),
-            ("status --jobdir jobs/cars --json", "the same for programs, keys as in docs/commands.md"),
-            ("status --check --jobdir jobs/cars", "for cron: 3 if it neither runs nor has finished"),
+            ("status --jobdir jobs/cars --json", "the same for programs; docs/commands.md lists the keys"),
+            ("status --check --jobdir jobs/cars", "for cron: 3 if the job is neither running nor finished"),
         ),
         _arguments,
         _run,
         has_json=True,
-        statuses={DIFFERENT: "with --check: the job has not finished, and nobody is at work on it"},
+        statuses={MISMATCH: "with --check: the job is not finished, and no crawl is running"},
     ),
 )

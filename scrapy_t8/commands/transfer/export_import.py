@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from scrapy_t8.commands.console import dumped
+from scrapy_t8.commands.console import json_text
 from scrapy_t8.commands.context import CommandContext, JobView
 from scrapy_t8.commands.job_view import points, states
-from scrapy_t8.commands.registry import CHANGES, FINE, Command
+from scrapy_t8.commands.registry import CHANGES, OK, Command
 from scrapy_t8.config.settings import from_dict
 from scrapy_t8.errors import CommandError, FormatError
 from scrapy_t8.model.json_document import VERSION
@@ -31,19 +31,19 @@ NO_LIMITS = dict.fromkeys(LIMITS, 1 << 40)
 
 def _export(call: CommandContext) -> int:
     options = call.options
-    with call.looking() as look:
+    with call.view() as look:
         document = _document(look)
     with writing(options.file) as file:
-        file.write(dumped(document, file, 1) + "\n")
+        file.write(json_text(document, file, 1) + "\n")
     if options.file != STDOUT:
         letters = f", dead letters: {len(document['dead_letters']):,}" if "dead_letters" in document else ""
-        call.screen.say(f"Written to {options.file}. Task types: {len(document['states']):,}{letters}")
-    return FINE
+        call.terminal.print_line(f"Written to {options.file}. Task types: {len(document['states']):,}{letters}")
+    return OK
 
 
 def _document(look: JobView) -> dict[str, Any]:
     document = export_document(states(look), points(look))
-    if not look.of_service:
+    if not look.is_service:
         job = look.job
         document["job"] = {"id": job.id, "spider": job.spider, "arguments": job.arguments, "finished": job.finished}
         document["dead_letters"] = [from_letter(letter) for letter in look.letters.whole()]
@@ -60,16 +60,16 @@ def _import(call: CommandContext) -> int:
     except FormatError as error:
         raise FormatError(f"{source}: {error}. Nothing was imported", error.field) from None
     for line in summary.lines():
-        call.screen.say(line)
-    return FINE
+        call.terminal.print_line(line)
+    return OK
 
 
 def _import_document(call: CommandContext, document: Any) -> ImportSummary:
     if call.options.create and not (call.directory / "t8" / "state.db").exists():
         return import_into_service(call.directory, document)
-    with call.looking() as look:
-        of_service = look.of_service
-    return (import_into_service if of_service else import_into_crawl)(call.directory, document)
+    with call.view() as look:
+        is_service = look.is_service
+    return (import_into_service if is_service else import_into_crawl)(call.directory, document)
 
 
 def import_into_service(directory: Path, document: Any) -> ImportSummary:

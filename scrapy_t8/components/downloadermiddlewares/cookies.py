@@ -1,4 +1,4 @@
-"""Cookie jars across runs."""
+"""Cookies that survive a kill."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Mapping
 from http.cookiejar import Cookie
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from scrapy import Request
 from scrapy.crawler import Crawler
@@ -16,9 +16,6 @@ from scrapy.http import Response
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.errors import CannotLoad, CannotStore
 from scrapy_t8.model.codec import Codec
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 logger = logging.getLogger(__name__)
 
@@ -30,27 +27,25 @@ FIELDS = (
 
 
 class T8CookiesMiddleware(CookiesMiddleware):
-    """In the place of Scrapy's: each jar is in the commit after a response has changed it.
+    """Takes the place of Scrapy's: a cookie jar that a response has changed is part of the next commit.
 
-    Cookies that have expired meanwhile are left behind. They are stored as they are: the state file is readable by its
-    owner only.
+    Values are stored in plain text: the state file is readable by its owner only.
     """
 
-    _changed: set[Any]
-    _refused: set[str]
-
     @classmethod
-    def from_crawler(cls, crawler: Crawler) -> Self:
+    def from_crawler(cls, crawler: Crawler) -> T8CookiesMiddleware:
         middleware = super().from_crawler(crawler)
-        middleware._changed, middleware._refused = set(), set()
         job = Job.of(crawler)
-        middleware._codec = Codec(allow_pickle=False)
         if job is not None:
-            middleware._load(job.store.kept(PREFIX))
+            middleware.load(job.store.kept(PREFIX))
             job.persist(middleware)
         return middleware
 
-    _codec: Codec
+    def __init__(self, debug: bool = False) -> None:
+        super().__init__(debug)
+        self._codec = Codec(allow_pickle=False)
+        self._changed: set[Any] = set()
+        self._refused: set[str] = set()
 
     def process_request(self, request: Request, spider: Any = None) -> Any:
         if request.cookies:
@@ -64,21 +59,20 @@ class T8CookiesMiddleware(CookiesMiddleware):
 
     def dump(self, *, force: bool) -> Mapping[str, bytes]:
         changed, self._changed = self._changed, set()
-        return dict(pair for key in changed if (pair := self._dumped(key)) is not None)
+        return dict(pair for key in changed if (pair := self._dump_jar(key)) is not None)
 
-    def _dumped(self, key: Any) -> tuple[str, bytes] | None:
+    def _dump_jar(self, key: Any) -> tuple[str, bytes] | None:
         cookies = [[getattr(cookie, field) for field in FIELDS] for cookie in self.jars[key]]
         try:
             return PREFIX + repr(key), self._codec.encode_item({"key": key, "cookies": cookies})
         except CannotStore as error:
             if repr(key) not in self._refused:
                 self._refused.add(repr(key))
-                logger.warning(
-                    "The cookies of the jar %r cannot be stored, and are lost with the process: %s", key, error
-                )
+                logger.warning("The cookies of jar %r cannot be stored and will not survive this run: %s", key, error)
             return None
 
-    def _load(self, stored: Mapping[str, bytes]) -> None:
+    def load(self, stored: Mapping[str, bytes]) -> None:
+        """Fill the jars with what :meth:`dump` gave in earlier runs, less the cookies that have expired."""
         now = int(time.time())
         for name, data in stored.items():
             try:
@@ -88,4 +82,4 @@ class T8CookiesMiddleware(CookiesMiddleware):
                     if not cookie.is_expired(now):
                         self.jars[record["key"]].set_cookie(cookie)
             except (CannotLoad, KeyError, TypeError, ValueError) as error:
-                logger.error("The cookies of %s cannot be read, and begin anew: %s", name, error)
+                logger.error("The stored %s cannot be read; the jar starts empty: %s", name, error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from scrapy import Request
 from scrapy.crawler import Crawler
@@ -16,9 +16,6 @@ from scrapy.utils.misc import load_object
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.core.retry.failure import BAN, Failure, RetryPage, of_code, of_download, of_response
 from scrapy_t8.utils.text import one_line
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 BYPASS = "t8_bypass_cache"
 """Key in the meta of a retry: this attempt must not be answered from the HTTP cache."""
@@ -33,7 +30,7 @@ class T8RetryMiddleware(RetryMiddleware):
     """
 
     @classmethod
-    def from_crawler(cls, crawler: Crawler) -> Self:
+    def from_crawler(cls, crawler: Crawler) -> T8RetryMiddleware:
         caches = crawler.settings.getbool("HTTPCACHE_ENABLED")
         middleware = cls(crawler.settings, Job.of(crawler), caches=caches)
         middleware.crawler = crawler
@@ -118,7 +115,7 @@ class T8RetryCacheMiddleware:
     """Stands below Scrapy's HTTP cache: failures are not cached, and a retry is not answered from the cache."""
 
     @classmethod
-    def from_crawler(cls, crawler: Crawler) -> Self:
+    def from_crawler(cls, crawler: Crawler) -> T8RetryCacheMiddleware:
         if not crawler.settings.getbool("HTTPCACHE_ENABLED"):
             raise NotConfigured
         return cls({int(code) for code in crawler.settings.getlist("RETRY_HTTP_CODES")})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
 from scrapy import signals
 from scrapy.crawler import Crawler
@@ -14,9 +13,6 @@ from scrapy_t8.core.job.opening import open_job
 from scrapy_t8.errors import T8Error
 from scrapy_t8.utils import gc_freeze
 from scrapy_t8.utils.times import local_time
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 logger = logging.getLogger(__name__)
 
@@ -29,12 +25,12 @@ class T8Checkpoint:
     """
 
     @classmethod
-    def from_crawler(cls, crawler: Crawler) -> Self:
+    def from_crawler(cls, crawler: Crawler) -> T8Checkpoint:
         try:
             job = open_job(crawler)
         except T8Error as error:
             logger.critical("%s", error)
-            scrapy_private.say_no_more_of(T8Error)
+            scrapy_private.mute_tracebacks_of(error)
             raise
         logger.debug("The state in %s is open", job.state_directory)
         checkpoint = cls(job)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from scrapy import signals
 from scrapy.crawler import Crawler
 from scrapy.extensions.closespider import CloseSpider
@@ -13,23 +11,20 @@ from scrapy_t8.core.job.job import Job
 
 from .stats import COUNTED, ELAPSED, Totals, totals_of
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 
 class T8CloseSpider(CloseSpider):
-    """In the place of Scrapy's. With T8_CLOSESPIDER_PER_JOB the limits are those of the job, not of each run."""
+    """Takes the place of Scrapy's. With T8_CLOSESPIDER_PER_JOB the limits are those of the job, not of each run."""
 
     @classmethod
-    def from_crawler(cls, crawler: Crawler) -> Self:
+    def from_crawler(cls, crawler: Crawler) -> T8CloseSpider:
         extension = super().from_crawler(crawler)
         job = Job.of(crawler)
         if job is not None and job.config.closespider_per_job:
-            extension._count_from(totals_of(job.store))
+            extension.count_from(totals_of(job.store))
         return extension
 
-    def _count_from(self, totals: Totals) -> None:
-        """Go on from what earlier runs have counted. A limit that is reached already ends the crawl at once."""
+    def count_from(self, totals: Totals) -> None:
+        """Go on counting from *totals* of earlier runs. A limit that is reached already ends the crawl at once."""
         for limit, statistic in COUNTED.items():
             self.counter[limit] = int(totals.get(statistic, 0))
             if self.close_on[limit] and self.counter[limit] >= self.close_on[limit]:
@@ -41,9 +36,7 @@ class T8CloseSpider(CloseSpider):
                 self._end_at_once("closespider_timeout")
 
     def _end_at_once(self, reason: str) -> None:
-        def end() -> None:
+        def close() -> None:
             scrapy_private.close_spider(self.crawler, reason)
 
-        # The signals keep no strong reference.
-        self._ends = [*getattr(self, "_ends", ()), end]
-        self.crawler.signals.connect(end, signals.spider_opened)
+        self.crawler.signals.connect(close, signals.spider_opened, weak=False)

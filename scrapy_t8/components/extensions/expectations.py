@@ -1,12 +1,11 @@
-"""The extension that announces what the settings say should be there, and has the spider make requests that heal."""
+"""The extension that announces the items that settings name, and makes the requests that ``heal`` has asked for."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from scrapy import Request, signals
@@ -23,9 +22,6 @@ from scrapy_t8.core.job.job import Job
 from scrapy_t8.errors import ConfigError
 from scrapy_t8.model.items import RefetchStatus
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 logger = logging.getLogger(__name__)
 
 AT_A_TIME = 1000
@@ -34,29 +30,29 @@ GZIP = b"\x1f\x8b"
 LARGEST = 1 << 30
 """Bytes that a sitemap may unpack to."""
 NESTED = 3
-"""How deep indexes of sitemaps are followed."""
+"""How deep sitemaps that list sitemaps are followed."""
 
 
 class T8Expectations:
     """Reads T8_EXPECT_FILE and T8_EXPECT_SITEMAPS, each once in a job. The crawl begins when they are read.
 
-    :raises ConfigError: from ``from_crawler``, for a file that is not there.
+    :raises ConfigError: from ``from_crawler``, for a file that does not exist.
     """
 
     @classmethod
-    def from_crawler(cls, crawler: Crawler) -> Self:
+    def from_crawler(cls, crawler: Crawler) -> T8Expectations:
         job = Job.required(crawler)
         config = job.config
         if not (config.expect_file or config.expect_sitemaps or job.store.items.items_to_request()):
             raise NotConfigured
         try:
-            return cls(crawler, job, config.expect_file, [str(sitemap) for sitemap in config.expect_sitemaps])
+            return cls(crawler, job, file=config.expect_file, sitemaps=list(map(str, config.expect_sitemaps)))
         except ConfigError as error:
             logger.critical("%s", error)
-            scrapy_private.say_no_more_of(ConfigError)
+            scrapy_private.mute_tracebacks_of(error)
             raise
 
-    def __init__(self, crawler: Crawler, job: Job, file: str, sitemaps: list[str]) -> None:
+    def __init__(self, crawler: Crawler, job: Job, *, file: str, sitemaps: list[str]) -> None:
         for setting, path in (("T8_EXPECT_FILE", file), *(("T8_EXPECT_SITEMAPS", path) for path in sitemaps)):
             if path and not _is_url(path) and not Path(path).is_file():
                 raise ConfigError(f"{setting} names {path!r}, and there is no such file")
@@ -71,15 +67,14 @@ class T8Expectations:
         crawler.signals.connect(self.spider_opened, signals.spider_opened)
 
     async def spider_opened(self) -> None:
-        """Announce what was not announced before. The engine waits for it: no request of the spider goes out."""
+        """Announce what no earlier run has announced. Scrapy sends no request before this has ended."""
         if not self._job.works:
             return
-        self._heal()
-        if self._file:
+        self._refetch()
+        if self._file and not self._was_read(self._file):
             await self._announce(self._file, _lines(Path(self._file)), "file")
         for sitemap in self._sitemaps:
-            name = f"expect:{sitemap}"
-            if not self._job.store.kept(name):
+            if not self._was_read(sitemap):
                 try:
                     urls = [url async for url in self._urls(sitemap)]
                 except Exception as error:
@@ -91,43 +86,44 @@ class T8Expectations:
         read, self._read = self._read, {}
         return read
 
-    async def _announce(self, path: str, keys: Iterator[str] | Iterable[str], source: str) -> None:
-        name, left = f"expect:{path}", iter(keys)
-        if self._job.store.kept(name):
-            return
+    def _was_read(self, path: str) -> bool:
+        return bool(self._job.store.kept(f"expect:{path}"))
+
+    async def _announce(self, path: str, keys: Iterator[str], source: str) -> None:
         count = 0
-        while batch := list(islice(left, AT_A_TIME)):
+        while batch := list(islice(keys, AT_A_TIME)):
             self._job.expect([(source, key, None) for key in batch])
             count += len(batch)
             await sleep(0)
-        # Durable in one commit with the last of them, or after it.
-        self._read[name] = b"read"
+        # Durable in one commit with the last of the keys, or after it.
+        self._read[f"expect:{path}"] = b"read"
         self._job.changed()
         logger.info("%d items are expected by %s", count, path)
 
-    def _heal(self) -> None:
-        """Ask the spider for the requests that only it can make."""
-        engine, spider, books = self._crawler.engine, self._crawler.spider, self._job.store.items
+    def _refetch(self) -> None:
+        """Crawl the requests for missing items that only the spider can make."""
+        engine, items = self._crawler.engine, self._job.store.items
         assert engine is not None
-        done: dict[RefetchStatus, list[int]] = {RefetchStatus.REQUESTED: [], RefetchStatus.IMPOSSIBLE: []}
-        for key, number in books.items_to_request().items():
-            make = getattr(spider, "t8_request_for", None)
-            request = make(key) if make is not None else None
-            status = RefetchStatus.REQUESTED if isinstance(request, Request) else RefetchStatus.IMPOSSIBLE
-            done[status].append(number)
+        make = getattr(self._crawler.spider, "t8_request_for", lambda key: None)
+        numbers: dict[RefetchStatus, list[int]] = {RefetchStatus.REQUESTED: [], RefetchStatus.IMPOSSIBLE: []}
+        for key, number in items.items_to_request().items():
+            request = make(key)
             if isinstance(request, Request):
+                numbers[RefetchStatus.REQUESTED].append(number)
                 expecting(request, key, "", by_page=True)
                 engine.crawl(request.replace(dont_filter=True))
-        for healed, numbers in done.items():
-            books.set_refetch_status(numbers, healed)
-        if done[RefetchStatus.IMPOSSIBLE]:
-            told = "%d missing items cannot be asked for: the spider has no t8_request_for(key), or it gives none"
-            logger.warning(told, len(done[RefetchStatus.IMPOSSIBLE]))
+            else:
+                numbers[RefetchStatus.IMPOSSIBLE].append(number)
+        for status in numbers:
+            items.set_refetch_status(numbers[status], status)
+        if numbers[RefetchStatus.IMPOSSIBLE]:
+            told = "%d missing items cannot be requested: the spider has no t8_request_for(key), or it returns none"
+            logger.warning(told, len(numbers[RefetchStatus.IMPOSSIBLE]))
 
     # -- sitemaps ------------------------------------------------------------------------------------------------
 
     async def _urls(self, sitemap: str, depth: int = 0) -> AsyncIterator[str]:
-        """The URLs of pages in a sitemap, or in those of an index, or in those that a robots.txt names."""
+        """Yield the URLs of pages in a sitemap, in the sitemaps that an index lists, or in those of a robots.txt."""
         body = await self._body(sitemap)
         if urlsplit(sitemap).path.endswith("/robots.txt"):
             nested = list(sitemap_urls_from_robots(body, base_url=sitemap))

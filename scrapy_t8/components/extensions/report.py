@@ -18,32 +18,30 @@ from scrapy_t8.config.settings import Config
 from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.items.checks import coverage_thresholds
 from scrapy_t8.core.job.job import Job
-from scrapy_t8.core.offline.resume_points import ResumePoints
 from scrapy_t8.errors import ConfigError, T8Error
 from scrapy_t8.model.job import PastJob
 from scrapy_t8.report.alerts import Alert, alert_thresholds, alerts_of
-from scrapy_t8.report.document import Document, exit_status
-from scrapy_t8.report.files import DIRECTORY, MASKED, document_of, write
-from scrapy_t8.report.mask import Mask
-from scrapy_t8.report.notify import Notifier
-from scrapy_t8.report.summary import summary
-from scrapy_t8.stores.reader.reader import reading
-from scrapy_t8.validation.validator import ResumeValidator
+from scrapy_t8.report.mask import KEPT
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from scrapy_t8.report.notify import Notifier
+    from scrapy_t8.validation.validator import ResumeValidator
 
 logger = logging.getLogger(__name__)
 
+Document = dict[str, Any]
+
 
 class T8Report:
-    """Writes the integrity report when a run has ended, also one that was stopped, and raises alerts.
+    """Writes the integrity report when a run has ended or was stopped, and raises alerts.
 
-    :raises ConfigError: from ``from_crawler``, for a setting of alerts, notifications or validation that is wrong.
+    Each crawl loads this module, so what only the end of a run needs is imported then.
+
+    :raises ConfigError: from ``from_crawler``, for an invalid setting of alerts, notifications or validation.
     """
 
     @classmethod
-    def from_crawler(cls, crawler: Crawler) -> Self:
+    def from_crawler(cls, crawler: Crawler) -> T8Report:
         job = Job.required(crawler)
         if not job.config.enable_integrity_check:
             raise NotConfigured
@@ -51,132 +49,127 @@ class T8Report:
             report = cls(crawler, job)
         except T8Error as error:
             logger.critical("%s", error)
-            scrapy_private.say_no_more_of(T8Error)
+            scrapy_private.mute_tracebacks_of(error)
             raise
         job.after_run(report.end, at_exit=report.write)
         return report
 
     def __init__(self, crawler: Crawler, job: Job) -> None:
-        config = job.config
         self._crawler = crawler
         self._job = job
-        self._directory = Path(config.report_dir) if config.report_dir else job.directory / DIRECTORY
-        self._thresholds = alert_thresholds(config.alert_thresholds)
-        self._coverage = coverage_thresholds(config.field_coverage)
-        self._validator = _validator(config)
-        self._notifier = Notifier([str(url) for url in config.notify_urls], config.notify_timeout)
+        self._thresholds = alert_thresholds(job.config.alert_thresholds)
+        self._coverage = coverage_thresholds(job.config.field_coverage)
+        self._validator = _validator(job.config)
+        self._notifier = _notifier(job.config)
         self._custom: Document = {}
-        self._mask = Mask([str(name) for name in config.report_mask])
-        self._kept = {MASKED: msgpack.packb([str(name) for name in config.report_mask])}
+        self._hidden = [str(name) for name in job.config.report_mask]
+        self._kept = {KEPT: msgpack.packb(self._hidden)}
         job.persist(self)
 
     def dump(self, *, force: bool) -> Mapping[str, bytes]:
-        """What a report on demand needs to know, once."""
+        """Return what a report on demand needs from the crawl, once."""
         kept, self._kept = self._kept, {}
         return kept
 
     async def end(self) -> None:
-        """The run has ended: the report, the alerts, and whoever is to hear of them."""
+        """Write the report of the run, raise its alerts, and notify people of them."""
         try:
             self._custom = await self._validated()
-            document = await asyncio.to_thread(self._collect)
-            where = await asyncio.to_thread(write, document, self._directory)
+            document, text, path = await asyncio.to_thread(self._write)
         except T8Error as error:
-            # Where the state or the disk has failed, that was told already.
+            # If the state or the disk has failed, that was logged as an error already.
             level = logging.ERROR if self._job.error is None else logging.WARNING
             logger.log(level, "There is no integrity report: %s", error)
             return
         except Exception:
             logger.exception("There is no integrity report: a bug in scrapy_t8")
             return
-        self._tell(document, where)
-        if document["alerts"]:
-            await self._notifier.send(_title(document), summary(document))
+        self._publish(document, text, path)
+        if document["alerts"] and self._notifier is not None:
+            title = f"{document['job']['spider']}: {document['verdict']}, {len(document['alerts'])} alerts"
+            await self._notifier.send(title, text)
 
     def write(self) -> None:
-        """The process ends at once: the report, without any ceremony."""
+        """Write the report of a process that ends at once, and nothing else."""
         try:
-            write(self._collect(), self._directory)
+            self._write()
         except Exception as error:
             logger.error("There is no integrity report: %s", error)
 
     # -- how -----------------------------------------------------------------------------------------------------
 
-    def _collect(self) -> Document:
-        job, config = self._job, self._job.config
-        now = job.clock()
-        with reading(job.state_directory) as reader:
-            document = document_of(reader, job.directory, now, self._mask, running=False)
-            past = reader.past_jobs(job.record.spider)
-        document["validation"]["custom"] = self._mask.all(self._custom, given=True)
-        history = [before.items for before in past if before.good and before.number != job.record.number]
-        alerts = alerts_of(
+    async def _validated(self) -> Document:
+        if self._validator is None:
+            return {}
+        from scrapy_t8.core.offline.resume_points import ResumePoints
+
+        return await self._validator(ResumePoints(self._job.store)).validate()
+
+    def _write(self) -> tuple[Document, str, Path]:
+        """Write the report. Returns it, its summary, and the file for people."""
+        from scrapy_t8.report.files import DIRECTORY, final_report, write
+        from scrapy_t8.report.summary import summary
+
+        job = self._job
+        document = final_report(job.state_directory, job.clock(), self._hidden, self._custom, self._alerts)
+        directory = Path(job.config.report_dir) if job.config.report_dir else job.directory / DIRECTORY
+        return document, summary(document), write(document, directory)
+
+    def _alerts(self, document: Document, history: list[int]) -> list[Alert]:
+        config = self._job.config
+        return alerts_of(
             document,
             self._thresholds,
             history,
             items_drop=config.alert_items_drop,
             host_down=config.alert_host_down,
-            now=now,
+            now=self._job.clock(),
             coverage=self._coverage,
         )
-        document["alerts"] = [_told(alert) for alert in alerts]
-        document["exit_status"] = exit_status(document)
-        return document
 
-    async def _validated(self) -> Document:
-        if self._validator is None:
-            return {}
-        return await self._validator(ResumePoints(self._job.store)).validate()
-
-    def _tell(self, document: Document, where: Path) -> None:
-        level = logging.INFO if document["verdict"] == "complete" else logging.WARNING
-        level = logging.ERROR if document["verdict"] == "unbalanced" else level
-        logger.log(level, "%s\n  more in %s", summary(document), where)
+    def _publish(self, document: Document, text: str, path: Path) -> None:
+        """Put the result into log, statistics, signals, the exit status and the history of jobs."""
+        level = {"complete": logging.INFO, "unbalanced": logging.ERROR}.get(document["verdict"], logging.WARNING)
+        logger.log(level, "%s\n  more in %s", text, path)
         stats = self._crawler.stats
         assert stats is not None
         stats.set_value("t8/verdict", document["verdict"])
         stats.set_value("t8/exit_status", document["exit_status"])
-        for name, books in document["ledger"].items():
-            for what, count in books.items():
+        for name, account in document["ledger"].items():
+            for what, count in account.items():
                 stats.set_value(f"t8/{name}/{what}", count)
         stats.set_value("t8/alerts", len(document["alerts"]))
         for alert in document["alerts"]:
             self._crawler.signals.send_catch_log(t8_alert, alert=alert, spider=self._crawler.spider)
-        self._remember(document)
+        if self._job.record.finished:
+            self._remember(good=document["verdict"] == "complete")
         if self._job.config.exit_status:
             scrapy_private.set_exit_status(document["exit_status"])
 
-    def _remember(self, document: Document) -> None:
-        """A job that has finished is one to compare later ones with."""
+    def _remember(self, *, good: bool) -> None:
+        """Note the finished job: later jobs are compared with it."""
         record = self._job.record
-        if not record.finished:
-            return
-        past = PastJob(
-            record.id,
-            record.number,
-            record.spider,
-            record.begun,
-            self._job.clock(),
-            record.ledger.exported + record.ledger.again,
-            good=document["verdict"] == "complete",
-        )
+        items = record.ledger.exported + record.ledger.again
+        past = PastJob(record.id, record.number, record.spider, record.begun, self._job.clock(), items, good=good)
         try:
             self._job.store.items.add_past_job(past)
         except T8Error as error:
             logger.error("%s", error)
 
 
-def _told(alert: Alert) -> dict[str, Any]:
-    return {name: getattr(alert, name) for name in ("name", "setting", "value", "threshold", "message")}
+def _notifier(config: Config) -> Notifier | None:
+    if not config.notify_urls:
+        return None
+    from scrapy_t8.report.notify import Notifier
 
-
-def _title(document: Document) -> str:
-    return f"{document['job']['spider']}: {document['verdict']}, {len(document['alerts'])} alerts"
+    return Notifier([str(url) for url in config.notify_urls], config.notify_timeout)
 
 
 def _validator(config: Config) -> type[ResumeValidator] | None:
     if not config.validator:
         return None
+    from scrapy_t8.validation.validator import ResumeValidator
+
     found = load_callable("T8_VALIDATOR", config.validator)
     if not (isinstance(found, type) and issubclass(found, ResumeValidator)):
         raise ConfigError(f"T8_VALIDATOR names {config.validator!r}, which is no subclass of ResumeValidator")

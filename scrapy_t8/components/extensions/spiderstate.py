@@ -1,11 +1,11 @@
-"""``spider.state`` in every commit."""
+"""``spider.state`` as part of the commits."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from scrapy import Spider, signals
 from scrapy.crawler import Crawler
@@ -13,24 +13,21 @@ from scrapy.crawler import Crawler
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.errors import CannotLoad, CannotStore
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 logger = logging.getLogger(__name__)
 
 NAME = "spider.state"
 REST = 20
-"""How much longer than it takes to store a state it is left alone: a large one costs no more than a twentieth."""
+"""Minimum pause between two stores, as a multiple of the time that one takes (5 % overhead)."""
 
 
 class T8SpiderState:
-    """In the place of Scrapy's: the same dict, ``spider.state``, but safe from a kill, and stored without pickle.
+    """Takes the place of Scrapy's: ``spider.state`` is the same dict, but survives a kill and is stored without pickle.
 
-    Each commit has the state as it is then, with what pages in flight have done to it.
+    A commit has the state as it is at that time, with what pages in flight have changed in it.
     """
 
     @classmethod
-    def from_crawler(cls, crawler: Crawler) -> Self:
+    def from_crawler(cls, crawler: Crawler) -> T8SpiderState:
         job = Job.required(crawler)
         state = cls(job)
         crawler.signals.connect(state.spider_opened, signals.spider_opened)
@@ -73,7 +70,7 @@ class T8SpiderState:
         except CannotStore as error:
             if repr(key) not in self._refused:
                 self._refused.add(repr(key))
-                logger.warning("spider.state[%r] cannot be stored, and is lost with the process: %s", key, error)
+                logger.warning("spider.state[%r] cannot be stored and will not survive this run: %s", key, error)
             return False
         return True
 
@@ -84,5 +81,5 @@ class T8SpiderState:
         try:
             return dict(self._job.codec.decode_item(self._stored))
         except (CannotLoad, TypeError, ValueError) as error:
-            logger.error("spider.state cannot be read, and begins empty: %s", error)
+            logger.error("The stored spider.state cannot be read; it starts empty: %s", error)
             return {}

@@ -1,9 +1,9 @@
-"""Statistics over all runs of a job, and limits that count over all of them."""
+"""Statistics over all runs of a job."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgpack
 from scrapy import signals
@@ -12,32 +12,29 @@ from scrapy.crawler import Crawler
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.stores.base import Store
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 BEFORE, NOW = "totals:before", "totals:now"
 JOB = "t8/job/"
-"""Before the name of a statistic that is of all runs."""
+"""Prefix of the statistics of all runs."""
 ELAPSED = "elapsed_time_seconds"
 COUNTED = {
     "itemcount": "item_scraped_count",
     "pagecount": "response_received_count",
     "errorcount": "spider_exceptions/count",
 }
-"""What CLOSESPIDER_* counts, and which statistic that is."""
+"""For each CLOSESPIDER_* limit: the statistic that it counts."""
 
 Totals = dict[str, float]
 
 
 def totals_of(store: Store) -> Totals:
-    """The numbers of all runs so far."""
+    """Return the numbers of all runs so far."""
     kept = store.kept("totals:")
     before, now = (msgpack.unpackb(kept.get(name, b"\x80")) for name in (BEFORE, NOW))
     return merged(before, now)
 
 
 def merged(before: Mapping[str, float], now: Mapping[str, Any]) -> Totals:
-    """The numbers of earlier runs and of this one: sums, but of a maximum the greater."""
+    """Return the numbers of earlier runs and of this one together: sums, but of a maximum the greater."""
     totals = dict(before)
     for name, value in now.items():
         if name.startswith("t8/"):
@@ -50,27 +47,27 @@ def merged(before: Mapping[str, float], now: Mapping[str, Any]) -> Totals:
 
 
 class T8JobStats:
-    """Keeps the statistics in every commit, and at the end adds ``t8/job/...``: the same over all runs of the job."""
+    """Keeps the statistics in every commit. At the end adds ``t8/job/...``: each statistic over all runs of the job."""
 
     @classmethod
-    def from_crawler(cls, crawler: Crawler) -> Self:
+    def from_crawler(cls, crawler: Crawler) -> T8JobStats:
         job = Job.required(crawler)
-        totals = cls(crawler, job)
-        crawler.signals.connect(totals.spider_closed, signals.spider_closed)
-        return totals
+        extension = cls(crawler, job)
+        crawler.signals.connect(extension.spider_closed, signals.spider_closed)
+        return extension
 
     def __init__(self, crawler: Crawler, job: Job) -> None:
         self._crawler = crawler
         self._job = job
         self._before = totals_of(job.store)
-        self._is_begun = False
+        self._has_stored_before = False
         job.persist(self)
 
     def dump(self, *, force: bool) -> Mapping[str, bytes]:
-        # In every commit, so not to be dear: what comes together only at the end is not put together before.
+        # Runs on every commit: totals are merged only when they are read.
         now = {NOW: msgpack.packb(self._numbers())}
-        if not self._is_begun:
-            self._is_begun = True
+        if not self._has_stored_before:
+            self._has_stored_before = True
             now[BEFORE] = msgpack.packb(self._before)
         return now
 

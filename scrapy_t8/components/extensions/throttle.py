@@ -1,11 +1,10 @@
-"""The delays that AutoThrottle has learned, across runs."""
+"""The delays that AutoThrottle has learned, kept across runs."""
 
 from __future__ import annotations
 
 import json
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from scrapy import signals
 from scrapy.crawler import Crawler
@@ -13,27 +12,24 @@ from scrapy.exceptions import NotConfigured
 
 from scrapy_t8.core.job.job import Job
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 NAME = "delays"
 EVERY = 1.0
-"""Seconds between two looks at the delays."""
-MOST = 10_000
-"""Hosts whose delays are kept."""
+"""Seconds between two stores."""
+LARGEST = 10_000
+"""Hosts whose delays are kept, at the most."""
 
 
 class T8ThrottleState:
-    """Begins with the delay that was learned for each host, rather than with AUTOTHROTTLE_START_DELAY."""
+    """Starts each host with the delay that earlier runs have learned, not with AUTOTHROTTLE_START_DELAY."""
 
     @classmethod
-    def from_crawler(cls, crawler: Crawler) -> Self:
+    def from_crawler(cls, crawler: Crawler) -> T8ThrottleState:
         job = Job.required(crawler)
         if not crawler.settings.getbool("AUTOTHROTTLE_ENABLED"):
             raise NotConfigured
-        delays = cls(crawler, job)
-        crawler.signals.connect(delays.spider_opened, signals.spider_opened)
-        return delays
+        extension = cls(crawler, job)
+        crawler.signals.connect(extension.spider_opened, signals.spider_opened)
+        return extension
 
     def __init__(self, crawler: Crawler, job: Job) -> None:
         self._crawler = crawler
@@ -58,7 +54,7 @@ class T8ThrottleState:
         assert self._crawler.engine is not None
         learned = {key: round(slot.delay, 4) for key, slot in self._crawler.engine.downloader.slots.items()}
         delays = {**self._delays, **learned}
-        if delays == self._delays or len(delays) > MOST:
+        if delays == self._delays or len(delays) > LARGEST:
             return {}
         self._delays = delays
         return {NAME: json.dumps(delays).encode()}

@@ -1,4 +1,4 @@
-"""A feed that goes on where it was, whatever stopped it: JSON lines and CSV in local files."""
+"""A feed that goes on where the last commit left it: JSON lines and CSV in local files."""
 
 from __future__ import annotations
 
@@ -11,58 +11,57 @@ from scrapy.extensions.feedexport import FeedSlot, FileFeedStorage
 from .append_file import AppendFile
 from .row_encoder import RowEncoder
 from .undo_log import UndoLog
-from .write_log import WriteLog
 
 
 class AppendedFeed:
-    """One feed of the job: the file of its current batch, how long it was at the last commit, its header.
+    """One feed of the job: the file of its current batch, the length of that file at the last commit, its header.
 
-    :param slot: Scrapy's own idea of the feed and its current batch.
-    :param rows: made from what is known of the header.
-    :param following: makes the slot of the batch after the one given.
-    :param undo: where files are noted before they begin.
-    :param reach: where it is noted how far they are written.
-    :param record: what the last commit says of it; None if this job has not had it yet.
+    :param slot: Scrapy's slot of the feed, for its current batch.
+    :param rows: encodes the items; made with the header of the last commit.
+    :param undo: notes each write.
+    :param following: makes the slot of the batch after a given one.
+    :param record: the record of the feed in the last commit; None if this job has none yet.
+    :param power: each commit waits for the disk.
     """
 
     def __init__(
         self,
         slot: FeedSlot,
         rows: RowEncoder,
-        following: Callable[[FeedSlot], FeedSlot],
         undo: UndoLog,
-        reach: WriteLog,
-        record: dict[str, Any] | None,
         *,
+        following: Callable[[FeedSlot], FeedSlot],
+        record: dict[str, Any] | None,
         power: bool,
     ) -> None:
         self.name = f"feed:{slot.uri_template}"
         self.slot = slot
         self.rows = rows
-        self._following = following
         self._undo = undo
-        self._reach = reach
+        self._following = following
         self._power = power
         self._overwrite = bool(slot.feed_options.get("overwrite", False))
         self._limit = slot.feed_options["batch_item_count"] or 0
         self._ended: list[FeedSlot] = []
         self._committed: list[FeedSlot] = []
         self.stored: list[FeedSlot] = []
-        """Batches that are complete and committed, and of which nobody has been told yet."""
+        """Batches that are complete and committed, and not announced yet."""
         length = None
         self._total = 0
         if record is not None:
             slot.itemcount, length = record["items"], record["length"]
             self._total = record["total"]
+        undo.undo()
         self._file = self._open(length)
-        reach.undone()
         if not self._file.length:
-            slot.itemcount = 0  # nothing of it is there any more: it begins anew, with its header
+            slot.itemcount = 0  # the file is gone or empty: it begins anew, with its header
 
     def write(self, records: list[bytes]) -> None:
+        """Append encoded items, and begin a new batch whenever one is full."""
         while records:
             if not self.slot.itemcount:
-                self._begin()
+                self._file.touch()
+                self._file.append(self.rows.heading(empty=not self._file.length))
             room = max(self._limit - self.slot.itemcount, 0) if self._limit else len(records)
             part, records = records[:room], records[room:]
             self._file.append(b"".join(part))
@@ -72,13 +71,15 @@ class AppendedFeed:
                 self._next_batch()
 
     def flush(self) -> None:
+        """Make ready for a commit: everything that was written is with the kernel, or with *power* on the disk."""
         self._file.flush()
-        self._reach.flush()
+        self._undo.committing()
         # A batch that ended before the last commit is there to stay.
         self.stored += self._committed
         self._committed, self._ended = self._ended, []
 
     def record(self) -> dict[str, Any]:
+        """Return what the next run needs to go on from here."""
         header = self.rows.header
         return {
             "uri": self.slot.uri,
@@ -94,19 +95,14 @@ class AppendedFeed:
         }
 
     def finish(self) -> None:
-        """Close the file, after the last commit. One without items is there only if an empty one is wanted."""
+        """Close the file, after the last commit. A file without items is made only if an empty one is wanted."""
         self.stored += [*self._committed, *self._ended]
         self._committed, self._ended = [], []
         if self.slot.itemcount or (self.slot.store_empty and self.slot.batch_id == 1):
             self._file.touch()
             self.stored.append(self.slot)
         self._file.close()
-        self._reach.close()
-
-    def _begin(self) -> None:
-        self._undo.note(self._file.path, keep=not self._overwrite)
-        self._file.touch()
-        self._file.append(self.rows.heading(empty=not self._file.length))
+        self._undo.close()
 
     def _next_batch(self) -> None:
         self._file.flush()
@@ -118,4 +114,4 @@ class AppendedFeed:
     def _open(self, length: int | None) -> AppendFile:
         assert isinstance(self.slot.storage, FileFeedStorage)
         path = Path(self.slot.storage.path).absolute()
-        return AppendFile(path, length, overwrite=self._overwrite, power=self._power, reach=self._reach)
+        return AppendFile(path, length, overwrite=self._overwrite, power=self._power, undo=self._undo)

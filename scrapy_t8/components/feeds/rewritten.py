@@ -1,4 +1,4 @@
-"""Feeds in local files that can only be written whole: where they go, and how."""
+"""Feeds that are written from the beginning at the end of each run: where they go, and how local files are replaced."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from typing import IO, Any
 from scrapy import Spider
 from scrapy.extensions.feedexport import FileFeedStorage
 
-from .truncate import beside, copy, size
+from .truncate import beside, copy, feed_errors, size
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass
 class RewriteTarget:
-    """Where a batch of a whole feed goes: chosen once in a job, and a part of the commit as any other sink.
+    """Where a batch of a rewritten feed goes. Chosen once in a job, and part of the commit as any other sink.
 
-    :param base: how much of a local file stays in front of what the job appends to it.
-    :param path: of a local file.
-    :param items: how many were written there at the end of the last run; None before the first end.
+    :param base: bytes of a local file that were there before the job and stay in front of its items.
+    :param path: the path of a local file.
+    :param items: how many items the file had at the end of the last run; None before the first end.
     """
 
     name: str
@@ -34,10 +34,10 @@ class RewriteTarget:
     items: int | None = None
 
     def write(self, records: list[bytes]) -> None:
-        raise TypeError("items of whole feeds go to the spool, not to their target")
+        raise TypeError("items of rewritten feeds go to the spool, not to their target")
 
     def flush(self) -> None:
-        """It holds nothing back."""
+        """Do nothing: a target holds nothing back."""
 
     def record(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in ("uri", "base", "format", "path", "items")}
@@ -51,22 +51,23 @@ class AtomicFileStorage(FileFeedStorage):
 
     base = 0
 
-    def there(self) -> int:
-        """How much is there to be kept."""
+    def kept_length(self) -> int:
+        """Return how many bytes of the present file are to be kept."""
         return 0 if self.write_mode == "wb" else size(Path(self.path))
 
     def open(self, spider: Spider) -> IO[bytes]:
-        there = Path(self.path)
-        self._target = there.resolve()
-        self._new = beside(there)
-        if there.exists() and not there.is_file():
-            self._new = self._target
-            return super().open(spider)  # nothing takes the place of a pipe or a device
-        self._target.parent.mkdir(parents=True, exist_ok=True)
-        file = self._new.open("w+b")
-        file.raw.name = self.path  # type: ignore[attr-defined]  # gzip notes it in the file
-        self._begin(file)
-        return file
+        path = Path(self.path)
+        with feed_errors(path):
+            self._target = path.resolve()
+            self._new = beside(path)
+            if path.exists() and not path.is_file():
+                self._new = self._target
+                return super().open(spider)  # nothing takes the place of a pipe or a device
+            self._target.parent.mkdir(parents=True, exist_ok=True)
+            file = self._new.open("w+b")
+            file.raw.name = self.path  # type: ignore[attr-defined]  # gzip notes it in the file
+            self._begin(file)
+            return file
 
     def _begin(self, file: IO[bytes]) -> None:
         if self._target.exists():
@@ -78,11 +79,12 @@ class AtomicFileStorage(FileFeedStorage):
                 copy(old, file, self.base)
 
     def store(self, file: IO[bytes]) -> None:
-        if self._new != self._target:
-            file.flush()
-            os.fsync(file.fileno())
-            self._new.replace(self._target)
-        file.close()
+        with feed_errors(self.path):
+            if self._new != self._target:
+                file.flush()
+                os.fsync(file.fileno())
+                self._new.replace(self._target)
+            file.close()
 
 
-AtomicFileStorage.__name__ = FileFeedStorage.__name__  # statistics are kept under it
+AtomicFileStorage.__name__ = FileFeedStorage.__name__  # Scrapy counts stored feeds under the name of the class

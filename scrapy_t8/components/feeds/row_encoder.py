@@ -1,4 +1,4 @@
-"""An item as the bytes that it adds to a file, by Scrapy's own exporters."""
+"""Encodes each item as the bytes that it adds to a feed file, with Scrapy's own exporters."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ from typing import Any
 
 from scrapy.exporters import BaseItemExporter, CsvItemExporter, JsonLinesItemExporter
 
-CONTINUABLE = (JsonLinesItemExporter, CsvItemExporter)
+APPENDABLE = (JsonLinesItemExporter, CsvItemExporter)
 
 
-def can_be_continued(exporter: type[BaseItemExporter]) -> bool:
-    """Whether a file of this exporter is the plain sequence of its items, so that it can be cut and continued."""
-    if not issubclass(exporter, CONTINUABLE):
+def can_be_appended(exporter: type[BaseItemExporter]) -> bool:
+    """Whether files of this exporter are the plain sequence of their items, so that they can be cut and appended to."""
+    if not issubclass(exporter, APPENDABLE):
         return False
-    known = {getattr(cls, name) for cls in CONTINUABLE for name in ("start_exporting", "finish_exporting")}
+    known = {getattr(cls, name) for cls in APPENDABLE for name in ("start_exporting", "finish_exporting")}
     return exporter.start_exporting in known and exporter.finish_exporting in known
 
 
 class RowEncoder:
-    """Encodes the items of one feed, and knows the header that each of its files begins with.
+    """Encodes the items of one feed, and knows the header of its files.
 
-    :param build: makes the exporter, given a file and keyword arguments that override the feed's own.
-    :param header: the header that this job has already written, with the *fields* it was made for.
+    :param build: makes the exporter for a file, with keyword arguments that override those of the feed.
+    :param header: the header that this job has written already.
+    :param fields: the fields that the header was made for.
     """
 
     def __init__(self, build: Callable[..., BaseItemExporter], header: bytes | None = None, fields: Any = None) -> None:
@@ -35,18 +36,18 @@ class RowEncoder:
         if not isinstance(self._exporter, CsvItemExporter):
             self.header = self._target.take()
         elif header is not None:
-            # A target of its own: an exporter that goes closes the one that it has.
+            # A target of its own: an exporter that is deleted closes its target.
             self._target = _Target()
             self._exporter = self._without_header(self._target, fields)
 
     def encode(self, item: Any) -> bytes:
-        """The bytes of *item*, less any header."""
+        """Return the bytes of *item*, without any header."""
         if self.header is None:
             return self._first(item)
         return self._row(item)
 
     def heading(self, *, empty: bool) -> bytes:
-        """What stands before the first row: without a byte order mark in a file that is not *empty*."""
+        """Return what stands before the first row: without a byte order mark in a file that is not *empty*."""
         header = self.header or b""
         return header if empty else header.removeprefix("".encode(self._exporter.encoding or "utf-8"))
 
@@ -59,11 +60,11 @@ class RowEncoder:
         return self._target.take()
 
     def _first(self, item: Any) -> bytes:
-        """The first item decides on a CSV header: it is what stands before the same row written without one."""
+        """Encode the first item, which decides on the CSV header: what comes out before the row itself."""
         try:
             self._exporter.export_item(item)
         finally:
-            # An item that cannot be written has no row, but it has decided.
+            # An item that cannot be encoded has no row, but has decided on the fields.
             self.header = whole = self._target.take()
             self.fields = _plain(self._exporter.fields_to_export)
         target = _Target()
@@ -81,12 +82,12 @@ class RowEncoder:
 
 
 def _plain(fields: Any) -> Any:
-    """Fields to export in a form that can be stored."""
+    """Return the fields to export in a form that can be stored."""
     return fields if fields is None else dict(fields) if isinstance(fields, Mapping) else list(fields)
 
 
 class _Target(io.RawIOBase):
-    """A file to an exporter; keeps what was written until it is taken."""
+    """The file of an exporter: keeps what was written until it is taken."""
 
     def __init__(self) -> None:
         self._written = bytearray()

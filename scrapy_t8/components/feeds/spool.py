@@ -1,4 +1,4 @@
-"""Every item of the job, for the feeds that can only be written whole."""
+"""Keeps every item of the job, for the feeds that are written from the beginning at the end of each run."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from .append_file import AppendFile
 
 LENGTH = struct.Struct(">I")
 DEPTH = 50
-"""How deep into an item the part is looked for that cannot be stored."""
-KIN: dict[type, Callable[[Any], Any]] = {int: int, float: float, bytes: bytes, str: str.__str__}
-"""What a value of a derived class (an enumeration, a number of numpy) is without it."""
+"""How deep inside of an item parts are stored one by one."""
+PLAIN: dict[type, Callable[[Any], Any]] = {int: int, float: float, bytes: bytes, str: str.__str__}
+"""Turns a value of a derived class (an enumeration, a number of numpy) into one of the plain class."""
 
 
 class ItemSpool:
     """Items of all runs of the job, in the order in which their pages settled.
 
-    :param record: what the last commit says of it; None at the beginning of a job.
+    :param record: the record of the spool in the last commit; None at the beginning of a job.
     """
 
     name = "spool"
@@ -36,7 +36,7 @@ class ItemSpool:
         self._file = AppendFile(path, record["length"] if record else None, overwrite=True, power=power)
 
     def encode(self, item: Any) -> tuple[bytes, CannotStore | None]:
-        """The bytes of *item*. What has no stored form in it becomes text, and the error tells what that was."""
+        """Return the bytes of *item*. A part that cannot be stored becomes text, and the error names it."""
         try:
             return self._framed(self._codec.encode_item(item)), None
         except CannotStore as error:
@@ -55,9 +55,9 @@ class ItemSpool:
         return {"length": self._file.length}
 
     def items(self) -> Iterator[Any]:
-        """All committed items, oldest first.
+        """Yield all committed items, oldest first.
 
-        :raises CannotLoad: for an item whose class is no longer there.
+        :raises CannotLoad: for an item that is cut short, or whose class is gone.
         """
         if not self._file.length:
             return
@@ -72,33 +72,33 @@ class ItemSpool:
         self._file.close()
 
 
-def storable(codec: Codec, value: Any, above: tuple[int, ...] = ()) -> Any:
-    """*value* with every part that cannot be stored replaced: by its plain kin if it has one, else by its text."""
-    if id(value) in above or len(above) == DEPTH:
+def storable(codec: Codec, value: Any, parents: tuple[int, ...] = ()) -> Any:
+    """Return *value* with every part that cannot be stored replaced by a plain value, else by its text."""
+    if id(value) in parents or len(parents) == DEPTH:
         return str(value)
     if _is_stored(codec, value):
         return value
-    for base, plain in KIN.items():
+    for base, to_plain in PLAIN.items():
         if isinstance(value, base):
-            return plain(value)
-    return _by_parts(codec, value, (*above, id(value)))
+            return to_plain(value)
+    return _by_parts(codec, value, (*parents, id(value)))
 
 
-def _by_parts(codec: Codec, value: Any, above: tuple[int, ...]) -> Any:
+def _by_parts(codec: Codec, value: Any, parents: tuple[int, ...]) -> Any:
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [storable(codec, part, above) for part in value]
+        return [storable(codec, part, parents) for part in value]
     if ItemAdapter.is_item(value):
         fields = {
-            key if _is_stored(codec, key) else str(key): storable(codec, part, above)
+            key if _is_stored(codec, key) else str(key): storable(codec, part, parents)
             for key, part in ItemAdapter(value).items()
         }
-        item = fields if isinstance(value, dict) else _of_its_class(value, fields)
+        item = fields if isinstance(value, dict) else _with_fields(value, fields)
         return item if _is_stored(codec, item) else fields
     return str(value)
 
 
-def _of_its_class(item: Any, fields: dict[str, Any]) -> Any:
-    """*item* with other values, so that feeds that are choosy about classes still know it."""
+def _with_fields(item: Any, fields: dict[str, Any]) -> Any:
+    """Return a copy of *item* with other values, of its own class: feeds may filter by class."""
     if hasattr(item, "model_copy"):
         return item.model_copy(update=fields)
     same = copy(item)

@@ -1,63 +1,45 @@
-"""What is done to files: cutting them back, replacing them."""
+"""What feeds do to files besides writing them: measure, cut back, replace, and report errors of the disk."""
 
 from __future__ import annotations
 
-import logging
 import os
-import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from .write_log import WriteLog
+from scrapy_t8.errors import FeedError, remedy
 
-logger = logging.getLogger(__name__)
+
+@contextmanager
+def feed_errors(path: Path | str) -> Iterator[None]:
+    """Turn each OSError inside into a :class:`FeedError` that names the file and the remedy."""
+    try:
+        yield
+    except OSError as error:
+        raise FeedError(f"cannot write the feed {path}: {error}. {remedy(error)}") from error
 
 
 def size(path: Path) -> int:
+    """Return the bytes of a file, 0 if it does not exist."""
     return path.stat().st_size if path.exists() else 0
 
 
 def sync(path: Path) -> None:
+    """Wait until a file, or the entries of a directory, are on the disk."""
     fd = os.open(path, os.O_RDONLY)
     os.fsync(fd)
     os.close(fd)
 
 
-def cut_back(path: Path, length: int, reach: WriteLog | None = None) -> None:
-    """Take away what the job has written after its last commit, and nothing else."""
-    if not path.is_file():
-        return  # a pipe or a device has no length
-    there = size(path)
-    if there < length:
-        logger.error(
-            "The feed %s has %d bytes less than at the last commit: somebody has changed it, and what was cut off "
-            "will not come back",
-            path,
-            length - there,
-        )
-        return
-    own = reach.own(path, length) if reach is not None else [(length, there)]
-    if own and own[0][1] == there:
-        os.truncate(path, own[0][0])
-    elif own:
-        logger.warning("Somebody else has written to the feed %s since the last commit: that stays", path)
-        _cut_out(path, own)
-
-
-def _cut_out(path: Path, stretches: list[tuple[int, int]]) -> None:
-    with path.open("rb") as old, beside(path).open("wb") as new:
-        for start, end in stretches:
-            copy(old, new, max(start - old.tell(), 0))
-            old.seek(max(end, old.tell()))
-        shutil.copyfileobj(old, new)
-        new.flush()
-        os.fsync(new.fileno())
-    shutil.copymode(path, beside(path))
-    beside(path).replace(path.resolve())
+def cut_back(path: Path, length: int) -> None:
+    """Cut a file back to *length* bytes. A pipe or a device has no length and stays as it is."""
+    if path.is_file() and size(path) > length:
+        os.truncate(path, length)
 
 
 def beside(path: Path) -> Path:
-    """Where a file is written that takes the place of *path* when it is complete."""
+    """Return the path of the new file that is to replace *path* when it is complete."""
     target = path.resolve()
     return target.with_name(f".{target.name}.t8-new")
 

@@ -1,53 +1,94 @@
-"""Files that begin in the middle of a commit, so that a crash in between can be undone."""
+"""The write-ahead notes of one feed: they tell after a crash what was written since the last commit."""
 
 from __future__ import annotations
 
 import json
 import os
 from pathlib import Path
+from shlex import quote
 
-from .truncate import cut_back, size, sync
-from .write_log import WriteLog
+from scrapy_t8.errors import FeedError
+
+from .truncate import cut_back, feed_errors, size, sync
 
 
 class UndoLog:
-    """Notes each file *before* it begins.
+    """Notes each write to the files of a feed *before* it happens, so that a crash before the commit can be undone.
 
-    :param path: the log, one JSON line a file.
-    :param noted: its length at the last commit: what comes after is undone.
-    :param reach: tells what was written to those files by the job.
+    The length of the current file in the last commit would not do: a batch that began after the commit has a name that
+    nobody else knows, and bytes that another program has appended since the crash must not be cut off.
+
+    :param path: the log, one JSON line a write.
+    :param noted: the number of the last write that is committed.
+    :param power: each note waits for the disk.
     """
 
-    def __init__(self, path: Path, noted: int, reach: WriteLog, *, power: bool = False) -> None:
+    def __init__(self, path: Path, noted: int, *, power: bool = False) -> None:
+        self.noted = noted
         self._path = path
-        self._reach = reach
         self._power = power
-        self.noted = min(noted, size(path))
-        if size(path) > self.noted:
-            self._undo()
-            os.truncate(path, self.noted)
+        self._committed = noted
+        self._fd: int | None = None
 
-    def note(self, path: Path, *, keep: bool) -> None:
-        """The file *path* is about to begin: at the end of what is there (*keep*), or in its place."""
-        length = (size(path) if keep else 0) if path.exists() else None
-        line = json.dumps({"path": str(path.resolve()), "length": length}).encode() + b"\n"
-        with self._path.open("ab") as file:
-            file.write(line)
+    def undo(self) -> None:
+        """Bring all files back to where they were at the last commit.
+
+        :raises FeedError: if another program has appended to one of them after the crash.
+        """
+        with feed_errors(self._path):
+            for path, (start, end) in self._uncommitted().items():
+                with feed_errors(path):
+                    _undo(path, start, end)
+            cut_back(self._path, 0)
+
+    def note(self, file: Path, start: int | None, end: int) -> None:
+        """*file*, which has *start* bytes (None if it does not exist), is about to have *end* bytes."""
+        if self._fd is None:
+            self._fd = self._open()
+        if self.noted == self._committed:
+            os.ftruncate(self._fd, 0)
+        self.noted += 1
+        line = json.dumps({"write": self.noted, "path": str(file), "start": start, "end": end})
+        os.write(self._fd, line.encode() + b"\n")
         if self._power:
-            sync(self._path)
-        self.noted += len(line)
+            os.fsync(self._fd)
 
-    def _undo(self) -> None:
-        with self._path.open("rb") as file:
-            file.seek(self.noted)
-            for line in file:
-                if line.endswith(b"\n"):
-                    begun = json.loads(line)
-                    undo(Path(begun["path"]), begun["length"], self._reach)
+    def committing(self) -> None:
+        """All writes so far are part of the commit that follows."""
+        self._committed = self.noted
+
+    def close(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def _open(self) -> int:
+        fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        if self._power:
+            sync(self._path.parent)
+        return fd
+
+    def _uncommitted(self) -> dict[Path, tuple[int | None, int]]:
+        """Return the length at the last commit of each file that was written since, and the end of the last write."""
+        files: dict[Path, tuple[int | None, int]] = {}
+        lines = self._path.read_bytes().splitlines(keepends=True) if self._path.exists() else []
+        for line in lines:
+            # A torn line was followed by no write.
+            if line.endswith(b"\n") and (write := json.loads(line)).get("write", 0) > self.noted:
+                start, end = files.get(Path(write["path"]), (write["start"], 0))
+                files[Path(write["path"])] = start, max(end, write["end"])
+        return files
 
 
-def undo(path: Path, length: int | None, reach: WriteLog) -> None:
-    """Bring *path* back to its *length*; None if it was not there at all."""
-    cut_back(path, length or 0, reach)
-    if length is None and path.is_file() and not size(path):
+def _undo(path: Path, start: int | None, end: int) -> None:
+    length = start or 0
+    if path.is_file() and size(path) > end:
+        raise FeedError(
+            f"the feed {path} has {size(path) - end} bytes more than this crawl has written: another program has "
+            f"appended to it after the crawl had died. Move its rows, which are among the last {size(path) - length} "
+            f"bytes, to a file of their own, cut the feed back (truncate -s {length} {quote(str(path))}), and run the "
+            "same command again"
+        )
+    cut_back(path, length)
+    if start is None and path.is_file() and not size(path):
         path.unlink()

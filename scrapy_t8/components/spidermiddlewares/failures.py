@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from scrapy import Request, signals
 from scrapy.crawler import Crawler
@@ -14,15 +14,12 @@ from twisted.python.failure import Failure
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.core.retry.failure import PARSE, PIPELINE, RetryPage, of_code, of_response
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 
 class T8FailureMiddleware:
     """Spider middleware, the innermost: notes why the page of a response has failed."""
 
     @classmethod
-    def from_crawler(cls, crawler: Crawler) -> Self:
+    def from_crawler(cls, crawler: Crawler) -> T8FailureMiddleware:
         middleware = cls(Job.required(crawler))
         crawler.signals.connect(middleware.spider_error, signals.spider_error)
         crawler.signals.connect(middleware.item_error, signals.item_error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from scrapy import Request, signals
 from scrapy.crawler import Crawler
@@ -14,9 +14,6 @@ from scrapy_t8.core.page import Page, current_page
 from scrapy_t8.errors import CannotStore, T8Error
 from scrapy_t8.utils.hashes import content_fingerprint
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 
 class T8StartMiddleware:
     """Spider middleware, the outermost: makes ``start()`` a page that settles when ``start()`` was read to its end.
@@ -26,7 +23,7 @@ class T8StartMiddleware:
     """
 
     @classmethod
-    def from_crawler(cls, crawler: Crawler) -> Self:
+    def from_crawler(cls, crawler: Crawler) -> T8StartMiddleware:
         return cls(Job.required(crawler))
 
     def __init__(self, job: Job) -> None:

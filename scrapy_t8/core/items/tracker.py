@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 REASON = 200
 """Characters of a reason that are kept."""
+VALIDATION = "T8ValidationPipeline"
+"""The pipeline that refuses invalid items, as losses name it: :func:`culprit` gives the name of its class."""
 
 
 class Duplicate(DropItem):
@@ -59,8 +61,6 @@ class ItemTracker:
         self._listeners: list[Callable[[Any], None]] = []
         self._find_problems: Callable[[Any], list[list[str]]] | None = None
         self._counts_entries = False
-        self.dedup_counts = False
-        """Whether the pipeline that drops duplicates counts the items that enter the pipelines."""
         connect(self.item_scraped, signals.item_scraped)
         connect(self.item_dropped, signals.item_dropped)
         connect(self.item_error, signals.item_error)
@@ -73,10 +73,9 @@ class ItemTracker:
         """Note what *find* says is wrong with a scraped item: rule, class, field and message of each problem."""
         self._find_problems = find
 
-    def count_entries(self, *, by_dedup: bool) -> None:
-        """Leave it to a pipeline to count the items that enter: to the dedup pipeline, or to one of its own."""
+    def count_entries(self) -> None:
+        """Leave it to a pipeline to count the items that enter. Without one, an item enters when it leaves."""
         self._counts_entries = True
-        self.dedup_counts = by_dedup
 
     def item_scraped(self, item: Any) -> None:
         if self._control.works:

@@ -339,5 +339,5 @@ class Job(CommitParticipant):
     def give_back_in_flight(self) -> int:
         """Let go of the requests in flight: they stay in the frontier. Return how many there are."""
         count = len(self.frontier.in_flight)
-        scrapy_private.abandon(self.crawler)
+        scrapy_private.release_in_flight(self.crawler)
         return count

@@ -57,7 +57,7 @@ def open_job(crawler: Crawler, clock: Callable[[], float] = time.time) -> Job:
     :param clock: the time, in Unix seconds.
     :raises T8Error: if the job cannot be opened; nothing was changed then.
     """
-    scrapy_private.check(crawler)
+    scrapy_private.check()
     config = Config.from_settings(crawler.settings)
     objects = _load(crawler, config)
     directory = _directory(crawler)

@@ -10,14 +10,14 @@ from urllib.parse import urlsplit
 from scrapy import Request
 
 from scrapy_t8.core.items.expectations import DEAD, expecting
-from scrapy_t8.errors import CannotLoad, JobError
+from scrapy_t8.errors import CannotLoad
 from scrapy_t8.model.attempts import AttemptHistory
 from scrapy_t8.model.codec import Codec
 from scrapy_t8.model.dead_letter import LetterFilter
 from scrapy_t8.model.items import RefetchRequest, RefetchStatus
 from scrapy_t8.model.job import JobRecord
 from scrapy_t8.stores.owned import open_for_changes
-from scrapy_t8.stores.reader.reader import MissingItem, Reader, reading
+from scrapy_t8.stores.reader.reader import MissingItem, Reader, open_read_only
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def heal(jobdir: str | Path) -> Healing:
     """
     directory = Path(jobdir) / "t8"
     with open_for_changes(directory) as (store, job):
-        with reading(directory) as reader:
+        with open_read_only(directory) as reader:
             plan = _plan(reader, job)
         store.box.refetch(plan.refetched, LetterFilter(ids=tuple(plan.letters)), job, time.time())
     return plan.healing()
@@ -66,11 +66,8 @@ def would_heal(jobdir: str | Path) -> Healing:
     :raises JobError: if there is no job.
     :raises StoreError: if its state cannot be read.
     """
-    with reading(Path(jobdir) / "t8") as reader:
-        job = reader.job()
-        if job is None:
-            raise JobError(f"there is no job in {jobdir}")
-        return _plan(reader, job).healing()
+    with open_read_only(Path(jobdir) / "t8") as reader:
+        return _plan(reader, reader.job()).healing()
 
 
 @dataclass(slots=True)

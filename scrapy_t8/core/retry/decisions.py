@@ -88,17 +88,28 @@ class RetryDecisions:
         """Add the failure to the request's history. Return when to try again, in Unix seconds; None to give up."""
         now, slot = self._clock(), self.slot(request)
         self._note_host(request, slot, failure, now)
-        is_charged = failure.kind not in OF_THE_HOST or not self.breaker.is_open(slot, now)
-        history = self.history(request, page)
-        history.add(now, failure.kind, failure.error, charged=is_charged)
+        host_opens = self.breaker.opens_at(slot) if self.breaker.is_open(slot, now) else None
+        return self._decide(request, self.history(request, page), failure, now=now, host_opens=host_opens)
+
+    def _decide(
+        self,
+        request: Request,
+        history: AttemptHistory,
+        failure: Failure,
+        *,
+        now: float,
+        host_opens: float | None = None,
+    ) -> float | None:
         try:
             rule = self.policy.rule(failure.kind, request.meta)
         except ConfigError as error:
             logger.error("%s: %s", request, error)
             rule = self.policy.rule(failure.kind, {})
+        earlier, chance = history.counts.get(failure.kind, 0), self._random.random()
+        decision = self.policy.decide(failure, rule, earlier=earlier, now=now, chance=chance, host_opens=host_opens)
+        history.add(now, failure.kind, failure.error, charged=decision.charged)
         history.max_retries = rule.times
-        due = self.policy.due(failure, history.counts.get(failure.kind, 0), rule, now, self._random.random())
-        return due if due is None or is_charged else max(due, self.breaker.opens_at(slot))
+        return decision.due
 
     def next_attempt(
         self, request: Request, page: Page, failure: Failure, *, due: float, priority_adjust: int | None = None
@@ -143,10 +154,7 @@ class RetryDecisions:
         """
         now = self._clock()
         history = AttemptHistory(task_type=self._task_type(request), target=self._target(request))
-        history.add(now, failure.kind, failure.error, charged=True)
-        rule = self.policy.rule(failure.kind, request.meta)
-        history.max_retries = rule.times
-        due = self.policy.due(failure, 1, rule, now, self._random.random())
+        due = self._decide(request, history, failure, now=now)
         payload, slot = self._frontier.codec.encode_request(request), self.slot(request)
         self._count("count", failure.kind)
         entry = self._frontier.next_id(0)

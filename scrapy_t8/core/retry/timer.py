@@ -113,7 +113,7 @@ class RetryTimer(CommitParticipant):
         has_more = len(found) >= AT_A_TIME + len(self._handlers.busy)
         self.wake_at(now if has_more else self._frontier.store.next_due(after=now))
         self.wake_at(self._in_memory[0][0] if self._in_memory else None)
-        scrapy_private.wake(self._crawler)
+        scrapy_private.schedule_next_call(self._crawler)
 
     def _reactivate(self, waiting: ScheduledRetry) -> None:
         page = self._frontier.reactivate(waiting)

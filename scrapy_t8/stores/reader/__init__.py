@@ -1,1 +1,1 @@
-"""Reads state files without owning them."""
+"""Reads the state of a job while somebody else may be writing it."""

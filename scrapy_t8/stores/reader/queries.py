@@ -1,23 +1,14 @@
-"""What the reader asks a state file, by name. Nothing here changes anything."""
+"""Queries of the reader. None of them changes anything."""
 
 from scrapy_t8.model.entry import SEQ_BITS
 
 JOB = "SELECT record FROM job"
 RUNS = "SELECT id, started, ended, reason, last_commit FROM run ORDER BY id"
 SIZES = "SELECT (SELECT count(*) FROM entry), (SELECT count(*) FROM waiting), (SELECT min(due) FROM waiting)"
-DEAD_OF_JOB = "SELECT count(*) FROM dead WHERE job = ?"
 READY_BY_SLOT = "SELECT ifnull(slot, ''), sum(stored) FROM queue WHERE stored > 0 GROUP BY slot"
 WAITING_BY_SLOT = "SELECT slot, count(*) FROM waiting GROUP BY slot"
-DEAD_BY_HOST = "SELECT host, count(*) FROM dead WHERE job = ? GROUP BY host"
-QUEUES = "SELECT id, ifnull(slot, ''), stored FROM queue WHERE stored > 0"
-# With min() and max() in one question SQLite would look at all that is between.
-ENTRY_ENDS = """
-    SELECT (SELECT id FROM entry WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT 1),
-        (SELECT id FROM entry WHERE id BETWEEN ?1 AND ?2 ORDER BY id DESC LIMIT 1)
-"""
-ENTRIES_FROM = "SELECT payload FROM entry WHERE id >= max(?1, ?3) AND id <= ?2 ORDER BY id LIMIT ?4"
-# One in so many, whichever: when they are due need tell nothing apart. The index has the ids.
-SOME_WAITING = "SELECT payload FROM waiting WHERE slot = ? AND (id & 16777215) * 40503 % ? = 0"
+READY_PAYLOADS = "SELECT payload FROM entry"
+WAITING_PAYLOADS = "SELECT payload FROM waiting"
 LEASED_ENTRY = f"""
     SELECT ifnull(slot, ''), payload FROM entry LEFT JOIN queue ON queue.id = entry.id >> {SEQ_BITS} WHERE entry.id = ?
 """
@@ -34,7 +25,7 @@ KEPT_AS = "SELECT name, data FROM kept WHERE substr(name, 1, length(:prefix)) = 
 PAST_JOBS = "SELECT id, number, spider, begun, ended, items, good FROM past_job WHERE spider = ? ORDER BY number"
 LOSSES = "SELECT kind, pipeline, reason, count, key, url FROM loss ORDER BY count DESC, pipeline, reason"
 TALLY = "SELECT what, name, count FROM tally ORDER BY what, count DESC, name"
-# A host that is down has stretches of its own; the graph needs no more rows than it has points.
+# Seconds of a row, so that there are about as many rows as the graph has points.
 TIMELINE = """
     WITH width (seconds) AS (
         SELECT max(10, ((max(began) - min(began)) / :rows / 10 + 1) * 10) FROM timeline
@@ -47,14 +38,14 @@ DEAD_GROUPS = """
     FROM dead WHERE job IN (:job, '') AND spider = :spider GROUP BY 1, 2, 3, 4
     ORDER BY count(*) DESC, kind, error, host, callback LIMIT :limit
 """
-# A stretch is told from the time it began at; the first of a run may have begun before it.
+# A row of the timeline carries the time at which it began; the first one of a run may have begun before the run.
 SINCE = "SELECT ifnull(sum(pages), 0), ifnull(sum(items), 0) FROM timeline WHERE began > ?"
 ALL_WAITING = "SELECT id, due, slot, payload, story FROM waiting ORDER BY id"
 WAITING = "SELECT id, payload, story FROM waiting ORDER BY id"
 ONE_WAITING = "SELECT due, payload, story FROM waiting WHERE id = ?"
 
 ANNOUNCED = "SELECT source, total FROM announced ORDER BY source"
-# Had by page, or by key in this job.
+# Collected by page, or by key in this job.
 IS_COLLECTED = "(collected OR EXISTS (SELECT 1 FROM item WHERE item.key = expected.key AND item.job >= :number))"
 BY_SOURCES = f"SELECT sources, count(*), sum({IS_COLLECTED}) FROM expected GROUP BY sources"
 MISSING = f"""
@@ -80,4 +71,3 @@ WRONG_QUEUES = f"""
 """
 HOMELESS = f"SELECT count(*) FROM entry WHERE (id >> {SEQ_BITS}) NOT IN (SELECT id FROM queue)"
 BODILESS = "SELECT count(*) FROM dead WHERE id NOT IN (SELECT id FROM dead_body)"
-COUNT_SUPERSEDED = "SELECT count(*) FROM superseded"

@@ -1,4 +1,4 @@
-"""Looks into the state of a job without owning it: a crawl may be writing meanwhile, and notices nothing."""
+"""Reads the state of a job without owning it. A crawl may be writing meanwhile and is not held up."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 from urllib.parse import quote
 
-from scrapy_t8.errors import JobError, StoreError
+from scrapy_t8.errors import StoreError
 from scrapy_t8.model.attempts import ScheduledRetry
 from scrapy_t8.model.dead_letter import LetterGroup
 from scrapy_t8.model.items import ItemLoss
 from scrapy_t8.model.job import JobRecord, PastJob, Run
 from scrapy_t8.stores.locks import FileLock
 from scrapy_t8.stores.sqlite.dead_letters import SQLiteDeadLetters
-from scrapy_t8.stores.sqlite.file import check_file, check_version
+from scrapy_t8.stores.sqlite.file import check_file, check_version, no_job
 from scrapy_t8.stores.sqlite.items import STRETCH
 from scrapy_t8.stores.sqlite.tables import load_job
 
@@ -28,7 +28,7 @@ from .backlog import Backlog
 
 
 class MissingItem(NamedTuple):
-    """An item that is expected, and has not come."""
+    """An item that is expected and was not collected."""
 
     key: int
     text: str
@@ -41,69 +41,59 @@ class MissingItem(NamedTuple):
 
 
 class Reader:
-    """One look at a state file: everything is as of one moment.
+    """A snapshot of a state file: everything is as of one moment.
 
     :param db: a connection that cannot write, in a transaction.
-    :param directory: where the state file is.
+    :param directory: the directory of the state file.
     """
 
     def __init__(self, db: sqlite3.Connection, directory: Path) -> None:
         self._db = db
         self._directory = directory
+        self.backlog = Backlog(db, directory)
 
-    def job(self) -> JobRecord | None:
+    def job(self) -> JobRecord:
+        """Return the job.
+
+        :raises JobError: if none has begun in this directory.
+        """
         row = self._db.execute(ask.JOB).fetchone()
-        return None if row is None else load_job(row[0])
+        if row is None:
+            raise no_job(self._directory.parent)
+        return load_job(row[0])
 
     def runs(self) -> list[Run]:
         return [Run(*row) for row in self._db.execute(ask.RUNS)]
 
     def is_running(self) -> bool:
-        """Whether a process owns the job. Not to be asked by that process itself."""
+        """Whether another process owns the job. The owner itself must not call this."""
         lock = FileLock(self._directory / "lock")
         try:
             is_free = lock.own()
         except OSError:
-            return False  # nobody can own what cannot be written
+            return False  # nobody can own a job that cannot be written
         lock.release()
         return not is_free
 
-    def in_flight(self) -> int:
-        """How many requests the last run has noted as being under way."""
-        return len(self.pending.leased())
-
-    @property
-    def pending(self) -> Backlog:
-        """What is to be done still."""
-        return Backlog(self._db, self._directory)
-
     @cached_property
     def box(self) -> SQLiteDeadLetters:
-        """The dead-letter box, to be looked into."""
-        return SQLiteDeadLetters(self._db, lambda what: nullcontext(), _nothing_changes)
+        """The dead-letter box, which can be read only."""
+        return SQLiteDeadLetters(self._db, lambda what: nullcontext(), _refuse_change)
 
     def sizes(self) -> tuple[int, int, float | None]:
-        """How many entries there are, how many wait, and when the first of these is due."""
+        """Return how many requests are stored, how many wait, and when the first of the latter is due."""
         stored, waiting, due = self._db.execute(ask.SIZES).fetchone()
         return stored, waiting, due
 
-    def by_host(self, job: str) -> dict[str, dict[str, int]]:
-        """What is ready, waiting and dead, by host."""
-        asked = {
-            "ready": (ask.READY_BY_SLOT, ()),
-            "waiting": (ask.WAITING_BY_SLOT, ()),
-            "dead": (ask.DEAD_BY_HOST, (job,)),
-        }
-        return {what: dict(self._db.execute(query, values)) for what, (query, values) in asked.items()}
-
     def hosts(self) -> dict[str, dict[str, Any]]:
+        """Return the stored health of each host that is or was down or paused."""
         return {slot: json.loads(record) for slot, record in self._db.execute(ask.HOSTS)}
 
     def feeds(self) -> dict[str, dict[str, Any]]:
         return {name: json.loads(record) for name, record in self._db.execute(ask.FEEDS)}
 
     def points(self) -> list[tuple[str, str]]:
-        """Name and record of each resume point."""
+        """Return name and record of each resume point."""
         return list(self._db.execute(ask.POINTS))
 
     def kept(self, name: str) -> dict[str, bytes]:
@@ -111,7 +101,7 @@ class Reader:
         return {} if row is None else {name: row[0]}
 
     def kept_as(self, prefix: str) -> dict[str, bytes]:
-        """What is kept under names that begin with *prefix*."""
+        """Return what is kept under names that begin with *prefix*."""
         return dict(self._db.execute(ask.KEPT_AS, {"prefix": prefix}))
 
     def past_jobs(self, spider: str) -> list[PastJob]:
@@ -120,15 +110,19 @@ class Reader:
     def losses(self) -> list[ItemLoss]:
         return [ItemLoss(*row) for row in self._db.execute(ask.LOSSES)]
 
-    def tally(self) -> list[tuple[str, str, int]]:
-        return list(self._db.execute(ask.TALLY))
+    def tallies(self) -> dict[str, dict[str, int]]:
+        """Return the counts of the job: by what is counted, then by host, callback or kind."""
+        tallies: dict[str, dict[str, int]] = {}
+        for what, name, count in self._db.execute(ask.TALLY):
+            tallies.setdefault(what, {})[name] = count
+        return tallies
 
     def timeline(self, rows: int) -> list[tuple[int, int, int, int]]:
-        """Beginning, pages, items and retries of each stretch of time, of which there are about so many."""
+        """Return begin, pages, items and retries of equal stretches of time, about as many as *rows*."""
         return list(self._db.execute(ask.TIMELINE, {"rows": rows}))
 
     def since(self, when: float) -> tuple[int, int]:
-        """How many pages have settled since a time, and how many items came, to about ten seconds."""
+        """Return how many pages have settled and how many items came since *when*, to about ten seconds."""
         pages, items = self._db.execute(ask.SINCE, (when - STRETCH,)).fetchone()
         return pages, items
 
@@ -136,7 +130,7 @@ class Reader:
         return list(self._db.execute(ask.DEAD_BY_HOST_AND_CALLBACK, (job,)))
 
     def dead_tasks(self) -> dict[str, int]:
-        """By task type, how many tasks are given up."""
+        """Return how many tasks of a service are given up, by task type."""
         return dict(self._db.execute(ask.DEAD_TASKS))
 
     def dead_groups(self, job: JobRecord, limit: int) -> list[LetterGroup]:
@@ -144,49 +138,50 @@ class Reader:
         return [LetterGroup(*row) for row in self._db.execute(ask.DEAD_GROUPS, values)]
 
     def waiting(self) -> Iterator[tuple[int, bytes, str]]:
-        """Id, payload and story of all that waits."""
+        """Yield id, payload and attempt history of each request that waits."""
         return self._db.execute(ask.WAITING)
 
     def all_waiting(self) -> Iterator[ScheduledRetry]:
         return (ScheduledRetry(*row) for row in self._db.execute(ask.ALL_WAITING))
 
     def one_waiting(self, entry: int) -> tuple[float, bytes, str]:
-        """Due time, payload and story of one."""
+        """Return due time, payload and attempt history of a request that waits."""
         due, payload, story = self._db.execute(ask.ONE_WAITING, (entry,)).fetchone()
         return due, payload, story
 
-    # -- what is expected ----------------------------------------------------------------------------------------
+    # -- expected items ------------------------------------------------------------------------------------------
 
     def announced(self) -> dict[str, int]:
+        """Return the announced number of items by source."""
         return dict(self._db.execute(ask.ANNOUNCED))
 
     def by_sources(self, number: int) -> list[tuple[str, int, int]]:
-        """Sources, a line each; the keys that just these have announced; how many of them are collected."""
+        """Return sources (one a line), the number of keys that exactly these announced, how many of those are there."""
         return list(self._db.execute(ask.BY_SOURCES, {"number": number}))
 
     def missing(self, number: int) -> Iterator[MissingItem]:
-        """What is expected of job *number* and is not there, by key."""
+        """Yield the expected items of job *number* that were not collected, by key."""
         return (MissingItem(*row) for row in self._db.execute(ask.MISSING, {"number": number}))
 
     def healed(self, number: int) -> tuple[int, int, int]:
-        """Of how many items the healing was asked for, how many came, for how many there is no way."""
+        """Return how many items heal() asked for, how many of them came, how many cannot be requested."""
         asked, collected, impossible = self._db.execute(ask.HEALED, {"number": number}).fetchone()
         return asked, collected, impossible
 
     def payload(self, key: int) -> bytes | None:
-        """The stored request that has come to nothing for an expected item, if there is one."""
+        """Return the stored request that did not bring an expected item, if there is one."""
         row = self._db.execute(ask.PAYLOAD, (key,)).fetchone()
         return None if row is None else row[0]
 
     def letter(self, fingerprint: int) -> tuple[int, str, str, int | None, str] | None:
-        """Number, kind, error, status and URL of the newest dead letter of a request."""
+        """Return number, kind, error, status and URL of the newest dead letter of a request."""
         row: tuple[int, str, str, int | None, str] | None = self._db.execute(ask.LETTER, (fingerprint,)).fetchone()
         return row
 
     # -- recounting ----------------------------------------------------------------------------------------------
 
     def damage(self) -> str:
-        """What is wrong with the file, page by page; empty if nothing is. It takes a second for a gigabyte."""
+        """Return what is wrong with the file, page by page, or "". It takes about a second for each gigabyte."""
         try:
             found = str(self._db.execute(ask.QUICK_CHECK).fetchone()[0])
         except sqlite3.DatabaseError as error:
@@ -197,39 +192,35 @@ class Reader:
         count: int = self._db.execute(ask.COUNT_DEAD, (job,)).fetchone()[0]
         return count
 
-    def count_superseded(self) -> int:
-        count: int = self._db.execute(ask.COUNT_SUPERSEDED).fetchone()[0]
-        return count
-
     def wrong_queues(self) -> list[tuple[str, int, int]]:
-        """Key, noted and real number of entries of the queues where these differ."""
+        """Return key, noted and real number of entries of each queue where the two numbers differ."""
         return list(self._db.execute(ask.WRONG_QUEUES))
 
     def strays(self) -> tuple[int, int]:
-        """Entries that are in no queue, dead letters without a body."""
+        """Return how many entries are in no queue, and how many dead letters have no body."""
         homeless, bodiless = (self._db.execute(question).fetchone()[0] for question in (ask.HOMELESS, ask.BODILESS))
         return homeless, bodiless
 
 
-def _nothing_changes() -> NoReturn:
+def _refuse_change() -> NoReturn:
     raise TypeError("a reader changes nothing")
 
 
 @contextmanager
-def reading(directory: Path) -> Iterator[Reader]:
-    """The state in *directory* (the ``t8`` of a job directory), as of now.
+def open_read_only(directory: Path) -> Iterator[Reader]:
+    """Open the state in *directory* (the ``t8`` of a job directory) as it is now. Nothing is created.
 
-    :raises JobError: if there is none. None is made.
-    :raises StoreError: if it cannot be read.
+    :raises JobError: if there is no state.
+    :raises StoreError: if the state cannot be read.
     """
     path = directory / "state.db"
     if not path.exists():
-        raise JobError(f"there is no job in {directory.parent}: give the JOBDIR of a crawl that ran with scrapy_t8")
+        raise no_job(directory.parent)
     try:
         check_file(path)
     except OSError as error:
         raise StoreError(f"cannot read the state in {directory}: {error}") from error
-    # What goes wrong with the files that a reader writes meanwhile is not about the state.
+    # An OSError of the block is not about the state: it comes from the files that the caller writes meanwhile.
     try:
         db = sqlite3.connect(f"file:{quote(str(path.absolute()))}?{_mode(path)}", uri=True, isolation_level=None)
         try:
@@ -243,7 +234,10 @@ def reading(directory: Path) -> Iterator[Reader]:
 
 
 def _mode(path: Path) -> str:
-    """How to open the state file. Where nothing can be written, SQLite cannot read as it does beside a crawl; but a
-    file without a log, as in a backup, has nobody who writes it."""
+    """Return how to open the state file.
+
+    In a directory that cannot be written, SQLite cannot read beside a crawl. But a state file without a log there, as
+    in a backup, has no writer, and can be read as it is.
+    """
     log = path.with_name(f"{path.name}-wal")
     return "mode=ro" if os.access(path.parent, os.W_OK) or log.exists() else "mode=ro&immutable=1"

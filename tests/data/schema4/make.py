@@ -24,7 +24,7 @@ def crawl(directory: Path, *settings: str, feed: str = "items.jl") -> subprocess
     (directory / "shop.py").write_bytes((HERE / "shop.py").read_bytes())
     given = [part for setting in settings for part in ("-s", setting)]
     command = [*COMMAND[:-1], feed, *given]
-    return subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=180, check=False)
 
 
 SERVICE = """

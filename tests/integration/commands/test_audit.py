@@ -161,7 +161,7 @@ def test_heal(t8: T8, mine: Crawl) -> None:
     assert (planned["total"], planned["revived"], planned["under_way"], planned["dry_run"]) == (2, 2, 1, True)
     assert t8.json("status", *at)["requests"]["dead"] == 2
     assert t8("heal", "--dry-run", *at) == 0
-    assert "2 missing items would be asked for again" in t8.out
+    assert "2 missing items would be requested again" in t8.out
     assert t8.json("heal", *at) == {**planned, "dry_run": False}
     told = t8.json("status", *at)["requests"]
     assert (told["dead"], told["waiting"], told["difference"]) == (0, 3, 0)

@@ -89,7 +89,7 @@ def test_changes_while_it_runs(t8: T8, filled: T8ResumeAndRetry) -> None:
     assert t8("failed", "revive", "--text", "dead", "--yes") == 0
     assert filled.state_manager.task_counts() == (5, 0)
     assert t8("failed", "discard", "--text", "car-1", "--dry-run") == 0
-    assert t8.out == "1 task would be thrown away for good.\n"
+    assert t8.out == "1 task would be discarded for good.\n"
     assert t8("failed", "discard", "--text", "car-1", "--yes") == 0
     assert filled.state_manager.task_counts() == (4, 0)
     assert t8("points", "set", LIST, "--page", "9") == 0
@@ -112,7 +112,7 @@ def test_a_leased_task_is_not_thrown_away(t8: T8, filled: T8ResumeAndRetry) -> N
     (task,) = filled.state_manager.parts.tasks.lease([DETAIL], 1)
     assert t8.json("status")["tasks"]["leased"] == 1
     assert t8("failed", "discard", task.record.task_id, "--yes") == 0
-    assert t8.out.startswith("0 of 1 task are thrown away for good.\nThe others stay: somebody is at work on them")
+    assert t8.out.startswith("0 of 1 task are discarded for good.\nThe others stay: they are leased")
     filled.state_manager.parts.tasks.release(task)
 
 

@@ -67,15 +67,18 @@ def test_a_crawl_that_was_killed(t8: T8, killed: Crawl) -> None:
     assert ": KILLED\n" in t8.out
 
 
-def test_a_part_is_counted_where_there_are_many(t8: T8, killed: Crawl, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_callbacks_of_many_requests_are_counted_only_on_demand(
+    t8: T8, killed: Crawl, monkeypatch: pytest.MonkeyPatch
+) -> None:
     exact = t8.json("status", "--jobdir", killed.job)
-    monkeypatch.setattr("scrapy_t8.commands.status.document.EXACT", 1)
-    monkeypatch.setattr("scrapy_t8.commands.status.document.PART", 1)
+    monkeypatch.setattr("scrapy_t8.commands.status.document.MOST", 1)
     told = t8.json("status", "--jobdir", killed.job)
     assert not told["callbacks_exact"]
-    assert sum(row["ready"] for row in told["callbacks"]) == told["requests"]["ready"]
+    assert {row["callback"]: row["done"] for row in told["callbacks"]}["parse_list"] > 0
+    assert all(row["ready"] is None and row["waiting"] is None for row in told["callbacks"])
+    assert told["hosts"] == exact["hosts"]
     assert t8("status", "--jobdir", killed.job) == 0
-    assert "estimates" in t8.out
+    assert "By callback: too many requests, --exact counts ready and waiting" in t8.out
     assert t8.json("status", "--jobdir", killed.job, "--exact")["callbacks"] == exact["callbacks"]
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from pathlib import Path
 
 import pytest
@@ -67,14 +69,33 @@ def test_two_spiders_one_after_the_other_to_the_same_files(tmp_path: Path) -> No
     assert crawl(tmp_path, feeds, end="kill:commit:5").code == KILLED
     assert crawl(tmp_path, feeds, *page, spider="huge", JOBDIR="other").reason == "finished"
 
-    run = crawl(tmp_path, feeds)
+    refused = crawl(tmp_path, feeds)
+
+    assert refused.reason == "t8_feed_failed"
+    (line,) = refused.at("CRITICAL")
+    assert "another program has appended to it after the crawl had died" in line
+    assert records(tmp_path / "all.jsonl").total() > 50
+
+    for _ in feeds:
+        length, name = re.findall(r"truncate -s (\d+) (.+?)\)", line)[0]
+        move_last_rows(Path(name), 50, int(length))
+        run = crawl(tmp_path, feeds)
+        if run.reason == "finished":
+            break
+        (line,) = run.at("CRITICAL")
 
     assert run.reason == "finished"
-    assert sum("Somebody else has written" in line for line in run.at("WARNING")) == 2
-    for name, headers in (("all.jsonl", 0), ("all.csv", 2)):
+    for name in feeds:
         written = records(tmp_path / name)
         assert set(written.values()) == {1}
-        assert written.total() == ALL + 50 + headers
+        assert written.total() == ALL + (name == "all.csv")
+        assert (tmp_path / f"{name}.other").read_bytes().count(b"\n") == 50
+
+
+def move_last_rows(path: Path, rows: int, length: int) -> None:
+    """Do what the message says: the rows of the other program go to another file, the feed is cut back."""
+    path.with_name(f"{path.name}.other").write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[-rows:]))
+    os.truncate(path, length)
 
 
 def test_two_spiders_in_one_process(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_heal_fetches_what_is_missing_and_nothing_else(tmp_path: Path) -> None:
     log = crawl(tmp_path, "healing", mended=True)
     assert hits(tmp_path) == ["2", "3", "4", "9"]
     assert items(tmp_path) == ["0", "1", "2", "3", "4", "5", "9"]
-    assert "healed: 4 of 5, 0 under way, 1 that cannot be asked for" in log
+    assert "healed: 4 of 5, 0 under way, 1 that cannot be requested" in log
     assert causes(tmp_path) == {"10": "never_linked"}
     assert read_report(tmp_path / "job")["healing"] == {"asked": 5, "collected": 4, "left": 0, "impossible": 1}
 

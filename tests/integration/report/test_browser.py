@@ -23,9 +23,19 @@ UNFOLD = "document.querySelectorAll('details').forEach(one => one.open = true)"
 FIGURES = """
 [...document.querySelectorAll('[data-figure]')].map(one => [one.dataset.figure, one.dataset.value, one.textContent])
 """
+CUT = """
+[...document.querySelectorAll('.chart svg')].flatMap(svg => {
+    const room = svg.getBoundingClientRect();
+    return [...svg.querySelectorAll('text, rect, circle, polyline')].filter(one => {
+        const box = one.getBoundingClientRect();
+        return box.left < room.left - 1 || box.right > room.right + 1
+            || box.top < room.top - 1 || box.bottom > room.bottom + 1;
+    }).map(one => svg.ariaLabel + ': ' + one.textContent);
+})
+"""
 COLOURS = """
 [getComputedStyle(document.body).backgroundColor,
- ...[...document.querySelectorAll('body, h1, .chart text, .chart rect.reactive, td')].map(
+ ...[...document.querySelectorAll('body, h1, .chart text, .chart rect, td')].map(
     one => getComputedStyle(one).color + getComputedStyle(one).fill)]
 """
 
@@ -87,6 +97,31 @@ def test_nothing_overflows_sideways(
     with browser.visit(written(sample()), width=width) as seen:
         seen.page.evaluate(UNFOLD)
         assert seen.page.evaluate("document.documentElement.scrollWidth") == width
+
+
+def wide() -> Report:
+    """Return a report with the widest labels and numbers, and a job that took years."""
+    report = rich()
+    report["missing"]["causes"] = [
+        {**cause, "cause": "W" * 50, "count": 10**10} for cause in report["missing"]["causes"]
+    ]
+    report["retries"] = {"MW@" * 9: 123_456_789, "i" * 50: 1, "車" * 50: 99}
+    for number, host in enumerate(report["hosts"]):
+        host.update(host="WM" * number, done=10 ** (number % 12))
+    report["runs"] = [{**run, "started": f"20{run['id'] + 10}-01-01T00:00:00Z"} for run in report["runs"]]
+    report["timeline"] = [
+        {"time": f"20{year}-12-30T23:59:59Z", "pages": 10**year, "items": 7, "retries": 0} for year in range(10, 15)
+    ]
+    return report
+
+
+@pytest.mark.parametrize("sample", [*SAMPLES, wide])
+@pytest.mark.parametrize("width", [320, 700, 1100])
+def test_no_drawing_is_cut(
+    browser: Chromium, written: Callable[[Report], str], sample: Callable[[], Report], width: int
+) -> None:
+    with browser.visit(written(sample()), width=width) as seen:
+        assert seen.page.evaluate(CUT) == []
 
 
 def test_dark_is_dark(browser: Chromium, written: Callable[[Report], str]) -> None:

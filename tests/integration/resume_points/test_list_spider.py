@@ -70,7 +70,7 @@ def test_a_resume_point_beyond_the_end(crawl: Crawl, beyond: str, told: str) -> 
         # The first page is what came. That it was not asked for shows with the next one.
         assert "cannot go on at its resume point: page 51 has the content of page 50" in log
     else:
-        assert f"cannot go on at its resume point: page 50 {told}. It begins again at page 1" in log
+        assert f"cannot go on at its resume point: page 50 {told}. Starting again at page 1" in log
     assert crawl.values("slug") == cars("red")
 
 
@@ -90,7 +90,7 @@ def test_a_cursor_that_was_given_is_where_it_begins(crawl: Crawl) -> None:
 def test_a_page_without_its_cursor_begins_again(crawl: Crawl) -> None:
     put_point(crawl, "LIST_COLLECTION", "red", current_page=30)
     log = crawl.run("cursors", tags="red").log
-    assert "has no cursor for page 31: it begins again" in log
+    assert "has no cursor for page 31: starting at its first page" in log
     assert crawl.values("slug") == cars("red")
 
 
@@ -131,13 +131,13 @@ def test_links_from_page_to_page(crawl: Crawl) -> None:
 def test_a_list_that_goes_round_in_circles(crawl: Crawl, spider: str) -> None:
     crawl.site.set(around=4)
     log = crawl.run(spider, tags="red").log
-    assert "has come to its end: page 5 has the content of" in log
+    assert "has ended: page 5 has the content of" in log
     assert crawl.values("slug") == cars("red", pages=4)
 
 
 def test_a_cursor_that_is_none(crawl: Crawl) -> None:
     log = crawl.run("cursors", tags="red", cursor="bad").log
-    assert "next_cursor gave {'not': 'a cursor'} for page 1 of The list 'red'" in log
+    assert "next_cursor returned {'not': 'a cursor'} for page 1 of The list 'red'" in log
     assert "Request buried: LIST_COLLECTION_" in log
     assert crawl.values("slug") == cars("red", pages=1)
 

@@ -1,4 +1,4 @@
-"""What is pending, counted whole or by a part that stands for it."""
+"""What is still to be done: ready, waiting, leased."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from scrapy_t8.model.attempts import ScheduledRetry
 from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.entry import QueueRecord, entry_id
 from scrapy_t8.model.job import JobRecord
-from scrapy_t8.stores.reader.backlog import BLOCK
-from scrapy_t8.stores.reader.reader import Reader, reading
+from scrapy_t8.stores.reader.reader import Reader, open_read_only
 from scrapy_t8.stores.sqlite.store import SQLiteStore
 
 READY = {"a": 3000, "b": 900, "c": 1, "": 40}
@@ -33,7 +32,7 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
     store.begin_job(job)
     store.begin_run(0.0, 5)
     batch = CommitBatch()
-    # A queue whose number is high: its ids are no floats.
+    # The ids of a queue with a high number are above 2 ** 53.
     for number, (slot, count) in zip((1, 2, 3, 1 << 24), READY.items(), strict=True):
         batch.queues.append(QueueRecord(number, slot, slot or None, count))
         batch.added += [(entry_id(number, 5 * seq + 1), kind(seq), None) for seq in range(count)]
@@ -46,29 +45,21 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
     store.commit(batch, job, 0.0)
     for entry in (entry_id(1, 1), entry_id(2, 6), entry_id(1 << 24, 1), 999):
         store.mark_in_flight(entry)
-    with reading(tmp_path / "t8") as reader:
+    with open_read_only(tmp_path / "t8") as reader:
         yield reader
     store.close()
 
 
-@pytest.mark.parametrize("most", [1, 100, 1000, 10**9])
-def test_shares_stand_for_all(reader: Reader, most: int) -> None:
-    for shares, counts in ((reader.pending.ready(most), READY), (reader.pending.waiting(most), WAITING)):
-        found = list(shares)
-        weights: Counter[str] = Counter()
-        for share in found:
-            weights[share.slot] += share.weight  # type: ignore[assignment]
-        assert weights == pytest.approx(counts)
-        assert len(found) == sum(counts.values()) if most == 10**9 else len(found) <= 2 * max(most, BLOCK * len(counts))
-        of_x = sum(share.weight for share in found if share.payload == b"x" and share.slot == "a")
-        assert of_x == pytest.approx(counts["a"] / 3, rel=0.2)
+def test_each_stored_request_is_read_once(reader: Reader) -> None:
+    for payloads, counts in ((reader.backlog.ready(), READY), (reader.backlog.waiting(), WAITING)):
+        by_kind = Counter(kind(number) for count in counts.values() for number in range(count))
+        assert Counter(payloads) == by_kind
 
 
 def test_what_is_leased(reader: Reader) -> None:
-    assert reader.pending.leased() == [("a", b"x"), ("b", b"y"), ("", b"x")]
-    assert reader.in_flight() == 3
+    assert reader.backlog.leased() == [("a", b"x"), ("b", b"y"), ("", b"x")]
 
 
 def test_by_slot(reader: Reader) -> None:
-    assert reader.pending.ready_by_slot() == READY
-    assert reader.pending.waiting_by_slot() == WAITING
+    assert reader.backlog.ready_by_slot() == READY
+    assert reader.backlog.waiting_by_slot() == WAITING

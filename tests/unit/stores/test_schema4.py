@@ -13,7 +13,7 @@ import pytest
 
 from scrapy_t8 import T8ResumeAndRetry, open_dead_letters, open_resume_points, read_report
 from scrapy_t8.model.dead_letter import LetterFilter
-from scrapy_t8.stores.reader.reader import reading
+from scrapy_t8.stores.reader.reader import open_read_only
 from scrapy_t8.stores.sqlite.store import SQLiteStore
 from tests.data.schema4 import make
 from tests.data.schema4.shop import slugs
@@ -39,9 +39,9 @@ def back_date(state: Path) -> None:
 @pytest.mark.parametrize("name", make.CRAWLS)
 def test_a_crawl_is_read(name: str, tmp_path: Path) -> None:
     unpack(name, tmp_path)
-    with reading(tmp_path / "job/t8") as reader:
+    with open_read_only(tmp_path / "job/t8") as reader:
         assert reader.sizes()[:2] == (8, 3)
-        assert reader.in_flight() == 4
+        assert len(reader.backlog.leased()) == 4
         assert list(reader.hosts()) == ["down.test"]
         assert len(list(reader.missing(1))) == 3
     assert read_report(tmp_path / "job")["ledger"]["requests"]["difference"] == 0

@@ -50,13 +50,23 @@ class TestJournal:
         journal.touch()
         assert (tmp_path / "a" / "b" / "feed").read_bytes() == b""
 
-    def test_keeps_what_others_append(self, path: Path) -> None:
+    def test_notices_what_others_append(self, path: Path) -> None:
         journal = AppendFile(path, None, overwrite=True)
         journal.append(b"mine\n")
         with path.open("ab") as other:
             other.write(b"theirs\n")
-        journal.append(b"mine\n")
-        assert path.read_bytes() == b"mine\ntheirs\nmine\n"
+        with pytest.raises(FeedError, match="changed by another program while the crawl ran"):
+            journal.append(b"mine\n")
+        assert path.read_bytes() == b"mine\ntheirs\n"
+
+    def test_an_error_of_the_disk_names_the_file_and_the_remedy(self, path: Path) -> None:
+        path.parent.joinpath("file").touch()
+        journal = AppendFile(path.parent / "file" / "feed", None)
+        with pytest.raises(FeedError, match=r"cannot write the feed .*file/feed: .*File exists"):
+            journal.touch()
+        full = AppendFile(Path("/dev/full"), None)
+        with pytest.raises(FeedError, match=r"cannot write the feed /dev/full: .*No space left.* Make space"):
+            full.append(b"x")
 
     def test_notices_that_the_file_was_removed(self, path: Path) -> None:
         journal = AppendFile(path, None)
@@ -71,7 +81,7 @@ class TestJournal:
         journal = AppendFile(path, 12)
         assert journal.length == 0
         assert [record.getMessage() for record in caplog.records] == [
-            f"The feed {path} is gone, with 12 bytes of an earlier run: it begins anew"
+            f"The feed {path} is gone: somebody has changed it, and what is lost will not come back"
         ]
 
     def test_a_file_that_never_had_anything_is_not_missed(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -42,7 +42,7 @@ def test_a_reader_sees_the_old_content_or_the_new(path: Path) -> None:
 
 def test_appending_keeps_what_was_there_before_the_job(path: Path) -> None:
     path.write_bytes(b"before")
-    base = AtomicFileStorage(str(path)).there()
+    base = AtomicFileStorage(str(path)).kept_length()
     for data in (b"[1]", b"[1, 2]"):
         store(path, data, base)
         assert path.read_bytes() == b"before" + data
@@ -50,8 +50,8 @@ def test_appending_keeps_what_was_there_before_the_job(path: Path) -> None:
 
 def test_overwriting_keeps_nothing(path: Path) -> None:
     path.write_bytes(b"before")
-    assert AtomicFileStorage(str(path), feed_options={"overwrite": True}).there() == 0
-    assert AtomicFileStorage(str(path.with_name("none"))).there() == 0
+    assert AtomicFileStorage(str(path), feed_options={"overwrite": True}).kept_length() == 0
+    assert AtomicFileStorage(str(path.with_name("none"))).kept_length() == 0
 
 
 def test_what_is_gone_is_told(path: Path, caplog: pytest.LogCaptureFixture) -> None:

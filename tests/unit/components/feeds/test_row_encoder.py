@@ -17,7 +17,7 @@ from scrapy.exporters import (
 )
 from scrapy.item import Field, Item
 
-from scrapy_t8.components.feeds.row_encoder import RowEncoder, can_be_continued
+from scrapy_t8.components.feeds.row_encoder import RowEncoder, can_be_appended
 
 
 class Book(Item):
@@ -158,5 +158,5 @@ class Ended(CsvItemExporter):
         (PickleItemExporter, False),
     ],
 )
-def test_which_exporters_can_be_continued(exporter: type[BaseItemExporter], expected: bool) -> None:
-    assert can_be_continued(exporter) is expected
+def test_which_exporters_can_be_appended(exporter: type[BaseItemExporter], expected: bool) -> None:
+    assert can_be_appended(exporter) is expected

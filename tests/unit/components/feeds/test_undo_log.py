@@ -1,14 +1,16 @@
-"""Files that began in the middle of a commit, and are undone after a crash."""
+"""Writes since the last commit, which are undone after a crash."""
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
 import pytest
 
 from scrapy_t8.components.feeds.append_file import AppendFile
 from scrapy_t8.components.feeds.undo_log import UndoLog
-from scrapy_t8.components.feeds.write_log import WriteLog
+from scrapy_t8.errors import FeedError
 
 
 @pytest.fixture
@@ -16,23 +18,18 @@ def log(tmp_path: Path) -> Path:
     return tmp_path / "log"
 
 
-@pytest.fixture
-def ends(tmp_path: Path) -> Path:
-    return tmp_path / "ends"
-
-
-def test_undoes_what_was_noted_after_the_commit(log: Path, ends: Path, tmp_path: Path) -> None:
+def test_undoes_what_was_noted_after_the_commit(log: Path, tmp_path: Path) -> None:
     new, old, replaced, committed = (tmp_path / name for name in ("new", "old", "replaced", "committed"))
     for path in (old, replaced):
         path.write_bytes(b"before")
-    reach = WriteLog(ends)
-    first = UndoLog(log, 0, reach)
-    begin(first, reach, committed)
+    first = UndoLog(log, 0)
+    begin(first, committed)
+    first.committing()
     noted = first.noted
-    begin(first, reach, new, old)
-    begin(first, reach, replaced, keep=False)
+    begin(first, new, old)
+    begin(first, replaced, keep=False)
 
-    assert UndoLog(log, noted, WriteLog(ends)).noted == noted
+    UndoLog(log, noted).undo()
 
     assert not new.exists()
     assert old.read_bytes() == b"before"
@@ -40,45 +37,103 @@ def test_undoes_what_was_noted_after_the_commit(log: Path, ends: Path, tmp_path:
     assert committed.read_bytes() == b" and after"
 
 
-def test_once_is_enough(log: Path, ends: Path, tmp_path: Path) -> None:
-    begin(UndoLog(log, 0, WriteLog(ends)), WriteLog(ends), tmp_path / "new")
-    UndoLog(log, 0, WriteLog(ends))
+def test_once_is_enough(log: Path, tmp_path: Path) -> None:
+    begin(UndoLog(log, 0), tmp_path / "new")
+    UndoLog(log, 0).undo()
     (tmp_path / "new").write_bytes(b"another one")
-    UndoLog(log, 0, WriteLog(ends))
+    UndoLog(log, 0).undo()
     assert (tmp_path / "new").exists()
 
 
-def test_a_link_stays(log: Path, ends: Path, tmp_path: Path) -> None:
+def test_it_goes_on_counting_after_an_undo(log: Path, tmp_path: Path) -> None:
+    first = UndoLog(log, 0)
+    begin(first, tmp_path / "one")
+    first.committing()
+    begin(first, tmp_path / "two")
+    second = UndoLog(log, first.noted - 2)
+    second.undo()
+    begin(second, tmp_path / "two")
+    UndoLog(log, first.noted - 2).undo()
+    assert (tmp_path / "one").exists()
+    assert not (tmp_path / "two").exists()
+
+
+def test_a_link_stays(log: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("target")
-    begin(UndoLog(log, 0, WriteLog(ends)), WriteLog(ends), tmp_path / "link")
-    UndoLog(log, 0, WriteLog(ends))
+    begin(UndoLog(log, 0), tmp_path / "link")
+    UndoLog(log, 0).undo()
     assert (tmp_path / "link").is_symlink()
     assert not (tmp_path / "target").exists()
 
 
-def test_a_torn_line_was_followed_by_nothing(log: Path, ends: Path, tmp_path: Path) -> None:
-    undo = UndoLog(log, 0, WriteLog(ends), power=True)
-    undo.note(tmp_path / "new", keep=True)
+def test_a_torn_line_was_followed_by_nothing(log: Path, tmp_path: Path) -> None:
+    undo = UndoLog(log, 0, power=True)
+    undo.note(tmp_path / "new", None, 0)
     with log.open("ab") as file:
         file.write(b'{"path": "/')
-    assert UndoLog(log, undo.noted, WriteLog(ends)).noted == undo.noted
-    assert log.stat().st_size == undo.noted
+    UndoLog(log, undo.noted).undo()
+    assert log.stat().st_size == 0
 
 
-def test_a_lost_log_begins_anew(log: Path, ends: Path) -> None:
-    assert UndoLog(log, 500, WriteLog(ends)).noted == 0
+def test_a_write_that_was_cut_short_is_undone(log: Path, tmp_path: Path) -> None:
+    begin(UndoLog(log, 0), tmp_path / "new")
+    os.truncate(tmp_path / "new", 3)
+    UndoLog(log, 0).undo()
+    assert not (tmp_path / "new").exists()
 
 
-def test_what_others_wrote_to_a_new_file_stays(log: Path, ends: Path, tmp_path: Path) -> None:
-    begin(UndoLog(log, 0, WriteLog(ends)), WriteLog(ends), tmp_path / "new")
+def test_so_is_one_that_the_disk_has_lost(log: Path, tmp_path: Path) -> None:
+    undo = UndoLog(log, 0, power=True)
+    file = AppendFile(tmp_path / "new", None, power=True, undo=undo)
+    file.append(b"mine")
+    file.flush()
+    undo.committing()
+    file.append(b" and more")
+    file.flush()
+    (tmp_path / "new").write_bytes(b"mine\0\0\0")
+    UndoLog(log, undo.noted - 1).undo()
+    assert (tmp_path / "new").read_bytes() == b"mine"
+
+
+def test_a_file_that_was_to_be_replaced_may_still_be_there(log: Path, tmp_path: Path) -> None:
+    (tmp_path / "old").write_bytes(b"before the job")
+    undo = UndoLog(log, 0)
+    AppendFile(tmp_path / "old", None, overwrite=True, undo=undo).append(b"short")
+    (tmp_path / "old").write_bytes(b"before the job")
+    UndoLog(log, 0).undo()
+    assert (tmp_path / "old").read_bytes() == b""
+
+
+def test_a_lost_log_undoes_nothing(log: Path) -> None:
+    undo = UndoLog(log, 500)
+    undo.undo()
+    assert undo.noted == 500
+
+
+def test_what_others_wrote_to_a_new_file_is_an_error(log: Path, tmp_path: Path) -> None:
+    begin(UndoLog(log, 0), tmp_path / "new")
     with (tmp_path / "new").open("ab") as file:
         file.write(b" of others")
-    UndoLog(log, 0, WriteLog(ends))
-    assert (tmp_path / "new").read_bytes() == b" of others"
+    with pytest.raises(FeedError, match="another program has appended to it after the crawl had died"):
+        UndoLog(log, 0).undo()
+    assert (tmp_path / "new").read_bytes() == b" and after of others"
 
 
-def begin(log: UndoLog, reach: WriteLog, *paths: Path, keep: bool = True) -> None:
+def test_committed_notes_do_not_pile_up(log: Path, tmp_path: Path) -> None:
+    undo = UndoLog(log, 0)
+    file = AppendFile(tmp_path / "feed", None, undo=undo)
+    for _ in range(30):
+        file.append(b"row\n")
+        file.flush()
+        undo.committing()
+    file.append(b"row\n")
+    (line,) = log.read_bytes().splitlines()
+    assert json.loads(line)["write"] == undo.noted
+    UndoLog(log, undo.noted - 1).undo()
+    assert (tmp_path / "feed").read_bytes() == b"row\n" * 30
+
+
+def begin(log: UndoLog, *paths: Path, keep: bool = True) -> None:
     """Write to files as a feed does."""
     for path in paths:
-        log.note(path, keep=keep)
-        AppendFile(path, None, overwrite=not keep, reach=reach).append(b" and after")
+        AppendFile(path, None, overwrite=not keep, undo=log).append(b" and after")

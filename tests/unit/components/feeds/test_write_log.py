@@ -1,18 +1,19 @@
-"""What a job has written itself, and what others have appended to the same file.
+"""What another program appends to a feed is never cut off, and never taken for rows of this crawl.
 
-In these tests, ``|`` is the committed length; small letters are the job's own, capitals are of others.
+In these tests, ``|`` is the committed length; small letters are the crawl's own, capitals are of another program.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from zlib import crc32
 
 import pytest
 
 from scrapy_t8.components.feeds.append_file import AppendFile
-from scrapy_t8.components.feeds.write_log import WriteLog
+from scrapy_t8.components.feeds.truncate import size
+from scrapy_t8.components.feeds.undo_log import UndoLog
+from scrapy_t8.errors import FeedError
 
 
 @pytest.fixture
@@ -20,101 +21,91 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "feed"
 
 
-@pytest.mark.parametrize(
-    ("there", "left"),
-    [
-        ("abc|", "abc"),
-        ("abc|d", "abc"),
-        ("abc|D", "abcD"),
-        ("abc|dE", "abcE"),
-        ("abc|Def", "abcD"),
-        ("abc|dEf", "abcE"),
-        ("abc|dEfGhI", "abcEGI"),
-        ("aBc|DEf", "aBcDE"),
-    ],
-)
-def test_only_the_jobs_own_writes_are_cut_off(there: str, left: str, path: Path) -> None:
-    ends = path.with_name("ends")
-    reach = WriteLog(ends)
-    journal = AppendFile(path, None, reach=reach)
-    length = 0
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "log"
+
+
+def write(there: str, path: Path, log: Path) -> tuple[int, int]:
+    """Make the file *there*. Returns its committed length, and what the commit knows of the log."""
+    undo = UndoLog(log, 0)
+    file = AppendFile(path, None, undo=undo)
+    committed = 0, 0
     for letter in there:
         if letter == "|":
-            journal.flush()
-            reach.flush()
-            length = path.stat().st_size
+            file.flush()
+            undo.committing()
+            committed = size(path), undo.noted
         elif letter.islower():
-            journal.append(letter.encode())
+            file.append(letter.encode())
         else:
-            with path.open("a") as file:
-                file.write(letter)
-    path.chmod(0o640)
-
-    cut = AppendFile(path, length, reach=WriteLog(ends))
-
-    assert path.read_text() == left
-    assert cut.length == len(left)
-    assert path.stat().st_mode & 0o777 == 0o640
-    assert not list(path.parent.glob(".*"))
+            append(path, letter)
+    return committed
 
 
-def test_others_are_mentioned(path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    reach = WriteLog(path.with_name("ends"))
-    AppendFile(path, None, reach=reach).append(b"mine")
+def append(path: Path, text: str) -> None:
     with path.open("a") as file:
-        file.write("theirs")
-    AppendFile(path, 0, reach=WriteLog(path.with_name("ends")))
+        file.write(text)
+
+
+@pytest.mark.parametrize(
+    ("there", "left"), [("abc|", "abc"), ("abc|d", "abc"), ("abc|de", "abc"), ("abc|D", "abcD"), ("Abc|d", "Abc")]
+)
+def test_the_crawls_own_writes_are_cut_off(there: str, left: str, path: Path, log: Path) -> None:
+    length, noted = write(there, path, log)
+    path.chmod(0o640)
+    undo = UndoLog(log, noted)
+    undo.undo()
+
+    assert AppendFile(path, length, undo=undo).length == len(left)
+    assert path.read_text() == left
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("there", ["|dE", "abc|dE", "abc|deFG"])
+def test_rows_of_another_program_after_them_are_an_error(there: str, path: Path, log: Path) -> None:
+    length, noted = write(there, path, log)
+    content = path.read_text()
+    for _ in range(2):
+        with pytest.raises(FeedError) as refused:
+            UndoLog(log, noted).undo()
+        assert path.read_text() == content
+    foreign = sum(letter.isupper() for letter in there)
+    assert f"the feed {path} has {foreign} bytes more than this crawl has written" in str(refused.value)
+    assert f"truncate -s {length} {path}" in str(refused.value)
+
+    os.truncate(path, length)
+    UndoLog(log, noted).undo()
+    assert AppendFile(path, length, undo=UndoLog(log, noted)).length == length
+
+
+@pytest.mark.parametrize("how", ["append", "flush"])
+def test_so_they_are_while_the_crawl_runs(how: str, path: Path, log: Path) -> None:
+    file = AppendFile(path, None, undo=UndoLog(log, 0))
+    file.append(b"mine")
+    append(path, "THEIRS")
+    with pytest.raises(FeedError, match="changed by another program while the crawl ran: it has 10 bytes instead of 4"):
+        file.append(b"x") if how == "append" else file.flush()
+    assert path.read_text() == "mineTHEIRS"
+
+
+def test_rows_that_were_appended_between_two_runs_stay(path: Path, log: Path, caplog: pytest.LogCaptureFixture) -> None:
+    length, noted = write("abc|", path, log)
+    append(path, "DE")
+    undo = UndoLog(log, noted)
+    undo.undo()
+    file = AppendFile(path, length, undo=undo)
+    file.append(b"f")
+    file.flush()
+    assert path.read_text() == "abcDEf"
     (record,) = caplog.records
-    assert "Somebody else has written to the feed" in record.getMessage()
+    assert "has 2 bytes more than at the last commit" in record.getMessage()
 
 
-def test_once_is_enough(path: Path) -> None:
-    ends = path.with_name("ends")
-    AppendFile(path, None, reach=WriteLog(ends)).append(b"mine")
-    reach = WriteLog(ends)
-    AppendFile(path, 0, reach=reach)
-    reach.undone()
-    path.write_text("theirs")
-    assert WriteLog(ends).own(path, 0) == []
-
-
-def test_a_write_that_was_cut_short_is_its_own(path: Path) -> None:
-    ends = path.with_name("ends")
-    AppendFile(path, None, reach=WriteLog(ends)).append(b"mine and more")
-    os.truncate(path, 6)
-    assert WriteLog(ends).own(path, 0) == [(0, 6)]
-
-
-def test_so_is_one_that_the_disk_has_lost(path: Path) -> None:
-    ends = path.with_name("ends")
-    journal = AppendFile(path, None, power=True, reach=WriteLog(ends, power=True))
-    journal.append(b"mine")
-    journal.flush()
-    path.write_bytes(b"\0\0\0\0")
-    assert WriteLog(ends).own(path, 0) == [(0, 4)]
-
-
-def test_it_can_be_told_in_a_copy(path: Path) -> None:
-    ends = path.with_name("ends")
-    AppendFile(path, None, reach=WriteLog(ends)).append(b"mine")
-    copy = path.with_name("copy")
-    copy.write_bytes(b"minetheirs")
-    assert WriteLog(ends).own(copy, 0) == [(0, 4)]
-    copy.write_bytes(b"not mine")
-    assert WriteLog(ends).own(copy, 0) == []
-
-
-def test_each_file_has_its_own(path: Path) -> None:
-    path.with_name("next").write_bytes(b"mine")
-    reach = WriteLog(path.with_name("ends"))
-    for name in ("feed", "next"):
-        AppendFile(path.with_name(name), None, reach=reach).append(b"mine")
-    noted = WriteLog(path.with_name("ends"))
-    assert noted.own(path, 0) == [(0, 4)]
-    assert noted.own(path.with_name("next"), 4) == [(4, 8)]
-
-
-def test_a_torn_note_tells_nothing(path: Path) -> None:
-    path.write_text("mine")
-    path.with_name("ends").write_bytes(WriteLog.RECORD.pack(2, 3, crc32(b"n")) + b"torn")
-    assert WriteLog(path.with_name("ends")).own(path, 2) == [(2, 3)]
+def test_rows_that_were_appended_before_the_first_write_stay(path: Path, log: Path) -> None:
+    file = AppendFile(path, None, undo=UndoLog(log, 0))
+    append(path, "FIRST")
+    file.append(b"mine")
+    file.flush()
+    UndoLog(log, 0).undo()
+    assert path.read_text() == "FIRST"

@@ -17,8 +17,7 @@ from scrapy_t8.core.items.expectations import Expectations
 from scrapy_t8.core.page import Page, leave_page
 from scrapy_t8.core.resume_points import ResumePointTracker
 from scrapy_t8.model.batch import CommitBatch
-
-from .core.parts import Control, kill, run_context
+from tests.unit.core.parts import Control, kill, run_context
 
 
 class FrontierMachine(RuleBasedStateMachine):

@@ -20,7 +20,7 @@ from scrapy_t8.model.dead_letter import DeadLetter, LetterFilter
 from scrapy_t8.model.items import ItemKey
 from scrapy_t8.model.job import JobRecord, Ledger, PastJob
 from scrapy_t8.report.missing import Missing
-from scrapy_t8.stores.reader.reader import reading
+from scrapy_t8.stores.reader.reader import open_read_only
 from scrapy_t8.stores.sqlite.store import SQLiteStore
 from scrapy_t8.utils.hashes import hash63
 
@@ -99,7 +99,7 @@ class Books:
         }
 
     def missing(self) -> Missing:
-        with reading(self.jobdir / "t8") as reader:
+        with open_read_only(self.jobdir / "t8") as reader:
             job = reader.job()
             assert job is not None
             return Missing(reader, job)
@@ -107,7 +107,7 @@ class Books:
     def told(self) -> dict[str, Any]:
         missing = self.missing()
         assert missing.expected == missing.collected + missing.count
-        return missing.told()
+        return missing.to_dict()
 
 
 @pytest.fixture

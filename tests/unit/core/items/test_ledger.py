@@ -24,7 +24,7 @@ from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.codec import Codec
 from scrapy_t8.model.dead_letter import DeadLetter
 from scrapy_t8.model.job import JobRecord
-from scrapy_t8.stores.reader.reader import reading
+from scrapy_t8.stores.reader.reader import open_read_only
 from scrapy_t8.stores.sqlite.store import SQLiteStore
 from scrapy_t8.utils.hashes import hash63
 
@@ -302,7 +302,7 @@ def test_notes_of_a_large_page_say_the_same_from_a_file(policy: str, tmp_path: P
             crawl.item(page, {"id": number % 7, "name": number}, number % 4 or EXPORTED)
         crawl.settle(page)
         crawl.commit()
-        with reading(directory / "t8") as reader:
+        with open_read_only(directory / "t8") as reader:
             return crawl.record.ledger, crawl.feed.durable, list(reader.losses()), reader.kept("coverage")
 
     held = told(tmp_path / "held")
@@ -321,7 +321,7 @@ def test_losses_are_told_apart_by_reason_up_to_a_point(tmp_path: Path, monkeypat
         page.own_items().add_outcome(crawl.items.outcome_of(DROPPED, {"id": number}, page, loss, []), tmp_path)
     crawl.settle(page)
     crawl.commit()
-    with reading(tmp_path / "t8") as reader:
+    with open_read_only(tmp_path / "t8") as reader:
         losses = {loss.reason: (loss.times, loss.key) for loss in reader.losses()}
     assert losses == {"(other reasons)": (7, "3"), **{f"reason {n}": (1, str(n)) for n in range(3)}}
 

@@ -71,7 +71,7 @@ class Run:
 
 @pytest.fixture
 def run(context: RunContext, clock: Clock, timers: Timers, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setattr("scrapy_t8.core.scrapy_private.wake", lambda crawler: None)
+    monkeypatch.setattr("scrapy_t8.core.scrapy_private.schedule_next_call", lambda crawler: None)
     return Run(context, clock, timers)
 
 

@@ -1,0 +1,74 @@
+"""What the add-on sets, against what the docs say that it sets."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scrapy.settings import Settings
+from scrapy.utils.conf import build_component_list
+from scrapy.utils.misc import load_object
+
+import scrapy_t8
+from scrapy_t8.addon import T8Addon
+
+PAGE = Path(__file__).parents[2] / "docs/how-it-works.md"
+CLASSES = ("SCHEDULER", "DUPEFILTER_CLASS")
+LISTS = ("EXTENSIONS", "DOWNLOADER_MIDDLEWARES", "SPIDER_MIDDLEWARES", "ITEM_PIPELINES")
+
+
+@pytest.fixture
+def addon() -> Settings:
+    settings = Settings()
+    T8Addon().update_settings(settings)
+    return settings
+
+
+@pytest.fixture
+def written() -> dict[str, Any]:
+    """The settings of the docs."""
+    (block,) = re.findall(r"## Without the add-on.*?```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(block, names)
+    return {name: value for name, value in names.items() if name.isupper()}
+
+
+def test_the_docs_write_out_what_it_sets(addon: Settings, written: dict[str, Any]) -> None:
+    assert set(written) == {*CLASSES, *LISTS}
+    for name in CLASSES:
+        assert load_object(written[name]) is load_object(addon[name])
+    for name in LISTS:
+        in_docs = {load_object(path): priority for path, priority in written[name].items()}
+        assert in_docs == {load_object(path): priority for path, priority in addon.getdict(name).items()}, name
+
+
+def test_every_component_has_a_short_path(written: dict[str, Any]) -> None:
+    paths = [path for name in LISTS for path in written[name]]
+    ours = {path.removeprefix("scrapy_t8.") for path in paths if path.startswith("scrapy_t8.")}
+    assert ours <= set(scrapy_t8.__all__)
+    assert len(ours) == 19
+    assert sum(written[name][path] is None for name in LISTS for path in written[name]) == 6, "Scrapy's own"
+
+
+def test_components_run_in_the_same_order_with_and_without_it(addon: Settings, written: dict[str, Any]) -> None:
+    plain = Settings(written)
+    for name in LISTS:
+        # The order in the settings counts among components of the same priority.
+        orders = [
+            [load_object(path) for path in build_component_list(settings.get_component_priority_dict_with_base(name))]
+            for settings in (addon, plain)
+        ]
+        assert orders[0] == orders[1], name
+
+
+@pytest.mark.parametrize(
+    ("name", "component"),
+    [("EXTENSIONS", scrapy_t8.T8Report), ("DOWNLOADER_MIDDLEWARES", scrapy_t8.T8CookiesMiddleware)],
+)
+def test_what_the_project_switches_off_stays_off(name: str, component: type) -> None:
+    settings = Settings({name: {f"scrapy_t8.{component.__name__}": None}})
+    T8Addon().update_settings(settings)
+    listed = build_component_list(settings.get_component_priority_dict_with_base(name))
+    assert component not in [load_object(path) for path in listed]
