@@ -118,35 +118,22 @@ def _decode_time(cls: Any) -> Callable[[list[Any]], Any]:
     return decode
 
 
-ENCODERS: dict[type, tuple[int, Callable[[Any], Any]]] = {
-    tuple: (1, list),
-    set: (2, list),
-    frozenset: (3, list),
-    datetime: (4, _encode_time),
-    date: (5, date.isoformat),
-    time: (6, _encode_time),
-    timedelta: (7, lambda value: [value.days, value.seconds, value.microseconds]),
-    Decimal: (8, str),
-    int: (9, str),  # msgpack encodes integers of up to 64 bits itself
-    complex: (10, lambda value: [value.real, value.imag]),
-    UUID: (11, lambda value: value.bytes),
-    OrderedDict: (12, lambda value: [list(pair) for pair in value.items()]),
-    Headers: (13, lambda value: dict(value.items())),
-    PosixPath: (14, str),
-}
-DECODERS: dict[int, Callable[[Any], Any]] = {
-    1: tuple,
-    2: set,
-    3: frozenset,
-    4: _decode_time(datetime),
-    5: date.fromisoformat,
-    6: _decode_time(time),
-    7: lambda stored: timedelta(*stored),
-    8: Decimal,
-    9: int,
-    10: lambda stored: complex(*stored),
-    11: lambda stored: UUID(bytes=stored),
-    12: lambda stored: OrderedDict((key, value) for key, value in stored),
-    13: Headers,
-    14: PosixPath,
-}
+TYPES: tuple[tuple[int, type, Callable[[Any], Any], Callable[[Any], Any]], ...] = (
+    (1, tuple, list, tuple),
+    (2, set, list, set),
+    (3, frozenset, list, frozenset),
+    (4, datetime, _encode_time, _decode_time(datetime)),
+    (5, date, date.isoformat, date.fromisoformat),
+    (6, time, _encode_time, _decode_time(time)),
+    (7, timedelta, lambda value: [value.days, value.seconds, value.microseconds], lambda stored: timedelta(*stored)),
+    (8, Decimal, str, Decimal),
+    (9, int, str, int),  # msgpack encodes integers of up to 64 bits itself
+    (10, complex, lambda value: [value.real, value.imag], lambda stored: complex(*stored)),
+    (11, UUID, lambda value: value.bytes, lambda stored: UUID(bytes=stored)),
+    (12, OrderedDict, lambda value: [list(pair) for pair in value.items()], OrderedDict),
+    (13, Headers, lambda value: dict(value.items()), Headers),
+    (14, PosixPath, str, PosixPath),
+)
+"""The code of each extension type, the type, and how it is encoded and decoded. A code never gets another meaning."""
+ENCODERS = {cls: (code, encode) for code, cls, encode, _ in TYPES}
+DECODERS = {code: decode for code, _, _, decode in TYPES}

@@ -32,7 +32,8 @@ class SQLiteItems(SQLiteTables):
     def some_items(self, limit: int) -> dict[int, LastExport]:
         """Return the last exports of all items by the hash of their key, or of any *limit* items if there are more."""
         with self._guard("read"):
-            return {key: _export(*row) for key, *row in self._db.execute(sql.SOME_ITEMS, (limit,))}
+            rows = self._db.execute(sql.SOME_ITEMS, (limit,))
+            return {row[0]: LastExport(*row[1:3]) if row[3] is None else _export(*row[1:]) for row in rows}
 
     def superseded(self) -> Iterator[int]:
         """Yield the exported items, counted from 0, that later ones have replaced, in order."""
