@@ -208,7 +208,7 @@ class Crawl:
         """Run, and kill the process when the site has answered so many more requests."""
         assert self.site is not None
         alarm = self.site.alarm(answers, slack)
-        run = self.start(*more, **options).until(lambda: alarm.wait(1), f"answer {answers}").kill()
+        run = self.start(*more, **options).until(alarm.is_set, f"answer {answers}").kill()
         self.site.go_on()
         return run
 
