@@ -16,25 +16,26 @@ lint: $(VENV)/.ready
 fast: $(VENV)/.ready
 	$(BIN)/python -m pytest tests -m "not slow" -q -n 2
 
-# Most of the time is waiting: several files at once, but for the torture, which has its own way of that.
+# Tests that crawl in processes mostly wait: several files run at once. The crash suite starts several crawls by itself.
 crash: $(VENV)/.ready browser
 	$(BIN)/python -m pytest tests/crash -m slow -q
 	$(BIN)/python -m pytest tests --ignore=tests/crash -m slow -q -n 3 --dist worksteal
 
-# The oldest Scrapy that is promised; without a reactor it downloads with httpx.
+# The oldest supported Scrapy. Without a reactor it downloads with httpx.
 oldest: $(OLDEST)/.ready
 	$(OLDEST)/bin/python -m pytest tests -m "not slow" -q -n 2
 	$(OLDEST)/bin/python -m pytest tests/crash/test_crash_kills.py -m slow -q --trials 5
-	$(OLDEST)/bin/python -m pytest tests/resume/test_stop.py tests/resume/test_pictures.py tests/resume/test_slugs.py -m slow -q -n 3
+	$(OLDEST)/bin/python -m pytest tests/integration/crawl/test_graceful_stop.py tests/integration/resume_points/test_media_spider.py \
+	tests/integration/resume_points/test_detail_spider.py -m slow -q -n 3
 
-# The report is looked at in a real one.
+# The tests of report.html use a real browser.
 browser:
 	@command -v chromium || command -v chromium-browser || command -v google-chrome || \
 	{ test "$$(id -u)" = 0 && command -v apt-get && \
 	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium; } || \
 	{ echo "The tests of report.html need Chromium: install it (Debian: apt-get install chromium)"; exit 1; }
 
-# Hundreds of kills: an hour or so.
+# Hundreds of kills, about an hour.
 torture: $(VENV)/.ready
 	$(BIN)/python -m pytest tests/crash -m slow --trials 300
 
