@@ -125,8 +125,8 @@ class Crawl:
         """Whether each run has an interpreter of its own, rather than one that is forked off."""
         self._spider = spider
         self._values = {"JOBDIR": "job", **values}
-        self._numbers = itertools.count(1)
         (work / ".runs").mkdir(parents=True, exist_ok=True)
+        self._numbers = itertools.count(1 + len(list((work / ".runs").glob("log-*"))))
         self.use_settings("settings")
 
     def use_settings(self, module: str) -> None:
