@@ -106,7 +106,7 @@ class JobHandle:
         return self._points.track(task_type, name)
 
     def was_given(self, task_type: str, name: str = "") -> bool:
-        """Whether the work is to go on from its resume point, because no frontier knows the rest of it.
+        """Whether the work goes on from its resume point, because no frontier knows the rest of the work.
 
         That is so for a point that was set by hand or by another program, and that no crawl has moved since. Where the
         scheduler is not T8's, it is so for every point of this job.
@@ -161,7 +161,7 @@ class JobHandle:
         self._job.expect([(source, key_text(key), None) for key in keys])
 
     def expect_from(self, request: R, key: object, source: str = "") -> R:
-        """Announce the item with this key, which *request* is to bring. That counts when the request is admitted.
+        """Announce the item with this key, which *request* will bring. That counts when the request is admitted.
 
         The report can then tell what became of the request, and :func:`~scrapy_t8.heal` can repeat it.
 

@@ -179,8 +179,8 @@ class ListSpider(T8SpiderMixin, Spider):
             if key not in before or isinstance(output, Request):
                 yield output
         if moved:
-            told = "%s has shifted: %d entries of page %d were on the page before"
-            logger.info(told, _title(page.name), moved, page.number)
+            message = "%s has shifted: %d entries of page %d were on the page before"
+            logger.info(message, _title(page.name), moved, page.number)
 
     # -- what follows --------------------------------------------------------------------------------------------
 
@@ -223,8 +223,8 @@ class ListSpider(T8SpiderMixin, Spider):
         self.t8.describe(LIST, page.name, {"total": total})
         self.t8.expect_total(total, page.name or "list")
         if was is not None and total < was and page.number > self.first_page:
-            told = "%s has shrunk from %d to %d entries: fetching page %d again"
-            logger.info(told, _title(page.name), was, total, page.number - 1)
+            message = "%s has shrunk from %d to %d entries: fetching page %d again"
+            logger.info(message, _title(page.name), was, total, page.number - 1)
             request = self.list_request(page.number - 1, page.state.get("used"), **self.lists.get(page.name, {}))
             known = [*page.state.get("keys", ()), *page.keys]
             yield request.replace(callback=self._parse_again, dont_filter=True, cb_kwargs={"t8_known": known})
@@ -237,8 +237,8 @@ class ListSpider(T8SpiderMixin, Spider):
     # -- the end -------------------------------------------------------------------------------------------------
 
     def _begin_again(self, page: _Page, trouble: str) -> Request:
-        told = "%s cannot go on at its resume point: page %d %s. Starting again at page %d"
-        logger.warning(told, _title(page.name), page.number, trouble, self.first_page)
+        message = "%s cannot go on at its resume point: page %d %s. Starting again at page %d"
+        logger.warning(message, _title(page.name), page.number, trouble, self.first_page)
         self._contents.pop(page.name, None)
         self.t8.begin_again(LIST, page.name)
         return self._request(page.name, self.first_page, None, {"keys": page.keys})

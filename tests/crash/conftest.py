@@ -42,9 +42,8 @@ def done(lab: Lab, trial: Trial, record_property: Callable[[str, object], None])
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     reports = [report for found in terminalreporter.stats.values() for report in found]
-    figures: list[Any] = [
-        value for report in reports for name, value in getattr(report, "user_properties", ()) if name == FIGURES
-    ]
+    calls = [report for report in reports if getattr(report, "when", "") == "call"]
+    figures: list[Any] = [value for report in calls for name, value in report.user_properties if name == FIGURES]
     if not figures:
         return
     terminalreporter.section(f"crash tests, --seed {config.getoption('seed')}")

@@ -59,7 +59,7 @@ class TrialRun:
         The site answers a few more, and then waits: the process is at work when it is ended.
         """
         alarm = self.site.alarm(count, SLACK)
-        wait_until(lambda: alarm.wait(0.05) or not self.running.process.is_alive, f"answer {count}")
+        wait_until(lambda: alarm.is_set() or not self.running.process.is_alive, f"answer {count}")
         return self.running.process.is_alive
 
     def end(self) -> None:

@@ -69,7 +69,7 @@ AT_THE_END = {
     "after the run ended": f"{END_RUN}:after:1",
 }
 WHOLE = {
-    "before the whole feed": "scrapy_t8.components.feeds.exporter:T8FeedExporter._write_whole:before:1",
+    "before the whole feed": "scrapy_t8.components.feeds.exporter:T8FeedExporter._rewrite:before:1",
     "in the middle of the whole feed": "scrapy.exporters:JsonItemExporter.export_item:after:100",
     "before the whole feed replaces the old one": "pathlib:Path.replace:before:1",
     "after the whole feed replaced the old one": "pathlib:Path.replace:after:1",

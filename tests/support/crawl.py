@@ -125,8 +125,8 @@ class Crawl:
         """Whether each run has an interpreter of its own, rather than one that is forked off."""
         self._spider = spider
         self._values = {"JOBDIR": "job", **values}
-        self._numbers = itertools.count(1)
         (work / ".runs").mkdir(parents=True, exist_ok=True)
+        self._numbers = itertools.count(1 + len(list((work / ".runs").glob("log-*"))))
         self.use_settings("settings")
 
     def use_settings(self, module: str) -> None:
@@ -208,7 +208,7 @@ class Crawl:
         """Run, and kill the process when the site has answered so many more requests."""
         assert self.site is not None
         alarm = self.site.alarm(answers, slack)
-        run = self.start(*more, **options).until(lambda: alarm.wait(1), f"answer {answers}").kill()
+        run = self.start(*more, **options).until(alarm.is_set, f"answer {answers}").kill()
         self.site.go_on()
         return run
 

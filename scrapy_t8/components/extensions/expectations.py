@@ -117,8 +117,8 @@ class T8Expectations:
         for status in numbers:
             items.set_refetch_status(numbers[status], status)
         if numbers[RefetchStatus.IMPOSSIBLE]:
-            told = "%d missing items cannot be requested: the spider has no t8_request_for(key), or it returns none"
-            logger.warning(told, len(numbers[RefetchStatus.IMPOSSIBLE]))
+            message = "%d missing items cannot be requested: the spider has no t8_request_for(key), or it returns none"
+            logger.warning(message, len(numbers[RefetchStatus.IMPOSSIBLE]))
 
     # -- sitemaps ------------------------------------------------------------------------------------------------
 

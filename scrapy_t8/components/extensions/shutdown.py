@@ -50,5 +50,5 @@ class T8GracefulStop:
         # What is in flight was never settled: it is in the frontier still.
         count = self._job.give_back_in_flight()
         if count:
-            told = "%d requests still in flight %g s after the stop signal; returned to the queue"
-            logger.warning(told, count, self._seconds)
+            message = "%d requests still in flight %g s after the stop signal; returned to the queue"
+            logger.warning(message, count, self._seconds)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from scrapy_t8.errors import FeedError
 
-from .truncate import cut_back, feed_errors, size, sync
+from .truncate import cut_back, feed_errors, size, sync, write_all
 from .undo_log import UndoLog
 
 logger = logging.getLogger(__name__)
@@ -94,17 +94,14 @@ class AppendFile:
             data, self._held = bytes(self._held), bytearray()
             if self._undo is not None and data:
                 self._undo.note(self._target, self.length, self.length + len(data))
-            view = memoryview(data)
-            while view:
-                written = os.write(self._fd, view)
-                view = view[written:]
-                self.length += written
+            write_all(self._fd, data)
+            self.length += len(data)
 
     def _begin(self) -> int:
         self._target = self.path.resolve()
         if self._undo is not None:
             start = None if not self.path.exists() else 0 if self._replaces else size(self.path)
-            # A crash may leave what is there in its place.
+            # A crash may come before the content that is to be replaced has gone.
             self._undo.note(self._target, start, size(self.path))
         self.path.parent.mkdir(parents=True, exist_ok=True)
         truncates = os.O_TRUNC if self._replaces else 0

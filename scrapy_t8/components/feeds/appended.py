@@ -62,8 +62,8 @@ class AppendedFeed:
             if not self.slot.itemcount:
                 self._file.touch()
                 self._file.append(self.rows.heading(empty=not self._file.length))
-            room = max(self._limit - self.slot.itemcount, 0) if self._limit else len(records)
-            part, records = records[:room], records[room:]
+            free = max(self._limit - self.slot.itemcount, 0) if self._limit else len(records)
+            part, records = records[:free], records[free:]
             self._file.append(b"".join(part))
             self.slot.itemcount += len(part)
             self._total += len(part)

@@ -184,8 +184,8 @@ class T8FeedExporter(FeedExporter):
         data, error = spool.encode(item)
         if error is not None and not self._has_warned:
             self._has_warned = True
-            told = "%s of an item is kept as text: %s. Further warnings of this kind are suppressed"
-            logger.warning(told, error.where or "A part", error)
+            message = "%s of an item is kept as text: %s. Further warnings of this kind are suppressed"
+            logger.warning(message, error.where or "A part", error)
         return data
 
     def _count_refused(self, item: Any, slot: FeedSlot) -> None:
@@ -265,8 +265,8 @@ class T8FeedExporter(FeedExporter):
 
     def _give_up(self, slot: FeedSlot, error: Exception) -> list[FeedSlot]:
         self._unwritten += 1
-        told = "The feed %s cannot be written: %r. Its items are kept: mend that and run the command again"
-        logger.error(told, slot.uri, error)
+        message = "The feed %s cannot be written: %r. Its items are kept: mend that and run the command again"
+        logger.error(message, slot.uri, error)
         return []
 
     def _failures(self) -> int:

@@ -32,6 +32,13 @@ def sync(path: Path) -> None:
     os.close(fd)
 
 
+def write_all(fd: int, data: bytes) -> None:
+    """Write *data*, which one system call may do only in part."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
 def cut_back(path: Path, length: int) -> None:
     """Cut a file back to *length* bytes. A pipe or a device has no length and stays as it is."""
     if path.is_file() and size(path) > length:
@@ -39,7 +46,7 @@ def cut_back(path: Path, length: int) -> None:
 
 
 def beside(path: Path) -> Path:
-    """Return the path of the new file that is to replace *path* when it is complete."""
+    """Return the path of a new file, which replaces *path* when it is complete."""
     target = path.resolve()
     return target.with_name(f".{target.name}.t8-new")
 

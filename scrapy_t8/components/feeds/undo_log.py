@@ -9,14 +9,14 @@ from shlex import quote
 
 from scrapy_t8.errors import FeedError
 
-from .truncate import cut_back, feed_errors, size, sync
+from .truncate import cut_back, feed_errors, size, sync, write_all
 
 
 class UndoLog:
     """Notes each write to the files of a feed *before* it happens, so that a crash before the commit can be undone.
 
-    The length of the current file in the last commit would not do: a batch that began after the commit has a name that
-    nobody else knows, and bytes that another program has appended since the crash must not be cut off.
+    To cut the current file back to its committed length would not do: a batch that began after the commit has a name
+    that only this log knows, and what another program has appended after a crash must not be cut off.
 
     :param path: the log, one JSON line a write.
     :param noted: the number of the last write that is committed.
@@ -42,19 +42,19 @@ class UndoLog:
             cut_back(self._path, 0)
 
     def note(self, file: Path, start: int | None, end: int) -> None:
-        """*file*, which has *start* bytes (None if it does not exist), is about to have *end* bytes."""
+        """Note that *file*, which has *start* bytes (None if it does not exist), will have *end* bytes."""
         if self._fd is None:
             self._fd = self._open()
         if self.noted == self._committed:
             os.ftruncate(self._fd, 0)
         self.noted += 1
         line = json.dumps({"write": self.noted, "path": str(file), "start": start, "end": end})
-        os.write(self._fd, line.encode() + b"\n")
+        write_all(self._fd, line.encode() + b"\n")
         if self._power:
             os.fsync(self._fd)
 
     def committing(self) -> None:
-        """All writes so far are part of the commit that follows."""
+        """Make all writes so far part of the commit that follows."""
         self._committed = self.noted
 
     def close(self) -> None:
@@ -71,10 +71,12 @@ class UndoLog:
     def _uncommitted(self) -> dict[Path, tuple[int | None, int]]:
         """Return the length at the last commit of each file that was written since, and the end of the last write."""
         files: dict[Path, tuple[int | None, int]] = {}
-        lines = self._path.read_bytes().splitlines(keepends=True) if self._path.exists() else []
-        for line in lines:
-            # A torn line was followed by no write.
-            if line.endswith(b"\n") and (write := json.loads(line)).get("write", 0) > self.noted:
+        for line in self._path.read_bytes().splitlines() if self._path.exists() else ():
+            try:
+                write = json.loads(line)
+            except ValueError:
+                continue  # a torn note: no write has followed
+            if write.get("write", 0) > self.noted:
                 start, end = files.get(Path(write["path"]), (write["start"], 0))
                 files[Path(write["path"])] = start, max(end, write["end"])
         return files

@@ -58,7 +58,7 @@ t8.retry_manager.run_due()
 
 def service(directory: Path) -> None:
     """Run a service that dies while a handler is at work."""
-    ended = subprocess.run([sys.executable, "-c", SERVICE], cwd=directory, timeout=60, check=False)
+    ended = subprocess.run([sys.executable, "-c", SERVICE], cwd=directory, timeout=180, check=False)
     assert ended.returncode == -signal.SIGKILL, ended
 
 

@@ -112,7 +112,7 @@ def test_a_list_that_changes_meanwhile(crawl: Crawl, shift: int, told: str) -> N
     """Entries that slip to an earlier page are not missed, and those that come again not taken twice."""
     # The seventh page fails three times.
     twelve_pages = crawl.site.alarm(15)
-    run = crawl.start("moving", tags="red").until(lambda: twelve_pages.wait(1), "twelve pages")
+    run = crawl.start("moving", tags="red").until(twelve_pages.is_set, "twelve pages")
     crawl.site.set(shift=shift)
     crawl.site.go_on()
     assert told in run.wait().log

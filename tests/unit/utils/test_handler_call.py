@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from scrapy_t8.utils.handler_call import Answer, HandlerCall
+from tests.support.process import HANG
 
 LIMIT = 0.05
 
 
-def call(handler: Any, limit: float = 10, ended: Callable[[HandlerCall], None] = lambda call: None) -> HandlerCall:
+def call(handler: Any, limit: float = HANG, ended: Callable[[HandlerCall], None] = lambda call: None) -> HandlerCall:
     return HandlerCall(handler, "a", {"x": 1}, limit=limit, ended=ended)
 
 
-def run(handler: Any, limit: float = 10) -> tuple[Answer | None, HandlerCall]:
+def run(handler: Any, limit: float = HANG) -> tuple[Answer | None, HandlerCall]:
     async def main() -> tuple[Answer | None, HandlerCall]:
         made = call(handler, limit)
         return await made.run(), made
@@ -96,7 +96,7 @@ def test_a_coroutine_that_does_not_obey_may_still_succeed() -> None:
         made = call(stubborn, LIMIT, lambda call: ended.set())
         assert await made.run() is None
         assert made.answer is None
-        await asyncio.wait_for(ended.wait(), 10)
+        await asyncio.wait_for(ended.wait(), HANG)
         assert made.answer == Answer(True)
 
     asyncio.run(main())
@@ -104,10 +104,10 @@ def test_a_coroutine_that_does_not_obey_may_still_succeed() -> None:
 
 def test_a_thread_that_takes_too_long_goes_on_and_tells_its_end() -> None:
     go_on, ended = threading.Event(), threading.Event()
-    _, made = asyncio.run(_late(lambda target, metadata: go_on.wait(10), ended))
+    _, made = asyncio.run(_late(lambda target, metadata: go_on.wait(HANG), ended))
     assert made.answer is None
     go_on.set()
-    assert ended.wait(10)
+    assert ended.wait(HANG)
     assert made.answer == Answer(True)
 
 
@@ -121,25 +121,27 @@ def test_a_coroutine_that_comes_after_the_end_of_its_loop_is_a_failure() -> None
     go_on, ended = threading.Event(), threading.Event()
 
     def handler(target: str, metadata: dict[str, Any]) -> Any:
-        go_on.wait(10)
+        go_on.wait(HANG)
         return async_true(target, metadata)
 
     _, made = asyncio.run(_late(handler, ended))
     go_on.set()
-    assert ended.wait(10)
+    assert ended.wait(HANG)
     assert made.answer == Answer(False, "the retry handler returned a coroutine after its loop was closed")
 
 
 def test_hurrying_ends_the_wait() -> None:
+    go_on = threading.Event()
+
     async def main() -> None:
-        made = call(lambda target, metadata: time.sleep(0.5))
+        made = call(lambda target, metadata: go_on.wait(HANG))
         asyncio.get_running_loop().call_later(LIMIT, made.hurry)
         assert await made.run() is None
         assert made.is_hurried
 
-    began = time.monotonic()
     asyncio.run(main())
-    assert time.monotonic() - began < 5
+    assert not go_on.is_set()
+    go_on.set()
 
 
 def test_whoever_cancels_the_wait_cancels_the_coroutine() -> None:

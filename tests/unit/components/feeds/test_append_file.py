@@ -10,6 +10,7 @@ import pytest
 
 from scrapy_t8.components.feeds.append_file import HELD, AppendFile
 from scrapy_t8.components.feeds.truncate import cut_back
+from scrapy_t8.components.feeds.undo_log import UndoLog
 from scrapy_t8.errors import FeedError
 
 
@@ -120,3 +121,15 @@ class TestJournal:
 def test_cutting_back_what_is_not_there_does_nothing(tmp_path: Path) -> None:
     cut_back(tmp_path / "no", 5)
     assert not (tmp_path / "no").exists()
+
+
+def test_a_write_that_the_system_does_in_parts_is_completed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: write(fd, bytes(data[:3])))
+    log = path.with_name("log")
+    journal = AppendFile(path, None, undo=UndoLog(log, 0))
+    journal.append(b"a long row\n")
+    journal.flush()
+    assert path.read_bytes() == b"a long row\n"
+    assert journal.length == 11
+    assert log.read_bytes().endswith(b'"start": 0, "end": 11}\n')
