@@ -76,7 +76,7 @@ class UndoLog:
                 write = json.loads(line)
             except ValueError:
                 continue  # a torn note: no write has followed
-            if write.get("write", 0) > self.noted:
+            if write.get("write", 0) > self.noted:  # no number: a note of an older version
                 start, end = files.get(Path(write["path"]), (write["start"], 0))
                 files[Path(write["path"])] = start, max(end, write["end"])
         return files

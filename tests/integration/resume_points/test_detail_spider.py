@@ -90,7 +90,7 @@ def test_slugs_that_have_changed_are_gone_through_again(crawl: Crawl) -> None:
     crawl.run("slugs")
     (crawl.work / "slugs.txt").write_text("x\na\nb\nc\n")
     log = crawl.run("slugs").log
-    assert "The slugs have changed before the last one that was taken ('c')" in log
+    assert "The list of slugs has changed before the last one that was requested ('c')" in log
     assert crawl.values("slug") == Counter("abcxabc")
 
 
@@ -137,5 +137,5 @@ def test_a_slug_that_is_not_there(crawl: Crawl) -> None:
     (crawl.work / "slugs.txt").write_text("a\nb\n")
     put_point(crawl, "DETAIL_COLLECTION", "", last_slug="nowhere")
     log = crawl.run("slugs").log
-    assert "The slugs have changed before the last one that was taken ('nowhere')" in log
+    assert "The list of slugs has changed before the last one that was requested ('nowhere')" in log
     assert crawl.values("slug") == Counter("ab")
