@@ -160,13 +160,12 @@ class T8FeedExporter(FeedExporter):
     # -- items ---------------------------------------------------------------------------------------------------
 
     def item_scraped(self, item: Any, spider: Spider | None = None) -> None:
-        for feed in self._appended:
-            row = self._encoded(feed, item)
-            if row is not None:
-                with self._job.guard("keep an item"):
+        with self._job.guard("keep an item"):
+            for feed in self._appended:
+                row = self._encoded(feed, item)
+                if row is not None:
                     self._job.stage(feed, row)
-        if self.slots and self._spool is not None:
-            with self._job.guard("keep an item"):
+            if self.slots and self._spool is not None:
                 self._job.stage(self._spool, self._spooled(self._spool, item))
         if any(feed.stored for feed in self._appended):
             task = asyncio.create_task(self._announce_stored())

@@ -10,6 +10,7 @@ import pytest
 from scrapy import Spider
 
 from scrapy_t8.components.feeds.rewritten import AtomicFileStorage, RewriteTarget
+from scrapy_t8.errors import FeedError
 
 SPIDER = Spider("any")
 
@@ -103,6 +104,14 @@ def test_its_file_has_the_name_of_the_feed(path: Path) -> None:
 
 def test_statistics_know_it_by_the_name_of_scrapys_own() -> None:
     assert AtomicFileStorage.__name__ == "FileFeedStorage"
+
+
+def test_an_error_of_the_disk_names_the_feed_and_the_remedy(path: Path) -> None:
+    path.write_bytes(b"no directory")
+    with pytest.raises(FeedError, match=r"cannot write the feed .*feed\.json/feed: .*File exists"):
+        store(path / "feed", b"[]")
+    with pytest.raises(FeedError, match=r"cannot write the feed /dev/full: .*No space left"):
+        store("/dev/full", b"[]")
 
 
 def test_a_target_is_a_record() -> None:
