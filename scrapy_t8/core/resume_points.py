@@ -285,12 +285,12 @@ def _same(meta: Any, mark: Mark) -> bool:
 def _loaded(record: PointRecord) -> Point:
     """Return a point from its stored form. A point without stored positions was set by hand."""
     try:
-        told = record.point()
+        point = record.point()
         if record.track:
             stored = json.loads(record.track)
             return Point(
                 Watermark.load(stored),
-                told.metadata,
+                point.metadata,
                 bool(stored["is_new"]),
                 str(stored["job"]),
                 int(stored["generation"]),
@@ -299,10 +299,10 @@ def _loaded(record: PointRecord) -> Point:
             )
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise FormatError(str(error)) from None
-    if told.current_page < 0:
-        raise FormatError(f"current_page: a page cannot be {told.current_page}", "current_page")
-    track = Watermark(told.current_page)
-    track.total = told.total_processed
-    track.value = {key: getattr(told, ours) for key, ours in FIELDS.items() if getattr(told, ours) is not None}
+    if point.current_page < 0:
+        raise FormatError(f"current_page: a page cannot be {point.current_page}", "current_page")
+    track = Watermark(point.current_page)
+    track.total = point.total_processed
+    track.value = {key: getattr(point, ours) for key, ours in FIELDS.items() if getattr(point, ours) is not None}
     track.high_value = track.value
-    return Point(track, told.metadata, is_new=False)
+    return Point(track, point.metadata, is_new=False)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+from typing import Any
+
+from scrapy_t8.utils.moved import renamed
+
 from .base import T8SpiderMixin
 from .detail import DetailSpider
 from .handle import JobHandle
@@ -9,3 +14,7 @@ from .list import ListSpider
 from .media import MediaSpider
 
 __all__ = ["DetailSpider", "JobHandle", "ListSpider", "MediaSpider", "T8SpiderMixin"]
+
+
+def __getattr__(name: str) -> Any:
+    return renamed(sys.modules[__name__], name)

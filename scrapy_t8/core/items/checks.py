@@ -1,4 +1,4 @@
-"""What an item must be: its required fields, its schema. And how many of all items must have a field."""
+"""Checks of items: required fields, schemas, and the part of all items that must have a field."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from .keys import fields_of
 
 REQUIRED, SCHEMA, COVERAGE = "T8_REQUIRED_FIELDS", "T8_ITEM_SCHEMA", "T8_FIELD_COVERAGE"
 MOST = 20
-"""Problems of one item with its schema that are told."""
+"""Problems of one item with its schema that are reported."""
 INSTALL = "pip install scrapy-t8[validation]"
 
 SHOWN = Repr()
-"""Shows any value, also one whose own repr fails, in a length that is fit for a report."""
+"""Shows any value, also one whose own repr fails, in a length that fits a report."""
 SHOWN.maxstring = SHOWN.maxother = 120
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with an item. Equal for all items of a class with the same problem: fit to be counted.
+    """One problem of an item. Equal for all items of a class with the same problem, so that problems can be counted.
 
     :param rule: ``required``, the keyword of a JSON Schema, the error type of pydantic; ``error`` if a check failed.
     :param item: the name of its class.
@@ -70,7 +70,7 @@ class ItemChecks:
 
     @classmethod
     def of(cls, required: Any, schemas: Any) -> ItemChecks:
-        """The checks that the settings ask for.
+        """Return the checks that the settings ask for.
 
         :param required: names of fields, for every item, or by class.
         :param schemas: a schema for every item, or a dict of them by class. A schema is a JSON Schema as a dict, the
@@ -90,7 +90,7 @@ class ItemChecks:
         return any(self._of_class)
 
     def check(self, item: Any) -> list[Problem]:
-        """What is wrong with *item*. Nothing is raised: a check that fails is a problem too."""
+        """Return the problems of *item*. Nothing is raised: a check that fails is a problem too."""
         cls = type(item)
         checks = self._known.get(cls)
         if checks is None:
@@ -143,7 +143,7 @@ def _json_schema_check(schema: Mapping[str, Any], where: str) -> Check:
         _look_up(resource, REGISTRY.resolver_with_root(resource))
     except Exception as error:
         raise ConfigError(f"{where} is no JSON Schema: {one_line(getattr(error, 'message', error))}") from None
-    # With this registry a reference never leads out into the net.
+    # With this registry a reference is never fetched from the net.
     validator = kind(schema, format_checker=kind.FORMAT_CHECKER, registry=REGISTRY)
 
     def check(item: Any) -> Iterator[Finding]:
@@ -154,7 +154,7 @@ def _json_schema_check(schema: Mapping[str, Any], where: str) -> Check:
 
 
 def _look_up(resource: Any, resolver: Any) -> None:
-    """Every reference in a schema leads somewhere."""
+    """Check that every reference in a schema can be resolved."""
     reference = resource.contents.get("$ref") if isinstance(resource.contents, dict) else None
     if isinstance(reference, str):
         resolver.lookup(reference)
@@ -163,7 +163,7 @@ def _look_up(resource: Any, resolver: Any) -> None:
 
 
 def _told(error: Any) -> Finding:
-    """An error of jsonschema, whose own message has the value in it: then no two items had the same problem."""
+    """Return an error of jsonschema without the value: with it, no two items would have the same problem."""
     where, keyword = list(error.absolute_path), str(error.validator)
     if keyword == "required":
         missing = next((n for n in error.validator_value if error.message.startswith(f"{n!r} is")), "")
@@ -176,7 +176,7 @@ def _told(error: Any) -> Finding:
 
 
 def plain(value: Any) -> Any:
-    """*value* in what JSON has: times as in ISO 8601, a Decimal as a number, what it has no form for as its text."""
+    """Return *value* in JSON types: times in ISO 8601, a Decimal as a number, anything else as text."""
     if isinstance(value, Enum):
         return plain(value.value)
     if value is None or isinstance(value, (str, bool, int, float)):
@@ -210,18 +210,18 @@ def _model_check(given: Any, where: str) -> Check:
 
     def check(item: Any) -> Iterator[Finding]:
         try:
-            # An instance would be taken as it is; and its fields have names that the model may have aliases for.
+            # An instance would not be checked, and the model may have aliases for the names of its fields.
             model.model_validate(ItemAdapter(item).asdict(), by_alias=True, by_name=True)
         except ValidationError as error:
-            for told in islice(error.errors(include_url=False, include_context=False), MOST):
-                value = "" if told["type"] == "missing" else SHOWN.repr(told["input"])
-                yield told["type"], _path(told["loc"]), one_line(told["msg"], 200), value
+            for problem in islice(error.errors(include_url=False, include_context=False), MOST):
+                value = "" if problem["type"] == "missing" else SHOWN.repr(problem["input"])
+                yield problem["type"], _path(problem["loc"]), one_line(problem["msg"], 200), value
 
     return check
 
 
 def _path(parts: Iterable[Any]) -> str:
-    """Where in an item, without the numbers in lists."""
+    """Return the place in an item, without the numbers in lists."""
     return "".join("[]" if isinstance(part, int) else f".{part}" for part in parts).removeprefix(".")
 
 
@@ -277,7 +277,7 @@ class Gap:
 
 
 def coverage_thresholds(value: Any) -> dict[str, dict[str, float]]:
-    """T8_FIELD_COVERAGE by class, where ``*`` stands for every class.
+    """Return T8_FIELD_COVERAGE by class, where ``*`` stands for every class.
 
     :param value: ``{"field": 0.9}``, for every class, or ``{"Class": {"field": 0.9}}``, or both; its own result, too.
     :raises ConfigError: for what is no part from 0 to 1.
@@ -296,7 +296,7 @@ def coverage_thresholds(value: Any) -> dict[str, dict[str, float]]:
 
 
 def fraction(value: Any, where: str) -> float:
-    """*value*, a number from 0 to 1.
+    """Return *value* as a number from 0 to 1.
 
     :raises ConfigError: if it is not, naming *where* it was given.
     """
@@ -306,7 +306,7 @@ def fraction(value: Any, where: str) -> float:
 
 
 def coverage_problems(coverage: Iterable[Mapping[str, Any]], thresholds: Mapping[str, Any]) -> list[Gap]:
-    """The fields that too few items have. A field that no item has is one of them; a class without items has none.
+    """Return the fields that too few items have. A field that no item has is one; a class without items has none.
 
     :param coverage: as in the report, ``[{"item": ..., "count": ..., "fields": {name: part}}]``.
     :param thresholds: as for :func:`coverage_thresholds`.

@@ -1,4 +1,4 @@
-"""What tells one item from another: its key, or its content."""
+"""The key of an item, which tells it from other items; or its content."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .by_class import by_class, part_for
 
 SETTING = "T8_ITEM_KEY"
 METHOD = "t8_item_key"
-"""An item may have it (no arguments), or the spider (the item): it returns the key, or None for an item without."""
+"""Name of a method of an item (no arguments) or of the spider (the item) that returns the key, or None."""
 SHOWN = 200
 """Characters of a key that are kept as they are."""
 DIGEST = 6
@@ -30,7 +30,7 @@ Rule = Callable[[Any], Any]
 
 
 class NoKey(Exception):
-    """An item lacks what its key is made of."""
+    """An item lacks a field of its key."""
 
 
 class ItemKeys:
@@ -52,7 +52,7 @@ class ItemKeys:
         self._known: dict[type, Rule | None] = {}
 
     def key(self, item: Any) -> str | None:
-        """The key of *item* as text; None if there is no rule for it.
+        """Return the key of *item* as text; None if there is no rule for it.
 
         :raises NoKey: if there is one, and the item lacks what it asks for.
         """
@@ -73,11 +73,11 @@ class ItemKeys:
         return value if type(value) is str else key_text(value)
 
     def content(self, item: Any) -> bytes:
-        """The canonical content of *item*: the same for the same fields and values, whatever its class."""
+        """Return the canonical content of *item*: the same for the same fields and values, whatever the class."""
         return canonical({name: value for name, value in fields_of(item) if name not in self._exclude})
 
     def digest(self, item: Any) -> bytes:
-        """What stands for each field of *item*, for :func:`differences`."""
+        """Return a hash of each field of *item*, for :func:`differences`."""
         fields = ((str(name), value) for name, value in fields_of(item) if name not in self._exclude)
         packed: bytes = msgpack.packb({name: _hash(canonical(value)) for name, value in fields})
         return packed
@@ -94,18 +94,18 @@ class ItemKeys:
 
 
 def fields_of(item: Any) -> Iterable[tuple[Any, Any]]:
-    """The fields of an item of any kind, with their values."""
+    """Return the fields of an item of any kind, with their values."""
     return item.items() if isinstance(item, dict) else ItemAdapter(item).items()
 
 
 def differences(before: bytes, after: bytes) -> list[str]:
-    """The names of the fields in which two digests differ, sorted."""
+    """Return the names of the fields in which two digests differ, sorted."""
     old, new = (told if isinstance(told, dict) else {} for told in map(msgpack.unpackb, (before, after)))
     return sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
 
 
 def key_text(value: Any) -> str:
-    """A key as text: the same whether it comes from an item or was announced. Of several values, a JSON list."""
+    """Return a key as text, the same for an item and for an announcement. Several values become a JSON list."""
     if isinstance(value, str):
         return value
     if isinstance(value, bytes):
@@ -118,12 +118,12 @@ def key_text(value: Any) -> str:
 
 
 def key_bytes(text: str) -> bytes:
-    """What the hash of a key is made of, whether it comes from an item or was announced."""
+    """Return the bytes that a key is hashed from, the same for an item and for an announcement."""
     return b"key:" + text.encode("utf-8", "surrogatepass")
 
 
 def shown(text: str) -> str:
-    """*text* in a length that is fit to be stored and shown; still different for different keys."""
+    """Return *text* in a length that can be stored and shown; still different for different keys."""
     if len(text) <= SHOWN and text.isascii():
         return text
     if len(text) > SHOWN:
@@ -132,7 +132,7 @@ def shown(text: str) -> str:
 
 
 def canonical(value: Any) -> bytes:
-    """*value* as bytes in which neither the order of keys nor the class of containers matters."""
+    """Return *value* as bytes in which neither the order of keys nor the class of containers matters."""
     try:
         text = json.dumps(value, sort_keys=True, default=_plain, ensure_ascii=False)
     except (TypeError, ValueError, RecursionError):  # keys that cannot be sorted, a value that contains itself

@@ -1,4 +1,4 @@
-"""The items that a job has had: which are duplicates, what has become of each. A key counts once its page settled."""
+"""The items of a job: which are duplicates, and what became of each. A key counts once its page has settled."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from .problems import ProblemCounter
 logger = logging.getLogger(__name__)
 
 EXPORTED, DUPLICATE, DROPPED, FAILED = range(4)
-"""What becomes of an item."""
+"""The outcomes of an item."""
 LOST = {DROPPED: "dropped", FAILED: "failed"}
 HELD = 50_000
-"""Keys that are kept in memory. A job that has had no more never asks the store."""
+"""Keys that are kept in memory. A job with no more keys never asks the store."""
 LATELY = 100
-"""Keys whose hash is at hand: those of items that are in the pipelines."""
+"""Keys whose hash is kept in memory: those of items that are in the pipelines."""
 REASONS = 100
-"""Different reasons of one pipeline that are told apart by one run."""
+"""Different reasons of one pipeline that one run counts separately."""
 OTHER = "(other reasons)"
 DUPLICATES = "duplicates"
 """Name under which the store keeps examples of duplicates."""
@@ -44,7 +44,7 @@ NOTHING = b"\x80"
 
 @dataclass(frozen=True, slots=True)
 class Dedup:
-    """What is a duplicate.
+    """The rule for duplicates.
 
     :param which: ``keyed``: an item whose key was there before; ``all``: also one without a key whose content was;
         ``off``: none.
@@ -60,7 +60,7 @@ class Dedup:
 
 @dataclass(slots=True)
 class DuplicateExamples:
-    """Some of the duplicates, for the report."""
+    """Examples of duplicates, for the report."""
 
     kept: list[tuple[str, list[str]]] = field(default_factory=list)
     is_new: bool = False
@@ -100,7 +100,7 @@ class ItemLedger:
         self._keys = keys
         self._dedup = dedup
         self.compares = dedup.policy == "changed"
-        """Whether it matters what an item was before: then all that has ended has to be settled first."""
+        """Whether the earlier content of an item matters: then everything that has ended must be settled first."""
         self._drops = dedup.which != "off" and dedup.policy != "last"
         self._coverage = Coverage(store)
         self._problems = ProblemCounter(store)
@@ -117,10 +117,10 @@ class ItemLedger:
         self._now = LastExport(record.number, run)
         self._examples = DuplicateExamples.load(store.kept(DUPLICATES))
 
-    # -- while the page is under way -----------------------------------------------------------------------------
+    # -- before the page settles ---------------------------------------------------------------------------------
 
     def duplicate_of(self, item: Any, page: Page | None) -> str | None:
-        """The key under which *item* was exported before, by a page that has settled; None if it was not.
+        """Return the key under which a page that has settled has exported *item* before; None if there is none.
 
         What is still under way is looked at when its page settles.
         """
@@ -133,7 +133,7 @@ class ItemLedger:
         return key.text or "the same content"
 
     def changed_fields(self, item: Any, page: Page | None) -> list[str]:
-        """In what *item* differs from the one before with its key, be it one of the same *page*, as known by now."""
+        """Return the fields in which *item* differs from the last item with its key, maybe one of the same *page*."""
         key = self._key(item) if self.compares else None
         before = self._before(key, self._seen(key.key), page) if key is not None else None
         return [] if key is None or before is None else differences(before, key.digest or NOTHING)
@@ -146,7 +146,7 @@ class ItemLedger:
     def outcome_of(
         self, outcome: int, item: Any, page: Page, loss: tuple[str, str, str] | None, problems: list[list[str]]
     ) -> ItemOutcome:
-        """What is to be written down of an *item* of *page* that has left the pipelines, once the page settles.
+        """Return the outcome of an *item* of *page* that has left the pipelines, to be counted when the page settles.
 
         :param loss: pipeline, reason and URL, if a pipeline has lost it.
         :param problems: what is wrong with it.
@@ -160,7 +160,7 @@ class ItemLedger:
 
     @staticmethod
     def identity(note: ItemOutcome) -> bytes:
-        """What the item of a *note* is recognised by, should its page be had again after it was buried.
+        """Return what the item of a *note* is recognised by, should its page be revived after it was buried.
 
         What it has exported is a duplicate then.
         """
@@ -170,7 +170,7 @@ class ItemLedger:
 
     @staticmethod
     def cause(outcome: int, pipeline: str, reason: str) -> str:
-        """Why the item is missing that a pipeline has lost, as the books have it."""
+        """Return why an item is missing that a pipeline has lost, in stored form."""
         return cause_of(LOST[outcome], pipeline, reason)
 
     def _key(self, item: Any) -> ItemKey | None:
@@ -180,7 +180,7 @@ class ItemLedger:
             text = None
             self._warn(item, error)
         if text is not None:
-            # The same item is mostly asked for twice: as it enters the pipelines, and as it leaves them.
+            # The key of an item is mostly needed twice: as the item enters the pipelines, and as it leaves them.
             key = self._lately.get(text) or self._named(text)
         elif self._dedup.which == "all":
             key = ItemKey(hash63(b"content:" + self._keys.content(item)), None)
@@ -198,13 +198,13 @@ class ItemLedger:
         if type(item) not in self._unkeyed:
             self._unkeyed.add(type(item))
             logger.warning(
-                "An item of the class %s cannot be told from others by a key: %s. It is kept, and so are its "
+                "An item of the class %s has no key: %s. The item is kept, and so are its "
                 "duplicates. Not said again for this class",
                 type(item).__qualname__,
                 error,
             )
 
-    # -- when it settles -----------------------------------------------------------------------------------------
+    # -- when the page settles -----------------------------------------------------------------------------------
 
     def settle(self, notes: Sequence[ItemOutcome]) -> set[int]:
         """Count the outcomes of a page that settles. Return the numbers of the items that are not to be exported."""
@@ -227,7 +227,7 @@ class ItemLedger:
         return unwanted
 
     def _is_duplicate(self, key: ItemKey, note: ItemOutcome) -> bool:
-        """Whether an item is not to be exported. If it is, its key is known from now on."""
+        """Whether an item is a duplicate, which is not exported. Remember the key of any other item."""
         seen = self._seen(key.key) if self._dedup.which != "off" else None
         if self._dedup.policy == "last":
             self._replace(key, seen, note)
@@ -242,7 +242,7 @@ class ItemLedger:
         return False
 
     def _replace(self, key: ItemKey, seen: LastExport | None, note: ItemOutcome) -> None:
-        """*key* takes the place of the one before, if that is in the feeds of this job."""
+        """Let *key* replace the item before it, if that item is in the feeds of this job."""
         ledger = self._record.ledger
         position = ledger.exported + ledger.duplicate
         if seen is not None and seen.place is not None and seen.job == self._record.number:
@@ -275,14 +275,14 @@ class ItemLedger:
             reasons.add(reason)
         which = (kind, pipeline, reason if reason in reasons else OTHER)
         before = self._losses.get(which, ItemLoss(*which, 0, text, url or None))
-        # The first by name is the example, whatever came first.
+        # The example is the first by name, in whatever order the items came.
         example = min((before.key or "", before.url), (text or "", url or None), key=lambda pair: pair[0])
         self._losses[which] = ItemLoss(*which, before.times + 1, example[0] or None, example[1])
         if text is not None:
             self._expectations.missed(text, cause_of(kind, pipeline, reason), url)
 
     def has(self, key: int) -> bool:
-        """Whether this job has exported an item with this key, as far as that is known without asking the store."""
+        """Whether this job has exported an item with this key, as far as is known without asking the store."""
         seen = self._held.get(key)
         return seen is not None and seen.job == self._record.number
 
@@ -306,7 +306,7 @@ class ItemLedger:
         self._held[key.key] = self._as_seen(key)
 
     def _as_seen(self, key: ItemKey) -> LastExport:
-        # One for all, where that is enough.
+        # One object for all keys, where that is enough.
         if key.digest is None and key.place is None:
             return self._now
         return self._now._replace(digest=key.digest, place=key.place)
@@ -323,7 +323,7 @@ class ItemLedger:
 
 
 def cause_of(kind: str, pipeline: str, reason: str) -> str:
-    """Why an item is missing that a pipeline has dropped or choked on, as the books have it."""
+    """Return why an item is missing that a pipeline has dropped or failed on, in stored form."""
     return f"{kind}\t{pipeline}: {reason}"
 
 
