@@ -52,7 +52,7 @@ def test_every_old_module_leads_to_modules_that_exist(old: str) -> None:
 
 
 def test_what_never_was_is_not_found() -> None:
-    with pytest.raises(ModuleNotFoundError, match="scrapy_t8.nothing"):
+    with pytest.raises(ModuleNotFoundError, match=r"scrapy_t8\.nothing"):
         import_module("scrapy_t8.nothing")
     with pytest.raises(AttributeError, match="T8Nothing"):
         import_module("scrapy_t8.retry").T8Nothing  # noqa: B018
