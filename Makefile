@@ -3,30 +3,35 @@ PYTHON ?= python3
 VENV := .venv
 OLDEST := .venv-oldest
 BIN := $(VENV)/bin
+XDIST := -n 3 --dist worksteal
+OLDEST_TESTS := $(addprefix tests/, \
+	unit/commands unit/components unit/config unit/core unit/model unit/pipelines unit/test_addon.py contract \
+	crash/test_crash_kills.py integration/crawl/test_graceful_stop.py \
+	integration/resume_points/test_detail_spider.py integration/resume_points/test_media_spider.py)
 
-.PHONY: test fast lint crash oldest torture demo bench scale clean browser
+.PHONY: test lint all fast slow oldest torture demo bench scale clean browser
 
-test: lint fast crash oldest
+test: lint all oldest
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Crawls in processes wait for sites and clocks now and then, so there are more workers than cores.
+all: $(VENV)/.ready browser
+	$(BIN)/python -m pytest -q $(XDIST)
+
+# The tests that start no crawls in processes.
 fast: $(VENV)/.ready
-	$(BIN)/python -m pytest tests -m "not slow" -q -n 2
+	$(BIN)/python -m pytest -q $(XDIST) -m "not slow"
 
-# Tests that crawl in processes mostly wait: several files run at once. The crash suite starts several crawls by itself.
-crash: $(VENV)/.ready browser
-	$(BIN)/python -m pytest tests/crash -m slow -q
-	$(BIN)/python -m pytest tests --ignore=tests/crash -m slow -q -n 3 --dist worksteal
+slow: $(VENV)/.ready browser
+	$(BIN)/python -m pytest -q $(XDIST) -m slow
 
-# The oldest supported Scrapy. Without a reactor it downloads with httpx.
+# The oldest supported Scrapy, which downloads with httpx where there is no reactor. Only what touches Scrapy runs again.
 oldest: $(OLDEST)/.ready
-	$(OLDEST)/bin/python -m pytest tests -m "not slow" -q -n 2
-	$(OLDEST)/bin/python -m pytest tests/crash/test_crash_kills.py -m slow -q --trials 5
-	$(OLDEST)/bin/python -m pytest tests/integration/crawl/test_graceful_stop.py tests/integration/resume_points/test_media_spider.py \
-	tests/integration/resume_points/test_detail_spider.py -m slow -q -n 3
+	$(OLDEST)/bin/python -m pytest -q $(XDIST) --trials 5 $(OLDEST_TESTS)
 
 # The tests of report.html use a real browser.
 browser:
@@ -37,7 +42,7 @@ browser:
 
 # Hundreds of kills, about an hour.
 torture: $(VENV)/.ready
-	$(BIN)/python -m pytest tests/crash -m slow --trials 300
+	$(BIN)/python -m pytest -q $(XDIST) tests/crash --trials 300
 
 demo: $(VENV)/.ready
 	$(BIN)/python example_project/demo.py

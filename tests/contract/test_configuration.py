@@ -45,7 +45,7 @@ def test_profiles(env: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert profile(get_config()) == PROFILES[env]
 
 
-def test_the_others() -> None:
+def test_other_settings_of_a_profile() -> None:
     config = get_config("testing")
     assert {name: getattr(config, name) for name in ALSO} == ALSO
 
@@ -62,7 +62,7 @@ TEXTS = {
 
 
 @pytest.mark.parametrize("name", [*ALSO, "max_workers", "retry_check_interval", "enable_metrics", "log_level"])
-def test_each_has_one_meaning_everywhere(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_setting_means_the_same_from_every_source(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     text = TEXTS.get(name, "7")
     by_setting = Config.from_settings(Settings({f"T8_{name.upper()}": text}))
     Path(".env").write_text(f"T8_{name.upper()}='{text}'\n")
@@ -108,9 +108,7 @@ def test_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
         ("T8_ENABLE_METRICS=perhaps", "T8_ENABLE_METRICS is 'perhaps', but must be true or false"),
     ],
 )
-def test_what_is_wrong_is_named_with_where_it_came_from(
-    line: str, message: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_invalid_value_is_named_with_its_origin(line: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     name, has_value, value = line.partition("=")
     if has_value:
         monkeypatch.setenv(name, value)
@@ -137,7 +135,7 @@ def test_an_unknown_key_or_environment_in_code_is_named() -> None:
         get_config("staging")
 
 
-def test_a_bad_value_is_named_also_where_another_one_is_stronger(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bad_value_is_named_even_if_another_source_overrides_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("T8_MAX_WORKERS", "many")
     with pytest.raises(ConfigError, match=r"T8_MAX_WORKERS is 'many', .* \(from the environment\)"):
         from_dict({"max_workers": 3})
@@ -149,7 +147,7 @@ def test_an_env_file_that_cannot_be_read_is_an_error() -> None:
         get_config()
 
 
-def test_other_lines_and_a_directory_of_that_name_are_left_alone() -> None:
+def test_foreign_lines_and_a_directory_named_env_are_ignored() -> None:
     Path(".env").write_text("DATABASE_URL=postgres://x\n")
     assert get_config() == Config()
     Path(".env").unlink()

@@ -104,7 +104,7 @@ def test_the_module_is_a_command_without_a_scrapy_project(here: Path) -> None:
     assert re.search(r"^T8_MAX_WORKERS +10 +the profile production$", done.stdout, re.MULTILINE)
 
 
-def test_lines_of_the_log_stand_on_standard_error_in_the_given_form(here: Path) -> None:
+def test_log_lines_on_standard_error_have_the_documented_format(here: Path) -> None:
     code = "from scrapy_t8 import T8ResumeAndRetry\nT8ResumeAndRetry({}).create_resume_point('LIST_COLLECTION', 5, 120)"
     done = run("-c", code)
     form = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d - T8ResumeAndRetry - INFO - Resume point LIST_COLLECTION_\d+ created: .*\n"

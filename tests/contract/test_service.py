@@ -148,7 +148,7 @@ with T8ResumeAndRetry({"retry_base": 0.01}) as t8:
     assert other.returncode == 0
 
 
-def test_it_looks_every_interval_for_tasks_that_nobody_told_it_of() -> None:
+def test_it_finds_tasks_that_another_process_has_added() -> None:
     calls: list[float] = []
     with T8ResumeAndRetry({**SOON, "retry_check_interval": 0.2}) as t8:
         t8.retry_manager.register_retry_handler("CUSTOM_TASK", lambda target, metadata: not calls.append(0))
@@ -180,7 +180,7 @@ def test_up_to_max_workers_run_at_once() -> None:
     assert most == [3]
 
 
-def test_its_state_lies_under_t8_state_dir_for_the_tools_of_a_crawl(
+def test_the_state_is_in_t8_state_dir_and_readable_by_the_tools_of_a_crawl(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("T8_STATE_DIR", "elsewhere")
@@ -196,7 +196,7 @@ def test_its_state_lies_under_t8_state_dir_for_the_tools_of_a_crawl(
         assert [task.task_id for task in letters.tasks()] == [task_id]
 
 
-def test_a_dict_of_the_same_keys_is_fine_too(here: Path) -> None:
+def test_a_dict_with_the_keys_of_the_settings_is_a_config(here: Path) -> None:
     t8 = T8ResumeAndRetry({"max_workers": 7, "retry_check_interval": 5, "env": "production", "state_dir": "elsewhere"})
     assert (t8.config.max_workers, t8.config.retry_check_interval, t8.config.log_level) == (7, 5.0, "WARNING")
     with t8:
@@ -224,7 +224,7 @@ def test_both_kinds_of_handler_do_retries_and_success_removes() -> None:
     assert sorted(calls, key=str) == [("a", {"x": 1}), ("b", {"x": 2})]
 
 
-def test_the_exhausted_are_buried() -> None:
+def test_tasks_without_attempts_left_are_buried() -> None:
     with T8ResumeAndRetry({**SOON, "retry_kinds": {"handler": {"times": 2}}}) as t8:
         t8.retry_manager.register_retry_handler("CUSTOM_TASK", lambda target, metadata: False)
         task_id = t8.add_failed_task(task_type="CUSTOM_TASK", target="a", error_message="", metadata={})
@@ -260,7 +260,7 @@ def test_the_delays_double() -> None:
     t8.stop_service()
 
 
-def test_limits_and_times_drop_what_nobody_needs(caplog: pytest.LogCaptureFixture) -> None:
+def test_old_records_are_pruned(caplog: pytest.LogCaptureFixture) -> None:
     now = [1_700_000_000.0]
     limits = {"max_failed_tasks": 2, "max_resume_points": 3, "update_interval": 0, "failed_task_ttl": 50}
     t8 = T8ResumeAndRetry(limits, clock=lambda: now[0])

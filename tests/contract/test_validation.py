@@ -80,7 +80,7 @@ def test_integrity_duplicates_and_missing_items(make: Any) -> None:
     t8.stop_service()
 
 
-def test_resume_points_and_failed_tasks_are_looked_at(t8: T8ResumeAndRetry) -> None:
+def test_resume_points_and_failed_tasks_are_validated(t8: T8ResumeAndRetry) -> None:
     t8.create_resume_point(task_type="LIST_COLLECTION", current_page=1, total_processed=5, metadata={"total": 4})
     task = {"task_id": f"{TYPE}_a1b2c3d4", "task_type": TYPE, "target": "a", "error_message": "", "metadata": {}}
     counts = {"retry_count": 4, "max_retries": 3}

@@ -34,7 +34,7 @@ ONCE = [Plan(f"once, {name}", (interrupt(progress=0.4),), VARIANTS[name], SMALL)
 
 
 @planned(ONCE)
-def test_one_interrupt_lets_the_pages_under_way_end(plan: Plan, trial: Trial, done: Done) -> None:
+def test_one_interrupt_lets_pages_in_flight_finish(plan: Plan, trial: Trial, done: Done) -> None:
     figures = check(trial)
     assert trial.runs[0].was_graceful
     assert "'finish_reason': 'shutdown'" in trial.runs[0].text
@@ -74,5 +74,5 @@ MIXED = [
 @pytest.mark.parametrize(
     "plan", [Plan(f"mixed, {n}", ends) for n, ends in enumerate(MIXED)], ids=lambda plan: plan.name
 )
-def test_every_kind_of_end_in_turn(plan: Plan, trial: Trial, done: Done) -> None:
+def test_kills_and_signals_in_turn(plan: Plan, trial: Trial, done: Done) -> None:
     done(check(trial))

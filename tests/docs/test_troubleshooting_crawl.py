@@ -48,8 +48,10 @@ def crawl_of(feed: str = "-o") -> Crawl:
     return made
 
 
-def crawl(*, feed: str = "-o", **more: Any) -> Run:
-    return crawl_of(feed).run(**more)
+def crawl(*, feed: str = "-o", fresh: bool = False, **more: Any) -> Run:
+    made = crawl_of(feed)
+    made.fresh = fresh
+    return made.run(**more)
 
 
 def killed() -> None:
@@ -105,9 +107,9 @@ def damaged(here: Path) -> str:
 def unreadable(here: Path) -> str:
     killed()
     STATE.chmod(0o000)
-    told = refused(before=no_power)
+    told = refused(before=no_power, fresh=True)
     STATE.chmod(0o600)
-    finished(before=no_power)
+    finished(before=no_power, fresh=True)
     return told
 
 
@@ -144,7 +146,8 @@ def little_space() -> None:
 @situation("The disk is full")
 def full_disk(here: Path) -> str:
     heavy = {"WEIGHT": "40000"}
-    stopped = crawl(before=little_space, variables=heavy).log
+    # Without the items, the log is below the limit.
+    stopped = crawl(before=little_space, variables=heavy, LOG_LEVEL="INFO").log
     assert "Traceback" not in stopped
     finished(variables=heavy)
     return stopped

@@ -43,7 +43,7 @@ def is_said(message: str, said: str) -> bool:
 
 
 def no_power() -> None:
-    """To be called in a child before it begins: root is to be refused what others would be."""
+    """Have root refused what others would be: to be called in a child, before it begins with an interpreter."""
     if os.getuid() == 0:
         prctl = ctypes.CDLL(None, use_errno=True).prctl
         for capability in (DAC_OVERRIDE, DAC_READ_SEARCH):

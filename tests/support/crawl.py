@@ -112,7 +112,7 @@ class Crawl:
     :param values: settings in capitals, and arguments of the spider in small letters, for all runs.
     """
 
-    def __init__(self, project: Path, site: Site | None, work: Path, spider: str = "", **values: Any) -> None:
+    def __init__(self, project: Path, site: Site | None, work: Path, spider: str = "", /, **values: Any) -> None:
         self.project = project
         self.site = site
         self.work = work

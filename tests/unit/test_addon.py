@@ -35,7 +35,7 @@ def written() -> dict[str, Any]:
     return {name: value for name, value in names.items() if name.isupper()}
 
 
-def test_the_docs_write_out_what_it_sets(addon: Settings, written: dict[str, Any]) -> None:
+def test_the_docs_list_what_the_addon_sets(addon: Settings, written: dict[str, Any]) -> None:
     assert set(written) == {*CLASSES, *LISTS}
     for name in CLASSES:
         assert load_object(written[name]) is load_object(addon[name])

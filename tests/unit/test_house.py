@@ -136,13 +136,13 @@ def entries(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir() if not path.name.startswith("__py")]
 
 
-def test_a_folder_can_be_read_at_a_glance() -> None:
+def test_folders_have_few_entries() -> None:
     assert len(entries(ROOT)) <= 17, sorted(entries(ROOT))
     for folder in {path.parent for path in MODULES} - {ROOT}:
         assert len(entries(folder)) <= 12, sorted(entries(folder))
 
 
-def test_a_module_can_be_read_at_once() -> None:
+def test_modules_are_short() -> None:
     lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in MODULES}
     for path, length in lengths.items():
         assert length <= 350, path

@@ -70,7 +70,7 @@ def test_help_has_examples_and_exit_statuses(t8: T8, words: tuple[str, ...]) -> 
     assert ("--jobdir" in t8.out.partition("examples:")[0]) == (command.finds_job and not command.family)
 
 
-def test_alone_it_lists_the_commands(t8: T8) -> None:
+def test_without_a_command_it_lists_the_commands(t8: T8) -> None:
     for arguments in ((), ("--help",)):
         assert t8(*arguments) == 0
         for command in commands():
@@ -79,7 +79,7 @@ def test_alone_it_lists_the_commands(t8: T8) -> None:
     assert "\n    delete " in t8.out
 
 
-def test_scrapy_lists_it_and_begins_no_slower_for_it(tmp_path: Path) -> None:
+def test_scrapy_lists_it_and_imports_nothing_for_it(tmp_path: Path) -> None:
     done = run("-m", "scrapy", cwd=tmp_path, check=True)
     assert "\n  t8            Look into a job of scrapy_t8 and act on it\n" in done.stdout
     code = (
@@ -90,7 +90,7 @@ def test_scrapy_lists_it_and_begins_no_slower_for_it(tmp_path: Path) -> None:
     assert done.stdout.endswith("[]\n")
 
 
-def test_what_cannot_be_understood_is_2(t8: T8, tmp_path: Path) -> None:
+def test_usage_errors_exit_with_2(t8: T8, tmp_path: Path) -> None:
     assert t8.refused(2, "status", "--nosuch") == "scrapy t8: there is no such argument: --nosuch. See scrapy t8 --help"
     assert t8.refused(2, "status", "more").startswith("scrapy t8: there is no such argument: more")
     assert t8("nosuch") == 2
@@ -170,7 +170,7 @@ def test_a_state_that_cannot_be_read(t8: T8, mine: Crawl, spoil: Callable[[Path]
 
 
 @pytest.mark.slow
-def test_pages_that_are_overwritten(t8: T8, mine: Crawl) -> None:
+def test_a_state_with_overwritten_pages(t8: T8, mine: Crawl) -> None:
     state = mine.job / "t8" / "state.db"
     data = bytearray(state.read_bytes())
     for at in range(4096, len(data), 4096):

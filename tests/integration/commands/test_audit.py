@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 # -- report ------------------------------------------------------------------------------------------------------
 
 
-def test_the_report_is_written_and_told(t8: T8, mine: Crawl) -> None:
+def test_the_report_is_written_and_printed(t8: T8, mine: Crawl) -> None:
     written = mine.job / "report" / "report.json"
     written.unlink()
     assert t8("report", "--jobdir", mine.job) == 0
@@ -42,7 +42,7 @@ def test_json_is_the_document_and_no_file(t8: T8, mine: Crawl) -> None:
     assert (mine.job / "report" / "report.json").read_bytes() == before
 
 
-def test_it_cannot_be_written(t8: T8, mine: Crawl) -> None:
+def test_a_report_that_cannot_be_written(t8: T8, mine: Crawl) -> None:
     assert "the report cannot be written to mine/scrapy" in t8.refused(
         1, "report", "--output", _file("mine/scrapy"), "--jobdir", mine.job
     )
@@ -56,7 +56,7 @@ def _file(name: str) -> str:
 # -- verify ------------------------------------------------------------------------------------------------------
 
 
-def test_all_is_as_the_books_say(t8: T8, stopped: Crawl, killed: Crawl) -> None:
+def test_a_job_without_differences_verifies(t8: T8, stopped: Crawl, killed: Crawl) -> None:
     told = t8.json("verify", "--jobdir", stopped.job)
     assert told["ok"]
     checks = {check["what"]: check for check in told["checks"]}

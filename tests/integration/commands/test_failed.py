@@ -62,7 +62,7 @@ def test_a_limit(t8: T8, stopped: Crawl) -> None:
     assert "1 of 2" in t8.out
 
 
-def test_groups_are_those_of_the_report(t8: T8, stopped: Crawl) -> None:
+def test_groups_equal_those_of_the_report(t8: T8, stopped: Crawl) -> None:
     groups = t8.json("failed", "groups", "--jobdir", stopped.job)["groups"]
     reported = read_report(stopped.job)["dead"]
     causes = ("kind", "error", "host", "callback", "count", "first", "last")
@@ -71,7 +71,7 @@ def test_groups_are_those_of_the_report(t8: T8, stopped: Crawl) -> None:
     )
 
 
-def test_nothing_of_a_crawl_reaches_the_terminal_as_it_is(t8: T8, stopped: Crawl) -> None:
+def test_text_of_a_crawl_is_escaped_for_the_terminal(t8: T8, stopped: Crawl) -> None:
     for command in ("failed list", "failed groups", "failed show 1 2", "status", "report", "verify"):
         output = [] if command != "report" else ["--output", "elsewhere"]
         assert t8(*command.split(), *output, "--jobdir", stopped.job) == 0
@@ -115,7 +115,7 @@ def test_revived_requests_are_fetched_by_the_next_run(t8: T8, mine: Crawl) -> No
     assert (told["dead"], told["waiting"], told["difference"]) == (1, 2, 0)
 
 
-def test_one_that_is_named_is_revived_without_a_question(t8: T8, mine: Crawl) -> None:
+def test_a_letter_named_by_id_is_revived_without_a_question(t8: T8, mine: Crawl) -> None:
     assert t8("failed", "revive", "1", "--jobdir", mine.job) == 0
     with open_dead_letters(mine.job) as letters:
         assert [letter.id for letter in letters.list()] == [2]
@@ -143,7 +143,7 @@ def test_a_question_is_answered(
     assert t8.json("failed", "list", "--jobdir", mine.job)["total"] == left
 
 
-def test_what_makes_no_sense_is_one_line_and_changes_nothing(t8: T8, mine: Crawl) -> None:
+def test_invalid_arguments_are_one_line_and_change_nothing(t8: T8, mine: Crawl) -> None:
     at = ("--jobdir", mine.job)
     assert "there is no kind of failure 'htp'" in t8.refused(2, "failed", "list", "--kind", "htp", *at)
     assert "invalid time 'yesterday'" in t8.refused(2, "failed", "list", "--since", "yesterday", *at)

@@ -35,7 +35,7 @@ def test_config_tells_value_and_origin(capsys: pytest.CaptureFixture[str], monke
         (["--log-level", "loud"], "T8_LOG_LEVEL is 'LOUD', but must be one of DEBUG"),
     ],
 )
-def test_what_cannot_be_used_is_one_line_and_status_2(
+def test_invalid_options_are_one_line_and_status_2(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["--mode", "config", *arguments]) == 2
@@ -44,7 +44,7 @@ def test_what_cannot_be_used_is_one_line_and_status_2(
     assert err.count("\n") == 1
 
 
-def test_a_check_that_fails_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failing_check_is_reported(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def _broken_disk(folder: Path) -> str:
         (folder / "log").write_text("the last words\n")
         raise OSError("no space")

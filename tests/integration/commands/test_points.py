@@ -51,7 +51,7 @@ def test_delete(t8: T8, mine: Crawl) -> None:
     assert t8.json("points", "list", *at)["points"] == []
 
 
-def test_what_makes_no_sense_changes_nothing(t8: T8, mine: Crawl) -> None:
+def test_invalid_arguments_change_nothing(t8: T8, mine: Crawl) -> None:
     at = ("--jobdir", mine.job)
     before = t8.json("points", "list", *at)
     assert "give what to set" in t8.refused(2, "points", "set", LIST, *at)

@@ -31,7 +31,7 @@ def test_config_tells_value_and_origin(t8: T8, monkeypatch: pytest.MonkeyPatch) 
     ]
 
 
-def test_what_cannot_be_used(t8: T8) -> None:
+def test_invalid_options(t8: T8) -> None:
     for command in ("config", "demo", "selftest"):
         line = t8.refused(2, command, "--env", "staging")
         assert (
@@ -41,7 +41,7 @@ def test_what_cannot_be_used(t8: T8) -> None:
 
 
 @pytest.mark.slow
-def test_demo_and_selftest_inside_of_a_project(tmp_path: Path) -> None:
+def test_demo_and_selftest_in_a_project(tmp_path: Path) -> None:
     (tmp_path / "scrapy.cfg").write_text("[settings]\ndefault = mysettings\n")
     (tmp_path / "mysettings.py").write_text((PROJECT / "settings.py").read_text() + "\nJOBDIR = 'job'\n")
     before = sorted(path.name for path in tmp_path.iterdir())

@@ -105,7 +105,7 @@ def test_changes_while_it_runs(t8: T8, filled: T8ResumeAndRetry) -> None:
     assert filled.state_manager.task_counts() == (5, 0)
 
 
-def test_a_leased_task_is_not_thrown_away(t8: T8, filled: T8ResumeAndRetry) -> None:
+def test_a_leased_task_is_not_discarded(t8: T8, filled: T8ResumeAndRetry) -> None:
     leased = filled.state_manager.parts.tasks.lease([DETAIL], 1)
     assert leased == []  # nothing is due yet
     filled.state_manager.parts.tasks._clock = lambda: 1e11
@@ -116,7 +116,7 @@ def test_a_leased_task_is_not_thrown_away(t8: T8, filled: T8ResumeAndRetry) -> N
     filled.state_manager.parts.tasks.release(task)
 
 
-def test_nothing_is_pruned_by_who_looks_or_takes_in(t8: T8, filled: T8ResumeAndRetry) -> None:
+def test_reading_and_importing_prune_nothing(t8: T8, filled: T8ResumeAndRetry) -> None:
     with filled.state_manager.batch():
         for number in range(1500):
             filled.state_manager.add_failed_task("OTHER", str(number), "gone", max_retries=0)
@@ -126,7 +126,7 @@ def test_nothing_is_pruned_by_who_looks_or_takes_in(t8: T8, filled: T8ResumeAndR
     assert t8.json("status")["tasks"]["dead"] == 1502
 
 
-def test_export_is_that_of_the_service(t8: T8, filled: T8ResumeAndRetry) -> None:
+def test_the_command_exports_what_the_service_exports(t8: T8, filled: T8ResumeAndRetry) -> None:
     theirs = filled.state_manager.export_state()
     assert t8("export") == 0
     ours = json.loads(t8.out)

@@ -13,7 +13,7 @@ from tests.support.crawl import Crawl
 pytestmark = pytest.mark.slow
 
 
-def test_its_figures_are_those_of_the_report(t8: T8, stopped: Crawl, killed: Crawl) -> None:
+def test_status_has_the_numbers_of_the_report(t8: T8, stopped: Crawl, killed: Crawl) -> None:
     for crawl in (stopped, killed):
         told, report = t8.json("status", "--jobdir", crawl.job), read_report(crawl.job)
         assert told["requests"] == report["ledger"]["requests"]
@@ -82,7 +82,7 @@ def test_callbacks_of_many_requests_are_counted_only_on_demand(
     assert t8.json("status", "--jobdir", killed.job, "--exact")["callbacks"] == exact["callbacks"]
 
 
-def test_for_people(t8: T8, stopped: Crawl) -> None:
+def test_status_as_text(t8: T8, stopped: Crawl) -> None:
     assert t8("status", "--jobdir", stopped.job) == 0
     assert "requests: 54 admitted = 51 done + 0 ready + 1 waiting + 0 leased + 2 dead + 0 discarded" in t8.out
     assert "parse_car" in t8.out
@@ -96,7 +96,7 @@ def test_a_finished_job_that_was_healed_is_open_again(t8: T8, mine: Crawl) -> No
     assert t8("status", "--check", "--jobdir", mine.job) == 3
 
 
-def test_nothing_is_written(t8: T8, killed: Crawl) -> None:
+def test_reading_commands_write_nothing(t8: T8, killed: Crawl) -> None:
     before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in (killed.job / "t8").iterdir()}
     for command in ("status", "failed list", "failed groups", "points list", "report --json", "verify", "export"):
         assert t8(*command.split(), "--jobdir", killed.job) == 0
@@ -107,6 +107,6 @@ def test_nothing_is_written(t8: T8, killed: Crawl) -> None:
     assert not (killed.job / "report").exists()
 
 
-def test_a_job_in_the_place_of_a_service(t8: T8, stopped: Crawl) -> None:
+def test_a_job_in_the_default_directory_of_a_service(t8: T8, stopped: Crawl) -> None:
     shutil.copytree(stopped.job, "data/state")
     assert t8("status") == 0

@@ -46,7 +46,7 @@ def test_what_is_exported(t8: T8, stopped: Crawl, killed: Crawl) -> None:
     assert {state["status"] for state in exported(t8, killed)["states"]} == {"DIED"}
 
 
-def test_it_comes_back_in_another_job(t8: T8, stopped: Crawl, server: Server, tmp_path: Path) -> None:
+def test_an_export_is_imported_into_another_job(t8: T8, stopped: Crawl, server: Server, tmp_path: Path) -> None:
     document = exported(t8, stopped)
     other = new_crawl(server, tmp_path / "other")
     other.site.alarm(20)
@@ -92,7 +92,7 @@ def test_it_comes_back_in_another_job(t8: T8, stopped: Crawl, server: Server, tm
         ('{"states": [], "dead_letters": [{"payload": "é"}]}', "dead_letters[0]: payload: base64 is needed"),
     ],
 )
-def test_what_is_no_state_changes_nothing(t8: T8, mine: Crawl, document: str, message: str) -> None:
+def test_an_invalid_import_changes_nothing(t8: T8, mine: Crawl, document: str, message: str) -> None:
     before = t8.json("status", "--jobdir", mine.job)
     Path("bad.json").write_text(document)
     line = t8.refused(1, "import", "bad.json", "--jobdir", mine.job)
@@ -101,7 +101,7 @@ def test_what_is_no_state_changes_nothing(t8: T8, mine: Crawl, document: str, me
     assert {**t8.json("status", "--jobdir", mine.job), "generated": ""} == {**before, "generated": ""}
 
 
-def test_files_that_are_not_there(t8: T8, mine: Crawl) -> None:
+def test_missing_files(t8: T8, mine: Crawl) -> None:
     assert "nowhere.json cannot be read" in t8.refused(2, "import", "nowhere.json", "--jobdir", mine.job)
     assert "cannot be written" in t8.refused(1, "export", "-o", "no/where.json", "--jobdir", mine.job)
 

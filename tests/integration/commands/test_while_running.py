@@ -16,7 +16,7 @@ from .test_all_commands import CHANGING, READING
 pytestmark = pytest.mark.slow
 
 
-def test_looking_holds_nothing_up(t8: T8, server: Server, tmp_path: Path) -> None:
+def test_reading_commands_do_not_hold_up_the_crawl(t8: T8, server: Server, tmp_path: Path) -> None:
     crawl = new_crawl(server, tmp_path / "running")
     running = crawl.start(gate="go").until(lambda: crawl.committed().exported >= 4, "4 items")
     at = ("--jobdir", crawl.job)

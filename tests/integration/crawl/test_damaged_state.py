@@ -164,7 +164,7 @@ def test_a_directory_that_cannot_be_written(lab: Lab) -> None:
     assert_refused(crawl.run(), "file/job", "JOBDIR")
 
 
-def test_a_second_process(lab: Lab) -> None:
+def test_a_second_process_is_refused(lab: Lab) -> None:
     """Refused while the first lives, with its number; accepted when that was killed."""
     crawl = lab.crawl("lingering")
     first = crawl.start().until(lambda: "page p/first" in crawl.notes)

@@ -9,7 +9,7 @@ from tests.support.crawl import Crawl
 pytestmark = pytest.mark.slow
 
 
-def test_outputs_beyond_memory(huge_page: Crawl) -> None:
+def test_memory_is_bounded_and_the_event_loop_goes_on(huge_page: Crawl) -> None:
     """Memory is bounded by the work in flight, and the event loop has its turn all the while. Trap 29."""
     run = huge_page.last
     assert run.reason == "enough", run.log[-5000:]

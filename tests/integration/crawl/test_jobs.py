@@ -36,7 +36,7 @@ def broken(lab: Lab) -> Crawl:
     return crawl
 
 
-def test_a_finished_job_makes_room_for_a_new_one(lab: Lab) -> None:
+def test_after_a_finished_job_a_new_one_starts(lab: Lab) -> None:
     crawl = lab.crawl("simple")
     crawl.finished()
     first = crawl.state().record["id"]
@@ -48,7 +48,7 @@ def test_a_finished_job_makes_room_for_a_new_one(lab: Lab) -> None:
     assert crawl.lines == ALL
 
 
-def test_a_stopped_job_goes_on_and_says_so(lab: Lab) -> None:
+def test_a_stopped_job_is_resumed_and_says_so(lab: Lab) -> None:
     """When and how the last run ended, and what is left. Traps 1, 2, 4, 5, 18."""
     crawl = lab.crawl("simple")
     crawl.stopped("page:60")
@@ -119,7 +119,7 @@ def test_another_spider(lab: Lab, broken: Crawl) -> None:
     assert broken.lines == ALL
 
 
-def test_fresh_on_an_unfinished_job(broken: Crawl) -> None:
+def test_fresh_gives_up_an_unfinished_job(broken: Crawl) -> None:
     broken.finished(T8_RESUME="fresh")
     assert broken.lines == ALL
     assert Counter(broken.pages)["0"] == 2

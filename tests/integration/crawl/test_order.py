@@ -58,7 +58,7 @@ def test_order_from_the_disk_queue(lab: Lab) -> None:
     assert chosen.pages == plain.pages
 
 
-def test_memory_keeps_its_place(lab: Lab) -> None:
+def test_requests_in_memory_keep_their_place(lab: Lab) -> None:
     """A request that runs from memory comes when it would have come. Trap 27."""
     ways = [{}, FIFO]
     crawls = [
@@ -71,7 +71,7 @@ def test_memory_keeps_its_place(lab: Lab) -> None:
         assert calm.pages == plain.pages
 
 
-def test_more_than_memory_holds(lab: Lab) -> None:
+def test_more_requests_than_the_queue_holds_in_memory(lab: Lab) -> None:
     """What was left to the store comes back in its place."""
     ways = [{}, FIFO]
     crawls = [lab.crawl("wide", t8=t8, **{**ONE, **way}) for way in ways for t8 in (False, True)]

@@ -54,7 +54,7 @@ def test_a_reactor_without_asyncio(lab: Lab) -> None:
     assert_refused(crawl.run(), "TWISTED_REACTOR", "asyncio")
 
 
-def test_a_scrapy_that_has_changed(lab: Lab) -> None:
+def test_a_scrapy_without_a_private_name(lab: Lab) -> None:
     """What T8 stands on is missing: it says so, and does not begin."""
     crawl = lab.script("changed_scrapy", "simple", JOBDIR="job")
     assert_refused(crawl.run(), "_handle_downloader_output", "Scrapy 2.")

@@ -51,6 +51,6 @@ def test_close_spider_from_a_callback(lab: Lab) -> None:
     assert Counter(crawl.pages) == Counter(plain.pages)
 
 
-def test_requests_that_no_page_yields(lab: Lab) -> None:
+def test_requests_given_to_the_engine(lab: Lab) -> None:
     """Requests given to the engine are kept as well, also those of a ``spider_idle`` handler. Traps 22, 33."""
     lab.compare("injected", ("end of p/start", "end of p/idle-2"))

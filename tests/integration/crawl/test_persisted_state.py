@@ -38,7 +38,7 @@ def test_the_state_of_the_spider_survives_a_kill(crawl: Crawl) -> None:
     assert not (crawl.work / "job/spider.state").exists()
 
 
-def test_a_state_that_cannot_be_stored_is_told_of_by_its_key(crawl: Crawl) -> None:
+def test_a_state_that_cannot_be_stored_is_reported_by_its_key(crawl: Crawl) -> None:
     log = crawl.run("asking", paths="car/1,car/odd,car/3").log
     assert log.count("spider.state['odd'] cannot be stored") == 1
     assert state(crawl)["pages"] == 3
@@ -109,7 +109,9 @@ def test_learned_delays(crawl: Crawl) -> None:
     assert abs(int(first[1]) - int(first[2]) - learned * 1000) <= 2
 
 
-def test_robots_txt_that_cannot_be_had_any_more(crawl: Crawl, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_robots_txt_that_cannot_be_fetched_any_more(
+    crawl: Crawl, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert crawl.site is not None
     paths = ",".join([*(f"car/{n}" for n in range(40)), "car/secret"])
     crawl.killed("page:12", "asking", paths=paths, ROBOTSTXT_OBEY="1", **ONE_BY_ONE)

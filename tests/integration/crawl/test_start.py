@@ -15,12 +15,12 @@ from .compare import Lab
 pytestmark = pytest.mark.slow
 
 
-def test_start_that_takes_its_time(lab: Lab) -> None:
+def test_a_slow_start(lab: Lab) -> None:
     """Broken off again and again, it brings its requests and its items once. Traps 7, 20, 21."""
     lab.compare("patient", ("start 1", "start 3", "end of start"), ("item 1", "start 5", "p/5"))
 
 
-def test_start_that_was_read_to_its_end_is_not_read_again(lab: Lab) -> None:
+def test_a_start_that_has_ended_is_not_run_again(lab: Lab) -> None:
     """Also if its last requests are still to be done. Trap 20."""
     crawl = lab.crawl("patient", last="held")
     assert crawl.site is not None
@@ -33,7 +33,7 @@ def test_start_that_was_read_to_its_end_is_not_read_again(lab: Lab) -> None:
     assert [crawl.site.counts[f"/p/{number}"] for number in range(6)] == [1] * 6
 
 
-def test_start_that_raises(lab: Lab) -> None:
+def test_a_start_that_raises(lab: Lab) -> None:
     """Such a job has not finished, and goes on when the spider is mended."""
     plain, crawl = lab.crawl("raising", t8=False), lab.crawl("raising")
     assert crawl.run().reason == plain.run().reason == "start_error"

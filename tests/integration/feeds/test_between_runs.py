@@ -45,7 +45,7 @@ def torn(killed_once: Path) -> Path:
     return killed_once
 
 
-def test_other_feeds_leave_no_torn_tail_in_the_old_ones(torn: Path) -> None:
+def test_other_feeds_cut_uncommitted_rows_off_the_old_ones(torn: Path) -> None:
     before = records(torn / "a.jsonl")
     other = {"other.jsonl": {"format": "jsonlines"}}
 
@@ -60,7 +60,7 @@ def test_other_feeds_leave_no_torn_tail_in_the_old_ones(torn: Path) -> None:
     assert sum(records(path).total() - 1 for path in torn.glob("at-*")) == old.total()
 
 
-def test_nor_does_a_run_without_feeds(torn: Path) -> None:
+def test_a_run_without_feeds_cuts_uncommitted_rows_off(torn: Path) -> None:
     before = (torn / "a.jsonl").read_bytes()
 
     finished(crawl(torn))
@@ -70,7 +70,7 @@ def test_nor_does_a_run_without_feeds(torn: Path) -> None:
     assert before != after
 
 
-def test_a_run_that_yields_nothing_cuts_the_tails_off(torn: Path) -> None:
+def test_a_run_without_items_cuts_uncommitted_rows_off(torn: Path) -> None:
     before = (torn / "a.jsonl").read_bytes()
 
     finished(crawl(torn, FEEDS, switch="silent"))
@@ -82,7 +82,7 @@ def test_a_run_that_yields_nothing_cuts_the_tails_off(torn: Path) -> None:
     assert records(torn / "e.json").total() == records(torn / "a.jsonl").total()
 
 
-def test_files_that_somebody_has_changed_are_named(torn: Path) -> None:
+def test_feeds_changed_between_runs_are_named(torn: Path) -> None:
     for name in ("a.jsonl", "b.csv", "e.json"):
         (torn / name).unlink()
     kept = (torn / "c.jsonl").read_bytes().partition(b"\n")[0] + b"\n"

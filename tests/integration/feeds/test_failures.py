@@ -132,7 +132,7 @@ def test_items_that_a_feed_does_not_take(tmp_path: Path) -> None:
     assert first["tags"] == [{"deep": "opaque"}]
 
 
-def test_what_is_kept_as_text_is_said_once(tmp_path: Path) -> None:
+def test_a_value_stored_as_text_is_reported_once(tmp_path: Path) -> None:
     run = crawl(tmp_path, {"items.json": JSON, "items.jsonl": JSONL}, spider="awkward")
 
     (line,) = run.at("WARNING")

@@ -15,7 +15,7 @@ MANY = 200_000
 GROWTH = 60 << 20
 
 
-def test_memory_stays_bounded_and_each_item_stands_once(tmp_path: Path) -> None:
+def test_memory_stays_bounded_and_each_item_is_written_once(tmp_path: Path) -> None:
     feeds = {"items.jsonl": {"format": "jsonlines"}}
     page = ("-a", f"count={MANY}", "-a", "width=20")
     assert crawl(tmp_path, feeds, *page, spider="huge", end=f"kill:item:{MANY // 10}").code == KILLED

@@ -36,7 +36,7 @@ def test_a_stopped_run_leaves_all_items_so_far(name: str, stopped: Snapshots) ->
         assert written.total() == records(directory / "plain.jsonl").total()
 
 
-def test_its_batches_are_full_but_the_last(stopped: Snapshots) -> None:
+def test_rewritten_batches_are_full_but_the_last(stopped: Snapshots) -> None:
     for directory in stopped.after:
         items = records(directory / "plain.jsonl").total()
         whole = -(-items // BATCH)
@@ -48,7 +48,7 @@ def test_its_batches_are_full_but_the_last(stopped: Snapshots) -> None:
             assert sum(records(path).total() for path in batches) == items + headers
 
 
-def test_a_killed_run_touches_none(killed: Snapshots) -> None:
+def test_a_killed_run_changes_no_rewritten_feed(killed: Snapshots) -> None:
     for directory in killed.after[:-1]:
         written = {path.name for path in files(directory).values()}
         there = {"over.json", "old.json", "private.json"}
@@ -57,7 +57,7 @@ def test_a_killed_run_touches_none(killed: Snapshots) -> None:
         assert (directory / "private.json").read_text() == "old\n"
 
 
-def test_what_was_there_before_the_job_stays_in_front(stopped: Snapshots, killed: Snapshots) -> None:
+def test_old_content_of_a_feed_stays_in_front(stopped: Snapshots, killed: Snapshots) -> None:
     for directory in (*stopped.after, *killed.after):
         assert (directory / "old.json").read_bytes().startswith(b'[\n{"id": "old"}\n]')
 

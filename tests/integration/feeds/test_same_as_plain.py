@@ -35,7 +35,7 @@ def test_undisturbed_every_byte_is_the_same(plain: Snapshots, undisturbed: Snaps
     assert records(found["plain.marshal"]) == records(expected["plain.marshal"])
 
 
-def test_so_are_the_permissions(plain: Snapshots, undisturbed: Snapshots, killed: Snapshots) -> None:
+def test_permissions_are_those_of_plain_scrapy(plain: Snapshots, undisturbed: Snapshots, killed: Snapshots) -> None:
     expected = {name: oct(path.stat().st_mode) for name, path in files(plain.directory).items()}
     assert {name: oct(path.stat().st_mode) for name, path in files(undisturbed.directory).items()} == expected
     assert {name: oct(path.stat().st_mode) for name, path in files(killed.directory).items()} == expected

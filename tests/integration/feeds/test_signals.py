@@ -24,12 +24,12 @@ def told(run: Run) -> Counter[tuple[object, ...]]:
     )
 
 
-def test_each_file_is_told_once_as_in_plain_scrapy(plain: Snapshots, undisturbed: Snapshots) -> None:
+def test_each_file_is_signalled_once_as_in_plain_scrapy(plain: Snapshots, undisturbed: Snapshots) -> None:
     assert told(undisturbed.runs[0]) == told(plain.runs[0])
     assert [run.stats["test/closed"] for run in (plain.runs[0], undisturbed.runs[0])] == [1, 1]
 
 
-def test_it_is_there_when_it_is_told(undisturbed: Snapshots, stopped: Snapshots) -> None:
+def test_a_file_exists_when_it_is_signalled(undisturbed: Snapshots, stopped: Snapshots) -> None:
     for run in (*undisturbed.runs, *stopped.runs):
         assert all(slot[SLOT_FILE_THERE] is not False for slot in run.stats["test/slots"])
 
@@ -42,7 +42,7 @@ def test_successes_are_counted_as_in_plain_scrapy(plain: Snapshots, undisturbed:
     assert successes(plain.runs[0])["feedexport/success_count/FileFeedStorage"] > len(FEEDS)
 
 
-def test_a_full_batch_is_told_once_in_all_runs(stopped: Snapshots) -> None:
+def test_a_full_batch_is_signalled_once_in_all_runs(stopped: Snapshots) -> None:
     full = Counter(
         (template, batch)
         for run in stopped.runs
@@ -53,7 +53,7 @@ def test_a_full_batch_is_told_once_in_all_runs(stopped: Snapshots) -> None:
     assert len([1 for template, _ in full if template.startswith("seven-%(batch_id)d")]) == 97 // 7
 
 
-def test_nothing_goes_wrong(undisturbed: Snapshots, stopped: Snapshots, killed: Snapshots) -> None:
+def test_no_errors_are_logged(undisturbed: Snapshots, stopped: Snapshots, killed: Snapshots) -> None:
     for run in (*undisturbed.runs, *stopped.runs, *killed.runs):
         assert run.at("ERROR") == run.at("CRITICAL") == []
         assert "Traceback" not in run.log

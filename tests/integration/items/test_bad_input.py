@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 PAGES = [[{"id": 1, "value": 5}], [{"value": 6}, {"id": "", "value": 7}]]
 
 
-def test_an_item_without_its_key_is_kept_and_told_of_once(tmp_path: Path) -> None:
+def test_an_item_without_its_key_is_kept_and_reported_once(tmp_path: Path) -> None:
     run = crawl(tmp_path, [*PAGES, PAGES[1]], T8_ITEM_KEY="id")
     assert run.counts == {"scraped": 5, "exported": 5}
     assert run.log.count("has no key: it has no 'id'") == 1
@@ -31,7 +31,7 @@ def test_keys_that_are_huge_or_cannot_be_hashed(tmp_path: Path) -> None:
     assert len((tmp_path / "job/report/report.json").read_text()) < 100_000
 
 
-def test_a_key_that_raises_is_none(tmp_path: Path) -> None:
+def test_a_key_function_that_raises_is_reported(tmp_path: Path) -> None:
     run = crawl(tmp_path, PAGES, T8_ITEM_KEY="given.bad_key")
     assert len(run.items) == 3
     assert "its key cannot be had: ZeroDivisionError" in run.log
@@ -67,14 +67,14 @@ def test_a_setting_that_is_wrong_stops_the_crawl_before_it_begins(
     assert not (tmp_path / "job/report").exists()
 
 
-def test_once_the_setting_is_right_the_crawl_begins(tmp_path: Path) -> None:
+def test_the_crawl_starts_once_the_setting_is_valid(tmp_path: Path) -> None:
     crawl(tmp_path, PAGES, T8_VALIDATOR="given.Obedient")
     run = crawl(tmp_path, PAGES)
     assert len(run.items) == 3
     assert run.report["verdict"] == "complete"
 
 
-def test_a_report_that_cannot_be_written_hurts_nobody(tmp_path: Path) -> None:
+def test_a_report_that_cannot_be_written_does_not_fail_the_crawl(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file")
     run = crawl(tmp_path, PAGES, T8_REPORT_DIR="taken")
     assert run.code == 0
@@ -83,14 +83,14 @@ def test_a_report_that_cannot_be_written_hurts_nobody(tmp_path: Path) -> None:
     assert len(run.items) == 3
 
 
-def test_everything_off(tmp_path: Path) -> None:
+def test_integrity_check_and_dedup_off(tmp_path: Path) -> None:
     run = crawl(tmp_path, PAGES, T8_ENABLE_INTEGRITY_CHECK="0", T8_DEDUP="off")
     assert len(run.items) == 3
     assert not (tmp_path / "job/report").exists()
     assert "Integrity report" not in run.log
 
 
-def test_a_report_on_demand_that_cannot_be_had_says_why(tmp_path: Path) -> None:
+def test_a_report_on_demand_that_fails_says_why(tmp_path: Path) -> None:
     with pytest.raises(JobError, match="there is no job in"):
         read_report(tmp_path / "none")
     assert not (tmp_path / "none").exists()
@@ -108,7 +108,7 @@ def test_a_report_on_demand_that_cannot_be_had_says_why(tmp_path: Path) -> None:
     assert (tmp_path / "job/t8/state.db").read_bytes() == b"no database"
 
 
-def test_halves_of_characters_lose_nothing(tmp_path: Path) -> None:
+def test_unpaired_surrogates_lose_nothing(tmp_path: Path) -> None:
     half = "half \ud83d"
     pages = [[{"id": half, half: half, "value": 1}, {"id": half + "2", "do": "drop"}], [{"id": half, "value": 2}]]
     schema = {"properties": {"id": {"type": "integer"}}}

@@ -23,7 +23,7 @@ def test_the_first_stays_whatever_the_item(tmp_path: Path, kind: str) -> None:
     assert run.report["duplicates"]["count"] == 2
 
 
-def test_without_a_key_everything_stays_unless_asked(tmp_path: Path) -> None:
+def test_without_a_key_nothing_is_a_duplicate_by_default(tmp_path: Path) -> None:
     pages = [[{"id": 1}, {"id": 1}, {"value": 1, "id": 1}], [{"id": 1, "value": 1}]]
     assert crawl(tmp_path, pages, T8_ITEM_KEY="").counts == {"scraped": 4, "exported": 4}
     (tmp_path / "items.jsonl").unlink()
@@ -36,7 +36,7 @@ def test_without_a_key_everything_stays_unless_asked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("feed", ["items.jsonl", "items.csv", "items.json"])
-def test_the_last_one_stays(tmp_path: Path, feed: str) -> None:
+def test_the_last_item_stays(tmp_path: Path, feed: str) -> None:
     pages: list[Any] = [[{"id": key, "value": page} for key in range(page, 4)] for page in range(3)]
     pages[2][-1]["do"] = "die"
     settings = {"T8_DEDUP_POLICY": "last", "FEEDS": {feed: {"format": feed[6:]}}, **FIFO, **KEY}
@@ -47,7 +47,7 @@ def test_the_last_one_stays(tmp_path: Path, feed: str) -> None:
     assert (tmp_path / feed).read_text().count("\n") >= 4
 
 
-def test_what_has_changed_is_exported_and_named(tmp_path: Path) -> None:
+def test_a_changed_item_is_exported_with_its_changed_fields(tmp_path: Path) -> None:
     pages = [[{"id": 1, "value": "12"}], [{"id": 1, "value": "12"}], [{"id": 1, "value": "13"}], [{"id": 2}]]
     run = crawl(tmp_path, pages, T8_DEDUP_POLICY="changed", T8_CHANGED_FIELD="changes", **FIFO, **KEY)
     assert run.items == [
@@ -63,7 +63,7 @@ def test_what_has_changed_is_exported_and_named(tmp_path: Path) -> None:
     }
 
 
-def test_what_has_changed_back_is_exported_too(tmp_path: Path) -> None:
+def test_an_item_that_changes_back_is_exported_too(tmp_path: Path) -> None:
     pages = [[{"id": 1, "value": value}] for value in "ABABBA"]
     run = crawl(tmp_path, pages, T8_DEDUP_POLICY="changed", T8_CHANGED_FIELD="changes", **FIFO, **KEY)
     assert [(item["value"], item["changes"]) for item in run.in_order] == [
@@ -74,7 +74,7 @@ def test_what_has_changed_back_is_exported_too(tmp_path: Path) -> None:
     assert run.report["duplicates"]["changed"] == 4
 
 
-def test_what_changes_within_a_page_is_named(tmp_path: Path) -> None:
+def test_a_change_within_a_page_is_named(tmp_path: Path) -> None:
     pages = [[{"id": 1, "value": value} for value in "AAB"]]
     run = crawl(tmp_path, pages, T8_DEDUP_POLICY="changed", T8_CHANGED_FIELD="changes", CONCURRENT_ITEMS=1, **KEY)
     assert run.in_order == [
@@ -85,7 +85,7 @@ def test_what_changes_within_a_page_is_named(tmp_path: Path) -> None:
     assert run.report["duplicates"]["changed"] == 1
 
 
-def test_what_has_changed_is_known_after_a_kill(tmp_path: Path) -> None:
+def test_changes_are_known_after_a_kill(tmp_path: Path) -> None:
     pages: list[Any] = [
         [{"id": 1, "value": 1}],
         [{"id": 1, "value": 2}, {"id": 2, "do": "die"}],
@@ -102,7 +102,7 @@ def test_what_has_changed_is_known_after_a_kill(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("policy", ["first", "last", "changed"])
-def test_a_second_job_counts_what_it_brings(tmp_path: Path, policy: str) -> None:
+def test_a_second_job_counts_its_own_items(tmp_path: Path, policy: str) -> None:
     settings = {"T8_DEDUP_SCOPE": "spider", "T8_DEDUP_POLICY": policy, **FIFO, **KEY}
     for value in (1, 2):
         (tmp_path / "items.jsonl").unlink(missing_ok=True)
@@ -114,7 +114,7 @@ def test_a_second_job_counts_what_it_brings(tmp_path: Path, policy: str) -> None
 
 
 @pytest.mark.parametrize("policy", ["first", "changed"])
-def test_what_was_there_before_is_no_drop(tmp_path: Path, policy: str) -> None:
+def test_duplicates_of_an_earlier_job_are_no_drop_of_items(tmp_path: Path, policy: str) -> None:
     settings = {"T8_DEDUP_SCOPE": "spider", "T8_DEDUP_POLICY": policy, **KEY}
     for _ in range(2):
         run = crawl(tmp_path, [[{"id": number} for number in range(10)]], **settings)
@@ -130,7 +130,7 @@ def test_the_last_of_each_run_stays(tmp_path: Path) -> None:
     assert len(run.items) == run.counts["exported"]
 
 
-def test_what_was_replaced_counts_nowhere(tmp_path: Path) -> None:
+def test_a_replaced_item_is_not_counted(tmp_path: Path) -> None:
     pages = [[{"id": 1, "do": "x"}, {"id": 2}], [{"id": 1, "value": 2}], [{"id": 2, "value": 2}]]
     run = crawl(tmp_path, pages, T8_DEDUP_POLICY="last", T8_REQUIRED_FIELDS=["value"], **FIFO, **KEY)
     assert [item["value"] for item in run.items] == [2, 2]
@@ -148,7 +148,7 @@ def test_how_long_a_key_is_remembered(tmp_path: Path) -> None:
         assert len(run.items) == left, scope
 
 
-def test_a_run_forgets_what_the_one_before_had(tmp_path: Path) -> None:
+def test_with_the_scope_run_keys_of_earlier_runs_are_forgotten(tmp_path: Path) -> None:
     for scope, left in (("run", 2), ("job", 1)):
         work = tmp_path / scope
         work.mkdir()
@@ -160,14 +160,14 @@ def test_a_run_forgets_what_the_one_before_had(tmp_path: Path) -> None:
         assert sum(item["id"] == 1 for item in run.items) == left, scope
 
 
-def test_two_under_way_at_once(tmp_path: Path) -> None:
+def test_two_items_of_one_key_in_flight(tmp_path: Path) -> None:
     pages = [[{"id": 1, "value": page, "do": "slow"}] for page in range(4)]
     run = crawl(tmp_path, pages, **KEY)
     assert len(run.items) == 1
     assert run.counts == {"scraped": 4, "exported": 1, "duplicate": 3}
 
 
-def test_one_that_is_dropped_makes_no_other_a_duplicate(tmp_path: Path) -> None:
+def test_a_dropped_item_makes_no_other_a_duplicate(tmp_path: Path) -> None:
     pages = [[{"id": 1, "do": "drop"}], [{"id": 1, "value": 2}], [{"id": 1, "value": 3, "do": "slow"}]]
     run = crawl(tmp_path, pages, **KEY)
     assert len(run.items) == 1
@@ -175,7 +175,7 @@ def test_one_that_is_dropped_makes_no_other_a_duplicate(tmp_path: Path) -> None:
     assert run.counts == {"scraped": 3, "exported": 1, "duplicate": 1, "dropped": 1}
 
 
-def test_nor_does_one_whose_page_is_had_again(tmp_path: Path) -> None:
+def test_an_item_of_a_failed_page_makes_no_other_a_duplicate(tmp_path: Path) -> None:
     pages = [[{"id": 1, "value": 1, "do": "again"}], [{"id": 1, "value": 2}]]
     run = crawl(tmp_path, pages, **KEY)
     assert [item["value"] for item in run.items] == [2]

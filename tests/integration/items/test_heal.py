@@ -54,7 +54,7 @@ def test_heal_fetches_what_is_missing_and_nothing_else(tmp_path: Path) -> None:
     assert read_report(tmp_path / "job")["healing"] == {"asked": 5, "collected": 4, "left": 0, "impossible": 1}
 
 
-def test_heal_again_while_it_does_not_help(tmp_path: Path) -> None:
+def test_heal_again_after_it_has_not_helped(tmp_path: Path) -> None:
     crawl(tmp_path, "healing")
     for _ in range(2):
         heal(tmp_path / "job")
@@ -65,7 +65,7 @@ def test_heal_again_while_it_does_not_help(tmp_path: Path) -> None:
     assert items(tmp_path) == ["0", "1", "2", "3", "4", "5", "9"]
 
 
-def test_slugs_are_expected_without_a_word(tmp_path: Path) -> None:
+def test_slugs_are_expected_by_default(tmp_path: Path) -> None:
     crawl(tmp_path, "slugs")
     assert causes(tmp_path) == {"b": "no_item"}
     assert hits(tmp_path) == ["a", "b", "c"]
@@ -76,7 +76,7 @@ def test_slugs_are_expected_without_a_word(tmp_path: Path) -> None:
     assert read_report(tmp_path / "job")["verdict"] == "complete"
 
 
-def test_a_file_says_what_should_be_there(tmp_path: Path) -> None:
+def test_a_file_lists_the_expected_items(tmp_path: Path) -> None:
     (tmp_path / "keys.txt").write_text("\ufeff0\n\n 1 \nstranger\n", encoding="utf-8")
     log = crawl(tmp_path, "healing", T8_EXPECT_FILE="keys.txt")
     assert "3 items are expected by keys.txt" in log
@@ -90,18 +90,18 @@ def test_a_file_says_what_should_be_there(tmp_path: Path) -> None:
     }
 
 
-def test_the_last_good_job_says_so(tmp_path: Path) -> None:
+def test_the_last_good_job_lists_the_expected_items(tmp_path: Path) -> None:
     crawl(tmp_path, "slugs", mended=True, T8_EXPECT_LAST="1")
     assert read_report(tmp_path / "job")["verdict"] == "complete"
     log = crawl(tmp_path, "map", site="data:,", T8_EXPECT_LAST="1", T8_RESUME="fresh")
-    assert "are expected: those of the last good job" not in log  # that was another spider's
+    assert "of the last good job" not in log  # that was another spider's
     log = crawl(tmp_path, "slugs", T8_EXPECT_LAST="1", T8_RESUME="fresh")
-    assert "3 items are expected: those of the last good job" in log
+    assert "Expecting the 3 items of the last good job" in log
     assert causes(tmp_path)["B"] == "never_linked"
 
 
 @pytest.mark.parametrize(("sitemap", "third"), [("/index.xml", True), ("/robots.txt", False), ("file", False)])
-def test_a_sitemap_says_what_should_be_there(tmp_path: Path, site: Site, sitemap: str, third: bool) -> None:
+def test_a_sitemap_lists_the_expected_items(tmp_path: Path, site: Site, sitemap: str, third: bool) -> None:
     where = f"{site.url}{sitemap}"
     if sitemap == "file":
         where = "map.xml"
@@ -113,7 +113,7 @@ def test_a_sitemap_says_what_should_be_there(tmp_path: Path, site: Site, sitemap
     assert causes(tmp_path) == missing
 
 
-def test_a_sitemap_that_cannot_be_read_is_told_and_hurts_nobody(tmp_path: Path, site: Site) -> None:
+def test_a_sitemap_that_cannot_be_read_is_reported_only(tmp_path: Path, site: Site) -> None:
     log = crawl(tmp_path, "map", site=site.url, T8_EXPECT_SITEMAPS=json.dumps([f"{site.url}/none.xml"]))
     assert "none.xml cannot be read, so nothing is expected of it: the answer is 404" in log
     assert len(items(tmp_path)) == 2

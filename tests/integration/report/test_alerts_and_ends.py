@@ -29,7 +29,7 @@ def test_too_few_items_have_a_field(tmp_path: Path) -> None:
     assert run.code == run.report["exit_status"] == 4
 
 
-def test_with_what_the_process_ends(tmp_path: Path) -> None:
+def test_exit_statuses(tmp_path: Path) -> None:
     good = crawl(tmp_path, [[{"id": 1}]], T8_EXIT_STATUS="1")
     assert (good.code, good.report["exit_status"], good.report["verdict"]) == (0, 0, "complete")
     (tmp_path / "keys").write_text("1\n2\n")
@@ -45,7 +45,7 @@ def address(site: Site, page: str) -> str:
 
 
 @pytest.mark.parametrize(("page", "warned", "timeout"), [("ok", False, 600), ("broken", True, 600), ("held", True, 2)])
-def test_somebody_is_notified(tmp_path: Path, site: Site, page: str, warned: bool, timeout: int) -> None:
+def test_alerts_are_sent(tmp_path: Path, site: Site, page: str, warned: bool, timeout: int) -> None:
     urls = {"T8_NOTIFY_URLS": [address(site, page)], "T8_NOTIFY_TIMEOUT": timeout}
     run = crawl(tmp_path, PAGES, T8_FIELD_COVERAGE={"value": 0.9}, **urls)
     assert run.code == 0
@@ -55,7 +55,7 @@ def test_somebody_is_notified(tmp_path: Path, site: Site, page: str, warned: boo
     assert "Traceback" not in run.log
 
 
-def test_nobody_is_notified_when_all_is_well(tmp_path: Path, site: Site) -> None:
+def test_nothing_is_sent_without_alerts(tmp_path: Path, site: Site) -> None:
     crawl(tmp_path, PAGES, T8_NOTIFY_URLS=[address(site, "ok")])
     assert not site.posted
 

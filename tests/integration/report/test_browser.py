@@ -52,7 +52,7 @@ def written(tmp_path: Path) -> Callable[[Report], str]:
 
 @pytest.mark.parametrize("sample", SAMPLES)
 @pytest.mark.parametrize("dark", [False, True])
-def test_a_page_is_silent_and_alone(
+def test_a_page_logs_nothing_and_loads_nothing(
     browser: Chromium, written: Callable[[Report], str], sample: Callable[[], Report], dark: bool
 ) -> None:
     with browser.visit(written(sample()), dark=dark) as seen:
@@ -124,7 +124,7 @@ def test_no_drawing_is_cut(
         assert seen.page.evaluate(CUT) == []
 
 
-def test_dark_is_dark(browser: Chromium, written: Callable[[Report], str]) -> None:
+def test_dark_mode_changes_every_colour(browser: Chromium, written: Callable[[Report], str]) -> None:
     url = written(rich())
     with browser.visit(url) as light, browser.visit(url, dark=True) as dark:
         colours = list(zip(light.page.evaluate(COLOURS), dark.page.evaluate(COLOURS), strict=True))

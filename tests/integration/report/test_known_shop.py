@@ -79,7 +79,7 @@ def normalised(report: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("how", ["calm", "killed"])
-def test_the_report_is_what_was_written_by_hand(how: str, shop: Site, request: pytest.FixtureRequest) -> None:
+def test_the_report_equals_the_expected_one(how: str, shop: Site, request: pytest.FixtureRequest) -> None:
     work, _ = request.getfixturevalue(how)
     report = report_of(work)
     assert normalised(report) == expected_report.document(shop.url)
@@ -118,7 +118,7 @@ def test_the_report_names_everything(how: str, request: pytest.FixtureRequest) -
     assert not any(books["difference"] for books in ledger.values())
 
 
-def test_kills_make_no_difference(calm: tuple[Path, str], killed: tuple[Path, str]) -> None:
+def test_kills_do_not_change_the_report(calm: tuple[Path, str], killed: tuple[Path, str]) -> None:
     assert normalised(report_of(killed[0])) == normalised(report_of(calm[0]))
     ends = [run["end"] for run in report_of(killed[0])["runs"]]
     assert ends == ["killed"] * len(KILLS) + ["finished"]
@@ -126,7 +126,7 @@ def test_kills_make_no_difference(calm: tuple[Path, str], killed: tuple[Path, st
 
 
 @pytest.mark.parametrize("how", ["calm", "killed"])
-def test_somebody_else_counts_the_same(how: str, request: pytest.FixtureRequest) -> None:
+def test_the_feed_and_the_site_agree_with_the_report(how: str, request: pytest.FixtureRequest) -> None:
     """With nothing but the feed and the truth of the site."""
     work, _ = request.getfixturevalue(how)
     feed = Counter()

@@ -79,7 +79,7 @@ def told(jobdir: Path, document: dict[str, Any]) -> list[str]:
     return [*files, summary(document)]
 
 
-def test_nothing_of_a_job_gives_a_secret_away(job: Path) -> None:
+def test_a_report_shows_no_secrets(job: Path) -> None:
     document = read_report(job)
     for text in told(job, document):
         assert SECRET not in text
@@ -91,14 +91,14 @@ def test_nothing_of_a_job_gives_a_secret_away(job: Path) -> None:
     assert document["points"][0]["last_cursor"].startswith("https://***@shop.example/car?id=7&api_key=***")
 
 
-def test_a_report_on_demand_gives_none_away_either(job: Path) -> None:
+def test_a_report_on_demand_shows_no_secrets(job: Path) -> None:
     document = write_report(job)
     for text in told(job, document):
         assert SECRET not in text
 
 
 @pytest.mark.parametrize("value", [4711, 47.11, [4711], ["x4711"], {"first": "x4711"}, None])
-def test_an_argument_that_is_no_text_is_a_secret_all_the_same(tmp_path: Path, value: Any) -> None:
+def test_arguments_of_any_type_are_masked(tmp_path: Path, value: Any) -> None:
     store = SQLiteStore(tmp_path / "t8")
     store.open()
     store.begin_job(JobRecord("job", "shop", {"token": value, "depth": 3}, 1.0))

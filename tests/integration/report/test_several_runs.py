@@ -26,7 +26,7 @@ SHARED = (
 )
 
 
-def test_what_was_counted_before_a_kill_counts(tmp_path: Path) -> None:
+def test_counts_of_a_killed_run_stay(tmp_path: Path) -> None:
     pages: list[Any] = [
         [{"id": 1, "value": 1}, {"id": 2}, {"id": 3, "do": "drop"}],
         [{"id": 4, "do": "again"}],
@@ -64,7 +64,7 @@ def test_retries_are_counted_over_all_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("before", "after"), [("first", "last"), ("last", "first")])
-def test_another_policy_in_the_middle_of_a_job_loses_nothing(tmp_path: Path, before: str, after: str) -> None:
+def test_changing_the_policy_between_runs_loses_nothing(tmp_path: Path, before: str, after: str) -> None:
     pages: list[Any] = [[{"id": 1}], [{"id": 2, "do": "die"}], [{"id": 3}]]
     settings = {"T8_ITEM_KEY": "id", **FIFO}
     assert crawl(tmp_path, pages, T8_DEDUP_POLICY=before, **settings).code == -signal.SIGKILL

@@ -47,7 +47,7 @@ def test_kills(crawl: Crawl) -> None:
     assert crawl.points()["DETAIL_COLLECTION", ""]["total_processed"] == COUNT
 
 
-def test_one_that_keeps_failing_holds_the_point(crawl: Crawl) -> None:
+def test_a_slug_that_keeps_failing_holds_the_point(crawl: Crawl) -> None:
     given = ["a", "b", "c-bad", *(f"x{n}" for n in range(100))]
     (crawl.work / "slugs.txt").write_text("\n".join(given))
 
@@ -66,7 +66,7 @@ def test_one_that_keeps_failing_holds_the_point(crawl: Crawl) -> None:
 
 
 @pytest.mark.parametrize("how", ["slugs", "listed", "queried"])
-def test_slugs_that_were_added_are_taken_by_the_next_run(crawl: Crawl, how: str) -> None:
+def test_added_slugs_are_crawled_by_the_next_run(crawl: Crawl, how: str) -> None:
     def run(given: list[str]) -> str:
         if how == "slugs":
             (crawl.work / "slugs.txt").write_text("\n".join(given) + "\n")
@@ -85,7 +85,7 @@ def test_slugs_that_were_added_are_taken_by_the_next_run(crawl: Crawl, how: str)
     assert len(crawl.site.hits) == 5
 
 
-def test_slugs_that_have_changed_are_gone_through_again(crawl: Crawl) -> None:
+def test_changed_slugs_are_crawled_again(crawl: Crawl) -> None:
     (crawl.work / "slugs.txt").write_text("a\nb\nc\n")
     crawl.run("slugs")
     (crawl.work / "slugs.txt").write_text("x\na\nb\nc\n")
@@ -94,14 +94,14 @@ def test_slugs_that_have_changed_are_gone_through_again(crawl: Crawl) -> None:
     assert crawl.values("slug") == Counter("abcxabc")
 
 
-def test_to_begin_anew(crawl: Crawl) -> None:
+def test_fresh_crawls_all_slugs_again(crawl: Crawl) -> None:
     (crawl.work / "slugs.txt").write_text("a\nb\n")
     crawl.run("slugs")
     crawl.run("slugs", T8_RESUME="fresh")
     assert crawl.values("slug") == Counter("aabb")
 
 
-def test_slugs_that_stand_twice(crawl: Crawl) -> None:
+def test_duplicate_slugs(crawl: Crawl) -> None:
     (crawl.work / "slugs.txt").write_text("a\nb\na\n\nc\n\n")
     log = crawl.run("slugs").log
     assert "was already requested in DETAIL_COLLECTION" in log
@@ -125,7 +125,7 @@ def test_no_file(crawl: Crawl) -> None:
 
 
 @pytest.mark.parametrize("how", ["slugs", "listed"])
-def test_a_slug_that_was_given_is_where_it_begins(crawl: Crawl, how: str) -> None:
+def test_slugs_start_after_a_given_one(crawl: Crawl, how: str) -> None:
     (crawl.work / "slugs.txt").write_text("a\nb\nc\nd\n")
     put_point(crawl, "DETAIL_COLLECTION", "", last_slug="b")
     crawl.run(how, **({"given": "a,b,c,d"} if how == "listed" else {}))
@@ -133,7 +133,7 @@ def test_a_slug_that_was_given_is_where_it_begins(crawl: Crawl, how: str) -> Non
     assert crawl.points()["DETAIL_COLLECTION", ""]["last_slug"] == "d"
 
 
-def test_a_slug_that_is_not_there(crawl: Crawl) -> None:
+def test_a_resume_point_with_an_unknown_slug(crawl: Crawl) -> None:
     (crawl.work / "slugs.txt").write_text("a\nb\n")
     put_point(crawl, "DETAIL_COLLECTION", "", last_slug="nowhere")
     log = crawl.run("slugs").log

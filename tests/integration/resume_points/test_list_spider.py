@@ -74,14 +74,14 @@ def test_a_resume_point_beyond_the_end(crawl: Crawl, beyond: str, told: str) -> 
     assert crawl.values("slug") == cars("red")
 
 
-def test_a_resume_point_that_was_given_is_where_it_begins(crawl: Crawl) -> None:
+def test_a_list_starts_at_a_given_resume_point(crawl: Crawl) -> None:
     put_point(crawl, "LIST_COLLECTION", "red", current_page=30)
     crawl.run("pages", tags="red")
     assert crawl.values("slug") == cars("red") - cars("red", pages=30)
     assert crawl.points()["LIST_COLLECTION", "red"]["current_page"] == 40
 
 
-def test_a_cursor_that_was_given_is_where_it_begins(crawl: Crawl) -> None:
+def test_a_list_starts_at_a_given_cursor(crawl: Crawl) -> None:
     put_point(crawl, "LIST_COLLECTION", "red", current_page=30, last_cursor="30")
     crawl.run("cursors", tags="red")
     assert crawl.values("slug") == cars("red") - cars("red", pages=30)
@@ -98,7 +98,7 @@ def test_a_page_without_its_cursor_begins_again(crawl: Crawl) -> None:
     ("field", "value"),
     [("current_page", "many"), ("current_page", -3), ("last_cursor", 7), ("metadata", "x"), ("last_update", "soon")],
 )
-def test_a_resume_point_edited_into_nonsense(crawl: Crawl, field: str, value: object) -> None:
+def test_an_invalid_resume_point(crawl: Crawl, field: str, value: object) -> None:
     crawl.site.set(pages=3)
     put_point(crawl, "LIST_COLLECTION", "red", **{field: value})
     log = crawl.run("pages", tags="red").log
@@ -108,7 +108,7 @@ def test_a_resume_point_edited_into_nonsense(crawl: Crawl, field: str, value: ob
 
 
 @pytest.mark.parametrize(("shift", "told"), [(3, "has shrunk from 200 to 197"), (-2, "has shifted: 2 entries of page")])
-def test_a_list_that_changes_meanwhile(crawl: Crawl, shift: int, told: str) -> None:
+def test_a_list_that_changes_while_it_is_crawled(crawl: Crawl, shift: int, told: str) -> None:
     """Entries that slip to an earlier page are not missed, and those that come again not taken twice."""
     # The seventh page fails three times.
     twelve_pages = crawl.site.alarm(15)
@@ -128,21 +128,21 @@ def test_links_from_page_to_page(crawl: Crawl) -> None:
 
 
 @pytest.mark.parametrize("spider", ["pages", "cursors"])
-def test_a_list_that_goes_round_in_circles(crawl: Crawl, spider: str) -> None:
+def test_a_list_that_starts_over_after_its_last_page(crawl: Crawl, spider: str) -> None:
     crawl.site.set(around=4)
     log = crawl.run(spider, tags="red").log
     assert "has ended: page 5 has the content of" in log
     assert crawl.values("slug") == cars("red", pages=4)
 
 
-def test_a_cursor_that_is_none(crawl: Crawl) -> None:
+def test_a_cursor_of_the_wrong_type(crawl: Crawl) -> None:
     log = crawl.run("cursors", tags="red", cursor="bad").log
     assert "next_cursor returned {'not': 'a cursor'} for page 1 of The list 'red'" in log
     assert "Request buried: LIST_COLLECTION_" in log
     assert crawl.values("slug") == cars("red", pages=1)
 
 
-def test_kills_with_a_scheduler_that_is_not_ours(crawl: Crawl) -> None:
+def test_kills_with_another_scheduler(crawl: Crawl) -> None:
     """The points hold, and the next run goes on from them; what was under way beyond them is fetched again."""
     settings = {
         "ADDONS": "{}",
@@ -169,7 +169,7 @@ def test_no_lists(crawl: Crawl) -> None:
     assert "(finished)" in log
 
 
-def test_pages_that_come_to_nothing(crawl: Crawl) -> None:
+def test_a_last_page_before_the_first(crawl: Crawl) -> None:
     log = crawl.run("pages", tags="red", last="0").log
     assert "last_page is 0, before first_page (1)" in log
     assert "Traceback" not in log
@@ -184,7 +184,7 @@ def test_a_finished_list_begins_again_in_the_next_job(crawl: Crawl) -> None:
     assert crawl.points()["LIST_COLLECTION", "red"]["current_page"] == 4
 
 
-def test_a_known_list_that_shrinks(crawl: Crawl) -> None:
+def test_a_list_of_known_length_that_shrinks(crawl: Crawl) -> None:
     crawl.site.set(pages=12)
     crawl.run("pages", tags="red", last="15")
     assert crawl.values("slug") == cars("red", pages=12)

@@ -67,7 +67,7 @@ def test_a_picture_that_is_gone(crawl: Crawl) -> None:
     assert again == ["/car/here"]
 
 
-def test_a_picture_that_is_none(crawl: Crawl) -> None:
+def test_a_file_that_is_no_picture(crawl: Crawl) -> None:
     (crawl.work / "slugs.txt").write_text("broken\n")
     kinds = '{"media": {"times": 2}}'
     log = crawl.run("pictures", IMAGES_STORE="images", T8_RETRY_KINDS=kinds).log
@@ -75,7 +75,7 @@ def test_a_picture_that_is_none(crawl: Crawl) -> None:
     assert (len(items(crawl)["broken"]["images"]), items(crawl)["broken"]["media_total"]) == (0, 3)
 
 
-def test_the_pipeline_brings_pictures_back(crawl: Crawl) -> None:
+def test_the_pipeline_retries_pictures(crawl: Crawl) -> None:
     """The item goes on with what tmine is; the other pictures come later, without the page."""
     (crawl.work / "slugs.txt").write_text("mine\ngone-mine\n")
     settings = {

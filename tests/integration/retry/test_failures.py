@@ -15,7 +15,7 @@ from .pages import SPIDER, asked, balanced, both, items, run
 pytestmark = pytest.mark.slow
 
 
-def test_what_can_be_had_is_had(crawl: Crawl) -> None:
+def test_whatever_can_be_fetched_is_fetched(crawl: Crawl) -> None:
     good = ["ok/a", "flaky-3/a", "cut-2/a", "torn-1/a", "captcha-2/a", "ok/again"]
     bad = ["gone/a", "broken/a"]
     log = run(crawl, *good, *bad, T8_RETRY_CHECKS='["failing.no_captcha"]', T8_RETRY_KINDS='{"host": {"times": 4}}').log
@@ -32,7 +32,7 @@ def test_what_can_be_had_is_had(crawl: Crawl) -> None:
     assert asked(crawl)["/broken/a"] == 5
 
 
-def test_beyond_the_wait_it_is_left_to_the_next_run(crawl: Crawl) -> None:
+def test_a_retry_beyond_the_wait_is_left_to_the_next_run(crawl: Crawl) -> None:
     first = run(crawl, "ok/c", "later-600/x", T8_RETRY_WAIT=1)
     assert first.reason == "retries_waiting"
     assert balanced(crawl).waiting == 1
@@ -40,7 +40,7 @@ def test_beyond_the_wait_it_is_left_to_the_next_run(crawl: Crawl) -> None:
     assert items(crawl) == both("ok/c", "later-600/x")
 
 
-def test_a_crawl_that_waits_is_not_taken_for_one_that_has_gone_wrong(crawl: Crawl) -> None:
+def test_a_crawl_that_waits_for_retries_is_not_closed_for_yielding_no_items(crawl: Crawl) -> None:
     waiting = crawl.start(SPIDER, paths="later-600/x", CLOSESPIDER_TIMEOUT_NO_ITEM=1, T8_RETRY_WAIT=1000)
     waiting.until_log("requests wait for a retry")
     time.sleep(3)  # so long without an item would be three times too long
@@ -49,7 +49,7 @@ def test_a_crawl_that_waits_is_not_taken_for_one_that_has_gone_wrong(crawl: Craw
     assert items(crawl) == both("later-600/x")
 
 
-def test_a_crawl_that_brings_nothing_is_closed_all_the_same(crawl: Crawl) -> None:
+def test_a_crawl_that_yields_no_items_is_closed(crawl: Crawl) -> None:
     held = [f"held/{n}" for n in range(9)]
     done = run(crawl, "later-1/x", *held, CLOSESPIDER_TIMEOUT_NO_ITEM=2, T8_STOP_GRACE=1, NO_ITEMS=1)
     assert done.reason == "closespider_timeout_no_item"
@@ -95,7 +95,7 @@ def test_a_dead_letter_outlives_its_job_until_the_request_succeeds(crawl: Crawl)
         ({"T8_RETRY_CHECKS": '["nowhere.nothing"]'}, "T8_RETRY_CHECKS"),
     ],
 )
-def test_what_makes_no_sense_is_refused(crawl: Crawl, settings: dict[str, str], told: str) -> None:
+def test_invalid_settings_are_refused(crawl: Crawl, settings: dict[str, str], told: str) -> None:
     log = run(crawl, "ok/e", **settings).log
     lines = [line for line in log.splitlines() if "CRITICAL" in line]
     assert len(lines) == 1

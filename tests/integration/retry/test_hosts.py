@@ -38,7 +38,7 @@ def test_retry_after_holds_for_the_whole_host(crawl: Crawl) -> None:
 @pytest.mark.parametrize(
     ("way", "told"), [("asks-nonsense", "invalid Retry-After header"), ("asks-year", "capped at 1")]
 )
-def test_a_retry_after_beyond_reason(crawl: Crawl, way: str, told: str) -> None:
+def test_an_unreasonable_retry_after(crawl: Crawl, way: str, told: str) -> None:
     path = f"{way}/x"
     log = run(crawl, path, T8_RETRY_AFTER_CAP="1").log
     assert told in log
@@ -46,7 +46,7 @@ def test_a_retry_after_beyond_reason(crawl: Crawl, way: str, told: str) -> None:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_an_outage_costs_nobody_an_attempt(crawl: Crawl, variant: str) -> None:
+def test_an_outage_charges_no_attempts(crawl: Crawl, variant: str) -> None:
     """Nor is there a burst: the host is probed by one request at a time, with pauses between them."""
     crawl.site.set(down=14)
     paths = [f"down/{n}" for n in range(60)]
@@ -63,7 +63,7 @@ def test_an_outage_costs_nobody_an_attempt(crawl: Crawl, variant: str) -> None:
     assert crawl.site.most_at_once <= AT_ONCE
 
 
-def test_a_host_that_is_down_is_spared_by_the_next_run_too(crawl: Crawl) -> None:
+def test_the_next_run_spares_a_host_that_is_down(crawl: Crawl) -> None:
     crawl.site.set(down=10**6)
     paths = [f"down/{n}" for n in range(60)]
     settings = {"CONCURRENT_REQUESTS": AT_ONCE, "T8_BREAKER_PROBE": 0.5, "T8_BREAKER_PROBE_CAP": 0.5}
@@ -82,7 +82,7 @@ def hosts(crawl: Crawl) -> list[tuple[str]]:
     return ledger.live(crawl.state_file, "SELECT record FROM host")
 
 
-def test_no_page_is_asked_for_before_its_time(crawl: Crawl) -> None:
+def test_no_retry_comes_early(crawl: Crawl) -> None:
     paths = [f"flaky-{n % 4}/{n}" for n in range(40)]
     run(crawl, *paths, T8_RETRY_BASE=0.5, T8_RETRY_JITTER=0, T8_RETRY_CAP=10, T8_BREAKER_FAILURES=0)
     times, retries = crawl.site.times(), 0
@@ -93,7 +93,7 @@ def test_no_page_is_asked_for_before_its_time(crawl: Crawl) -> None:
     assert retries == 60
 
 
-def test_kills_change_nothing(crawl: Crawl) -> None:
+def test_kills_change_no_outcome(crawl: Crawl) -> None:
     """Every way of failing, an outage in the middle, five kills: attempts and due times hold."""
     good = [f"{way}/{n}" for way in GOOD for n in range(8)]
     bad = ["gone/x", "broken/x"]

@@ -17,7 +17,7 @@ from .pages import asked, balanced, both, items, run
 pytestmark = pytest.mark.slow
 
 
-def test_a_bug_is_buried_and_mended(crawl: Crawl) -> None:
+def test_a_page_buried_for_a_bug_succeeds_once_the_bug_is_fixed(crawl: Crawl) -> None:
     paths = ["ok/bug", "ok/choke", "ok/drop", "ok/fine"]
     run(crawl, *paths, switch="bug,choke")
     assert balanced(crawl).ledger["dead"] == 2
@@ -32,7 +32,7 @@ def test_a_bug_is_buried_and_mended(crawl: Crawl) -> None:
     assert balanced(crawl).ledger["dead"] == 0
 
 
-def test_changed_code_gets_another_try(crawl: Crawl) -> None:
+def test_letters_are_revived_when_the_spiders_code_has_changed(crawl: Crawl) -> None:
     """The next run finds the bug mended, and takes up what fell victim to it."""
     crawl.project = shutil.copytree(crawl.project, crawl.work / "project")
     run(crawl, "ok/bug", "ok/g", switch="bug")
@@ -48,7 +48,7 @@ def test_changed_code_gets_another_try(crawl: Crawl) -> None:
     assert crawl.letters() == {}
 
 
-def test_a_page_given_up_at_its_own_wish_leaves_nothing(crawl: Crawl) -> None:
+def test_a_page_that_is_given_up_exports_no_items(crawl: Crawl) -> None:
     log = run(crawl, "ok/never", "ok/f").log
     assert items(crawl) == both("ok/f")
     assert asked(crawl)["/ok/never"] == 4
@@ -67,7 +67,7 @@ def test_a_check_turns_an_answer_into_a_failure(crawl: Crawl, where: str) -> Non
 
 
 @pytest.mark.parametrize("where", ["setting", "spider"])
-def test_a_handler_does_the_retries_of_its_type(crawl: Crawl, where: str) -> None:
+def test_a_handler_retries_the_tasks_of_its_type(crawl: Crawl, where: str) -> None:
     setting = {"T8_RETRY_HANDLERS": '{"BY_HAND": "failing.handled"}'} if where == "setting" else {}
     log = run(crawl, "flaky-9/by-hand", "ok/d", switch=f"handler in {where}", **setting).log
     calls = [json.loads(line)[1] for line in (crawl.work / "handled.jsonl").read_text().splitlines()]
@@ -78,7 +78,7 @@ def test_a_handler_does_the_retries_of_its_type(crawl: Crawl, where: str) -> Non
 
 
 @pytest.mark.parametrize("way", ["hangs", "hangs_async", "crashes"])
-def test_a_handler_that_hangs_or_crashes_harms_nothing_else(crawl: Crawl, way: str) -> None:
+def test_a_handler_that_hangs_or_crashes_affects_no_other_request(crawl: Crawl, way: str) -> None:
     handlers = json.dumps({"BY_HAND": f"failing.{way}"})
     others = [f"flaky-2/{n}" for n in range(5)]
     settings = {"T8_RETRY_HANDLER_TIMEOUT": "0.5", "T8_RETRY_KINDS": '{"host": {"times": 2}}'}

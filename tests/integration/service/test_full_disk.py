@@ -34,7 +34,7 @@ assert sorted(task.task_id for task in t8.state_manager.failed_tasks()) == sorte
 """
 
 
-def test_nothing_that_was_told_is_lost_and_it_goes_on_when_there_is_space(tmp_path: Path) -> None:
+def test_nothing_acknowledged_is_lost_and_it_goes_on_when_there_is_space(tmp_path: Path) -> None:
     done = run("-c", CODE, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     first, second = done.stdout.splitlines()

@@ -58,7 +58,7 @@ def test_what_a_call_has_written_survives(tmp_path: Path) -> None:
             assert len(t8.state_manager.resume_point_history("LIST_COLLECTION")) <= 100 + 50
 
 
-def test_a_batch_is_never_ahead_and_loses_at_most_one_group(tmp_path: Path) -> None:
+def test_a_batch_is_never_ahead_and_loses_one_group_at_most(tmp_path: Path) -> None:
     for number in range(KILLS):
         log, reached = tmp_path / f"log{number}", random.randrange(300, 1000)
         with running("batches", tmp_path, log.name):
@@ -137,7 +137,7 @@ def _ended(log: Path) -> int:
     return len({line.split()[1] for line in lines(log) if line.startswith("end")})
 
 
-def test_an_import_is_taken_in_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_an_import_is_all_or_nothing(tmp_path: Path) -> None:
     number = 3000
     with opened(tmp_path / "from") as t8, t8.state_manager.batch():
         for index in range(number):
@@ -165,7 +165,7 @@ def test_an_import_is_taken_in_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
         assert t8.state_manager.task_counts() == (number, 0)
 
 
-def test_who_kills_its_process_each_time_is_given_up(tmp_path: Path) -> None:
+def test_a_task_that_kills_its_process_is_buried(tmp_path: Path) -> None:
     code = (
         "import os, sys, time\nfrom scrapy_t8 import T8ResumeAndRetry\n"
         "t8 = T8ResumeAndRetry({'state_dir': sys.argv[1], 'retry_base': 0, 'crash_limit': 3})\n"

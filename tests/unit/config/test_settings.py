@@ -47,6 +47,6 @@ def test_a_bad_value_names_its_setting(name: str, value: object, expected: str) 
         Config.from_settings(Settings({name: value}))
 
 
-def test_an_unknown_name_is_told_its_neighbour() -> None:
+def test_an_unknown_name_gets_a_suggestion() -> None:
     with pytest.raises(ConfigError, match="no setting T8_COMMIT_INTERVALL: did you mean T8_COMMIT_INTERVAL"):
         Config.from_settings(Settings({"T8_COMMIT_INTERVALL": 1}))

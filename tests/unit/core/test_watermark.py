@@ -53,7 +53,7 @@ def test_what_waits_for_its_parts(order: list[int]) -> None:
         assert track.low == low_of(done)
 
 
-def test_a_part_may_end_before_its_whole() -> None:
+def test_a_part_may_settle_before_its_whole() -> None:
     track = Watermark()
     track.admit_part(1)
     assert not track.settle_part(1)

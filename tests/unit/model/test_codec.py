@@ -221,7 +221,7 @@ def test_the_codec_works_on_after_a_failure() -> None:
     assert there_and_back(Request("http://b")).url == "http://b"
 
 
-def test_a_renamed_callback_is_told() -> None:
+def test_a_renamed_callback_is_reported() -> None:
     payload = codec.encode_request(Request("http://a", callback=spider.detail))
     other = Codec(type("Other", (SampleSpider,), {"detail": None})())
     with pytest.raises(CannotLoad, match="'detail' is no longer") as caught:

@@ -86,7 +86,7 @@ def test_a_version_that_is_not_known_is_refused() -> None:
     assert caught.value.field == "version"
 
 
-def test_a_document_that_is_none() -> None:
+def test_a_document_of_the_wrong_type() -> None:
     with pytest.raises(FormatError, match="a FailedTask is an object, not list"):
         FailedTask.from_dict([DOCUMENT])  # type: ignore[arg-type]
 

@@ -57,7 +57,7 @@ texts = st.none() | st.text()
         metadata=st.dictionaries(st.text(), st.integers() | st.text()),
     )
 )
-def test_to_and_fro(point: ResumePoint) -> None:
+def test_documents_round_trip(point: ResumePoint) -> None:
     assert ResumePoint.from_dict(json.loads(json.dumps(point.to_dict()))) == point
 
 

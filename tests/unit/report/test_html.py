@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from html.parser import HTMLParser
 from typing import Any
 from xml.etree import ElementTree
@@ -58,6 +59,12 @@ def numbers(part: Any, place: str = "") -> Iterator[tuple[str, float]]:
         yield place[1:], part
 
 
+@cache
+def page_of(sample: Callable[[], Report]) -> str:
+    """Return the page of a sample, which is rendered once."""
+    return render(sample())
+
+
 def drawings(page: str) -> list[str]:
     return re.findall(r"<svg .*?</svg>", page, re.DOTALL)
 
@@ -74,12 +81,12 @@ def test_every_number_of_the_report_is_on_the_page() -> None:
 def test_every_number_on_the_page_is_one_of_the_report(sample: Any) -> None:
     report = sample()
     wanted = dict(numbers(report))
-    for place, value in Reader(render(report)).figures.items():
+    for place, value in Reader(page_of(sample)).figures.items():
         assert wanted[place] == value, place
 
 
 def test_numbers_and_times_are_for_people() -> None:
-    page = render(rich())
+    page = page_of(rich)
     assert 'data-figure="ledger.items.exported" data-value="11873">11,873</span>' in page
     assert '<time datetime="2026-05-12T08:05:00Z">2026-05-12 08:05:00</time>' in page
     assert 'data-figure="coverage.0.fields.engine%2Epower" data-value="0.655">65.5 %</span>' in page
@@ -87,7 +94,7 @@ def test_numbers_and_times_are_for_people() -> None:
 
 
 def test_an_empty_report_has_no_empty_sections() -> None:
-    page = render(empty())
+    page = page_of(empty)
     assert re.findall(r'<section id="(\w+)"', page) == ["ledger", "job"]
     assert drawings(page) == []
     assert "Nothing is left to fetch" in page
@@ -107,7 +114,7 @@ def test_what_was_not_known_is_said_to_be_unknown() -> None:
     ("part", "mark"),
     [("requests", "does not balance"), ("items", "does not balance"), ("expected", "does not balance")],
 )
-def test_books_that_do_not_balance_are_marked(part: str, mark: str) -> None:
+def test_ledgers_that_do_not_balance_are_marked(part: str, mark: str) -> None:
     report = rich()
     assert mark not in render(report)
     report["verdict"] = "unbalanced"
@@ -119,7 +126,7 @@ def test_books_that_do_not_balance_are_marked(part: str, mark: str) -> None:
 
 @pytest.mark.parametrize("sample", SAMPLES)
 def test_a_page_is_one_file_without_scripts(sample: Any) -> None:
-    page = render(sample())
+    page = page_of(sample)
     found = Reader(page)
     assert not found.tags & {"script", "img", "iframe", "object", "embed", "form", "image", "use"}
     assert not {name for name in found.attributes if name.startswith("on")} | found.attributes & {"src", "xlink:href"}
@@ -128,8 +135,8 @@ def test_a_page_is_one_file_without_scripts(sample: Any) -> None:
     assert "default-src 'none'; style-src 'unsafe-inline'; img-src data:" in page
 
 
-def test_nothing_of_the_crawl_becomes_markup() -> None:
-    page = render(hostile())
+def test_text_of_the_crawl_is_escaped_in_the_page() -> None:
+    page = page_of(hostile)
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert "{{ 7 * 7 }}" in page
     text = Reader(page).text
@@ -140,7 +147,7 @@ def test_nothing_of_the_crawl_becomes_markup() -> None:
 
 @pytest.mark.parametrize("sample", SAMPLES)
 def test_a_page_can_be_written_and_its_drawings_are_xml(sample: Any) -> None:
-    page = render(sample())
+    page = page_of(sample)
     page.encode()
     assert not ILLEGAL.search(page)
     for drawing in drawings(page):
@@ -159,11 +166,11 @@ def test_only_whole_addresses_of_the_web_are_links() -> None:
     report["dropped"] = [{**report["dropped"][0], "url": url} for url in urls]
     report["missing"]["causes"] = report["failed"] = []
     assert [link["href"] for link in Reader(render(report)).links] == urls[:1]
-    assert all(link["rel"] == "noopener noreferrer" for link in Reader(render(rich())).links)
+    assert all(link["rel"] == "noopener noreferrer" for link in Reader(page_of(rich)).links)
 
 
 def test_the_page_of_a_large_report_is_small() -> None:
-    page = render(large())
+    page = page_of(large)
     assert len(page) < 8_000_000
     assert "are in report.json" in page
 

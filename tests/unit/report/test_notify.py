@@ -25,12 +25,12 @@ def send(*urls: str, timeout: float = HANG) -> list[str]:
     return asyncio.run(Notifier(urls, timeout).send("2 alerts", "1 < 2\n汽车"))
 
 
-def test_it_arrives(site: Site) -> None:
+def test_notifications_arrive(site: Site) -> None:
     assert send(address(site, "ok"), address(site, "ok")) == []
     assert [(told["title"], told["message"]) for told in site.posted] == [("2 alerts", "1 < 2\n汽车")] * 2
 
 
-def test_nobody_to_tell() -> None:
+def test_no_addresses() -> None:
     assert not Notifier([], 1)
     assert send() == []
 
@@ -48,7 +48,7 @@ def test_a_server_that_is_not_there() -> None:
     assert "onnection" in problem
 
 
-def test_one_that_hangs_holds_up_neither_the_loop_nor_the_others(site: Site) -> None:
+def test_a_hanging_server_holds_up_neither_the_loop_nor_the_others(site: Site) -> None:
     async def send_both() -> list[str]:
         notifier = Notifier([address(site, "held"), address(site, "ok")], HANG)
         task = asyncio.ensure_future(notifier.send("title", "body"))
@@ -61,12 +61,12 @@ def test_one_that_hangs_holds_up_neither_the_loop_nor_the_others(site: Site) -> 
     assert asyncio.run(asyncio.wait_for(send_both(), HANG)) == []
 
 
-def test_one_that_hangs_is_given_up(site: Site) -> None:
+def test_a_hanging_server_is_given_up(site: Site) -> None:
     [problem] = send(address(site, "held"), timeout=0.2)
     assert problem.endswith(": no answer in 0.2 s")
 
 
-def test_one_that_hangs_does_not_hold_up_the_exit(site: Site) -> None:
+def test_a_hanging_server_does_not_hold_up_the_exit(site: Site) -> None:
     code = "import asyncio, sys; from scrapy_t8.report.notify import Notifier; "
     code += "print(asyncio.run(Notifier([sys.argv[1] + '?rto=3600'], 0.5).send('title', 'body')))"
     done = run("-c", code, address(site, "held"))
@@ -86,7 +86,7 @@ def test_secrets_stay_out_of_the_log(site: Site, caplog: pytest.LogCaptureFixtur
         assert secret not in log
 
 
-def test_what_apprise_says_elsewhere_is_heard(caplog: pytest.LogCaptureFixture) -> None:
+def test_log_lines_of_apprise_elsewhere_are_not_muted(caplog: pytest.LogCaptureFixture) -> None:
     Notifier(["json://127.0.0.1:9/"], 1)
     logging.getLogger("apprise").warning("somebody else's")
     assert caplog.messages == ["somebody else's"]
@@ -103,7 +103,7 @@ def test_what_apprise_says_elsewhere_is_heard(caplog: pytest.LogCaptureFixture) 
         (None, "***"),
     ],
 )
-def test_a_url_that_nobody_understands(caplog: pytest.LogCaptureFixture, url: Any, shown: str) -> None:
+def test_an_invalid_url(caplog: pytest.LogCaptureFixture, url: Any, shown: str) -> None:
     with pytest.raises(ConfigError) as caught:
         Notifier(["json://127.0.0.1:9/", url], 1)
     assert str(caught.value) == f"T8_NOTIFY_URLS[1] is {shown}, which is no URL that Apprise understands"
@@ -116,7 +116,7 @@ def test_without_apprise(monkeypatch: pytest.MonkeyPatch) -> None:
         Notifier(["json://127.0.0.1:9/"], 1)
 
 
-def test_nothing_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_send_never_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_thread(self: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 

@@ -117,7 +117,7 @@ def test_a_coroutine_that_hangs_is_cancelled(make_service: Make, clock: Clock) -
     assert (task.retry_count, task.next_retry_time) == (3, None)
 
 
-def test_a_thread_that_hangs_is_not_joined_by_a_second_one(make_service: Make, clock: Clock) -> None:
+def test_while_a_thread_hangs_its_task_gets_no_second_one(make_service: Make, clock: Clock) -> None:
     go_on, calls = threading.Event(), []
 
     def hangs(target: str, metadata: Any) -> bool:
@@ -151,7 +151,7 @@ def test_a_late_success_counts(make_service: Make, clock: Clock) -> None:
     assert balanced(service)
 
 
-def test_a_stop_gives_back_what_takes_too_long_and_charges_nobody(make_service: Make, clock: Clock) -> None:
+def test_a_stop_releases_tasks_that_take_too_long_without_an_attempt(make_service: Make, clock: Clock) -> None:
     go_on, calls = threading.Event(), []
 
     def slow(target: str, metadata: Any) -> bool:
@@ -210,7 +210,7 @@ def test_a_handler_that_outlives_its_service_counts_in_the_next_one(make_service
     assert calls == ["a"]
 
 
-def test_no_more_handlers_run_than_there_are_workers(make_service: Make, clock: Clock) -> None:
+def test_handlers_run_at_most_max_workers_at_once(make_service: Make, clock: Clock) -> None:
     at_once, most, lock, together = 0, 0, threading.Lock(), threading.Event()
 
     def handler(target: str, metadata: Any) -> bool:
@@ -243,7 +243,9 @@ def test_a_task_due_sooner_than_the_next_look_wakes_the_service(make_service: Ma
         assert done.wait(HANG), "hang guard"
 
 
-def test_collected_but_not_run(make_service: Make, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+def test_without_auto_retry_tasks_are_collected_only(
+    make_service: Make, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
     service = make_service(enable_auto_retry=False)
     service.retry_manager.register_retry_handler(TYPE, raises)
     assert service.start_service() is False
@@ -254,7 +256,7 @@ def test_collected_but_not_run(make_service: Make, clock: Clock, caplog: pytest.
     assert "T8_ENABLE_AUTO_RETRY is off" in caplog.text
 
 
-def test_without_a_handler_a_task_waits_and_that_is_said_once(
+def test_a_task_without_a_handler_waits_and_is_reported_once(
     make_service: Make, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     service = make_service()
@@ -270,7 +272,7 @@ def test_without_a_handler_a_task_waits_and_that_is_said_once(
     assert service.retry_manager.run_due() == 1
 
 
-def test_the_dead_can_be_revived_or_thrown_away(make_service: Make, clock: Clock) -> None:
+def test_dead_tasks_can_be_revived_or_discarded(make_service: Make, clock: Clock) -> None:
     service = make_service(retry_kinds={"handler": {"times": 0}})
     one, two = (service.add_failed_task(TYPE, target, "no answer") for target in "ab")
     assert service.state_manager.task_counts() == (0, 2)
@@ -305,7 +307,7 @@ def test_limits_drop_dead_tasks_and_no_others(
     assert balanced(service)
 
 
-def test_a_strange_task_type_is_one_like_any_other(service: T8ResumeAndRetry, clock: Clock) -> None:
+def test_a_strange_task_type_works(service: T8ResumeAndRetry, clock: Clock) -> None:
     strange = "a/b\n'; DROP TABLE waiting; --\t\x00 汽车 🚗"
     service.retry_manager.register_retry_handler(strange, lambda target, metadata: True)
     task_id = service.add_failed_task(strange, "a\nb", "one\ntwo")
@@ -334,7 +336,9 @@ def test_a_strange_task_type_is_one_like_any_other(service: T8ResumeAndRetry, cl
         ({"max_retries": -1}, "max_retries: a whole number of at least 0"),
     ],
 )
-def test_what_makes_no_task_is_refused_by_name(service: T8ResumeAndRetry, values: dict[str, Any], message: str) -> None:
+def test_an_invalid_task_is_refused_by_its_field(
+    service: T8ResumeAndRetry, values: dict[str, Any], message: str
+) -> None:
     good = {"task_type": TYPE, "target": "a", "error_message": "", "metadata": {}}
     with pytest.raises(FormatError) as caught:
         service.add_failed_task(**{**good, **values})
@@ -349,7 +353,7 @@ def test_a_circle_in_metadata_is_refused(service: T8ResumeAndRetry) -> None:
         service.add_failed_task(TYPE, "a", "", circle)
 
 
-def test_what_cannot_be_called_is_no_handler(service: T8ResumeAndRetry) -> None:
+def test_a_handler_has_to_be_callable(service: T8ResumeAndRetry) -> None:
     with pytest.raises(ConfigError, match="the retry handler of X is 'no', which cannot be called"):
         service.retry_manager.register_retry_handler("X", "no")  # type: ignore[arg-type]
 

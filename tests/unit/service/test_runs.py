@@ -24,7 +24,7 @@ def task(task_type: str, minutes: int = 0) -> FailedTask:
     return FailedTask(f"{task_type}_1", task_type, "a", "", 0, 3, None, NOW + timedelta(minutes=minutes))
 
 
-def test_each_task_type_of_which_anything_is_known() -> None:
+def test_task_types_with_any_data() -> None:
     points = {("LIST", "a"): point("LIST", 3), ("LIST", "b"): point("LIST", 4), ("DETAIL", ""): point("DETAIL", 5, 9)}
     detail, image, listed = collection_states({"LIST": RUN}, points, [task("IMAGE"), task("DETAIL", -5)])
     assert (listed.run_id, listed.status, listed.start_time) == ("run_20240115_001", "RUNNING", NOW)

@@ -93,7 +93,7 @@ def test_threads_and_two_services(make_service: Make) -> None:
     assert len(points) == 12
 
 
-def test_after_a_fork_a_service_of_its_own_is_needed(service: T8ResumeAndRetry, make_service: Make) -> None:
+def test_after_a_fork_the_service_is_refused(service: T8ResumeAndRetry, make_service: Make) -> None:
     service.state_manager.open()
     child = os.fork()
     if not child:
@@ -128,7 +128,7 @@ def test_a_file_of_another_version_is_refused(service: T8ResumeAndRetry, make_se
 
 
 @pytest.mark.parametrize("damage", [b"", b"no database at all" * 100])
-def test_a_damaged_file_is_refused_and_mended_on_demand(
+def test_a_damaged_file_is_refused_and_replaced_on_demand(
     service: T8ResumeAndRetry, make_service: Make, tmp_path: Path, damage: bytes
 ) -> None:
     service.state_manager.open()
@@ -164,7 +164,7 @@ def test_a_file_that_is_taken_away_stops_the_writing(service: T8ResumeAndRetry, 
     service.create_resume_point("LIST_COLLECTION", 2)
 
 
-def test_a_file_that_is_lost_is_missed(
+def test_a_lost_file_is_reported(
     service: T8ResumeAndRetry, make_service: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     service.create_resume_point("LIST_COLLECTION", 1)
@@ -196,7 +196,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert aside.read_bytes() == content
 
 
-def test_messages_speak_of_the_state_and_not_of_a_job(
+def test_messages_of_a_service_do_not_speak_of_a_job(
     service: T8ResumeAndRetry, make_service: Make, tmp_path: Path
 ) -> None:
     service.state_manager.open()
@@ -206,7 +206,7 @@ def test_messages_speak_of_the_state_and_not_of_a_job(
         make_service().start_service()
 
 
-def test_another_directory_later_on_changes_nothing(
+def test_a_later_change_of_directory_has_no_effect(
     make_service: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service = make_service(state_dir="here")
@@ -216,13 +216,13 @@ def test_another_directory_later_on_changes_nothing(
     service.create_resume_point("LIST_COLLECTION", 2)
 
 
-def test_a_place_that_cannot_be_a_directory(make_service: Make, tmp_path: Path) -> None:
+def test_a_state_directory_that_is_a_file(make_service: Make, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=r"cannot open the state in .*Use another T8_STATE_DIR"):
         make_service(state_dir=str(tmp_path / "file")).start_service()
 
 
-def test_a_point_that_is_not_as_it_must_be(service: T8ResumeAndRetry) -> None:
+def test_an_invalid_point_is_refused(service: T8ResumeAndRetry) -> None:
     with pytest.raises(FormatError, match="current_page: a whole number"):
         service.create_resume_point("LIST_COLLECTION", -1)
     with pytest.raises(FormatError, match="metadata"):
@@ -314,9 +314,7 @@ def fill(service: T8ResumeAndRetry) -> None:
     service.state_manager.finish_run(TYPE)
 
 
-def test_all_state_goes_out_and_comes_in_the_same(
-    service: T8ResumeAndRetry, make_service: Make, tmp_path: Path
-) -> None:
+def test_exported_state_is_imported_unchanged(service: T8ResumeAndRetry, make_service: Make, tmp_path: Path) -> None:
     fill(service)
     service.state_manager.export_state(tmp_path / "out.json")
     other = make_service(state_dir=str(tmp_path / "other"))
@@ -372,7 +370,7 @@ OLD_STATE = {
         {"resume_points": {"LIST_COLLECTION_1": OLD_POINT}, "failed_tasks": {"DETAIL_COLLECTION_a1b2c3d4": OLD_TASK}},
     ],
 )
-def test_state_of_the_old_module_is_brought_in(make_service: Make, clock: Clock, tmp_path: Path, old: Any) -> None:
+def test_state_of_the_old_module_is_imported(make_service: Make, clock: Clock, tmp_path: Path, old: Any) -> None:
     service = make_service(retry_base=7)
     (tmp_path / "old.json").write_text(json.dumps(old))
     service.state_manager.import_state(tmp_path / "old.json")
@@ -400,7 +398,7 @@ def test_state_of_the_old_module_is_brought_in(make_service: Make, clock: Clock,
         (json.dumps([OLD_POINT, 3]), "[1]: a ResumePoint is an object, not int 3"),
     ],
 )
-def test_what_is_no_state_is_named_and_nothing_is_taken_in(
+def test_an_invalid_import_is_named_and_changes_nothing(
     service: T8ResumeAndRetry, tmp_path: Path, content: str, message: str
 ) -> None:
     (tmp_path / "old.json").write_text(content)

@@ -61,7 +61,7 @@ def rules(findings: list[dict[str, str]]) -> list[tuple[str, str]]:
 # -- the state ---------------------------------------------------------------------------------------------------
 
 
-def test_a_state_that_was_well_kept_has_no_findings(service: T8ResumeAndRetry, clock: Clock) -> None:
+def test_a_valid_state_has_no_findings(service: T8ResumeAndRetry, clock: Clock) -> None:
     service.state_manager.start_run(TYPE, total_items=100)
     service.state_manager.add_failed_task(TYPE, "dead", "gone", max_retries=0)
     task_id = service.add_failed_task(TYPE, "waits", "no answer")
@@ -99,7 +99,7 @@ def test_a_point_that_goes_back_within_a_run_is_named(make_service: Make, clock:
     assert service.validate_sync()["valid"], "another run may begin wherever it likes"
 
 
-def test_what_was_brought_in_is_looked_at(service: T8ResumeAndRetry, clock: Clock) -> None:
+def test_imported_records_are_validated(service: T8ResumeAndRetry, clock: Clock) -> None:
     past = {"created_at": "1970-01-01T00:00:00", "retry_count": 9, "max_retries": 3, "metadata": {}}
     task = {"task_id": f"{TYPE}_a1b2c3d4", "task_type": TYPE, "target": "a", "error_message": "", **past}
     point = ResumePoint(TYPE, 1, None, None, 5, moment(clock.now + 3600), {"total": 4}).to_dict()
@@ -187,7 +187,7 @@ def test_the_score_feeds_metrics_and_alerts(make_service: Make, shelf: Shelf) ->
     assert service.check_alerts() == []
 
 
-def test_without_the_integrity_check_nobody_is_asked(make_service: Make, shelf: Shelf) -> None:
+def test_without_the_integrity_check_the_database_is_not_queried(make_service: Make, shelf: Shelf) -> None:
     service = with_database(make_service, shelf, enable_integrity_check=False)
     assert service.get_metrics()["data_integrity_score"] is None
     assert service.check_alerts() == []
@@ -246,7 +246,7 @@ def test_a_database_that_fails_is_an_alert_and_a_line_of_the_log(
 # -- entry points ------------------------------------------------------------------------------------------------
 
 
-def test_plain_code_inside_of_a_loop_to_which_the_database_is_bound(make_service: Make) -> None:
+def test_validate_sync_in_the_loop_to_which_the_database_is_bound(make_service: Make) -> None:
     """It cannot answer, as its loop stands still: that is a finding, and no deadlock."""
 
     class Bound(Shelf):
@@ -270,7 +270,7 @@ def test_plain_code_inside_of_a_loop_to_which_the_database_is_bound(make_service
     assert (awaited["database"], awaited["integrity_score"]) == ({"counts": {TYPE: 5}, "problems": []}, 0.5)
 
 
-def test_from_all_sides_at_once(make_service: Make, shelf: Shelf) -> None:
+def test_concurrent_validations(make_service: Make, shelf: Shelf) -> None:
     service = with_database(make_service, shelf)
     results: list[Any] = []
     threads = [threading.Thread(target=lambda: results.append(service.validate_sync()["items"])) for _ in range(8)]

@@ -208,7 +208,7 @@ def test_numbers_go_on(bench: Bench) -> None:
         ({"text": "100%_"}, [4]),
     ],
 )
-def test_a_choice(bench: Bench, which: dict[str, Any], found: list[int]) -> None:
+def test_a_selection_of_letters(bench: Bench, which: dict[str, Any], found: list[int]) -> None:
     bench.bury(
         letter(1, host="a", buried_at=NOW - 200, status=404),
         letter(2, host="b", buried_at=NOW - 100, task_type="DETAIL_COLLECTION", target="car-1"),
@@ -259,7 +259,7 @@ def test_a_revived_letter_waits_under_its_old_id_with_fresh_attempts(bench: Benc
     bench.assert_balanced()
 
 
-def test_a_letter_without_a_story_gets_one(bench: Bench) -> None:
+def test_a_letter_without_attempts_gets_a_history(bench: Bench) -> None:
     bench.bury(letter(1, task_type="IMAGE_DOWNLOAD", target="t"))
     bench.box.revive(LetterFilter(), bench.job, NOW)
     assert AttemptHistory.loads(bench.waiting()[0].story) == AttemptHistory(task_type="IMAGE_DOWNLOAD", target="t")
@@ -436,7 +436,7 @@ STEPS = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(STEPS)
-def test_the_books_balance_whatever_is_done(steps: list[tuple[str, Any]]) -> None:
+def test_the_ledger_balances_whatever_is_done(steps: list[tuple[str, Any]]) -> None:
     with tempfile.TemporaryDirectory() as directory:
         bench = Bench(Path(directory, "state.db"))
         for step, value in steps:

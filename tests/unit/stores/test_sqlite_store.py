@@ -64,7 +64,7 @@ def test_a_new_state_has_no_job(make: Any) -> None:
     assert (store.job(), store.last_run(), store.queues(), letters(store), store.feeds()) == (None, None, [], [], {})
 
 
-def test_a_commit_is_there_after_a_death(make: Any) -> None:
+def test_a_commit_survives_a_crash(make: Any) -> None:
     store = make()
     queue = begun(store)
     queue.stored = 2
@@ -119,7 +119,7 @@ def test_reading_a_queue_from_either_end(make: Any) -> None:
     assert [e.id for e in store.read(second.id, newest_first=True, beyond=None, limit=9)] == [other]
 
 
-def test_a_death_is_charged_to_what_was_in_flight(make: Any) -> None:
+def test_a_crash_is_charged_to_the_requests_in_flight(make: Any) -> None:
     store = make()
     queue = begun(store)
     ids = [entry_id(queue.id, n) for n in (1, 2, 3)]
@@ -138,7 +138,7 @@ def test_a_death_is_charged_to_what_was_in_flight(make: Any) -> None:
     assert {e.id: e.crashes for e in entries(again)} == {ids[0]: 0, ids[1]: 1, ids[2]: 0}
 
 
-def test_an_end_that_was_seen_is_charged_to_nobody(make: Any) -> None:
+def test_a_clean_end_charges_no_crash(make: Any) -> None:
     store = make()
     queue = begun(store)
     store.commit(CommitBatch(added=[(entry_id(queue.id, 1), b"", None)], queues=[queue]), job(), 2.0)
@@ -152,7 +152,7 @@ def test_an_end_that_was_seen_is_charged_to_nobody(make: Any) -> None:
     assert [e.crashes for e in entries(again)] == [0]
 
 
-def test_a_suspect_is_told_and_one_more_crash_buries_it(make: Any) -> None:
+def test_a_crash_suspect_is_reported_and_buried_after_another_crash(make: Any) -> None:
     store = make()
     queue = begun(store)
     queue.stored = 2
@@ -264,7 +264,7 @@ def test_a_newer_schema_is_refused(make: Any, tmp_path: Path) -> None:
         make().open()
 
 
-def test_what_can_be_read_is_kept(make: Any, tmp_path: Path) -> None:
+def test_readable_records_are_salvaged(make: Any, tmp_path: Path) -> None:
     store = make()
     queue = begun(store)
     ids = [entry_id(queue.id, n) for n in range(1, 2001)]

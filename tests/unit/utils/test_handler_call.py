@@ -83,7 +83,7 @@ def test_a_coroutine_that_takes_too_long_is_cancelled() -> None:
     assert made.no_answer == "the retry handler gave no answer in 0.05 s"
 
 
-def test_a_coroutine_that_does_not_obey_may_still_succeed() -> None:
+def test_a_coroutine_that_ignores_its_cancellation_may_still_succeed() -> None:
     async def stubborn(target: str, metadata: dict[str, Any]) -> bool:
         try:
             await asyncio.sleep(3600)

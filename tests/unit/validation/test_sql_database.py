@@ -118,7 +118,7 @@ def test_validation_finds_what_is_wrong_with_the_items(url: str, tmp_path: Path)
         assert [alert["name"] for alert in t8.check_alerts()] == ["data_integrity_score"]
 
 
-def test_all_keys_never_lie_in_memory_together(url: str) -> None:
+def test_keys_are_read_in_little_memory(url: str) -> None:
     rows = 200_000
     engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
     with engine.begin() as connection:
@@ -252,7 +252,7 @@ def test_a_postgresql_that_goes_and_comes_back(postgres: Postgres) -> None:
 
 
 @pytest.mark.slow
-def test_a_password_is_never_told(postgres: Postgres) -> None:
+def test_a_password_is_never_shown(postgres: Postgres) -> None:
     wrong = "geh3im/wrong"
     for url in (
         postgres.url.replace("hunter2%2Fgeh3im", wrong.replace("/", "%2F")),
@@ -286,7 +286,7 @@ def test_a_password_is_never_told(postgres: Postgres) -> None:
         ("sqlite:///x", {TYPE: ("cars", "")}, "but must be the names of a table and of its key column"),
     ],
 )
-def test_what_cannot_be_used_is_refused(url: str, tables: Any, message: str) -> None:
+def test_invalid_urls_and_tables_are_refused(url: str, tables: Any, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         SQLDatabase(url, tables)
     assert message in str(caught.value)
@@ -308,6 +308,6 @@ except scrapy_t8.T8Error as error:
     assert done.stdout == 'SQLDatabase needs SQLAlchemy: pip install "scrapy_t8[sql]"\n', done.stderr
 
 
-def test_the_pack_does_not_import_it_by_itself() -> None:
+def test_the_package_does_not_import_sqlalchemy() -> None:
     code = "import sys, scrapy_t8; print('sqlalchemy' in sys.modules)"
     assert run("-c", code).stdout == "False\n"

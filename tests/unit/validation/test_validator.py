@@ -279,7 +279,7 @@ def test_custom_validation(answer: Any, told: dict[str, Any], valid: bool) -> No
     assert (result["custom"], result["valid"]) == ({TYPE: told}, valid)
 
 
-def test_a_plain_method_will_do() -> None:
+def test_custom_validation_may_be_a_plain_method() -> None:
     result = Plain(Known(state(), state(task_type="OTHER"))).validate_sync(NOW)
     assert result["custom"] == {TYPE: {"type": TYPE}, "OTHER": {"type": "OTHER"}}
 
@@ -418,7 +418,7 @@ def test_an_async_database() -> None:
     assert result["database"] == {"counts": {TYPE: 7}, "problems": []}
 
 
-def test_a_database_that_hangs_is_asked_once() -> None:
+def test_a_database_that_hangs_is_queried_once() -> None:
     books = Books(Gate())
     result = ResumeValidator(Known(state(), state(task_type="OTHER")), books, timeout=0.1).validate_sync(NOW)
     assert [problem["message"] for problem in result["database"]["problems"]] == [
@@ -513,7 +513,7 @@ def test_items_key_by_key(kind: type[Kept]) -> None:
     assert items_of(kind(), []) == ((None, 0, 0, 0, 0, None), [], None)
 
 
-def test_a_collector_that_is_at_work_need_not_have_all() -> None:
+def test_a_running_collector_may_lack_items() -> None:
     assert items_of(Kept("a"), ["a", "b"], status="RUNNING") == ((2, 1, 1, 0, 0, 1), [], 0.5)
     assert items_of(Kept("a"), None, status="STOPPED", total=2) == ((2, 1, 1, 0, 0, 1), [], 0.5)
 
@@ -526,7 +526,7 @@ def test_what_comes_while_it_is_looked_for_is_not_missing() -> None:
     assert items_of(Late("a"), ["a", "b", "c"]) == ((3, 2, 2, 0, 0, 1), ["missing"], 2 / 3)
 
 
-def test_more_of_one_type_does_not_make_up_for_another() -> None:
+def test_surplus_items_of_one_type_do_not_hide_missing_ones_of_another() -> None:
     class Two(Kept):
         def count_items(self, task_type: str) -> int:
             return 20 if task_type == TYPE else 0
@@ -550,7 +550,7 @@ def test_more_of_one_type_does_not_make_up_for_another() -> None:
         (object(), "the database failed: AttributeError: 'object' object has no attribute 'count_items'"),
     ],
 )
-def test_a_database_that_fails_on_the_way(database: Any, message: str) -> None:
+def test_a_database_that_fails_while_it_is_read(database: Any, message: str) -> None:
     timeout = 0.3 if "no answer" in message else HANG
     result = ResumeValidator(Known(state(total_items=1)), database, timeout=timeout).validate_sync(NOW)
     assert [problem["message"] for problem in result["database"]["problems"]] == [message.strip()]

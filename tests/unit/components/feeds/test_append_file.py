@@ -118,7 +118,7 @@ class TestJournal:
         assert not caplog.records
 
 
-def test_cutting_back_what_is_not_there_does_nothing(tmp_path: Path) -> None:
+def test_cutting_back_a_missing_file_does_nothing(tmp_path: Path) -> None:
     cut_back(tmp_path / "no", 5)
     assert not (tmp_path / "no").exists()
 

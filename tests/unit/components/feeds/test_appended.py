@@ -190,7 +190,7 @@ def write(feed: AppendedFeed, *numbers: int) -> None:
     feed.write([feed.rows.encode({"n": n}) for n in numbers])
 
 
-def test_a_batch_is_told_when_it_is_committed_and_once(disk: Disk) -> None:
+def test_a_committed_batch_is_announced_once(disk: Disk) -> None:
     feed = disk.open()
     write(feed, 1, 2, 3)
     disk.commit(feed)

@@ -55,7 +55,7 @@ def test_overwriting_keeps_nothing(path: Path) -> None:
     assert AtomicFileStorage(str(path.with_name("none"))).kept_length() == 0
 
 
-def test_what_is_gone_is_told(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_shorter_file_is_reported(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     store(path, b"[1]", base=6)
     assert path.read_bytes() == b"[1]"
     (record,) = caplog.records

@@ -81,7 +81,7 @@ def written(exporter: type[BaseItemExporter], options: dict[str, Any], items: li
 
 @pytest.mark.parametrize(("exporter", "options"), EXPORTERS)
 class TestRows:
-    def test_are_what_scrapy_writes(self, exporter: type[BaseItemExporter], options: dict[str, Any]) -> None:
+    def test_rows_are_what_scrapy_writes(self, exporter: type[BaseItemExporter], options: dict[str, Any]) -> None:
         rows = RowEncoder(builder(exporter, options))
         encoded = b"".join(map(rows.encode, ITEMS))
         assert rows.heading(empty=True) + encoded == written(exporter, options, ITEMS)

@@ -110,7 +110,7 @@ def test_what_holds_itself_becomes_text(path: Path) -> None:
     assert type(found["c"][0]) is type(found["d"][0]) is str
 
 
-def test_the_cause_is_told(path: Path) -> None:
+def test_the_cause_is_returned(path: Path) -> None:
     _, error = spool_of(path).encode({"a": [Opaque()]})
     assert error is not None
     assert error.where == "a[0]"
@@ -152,7 +152,7 @@ def test_a_new_job_begins_with_an_empty_one(path: Path) -> None:
 
 
 @pytest.mark.parametrize("lost", [1, 12])
-def test_one_that_was_cut_short_is_told(lost: int, path: Path) -> None:
+def test_a_spool_that_was_cut_short_is_reported(lost: int, path: Path) -> None:
     spool = spool_of(path)
     spool.write([spool.encode({"n": 1})[0], spool.encode({"n": 2})[0]])
     path.write_bytes(path.read_bytes()[:-lost])

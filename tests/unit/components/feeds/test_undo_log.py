@@ -36,7 +36,7 @@ def test_undoes_what_was_noted_after_the_commit(log: Path, tmp_path: Path) -> No
     assert committed.read_bytes() == b" and after"
 
 
-def test_once_is_enough(log: Path, tmp_path: Path) -> None:
+def test_a_second_undo_does_nothing(log: Path, tmp_path: Path) -> None:
     begin(UndoLog(log, 0), tmp_path / "new")
     UndoLog(log, 0).undo()
     (tmp_path / "new").write_bytes(b"another one")
@@ -83,7 +83,7 @@ def test_a_write_that_was_cut_short_is_undone(log: Path, tmp_path: Path) -> None
     assert not (tmp_path / "new").exists()
 
 
-def test_so_is_one_that_the_disk_has_lost(log: Path, tmp_path: Path) -> None:
+def test_a_write_that_the_disk_has_lost_is_undone(log: Path, tmp_path: Path) -> None:
     undo = UndoLog(log, 0, power=True)
     file = AppendFile(tmp_path / "new", None, power=True, undo=undo)
     file.append(b"mine")

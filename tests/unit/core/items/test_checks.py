@@ -188,7 +188,7 @@ def test_a_pydantic_model(model: Any) -> None:
     ]
 
 
-def test_an_instance_of_the_model_is_looked_at_all_the_same() -> None:
+def test_an_instance_of_the_model_is_checked_too() -> None:
     checks = ItemChecks.of(None, StrictCar)
     assert checks.check(StrictCar(Name="Mini", price=5.0)) == []
     assert [p.field for p in checks.check(StrictCar.model_construct(name="Mini", price="5"))] == ["price"]
@@ -245,7 +245,7 @@ def test_checks_never_raise(item: dict[str, Any]) -> None:
         (None, DataCar, "which is no pydantic model"),
     ],
 )
-def test_what_makes_no_sense(required: Any, schemas: Any, message: str) -> None:
+def test_invalid_arguments(required: Any, schemas: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         ItemChecks.of(required, schemas)
 
@@ -314,6 +314,6 @@ def test_coverage_that_makes_no_sense(thresholds: Any, message: str) -> None:
         coverage_thresholds(thresholds)
 
 
-def test_times_are_told_as_in_iso_8601() -> None:
+def test_times_are_written_in_iso_8601() -> None:
     schema = {"properties": {"at": {"const": "2024-01-15T10:30:00+00:00"}}}
     assert ItemChecks.of(None, {"*": schema}).check({"at": datetime(2024, 1, 15, 10, 30, tzinfo=timezone.utc)}) == []

@@ -152,7 +152,7 @@ def test_every_cause_has_its_name(books: Books) -> None:
     del ready
 
 
-def test_a_page_that_is_had_again_says_nothing_yet(books: Books) -> None:
+def test_a_page_that_waits_for_a_retry_has_no_outcome_yet(books: Books) -> None:
     request = books.admit("http://a/1", "1")
     books.settle(request, retry=ScheduledRetry(1, 2.0, "a", b"", "{}"))
     books.settle(request, replaced=True)
@@ -240,7 +240,7 @@ def test_urls_of_a_sitemap_are_matched_by_the_page(books: Books) -> None:
     assert books.missing().expected == 4
 
 
-def test_letters_that_are_revived_or_thrown_away(books: Books) -> None:
+def test_letters_that_are_revived_or_discarded(books: Books) -> None:
     request = books.admit("http://a/1", "1")
     books.settle(request, letter=letter(request))
     books.job.ledger.admitted = books.job.ledger.dead = 1

@@ -92,7 +92,7 @@ def test_an_item_without_its_key(item: Any) -> None:
         ItemKeys("id").key(item)
 
 
-def test_a_key_that_cannot_be_had_is_none_that_crashes() -> None:
+def test_a_key_function_that_raises_gives_no_key() -> None:
     with pytest.raises(NoKey, match="ZeroDivisionError"):
         ItemKeys(lambda item: 1 / 0).key({})
 

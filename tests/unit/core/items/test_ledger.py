@@ -226,7 +226,7 @@ def test_an_item_that_is_dropped_later_makes_no_other_a_duplicate(tmp_path: Path
     assert crawl.record.ledger.duplicate == 0
 
 
-def test_of_two_under_way_the_first_that_settles_stays(tmp_path: Path) -> None:
+def test_of_two_pages_in_flight_the_first_to_settle_keeps_its_item(tmp_path: Path) -> None:
     crawl = Crawl(tmp_path, Dedup())
     first, second = crawl.page(), crawl.page()
     crawl.item(first, {"id": 1, "page": 1})

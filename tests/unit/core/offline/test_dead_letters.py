@@ -68,7 +68,7 @@ def jobdir(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_looking(jobdir: Path) -> None:
+def test_letters_are_listed_counted_and_grouped(jobdir: Path) -> None:
     with open_dead_letters(jobdir) as letters:
         assert [found.id for found in letters.list()] == [1, 2, 3]
         assert [found.id for found in letters.list(LetterFilter(kind="http"), limit=1, after=1)] == [3]
@@ -143,7 +143,7 @@ def exported(letters: DeadLetters, which: LetterFilter = LetterFilter()) -> list
     return [json.loads(line) for line in lines]
 
 
-def test_an_export_has_all_facts(jobdir: Path, tmp_path: Path) -> None:
+def test_an_export_has_all_fields(jobdir: Path, tmp_path: Path) -> None:
     with open_dead_letters(jobdir) as letters:
         with (tmp_path / "letters.jl").open("w", encoding="utf-8") as file:
             assert letters.export(LetterFilter(ids=(1,)), file) == 1

@@ -87,7 +87,7 @@ def test_it_survives_a_restart() -> None:
     assert again.dump() == {"h": None}
 
 
-def test_switched_off() -> None:
+def test_without_a_limit_it_never_opens() -> None:
     made = breaker(0)
     assert not any(made.failed("h", request, 1) for request in range(100))
     assert made.takes("h", 1)

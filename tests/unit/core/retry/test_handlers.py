@@ -85,7 +85,7 @@ def test_every_way_of_ending_is_a_result(handler: Handler, limit: float, error: 
     assert not handlers.busy
 
 
-def test_a_plain_function_is_told_all_that_is_known() -> None:
+def test_a_plain_function_gets_all_that_is_known() -> None:
     results, _ = run(in_a_thread, meta={"t8_metadata": {"sku": "7"}})
     assert [failure for _, failure in results.ended] == [None]
 

@@ -114,7 +114,7 @@ def test_kinds_of_statuses(status: int, asks: bool, kind: str) -> None:
         ({"base": float("nan")}, {}, "base is nan"),
     ],
 )
-def test_what_makes_no_sense(general: dict[str, float], kinds: dict[str, dict[str, float]], told: str) -> None:
+def test_invalid_arguments(general: dict[str, float], kinds: dict[str, dict[str, float]], told: str) -> None:
     with pytest.raises(ConfigError, match=told):
         Policy(general, kinds, 3600)
 
