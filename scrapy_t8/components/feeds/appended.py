@@ -60,6 +60,7 @@ class AppendedFeed:
         """Append encoded items, and begin a new batch whenever one is full."""
         while records:
             if not self.slot.itemcount:
+                self._undo.files.note(self._file.path, keep=not self._overwrite)
                 self._file.touch()
                 self._file.append(self.rows.heading(empty=not self._file.length))
             free = max(self._limit - self.slot.itemcount, 0) if self._limit else len(records)
@@ -91,7 +92,8 @@ class AppendedFeed:
             "length": self._file.length,
             "header": None if header is None else header.decode("latin-1"),
             "fields": self.rows.fields,
-            "noted": self._undo.noted,
+            "noted": self._undo.files.noted,
+            "writes": self._undo.noted,
         }
 
     def finish(self) -> None:

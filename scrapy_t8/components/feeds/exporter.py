@@ -30,7 +30,7 @@ from .appended import AppendedFeed
 from .rewritten import AtomicFileStorage, RewriteTarget
 from .row_encoder import RowEncoder, can_be_appended
 from .spool import ItemSpool
-from .undo_log import UndoLog
+from .undo_log import BegunFiles, UndoLog
 
 logger = logging.getLogger(__name__)
 
@@ -101,16 +101,13 @@ class T8FeedExporter(FeedExporter):
         )
 
     def _open_appended(self, slot: FeedSlot, record: dict[str, Any] | None, power: bool) -> None:
-        header, fields, noted = None, None, 0
+        header, fields = None, None
         if record is not None:
             slot = self._make_slot(slot, record["batch"], record["uri"])
             header = None if record["header"] is None else record["header"].encode("latin-1")
-            fields, noted = record["fields"], record["noted"]
+            fields = record["fields"]
         rows = RowEncoder(partial(self._build_exporter, slot), header, fields)
-        log = undo_log_path(self._job, f"feed:{slot.uri_template}")
-        if record is None:
-            log.unlink(missing_ok=True)
-        undo = UndoLog(log, noted, power=power)
+        undo = undo_log(self._job, f"feed:{slot.uri_template}", record, power=power)
         feed = AppendedFeed(slot, rows, undo, following=self._following, record=record, power=power)
         self._appended.append(feed)
         self._job.add_sink(feed)
@@ -287,8 +284,18 @@ def undo_others(job: Job, records: dict[str, dict[str, Any]]) -> None:
     """Undo what was written to the feeds of *records* after their last commit: no torn tail may stay."""
     for name, record in records.items():
         if name.startswith("feed:"):
-            UndoLog(undo_log_path(job, name), record["noted"]).undo()
+            undo_log(job, name, record).undo()
 
 
-def undo_log_path(job: Job, name: str) -> Path:
-    return job.state_directory / f"feed-{blake2b(name.encode(), digest_size=6).hexdigest()}.undo"
+def undo_log(job: Job, name: str, record: dict[str, Any] | None, *, power: bool = False) -> UndoLog:
+    """Return the undo log of the feed *name*; a new one if the job has no *record* of the feed yet."""
+    path = job.state_directory / f"feed-{blake2b(name.encode(), digest_size=6).hexdigest()}"
+    writes, begun = path.with_suffix(".writes"), path.with_suffix(".undo")
+    if record is None:
+        writes.unlink(missing_ok=True)
+        begun.unlink(missing_ok=True)
+        return UndoLog(writes, 0, power=power, files=BegunFiles(begun, 0, power=power))
+    files = BegunFiles(begun, record["noted"], power=power)
+    if "writes" not in record:
+        files.undo_without_writes(Path(record["path"]), record["length"])
+    return UndoLog(writes, record.get("writes", 0), power=power, files=files)

@@ -21,10 +21,12 @@ class UndoLog:
     :param path: the log, one JSON line a write.
     :param noted: the number of the last write that is committed.
     :param power: each note waits for the disk.
+    :param files: where the files of the feed begin.
     """
 
-    def __init__(self, path: Path, noted: int, *, power: bool = False) -> None:
+    def __init__(self, path: Path, noted: int, *, power: bool = False, files: BegunFiles | None = None) -> None:
         self.noted = noted
+        self.files = files or BegunFiles(path.with_suffix(".files"), 0)
         self._path = path
         self._power = power
         self._committed = noted
@@ -82,6 +84,41 @@ class UndoLog:
         return files
 
 
+class BegunFiles:
+    """Notes the files of one feed, with the length that each had before this job.
+
+    :param path: the log, one JSON line a file.
+    :param noted: length of the log in bytes at the last commit. Later notes are dropped.
+    """
+
+    def __init__(self, path: Path, noted: int, *, power: bool = False) -> None:
+        self.noted = min(noted, size(path))
+        self._path = path
+        self._power = power
+
+    def note(self, file: Path, *, keep: bool) -> None:
+        """Note that *file* begins: at the end of its content (*keep*), or in place of it."""
+        length = (size(file) if keep else 0) if file.exists() else None
+        line = json.dumps({"path": str(file.resolve()), "length": length}).encode() + b"\n"
+        with feed_errors(self._path):
+            cut_back(self._path, self.noted)
+            with self._path.open("ab") as log:
+                log.write(line)
+            if self._power:
+                sync(self._path)
+        self.noted += len(line)
+
+    def undo_without_writes(self, current: Path, length: int) -> None:
+        """Undo a crash of a release that noted no writes: cut back *current*, and the files begun after the commit."""
+        with feed_errors(current):
+            cut_back(current, length)
+            notes = self._path.read_bytes()[self.noted :] if self._path.exists() else b""
+            for line in notes.splitlines(keepends=True):
+                if line.endswith(b"\n"):
+                    begun = json.loads(line)
+                    _cut(Path(begun["path"]), begun["length"])
+
+
 def _undo(path: Path, start: int | None, end: int) -> None:
     length = start or 0
     if path.is_file() and size(path) > end:
@@ -91,6 +128,11 @@ def _undo(path: Path, start: int | None, end: int) -> None:
             f"bytes, to a file of their own, cut the feed back (truncate -s {length} {quote(str(path))}), and run the "
             "same command again"
         )
-    cut_back(path, length)
-    if start is None and path.is_file() and not size(path):
+    _cut(path, start)
+
+
+def _cut(path: Path, length: int | None) -> None:
+    """Bring *path* back to its *length*; None if it did not exist."""
+    cut_back(path, length or 0)
+    if length is None and path.is_file() and not size(path):
         path.unlink()

@@ -40,7 +40,7 @@ class Disk:
         return AppendedFeed(
             self._slot(batch, uri),
             RowEncoder(_exporter, header, self.record and self.record["fields"]),
-            UndoLog(self.place / "undo", self.record["noted"] if self.record else 0),
+            UndoLog(self.place / "undo", self.record["writes"] if self.record else 0),
             following=lambda slot: self._slot(slot.batch_id + 1, self._uri(slot.batch_id + 1)),
             record=self.record,
             power=False,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from scrapy_t8.components.feeds.append_file import AppendFile
-from scrapy_t8.components.feeds.undo_log import UndoLog
+from scrapy_t8.components.feeds.undo_log import BegunFiles, UndoLog
 from scrapy_t8.errors import FeedError
 
 
@@ -137,3 +137,25 @@ def begin(log: UndoLog, *paths: Path, keep: bool = True) -> None:
     """Write to files as a feed does."""
     for path in paths:
         AppendFile(path, None, overwrite=not keep, undo=log).append(b" and after")
+
+
+def test_a_crash_of_a_release_that_noted_no_writes_is_undone(tmp_path: Path) -> None:
+    log, feed, batch = tmp_path / "undo", tmp_path / "items.jsonl", tmp_path / "items-2.jsonl"
+    committed = json.dumps({"path": str(feed), "length": None}).encode() + b"\n"
+    log.write_bytes(committed + json.dumps({"path": str(batch), "length": None}).encode() + b"\n{torn")
+    feed.write_bytes(b"kept\nlost\n")
+    batch.write_bytes(b"lost\n")
+    BegunFiles(log, len(committed)).undo_without_writes(feed, 5)
+    assert feed.read_bytes() == b"kept\n"
+    assert not batch.exists()
+
+
+def test_files_are_noted_once_they_begin_and_dropped_without_a_commit(tmp_path: Path) -> None:
+    log, feed = tmp_path / "undo", tmp_path / "items.jsonl"
+    feed.write_bytes(b"before\n")
+    files = BegunFiles(log, 0)
+    files.note(feed, keep=True)
+    again = BegunFiles(log, 0)
+    again.note(feed, keep=False)
+    assert [json.loads(line)["length"] for line in log.read_bytes().splitlines()] == [0]
+    assert again.noted == len(log.read_bytes())
