@@ -113,7 +113,7 @@ def test_other_arguments(lab: Lab) -> None:
 def test_another_spider(lab: Lab, broken: Crawl) -> None:
     before = ledger.content(broken.state_file)
     other = lab.crawl("other", JOBDIR=str(broken.job))
-    assert_refused(other.run(), "begun with spider 'shelf', not 'other'", "T8_RESUME=continue", "T8_RESUME=fresh")
+    assert_refused(other.run(), "begun with spider 'simple', not 'other'", "T8_RESUME=continue", "T8_RESUME=fresh")
     assert ledger.content(broken.state_file) == before
     broken.finished()
     assert broken.lines == ALL

@@ -86,7 +86,7 @@ def test_own_scheduler(lab: Lab) -> None:
     assert (run.code, run.reason) == (0, "finished")
     (line,) = run.lines("OwnScheduler")[:1]
     assert "WARNING" in line
-    assert "does not survive a kill" in line
+    assert "will not survive a kill" in line
     assert len(crawl.lines) == 1
     assert not (crawl.work / ".scrapy").exists()
 
