@@ -1,4 +1,4 @@
-"""A real browser for pages that people look at."""
+"""A real browser, for tests of report.html."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Failures come back: whole crawls against a site that fails in every way."""
+"""Failed requests are retried: crawls of a site that fails in many ways."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_dead_letter_outlives_its_job_until_the_request_succeeds(crawl: Crawl)
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"T8_RETRY_FACTOR": "0.5"}, "factor is 0.5, but must be at least 1"),
         ({"T8_RETRY_BASE": "-1"}, "base is -1.0, but must be seconds of at least 0"),
@@ -95,8 +95,8 @@ def test_a_dead_letter_outlives_its_job_until_the_request_succeeds(crawl: Crawl)
         ({"T8_RETRY_CHECKS": '["nowhere.nothing"]'}, "T8_RETRY_CHECKS"),
     ],
 )
-def test_invalid_settings_are_refused(crawl: Crawl, settings: dict[str, str], told: str) -> None:
+def test_invalid_settings_are_refused(crawl: Crawl, settings: dict[str, str], message: str) -> None:
     log = run(crawl, "ok/e", **settings).log
     lines = [line for line in log.splitlines() if "CRITICAL" in line]
     assert len(lines) == 1
-    assert told in lines[0]
+    assert message in lines[0]

@@ -7,7 +7,7 @@ FEED_EXPORTERS = {
     "titled": "feed_parts.Titled",
     "framed": "feed_parts.Framed",
 }
-FEED_STORAGES = {"shelf": "feed_parts.Shelf"}
+FEED_STORAGES = {"remote": "feed_parts.RemoteStorage"}
 CONCURRENT_REQUESTS = 1
 LOG_LEVEL = "INFO"
 EXTENSIONS = {"tests.support.probe.StatsFile": 900}

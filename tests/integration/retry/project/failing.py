@@ -1,4 +1,4 @@
-"""Asks for pages by their ways of failing."""
+"""A spider of pages that fail in many ways."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def crashes(target: str, metadata: dict[str, Any]) -> bool:
 
 
 class Pipeline:
-    """Chokes on an item, if ``choke`` is switched on."""
+    """Raises an exception for an item, if ``choke`` is switched on."""
 
     def process_item(self, item: Any) -> Any:
         if item["path"].endswith("/choke") and switched_on("choke"):
