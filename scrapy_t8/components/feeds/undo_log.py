@@ -6,7 +6,6 @@ import json
 import os
 from pathlib import Path
 from shlex import quote
-from zlib import crc32
 
 from scrapy_t8.errors import FeedError
 
@@ -19,7 +18,7 @@ class UndoLog:
     To cut the current file back to its committed length would not do: a batch that began after the commit has a name
     that only this log knows, and what another program has appended after a crash must not be cut off.
 
-    :param path: the log. Each line is a checksum and a JSON list: number, path, length before and after the write.
+    :param path: the log, one JSON line a write.
     :param noted: the number of the last write that is committed.
     :param power: each note waits for the disk.
     """
@@ -47,10 +46,10 @@ class UndoLog:
         if self._fd is None:
             self._fd = self._open()
         if self.noted == self._committed:
-            os.lseek(self._fd, 0, os.SEEK_SET)  # committed notes are not needed any more
+            os.ftruncate(self._fd, 0)
         self.noted += 1
-        note = json.dumps([self.noted, str(file), start, end]).encode()
-        write_all(self._fd, _digest(note) + b" " + note + b"\n")
+        line = json.dumps({"write": self.noted, "path": str(file), "start": start, "end": end})
+        write_all(self._fd, line.encode() + b"\n")
         if self._power:
             os.fsync(self._fd)
 
@@ -64,7 +63,7 @@ class UndoLog:
             self._fd = None
 
     def _open(self) -> int:
-        fd = os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o600)
+        fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         if self._power:
             sync(self._path.parent)
         return fd
@@ -73,18 +72,14 @@ class UndoLog:
         """Return the length at the last commit of each file that was written since, and the end of the last write."""
         files: dict[Path, tuple[int | None, int]] = {}
         for line in self._path.read_bytes().splitlines() if self._path.exists() else ():
-            digest, _, note = line.partition(b" ")
-            if digest != _digest(note):
-                continue  # torn: no write has followed
-            number, path, start, end = json.loads(note)
-            if number > self.noted:
-                first, last = files.get(Path(path), (start, 0))
-                files[Path(path)] = first, max(last, end)
+            try:
+                write = json.loads(line)
+            except ValueError:
+                continue  # a torn note: no write has followed
+            if write.get("write", 0) > self.noted:  # no number: a note of an older version
+                start, end = files.get(Path(write["path"]), (write["start"], 0))
+                files[Path(write["path"])] = start, max(end, write["end"])
         return files
-
-
-def _digest(note: bytes) -> bytes:
-    return b"%08x" % crc32(note)
 
 
 def _undo(path: Path, start: int | None, end: int) -> None:

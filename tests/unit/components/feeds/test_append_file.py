@@ -132,4 +132,4 @@ def test_a_write_that_the_system_does_in_parts_is_completed(path: Path, monkeypa
     journal.flush()
     assert path.read_bytes() == b"a long row\n"
     assert journal.length == 11
-    assert log.read_bytes().endswith(b", 0, 11]\n")
+    assert log.read_bytes().endswith(b'"start": 0, "end": 11}\n')
