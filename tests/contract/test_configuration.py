@@ -1,4 +1,4 @@
-"""Profiles, names, and which of several values holds."""
+"""Profiles, names of settings, and which source wins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The JSON documents, as given."""
+"""The JSON documents of points, tasks and states."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The service, line by line."""
+"""The service as the docs describe it, line by line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Validation, and the user's own database, line by line."""
+"""Validation and the user's database as the docs describe them, line by line."""
 
 from __future__ import annotations
 

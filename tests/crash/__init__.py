@@ -1,1 +1,1 @@
-"""kill -9 and everything like it, at every moment: nothing is lost, nothing comes twice."""
+"""Kills and signals at every moment: no item is lost, and none is exported twice."""

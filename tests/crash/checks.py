@@ -37,7 +37,7 @@ Done = Callable[[Figures], None]
 
 
 def check(trial: Trial, *, buried: tuple[str, ...] = (), errors: tuple[str, ...] = ()) -> Figures:
-    """Nothing lost, nothing twice, the books balanced, the log clean, little fetched again.
+    """Check that nothing is lost or doubled, the ledger is balanced, the log clean, and little was fetched again.
 
     :param buried: the paths that the dead-letter box must hold.
     :param errors: what the last log may say besides.
@@ -49,14 +49,14 @@ def check(trial: Trial, *, buried: tuple[str, ...] = (), errors: tuple[str, ...]
     check_ledger(trial, buried)
     for run in trial.runs:
         check_log(run)
-    assert (lost, doubled) == (0, 0), f"{lost} items lost, {doubled} doubled\n{told(trial)}"
+    assert (lost, doubled) == (0, 0), f"{lost} items lost, {doubled} doubled\n{story(trial)}"
     if not buried:
-        assert again.extra <= again.bound, f"{again}\n{told(trial)}"
+        assert again.extra <= again.bound, f"{again}\n{story(trial)}"
     return Figures(str(trial.plan), len(trial.runs), trial.kills, lost, doubled, again)
 
 
 def compare(trial: Trial) -> tuple[int, int]:
-    """The items that the worst feed lacks, and those that it has too often."""
+    """Return how many items the worst feed lacks, and how many it has too often."""
     lost = doubled = 0
     for name, option in trial.plan.variant.feeds.items():
         expected = trial.truth.items + (_before() if option == "-o" else Counter())
@@ -71,34 +71,34 @@ def _before() -> Counter[Item]:
 
 
 def check_end(trial: Trial, errors: tuple[str, ...]) -> None:
-    """The last run ended well, as far as it was let."""
+    """Check that the last run ended well, unless a signal or a kill ended it."""
     last = trial.runs[-1]
     if last.signals or last.died:
         return  # it had finished before the signal came, or during it
     assert last.exit_code == 0, last.tail()
     assert "'finish_reason': 'finished'" in last.text, last.tail()
     unexpected = [line for line in BAD.findall(last.text) if not line.startswith((*EXPECTED_ERRORS, *errors))]
-    assert not unexpected, f"{unexpected}\n{told(trial)}"
+    assert not unexpected, f"{unexpected}\n{story(trial)}"
 
 
 def check_ledger(trial: Trial, buried: tuple[str, ...]) -> None:
-    """Every request ever admitted ended in one way that has a name."""
+    """Check that each admitted request is done, discarded or dead."""
     state = trial.states[-1]
     assert state is not None
     ledger = state.ledger
-    assert ledger["admitted"] == ledger["done"] + ledger["discarded"] + ledger["dead"], f"{state}\n{told(trial)}"
-    assert (state.ready, state.waiting) == (0, 0), f"{state}\n{told(trial)}"
+    assert ledger["admitted"] == ledger["done"] + ledger["discarded"] + ledger["dead"], f"{state}\n{story(trial)}"
+    assert (state.ready, state.waiting) == (0, 0), f"{state}\n{story(trial)}"
     crashed = [payload for kind, payload in state.dead if kind == "crash"]
-    assert len(crashed) == len(buried), f"{state}\n{told(trial)}"
+    assert len(crashed) == len(buried), f"{state}\n{story(trial)}"
     assert ledger["dead"] == len(state.dead)
-    assert buried or state.spawned == 0, f"{state}\n{told(trial)}"
+    assert buried or state.spawned == 0, f"{state}\n{story(trial)}"
     for path, payload in zip(buried, crashed, strict=True):
         assert path.encode() in payload
-    assert ledger["scraped"] == ledger["exported"] == trial.truth.items.total(), f"{state}\n{told(trial)}"
+    assert ledger["scraped"] == ledger["exported"] == trial.truth.items.total(), f"{state}\n{story(trial)}"
 
 
 def check_log(run: TrialRun) -> None:
-    """No traceback but the one that belongs there."""
+    """Check that there is no traceback but the one that the spider raises on purpose."""
     text = run.text
     assert not any(words in text for words in NEVER), run.tail()
     if signal.SIGINT in run.signals or signal.SIGTERM in run.signals:
@@ -107,8 +107,8 @@ def check_log(run: TrialRun) -> None:
     assert all(end.startswith(EXPECTED_TRACEBACK) for end in ends), f"{ends}\n{run.tail()}"
 
 
-def told(trial: Trial) -> str:
-    """What was done, and where it can be looked at."""
+def story(trial: Trial) -> str:
+    """Return what was done, and where its files are."""
     ends = "\n".join(
         f"  run {run.number}: exit {run.exit_code} after {run.ended - run.began:.3f} s" for run in trial.runs
     )

@@ -41,7 +41,7 @@ class Fault:
             self._listen()
 
     def reached(self, when: str, result: Any = None) -> None:
-        """We are at a point of the function."""
+        """Count a point of the function, and end the process if it is the one."""
         if self.when == when or (self.when == "false" and when == "after" and result is False):
             self._left -= 1
             if not self._left:
@@ -73,7 +73,7 @@ class Fault:
         return faulty
 
     def _listen(self) -> None:
-        """Have SQLite tell of each statement before it runs."""
+        """Have SQLite report each statement before it runs."""
         connect = sqlite3.connect
 
         def listened(*args: Any, **kwargs: Any) -> sqlite3.Connection:

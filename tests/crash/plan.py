@@ -1,4 +1,4 @@
-"""What is done to a crawl: the command, and the ends that its runs come to."""
+"""Plans of trials: the command of a crawl, and how each of its runs is ended."""
 
 from __future__ import annotations
 
@@ -121,12 +121,12 @@ def interrupt(seconds: float = 0.0, progress: float | None = None) -> Blow:
 
 
 def interrupt_twice(seconds: float = 0.0, progress: float | None = None, pause: float = 0.1) -> Blow:
-    """Ctrl-C, and again."""
+    """Ctrl-C twice."""
     return Blow(Moment(seconds, progress), ((SIGINT, 0.0), (SIGINT, pause)))
 
 
 def terminate(seconds: float = 0.0, progress: float | None = None, patience: float = 2.0) -> Blow:
-    """What a service manager does."""
+    """SIGTERM, and SIGKILL some seconds later, as a service manager does."""
     return Blow(Moment(seconds, progress), ((SIGTERM, 0.0), (SIGKILL, patience)))
 
 
@@ -140,7 +140,7 @@ def kill(seconds: float = 0.0, progress: float | None = None) -> Blow:
 
 @dataclass(frozen=True)
 class Plan:
-    """A crawl, and the ends that its runs come to before one is left in peace.
+    """A crawl, and the ends that its runs come to before one may finish.
 
     :param arguments: of the spider.
     :param settings: besides those of the variant.

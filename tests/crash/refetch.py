@@ -1,4 +1,4 @@
-"""How many pages a stop may cost: what the server saw again, and what it may have seen again at the most."""
+"""How many pages a stop costs: requests that the site saw again, and how many of them are allowed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One run of a trial: how it is watched, ended, and made sure to be gone."""
+"""One run of a trial: waiting for a moment, sending signals, making sure that the process is gone."""
 
 from __future__ import annotations
 

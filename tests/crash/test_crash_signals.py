@@ -15,8 +15,6 @@ MOMENTS = [0.05 + number * 0.105 for number in range(12)]
 KINDS = ("jsonl", "json", "reactorless")
 TAR = {"tar": "1"}
 """A page is held by the site, so that asking alone does not end the process."""
-PATIENT = {"T8_STOP_GRACE": "600"}
-"""Nor does the time that is left to it."""
 
 
 def sweep(moment: float) -> Plan:
@@ -42,8 +40,7 @@ def test_one_interrupt_lets_pages_in_flight_finish(plan: Plan, trial: Trial, don
 
 
 TWICE = [
-    Plan(f"twice, {name}", (interrupt_twice(progress=0.4, pause=0.3),), VARIANTS[name], SMALL, TAR, PATIENT)
-    for name in KINDS
+    Plan(f"twice, {name}", (interrupt_twice(progress=0.4, pause=0.3),), VARIANTS[name], SMALL, TAR) for name in KINDS
 ]
 
 
@@ -55,7 +52,7 @@ def test_two_interrupts(plan: Plan, trial: Trial, done: Done) -> None:
     done(figures)
 
 
-TERMINATED = [Plan("terminated", (terminate(progress=0.4),), lists=SMALL, arguments=TAR, settings=PATIENT)]
+TERMINATED = [Plan("terminated", (terminate(progress=0.4),), lists=SMALL, arguments=TAR)]
 
 
 @planned(TERMINATED)

@@ -1,4 +1,4 @@
-"""The docs name what there is."""
+"""The settings table is complete, and links of the docs lead somewhere."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ ROOT = Path(__file__).parents[2]
 
 def test_every_setting_is_in_the_table_with_its_default() -> None:
     rows = re.findall(r"^\| (`T8_.+?) \| (.+?) \|", (ROOT / "docs/settings.md").read_text(), re.MULTILINE)
-    told: dict[str, str] = {}
+    documented: dict[str, str] = {}
     for names, defaults in rows:
-        told.update(zip(re.findall(r"`(.+?)`", names), re.findall(r"`(.+?)`", defaults), strict=True))
-    assert set(told) == {f"T8_{field.name.upper()}" for field in fields(Config)}
+        documented.update(zip(re.findall(r"`(.+?)`", names), re.findall(r"`(.+?)`", defaults), strict=True))
+    assert set(documented) == {f"T8_{field.name.upper()}" for field in fields(Config)}
     for field in fields(Config):
         default = field.default if field.default is not MISSING else field.default_factory()  # type: ignore[misc]
-        text = told[f"T8_{field.name.upper()}"].replace("True", "true").replace("False", "false")
+        text = documented[f"T8_{field.name.upper()}"].replace("True", "true").replace("False", "false")
         assert json.loads(text) == default, field.name
 
 

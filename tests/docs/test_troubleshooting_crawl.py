@@ -1,4 +1,4 @@
-"""Each trouble of a crawl on the page is brought about, and each way out is gone. Real processes, real kills."""
+"""Each problem of a crawl in docs/troubleshooting.md is reproduced, and each remedy is tried."""
 
 from __future__ import annotations
 
@@ -83,44 +83,44 @@ def lost(here: Path) -> str:
     shutil.copytree("job", "backup")
     shutil.copy("items.jsonl", "backup.jsonl")
     STATE.unlink()
-    told = finished(feed="-O")
+    logs = finished(feed="-O")
     shutil.rmtree("job")
     shutil.move("backup", "job")
     shutil.move("backup.jsonl", "items.jsonl")
     finished()
-    return told
+    return logs
 
 
 @situation("The state file is damaged")
 def damaged(here: Path) -> str:
     killed()
     STATE.write_bytes(b"Dear diary, " * 1000)
-    told = refused()
-    told += crawl(T8_RESUME="continue").log
+    logs = refused()
+    logs += crawl(T8_RESUME="continue").log
     assert {json.loads(line)["page"] for line in Path("items.jsonl").read_text().splitlines()} == set(range(60))
     [aside] = STATE.parent.glob("state.db.damaged-*[0-9]")
     assert aside.read_bytes() == b"Dear diary, " * 1000
-    return told
+    return logs
 
 
 @situation("The state file cannot be read or written")
 def unreadable(here: Path) -> str:
     killed()
     STATE.chmod(0o000)
-    told = refused(before=no_power, fresh=True)
+    logs = refused(before=no_power, fresh=True)
     STATE.chmod(0o600)
     finished(before=no_power, fresh=True)
-    return told
+    return logs
 
 
 @situation("The state file is of another version")
 def other_version(here: Path) -> str:
     killed()
     set_version(SCHEMA_VERSION - 1)
-    told = refused()
+    logs = refused()
     set_version(SCHEMA_VERSION)  # the release that wrote it
     finished()
-    return told
+    return logs
 
 
 def set_version(number: int) -> None:
@@ -132,11 +132,11 @@ def set_version(number: int) -> None:
 @situation("The state is in use by another process")
 def in_use(here: Path) -> str:
     first = crawl_of().start(switch="wait").until(Path("items.jsonl").exists)
-    told = refused()
-    assert f"(pid {first.process.pid})" in told
+    logs = refused()
+    assert f"(pid {first.process.pid})" in logs
     first.kill()
     finished()
-    return told
+    return logs
 
 
 def little_space() -> None:
@@ -156,22 +156,22 @@ def full_disk(here: Path) -> str:
 @situation("It does not start")
 def no_start(here: Path) -> str:
     killed()
-    told = refused(T8_COMIT_INTERVAL=1) + refused(T8_COMMIT_INTERVAL="soon")
-    told += refused(colour="red")
+    logs = refused(T8_COMIT_INTERVAL=1) + refused(T8_COMMIT_INTERVAL="soon")
+    logs += refused(colour="red")
     finished(T8_COMMIT_INTERVAL=1)
-    return told
+    return logs
 
 
 @situation("Validation fails: items")
 def bad_items(here: Path) -> str:
-    told = refused(T8_VALIDATOR="shop.NoSuchValidator")
+    logs = refused(T8_VALIDATOR="shop.NoSuchValidator")
     Path("keys").write_text("".join(f"{number}\n" for number in range(61)))
     done = crawl(T8_EXPECT_FILE="keys", T8_EXIT_STATUS="1")
     assert done.code == 3, done.log
     Path("keys").write_text("".join(f"{number}\n" for number in range(60)))
     shutil.rmtree("job")
     finished(feed="-O", T8_EXPECT_FILE="keys", T8_EXIT_STATUS="1")
-    return told + done.log
+    return logs + done.log
 
 
 @situation("More is to be logged")

@@ -1,4 +1,4 @@
-"""Each trouble of a service on the page is brought about, and each way out is gone."""
+"""Each problem of a service in docs/troubleshooting.md is reproduced, and each remedy is tried."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def test_the_page_quotes_what_is_said(
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith("T8_")]:
         monkeypatch.delenv(name)
-    told = SITUATIONS[trouble](tmp_path)
-    check(trouble, "service", f"{told}\n{said()}")
+    texts = SITUATIONS[trouble](tmp_path)
+    check(trouble, "service", f"{texts}\n{said()}")
 
 
 def test_all_situations_are_on_the_page() -> None:
@@ -104,10 +104,10 @@ def lost(here: Path) -> str:
     assert is_all_there()
     with service() as t8:
         STATE.rename(here / "elsewhere")
-        told = refused(lambda: t8.create_resume_point("LIST_COLLECTION", 6))
+        texts = refused(lambda: t8.create_resume_point("LIST_COLLECTION", 6))
         (here / "elsewhere").rename(STATE)
     assert is_all_there()
-    return told
+    return texts
 
 
 @situation("The state file is damaged")
@@ -115,27 +115,27 @@ def damaged(here: Path) -> str:
     filled()
     os.truncate(STATE, STATE.stat().st_size - 4096)
     before = STATE.read_bytes()
-    told = refused(lambda: T8ResumeAndRetry().start_service())
+    texts = refused(lambda: T8ResumeAndRetry().start_service())
     assert STATE.read_bytes() == before
     assert is_all_there(resume="continue")
     [aside] = STATE.parent.glob("state.db.damaged-*[0-9]")
     assert aside.read_bytes() == before
     assert is_all_there()
-    return told
+    return texts
 
 
 @situation("The state file cannot be read or written")
 def unreadable(here: Path) -> str:
     filled()
     STATE.chmod(0o000)
-    told = as_somebody("T8ResumeAndRetry().start_service()")
+    texts = as_somebody("T8ResumeAndRetry().start_service()")
     STATE.chmod(0o600)
     STATE.parent.chmod(0o500)
-    told += as_somebody("T8ResumeAndRetry().start_service()")
+    texts += as_somebody("T8ResumeAndRetry().start_service()")
     STATE.parent.chmod(0o700)
     assert as_somebody("print(T8ResumeAndRetry().get_resume_point('LIST_COLLECTION').current_page)") == "5\n"
     Path("file").write_text("")
-    return told + refused(lambda: T8ResumeAndRetry({"state_dir": "file"}).start_service())
+    return texts + refused(lambda: T8ResumeAndRetry({"state_dir": "file"}).start_service())
 
 
 def as_somebody(code: str) -> str:
@@ -156,14 +156,14 @@ except T8Error as error:
 def other_version(here: Path) -> str:
     filled()
     set_version(SCHEMA_VERSION - 1)
-    told = refused(lambda: T8ResumeAndRetry().start_service())
+    texts = refused(lambda: T8ResumeAndRetry().start_service())
     set_version(SCHEMA_VERSION)  # the release that wrote it
     with service(enable_auto_retry=False) as old:
         old.state_manager.export_state("old.json")
     with service(enable_auto_retry=False, state_dir="data/new") as new:
         new.state_manager.import_state("old.json")
     assert is_all_there(state_dir="data/new")
-    return told
+    return texts
 
 
 def set_version(number: int) -> None:
@@ -176,9 +176,9 @@ def set_version(number: int) -> None:
 def in_use(here: Path) -> str:
     filled()
     with open_dead_letters("data/state"):
-        told = refused(lambda: T8ResumeAndRetry().start_service())
+        texts = refused(lambda: T8ResumeAndRetry().start_service())
     assert is_all_there()
-    return told
+    return texts
 
 
 @situation("The disk is full")
@@ -211,25 +211,25 @@ t8.create_resume_point("LIST_COLLECTION", 5, 100)
 
 @situation("It does not start")
 def no_start(here: Path) -> str:
-    told = [refused(lambda: T8ResumeAndRetry({"max_workerz": 3}))]
+    texts = [refused(lambda: T8ResumeAndRetry({"max_workerz": 3}))]
     for name, value in (("T8_MAX_WORKERS", "many"), ("T8_WORKERS", "3")):
         os.environ[name] = value
         try:
-            told.append(refused(T8ResumeAndRetry))
+            texts.append(refused(T8ResumeAndRetry))
             assert main(["--mode", "config"]) == 2
         finally:
             del os.environ[name]
     assert main(["--mode", "config"]) == 0
     crawl_of(Path("jobs/cars"))
-    told.append(refused(lambda: T8ResumeAndRetry({"state_dir": "jobs/cars"}).start_service()))
+    texts.append(refused(lambda: T8ResumeAndRetry({"state_dir": "jobs/cars"}).start_service()))
     filled()
     t8 = T8ResumeAndRetry({"enable_auto_retry": False})
     t8.start_service()
-    told.append(in_a_child(lambda: t8.create_resume_point("LIST_COLLECTION", 6)))
+    texts.append(in_a_child(lambda: t8.create_resume_point("LIST_COLLECTION", 6)))
     assert in_a_child(lambda: T8ResumeAndRetry().create_resume_point("OTHER", 6)) == ""
     t8.stop_service()
     assert is_all_there()
-    return "\n".join(told)
+    return "\n".join(texts)
 
 
 def crawl_of(directory: Path) -> None:
@@ -254,8 +254,8 @@ def in_a_child(act: Callable[[], object]) -> str:
             os._exit(0)
     os.close(writer)
     os.waitpid(child, 0)
-    with os.fdopen(reader) as told:
-        return told.read()
+    with os.fdopen(reader) as texts:
+        return texts.read()
 
 
 @situation("It runs, and nothing is retried")
@@ -315,19 +315,19 @@ def no_answer(here: Path) -> str:
     tables = {TYPE: ("cars", "slug")}
     with service(db_manager=Silent(ConnectionError("no answer"))) as t8:
         t8.state_manager.start_run(TYPE, total_items=1)
-        told = [findings(t8)]
+        texts = [findings(t8)]
         t8.get_metrics()
         t8.validator = ResumeValidator(t8.state_manager, Silent(None), timeout=0.1)
-        told.append(findings(t8))
+        texts.append(findings(t8))
         t8.validator = ResumeValidator(t8.state_manager, SQLDatabase("sqlite:///shop.db", tables))
-        told.append(findings(t8))
+        texts.append(findings(t8))
         with sqlite3.connect("shop.db") as shop:
             shop.execute("CREATE TABLE car (slug)")
-        told.append(findings(t8))
+        texts.append(findings(t8))
         with sqlite3.connect("shop.db") as shop:
             shop.execute("ALTER TABLE car RENAME TO cars")
         assert findings(t8) == ""
-    return "\n".join(told)
+    return "\n".join(texts)
 
 
 @situation("Validation fails: items")
@@ -345,14 +345,14 @@ def bad_items(here: Path) -> str:
         t8.state_manager.start_run(TYPE, total_items=5)
         t8.state_manager.update_run(TYPE, processed_items=5)
         t8.state_manager.finish_run(TYPE)
-        told = findings(t8)
+        texts = findings(t8)
         assert t8.check_alerts()
         items = t8.validate_sync()["items"][TYPE]
         shop.execute("DELETE FROM cars WHERE rowid = 1")
         shop.executemany("INSERT INTO cars VALUES (?)", [[key] for key in items["missing_keys"]])
         assert (findings(t8), t8.check_alerts()) == ("", [])
     shop.close()
-    return told
+    return texts
 
 
 @situation("Validation fails: points and tasks")
@@ -365,12 +365,12 @@ def bad_records(here: Path) -> str:
         t8.create_resume_point("LIST_COLLECTION", 7, 140)
         t8.create_resume_point("LIST_COLLECTION", 3, 140)
         t8.state_manager.update_run("LIST_COLLECTION", processed_items=140)
-        told = findings(t8)
+        texts = findings(t8)
         t8.state_manager.remove_failed_task(f"{TYPE}_a1b2c3d4")
         t8.state_manager.start_run("LIST_COLLECTION", total_items=200)
         t8.create_resume_point("LIST_COLLECTION", 7, 140)
         assert findings(t8) == ""
-    return told
+    return texts
 
 
 @situation("More is to be logged")

@@ -1,4 +1,4 @@
-"""The page docs/troubleshooting.md: what it quotes, for each trouble and for either side."""
+"""Reads docs/troubleshooting.md: the messages that it quotes for each problem, of crawls and of services."""
 
 from __future__ import annotations
 

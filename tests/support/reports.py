@@ -1,4 +1,4 @@
-"""Reports as docs/report.md describes them: of a job with a hard life, of one with none, and as large as may be."""
+"""Sample reports as docs/report.md describes them: an empty, a rich, a large and a hostile one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def at(minutes: float) -> str:
 
 
 def empty() -> Report:
-    """Of a job that has not done anything."""
+    """Return the report of a job that has not done anything."""
     return {
         "version": 1,
         "generator": "scrapy_t8 0.1.0",
@@ -55,7 +55,7 @@ def empty() -> Report:
 
 
 def rich() -> Report:
-    """Of a job that was stopped once, killed twice, and has something of everything."""
+    """Return the report of a job that was stopped once, killed twice, and has something of everything."""
     return {
         **empty(),
         "generated": at(402),
@@ -214,7 +214,7 @@ def rich() -> Report:
 
 
 def large() -> Report:
-    """As much of everything as a report may have, and more than its page takes where there is no limit."""
+    """Return the largest possible report; where there is no limit, it has more than the page shows."""
     report = rich()
     cause = report["missing"]["causes"][1]
     long = "x" * 3_000
@@ -231,7 +231,7 @@ def large() -> Report:
 
 
 def hostile() -> Report:
-    """The rich one with something nasty in every text of the crawl."""
+    """Return the rich report with something nasty in every text of the crawl."""
     report = rich()
     ours = {"generator", "generated", "verdict", "runs", "timeline"}
     return {name: part if name in ours else spoiled(part) for name, part in report.items()}

@@ -4,5 +4,7 @@ SPIDER_MODULES = ["torture_spider"]
 ADDONS = {"scrapy_t8.T8Addon": 500}
 LOG_LEVEL = "INFO"
 TELNETCONSOLE_ENABLED = False
+CONCURRENT_ITEMS = 20  # as many tasks are started for each page, and no page but one has more items
 RETRY_TIMES = 2
 T8_RETRY_BASE = 0.05
+T8_STOP_GRACE = 600  # on a slow machine, too, pages in flight come to their end

@@ -1,4 +1,4 @@
-"""The spider of the torture: any spider, one line for T8, and nothing that would make recovery easy."""
+"""The spider of the crash tests: nothing about it makes recovery easy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs made by real crawls, to be looked at and acted on."""
+"""Jobs of real crawls, on which the commands run."""
 
 from __future__ import annotations
 

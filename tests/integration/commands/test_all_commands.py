@@ -202,11 +202,11 @@ def test_a_directory_that_cannot_be_written(t8: T8, stopped: Crawl, killed: Craw
             shutil.copytree(crawl.job, job)
             subprocess.run(["chmod", "-R", "a+rX,a-w", folder], check=True)
             os.chdir(folder)
-            told = t8.json("status", "--jobdir", job)
+            printed = t8.json("status", "--jobdir", job)
             for _ in range(2):  # what is imported late is there, also what that imports when it is asked again
                 assert t8("report", "--output", tmp_path / "there", "--jobdir", job) == 0
             with nobody():
-                assert t8.json("status", "--jobdir", job)["requests"] == told["requests"]
+                assert t8.json("status", "--jobdir", job)["requests"] == printed["requests"]
                 assert t8("failed", "list", "--jobdir", job) == 0
                 for command in ("report", *CHANGING, "failed export -o x"):
                     assert t8(*command.split(), "--jobdir", job) in (1, 2), command

@@ -37,8 +37,8 @@ def test_the_report_is_written_and_printed(t8: T8, mine: Crawl) -> None:
 
 def test_json_is_the_document_and_no_file(t8: T8, mine: Crawl) -> None:
     before = (mine.job / "report" / "report.json").read_bytes()
-    told, report = t8.json("report", "--jobdir", mine.job), read_report(mine.job)
-    assert {**told, "generated": ""} == {**report, "generated": ""}
+    printed, report = t8.json("report", "--jobdir", mine.job), read_report(mine.job)
+    assert {**printed, "generated": ""} == {**report, "generated": ""}
     assert (mine.job / "report" / "report.json").read_bytes() == before
 
 
@@ -57,9 +57,9 @@ def _file(name: str) -> str:
 
 
 def test_a_job_without_differences_verifies(t8: T8, stopped: Crawl, killed: Crawl) -> None:
-    told = t8.json("verify", "--jobdir", stopped.job)
-    assert told["ok"]
-    checks = {check["what"]: check for check in told["checks"]}
+    printed = t8.json("verify", "--jobdir", stopped.job)
+    assert printed["ok"]
+    checks = {check["what"]: check for check in printed["checks"]}
     for feed in FEEDS:
         assert checks[f"items in {feed}"] == {
             "what": f"items in {feed}",
@@ -69,8 +69,8 @@ def test_a_job_without_differences_verifies(t8: T8, stopped: Crawl, killed: Craw
             "note": "",
         }
     assert checks["requests admitted"]["found"] == 54
-    told = t8.json("verify", "--jobdir", killed.job)
-    checks = {check["what"]: check for check in told["checks"]}
+    printed = t8.json("verify", "--jobdir", killed.job)
+    checks = {check["what"]: check for check in printed["checks"]}
     assert checks["items in items.jsonl"]["found"] >= 15
     assert checks["items in items.json"]["ok"] is None
 
@@ -145,9 +145,9 @@ def change(mine: Crawl, statement: str) -> None:
 def test_a_difference_is_found(t8: T8, fresh: Crawl, spoil: Callable[[Crawl], str]) -> None:
     mine, what = fresh, spoil(fresh)
     assert t8("verify", "--json", "--jobdir", mine.job) == 3
-    told: dict[str, Any] = json.loads(t8.out)
-    assert not told["ok"]
-    assert [check["what"] for check in told["checks"] if check["ok"] is False] == [what]
+    printed: dict[str, Any] = json.loads(t8.out)
+    assert not printed["ok"]
+    assert [check["what"] for check in printed["checks"] if check["ok"] is False] == [what]
     assert t8("verify", "--jobdir", mine.job) == 3
     assert "DIFFERENT" in t8.out
 
@@ -163,7 +163,7 @@ def test_heal(t8: T8, mine: Crawl) -> None:
     assert t8("heal", "--dry-run", *at) == 0
     assert "2 missing items would be requested again" in t8.out
     assert t8.json("heal", *at) == {**planned, "dry_run": False}
-    told = t8.json("status", *at)["requests"]
-    assert (told["dead"], told["waiting"], told["difference"]) == (0, 3, 0)
+    printed = t8.json("status", *at)["requests"]
+    assert (printed["dead"], printed["waiting"], printed["difference"]) == (0, 3, 0)
     assert t8("heal", *at) == 0
     assert t8.out == "There is nothing to heal: 3 are under way anyway.\n"

@@ -44,9 +44,9 @@ ESCAPED = r"\x1b[31mred\x1b[0m [bold]loud[/bold] token=***"
     ],
 )
 def test_filters(t8: T8, stopped: Crawl, filters: str, found: set[str]) -> None:
-    told = t8.json("failed", "list", *filters.split(), "--jobdir", stopped.job)
-    assert (told["version"], told["kind"], told["total"]) == (1, "crawl", len(found))
-    assert {letter["kind"] for letter in told["letters"]} == found
+    printed = t8.json("failed", "list", *filters.split(), "--jobdir", stopped.job)
+    assert (printed["version"], printed["kind"], printed["total"]) == (1, "crawl", len(found))
+    assert {letter["kind"] for letter in printed["letters"]} == found
     dry = t8("failed", "discard", *filters.split(), "--dry-run", "--jobdir", stopped.job)
     assert dry == 0
     assert t8.out.startswith(f"{len(found)} dead letter" if found else "There is no such dead letter")
@@ -56,8 +56,8 @@ def test_filters(t8: T8, stopped: Crawl, filters: str, found: set[str]) -> None:
 
 
 def test_a_limit(t8: T8, stopped: Crawl) -> None:
-    told = t8.json("failed", "list", "--limit", "1", "--jobdir", stopped.job)
-    assert (told["total"], len(told["letters"])) == (2, 1)
+    printed = t8.json("failed", "list", "--limit", "1", "--jobdir", stopped.job)
+    assert (printed["total"], len(printed["letters"])) == (2, 1)
     assert t8("failed", "list", "--limit", "1", "--jobdir", stopped.job) == 0
     assert "1 of 2" in t8.out
 
@@ -83,10 +83,10 @@ def test_text_of_a_crawl_is_escaped_for_the_terminal(t8: T8, stopped: Crawl) -> 
 
 def test_show(t8: T8, stopped: Crawl) -> None:
     letters = {row["kind"]: row["id"] for row in t8.json("failed", "list", "--jobdir", stopped.job)["letters"]}
-    told = t8.json("failed", "show", letters["parse"], "--jobdir", stopped.job)
-    assert told["request"]["headers"]["Authorization"] == "***"
-    assert told["attempts"][0]["kind"] == "parse"
-    assert "raise ValueError" in told["detail"]["traceback"]
+    printed = t8.json("failed", "show", letters["parse"], "--jobdir", stopped.job)
+    assert printed["request"]["headers"]["Authorization"] == "***"
+    assert printed["attempts"][0]["kind"] == "parse"
+    assert "raise ValueError" in printed["detail"]["traceback"]
     assert t8("failed", "show", letters["http"], "--secrets", "--jobdir", stopped.job) == 0
     assert "gone?token=hunter2" in t8.out
     assert "Basic hunter2" in t8.out
@@ -111,8 +111,8 @@ def test_export(t8: T8, stopped: Crawl) -> None:
 def test_revived_requests_are_fetched_by_the_next_run(t8: T8, mine: Crawl) -> None:
     assert t8("failed", "revive", "--kind", "parse", "--yes", "--jobdir", mine.job) == 0
     assert t8.out.startswith("1 of 1 dead letter is tried again")
-    told = t8.json("status", "--jobdir", mine.job)["requests"]
-    assert (told["dead"], told["waiting"], told["difference"]) == (1, 2, 0)
+    printed = t8.json("status", "--jobdir", mine.job)["requests"]
+    assert (printed["dead"], printed["waiting"], printed["difference"]) == (1, 2, 0)
 
 
 def test_a_letter_named_by_id_is_revived_without_a_question(t8: T8, mine: Crawl) -> None:
@@ -127,8 +127,8 @@ def test_discard(t8: T8, mine: Crawl) -> None:
     t8.refused(2, "failed", "discard", "1", "--jobdir", mine.job)
     assert t8.json("failed", "list", "--jobdir", mine.job)["total"] == 2
     assert t8("failed", "discard", "--status", "404", "-y", "--jobdir", mine.job) == 0
-    told = t8.json("status", "--jobdir", mine.job)["requests"]
-    assert (told["dead"], told["discarded"], told["difference"]) == (1, 1, 0)
+    printed = t8.json("status", "--jobdir", mine.job)["requests"]
+    assert (printed["dead"], printed["discarded"], printed["difference"]) == (1, 1, 0)
 
 
 @pytest.mark.parametrize(("answer", "status", "left"), [("y", 0, 0), ("n", 1, 2), ("", 1, 2)])

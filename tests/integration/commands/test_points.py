@@ -13,9 +13,9 @@ LIST = "LIST_COLLECTION"
 
 
 def test_list(t8: T8, stopped: Crawl) -> None:
-    told = t8.json("points", "list", "--jobdir", stopped.job)
-    assert told["version"] == 1
-    (point,) = told["points"]
+    printed = t8.json("points", "list", "--jobdir", stopped.job)
+    assert printed["version"] == 1
+    (point,) = printed["points"]
     assert point["name"] == ""
     assert ResumePoint.from_dict(point).current_page == 6
     assert point["metadata"]["tag"] == "汽车交通"

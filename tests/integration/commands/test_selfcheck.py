@@ -25,8 +25,8 @@ def test_config_tells_value_and_origin(t8: T8, monkeypatch: pytest.MonkeyPatch) 
     assert rows["T8_RETRY_CAP"] == ["9.0", "the Scrapy settings"]
     assert rows["T8_CRASH_LIMIT"] == ["5", "the default"]
     assert "hunter2" not in t8.out
-    told = t8.json("config", "--env", "testing")
-    assert {"key": "max_workers", "setting": "T8_MAX_WORKERS", "value": 2, "origin": "the profile testing"} in told[
+    printed = t8.json("config", "--env", "testing")
+    assert {"key": "max_workers", "setting": "T8_MAX_WORKERS", "value": 2, "origin": "the profile testing"} in printed[
         "settings"
     ]
 

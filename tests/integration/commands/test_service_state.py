@@ -33,9 +33,9 @@ def filled(t8: T8) -> Iterator[T8ResumeAndRetry]:
 
 
 def test_status(t8: T8, filled: T8ResumeAndRetry) -> None:
-    told = t8.json("status")
-    assert (told["kind"], told["state"], told["running"]) == ("service", "running", True)
-    assert told["tasks"] == {
+    printed = t8.json("status")
+    assert (printed["kind"], printed["state"], printed["running"]) == ("service", "running", True)
+    assert printed["tasks"] == {
         "admitted": 5,
         "done": 0,
         "waiting": 3,
@@ -44,9 +44,9 @@ def test_status(t8: T8, filled: T8ResumeAndRetry) -> None:
         "discarded": 0,
         "difference": 0,
     }
-    assert told["task_types"] == [{"task_type": DETAIL, "waiting": 3, "leased": 0, "dead": 2}]
-    assert told["collections"][0]["status"] == "RUNNING"
-    assert told["points"][0]["current_page"] == 5
+    assert printed["task_types"] == [{"task_type": DETAIL, "waiting": 3, "leased": 0, "dead": 2}]
+    assert printed["collections"][0]["status"] == "RUNNING"
+    assert printed["points"][0]["current_page"] == 5
     assert t8("status") == 0
     assert "tasks: 5 admitted = 0 done + 3 waiting + 0 leased + 2 dead + 0 discarded" in t8.out
     filled.stop_service()
@@ -55,10 +55,10 @@ def test_status(t8: T8, filled: T8ResumeAndRetry) -> None:
 
 
 def test_list_and_show(t8: T8, filled: T8ResumeAndRetry) -> None:
-    told = t8.json("failed", "list")
-    assert (told["kind"], told["total"]) == ("service", 5)
+    printed = t8.json("failed", "list")
+    assert (printed["kind"], printed["total"]) == ("service", 5)
     by_hand = [*filled.state_manager.failed_tasks(), *filled.state_manager.dead_tasks()]
-    found = [FailedTask.from_dict(task) for task in told["tasks"]]
+    found = [FailedTask.from_dict(task) for task in printed["tasks"]]
     masked = [{**task.to_dict(), "error_message": task.error_message.replace("hunter2", "***")} for task in by_hand]
     assert [task.to_dict() for task in found] == masked
     for filters, number in (
@@ -98,8 +98,8 @@ def test_changes_while_it_runs(t8: T8, filled: T8ResumeAndRetry) -> None:
     assert (point.current_page, point.total_processed, point.metadata) == (9, 120, {"tag": "汽车交通"})
     assert t8("points", "delete", LIST, "--yes") == 0
     assert filled.get_resume_point(LIST) is None
-    told = t8.json("status")["tasks"]
-    assert (told["discarded"], told["difference"]) == (1, 0)
+    printed = t8.json("status")["tasks"]
+    assert (printed["discarded"], printed["difference"]) == (1, 0)
     assert t8.json("verify")["ok"]
     filled.add_failed_task(DETAIL, "after", "it goes on")
     assert filled.state_manager.task_counts() == (5, 0)
@@ -159,8 +159,8 @@ import time; time.sleep(900)
 def test_a_service_that_was_killed_at_work(t8: T8, tmp_path: Path) -> None:
     done = run("-c", KILLED, cwd=tmp_path)
     assert done.returncode == -signal.SIGKILL
-    told = t8.json("status")
-    assert (told["state"], told["tasks"]["waiting"], told["tasks"]["leased"]) == ("killed", 1, 0)
-    assert told["collections"][0]["status"] == "DIED"
+    printed = t8.json("status")
+    assert (printed["state"], printed["tasks"]["waiting"], printed["tasks"]["leased"]) == ("killed", 1, 0)
+    assert printed["collections"][0]["status"] == "DIED"
     assert t8.json("verify")["ok"]
     assert t8("failed", "discard", "--yes") == 0

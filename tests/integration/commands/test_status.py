@@ -15,24 +15,24 @@ pytestmark = pytest.mark.slow
 
 def test_status_has_the_numbers_of_the_report(t8: T8, stopped: Crawl, killed: Crawl) -> None:
     for crawl in (stopped, killed):
-        told, report = t8.json("status", "--jobdir", crawl.job), read_report(crawl.job)
-        assert told["requests"] == report["ledger"]["requests"]
-        assert told["items"] == report["ledger"]["items"]
-        assert told["runs"] == report["runs"]
-        assert told["points"] == report["points"]
-        assert told["next_due"] == report["waiting"]["next_due"]
+        printed, report = t8.json("status", "--jobdir", crawl.job), read_report(crawl.job)
+        assert printed["requests"] == report["ledger"]["requests"]
+        assert printed["items"] == report["ledger"]["items"]
+        assert printed["runs"] == report["runs"]
+        assert printed["points"] == report["points"]
+        assert printed["next_due"] == report["waiting"]["next_due"]
         for name, value in report["job"].items():
-            assert told["job"][name] == value
-        for row, reported in zip(told["hosts"], report["hosts"], strict=True):
+            assert printed["job"][name] == value
+        for row, reported in zip(printed["hosts"], report["hosts"], strict=True):
             for what in ("host", "done", "ready", "waiting", "dead", "items"):
                 assert row[what] == reported[what]
 
 
 def test_a_crawl_that_ended_with_retries_waiting(t8: T8, stopped: Crawl) -> None:
-    told = t8.json("status", "--jobdir", stopped.job)
-    assert (told["version"], told["kind"], told["state"], told["running"]) == (1, "crawl", "stopped", False)
-    callbacks = {row["callback"]: row for row in told["callbacks"]}
-    assert told["callbacks_exact"]
+    printed = t8.json("status", "--jobdir", stopped.job)
+    assert (printed["version"], printed["kind"], printed["state"], printed["running"]) == (1, "crawl", "stopped", False)
+    callbacks = {row["callback"]: row for row in printed["callbacks"]}
+    assert printed["callbacks_exact"]
     assert callbacks["parse_list"] == {
         "callback": "parse_list",
         "done": 6,
@@ -48,21 +48,21 @@ def test_a_crawl_that_ended_with_retries_waiting(t8: T8, stopped: Crawl) -> None
         "leased": 0,
         "dead": 2,
     }
-    assert told["last_run"]["end"] == "stopped"
-    assert (told["rate"]["pages"], told["rate"]["items"]) == (53, 45)
-    assert told["rate"]["pages_per_minute"] == pytest.approx(53 * 60 / told["rate"]["seconds"], rel=0.05)
-    assert told["points"][0]["current_page"] == 6
+    assert printed["last_run"]["end"] == "stopped"
+    assert (printed["rate"]["pages"], printed["rate"]["items"]) == (53, 45)
+    assert printed["rate"]["pages_per_minute"] == pytest.approx(53 * 60 / printed["rate"]["seconds"], rel=0.05)
+    assert printed["points"][0]["current_page"] == 6
 
 
 def test_a_crawl_that_was_killed(t8: T8, killed: Crawl) -> None:
-    told = t8.json("status", "--jobdir", killed.job)
-    assert told["state"] == told["last_run"]["end"] == "killed"
-    assert told["requests"]["leased"] == 0
-    assert told["requests"]["ready"] > 0
-    assert told["requests"]["difference"] == 0
+    printed = t8.json("status", "--jobdir", killed.job)
+    assert printed["state"] == printed["last_run"]["end"] == "killed"
+    assert printed["requests"]["leased"] == 0
+    assert printed["requests"]["ready"] > 0
+    assert printed["requests"]["difference"] == 0
     for what in ("hosts", "callbacks"):
         for state in ("ready", "waiting", "leased", "dead"):
-            assert sum(row[state] for row in told[what]) == told["requests"][state]
+            assert sum(row[state] for row in printed[what]) == printed["requests"][state]
     assert t8("status", "--jobdir", killed.job, "--check") == 3
     assert ": KILLED\n" in t8.out
 
@@ -72,11 +72,11 @@ def test_callbacks_of_many_requests_are_counted_only_on_demand(
 ) -> None:
     exact = t8.json("status", "--jobdir", killed.job)
     monkeypatch.setattr("scrapy_t8.commands.status.document.MOST", 1)
-    told = t8.json("status", "--jobdir", killed.job)
-    assert not told["callbacks_exact"]
-    assert {row["callback"]: row["done"] for row in told["callbacks"]}["parse_list"] > 0
-    assert all(row["ready"] is None and row["waiting"] is None for row in told["callbacks"])
-    assert told["hosts"] == exact["hosts"]
+    printed = t8.json("status", "--jobdir", killed.job)
+    assert not printed["callbacks_exact"]
+    assert {row["callback"]: row["done"] for row in printed["callbacks"]}["parse_list"] > 0
+    assert all(row["ready"] is None and row["waiting"] is None for row in printed["callbacks"])
+    assert printed["hosts"] == exact["hosts"]
     assert t8("status", "--jobdir", killed.job) == 0
     assert "By callback: too many requests, --exact counts ready and waiting" in t8.out
     assert t8.json("status", "--jobdir", killed.job, "--exact")["callbacks"] == exact["callbacks"]

@@ -62,15 +62,15 @@ def test_an_export_is_imported_into_another_job(t8: T8, stopped: Crawl, server: 
         "Imported: 1 resume points, 0 failed tasks, 0 states, 2 dead letters",
         "1 were left out: a crawl has no tasks that wait, a service no dead letters",
     ]
-    told = t8.json("status", *at)
-    assert told["points"][0]["current_page"] == 6
-    assert told["dead_letters"] == before + 2
+    printed = t8.json("status", *at)
+    assert printed["points"][0]["current_page"] == 6
+    assert printed["dead_letters"] == before + 2
     assert t8("import", "state.json", *at) == 0
     assert t8.out.startswith("Imported: 0 resume points, 0 failed tasks, 0 states, 0 dead letters\n")
     foreign = document["job"]["id"]
     assert t8("failed", "revive", "--job", foreign, "--yes", *at) == 0
-    told = t8.json("status", *at)
-    assert told["requests"]["difference"] == 0
+    printed = t8.json("status", *at)
+    assert printed["requests"]["difference"] == 0
     with open_dead_letters(stopped.copy(tmp_path / "copy").job) as letters:
         urls = {letter.url for letter in letters.list()}
     waiting = [task for state in exported(t8, other)["states"] for task in state["failed_tasks"]]
@@ -122,8 +122,8 @@ def test_state_of_the_earlier_module_makes_a_service(t8: T8, monkeypatch: pytest
     assert t8.refused(1, "import", "old.json", "--jobdir", "data/state").startswith("scrapy t8: there is no job")
     assert t8("import", "old.json", "--jobdir", "data/state", "--create") == 0
     assert t8.out == "Imported: 0 resume points, 1 failed tasks, 0 states, 0 dead letters\n"
-    (told,) = t8.json("failed", "list")["tasks"]
-    assert told["error_message"] == "API请求超时"
+    (printed,) = t8.json("failed", "list")["tasks"]
+    assert printed["error_message"] == "API请求超时"
     monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps([{**task, "task_id": "OTHER_00000001"}])))
     assert t8("import", "-") == 0
     assert t8.json("status")["tasks"]["waiting"] == 2

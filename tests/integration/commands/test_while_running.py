@@ -1,4 +1,4 @@
-"""While the crawl runs: who looks does not hold it up, who would change something is told."""
+"""While a crawl runs: commands that read do not hold it up, commands that change something are refused."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def test_reading_commands_do_not_hold_up_the_crawl(t8: T8, server: Server, tmp_p
     running = crawl.start(gate="go").until(lambda: crawl.committed().exported >= 4, "4 items")
     at = ("--jobdir", crawl.job)
     running.until(lambda: t8.json("failed", "list", *at)["total"] == 2, "two dead letters")
-    told = t8.json("status", *at)
-    assert (told["running"], told["state"], told["last_run"]["end"]) == (True, "running", "running")
-    assert told["requests"]["leased"] > 0
-    assert sum(row["leased"] for row in told["callbacks"]) == told["requests"]["leased"]
-    assert told["requests"]["difference"] == 0
+    printed = t8.json("status", *at)
+    assert (printed["running"], printed["state"], printed["last_run"]["end"]) == (True, "running", "running")
+    assert printed["requests"]["leased"] > 0
+    assert sum(row["leased"] for row in printed["callbacks"]) == printed["requests"]["leased"]
+    assert printed["requests"]["difference"] == 0
     assert t8("status", "--check", *at) == 0
     log = crawl.job / "t8" / "state.db-wal"
     size = log.stat().st_size

@@ -1,4 +1,4 @@
-"""A state file that is damaged, gone, or somebody else's: one clear line, nothing deleted, and a way on."""
+"""A state file that is damaged, missing, or of another program: one clear line, nothing deleted, and a way to go on."""
 
 from __future__ import annotations
 

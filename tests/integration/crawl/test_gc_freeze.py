@@ -1,4 +1,4 @@
-"""What is there when a crawl begins is left out by the garbage collector until it ends, and no longer."""
+"""The garbage collector skips what exists when a crawl begins, until the crawl ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One command, again and again: it begins a job, goes on with it, or says clearly why not."""
+"""The same command begins a job, resumes it, or says why it does not."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ def test_a_stopped_job_is_resumed_and_says_so(lab: Lab) -> None:
     # It goes on at once: there is no beat of the engine's heart to wait for.
     crawl.finished(switch="no heartbeat")
     (line,) = crawl.last.lines("Resuming")
-    told = re.search(r"run 2 ended [\d-]+ [\d:]+ \(died\)\. (\d+) requests to do, (\d+) of them in flight", line)
-    assert told
-    assert 0 < int(told[1]) < 240
+    message = re.search(r"run 2 ended [\d-]+ [\d:]+ \(died\)\. (\d+) requests to do, (\d+) of them in flight", line)
+    assert message
+    assert 0 < int(message[1]) < 240
     # In flight are the downloads, the callbacks that run, and what has settled since the last commit.
-    assert 0 < int(told[2]) < 40
+    assert 0 < int(message[2]) < 40
     assert crawl.lines == ALL
 
 
@@ -146,7 +146,7 @@ def test_without_a_project_file(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "value", "told"),
+    ("setting", "value", "message"),
     [
         ("T8_COMIT_INTERVAL", "1", "did you mean T8_COMMIT_INTERVAL?"),
         ("T8_SOMETHING", "1", "T8_SOMETHING"),
@@ -158,8 +158,8 @@ def test_without_a_project_file(lab: Lab) -> None:
         ("T8_RESUME", "yes", "auto, continue, fresh"),
     ],
 )
-def test_bad_settings(lab: Lab, setting: str, value: str, told: str) -> None:
+def test_bad_settings(lab: Lab, setting: str, value: str, message: str) -> None:
     """One line that names the setting, exit status 1, and nothing is made."""
     crawl = lab.crawl("simple", **{setting: value})
-    assert_refused(crawl.run(), setting, told)
+    assert_refused(crawl.run(), setting, message)
     assert not crawl.state_file.exists()

@@ -1,4 +1,4 @@
-"""With one request at a time, pages come in the order of plain Scrapy."""
+"""With one request at a time, pages are processed in the order of plain Scrapy."""
 
 from __future__ import annotations
 

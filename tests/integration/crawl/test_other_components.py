@@ -1,4 +1,4 @@
-"""T8 in company: several crawlers in a process, other reactors, other parts of Scrapy, the project's own parts."""
+"""Several crawlers in a process, other reactors, other features of Scrapy, and components of the project."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages that end in other ways than well bring the same as with plain Scrapy, killed or not."""
+"""Pages with errors, errbacks and dropped items yield the same as with plain Scrapy, killed or not."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_exceptions(lab: Lab) -> None:
 
 def test_ignored_requests(lab: Lab) -> None:
     """IgnoreRequest ends a page, wherever it is raised, and no signal says so. Traps 6, 30."""
-    lab.compare("ignored", ("root", "ignored in response"), ("told of p/ignore-in-request?errback",))
+    lab.compare("ignored", ("root", "ignored in response"), ("ignored: p/ignore-in-request?errback",))
 
 
 def test_pipelines(lab: Lab) -> None:

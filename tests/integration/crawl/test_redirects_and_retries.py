@@ -1,4 +1,4 @@
-"""Redirects and retries take the place of their request; a page that runs again does not bring its children again."""
+"""Redirects and retries replace their request; a replayed page does not yield its requests again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``start()`` is read to its end once, whatever comes between."""
+"""``start()`` runs to its end once, whatever stops the crawl."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests without a stored form: nothing is lost or doubled, and the user is told, once."""
+"""Requests without a stored form: nothing is lost or doubled, and the user is warned, once."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ def test_requests_that_run_from_memory(lab: Lab) -> None:
 
 def test_one_warning_for_each_kind(lab: Lab) -> None:
     """It names the callback, the key and the remedy."""
-    crawl = lab.crawl("told")
-    told = crawl.finished().lines("cannot be stored")
-    assert len(told) == 2
-    meta, function = sorted(told, key=lambda line: "lambda" in line)
-    for part in ("WARNING", "Told.from_meta", "meta['deep'][0]['loader']", "Live", "plain values"):
+    crawl = lab.crawl("three_loaders")
+    warnings = crawl.finished().lines("cannot be stored")
+    assert len(warnings) == 2
+    meta, function = sorted(warnings, key=lambda line: "lambda" in line)
+    for part in ("WARNING", "ThreeLoaders.from_meta", "meta['deep'][0]['loader']", "Live", "plain values"):
         assert part in meta
-    for part in ("WARNING", "Told.mother.<locals>.<lambda>", "callback", "Use a method of the spider"):
+    for part in ("WARNING", "ThreeLoaders.mother.<locals>.<lambda>", "callback", "Use a method of the spider"):
         assert part in function
 
 
 def test_unserializable_is_an_error(lab: Lab) -> None:
     """T8_UNSERIALIZABLE=error stops the crawl, and the corrected spider goes on with nothing lost. Traps 3, 11."""
-    plain = lab.crawl("told", t8=False)
-    crawl = lab.crawl("told", T8_UNSERIALIZABLE="error")
+    plain = lab.crawl("three_loaders", t8=False)
+    crawl = lab.crawl("three_loaders", T8_UNSERIALIZABLE="error")
     run = crawl.run()
     assert run.reason == "t8_unserializable"
     (complaint,) = run.complaints
@@ -62,8 +62,8 @@ def test_pickle_where_it_is_allowed(lab: Lab) -> None:
 def test_pickle_that_fails(lab: Lab) -> None:
     """Whatever goes wrong when a request is stored, it runs. Traps 3, 27."""
     comparison = lab.compare("unwilling", ("slow/80/1",), T8_ALLOW_PICKLE="true")
-    (told,) = comparison.calm.last.lines("cannot be stored")
-    assert "meta['grumpy']" in told
+    (warning,) = comparison.calm.last.lines("cannot be stored")
+    assert "meta['grumpy']" in warning
 
 
 def _pickled(lab: Lab) -> tuple:

@@ -69,8 +69,8 @@ WHOLE: dict[str, dict[str, Any]] = {
     "private.json": {"format": "json", "overwrite": True},
     "seven-%(batch_id)d.json": {"format": "json", "batch_item_count": BATCH},
     "at-%(batch_time)s.xml": {"format": "xml", "batch_item_count": BATCH},
-    "shelf://remote.jsonl": {"format": "jsonlines"},
-    "shelf://seven-%(batch_id)d.csv": {"format": "csv", "batch_item_count": BATCH},
+    "remote://remote.jsonl": {"format": "jsonlines"},
+    "remote://seven-%(batch_id)d.csv": {"format": "csv", "batch_item_count": BATCH},
 }
 FEEDS = {**CONTINUED, **WHOLE}
 

@@ -66,15 +66,15 @@ def test_a_job_is_not_finished_before_each_feed_is_stored(tmp_path: Path) -> Non
     feeds = {
         "blocked/items.json": JSON,
         "blocked/none.json": nothing,
-        "shelf://items.json": JSON,
-        "shelf://five-%(batch_id)d.csv": {"format": "csv", "batch_item_count": 50},
+        "remote://items.json": JSON,
+        "remote://five-%(batch_id)d.csv": {"format": "csv", "batch_item_count": 50},
         "fine.json": JSON,
         "items.jsonl": JSONL,
     }
 
-    failed = crawl(tmp_path, feeds, variables={"SHELF": "closed"})
+    failed = crawl(tmp_path, feeds, variables={"REMOTE": "closed"})
 
-    assert failed.stats["feedexport/failed_count/Shelf"] == 3
+    assert failed.stats["feedexport/failed_count/RemoteStorage"] == 3
     assert failed.stats["feedexport/success_count/FileFeedStorage"] == 2
     assert sum("blocked" in line for line in failed.at("ERROR")) == 2
     assert "the job is not" in failed.at("ERROR")[-1]
@@ -89,9 +89,9 @@ def test_a_job_is_not_finished_before_each_feed_is_stored(tmp_path: Path) -> Non
     expected = {
         "blocked/items.json": ALL,
         "blocked/none.json": 0,
-        "shelf/items.json": ALL,
-        "shelf/five-1.csv": 50 + 1,
-        "shelf/five-2.csv": 47 + 1,
+        "remote/items.json": ALL,
+        "remote/five-1.csv": 50 + 1,
+        "remote/five-2.csv": 47 + 1,
         "fine.json": ALL,
         "items.jsonl": ALL,
     }

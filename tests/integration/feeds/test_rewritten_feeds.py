@@ -1,4 +1,4 @@
-"""Feeds that can only be written whole: what is in them at the end of each run of an unfinished job."""
+"""Feeds that are rewritten at the end of each run: what is in them while the job is unfinished."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COMPLETE = [
     "over.json",
     "elsewhere/link.json",
     "packed.jsonl.gz",
-    "shelf/remote.jsonl",
+    "remote/remote.jsonl",
 ]
 """Whole feeds of every item, with no more in each record than the record itself."""
 
@@ -40,7 +40,7 @@ def test_rewritten_batches_are_full_but_the_last(stopped: Snapshots) -> None:
     for directory in stopped.after:
         items = records(directory / "plain.jsonl").total()
         whole = -(-items // BATCH)
-        for pattern in ("seven-{}.json", "shelf/seven-{}.csv", "at-#{}.xml"):
+        for pattern in ("seven-{}.json", "remote/seven-{}.csv", "at-#{}.xml"):
             found = files(directory)
             batches = [found[pattern.format(number)] for number in range(1, whole + 1)]
             assert pattern.format(whole + 1) not in found

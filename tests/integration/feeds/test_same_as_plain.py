@@ -1,4 +1,4 @@
-"""Every feed of the menu, written by plain Scrapy, by an undisturbed T8, and by T8 with stops and kills."""
+"""Every feed of feed_options.py, written by plain Scrapy, by an undisturbed T8, and by T8 with stops and kills."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SINGLE = [name for name in FEEDS if name not in BATCHES]
 
 def of_feed(uri: str, directory: Path) -> dict[str, Path]:
     """The files of one feed."""
-    name = uri.replace("shelf://", "shelf/").replace("link", "elsewhere/link")
+    name = uri.replace("remote://", "remote/").replace("link", "elsewhere/link")
     name = name.replace("%(name)s", "shop").replace("%(shard)s", "north").replace("%(place)s", "shop-north")
     pattern = re.sub(r"%\\\(batch_(id|time)\\\)0?2?[ds]", r"#?\\d+", re.escape(name))
     return {found: path for found, path in files(directory).items() if re.fullmatch(pattern, found)}

@@ -1,4 +1,4 @@
-"""What the feeds tell while they are written: signals, statistics, log lines."""
+"""Signals, statistics and log lines of feeds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 SLOT_FILE_THERE = 4
 
 
-def told(run: Run) -> Counter[tuple[object, ...]]:
+def closed_slots(run: Run) -> Counter[tuple[object, ...]]:
     """The slots that ``feed_slot_closed`` was sent for: template, URI, batch, items."""
     return Counter(
         (template, TIME.sub("#", uri), batch, items) for template, uri, batch, items, _ in run.stats["test/slots"]
@@ -25,7 +25,7 @@ def told(run: Run) -> Counter[tuple[object, ...]]:
 
 
 def test_each_file_is_signalled_once_as_in_plain_scrapy(plain: Snapshots, undisturbed: Snapshots) -> None:
-    assert told(undisturbed.runs[0]) == told(plain.runs[0])
+    assert closed_slots(undisturbed.runs[0]) == closed_slots(plain.runs[0])
     assert [run.stats["test/closed"] for run in (plain.runs[0], undisturbed.runs[0])] == [1, 1]
 
 

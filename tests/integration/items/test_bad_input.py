@@ -1,4 +1,4 @@
-"""What a user may get wrong: a clear line, a defined behaviour, nothing lost."""
+"""Wrong settings and strange items: one clear line, a defined behaviour, nothing lost."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_key_function_that_raises_is_reported(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "value", "told"),
+    ("setting", "value", "message"),
     [
         ("T8_ITEM_KEY", "no.such.thing", "T8_ITEM_KEY names 'no.such.thing', which cannot be loaded"),
         ("T8_ITEM_KEY", "[1", "T8_ITEM_KEY is '[1', which is no JSON"),
@@ -56,11 +56,11 @@ def test_a_key_function_that_raises_is_reported(tmp_path: Path) -> None:
     ],
 )
 def test_a_setting_that_is_wrong_stops_the_crawl_before_it_begins(
-    tmp_path: Path, setting: str, value: str, told: str
+    tmp_path: Path, setting: str, value: str, message: str
 ) -> None:
     run = crawl(tmp_path, PAGES, **{setting: value})
     assert run.code == 1
-    assert told in run.log
+    assert message in run.log
     assert "Traceback" not in run.log
     assert "geheim" not in run.log.split("Overridden settings")[0]
     assert not run.items

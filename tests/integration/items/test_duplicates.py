@@ -1,4 +1,4 @@
-"""Which of several items with one key stays."""
+"""Which of several items with the same key is exported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is missing is had in the end: by healing, by sources that say what should be there."""
+"""Missing items are collected by healing; files, sitemaps and earlier jobs say what is expected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a report of the shop has to say, word for word: written by hand from ``truth.py``, not from any report."""
+"""The expected report of the shop, written by hand from ``truth.py``."""
 
 from __future__ import annotations
 

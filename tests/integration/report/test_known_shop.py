@@ -1,4 +1,4 @@
-"""A shop of which everything is known: the report has to name what is wrong with it, after five kills as after none."""
+"""A shop whose faults are known: the report has to name all of them, with and without kills."""
 
 from __future__ import annotations
 

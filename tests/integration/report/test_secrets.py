@@ -1,4 +1,4 @@
-"""Secrets that a crawl comes by are in no part of its report: neither file, nor the lines for the log."""
+"""Secrets of a crawl are in no part of its report, neither in the files nor in the log."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def job(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def told(jobdir: Path, document: dict[str, Any]) -> list[str]:
+def published(jobdir: Path, document: dict[str, Any]) -> list[str]:
     """All that is said in public."""
     write(document, jobdir / "report")
     files = [(jobdir / "report" / name).read_text(encoding="utf-8") for name in ("report.json", "report.html")]
@@ -81,7 +81,7 @@ def told(jobdir: Path, document: dict[str, Any]) -> list[str]:
 
 def test_a_report_shows_no_secrets(job: Path) -> None:
     document = read_report(job)
-    for text in told(job, document):
+    for text in published(job, document):
         assert SECRET not in text
     causes = {row["cause"] for row in document["missing"]["causes"]}
     assert causes == {"dead", "dropped", "no_item", "unnamed"}
@@ -93,7 +93,7 @@ def test_a_report_shows_no_secrets(job: Path) -> None:
 
 def test_a_report_on_demand_shows_no_secrets(job: Path) -> None:
     document = write_report(job)
-    for text in told(job, document):
+    for text in published(job, document):
         assert SECRET not in text
 
 

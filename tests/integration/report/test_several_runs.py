@@ -1,4 +1,4 @@
-"""Figures of a report that several runs have brought together: the same as if there had been one."""
+"""A report over several runs has the numbers of a single run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What there is in the shop, what is wrong with it, and what a report has to say of it: held against all of them."""
+"""What the shop has, what is wrong with it, and which causes a report has to name."""
 
 from __future__ import annotations
 

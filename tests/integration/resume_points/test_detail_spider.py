@@ -1,4 +1,4 @@
-"""Detail spiders: every slug once, in whatever way they are given."""
+"""Detail spiders request every slug once, from a file, a list or a query."""
 
 from __future__ import annotations
 

@@ -59,8 +59,10 @@ def test_kills_of_a_spider_that_saves_its_points_itself(crawl: Crawl) -> None:
     assert expected == {f"{crawl.site.url}/car/{slug}" for slug in cars("red")}
 
 
-@pytest.mark.parametrize(("beyond", "told"), [("", "is empty"), ("jump", "has the content of"), ("gone", "is empty")])
-def test_a_resume_point_beyond_the_end(crawl: Crawl, beyond: str, told: str) -> None:
+@pytest.mark.parametrize(
+    ("beyond", "message"), [("", "is empty"), ("jump", "has the content of"), ("gone", "is empty")]
+)
+def test_a_resume_point_beyond_the_end(crawl: Crawl, beyond: str, message: str) -> None:
     if beyond:
         crawl.site.set(**{beyond: 1})
     put_point(crawl, "LIST_COLLECTION", "red", current_page=49)
@@ -70,7 +72,7 @@ def test_a_resume_point_beyond_the_end(crawl: Crawl, beyond: str, told: str) -> 
         # The first page is what came. That it was not asked for shows with the next one.
         assert "cannot go on at its resume point: page 51 has the content of page 50" in log
     else:
-        assert f"cannot go on at its resume point: page 50 {told}. Starting again at page 1" in log
+        assert f"cannot go on at its resume point: page 50 {message}. Starting again at page 1" in log
     assert crawl.values("slug") == cars("red")
 
 
@@ -107,15 +109,17 @@ def test_an_invalid_resume_point(crawl: Crawl, field: str, value: object) -> Non
     assert crawl.values("slug") == cars("red", pages=3)
 
 
-@pytest.mark.parametrize(("shift", "told"), [(3, "has shrunk from 200 to 197"), (-2, "has shifted: 2 entries of page")])
-def test_a_list_that_changes_while_it_is_crawled(crawl: Crawl, shift: int, told: str) -> None:
+@pytest.mark.parametrize(
+    ("shift", "message"), [(3, "has shrunk from 200 to 197"), (-2, "has shifted: 2 entries of page")]
+)
+def test_a_list_that_changes_while_it_is_crawled(crawl: Crawl, shift: int, message: str) -> None:
     """Entries that slip to an earlier page are not missed, and those that come again not taken twice."""
     # The seventh page fails three times.
     twelve_pages = crawl.site.alarm(15)
     run = crawl.start("moving", tags="red").until(twelve_pages.is_set, "twelve pages")
     crawl.site.set(shift=shift)
     crawl.site.go_on()
-    assert told in run.wait().log
+    assert message in run.wait().log
     assert crawl.values("slug") == cars("red")
 
 

@@ -1,4 +1,4 @@
-"""Pictures: each stored once, and each item with what it could have."""
+"""Pictures are stored once, and an item has all pictures that could be fetched."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hosts that are down, or ask to be left in peace, and what their log says of us."""
+"""Hosts that are down or ask for a pause, by the hits that they have seen."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def test_retry_after_holds_for_the_whole_host(crawl: Crawl) -> None:
 
 
 @pytest.mark.parametrize(
-    ("way", "told"), [("asks-nonsense", "invalid Retry-After header"), ("asks-year", "capped at 1")]
+    ("way", "message"), [("asks-nonsense", "invalid Retry-After header"), ("asks-year", "capped at 1")]
 )
-def test_an_unreasonable_retry_after(crawl: Crawl, way: str, told: str) -> None:
+def test_an_unreasonable_retry_after(crawl: Crawl, way: str, message: str) -> None:
     path = f"{way}/x"
     log = run(crawl, path, T8_RETRY_AFTER_CAP="1").log
-    assert told in log
+    assert message in log
     assert items(crawl) == both(path)
 
 

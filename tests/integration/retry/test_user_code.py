@@ -1,4 +1,4 @@
-"""What the user's own code makes of a page: bugs, wishes, checks, handlers."""
+"""User code: bugs, RetryPage, response checks, retry handlers."""
 
 from __future__ import annotations
 

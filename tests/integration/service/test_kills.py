@@ -1,4 +1,4 @@
-"""Processes that share a state, and are killed with SIGKILL."""
+"""Processes that share a state and are killed with SIGKILL."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ def test_what_a_call_has_written_survives(tmp_path: Path) -> None:
         with running("points", tmp_path):
             wait_until(lambda before=before: len(lines(log)) > before + 50)  # type: ignore[misc]
             time.sleep(random.random() / 20)
-        told = int(lines(log)[-1])
+        logged = int(lines(log)[-1])
         with opened(tmp_path) as t8:
             point = t8.get_resume_point("LIST_COLLECTION")
             assert point is not None
-            assert told <= point.current_page <= told + 1
+            assert logged <= point.current_page <= logged + 1
             assert len(t8.state_manager.resume_point_history("LIST_COLLECTION")) <= 100 + 50
 
 
@@ -66,8 +66,8 @@ def test_a_batch_is_never_ahead_and_loses_one_group_at_most(tmp_path: Path) -> N
         with opened(tmp_path) as t8:
             point = t8.get_resume_point("LIST_COLLECTION")
             assert point is not None
-            told = len(lines(log))
-            assert told - 101 <= point.current_page <= told
+            logged = len(lines(log))
+            assert logged - 101 <= point.current_page <= logged
 
 
 def test_tasks_of_many_threads_of_two_processes_are_all_there(tmp_path: Path) -> None:
@@ -75,13 +75,13 @@ def test_tasks_of_many_threads_of_two_processes_are_all_there(tmp_path: Path) ->
     for turn in range(1, 6):
         with running("adding", tmp_path), running("adding", tmp_path):
             wait_until(lambda turn=turn: len(lines(log)) > 400 * turn)  # type: ignore[misc]
-    told = lines(log)
-    assert len(told) == len(set(told))
+    logged = lines(log)
+    assert len(logged) == len(set(logged))
     with opened(tmp_path) as t8:
         stored = {task.task_id for task in t8.state_manager.failed_tasks()}
-        assert set(told) <= stored
+        assert set(logged) <= stored
         # Each of ten processes had eight threads, of which each may have been between commit and log.
-        assert len(stored) <= len(told) + 80
+        assert len(stored) <= len(logged) + 80
         job = t8.state_manager.parts.context.store.job()
         assert job is not None
         assert job.ledger.difference(len(stored)) == 0
@@ -95,12 +95,12 @@ def test_a_state_that_is_opened_and_closed_all_the_time(tmp_path: Path) -> None:
                 stack.enter_context(running("churning", tmp_path))
             wait_until(lambda turn=turn: len(lines(log)) > 300 * turn)  # type: ignore[misc]
             time.sleep(random.random() / 20)
-    told = lines(log)
-    assert len(told) == len(set(told))
+    logged = lines(log)
+    assert len(logged) == len(set(logged))
     with opened(tmp_path) as t8:
         stored = {task.task_id for task in t8.state_manager.failed_tasks()}
-        assert set(told) <= stored
-        assert len(stored) <= len(told) + 3 * KILLS
+        assert set(logged) <= stored
+        assert len(stored) <= len(logged) + 3 * KILLS
     db = sqlite3.connect(tmp_path / "state/t8/state.db")
     assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     db.close()

@@ -17,16 +17,7 @@ from scrapy_t8.errors import T8Error
 from scrapy_t8.model.codec import Codec
 from scrapy_t8.model.job import JobRecord
 from scrapy_t8.stores.sqlite.store import SQLiteStore
-
-
-class Clock:
-    """A clock that stands still until it is set."""
-
-    def __init__(self, now: float = 0.0) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        return self.now
+from tests.support.clock import Clock
 
 
 def fingerprint63(request: Request) -> int:

@@ -128,12 +128,12 @@ def test_everything_in_flight_is_released_and_the_log_left_alone(crawler: Any) -
 
 
 def test_a_signal_is_told_from_other_reasons(crawler: Any) -> None:
-    told: list[list[str]] = []
-    scrapy_private.call_on_shutdown(crawler, lambda: told.append(list(crawler.reasons)))
+    calls: list[list[str]] = []
+    scrapy_private.call_on_shutdown(crawler, lambda: calls.append(list(crawler.reasons)))
     asyncio.run(crawler.engine.close_spider_async(reason="finished"))
     asyncio.run(crawler.engine.close_spider_async())
     asyncio.run(crawler.engine.close_spider_async(reason="shutdown"))
-    assert told == [["finished", "cancelled"]], "before the engine waits"
+    assert calls == [["finished", "cancelled"]], "before the engine waits"
     assert crawler.reasons == ["finished", "cancelled", "shutdown"]
 
 

@@ -116,11 +116,11 @@ def test_ids_are_stable_and_their_own() -> None:
 
 
 def story() -> AttemptHistory:
-    told = AttemptHistory(task_type="IMAGE_DOWNLOAD", target="car-model-001", max_retries=3)
-    told.add(100.0, "timeout", "too slow", charged=True)
-    told.add(150.0, "throttled", "429", charged=False)
-    told.add(200.5, "http", "503", charged=True)
-    return told
+    history = AttemptHistory(task_type="IMAGE_DOWNLOAD", target="car-model-001", max_retries=3)
+    history.add(100.0, "timeout", "too slow", charged=True)
+    history.add(150.0, "throttled", "429", charged=False)
+    history.add(200.5, "http", "503", charged=True)
+    return history
 
 
 def test_what_waits_is_a_task() -> None:

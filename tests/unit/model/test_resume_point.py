@@ -20,6 +20,7 @@ from scrapy_t8.model.batch import CommitBatch, PointRecord
 from scrapy_t8.model.job import JobRecord
 from scrapy_t8.model.resume_point import LIST
 from scrapy_t8.stores.sqlite.store import SQLiteStore
+from tests.support.clock import Clock
 
 GIVEN = json.loads("""
 {"task_type": "LIST_COLLECTION", "current_page": 5, "last_cursor": "cursor_123", "last_slug": "car-model-001",
@@ -91,16 +92,6 @@ def test_in_a_job_directory(tmp_path: Path) -> None:
         assert list(points.states()) == []
 
 
-class Now:
-    """A time that is set."""
-
-    def __init__(self) -> None:
-        self.time = 1000.0
-
-    def __call__(self) -> float:
-        return self.time
-
-
 @pytest.fixture
 def store(tmp_path: Path) -> SQLiteStore:
     store = SQLiteStore(tmp_path / "t8")
@@ -109,9 +100,9 @@ def store(tmp_path: Path) -> SQLiteStore:
     return store
 
 
-def opened(store: SQLiteStore, now: Now) -> ResumePointTracker:
+def opened(store: SQLiteStore, clock: Clock) -> ResumePointTracker:
     config = Config(update_interval=60.0, resume_point_ttl=1000.0, max_resume_points=3)
-    context = SimpleNamespace(config=config, store=store, clock=now, record=store.job())
+    context = SimpleNamespace(config=config, store=store, clock=clock, record=store.job())
     return ResumePointTracker.open(context)  # type: ignore[arg-type]
 
 
@@ -120,20 +111,20 @@ def moved(points: ResumePointTracker, page: int) -> None:
 
 
 def test_history_is_written_once_an_interval_and_pruned(store: SQLiteStore) -> None:
-    now = Now()
-    points = opened(store, now)
+    clock = Clock(1000.0)
+    points = opened(store, clock)
     for page in range(1, 11):
         moved(points, page)
         batch = CommitBatch()
         points.fill(batch)
         for record in batch.points:
             store.points.put(record)
-        now.time += 30
+        clock.now += 30
     assert [json.loads(r.record)["current_page"] for r in store.points.history(LIST)] == [9, 7, 5, 3, 1]
-    opened(store, now)
+    opened(store, clock)
     assert [json.loads(r.record)["current_page"] for r in store.points.history(LIST)] == [9, 7, 5]
-    now.time += 10_000
-    opened(store, now)
+    clock.now += 10_000
+    opened(store, clock)
     assert store.points.history(LIST) == []
     # What is still needed stays, however old.
     (left,) = store.points.all()
@@ -143,7 +134,7 @@ def test_history_is_written_once_an_interval_and_pruned(store: SQLiteStore) -> N
 
 def test_what_was_set_by_hand_is_where_it_goes_on(store: SQLiteStore) -> None:
     store.points.put(PointRecord(LIST, "cars", 0.0, json.dumps(GIVEN)))
-    points = opened(store, Now())
+    points = opened(store, Clock(1000.0))
     assert points.is_of_nobody(LIST, "cars")
     assert points.frontier_of(LIST, "cars") == (5, {"page": 5, "cursor": "cursor_123", "slug": "car-model-001"})
     assert points.get(LIST, "cars") is not None

@@ -1,4 +1,4 @@
-"""What in a report is worth an alarm? By tables."""
+"""Which numbers of a report are alerts, by tables."""
 
 from __future__ import annotations
 

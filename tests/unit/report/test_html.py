@@ -1,4 +1,4 @@
-"""The page says what the report says, all of it, and does nothing else."""
+"""report.html shows all of the report, and loads or runs nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a report must not give away."""
+"""Secrets are masked in any text of a report."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def send(*urls: str, timeout: float = HANG) -> list[str]:
 
 def test_notifications_arrive(site: Site) -> None:
     assert send(address(site, "ok"), address(site, "ok")) == []
-    assert [(told["title"], told["message"]) for told in site.posted] == [("2 alerts", "1 < 2\n汽车")] * 2
+    assert [(document["title"], document["message"]) for document in site.posted] == [("2 alerts", "1 < 2\n汽车")] * 2
 
 
 def test_no_addresses() -> None:

@@ -1,4 +1,4 @@
-"""The validator of the service: what it sees in a real state, and whom it holds up."""
+"""The validator of the service, on a real state; and that it holds nobody up."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Make = Callable[..., T8ResumeAndRetry]
 TYPE = "DETAIL_COLLECTION"
 
 
-class Shelf:
+class Database:
     """A database that may hang until it is let go."""
 
     def __init__(self, *keys: str) -> None:
@@ -39,17 +39,17 @@ class Shelf:
         yield from self.keys
 
 
-def with_database(make_service: Make, shelf: Any, timeout: float = 30, **config: Any) -> T8ResumeAndRetry:
+def with_database(make_service: Make, database: Any, timeout: float = 30, **config: Any) -> T8ResumeAndRetry:
     """A service with a database, and ten items announced."""
     service = make_service(**config)
-    service.validator = ResumeValidator(service.state_manager, shelf, timeout=timeout)
+    service.validator = ResumeValidator(service.state_manager, database, timeout=timeout)
     service.state_manager.start_run(TYPE, total_items=10)
     return service
 
 
 @pytest.fixture
-def shelf() -> Iterator[Shelf]:
-    made = Shelf(*"abcde")
+def database() -> Iterator[Database]:
+    made = Database(*"abcde")
     yield made
     made.go.set()
 
@@ -174,72 +174,74 @@ def test_a_validator_sees_what_its_batch_holds(service: T8ResumeAndRetry) -> Non
 # -- metrics and alerts ------------------------------------------------------------------------------------------
 
 
-def test_the_score_feeds_metrics_and_alerts(make_service: Make, shelf: Shelf) -> None:
-    service = with_database(make_service, shelf)
+def test_the_score_feeds_metrics_and_alerts(make_service: Make, database: Database) -> None:
+    service = with_database(make_service, database)
     assert service.get_metrics()["data_integrity_score"] == 0.5
     [alert] = service.check_alerts()
     assert (alert["name"], alert["value"], alert["threshold"]) == ("data_integrity_score", 0.5, 0.95)
-    shelf.keys += ["e", "", "f"]
+    database.keys += ["e", "", "f"]
     assert service.validate_sync()["integrity_score"] == 0.6
     assert service.get_metrics()["data_integrity_score"] == 0.6
-    shelf.keys += "ghij"
+    database.keys += "ghij"
     assert service.get_metrics()["data_integrity_score"] == 1.0
     assert service.check_alerts() == []
 
 
-def test_without_the_integrity_check_the_database_is_not_queried(make_service: Make, shelf: Shelf) -> None:
-    service = with_database(make_service, shelf, enable_integrity_check=False)
+def test_without_the_integrity_check_the_database_is_not_queried(make_service: Make, database: Database) -> None:
+    service = with_database(make_service, database, enable_integrity_check=False)
     assert service.get_metrics()["data_integrity_score"] is None
     assert service.check_alerts() == []
-    assert shelf.asked == 0
+    assert database.asked == 0
 
 
-def test_metrics_inside_of_a_loop_do_not_wait(make_service: Make, shelf: Shelf) -> None:
-    service = with_database(make_service, shelf, 2 * HANG)
+def test_metrics_inside_of_a_loop_do_not_wait(make_service: Make, database: Database) -> None:
+    service = with_database(make_service, database, 2 * HANG)
 
     async def look() -> None:
-        shelf.go.clear()
+        database.go.clear()
         assert service.get_metrics()["data_integrity_score"] is None
         assert service.get_metrics()["data_integrity_score"] is None
-        while not shelf.asked:
+        while not database.asked:
             await asyncio.sleep(0.01)
         assert service.get_metrics()["data_integrity_score"] is None
-        assert shelf.asked == 1
-        shelf.go.set()
+        assert database.asked == 1
+        database.go.set()
         while service.get_metrics()["data_integrity_score"] is None:
             await asyncio.sleep(0.01)
         assert service.get_metrics()["data_integrity_score"] == 0.5
-        shelf.keys += "f"
+        database.keys += "f"
         await service.validate()
         assert service.get_metrics()["data_integrity_score"] == 0.6
 
     asyncio.run(asyncio.wait_for(look(), HANG))
 
 
-def test_a_database_that_hangs_holds_up_no_retries(make_service: Make, shelf: Shelf) -> None:
-    service = with_database(make_service, shelf, 2 * HANG, enable_metrics=True, retry_base=0, retry_check_interval=0.05)
-    shelf.go.clear()
+def test_a_database_that_hangs_holds_up_no_retries(make_service: Make, database: Database) -> None:
+    service = with_database(
+        make_service, database, 2 * HANG, enable_metrics=True, retry_base=0, retry_check_interval=0.05
+    )
+    database.go.clear()
     done: list[str] = []
     service.retry_manager.register_retry_handler(TYPE, lambda target, metadata: not done.append(target))
     with service:
-        wait_until(lambda: shelf.asked > 0)
+        wait_until(lambda: database.asked > 0)
         for number in range(5):
             service.add_failed_task(TYPE, str(number), "")
         wait_until(lambda: len(done) == 5)
-        assert not shelf.go.is_set()
-        assert shelf.asked == 1
-        shelf.go.set()
+        assert not database.go.is_set()
+        assert database.asked == 1
+        database.go.set()
 
 
 def test_a_database_that_fails_is_an_alert_and_a_line_of_the_log(
-    make_service: Make, shelf: Shelf, caplog: pytest.LogCaptureFixture
+    make_service: Make, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    service = with_database(make_service, shelf, timeout=0.1)
-    shelf.go.clear()
+    service = with_database(make_service, database, timeout=0.1)
+    database.go.clear()
     assert [alert["name"] for alert in service.check_alerts()] == ["data_integrity_score"]
     line = "The integrity score counts the database as empty: the database gave no answer in 0.1 s"
     assert line in caplog.messages
-    shelf.go.set()
+    database.go.set()
     wait_until(lambda: service.get_metrics()["data_integrity_score"] == 0.5)
 
 
@@ -249,7 +251,7 @@ def test_a_database_that_fails_is_an_alert_and_a_line_of_the_log(
 def test_validate_sync_in_the_loop_to_which_the_database_is_bound(make_service: Make) -> None:
     """It cannot answer, as its loop stands still: that is a finding, and no deadlock."""
 
-    class Bound(Shelf):
+    class Bound(Database):
         async def count_items(self, task_type: str) -> int:  # type: ignore[override]
             await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(asyncio.sleep(0), self.loop))
             return 5
@@ -270,8 +272,8 @@ def test_validate_sync_in_the_loop_to_which_the_database_is_bound(make_service: 
     assert (awaited["database"], awaited["integrity_score"]) == ({"counts": {TYPE: 5}, "problems": []}, 0.5)
 
 
-def test_concurrent_validations(make_service: Make, shelf: Shelf) -> None:
-    service = with_database(make_service, shelf)
+def test_concurrent_validations(make_service: Make, database: Database) -> None:
+    service = with_database(make_service, database)
     results: list[Any] = []
     threads = [threading.Thread(target=lambda: results.append(service.validate_sync()["items"])) for _ in range(8)]
     for thread in threads:

@@ -1,4 +1,4 @@
-"""The dead-letter box: what may be chosen, where a letter goes, and that the books balance after all of it."""
+"""Dead letters in the store: filters, revival, removal, and a balanced ledger after each of them."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def test_a_lock_is_waited_for_as_long_as_was_said(tmp_path: Path) -> None:
 def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path; from scrapy_t8.stores.locks import FileLock\n"
-        "lock = FileLock(Path(sys.argv[1])); print(lock.own(), flush=True); time.sleep(60)"
+        "lock = FileLock(Path(sys.argv[1])); print(lock.own(), flush=True); time.sleep(900)"
     )
     path = tmp_path / "lock"
     with subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE) as process:

@@ -1,4 +1,4 @@
-"""A handler is called within its limit; what it still does after that is told."""
+"""A handler is called within its limit; what it still does after that is reported."""
 
 from __future__ import annotations
 

@@ -262,15 +262,15 @@ def test_a_password_is_never_shown(postgres: Postgres) -> None:
         "postgresql://t8:geh3im@127.0.0.1:port/postgres",
         "geh3im",
     ):
-        told = ""
+        shown = ""
         try:
             database = SQLDatabase(url, {TYPE: ("cars", "slug")})
-            told = repr(database)
-            told += problem(database)
+            shown = repr(database)
+            shown += problem(database)
         except T8Error as error:
-            told += str(error)
-        assert "geh3im" not in told, (url, told)
-        assert "\n" not in told
+            shown += str(error)
+        assert "geh3im" not in shown, (url, shown)
+        assert "\n" not in shown
     assert PASSWORD not in repr(SQLDatabase(postgres.url, {}))
 
 

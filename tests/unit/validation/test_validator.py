@@ -1,4 +1,4 @@
-"""Does what a collector has written down make sense?"""
+"""Validation of states, resume points, failed tasks and of the user's database."""
 
 from __future__ import annotations
 
@@ -260,7 +260,7 @@ class Plain(ResumeValidator):
 
 
 @pytest.mark.parametrize(
-    ("answer", "told", "valid"),
+    ("answer", "reported", "valid"),
     [
         ({}, {}, True),
         ({"images": 5, "error": None, "valid": True}, {"images": 5, "error": None, "valid": True}, True),
@@ -272,11 +272,11 @@ class Plain(ResumeValidator):
         ("stubborn", {"error": "custom_validation gave no answer in 0.05 s"}, False),
     ],
 )
-def test_custom_validation(answer: Any, told: dict[str, Any], valid: bool) -> None:
+def test_custom_validation(answer: Any, reported: dict[str, Any], valid: bool) -> None:
     validator = Custom(Known(state(POINT)), timeout=0.05 if answer in ("hang", "stubborn") else HANG)
     validator.answer = answer
     result = validator.validate_sync(NOW)
-    assert (result["custom"], result["valid"]) == ({TYPE: told}, valid)
+    assert (result["custom"], result["valid"]) == ({TYPE: reported}, valid)
 
 
 def test_custom_validation_may_be_a_plain_method() -> None:

@@ -1,4 +1,4 @@
-"""A spider of cars: lists lead to cars, of which one is gone, one breaks the callback and one is to be had later."""
+"""A spider of cars: lists lead to cars, of which one is gone, one breaks the callback and one fails for a while."""
 
 from __future__ import annotations
 

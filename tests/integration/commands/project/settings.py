@@ -15,3 +15,4 @@ T8_RETRY_CAP = 3600
 T8_RETRY_JITTER = 0
 T8_RETRY_WAIT = 0
 T8_BREAKER_FAILURES = 0
+T8_STOP_GRACE = 600  # on a slow machine, too, pages in flight come to their end

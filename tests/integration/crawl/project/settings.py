@@ -8,3 +8,4 @@ CONCURRENT_ITEMS = 10  # Scrapy starts as many tasks for each page: a hundred of
 TELNETCONSOLE_ENABLED = False
 RETRY_TIMES = 2
 REMOTE_CONTROL_ENABLED = False
+T8_STOP_GRACE = 600  # on a slow machine, too, pages in flight come to their end

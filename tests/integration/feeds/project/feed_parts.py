@@ -132,18 +132,18 @@ class Framed(JsonLinesItemExporter):
         self.file.write(b"end %d\n" % self._count)
 
 
-class Shelf:
-    """A storage scheme of one's own, ``shelf://name``: the remote place is a directory named ``shelf``."""
+class RemoteStorage:
+    """A storage scheme of one's own, ``remote://name``: the remote place is a directory named ``remote``."""
 
     def __init__(self, uri: str, *, feed_options: dict[str, Any] | None = None) -> None:
-        self._place = Path("shelf", uri.removeprefix("shelf://"))
+        self._place = Path("remote", uri.removeprefix("remote://"))
 
     def open(self, spider: Any) -> IO[bytes]:
         return Path(f".{self._place.name}.upload").open("w+b")
 
     async def store(self, file: IO[bytes]) -> None:
-        if os.environ.get("SHELF") == "closed":
-            raise ConnectionError("the shelf is closed")
+        if os.environ.get("REMOTE") == "closed":
+            raise ConnectionError("the remote place is closed")
         file.seek(0)
         self._place.parent.mkdir(exist_ok=True)
         self._place.write_bytes(file.read())

@@ -7,7 +7,7 @@ FEED_EXPORTERS = {
     "titled": "feed_parts.Titled",
     "framed": "feed_parts.Framed",
 }
-FEED_STORAGES = {"shelf": "feed_parts.Shelf"}
+FEED_STORAGES = {"remote": "feed_parts.RemoteStorage"}
 CONCURRENT_REQUESTS = 1
 LOG_LEVEL = "INFO"
 EXTENSIONS = {"tests.support.probe.StatsFile": 900}
@@ -17,3 +17,4 @@ TELNETCONSOLE_ENABLED = False
 # Commits follow the work and not the clock, so that each crawl has many, always at the same places.
 T8_COMMIT_INTERVAL = 60
 T8_COMMIT_PAGES = 2
+T8_STOP_GRACE = 600  # on a slow machine, too, pages in flight come to their end

@@ -8,3 +8,4 @@ CONCURRENT_ITEMS = 10
 ITEM_PIPELINES = {"healing.Choosy": 300}
 T8_ITEM_KEY = "id"
 URLLENGTH_LIMIT = 0  # pages stand in URLs
+T8_STOP_GRACE = 600  # on a slow machine, too, pages in flight come to their end

@@ -13,3 +13,4 @@ T8_ITEM_KEY = "id"
 T8_RETRY_BASE = 0.05
 T8_RETRY_CAP = 0.1
 T8_BREAKER_FAILURES = 0
+T8_STOP_GRACE = 600  # on a slow machine, too, pages in flight come to their end

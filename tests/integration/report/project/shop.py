@@ -1,4 +1,4 @@
-"""The spider of the shop: any spider, with a word about what it expects."""
+"""The spider of the shop, which says what it expects."""
 
 from __future__ import annotations
 

@@ -8,3 +8,4 @@ CONCURRENT_ITEMS = 10
 T8_RETRY_BASE = 0.3
 T8_RETRY_JITTER = 0
 T8_BREAKER_FAILURES = 0
+T8_STOP_GRACE = 600  # on a slow machine, too, pages in flight come to their end

@@ -1,4 +1,4 @@
-"""Asks for pages by their ways of failing."""
+"""A spider of pages that fail in many ways."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from scrapy import Request, Spider
+from scrapy import Request, Spider, signals
 from scrapy.exceptions import DropItem
+from scrapy.extensions.closespider import CloseSpider
 
 from scrapy_t8 import RetryPage
-from tests.support.probe import SITE, switched_on
+from tests.support.probe import SITE, note, switched_on
 
 
 def no_captcha(response: Any) -> str | None:
@@ -45,7 +46,7 @@ def crashes(target: str, metadata: dict[str, Any]) -> bool:
 
 
 class Pipeline:
-    """Chokes on an item, if ``choke`` is switched on."""
+    """Raises an exception for an item, if ``choke`` is switched on."""
 
     def process_item(self, item: Any) -> Any:
         if item["path"].endswith("/choke") and switched_on("choke"):
@@ -63,6 +64,19 @@ class FailingSpider(Spider):
         super().__init__(**kwargs)
         self.t8_response_checks = [no_captcha] if switched_on("check in spider") else []
         self.t8_retry_handlers = {"BY_HAND": handled} if switched_on("handler in spider") else {}
+
+    @classmethod
+    def from_crawler(cls, crawler: Any, *args: Any, **kwargs: Any) -> Any:
+        spider = super().from_crawler(crawler, *args, **kwargs)
+        crawler.signals.connect(spider.idle, signals.spider_idle)
+        return spider
+
+    def idle(self) -> None:
+        """Note whether the clock of CLOSESPIDER_TIMEOUT_NO_ITEM runs, when all handlers of the signal have run."""
+        clock = getattr(self.crawler.get_extension(CloseSpider), "task_no_item", None)
+        if clock is not None:
+            words = {True: "the clock runs", False: "the clock stands"}
+            asyncio.get_running_loop().call_soon(lambda: note(words[clock.running]))
 
     async def start(self) -> Any:
         """Every page is asked for once."""

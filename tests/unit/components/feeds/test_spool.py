@@ -1,4 +1,4 @@
-"""Every item of the job, of every kind, whatever is in it."""
+"""The spool returns every item of a job, of every kind, whatever is in it."""
 
 from __future__ import annotations
 

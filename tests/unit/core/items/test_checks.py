@@ -1,4 +1,4 @@
-"""What an item must be. By tables."""
+"""Checks of items, by tables."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Broken:
 KINDS = [dict, ScrapyCar, DataCar, AttrsCar, ModelCar]
 
 
-def told(problems: list[Problem]) -> list[tuple[str, str, str]]:
+def facts(problems: list[Problem]) -> list[tuple[str, str, str]]:
     return [(problem.rule, problem.field, problem.message) for problem in problems]
 
 
@@ -107,7 +107,7 @@ def test_required_fields_of_every_kind_of_item(kind: Any) -> None:
 
 @pytest.mark.parametrize("value", [None, "", b"", [], {}, (), set(), ScrapyCar()])
 def test_what_is_empty(value: Any) -> None:
-    assert told(ItemChecks.of(["name"], None).check({"name": value})) == [("required", "name", "is empty")]
+    assert facts(ItemChecks.of(["name"], None).check({"name": value})) == [("required", "name", "is empty")]
 
 
 @pytest.mark.parametrize("value", [0, 0.0, False, " ", [None], Decimal(0)])
@@ -157,13 +157,13 @@ def test_nothing_to_check_costs_nothing(nothing: Any) -> None:
 )
 def test_a_json_schema(more: dict[str, Any], problems: list[tuple[str, str, str]]) -> None:
     checks = ItemChecks.of(None, {"*": CAR})
-    assert told(checks.check({"name": "Mini", "price": 5} | more)) == problems
+    assert facts(checks.check({"name": "Mini", "price": 5} | more)) == problems
 
 
 @pytest.mark.parametrize("kind", KINDS[:2])
 def test_a_json_schema_and_missing_fields(kind: Any) -> None:
     problems = ItemChecks.of(None, {kind.__name__: CAR}).check(kind())
-    assert told(problems) == [("required", "name", "is missing"), ("required", "price", "is missing")]
+    assert facts(problems) == [("required", "name", "is missing"), ("required", "price", "is missing")]
 
 
 def test_a_problem_is_the_same_for_every_value() -> None:
@@ -179,7 +179,7 @@ def test_a_pydantic_model(model: Any) -> None:
     checks = ItemChecks.of(None, {"*": model})
     assert checks.check({"name": "Mini", "price": 5.0, "seen": date(2024, 1, 15)}) == []
     assert checks.check({"Name": "Mini", "price": 5.0}) == []
-    assert told(checks.check({"name": "Mini", "price": "5"})) == [
+    assert facts(checks.check({"name": "Mini", "price": "5"})) == [
         ("float_type", "price", "Input should be a valid number")
     ]
     assert [(p.rule, p.field) for p in checks.check(DataCar("x"))] == [
@@ -196,7 +196,7 @@ def test_an_instance_of_the_model_is_checked_too() -> None:
 
 def test_a_check_that_fails_is_a_problem() -> None:
     checks = ItemChecks.of(["name"], StrictCar)
-    assert told(checks.check({"name": "Mini", "price": 2000.0})) == [
+    assert facts(checks.check({"name": "Mini", "price": 2000.0})) == [
         ("error", "", "the check failed: KeyError('a bug in a validator')")
     ]
     assert [p.rule for p in checks.check({"name": Broken()})] == ["error", "string_type", "missing"]

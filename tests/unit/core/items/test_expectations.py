@@ -1,4 +1,4 @@
-"""What is expected, what becomes of it, and what the report makes of that."""
+"""Expected items, what becomes of them, and what the report says of it."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Books:
         """The cause of each missing item, by its key."""
         return {
             str(example["key"]): (row["cause"], row["detail"])
-            for row in self.told()["causes"]
+            for row in self.missing_section()["causes"]
             for example in row["examples"]
             if "key" in example
         }
@@ -104,7 +104,7 @@ class Books:
             assert job is not None
             return Missing(reader, job)
 
-    def told(self) -> dict[str, Any]:
+    def missing_section(self) -> dict[str, Any]:
         missing = self.missing()
         assert missing.expected == missing.collected + missing.count
         return missing.to_dict()

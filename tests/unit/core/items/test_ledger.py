@@ -1,4 +1,4 @@
-"""The books of items: balanced at every commit, each key once, whatever fails and dies in between."""
+"""The item ledger is balanced at every commit and knows each key once, whatever fails or crashes in between."""
 
 from __future__ import annotations
 
@@ -294,7 +294,7 @@ def test_more_keys_than_memory_holds(tmp_path: Path, monkeypatch: Any) -> None:
 
 @pytest.mark.parametrize("policy", ["first", "last", "changed"])
 def test_notes_of_a_large_page_say_the_same_from_a_file(policy: str, tmp_path: Path, monkeypatch: Any) -> None:
-    def told(directory: Path) -> tuple[Any, ...]:
+    def noted_in(directory: Path) -> tuple[Any, ...]:
         directory.mkdir()
         crawl = Crawl(directory, Dedup(policy=policy))
         page = crawl.page()
@@ -305,10 +305,10 @@ def test_notes_of_a_large_page_say_the_same_from_a_file(policy: str, tmp_path: P
         with open_read_only(directory / "t8") as reader:
             return crawl.record.ledger, crawl.feed.durable, list(reader.losses()), reader.kept("coverage")
 
-    held = told(tmp_path / "held")
+    held = noted_in(tmp_path / "held")
     monkeypatch.setattr("scrapy_t8.core.staging.OUTCOMES", 3)
     monkeypatch.setattr("scrapy_t8.core.staging.SPILL", 50)
-    assert told(tmp_path / "spilled") == held
+    assert noted_in(tmp_path / "spilled") == held
 
 
 def test_losses_are_told_apart_by_reason_up_to_a_point(tmp_path: Path, monkeypatch: Any) -> None:

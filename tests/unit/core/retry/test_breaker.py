@@ -1,4 +1,4 @@
-"""Which hosts are to be left in peace? By tables, with the time as an argument."""
+"""Which hosts are not to be asked for a while, with the time as an argument."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from scrapy import Request
 
 from scrapy_t8.core.retry.breaker import Breaker
 from scrapy_t8.core.retry.host_gate import HELD, HostGatedQueue
-from tests.unit.core.parts import Clock
+from tests.support.clock import Clock
 
 
 class Plain:

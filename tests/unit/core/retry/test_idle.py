@@ -7,8 +7,8 @@ from scrapy.exceptions import CloseSpider, DontCloseSpider
 
 from scrapy_t8.core.retry.idle import REASON, IdlePolicy
 from scrapy_t8.core.run import RunContext
+from tests.support.clock import Clock
 from tests.unit.core.conftest import Timers
-from tests.unit.core.parts import Clock
 
 from .runs import RetryRun
 

@@ -1,4 +1,4 @@
-"""When is a failed request tried again? By tables."""
+"""When a failed request is retried, by tables."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_kinds_of_statuses(status: int, asks: bool, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("general", "kinds", "told"),
+    ("general", "kinds", "message"),
     [
         ({"factor": 0.5}, {}, "factor is 0.5"),
         ({"base": -1}, {}, "base is -1"),
@@ -114,8 +114,8 @@ def test_kinds_of_statuses(status: int, asks: bool, kind: str) -> None:
         ({"base": float("nan")}, {}, "base is nan"),
     ],
 )
-def test_invalid_arguments(general: dict[str, float], kinds: dict[str, dict[str, float]], told: str) -> None:
-    with pytest.raises(ConfigError, match=told):
+def test_invalid_arguments(general: dict[str, float], kinds: dict[str, dict[str, float]], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         Policy(general, kinds, 3600)
 
 

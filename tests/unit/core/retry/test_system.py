@@ -14,8 +14,8 @@ from scrapy_t8.core.run import RunContext
 from scrapy_t8.errors import CannotStore
 from scrapy_t8.model.attempts import AttemptHistory
 from scrapy_t8.model.dead_letter import DeadLetter
+from tests.support.clock import Clock
 from tests.unit.core.conftest import Timers
-from tests.unit.core.parts import Clock
 
 from .runs import RetryRun
 

@@ -17,8 +17,9 @@ from scrapy_t8.core.run import RunContext
 from scrapy_t8.model.attempts import AttemptHistory, ScheduledRetry
 from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.entry import entry_id
+from tests.support.clock import Clock
 from tests.unit.core.conftest import Timers
-from tests.unit.core.parts import Clock, Control
+from tests.unit.core.parts import Control
 
 
 class Engine:

@@ -1,4 +1,4 @@
-"""Spiders that use more of Scrapy, and such as bring their own parts."""
+"""Spiders that use more of Scrapy, or components of their own."""
 
 from __future__ import annotations
 

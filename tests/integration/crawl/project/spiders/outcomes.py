@@ -125,14 +125,14 @@ class Ignored(NotingSpider):
         note("page root")
         for where in ("request", "response", "schedule", "input", "nowhere"):
             yield self.to(f"p/ignore-in-{where}", self.leaf)
-            yield self.to(f"p/ignore-in-{where}?errback", self.leaf, errback=self.told, dont_filter=True)
+            yield self.to(f"p/ignore-in-{where}?errback", self.leaf, errback=self.ignored, dont_filter=True)
         may_end("root")
 
-    def told(self, failure: Any) -> Any:
-        note(f"page told of {page_of(failure.request)}")
-        may_end(f"told of {page_of(failure.request)}")
-        yield {"told": page_of(failure.request)}
-        yield self.to("p/after-told", self.leaf)
+    def ignored(self, failure: Any) -> Any:
+        note(f"page ignored: {page_of(failure.request)}")
+        may_end(f"ignored: {page_of(failure.request)}")
+        yield {"ignored": page_of(failure.request)}
+        yield self.to("p/after-ignored", self.leaf)
 
 
 class IgnoreInDownloader:
@@ -240,7 +240,7 @@ class Coroutines(NotingSpider):
 
 
 class Enough(NotingSpider):
-    """Closes itself in the middle, if it is told to."""
+    """Closes itself in the middle, if that is switched on."""
 
     name = "enough"
     custom_settings: ClassVar = {"CONCURRENT_REQUESTS": 2}

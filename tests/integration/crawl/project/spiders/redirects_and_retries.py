@@ -1,4 +1,4 @@
-"""Requests in the place of others: redirects and retries."""
+"""Requests that replace others: redirects and retries."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class Watch:
         return watch
 
     def response_received(self, response: Any) -> None:
-        """Its callback has not been called."""
+        """End before the callback is called."""
         may_end(f"received {page_of(response)}")
 
     def request_scheduled(self, request: Request) -> None:
-        """Not yet with the scheduler."""
+        """End before the scheduler has the request."""
         may_end(f"scheduled {self._what(request)}")
 
     async def process_request(self, request: Request) -> None:
-        """Leased; committed or not."""
+        """End when the request is leased; then again when that is committed."""
         what = self._what(request)
         may_end(f"sent {what}")
         if what:
@@ -47,7 +47,7 @@ class Replaced(NotingSpider):
     custom_settings: ClassVar = {"DOWNLOADER_MIDDLEWARES": {f"{__name__}.Watch": 50}}
 
     def parse(self, response: Any) -> Any:
-        """Tells by which way it was reached, and brings a filtered and an unfiltered child."""
+        """Yield how the page was reached, and a filtered and an unfiltered request."""
         name = page_of(response)
         note(f"page {name}")
         may_end(name)

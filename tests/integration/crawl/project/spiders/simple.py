@@ -72,7 +72,7 @@ class Renamed(Simple):
 
 
 class Vandal(Simple):
-    """Removes the state file while the crawl runs, if it is told to."""
+    """Removes the state file while the crawl runs, if that is switched on."""
 
     name = "vandal"
 

@@ -1,4 +1,4 @@
-"""Ways to begin: ``start()`` that takes its time, yields items or breaks off; sitemaps, rules, long lists."""
+"""Spiders whose ``start()`` is slow, yields items or raises; sitemaps, rules, long lists of URLs."""
 
 from __future__ import annotations
 

@@ -82,10 +82,10 @@ class Memory(NotingSpider):
         yield from self.leaf(response)
 
 
-class Told(NotingSpider):
+class ThreeLoaders(NotingSpider):
     """The same request without a stored form thrice; none at all when it is corrected."""
 
-    name = "told"
+    name = "three_loaders"
 
     async def start(self) -> AsyncIterator[Any]:
         yield self.to("p/before", self.leaf)
