@@ -20,7 +20,7 @@ PACKAGES = (
 MODULES = (
     *("scrapy.cmdline", "scrapy.contracts", "scrapy.dupefilters", "scrapy.exporters", "scrapy.linkextractors"),
     *("scrapy.pqueues", "scrapy.squeues", "scrapy.utils.engine", "scrapy_t8.addon"),
-    *("aiohttp", "attrs", "jinja2", "PIL.Image", "pydantic", "pygal", "rich.table", "tldextract"),
+    *("aiohttp", "attrs", "jinja2", "PIL.Image", "pydantic", "rich.table", "tldextract"),
 )
 
 
