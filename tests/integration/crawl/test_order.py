@@ -75,9 +75,9 @@ def test_more_requests_than_the_queue_holds_in_memory(lab: Lab) -> None:
     """What was left to the store comes back in its place."""
     ways = [{}, FIFO]
     crawls = [lab.crawl("wide", t8=t8, **{**ONE, **way}) for way in ways for t8 in (False, True)]
-    _together(
-        *(crawl.finished for crawl in crawls[::2]), *(partial(_stopped_in_the_middle, crawl) for crawl in crawls[1::2])
-    )
+    # By page 300 all requests of the wide page are in the queue: pages are fetched while they are pushed.
+    stops = [partial(_stopped_in_the_middle, crawl, page=300) for crawl in crawls[1::2]]
+    _together(*(crawl.finished for crawl in crawls[::2]), *stops)
     for plain, stopped in zip(crawls[::2], crawls[1::2], strict=True):
         assert stopped.pages == plain.pages
 
@@ -110,9 +110,8 @@ def _on_disk(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {**disk, "SCHEDULER_START_DISK_QUEUE": settings[start]} if start in settings else disk
 
 
-def _stopped_in_the_middle(crawl: Crawl) -> None:
-    # By then all requests of the wide page are in the queue: pages are fetched while they are pushed.
-    crawl.stopped("page:300")
+def _stopped_in_the_middle(crawl: Crawl, page: int = 30) -> None:
+    crawl.stopped(f"page:{page}")
     crawl.finished()
 
 

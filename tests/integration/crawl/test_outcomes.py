@@ -23,7 +23,7 @@ def test_exceptions(lab: Lab) -> None:
 
 def test_ignored_requests(lab: Lab) -> None:
     """IgnoreRequest ends a page, wherever it is raised, and no signal says so. Traps 6, 30."""
-    lab.compare("ignored", ("root", "ignored in response"), ("ignored: p/ignore-in-request?errback",))
+    lab.compare("ignored", ("root", "ignored in response"), ("errback of p/ignore-in-request?errback",))
 
 
 def test_pipelines(lab: Lab) -> None:

@@ -130,7 +130,7 @@ class Ignored(NotingSpider):
 
     def ignored(self, failure: Any) -> Any:
         note(f"page ignored: {page_of(failure.request)}")
-        may_end(f"ignored: {page_of(failure.request)}")
+        may_end(f"errback of {page_of(failure.request)}")
         yield {"ignored": page_of(failure.request)}
         yield self.to("p/after-ignored", self.leaf)
 
