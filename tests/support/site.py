@@ -154,7 +154,7 @@ class Server:
 
     def site(self, pages: Pages, values: dict[str, Any] | None = None) -> Site:
         """Return a new site."""
-        name = f"site-{next(self._numbers)}"
+        name = f"site-{next(self._numbers):04}"  # All names are equally long: crawls are compared by their bytes.
         self._sites[name] = Site(self, name, pages, dict(values or {}))
         return self._sites[name]
 
