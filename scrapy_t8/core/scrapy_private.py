@@ -209,11 +209,26 @@ def spider_arguments(crawler: Crawler) -> dict[str, Any] | None:
     return None
 
 
-def set_exit_status(status: int) -> None:
-    """Have the command that runs the crawl, if there is one, end with *status* unless it fails by itself."""
+_exit_statuses: dict[Crawler, int] = {}
+"""The exit status of each crawl that a command runs."""
+
+
+def set_exit_status(crawler: Crawler, status: int) -> None:
+    """Have the command that runs *crawler*, if there is one, end with *status*, unless the command fails by itself.
+
+    Of the statuses of several crawls, the lowest that is not 0 counts.
+    """
     command = _command()
-    if command is not None and not command.exitcode:
-        command.exitcode = status
+    if command is None:
+        return
+    fails_by_itself = command.exitcode not in (0, _worst())
+    _exit_statuses[crawler] = status
+    if not fails_by_itself:
+        command.exitcode = _worst()
+
+
+def _worst() -> int:
+    return min(filter(None, _exit_statuses.values()), default=0)
 
 
 def is_inspection_command() -> bool:

@@ -9,17 +9,19 @@ from typing import Any
 from scrapy import Request
 from scrapy.http import Response
 
+from scrapy_t8.config.causes import ERRBACK, Accepted, cause_of_failure
 from scrapy_t8.core.frontier.frontier import Frontier
 from scrapy_t8.core.page import Outcome, Page, current_page
 from scrapy_t8.core.run import CommitParticipant, RunContext, RunControl
 from scrapy_t8.errors import CannotStore
 from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.dead_letter import LetterFilter
+from scrapy_t8.model.entry import Ending
 from scrapy_t8.utils.handler_call import Handler
 
 from .breaker import Breaker
-from .decisions import RetryDecisions
-from .failure import OF_THE_CODE, Failure
+from .decisions import RetryDecisions, callback_of
+from .failure import AFTER_THE_DOWNLOAD, OF_THE_CODE, Failure
 from .handlers import Handlers
 from .host_gate import HostGatedQueue
 from .idle import IdlePolicy
@@ -57,6 +59,7 @@ class RetrySystem(CommitParticipant):
         self._control = control
         self._frontier = frontier
         self.checks = checks
+        self._accepted = Accepted(config.accept)
         self._noted: dict[Request, Failure] = {}
         self._gate: HostGatedQueue | None = None
         self.breaker = Breaker(
@@ -142,8 +145,13 @@ class RetrySystem(CommitParticipant):
 
     def record_failure(self, request: Request, failure: Failure) -> None:
         """Note that *request* has failed. The first failure counts, unless a later one asks for a retry."""
-        if self.is_ours(request) and (request not in self._noted or not failure.keeps_items):
+        if not self.is_ours(request):
+            return
+        noted = self._noted.get(request)
+        if noted is None or not failure.keeps_items:
             self._noted[request] = failure
+        elif failure.kind in AFTER_THE_DOWNLOAD:
+            self._noted[request] = replace(noted, errback_failed=True)
 
     def record_first_failure(self, request: Request, failure: Failure) -> None:
         """Note that *request* has failed, unless a failure was noted before."""
@@ -194,8 +202,8 @@ class RetrySystem(CommitParticipant):
 
     # -- requests that end ---------------------------------------------------------------------------------------
 
-    def request_left_engine(self, request: Request, page: Page, *, in_memory: bool) -> None:
-        """Act on the failure that was noted for *request*, or count the request as a success."""
+    def request_left_engine(self, request: Request, page: Page, *, in_memory: bool) -> bool:
+        """Act on the failure that was noted for *request*, or count a success. Return whether there was a failure."""
         self.decisions.request_ended(request)
         failure = self._noted.pop(request, None)
         if not in_memory and page.outcome is Outcome.REPLACED:
@@ -205,6 +213,7 @@ class RetrySystem(CommitParticipant):
         elif not in_memory and page.outcome is Outcome.PENDING:
             self.decisions.succeeded(request, page)
         self.decisions.forget(request)
+        return failure is not None
 
     def handler_ended(self, request: Request, page: Page, failure: Failure | None) -> None:
         """Act on the result of a handler that has tried *page*."""
@@ -224,8 +233,20 @@ class RetrySystem(CommitParticipant):
             return
         if not (failure.keeps_items or in_memory):
             page.take_back_items()
-        letter = self.decisions.dead_letter(request, page, failure, in_memory=in_memory)
-        if letter.entry:
-            page.bury(letter)
+        self._give_up(request, page, failure, in_memory=in_memory)
+
+    def _give_up(self, request: Request, page: Page, failure: Failure, *, in_memory: bool) -> None:
+        cause = self._accepted_cause(request, failure)
+        if cause is None:
+            letter = self.decisions.dead_letter(request, page, failure, in_memory=in_memory)
+            page.end_in_memory(letter) if in_memory else page.bury(letter)
         else:
-            self._frontier.outbox.bury(letter)
+            ending = Ending(cause, request.url, callback_of(request), failure.error)
+            page.end_in_memory(ending) if in_memory else page.discard(ending)
+
+    def _accepted_cause(self, request: Request, failure: Failure) -> str | None:
+        """Return the cause that the user accepts, if a request may end with *failure*."""
+        causes = [cause_of_failure(failure.kind, failure.status)]
+        if request.errback is not None and not failure.errback_failed and failure.kind not in AFTER_THE_DOWNLOAD:
+            causes.append(f"{ERRBACK}:{getattr(request.errback, '__name__', '')}")
+        return next(filter(self._accepted.names, causes), None)

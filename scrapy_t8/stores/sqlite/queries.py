@@ -212,7 +212,7 @@ REMOVE_CHOSEN = (
 REMOVE_ALL = ("DELETE FROM dead_body", "DELETE FROM dead")
 # An entry that is in the frontier as well, or has a second letter, still needs its children.
 FORGET_CHOSEN = """
-    DELETE FROM spawned WHERE parent IN (SELECT entry FROM chosen WHERE mine)
+    DELETE FROM spawned WHERE parent IN (SELECT entry FROM chosen WHERE mine AND entry)
         AND NOT EXISTS (SELECT 1 FROM entry WHERE entry.id = parent)
         AND NOT EXISTS (SELECT 1 FROM waiting WHERE waiting.id = parent)
         AND parent NOT IN (SELECT entry FROM dead WHERE job = :job_id AND id NOT IN (SELECT letter FROM chosen))
