@@ -18,9 +18,11 @@ from scrapy.core import engine as engine_module
 from scrapy.core.downloader import Downloader
 from scrapy.core.engine import ExecutionEngine
 from scrapy.core.scheduler import Scheduler
+from scrapy.core.scraper import Scraper
 from scrapy.core.scraper import Slot as ScraperSlot
 from scrapy.crawler import Crawler
 from scrapy.downloadermiddlewares.cookies import CookiesMiddleware
+from scrapy.exceptions import CloseSpider as CloseSpiderException
 from scrapy.extensions.closespider import CloseSpider
 from scrapy.extensions.feedexport import FeedExporter
 from scrapy.pipelines.media import MediaPipeline
@@ -56,6 +58,11 @@ TABLE: tuple[tuple[type, str, str], ...] = (
     (ExecutionEngine, "_slot", "Leads to the engine's slot."),
     (ENGINE_SLOT, "nextcall", "To have the engine ask for a request when one is due, not up to 5 s later."),
     (ENGINE_SLOT, "inprogress remove_request(request)", "To end a stop although requests are in flight."),
+    (
+        Scraper,
+        "handle_spider_error(_failure,request,response)",
+        "Replaced: a callback or errback that raises CloseSpider sends no signal, and its page is not done.",
+    ),
     (ScraperSlot, "queue active itemproc_size", "To end a stop although responses and items are being processed."),
     (Downloader, "slots per_slot_settings", "AutoThrottle's delays are kept across runs."),
     (Scheduler, "dqs", "Assigned: the durable queue is there without a JOBDIR of Scrapy's own."),
@@ -147,6 +154,20 @@ def watch(crawler: Crawler, arrived: Callable[[Request, object], object], left: 
         return Deferred() if crawler in _released else result
 
     engine._handle_downloader_output = watched  # type: ignore[method-assign]
+
+
+def call_on_close_spider(crawler: Crawler, raised: Callable[[Request], object]) -> None:
+    """Call *raised* with each scheduled request whose callback or errback raises CloseSpider."""
+    engine = crawler.engine
+    assert engine is not None
+    handle = engine.scraper.handle_spider_error
+
+    def handle_and_report(_failure: Failure, request: Request, response: Any) -> None:
+        if isinstance(_failure.value, CloseSpiderException):
+            raised(request)
+        handle(_failure, request, response)
+
+    engine.scraper.handle_spider_error = handle_and_report  # type: ignore[method-assign]
 
 
 def schedule_next_call(crawler: Crawler) -> None:

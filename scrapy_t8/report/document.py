@@ -19,8 +19,8 @@ from scrapy_t8.stores.reader.reader import Reader
 from scrapy_t8.utils.times import moment
 from scrapy_t8.validation.item_audit import integrity_score
 
-from .missing import Missing
-from .without_result import without_result
+from .shortfall.missing import Missing
+from .shortfall.without_result import without_result
 
 VERSION = 1
 ROWS = 500

@@ -22,7 +22,7 @@ from .alerts import Alert
 from .document import Document, collect, exit_status, verdict
 from .html import render
 from .mask import KEPT, Mask
-from .without_result import accepted_by
+from .shortfall.without_result import accepted_by
 
 logger = logging.getLogger(__name__)
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from typing import TypeVar
 
 import msgpack
 
 from scrapy_t8.config.causes import REPLACED, UNKNOWN
 from scrapy_t8.core.page import Outcome, Page
+from scrapy_t8.model.attempts import ScheduledRetry
 from scrapy_t8.model.batch import CommitBatch
+from scrapy_t8.model.dead_letter import DeadLetter
 from scrapy_t8.model.entry import Ending
 from scrapy_t8.model.job import JobRecord
 from scrapy_t8.stores.base import Store
@@ -30,6 +33,9 @@ REQUESTS, BESIDES = "cause", "cause besides"
 """Tallies: causes of discarded requests, and causes of what is no request of the ledger."""
 
 
+Later = TypeVar("Later", DeadLetter, ScheduledRetry)
+
+
 class Endings:
     """Books what became of requests, in the commit that settles their pages. Keeps examples of each cause.
 
@@ -46,15 +52,19 @@ class Endings:
     def book(self, page: Page) -> None:
         """Book the entry of *page*, which has ended for good."""
         if page.letter is not None:
-            letter = page.letter
-            if page.delivered and page.history is not None:
-                page.history.delivered += page.delivered
-                letter = replace(letter, story=page.history.dumps())
-            self._outbox.bury(letter)
+            self._outbox.bury(self.with_delivered(page, page.letter))
         elif page.outcome is Outcome.DONE:
             self._record.ledger.done += 1
         elif page.outcome is Outcome.DISCARDED:
             self._discard(page.ending or Ending(REPLACED))
+
+    @staticmethod
+    def with_delivered(page: Page, entry: Later) -> Later:
+        """Return *entry*, in which *page* comes again, with the records that the page has delivered."""
+        if not page.delivered or page.history is None:
+            return entry
+        page.history.delivered += page.delivered
+        return replace(entry, story=page.history.dumps())
 
     def book_in_memory(self, page: Page) -> None:
         """Book the requests of *page* that ran from memory.

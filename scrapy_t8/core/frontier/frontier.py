@@ -23,7 +23,7 @@ from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.entry import SEQ_BITS, START, Entry, QueueRecord, entry_id
 
 from .dead_letter_outbox import DeadLetterOutbox, letter_of
-from .endings import Endings
+from .endings import BESIDES, Endings
 from .queue_registry import QueueRegistry
 from .replay import ReplayGuard
 from .seen_set import SeenSet
@@ -272,6 +272,8 @@ class Frontier(CommitParticipant):
             self.endings.book_in_memory(page)
         if page.entry is not None:
             self._settle_entry(page, page.entry)
+        elif page.ending is not None:
+            self.endings.add(page.ending, BESIDES)
 
     def _settle_entry(self, page: Page, entry: int) -> None:
         if entry == START:
@@ -286,7 +288,7 @@ class Frontier(CommitParticipant):
             self._remove(entry)
             self._unmark.append(entry)
         if entry and page.retry is not None:
-            self.waiting.add(page.retry)
+            self.waiting.add(self.endings.with_delivered(page, page.retry))
         elif entry:
             self.endings.book(page)
 

@@ -10,15 +10,16 @@ from scrapy.downloadermiddlewares.offsite import OffsiteMiddleware
 from scrapy.exceptions import IgnoreRequest
 from scrapy.http import Response
 from scrapy.spidermiddlewares.httperror import HttpError, HttpErrorMiddleware
-from twisted.python.failure import Failure
+from twisted.python.failure import Failure as TwistedFailure
 
 from scrapy_t8.config.causes import OFFSITE, REPLACED
 from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.frontier.frontier import Frontier
+from scrapy_t8.core.items.tracker import ItemTracker
 from scrapy_t8.core.page import Page, leave_page
 from scrapy_t8.core.resume_points import marks_of
 from scrapy_t8.core.retry.decisions import callback_of
-from scrapy_t8.core.retry.failure import of_download, of_response
+from scrapy_t8.core.retry.failure import PIPELINE, Failure, of_download, of_response
 from scrapy_t8.core.retry.system import RetrySystem
 from scrapy_t8.core.run import RunContext, RunControl
 from scrapy_t8.model.entry import Ending
@@ -30,10 +31,13 @@ from .ignored import ending_of_ignored
 class EngineWatch:
     """Lets pages of a T8 frontier end when the engine lets their requests go."""
 
-    def __init__(self, context: RunContext, control: RunControl, frontier: Frontier, *, retries: RetrySystem) -> None:
+    def __init__(
+        self, context: RunContext, control: RunControl, frontier: Frontier, *, retries: RetrySystem, items: ItemTracker
+    ) -> None:
         self._control = control
         self._frontier = frontier
         self._retries = retries
+        self._items = items
         self._crawler = context.crawler
         self._clock = context.clock
         self._body_sample = context.config.body_sample
@@ -43,6 +47,7 @@ class EngineWatch:
         self._ignored: dict[Request, Ending] = {}
         """Requests that run from memory and were ignored."""
         scrapy_private.watch(context.crawler, self.arrived, self.left)
+        scrapy_private.call_on_close_spider(context.crawler, retries.come_again)
 
     def arrived(self, request: Request, result: object) -> None:
         """Take the result of a download: a response, a failure, or a request that takes the request's place."""
@@ -51,7 +56,7 @@ class EngineWatch:
             leave_page()
             return
         page.enter()
-        if isinstance(result, Failure):
+        if isinstance(result, TwistedFailure):
             self._failed(request, page, result.value)
         elif isinstance(result, Request):
             self._replaced[request] = result
@@ -89,6 +94,8 @@ class EngineWatch:
         other = self._replaced.pop(request, None)
         if page.is_handing_over and not in_memory:
             page.discard(self._not_taken(request, other or request))
+        elif page.items.entered > page.items.left and page.pending == 1:
+            self._lose_items(request, page)
         with self._guard:
             has_failed = self._retries.request_left_engine(request, page, in_memory=in_memory)
             if in_memory and not has_failed and other is None:
@@ -99,6 +106,12 @@ class EngineWatch:
             page.keep_request(request)
         self._frontier.leave(request)
         self._control.end(page)
+
+    def _lose_items(self, request: Request, page: Page) -> None:
+        """Note items that have entered the pipelines and will never leave them, as after a CancelledError."""
+        lost = self._items.end_unfinished(page, request.url)
+        error = f"{lost} items did not leave the pipelines, which an exception such as CancelledError has ended"
+        self._retries.record_first_failure(request, Failure(PIPELINE, error))
 
     def _not_taken(self, request: Request, other: Request) -> Ending:
         """Return the ending of a *request* for which an *other* one came back that no queue has taken."""

@@ -151,7 +151,7 @@ class Job(CommitParticipant):
         if not has_seen_set:
             self.frontier.leave_filtering_to_project()
         self.has_frontier = True
-        EngineWatch(self.context, self._commits, self.frontier, retries=self.retries)
+        EngineWatch(self.context, self._commits, self.frontier, retries=self.retries, items=self.items)
         return self.retries.gate(queue, slot_of)
 
     def watch_resume_points(self) -> None:

@@ -185,6 +185,7 @@ CHOOSE_NEW_IDS = """
 """
 COUNT_CHOSEN = "SELECT ifnull(sum(mine), 0), ifnull(sum(NOT mine), 0) FROM chosen"
 CHOSEN_KINDS = "SELECT kind, count(*) FROM chosen JOIN dead ON dead.id = letter GROUP BY kind ORDER BY count(*) DESC"
+CHOSEN_FAILURES = "SELECT kind, status, count(*) FROM chosen JOIN dead ON dead.id = letter WHERE mine GROUP BY 1, 2"
 NOTHING_CHOSEN = "DELETE FROM chosen"
 
 # The attempts are deleted. What another job has delivered is not in the feeds of this job.

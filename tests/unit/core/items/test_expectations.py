@@ -21,7 +21,7 @@ from scrapy_t8.model.dead_letter import DeadLetter, LetterFilter
 from scrapy_t8.model.entry import Ending
 from scrapy_t8.model.items import ItemKey
 from scrapy_t8.model.job import JobRecord, Ledger, PastJob
-from scrapy_t8.report.missing import Missing
+from scrapy_t8.report.shortfall.missing import Missing
 from scrapy_t8.stores.reader.reader import open_read_only
 from scrapy_t8.stores.sqlite.store import SQLiteStore
 from scrapy_t8.utils.hashes import hash63
@@ -146,7 +146,7 @@ def test_every_cause_has_its_name(books: Books) -> None:
         "none": ("no_item", ""),
         "drop": ("dropped", "P: too cheap"),
         "fail": ("failed", "P: ValueError: x"),
-        "gone": ("discarded", ""),
+        "gone": ("discarded", "ignored:shop.Stock"),
         "dead": ("dead", "host: 500"),
     }
     missing = books.missing()
