@@ -160,7 +160,7 @@ class MediaSpider(DetailSpider):
         yield self._go_on(item, urls[1:], results, request)
 
     def _doubt(self, url: str) -> None:
-        """Note that an item goes on without a file: should the file come later, the item in the feed does not have it."""
+        """Note that an item goes on without a file, which the item in the feed will lack should the file come later."""
         page = current_page()
         if page is not None:
             page.doubt(Ending(MEDIA_CAUSE, url, note="the item is exported without this file"))
