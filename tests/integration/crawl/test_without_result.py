@@ -31,6 +31,10 @@ CAUSES = {
 """How many there are of each, and how many of these are dead letters."""
 
 
+def limit_files() -> None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))
+
+
 def line_for_settings(log: str) -> list[str]:
     (line,) = (line for line in log.splitlines() if "T8_ACCEPT = " in line)
     found: list[str] = eval(line.partition("T8_ACCEPT = ")[2])
@@ -111,16 +115,13 @@ def test_a_state_that_is_removed_meanwhile_is_no_proof(lab: Lab) -> None:
 
 
 def test_too_few_open_files_are_no_proof(lab: Lab) -> None:
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))
-
     crawl = lab.crawl("doubtful", kinds="harmless", **PROVE)
-    run = crawl.run(before=limit)
+    run = crawl.run(before=limit_files)
     good = Counter(crawl.values("page")) >= Counter(["p/one", "p/two", "memory"])
     assert run.code != 0 or good
 
 
-def test_causes_are_kept_through_a_kill(lab: Lab) -> None:
+def test_a_new_job_begins_without_the_causes_of_the_last(lab: Lab) -> None:
     crawl = lab.crawl("doubtful", kinds="ignored swallowed gone")
     crawl.run()
     before = read_report(crawl.job)["without_result"]
