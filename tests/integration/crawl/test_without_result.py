@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import sys
 from collections import Counter
 from typing import Any
 
@@ -74,6 +75,16 @@ def test_an_errback_is_accepted_by_name(lab: Lab) -> None:
     assert crawl.run().code == 3
     rows = {row["cause"]: row["accepted"] for row in read_report(crawl.job)["without_result"]["causes"]}
     assert rows == {"errback:failed": True, "status:404": False}
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="a task does not say whether it was cancelled")
+def test_a_callback_that_is_cancelled_has_failed(lab: Lab) -> None:
+    crawl = lab.crawl("doubtful", kinds="cancelled", **PROVE)
+    run = crawl.run()
+    assert (run.code, run.reason) == (3, "finished"), run.log[-3000:]
+    (row,) = read_report(crawl.job)["without_result"]["causes"]
+    assert (row["cause"], row["count"]) == ("failure:parse", 4)
+    assert crawl.values("page") == Counter({"before": 2, "p/fine": 1})
 
 
 def test_what_is_harmless_leaves_a_job_complete(lab: Lab) -> None:
