@@ -146,6 +146,21 @@ def test_the_next_call_is_scheduled_if_there_is_an_engine(crawler: Any) -> None:
     assert crawler.scheduled == 1
 
 
+def test_the_worst_of_several_crawls_is_the_exit_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    command = SimpleNamespace(exitcode=0)
+    monkeypatch.setattr(scrapy_private, "_command", lambda: command)
+    monkeypatch.setattr(scrapy_private, "_exit_statuses", {})
+    one, two = Crawler(), Crawler()
+    found = []
+    for crawler, status in ((one, 3), (two, 3), (one, 0), (two, 4), (one, 3), (one, 0), (two, 0)):
+        scrapy_private.set_exit_status(crawler, status)  # type: ignore[arg-type]
+        found.append(command.exitcode)
+    assert found == [3, 3, 3, 4, 3, 4, 0]
+    command.exitcode = 1  # the command has failed by itself
+    scrapy_private.set_exit_status(one, 3)  # type: ignore[arg-type]
+    assert command.exitcode == 1
+
+
 # -- the log -----------------------------------------------------------------------------------------------------------
 
 
