@@ -121,6 +121,21 @@ def test_without_a_proof_the_exit_status_is_not_0(lab: Lab, settings: dict[str, 
     assert "Traceback" not in run.log.partition("Closing spider")[2]
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="a task does not say whether it was cancelled")
+def test_a_start_that_is_cancelled_is_read_again(lab: Lab) -> None:
+    crawl = lab.crawl("broken_start", **PROVE)
+    assert crawl.run(switch="broken").code == 3
+    assert crawl.run().code == 0
+    assert crawl.values("page") == Counter(["p/1", "p/2"])
+
+
+def test_without_the_scheduler_nothing_is_proven(lab: Lab) -> None:
+    crawl = lab.crawl("doubtful", kinds="harmless", SCHEDULER="scrapy.core.scheduler.Scheduler", **PROVE)
+    run = crawl.run()
+    assert "scrapy_t8 is disabled" in run.log
+    assert run.code == 3
+
+
 def test_a_state_that_is_removed_meanwhile_is_no_proof(lab: Lab) -> None:
     assert lab.crawl("removes_state", **PROVE).run().code == 3
 

@@ -163,6 +163,18 @@ class Banned(NotingSpider):
             raise CloseSpider("banned")
 
 
+class BrokenStart(NotingSpider):
+    """A ``start()`` that ends with a CancelledError, the first time."""
+
+    name = "broken_start"
+
+    async def start(self) -> AsyncIterator[Any]:
+        yield self.to("p/1", self.leaf)
+        if switched_on("broken"):
+            raise asyncio.CancelledError
+        yield self.to("p/2", self.leaf)
+
+
 class RemovesState(NotingSpider):
     """Removes the state file in the midst of the crawl."""
 
