@@ -239,6 +239,10 @@ class Frontier(CommitParticipant):
         self.in_memory.discard(request)
         return self.in_flight.pop(request, None)
 
+    def request_of(self, page: Page | None) -> Request | None:
+        """Return the request in flight that *page* belongs to."""
+        return next((request for request, owner in self.in_flight.items() if owner is page), None)
+
     def bury_unrun(self, entry: Entry, kind: str, error: str) -> None:
         """Make a stored entry a dead letter that never came to run."""
         url, callback = self.codec.outline(entry.payload)

@@ -11,7 +11,7 @@ from scrapy.downloadermiddlewares.redirect import BaseRedirectMiddleware
 from scrapy.downloadermiddlewares.robotstxt import RobotsTxtMiddleware
 from scrapy.exceptions import IgnoreRequest
 
-from scrapy_t8.config.causes import DUPLICATE, IGNORED, OFFSITE, REDIRECTS, ROBOTS
+from scrapy_t8.config.causes import DUPLICATE, IGNORED, OFFSITE, REDIRECTS, REPLACED, ROBOTS
 from scrapy_t8.core.retry.decisions import callback_of
 from scrapy_t8.model.entry import Ending
 from scrapy_t8.utils.text import one_line
@@ -27,14 +27,17 @@ def ending_of_ignored(request: Request, error: IgnoreRequest) -> Ending:
     return Ending(cause, first_url(request), callback_of(request), one_line(error))
 
 
-def ending_of_rejected(request: Request, fingerprint: Callable[[Request], int]) -> Ending:
-    """Return the ending of a *request* that was redirected to a page that was seen before.
+def ending_of_rejected(request: Request, original: Request | None, fingerprint: Callable[[Request], int]) -> Ending:
+    """Return the ending of an *original* request for which *request* came back, which was seen before.
 
-    If that page has itself led here, it brings nothing: a loop.
+    That is harmless if the original was redirected to another page, which brings what is there. If that page has itself
+    led here, it brings nothing: a loop. Without a redirect, a middleware has swapped the requests.
     """
-    before = (request.replace(url=url) for url in request.meta.get("redirect_urls", ()))
-    is_loop = fingerprint(request) in map(fingerprint, before)
-    return Ending(REDIRECTS if is_loop else DUPLICATE, first_url(request), callback_of(request))
+    before = request.meta.get("redirect_urls", ())
+    cause = DUPLICATE if before and original is not None and before[-1] == original.url else REPLACED
+    if cause == DUPLICATE and fingerprint(request) in (fingerprint(request.replace(url=url)) for url in before):
+        cause = REDIRECTS
+    return Ending(cause, first_url(request if original is None else original), callback_of(request), one_line(request))
 
 
 def first_url(request: Request) -> str:

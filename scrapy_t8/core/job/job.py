@@ -181,7 +181,7 @@ class Job(CommitParticipant):
     def rejected(self, request: Request, page: Page | None) -> None:
         """Note that *request* was seen before, and does not enter the frontier."""
         if page is not None and page.is_handing_over:
-            page.discard(ending_of_rejected(request, self.fingerprint))
+            page.discard(ending_of_rejected(request, self.frontier.request_of(page), self.fingerprint))
             return
         if POINT in request.meta:
             self.points.dropped(request)
@@ -200,10 +200,9 @@ class Job(CommitParticipant):
 
     def record_item_failure(self, page: Page | None, failure: Failure) -> None:
         """Note that the request of *page* has failed because of an item."""
-        for request, owner in self.frontier.in_flight.items():
-            if owner is page:
-                self.retries.record_failure(request, failure)
-                return
+        request = self.frontier.request_of(page)
+        if request is not None:
+            self.retries.record_failure(request, failure)
 
     # -- what pages bring about ----------------------------------------------------------------------------------
 
