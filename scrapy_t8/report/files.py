@@ -14,6 +14,7 @@ import msgpack
 
 from scrapy_t8.config.causes import Accepted
 from scrapy_t8.config.settings import MASK
+from scrapy_t8.core.frontier.endings import accepted_by
 from scrapy_t8.errors import ConfigError, WriteError, remedy
 from scrapy_t8.stores.reader.reader import Reader, open_read_only
 from scrapy_t8.utils.files import replacing
@@ -22,7 +23,6 @@ from .alerts import Alert
 from .document import Document, collect, exit_status, verdict
 from .html import render
 from .mask import KEPT, Mask
-from .shortfall.without_result import accepted_by
 
 logger = logging.getLogger(__name__)
 

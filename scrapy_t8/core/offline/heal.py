@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 from scrapy import Request
 
-from scrapy_t8.core.items.expectations import DEAD, expecting
+from scrapy_t8.core.frontier.endings import accepted_by
+from scrapy_t8.core.items.expectations import DEAD, DISCARDED, expecting
 from scrapy_t8.errors import CannotLoad
 from scrapy_t8.model.attempts import AttemptHistory
 from scrapy_t8.model.codec import Codec
@@ -85,9 +86,11 @@ class _Plan:
 
 
 def _plan(reader: Reader, job: JobRecord) -> _Plan:
-    plan = _Plan([], [], 0)
+    plan, accepted = _Plan([], [], 0), accepted_by(reader)
     for missing in reader.missing(job.number):
-        kind = (missing.cause or "").partition("\t")[0]
+        kind, _, detail = (missing.cause or "").partition("\t")
+        if kind == DISCARDED and accepted.names(detail):
+            continue
         letter = reader.letter(missing.request) if kind == DEAD and missing.request is not None else None
         if letter is not None:
             plan.letters.append(letter[0])
