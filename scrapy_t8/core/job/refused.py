@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pydispatch.dispatcher import getAllReceivers, liveReceivers
+from pydispatch.dispatcher import getAllReceivers, liveReceivers  # type: ignore[import-untyped]
 from scrapy import Request, signals
 from scrapy.crawler import Crawler
 from scrapy.downloadermiddlewares.offsite import OffsiteMiddleware
@@ -72,8 +72,9 @@ class RefusedRequests:
     def _is_offsite(self, request: Request) -> bool:
         offsite = self._crawler.get_downloader_middleware(OffsiteMiddleware)
         assert self._crawler.spider is not None
-        is_allowed = offsite is None or request.dont_filter or request.meta.get("allow_offsite")
-        return not (is_allowed or offsite.should_follow(request, self._crawler.spider))
+        if offsite is None or request.dont_filter or request.meta.get("allow_offsite"):
+            return False
+        return not offsite.should_follow(request, self._crawler.spider)
 
 
 def _path(handler: Callable[..., Any]) -> str:
