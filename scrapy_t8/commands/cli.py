@@ -49,7 +49,8 @@ def _add_family(parser: argparse.ArgumentParser, family: list[Command], prog: st
             _add_family(own, list(command.family), f"{prog} {command.name}")
         else:
             own.set_defaults(command=command)
-            command.arguments(own)
+            for add in command.arguments:
+                add(own)
             _add_common(own, command)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from scrapy_t8.commands.context import CommandContext, JobView
 from scrapy_t8.commands.job_view import points, tasks
-from scrapy_t8.commands.registry import MISMATCH, OK, Command
+from scrapy_t8.commands.registry import MISMATCH, OK, command
 from scrapy_t8.errors import T8Error
 
 from .feed_counts import CannotCount, count, files_of
@@ -32,7 +32,13 @@ class Check:
     note: str = ""
 
 
+@command("verify", has_json=True, statuses={MISMATCH: "something differs"})
 def _run(context: CommandContext) -> int:
+    """Count feed files and the ledger anew, and compare the numbers.
+
+    verify  # a table of everything that was counted
+    verify --json --jobdir jobs/cars || alert  # for programs; it ends with 3 if anything differs
+    """
     with context.view() as view:
         checks = list(_checks(view, context.directory))
     differences = sum(check.ok is False for check in checks)
@@ -171,16 +177,4 @@ def _spool(path: Path, record: dict[str, Any]) -> Check:
     return Check(what, None, found, whole, "" if whole else "it is cut short")
 
 
-COMMANDS = (
-    Command(
-        "verify",
-        "Count feed files and the ledger anew, and compare the numbers.",
-        (
-            ("verify", "a table of everything that was counted"),
-            ("verify --json --jobdir jobs/cars || alert", "for programs; it ends with 3 if anything differs"),
-        ),
-        run=_run,
-        has_json=True,
-        statuses={MISMATCH: "something differs"},
-    ),
-)
+COMMANDS = (_run,)

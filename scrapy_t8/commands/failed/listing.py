@@ -7,14 +7,14 @@ from dataclasses import asdict
 from typing import Any
 
 from scrapy_t8.commands.context import CommandContext, JobView
-from scrapy_t8.commands.registry import OK, Command
+from scrapy_t8.commands.registry import OK, Command, command
 from scrapy_t8.commands.status.status import when
 from scrapy_t8.report.document import iso
 
 from . import selection
-from .change import DISCARD, REVIVE
+from .change import discard, revive
 from .filters import add_filters, is_filtered
-from .show import EXPORT, SHOW
+from .show import export, show
 
 ROWS = 50
 """Rows that people see without ``--limit``."""
@@ -22,7 +22,15 @@ LETTER_COLUMNS = ("#id", "buried at", "kind", "#status", "error", "url", "callba
 TASK_COLUMNS = ("task id", "state", "target", "error", "#retries", "#of", "next try")
 
 
+@command("list", add_filters, has_json=True)
 def _list(context: CommandContext) -> int:
+    """What failed, one by one: dead letters of a crawl, failed tasks of a service.
+
+    failed list  # everything
+    failed list --kind http --status 404 --since 2d  # not found, in the last two days
+    failed list --text timeout --limit 10 --json  # the first ten with timeout in error, URL or target
+    failed list --jobdir data/state --state waiting  # tasks of a service that wait for a retry
+    """
     options, terminal = context.options, context.terminal
     with context.view() as view:
         total = selection.count(view, options)
@@ -51,10 +59,13 @@ def _cells(row: dict[str, Any], *, is_service: bool) -> tuple[Any, ...]:
     return (str(row["id"]), when(row["buried_at"]), *what)
 
 
-# -- by cause ----------------------------------------------------------------------------------------------------
-
-
+@command("groups", lambda parser: add_filters(parser, ids=False), has_json=True)
 def _groups(context: CommandContext) -> int:
+    """What failed, by cause, the most frequent first.
+
+    failed groups  # everything
+    failed groups --host shop.example.com  # one host
+    """
     terminal = context.terminal
     with context.view() as view:
         groups = _by_error(view, context.options) if view.is_service else _by_cause(view, context.options)
@@ -100,29 +111,6 @@ def _by_error(view: JobView, options: argparse.Namespace) -> list[dict[str, Any]
     return sorted(rows, key=lambda row: -row["count"])
 
 
-# -- the family --------------------------------------------------------------------------------------------------
-
-LIST = Command(
-    "list",
-    "What failed, one by one: dead letters of a crawl, failed tasks of a service.",
-    (
-        ("failed list", "everything"),
-        ("failed list --kind http --status 404 --since 2d", "not found, in the last two days"),
-        ("failed list --text timeout --limit 10 --json", "the first ten with timeout in error, URL or target"),
-        ("failed list --jobdir data/state --state waiting", "tasks of a service that wait for a retry"),
-    ),
-    add_filters,
-    _list,
-    has_json=True,
-)
-GROUPS = Command(
-    "groups",
-    "What failed, by cause, the most frequent first.",
-    (("failed groups", "everything"), ("failed groups --host shop.example.com", "one host")),
-    lambda parser: add_filters(parser, ids=False),
-    _groups,
-    has_json=True,
-)
 COMMANDS = (
     Command(
         "failed",
@@ -131,6 +119,6 @@ COMMANDS = (
             ("failed groups", "what are the causes?"),
             ("failed revive --kind host", "try again what failed because a host was down"),
         ),
-        family=(LIST, SHOW, GROUPS, REVIVE, DISCARD, EXPORT),
+        family=(_list, show, _groups, revive, discard, export),
     ),
 )

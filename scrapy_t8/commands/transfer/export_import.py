@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from scrapy_t8.commands.console import json_text
 from scrapy_t8.commands.context import CommandContext, JobView
 from scrapy_t8.commands.job_view import points, states
-from scrapy_t8.commands.registry import CHANGES, OK, Command
+from scrapy_t8.commands.registry import CHANGES, OK, argument, command, flag, output
 from scrapy_t8.config.settings import from_dict
 from scrapy_t8.errors import CommandError, FormatError
 from scrapy_t8.model.json_document import VERSION
@@ -26,10 +25,17 @@ LIMITS = ("failed_task_ttl", "resume_point_ttl", "max_failed_tasks", "max_resume
 NO_LIMITS = dict.fromkeys(LIMITS, 1 << 40)
 """With these nothing is pruned: how much a state may hold is for its own service to say."""
 
-# -- out ---------------------------------------------------------------------------------------------------------
 
-
+@command("export", output("the file, made anew; - is standard output (default)"))
 def _export(call: CommandContext) -> int:
+    """Write the whole state as JSON.
+
+    export -o state.json  # to a file
+    export --jobdir jobs/cars | jq .states  # to standard output
+
+    Resume points, failed tasks, run states; and dead letters of a crawl, with secrets and all that it has sent: the
+    file is readable by you alone.
+    """
     options = call.options
     with call.view() as look:
         document = _document(look)
@@ -50,10 +56,20 @@ def _document(look: JobView) -> dict[str, Any]:
     return document
 
 
-# -- in ----------------------------------------------------------------------------------------------------------
-
-
+@command(
+    "import",
+    argument("file", metavar="FILE", help="JSON of export, or of the earlier module; - is standard input"),
+    flag("--create", text="make the state of a service if there is none"),
+    note=CHANGES,
+)
 def _import(call: CommandContext) -> int:
+    """Import JSON state, all or nothing.
+
+    import state.json  # what export has written
+    import old.json --jobdir data/state --create  # state of the earlier module, for a service
+
+    What is there already stays: what is newer, or has the same id.
+    """
     document, source = _read(call.options.file), call.options.file
     try:
         summary = _import_document(call, document)
@@ -98,35 +114,4 @@ def _read(name: str) -> Any:
         raise FormatError(f"{name} is not JSON: {error}. Nothing was imported") from None
 
 
-def _arguments_of_export(parser: argparse.ArgumentParser) -> None:
-    help_ = "the file, made anew; - is standard output (default)"
-    parser.add_argument("-o", "--output", dest="file", metavar="FILE", default=STDOUT, help=help_)
-
-
-def _arguments_of_import(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", help="JSON of export, or of the earlier module; - is standard input")
-    parser.add_argument("--create", action="store_true", help="make the state of a service if there is none")
-
-
-COMMANDS = (
-    Command(
-        "export",
-        "Write the whole state as JSON.",
-        (("export -o state.json", "to a file"), ("export --jobdir jobs/cars | jq .states", "to standard output")),
-        _arguments_of_export,
-        _export,
-        about="Resume points, failed tasks, run states; and dead letters of a crawl, with secrets and all that it has "
-        "sent: the file is readable by you alone.",
-    ),
-    Command(
-        "import",
-        "Import JSON state, all or nothing.",
-        (
-            ("import state.json", "what export has written"),
-            ("import old.json --jobdir data/state --create", "state of the earlier module, for a service"),
-        ),
-        _arguments_of_import,
-        _import,
-        about=f"What is there already stays: what is newer, or has the same id. {CHANGES}",
-    ),
-)
+COMMANDS = (_export, _import)
