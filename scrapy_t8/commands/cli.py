@@ -24,9 +24,6 @@ class Parser(argparse.ArgumentParser):
         self.exit(USAGE, f"{self.prog}: {printable(message)}. See {self.prog} --help\n")
 
 
-# -- the parsers -------------------------------------------------------------------------------------------------
-
-
 def add_commands(parser: argparse.ArgumentParser) -> None:
     """Add all commands to the *parser* of ``scrapy t8``."""
     parser.set_defaults(command=None, usage=parser.print_help)
@@ -77,9 +74,6 @@ def _epilog(command: Command) -> str:
         meaning = MEANING | command.statuses
         lines += ["", "exit status:", *(f"  {status}  {meaning[status]}" for status in sorted(meaning))]
     return "\n".join(lines)
-
-
-# -- a call ------------------------------------------------------------------------------------------------------
 
 
 def run(unknown: list[str], options: argparse.Namespace, settings: BaseSettings) -> int:

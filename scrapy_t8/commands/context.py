@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from scrapy.settings import BaseSettings
 
@@ -27,8 +27,7 @@ from scrapy_t8.stores.shared.tasks import SQLiteTasks
 from .console import Terminal
 
 
-@dataclass(frozen=True, slots=True)
-class JobView:
+class JobView(NamedTuple):
     """A job as it is now, for reading."""
 
     reader: Reader
@@ -45,8 +44,7 @@ class JobView:
         return "service" if self.is_service else "crawl"
 
 
-@dataclass(frozen=True, slots=True)
-class OwnedJob:
+class OwnedJob(NamedTuple):
     """A job for changing: nobody else changes it meanwhile."""
 
     box: DeadLetterStore
@@ -57,11 +55,7 @@ class OwnedJob:
 
 
 class CommandContext:
-    """One call of a command.
-
-    :param options: the options of the command line.
-    :param settings: the settings of the project, with those of ``-s``.
-    """
+    """One call of a command. *settings* are those of the project, with those of ``-s``."""
 
     def __init__(self, options: argparse.Namespace, settings: BaseSettings, terminal: Terminal) -> None:
         self.options = options
@@ -70,10 +64,7 @@ class CommandContext:
 
     @cached_property
     def directory(self) -> Path:
-        """The job directory.
-
-        :raises T8Error: if it is not clear which one is meant.
-        """
+        """The job directory. An error says if it is not clear which one is meant."""
         return job_directory(self.options.jobdir, self.options.spider, self.settings)
 
     @contextmanager
@@ -81,8 +72,6 @@ class CommandContext:
         """Open the job for reading. From now on the terminal hides the secrets that the crawl hid.
 
         A crawl or service that uses the job is not held up.
-
-        :raises T8Error: if there is no job, or it cannot be read.
         """
         with open_read_only(self.directory / "t8") as reader:
             job = reader.job()
@@ -91,29 +80,21 @@ class CommandContext:
 
     @contextmanager
     def open_for_changes(self, *, is_service: bool) -> Iterator[OwnedJob]:
-        """Open the job for changes. A crawl must not run meanwhile; services may run, and wait.
-
-        :raises T8Error: if a crawl is running, or the job cannot be changed.
-        """
+        """Open the job for changes. A crawl must not run meanwhile; services may run, and wait."""
         path = self.directory / "t8"
-        if is_service:
-            shared = SharedStore(path)
-            shared.open()
-            try:
-                with shared.alone() as job:
-                    yield OwnedJob(shared.box, shared.points, job, SQLiteTasks(shared))
-            finally:
-                shared.close()
+        if not is_service:
+            with open_for_changes(path) as (store, job):
+                yield OwnedJob(store.box, store.points, job, None)
             return
-        with open_for_changes(path) as (store, found):
-            yield OwnedJob(store.box, store.points, found, None)
+        shared = SharedStore(path)
+        shared.open()
+        with closing(shared), shared.alone() as job:
+            yield OwnedJob(shared.box, shared.points, job, SQLiteTasks(shared))
 
 
 def job_directory(jobdir: str | None, spider: str | None, settings: BaseSettings) -> Path:
-    """Return the directory that was given, or the one that a crawl or a service of this project would use.
+    """Return *jobdir*, or the directory that a crawl of *spider*, or of this project, or a service would use.
 
-    :param jobdir: the value of ``--jobdir``. It comes before everything else.
-    :param spider: the spider whose job is meant, if no JOBDIR is set.
     :raises CommandError: if several jobs may be meant.
     :raises JobError: if there is no job.
     """

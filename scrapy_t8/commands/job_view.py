@@ -19,15 +19,9 @@ Points = dict[tuple[str, str], ResumePoint]
 
 
 def points(look: JobView) -> Points:
-    """Return all resume points, by task type and name.
-
-    :raises T8Error: for a stored point that is none.
-    """
-    found = {}
-    for name, record in look.reader.points():
-        point = PointRecord("?", name, 0.0, record).point()
-        found[point.task_type, name] = point
-    return found
+    """Return all resume points, by task type and name."""
+    found = ((name, PointRecord("?", name, 0.0, record).point()) for name, record in look.reader.points())
+    return {(point.task_type, name): point for name, point in found}
 
 
 def tasks(look: JobView) -> Iterator[FailedTask]:

@@ -20,8 +20,6 @@ from scrapy.http import Headers
 
 from scrapy_t8.errors import CannotLoad, CannotStore
 
-# -- classes -----------------------------------------------------------------------------------------------------
-
 
 def class_path(cls: type) -> str:
     """Return the name of *cls* under which :func:`find_class` finds it.
@@ -89,9 +87,6 @@ def make_item(path: str, values: dict[str, Any]) -> Any:
         Item.__init__(item, values)
         return item
     return cls(**values)
-
-
-# -- datetimes ---------------------------------------------------------------------------------------------------
 
 
 def _zone_name(value: datetime | time) -> str | None:

@@ -44,8 +44,6 @@ class FailedTask(JsonRecord):
     metadata: dict[str, Any] = field(default_factory=dict)
 
 
-# -- ids -----------------------------------------------------------------------------------------------------------
-#
 # An id has room for 32 bits. There are two ways to get an id from the entry under which a task is stored:
 #
 # - The entries of a crawl have more bits, and each job of a directory counts them anew. So the id is a hash of job and
@@ -78,8 +76,6 @@ def service_entry(task_id: str) -> int | None:
         return None
 
 
-# -- tasks of the service --------------------------------------------------------------------------------------------
-
 PLAIN, PACKED = b"{", b"z"
 """The first byte of a task's payload, which differs from that of every request's payload."""
 
@@ -110,9 +106,6 @@ class TaskRecord:
         if payload[:1] == PACKED:
             return cls(**json.loads(zlib.decompress(payload[1:])))
         return cls(**json.loads(payload)) if payload[:1] == PLAIN else None
-
-
-# -- conversion --------------------------------------------------------------------------------------------------------
 
 
 def task_of_waiting(waiting: ScheduledRetry, job: str, url: str) -> FailedTask:

@@ -90,6 +90,7 @@ READERS: dict[str, Callable[[Document, str], Any]] = {
     "str": lambda given, name: given.typed(name, str),
     "int": lambda given, name: given.typed(name, int),
     "str | None": lambda given, name: given.optional(name, str),
+    "int | None": lambda given, name: given.optional(name, int),
     "datetime": Document.time,
     "datetime | None": Document.optional_time,
     "dict[str, Any]": Document.metadata,

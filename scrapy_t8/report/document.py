@@ -88,9 +88,6 @@ def exit_status(document: Document) -> int:
     return 4 if document["alerts"] else 0
 
 
-# -- parts that scrapy t8 status shows, too ------------------------------------------------------------------------
-
-
 def iso(seconds: float | None) -> str | None:
     """Return Unix seconds in ISO 8601."""
     return None if seconds is None else moment(seconds).isoformat()
@@ -157,9 +154,6 @@ def busiest(column: str, counts: Mapping[str, Mapping[str, int]], *names: str) -
         {column: name, **{what: column_counts.get(name, 0) for what, column_counts in counts.items()}} for name in every
     ]
     return sorted(rows, key=lambda row: (-row["done"] - row.get("ready", 0) - row.get("waiting", 0), row[column]))
-
-
-# -- parts ---------------------------------------------------------------------------------------------------------
 
 
 def _ledger(ledger: Ledger, missing: Missing, stored: int, waiting: int, leased: int) -> dict[str, dict[str, int]]:

@@ -6,7 +6,6 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
@@ -89,7 +88,7 @@ def final_report(
         job = reader.job()
         history = [past.items for past in reader.past_jobs(job.spider) if past.good and past.number != job.number]
     document["validation"]["custom"] = mask.all(custom, given=True)
-    document["alerts"] = [asdict(alert) for alert in alerts(document, history)]
+    document["alerts"] = [alert._asdict() for alert in alerts(document, history)]
     document["exit_status"] = exit_status(document)
     return document
 

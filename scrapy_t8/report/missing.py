@@ -59,8 +59,6 @@ class Missing:
             ],
         }
 
-    # -- by key --------------------------------------------------------------------------------------------------
-
     def _add(self, item: MissingItem) -> None:
         (cause, detail), entry, facts = self._why(item)
         if (cause, detail) not in self._counts and len(self._counts) >= CAUSES:
@@ -105,8 +103,6 @@ class Missing:
             "until": moment(due).isoformat(),
             "error": _last_failure(story)[1],
         }
-
-    # -- by number -----------------------------------------------------------------------------------------------
 
     def _totals(self, by_sources: list[tuple[str, int, int]], exported: int) -> tuple[list[dict[str, Any]], int]:
         """Return what each source announced, and how many items of sources without keys are there.

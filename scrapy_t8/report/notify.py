@@ -122,8 +122,6 @@ def _parts(url: str) -> set[str]:
     return {part for found in parts for part in (found, unquote(found)) if len(part) > 3}
 
 
-# -- log records of other libraries ------------------------------------------------------------------------------
-
 _warnings: ContextVar[list[str] | None] = ContextVar("warnings", default=None)
 
 

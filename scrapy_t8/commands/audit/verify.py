@@ -86,9 +86,6 @@ def _readable(what: str, read: Callable[[], int]) -> Check:
         return Check(what, None, None, False, str(error))
 
 
-# -- the ledger --------------------------------------------------------------------------------------------------
-
-
 def _requests(view: JobView) -> Iterator[Check]:
     reader, ledger = view.reader, view.job.ledger
     stored, waiting, _ = reader.sizes()
@@ -114,9 +111,6 @@ def _items(view: JobView) -> Iterator[Check]:
     yield _compare("items scraped", ledger.scraped, found, "exported, duplicate, dropped and failed ones")
     yield _compare("items dropped", ledger.dropped, lost["dropped"], "by the noted reasons")
     yield _compare("items failed", ledger.failed, lost["failed"], "by the noted reasons")
-
-
-# -- feeds -------------------------------------------------------------------------------------------------------
 
 
 def _appended_feed(view: JobView, state: Path, name: str, record: dict[str, Any]) -> Check:

@@ -21,10 +21,7 @@ WAITING, DEAD = "waiting", "dead"
 
 
 def add_filters(parser: argparse.ArgumentParser, *, ids: bool = True) -> None:
-    """Add the filters to *parser*.
-
-    :param ids: whether single letters or tasks can be named.
-    """
+    """Add the filters to *parser*, with *ids* those that name single letters or tasks."""
     group = parser.add_argument_group("which (all filters that are given must match)")
     if ids:
         group.add_argument("ids", nargs="*", metavar="ID", help="the number of a dead letter, or the id of a task")
@@ -63,10 +60,7 @@ def count(text: str) -> int:
 
 
 def letter_filter(options: argparse.Namespace) -> LetterFilter:
-    """Return which dead letters of a crawl the options choose.
-
-    :raises CommandError: for an id that is not a number, or a filter that applies to tasks only.
-    """
+    """Return which dead letters of a crawl the options choose. A filter that applies to tasks only is an error."""
     if options.state is not None:
         raise CommandError("--state is about tasks of a service, and this is the state of a crawl")
     same = {name: getattr(options, name) for name in ("kind", "task_type", "text", *OF_CRAWLS)}
@@ -77,7 +71,7 @@ def letter_filter(options: argparse.Namespace) -> LetterFilter:
 def task_filter(options: argparse.Namespace) -> Callable[[FailedTask, str], bool]:
     """Return a function that tells whether the options choose a task of a service in a given state.
 
-    :raises CommandError: for a filter that applies to requests of a crawl only.
+    A filter that applies to requests of a crawl only is an error.
     """
     for name in OF_CRAWLS:
         if getattr(options, name) is not None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from scrapy_t8.commands.context import JobView
 from scrapy_t8.core.offline.dead_letters import AT_ONCE
@@ -23,8 +22,7 @@ ALL_KINDS = (*KINDS, "crash", "callback", "class", "payload")
 HEAD = ("kind", "error", "status", "url", "host", "callback", "task_type", "target")
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(NamedTuple):
     """A failed task of a service: a dead letter, or an entry that waits."""
 
     task: FailedTask
@@ -64,10 +62,7 @@ def tasks(view: JobView, options: argparse.Namespace) -> Iterator[Task]:
 
 
 def checked_filter(view: JobView, options: argparse.Namespace) -> LetterFilter:
-    """Return the filter of letters.
-
-    :raises CommandError: for a kind or a number that does not exist, which is a mistake of the user.
-    """
+    """Return the filter of letters. A kind or a number that does not exist is an error of the user."""
     which, letters = letter_filter(options), view.letters
     if which.kind is not None and which.kind not in ALL_KINDS and not letters.count(LetterFilter(kind=which.kind)):
         raise CommandError(f"there is no kind of failure {which.kind!r}: {', '.join(ALL_KINDS)}")

@@ -115,7 +115,3 @@ def export(context: CommandContext) -> int:
     if options.file != STDOUT:
         context.terminal.print_line(f"{written:,} written to {options.file}")
     return OK
-
-
-def _add_secrets(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--secrets", action="store_true", help="do not hide credentials, cookies and tokens")

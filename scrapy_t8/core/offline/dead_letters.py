@@ -173,9 +173,6 @@ def _nothing(*args: Any, **kwargs: Any) -> None:
     pass
 
 
-# -- a request as JSON -------------------------------------------------------------------------------------------
-
-
 def request_facts(request: Request) -> dict[str, Any]:
     """Return *request* in values that JSON has."""
     return {
