@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 HISTORY = 20
 """Attempts of one request whose errors are kept."""
@@ -45,8 +46,7 @@ class AttemptHistory:
         return story
 
 
-@dataclass(frozen=True, slots=True)
-class ScheduledRetry:
+class ScheduledRetry(NamedTuple):
     """An entry that failed and is due again at a later time. It keeps the id that it had in its queue.
 
     :param due: in Unix seconds.

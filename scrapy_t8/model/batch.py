@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from scrapy_t8.errors import FormatError
 from scrapy_t8.utils.text import to_json
@@ -17,8 +17,7 @@ from .json_document import compressed
 from .resume_point import ResumePoint
 
 
-@dataclass(frozen=True, slots=True)
-class PointRecord:
+class PointRecord(NamedTuple):
     """A resume point as it is stored.
 
     :param name: tells several points of one task type apart; may be empty.
@@ -42,14 +41,11 @@ class PointRecord:
         name: str,
         *,
         updated: float,
-        track: str = "",
         historic: bool = False,
         compress: bool = False,
+        track: str = "",
     ) -> PointRecord:
-        """Return the stored form of *point*.
-
-        :param compress: store large metadata compressed.
-        """
+        """Return the stored form of *point*. With *compress*, large metadata is compressed."""
         document = point.to_dict()
         if compress:
             document["metadata"] = compressed(point.metadata)

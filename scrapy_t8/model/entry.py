@@ -7,6 +7,7 @@ of a queue are a contiguous range, sorted as pushed, and a store finds the next 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 SEQ_BITS = 38
 
@@ -24,8 +25,7 @@ def queue_range(queue: int) -> tuple[int, int]:
     return queue << SEQ_BITS, ((queue + 1) << SEQ_BITS) - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One stored request. ``story`` has its attempts, as :meth:`AttemptHistory.dumps` returns them."""
 
     id: int

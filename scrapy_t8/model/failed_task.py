@@ -7,7 +7,7 @@ import zlib
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 from scrapy_t8.utils.text import to_json
 from scrapy_t8.utils.times import moment
@@ -80,8 +80,7 @@ PLAIN, PACKED = b"{", b"z"
 """The first byte of a task's payload, which differs from that of every request's payload."""
 
 
-@dataclass(frozen=True, slots=True)
-class TaskRecord:
+class TaskRecord(NamedTuple):
     """The part of a task that never changes. Its attempts are an :class:`~scrapy_t8.model.attempts.AttemptHistory`.
 
     :param created_at: in Unix seconds.
@@ -96,8 +95,7 @@ class TaskRecord:
 
     def dumps(self, *, compress: bool) -> bytes:
         """Return the record as bytes, compressed if they are many. The metadata must be a JSON object."""
-        fields = {name: getattr(self, name) for name in self.__slots__}
-        data = to_json(fields, separators=(",", ":")).encode()
+        data = to_json(self._asdict(), separators=(",", ":")).encode()
         return PACKED + zlib.compress(data) if compress and len(data) >= LARGE else data
 
     @classmethod
@@ -111,8 +109,7 @@ class TaskRecord:
 def task_of_waiting(waiting: ScheduledRetry, job: str, url: str) -> FailedTask:
     """Return *waiting*, an entry of *job* for *url*, as a task with a next attempt."""
     story, due = AttemptHistory.loads(waiting.story), moment(waiting.due)
-    record = TaskRecord.loads(waiting.payload)
-    if record is not None:
+    if record := TaskRecord.loads(waiting.payload):
         return _of_service(record, story, due)
     kind = story.attempts[-1][1] if story.attempts else ""
     return _of_request(story, request_task_id(_type(story), job, waiting.id), url, kind, (waiting.due, ""), due)
@@ -121,8 +118,7 @@ def task_of_waiting(waiting: ScheduledRetry, job: str, url: str) -> FailedTask:
 def task_of_letter(letter: DeadLetter) -> FailedTask:
     """Return *letter*, which has its payload and story, as a task that was given up."""
     story = AttemptHistory.loads(letter.story)
-    record = TaskRecord.loads(letter.payload)
-    if record is not None:
+    if record := TaskRecord.loads(letter.payload):
         return _of_service(record, story, None)
     story.task_type, story.target = story.task_type or letter.task_type, story.target or letter.target
     task_id = request_task_id(_type(story), letter.job, letter.entry)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from .entry import Entry
 
@@ -13,12 +13,8 @@ SERVICE = "t8-service"
 """The spider's name in the job of a service."""
 
 
-@dataclass(frozen=True, slots=True)
-class PastJob:
-    """A job that has ended.
-
-    :param good: whether it was finished and complete.
-    """
+class PastJob(NamedTuple):
+    """A job that has ended. It is *good* if it was finished and complete."""
 
     id: str
     number: int
@@ -29,8 +25,7 @@ class PastJob:
     good: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """One process's turn at a job. Times are Unix seconds; ``ended`` is None for a run that died."""
 
     id: int
@@ -94,8 +89,7 @@ class JobRecord:
     """Which of several items with the same key stays. It decides how feeds are written."""
 
 
-@dataclass(frozen=True, slots=True)
-class Recovery:
+class Recovery(NamedTuple):
     """What a new run found: the job, its last run, and the number of entries in flight when that run died."""
 
     job: JobRecord
@@ -108,10 +102,7 @@ class Recovery:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The spider of a crawl and its arguments.
-
-    :param arguments: in a form that can be stored and compared; None if they are not known.
-    """
+    """The spider of a crawl and its arguments, in a form that can be stored and compared; None: they are not known."""
 
     spider: str
     arguments: dict[str, Any] | None
@@ -139,7 +130,6 @@ class Identity:
         if self.spider != job.spider:
             return f"spider {job.spider!r}, not {self.spider!r}"
         before, now = job.arguments, self.arguments or {}
-        names = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
-        return "other spider arguments: " + ", ".join(
-            f"{name} was {before.get(name)!r}, is {now.get(name)!r}" for name in names
-        )
+        values = {name: (before.get(name), now.get(name)) for name in sorted({*before, *now})}
+        changes = (f"{name} was {old!r}, is {new!r}" for name, (old, new) in values.items() if old != new)
+        return f"other spider arguments: {', '.join(changes)}"

@@ -75,9 +75,8 @@ def final_report(
     custom: Document,
     alerts: Callable[[Document, list[int]], list[Alert]],
 ) -> Document:
-    """Collect the report of a run that has ended.
+    """Collect the report of a run that has ended, from the state file in *directory*.
 
-    :param directory: the directory of the state file.
     :param hidden: the names that the report hides, as for :class:`~scrapy_t8.report.mask.Mask`.
     :param custom: what the validator of the project found.
     :param alerts: returns the alerts of the report, given the numbers of items of earlier good jobs, the oldest first.
@@ -100,21 +99,18 @@ def write(document: Document, directory: Path) -> Path:
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        _replace(directory / JSON, json.dumps(document, ensure_ascii=False, indent=1, default=str) + "\n")
+        with replacing(directory / JSON) as file:
+            file.write(json.dumps(document, ensure_ascii=False, indent=1, default=str) + "\n")
         try:
             page = render(document)
         except ConfigError as error:
             logger.info("%s", error)
             return directory / JSON
-        _replace(directory / HTML, page)
+        with replacing(directory / HTML) as file:
+            file.write(page)
     except OSError as error:
         raise WriteError(f"the report cannot be written to {directory}: {error}. {remedy(error)}") from error
     return directory / HTML
-
-
-def _replace(path: Path, text: str) -> None:
-    with replacing(path) as file:
-        file.write(text)
 
 
 def _last_findings(path: Path, document: Document) -> Document:

@@ -36,10 +36,7 @@ DEEP = 20
 
 
 class DeadLetterReader:
-    """Reads dead letters, and changes none.
-
-    :param codec: decodes the stored requests.
-    """
+    """Reads dead letters, and changes none."""
 
     def __init__(self, box: DeadLetterStore, codec: Codec) -> None:
         self._box = box
@@ -80,7 +77,7 @@ class DeadLetterReader:
     def facts(self, letter: DeadLetter) -> dict[str, Any]:
         """Return all that is known of *letter*, which was read whole, in values that JSON has."""
         bodies = ("payload", "story", "detail")
-        facts = {"id": letter.id, **{n: getattr(letter, n) for n in DeadLetter.__slots__ if n not in bodies}}
+        facts = {name: getattr(letter, name) for name in ("id", *DeadLetter.__slots__) if name not in bodies}
         story = AttemptHistory.loads(letter.story)
         return {
             **facts,
@@ -112,8 +109,6 @@ class DeadLetters(DeadLetterReader):
     """The dead letters of *job*, and what can be done about them while no crawl runs.
 
     Every change is one transaction: it happens with all of the chosen letters, or not at all.
-
-    :param job: the job that lives in *store*; its ledger is kept with each change.
     """
 
     def __init__(self, store: Store, job: JobRecord, codec: Codec, *, clock: Callable[[], float] = time.time) -> None:
@@ -166,11 +161,7 @@ class StubSpider(Spider):
     name = "any"
 
     def __getattr__(self, name: str) -> Callable[..., None]:
-        return _nothing
-
-
-def _nothing(*args: Any, **kwargs: Any) -> None:
-    pass
+        return lambda *args, **kwargs: None
 
 
 def request_facts(request: Request) -> dict[str, Any]:
@@ -187,7 +178,10 @@ def request_facts(request: Request) -> dict[str, Any]:
 def plain(value: Any, deep: int = DEEP) -> Any:
     """Return *value* in values that JSON has; what JSON has no form for is shown as Python would."""
     if isinstance(value, bytes):
-        return _text_or_base64(value)
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return {"base64": base64.b64encode(value).decode()}
     if isinstance(value, float):
         return value if math.isfinite(value) else repr(value)
     if value is None or isinstance(value, (str, int)):
@@ -200,16 +194,6 @@ def plain(value: Any, deep: int = DEEP) -> Any:
         if not ItemAdapter.is_item(value):
             return repr(value)
         value = ItemAdapter(value)
-    return {_key(key): plain(part, deep - 1) for key, part in value.items()}
-
-
-def _key(key: Any) -> str:
-    shown = plain(key, 0)
-    return shown if isinstance(shown, str) else json.dumps(shown)
-
-
-def _text_or_base64(value: bytes) -> str | dict[str, str]:
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return {"base64": base64.b64encode(value).decode()}
+    keys = (plain(key, 0) for key in value)
+    texts = (key if isinstance(key, str) else json.dumps(key) for key in keys)
+    return {text: plain(part, deep - 1) for text, part in zip(texts, value.values(), strict=True)}

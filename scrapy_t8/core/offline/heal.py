@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -74,9 +74,9 @@ def would_heal(jobdir: str | Path) -> Healing:
 class _Plan:
     """The letters to be revived, and the items to be fetched again."""
 
-    letters: list[int]
-    refetched: list[RefetchRequest]
-    under_way: int
+    letters: list[int] = field(default_factory=list)
+    refetched: list[RefetchRequest] = field(default_factory=list)
+    under_way: int = 0
 
     def healing(self) -> Healing:
         repeated = sum(item.payload is not None for item in self.refetched)
@@ -85,7 +85,7 @@ class _Plan:
 
 
 def _plan(reader: Reader, job: JobRecord) -> _Plan:
-    plan = _Plan([], [], 0)
+    plan = _Plan()
     for missing in reader.missing(job.number):
         kind = (missing.cause or "").partition("\t")[0]
         letter = reader.letter(missing.request) if kind == DEAD and missing.request is not None else None
