@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -13,11 +14,16 @@ from scrapy.settings import BaseSettings
 
 from scrapy_t8.config.settings import effective
 from scrapy_t8.core.job.jobdir import default_directory
-from scrapy_t8.core.offline.dead_letters import DeadLetterReader, StubSpider
+from scrapy_t8.core.offline.dead_letters import DeadLetterReader, StubSpider, failed_tasks
+from scrapy_t8.core.offline.resume_points import states_of
 from scrapy_t8.errors import CommandError, JobError
+from scrapy_t8.model.batch import PointRecord
 from scrapy_t8.model.codec import Codec
+from scrapy_t8.model.failed_task import FailedTask
 from scrapy_t8.model.job import SERVICE, JobRecord
+from scrapy_t8.model.resume_point import DIED, RUNNING, RUNS, CollectionState, ResumePoint
 from scrapy_t8.report.files import mask_of
+from scrapy_t8.service.runs import StoredRun, collection_states
 from scrapy_t8.stores.base import DeadLetterStore, ResumePointStore
 from scrapy_t8.stores.owned import open_for_changes
 from scrapy_t8.stores.reader.reader import Reader, open_read_only
@@ -25,6 +31,9 @@ from scrapy_t8.stores.shared.store import SharedStore
 from scrapy_t8.stores.shared.tasks import SQLiteTasks
 
 from .console import Terminal
+
+Points = dict[tuple[str, str], ResumePoint]
+"""Resume points by task type and name."""
 
 
 class JobView(NamedTuple):
@@ -42,6 +51,28 @@ class JobView(NamedTuple):
     @property
     def kind(self) -> str:
         return "service" if self.is_service else "crawl"
+
+    def points(self) -> Points:
+        """Return all resume points, by task type and name."""
+        found = ((name, PointRecord("?", name, 0.0, record).point()) for name, record in self.reader.points())
+        return {(point.task_type, name): point for name, point in found}
+
+    def tasks(self) -> Iterator[FailedTask]:
+        """Yield every failed task: those that wait, then those that were given up."""
+        return failed_tasks(self.reader.all_waiting(), self.letters, self.job.id, Codec())
+
+    def stored_runs(self) -> dict[str, StoredRun]:
+        """Return the newest run of each task type of a service."""
+        running = self.reader.is_running()
+        runs = map(StoredRun.loads, self.reader.kept_as(RUNS).values())
+        return {run.task_type: run if running or run.status != RUNNING else replace(run, status=DIED) for run in runs}
+
+    def states(self) -> Iterator[CollectionState]:
+        """Yield how far each task type is of which anything is known."""
+        if self.is_service:
+            yield from collection_states(self.stored_runs(), self.points(), self.tasks())
+        elif runs := self.reader.runs():
+            yield from states_of(self.job, runs[-1], self.points(), self.tasks())
 
 
 class OwnedJob(NamedTuple):

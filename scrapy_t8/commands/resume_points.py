@@ -15,9 +15,7 @@ from scrapy_t8.model.resume_point import ResumePoint
 from scrapy_t8.utils.checked import checked_metadata, checked_text
 from scrapy_t8.utils.times import moment
 
-from .context import CommandContext
-from .job_view import Points
-from .job_view import points as points_of
+from .context import CommandContext, Points
 from .registry import CHANGES, ERROR, OK, YES, Command, argument, command, flag
 
 COLUMNS = ("task type", "name", "#page", "cursor", "slug", "#processed", "last update", "metadata")
@@ -54,7 +52,7 @@ def _list(call: CommandContext) -> int:
     points list LIST_COLLECTION --json  # of one task type, as JSON
     """
     with call.view() as look:
-        found = points_of(look)
+        found = look.points()
     if call.options.task_type:
         found = {key: point for key, point in found.items() if key[0] == call.options.task_type}
     documents = [{"name": name, **point.to_dict()} for (_, name), point in found.items()]
@@ -94,7 +92,7 @@ def _set(call: CommandContext) -> int:
     options, terminal = call.options, call.terminal
     checked_text("task_type", options.task_type)
     with call.view() as look:
-        found, of_service, finished = points_of(look), look.is_service, look.job.finished
+        found, of_service, finished = look.points(), look.is_service, look.job.finished
     name = _name(found, options.task_type, options.name)
     point = _changed(found.get((options.task_type, name)) or ResumePoint(options.task_type), options)
     with call.open_for_changes(is_service=of_service) as owned:
@@ -139,7 +137,7 @@ def _delete(call: CommandContext) -> int:
     """
     options, terminal = call.options, call.terminal
     with call.view() as look:
-        found, of_service = points_of(look), look.is_service
+        found, of_service = look.points(), look.is_service
     if options.all:
         names = [name for task_type, name in found if task_type == options.task_type]
     else:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from scrapy_t8.commands.context import CommandContext, JobView
-from scrapy_t8.commands.job_view import points, tasks
 from scrapy_t8.commands.registry import MISMATCH, OK, command
 from scrapy_t8.errors import T8Error
 
@@ -60,9 +59,9 @@ def _checks(view: JobView, directory: Path) -> Iterator[Check]:
     damage = view.reader.damage()
     yield Check("pages of the state file", None, None, not damage, damage)
     yield from _requests(view)
-    yield _readable("resume points", lambda: len(points(view)))
+    yield _readable("resume points", lambda: len(view.points()))
     if view.is_service:
-        yield _readable("failed tasks", lambda: sum(1 for _ in tasks(view)))
+        yield _readable("failed tasks", lambda: sum(1 for _ in view.tasks()))
         return
     yield from _items(view)
     for name, record in view.reader.feeds().items():

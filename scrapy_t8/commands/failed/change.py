@@ -12,7 +12,6 @@ from scrapy_t8.commands.registry import CHANGES, ERROR, OK, YES, command, flag
 from scrapy_t8.model.dead_letter import LetterFilter
 
 from . import selection
-from .filters import add_filters
 
 
 class Selection(NamedTuple):
@@ -82,7 +81,7 @@ DRY_RUN = flag("-n", "--dry-run", text="only show how many there are")
 OPTIONS: dict[str, Any] = {"note": CHANGES, "statuses": {ERROR: "it could not be done, or you said no"}}
 
 
-@command("revive", DRY_RUN, YES, add_filters, **OPTIONS)
+@command("revive", DRY_RUN, YES, selection.add_filters, **OPTIONS)
 def revive(context: CommandContext) -> int:
     """Try again what failed.
 
@@ -95,7 +94,7 @@ def revive(context: CommandContext) -> int:
     return _change(context, REVIVAL)
 
 
-@command("discard", DRY_RUN, YES, add_filters, **OPTIONS)
+@command("discard", DRY_RUN, YES, selection.add_filters, **OPTIONS)
 def discard(context: CommandContext) -> int:
     """Discard what failed, for good.
 

@@ -13,7 +13,6 @@ from scrapy_t8.report.document import iso
 
 from . import selection
 from .change import discard, revive
-from .filters import add_filters, is_filtered
 from .show import export, show
 
 ROWS = 50
@@ -22,7 +21,7 @@ LETTER_COLUMNS = ("#id", "buried at", "kind", "#status", "error", "url", "callba
 TASK_COLUMNS = ("task id", "state", "target", "error", "#retries", "#of", "next try")
 
 
-@command("list", add_filters, has_json=True)
+@command("list", selection.add_filters, has_json=True)
 def _list(context: CommandContext) -> int:
     """What failed, one by one: dead letters of a crawl, failed tasks of a service.
 
@@ -42,7 +41,7 @@ def _list(context: CommandContext) -> int:
         options.limit = options.limit or ROWS
         cells = [_cells(row, is_service=view.is_service) for row in selection.rows(view, options)]
         if not cells:
-            terminal.print_line(f"Nothing {'of that kind ' if total or is_filtered(options) else ''}failed.")
+            terminal.print_line(f"Nothing {'of that kind ' if total or selection.is_filtered(options) else ''}failed.")
             return OK
         title = "Failed tasks" if view.is_service else "Dead letters"
         shown = f"{title} ({len(cells):,} of {total:,}; --limit shows more)" if len(cells) < total else title
@@ -59,7 +58,7 @@ def _cells(row: dict[str, Any], *, is_service: bool) -> tuple[Any, ...]:
     return (str(row["id"]), when(row["buried_at"]), *what)
 
 
-@command("groups", lambda parser: add_filters(parser, ids=False), has_json=True)
+@command("groups", lambda parser: selection.add_filters(parser, ids=False), has_json=True)
 def _groups(context: CommandContext) -> int:
     """What failed, by cause, the most frequent first.
 

@@ -15,7 +15,6 @@ from scrapy_t8.errors import CommandError
 from scrapy_t8.utils.files import STDOUT, writing
 
 from . import selection
-from .filters import NAMES, add_filters
 
 SECRETS = flag("--secrets", text="do not hide credentials, cookies and tokens")
 
@@ -40,7 +39,7 @@ def _all_facts(view: JobView, options: argparse.Namespace) -> Iterator[dict[str,
 @command(
     "show",
     argument("ids", nargs="+", metavar="ID", help="the number of a dead letter, or the id of a task"),
-    lambda parser: parser.set_defaults(limit=None, **{name: None for name in NAMES if name != "ids"}),
+    lambda parser: parser.set_defaults(limit=None, **{name: None for name in selection.NAMES if name != "ids"}),
     SECRETS,
     has_json=True,
 )
@@ -93,7 +92,7 @@ def _request_lines(request: dict[str, Any]) -> Iterator[str]:
     output("the file, which is replaced; - is standard output (default)"),
     argument("--format", choices=("jsonl", "json"), help="default: by the name of the file, else jsonl"),
     SECRETS,
-    add_filters,
+    selection.add_filters,
 )
 def export(context: CommandContext) -> int:
     """Write what failed, with all that is known, as JSON lines or JSON.

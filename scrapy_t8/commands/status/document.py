@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from scrapy_t8.commands.context import JobView
-from scrapy_t8.commands.job_view import stored_runs
 from scrapy_t8.core.retry.failure import PARSE
 from scrapy_t8.model.codec import NO_CALLBACK_NAME, Codec
 from scrapy_t8.model.job import Run
@@ -143,6 +142,7 @@ def _tasks(view: JobView, *, running: bool) -> Document:
         "tasks": {**tasks, "waiting": waiting - sum(leased.values()), "leased": sum(leased.values())},
         "task_types": [{"task_type": n, **{what: c.get(n, 0) for what, c in by_type.items()}} for n in names],
         "collections": [
-            {**run.state().to_dict(), "resume_points": None, "failed_tasks": None} for run in stored_runs(view).values()
+            {**run.state().to_dict(), "resume_points": None, "failed_tasks": None}
+            for run in view.stored_runs().values()
         ],
     }

@@ -9,7 +9,7 @@ from typing import Any
 
 from scrapy_t8.commands.console import Terminal
 from scrapy_t8.commands.context import CommandContext
-from scrapy_t8.commands.failed.filters import count
+from scrapy_t8.commands.failed.selection import positive
 from scrapy_t8.commands.registry import MISMATCH, OK, argument, command, flag
 from scrapy_t8.report.summary import account_lines, difference_lines
 
@@ -25,7 +25,7 @@ STATES = ("ready", "waiting", "leased", "dead", "done")
     "status",
     flag("--check", text="end with 3 unless the job is finished or running"),
     flag("--exact", text="count by callback also beyond 100,000 requests"),
-    argument("--limit", type=count, default=ROWS, metavar="N", help="rows of a table (default: %(default)s)"),
+    argument("--limit", type=positive, default=ROWS, metavar="N", help="rows of a table (default: %(default)s)"),
     has_json=True,
     statuses={MISMATCH: "with --check: the job is not finished, and no crawl is running"},
 )

@@ -1,30 +1,33 @@
-"""Imports exported state into the job of a crawl."""
+"""Imports exported state into the job of a crawl. Dead letters as JSON, and back."""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from scrapy_t8.core.offline.resume_points import record_of
 from scrapy_t8.errors import FormatError
 from scrapy_t8.model.attempts import AttemptHistory
 from scrapy_t8.model.batch import CommitBatch, PointRecord
 from scrapy_t8.model.dead_letter import DeadLetter
-from scrapy_t8.model.json_document import VERSION
+from scrapy_t8.model.json_document import READERS, VERSION, Document
 from scrapy_t8.model.resume_point import ResumePoint
 from scrapy_t8.service.import_export import located
 from scrapy_t8.stores.base import Store
 from scrapy_t8.stores.owned import open_for_changes
 from scrapy_t8.utils.checked import checked_text
+from scrapy_t8.utils.times import isoformat, moment
 
-from .letter_json import to_letter
+TYPES = {field.name: str(field.type) for field in fields(DeadLetter) if field.name != "id"}
+"""What is written and read. The store gives each letter an id of its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class ImportSummary:
+class ImportSummary(NamedTuple):
     """What was imported, and what was left out."""
 
     resume_points: int = 0
@@ -85,7 +88,7 @@ def _read(document: Any) -> tuple[list[PointRecord], list[DeadLetter], int]:
                 points.append(_point(point))
     for where, letter in _each(document, "dead_letters"):
         with located(where):
-            letters.append(_letter(letter))
+            letters.append(to_letter(letter))
     return points, letters, left
 
 
@@ -106,10 +109,26 @@ def _point(document: Mapping[str, Any]) -> PointRecord:
     return record_of(point, checked_text("name", document.get("name", ""), empty=True))
 
 
-def _letter(document: Mapping[str, Any]) -> DeadLetter:
-    letter = to_letter(document)
+def from_letter(letter: DeadLetter) -> dict[str, Any]:
+    """Return all of *letter*, which was read whole, as a JSON object. ``payload`` is its request as it is stored."""
+    payload = base64.b64encode(letter.payload).decode()
+    written = {"buried_at": isoformat(moment(letter.buried_at)), "payload": payload}
+    return {name: getattr(letter, name) for name in TYPES} | written
+
+
+def to_letter(document: Mapping[str, Any]) -> DeadLetter:
+    """Return the letter of a JSON object.
+
+    :raises FormatError: naming the field that is missing, or is not what it should be.
+    """
+    given = Document("DeadLetter", document)
+    others = {name: READERS[kind](given, name) for name, kind in TYPES.items() if name not in ("buried_at", "payload")}
     try:
-        AttemptHistory.loads(letter.story)
+        payload = base64.b64decode(given.typed("payload", str), validate=True)
+    except (binascii.Error, ValueError):
+        raise FormatError("payload: base64 is needed", "payload") from None
+    try:
+        AttemptHistory.loads(others["story"])
     except (ValueError, TypeError) as error:
         raise FormatError(f"story: {error}", "story") from None
-    return letter
+    return DeadLetter(**others, payload=payload, buried_at=given.time("buried_at").timestamp())

@@ -9,7 +9,6 @@ from typing import Any
 
 from scrapy_t8.commands.console import json_text
 from scrapy_t8.commands.context import CommandContext, JobView
-from scrapy_t8.commands.job_view import points, states
 from scrapy_t8.commands.registry import CHANGES, OK, argument, command, flag, output
 from scrapy_t8.config.settings import from_dict
 from scrapy_t8.errors import CommandError, FormatError
@@ -18,8 +17,7 @@ from scrapy_t8.service import StateManager
 from scrapy_t8.service.import_export import export_document
 from scrapy_t8.utils.files import STDOUT, writing
 
-from .crawl_import import ImportSummary, import_into_crawl
-from .letter_json import from_letter
+from .crawl_import import ImportSummary, from_letter, import_into_crawl
 
 LIMITS = ("failed_task_ttl", "resume_point_ttl", "max_failed_tasks", "max_resume_points")
 NO_LIMITS = dict.fromkeys(LIMITS, 1 << 40)
@@ -48,7 +46,7 @@ def _export(call: CommandContext) -> int:
 
 
 def _document(look: JobView) -> dict[str, Any]:
-    document = export_document(states(look), points(look))
+    document = export_document(look.states(), look.points())
     if not look.is_service:
         job = look.job
         document["job"] = {"id": job.id, "spider": job.spider, "arguments": job.arguments, "finished": job.finished}
