@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
@@ -15,16 +13,16 @@ from scrapy_t8.errors import FormatError
 from scrapy_t8.model.attempts import AttemptHistory
 from scrapy_t8.model.batch import CommitBatch, PointRecord
 from scrapy_t8.model.dead_letter import DeadLetter
-from scrapy_t8.model.json_document import READERS, VERSION, Document
+from scrapy_t8.model.json_document import VERSION, Document, json_value
 from scrapy_t8.model.resume_point import ResumePoint
 from scrapy_t8.service.import_export import located
 from scrapy_t8.stores.base import Store
 from scrapy_t8.stores.owned import open_for_changes
 from scrapy_t8.utils.checked import checked_text
-from scrapy_t8.utils.times import isoformat, moment
+from scrapy_t8.utils.times import moment
 
-TYPES = {field.name: str(field.type) for field in fields(DeadLetter) if field.name != "id"}
-"""What is written and read. The store gives each letter an id of its own."""
+FIELDS = {field.name: str(field.type) for field in fields(DeadLetter) if field.name != "id"} | {"buried_at": "datetime"}
+"""The fields of a dead letter as JSON, and their kinds. Its id belongs to the store."""
 
 
 class ImportSummary(NamedTuple):
@@ -111,24 +109,16 @@ def _point(document: Mapping[str, Any]) -> PointRecord:
 
 def from_letter(letter: DeadLetter) -> dict[str, Any]:
     """Return all of *letter*, which was read whole, as a JSON object. ``payload`` is its request as it is stored."""
-    payload = base64.b64encode(letter.payload).decode()
-    written = {"buried_at": isoformat(moment(letter.buried_at)), "payload": payload}
-    return {name: getattr(letter, name) for name in TYPES} | written
+    values = {name: getattr(letter, name) for name in FIELDS} | {"buried_at": moment(letter.buried_at)}
+    return {name: json_value(value) for name, value in values.items()}
 
 
 def to_letter(document: Mapping[str, Any]) -> DeadLetter:
-    """Return the letter of a JSON object.
-
-    :raises FormatError: naming the field that is missing, or is not what it should be.
-    """
+    """Return the letter of a JSON object. An error names the field that is missing, or is not what it should be."""
     given = Document("DeadLetter", document)
-    others = {name: READERS[kind](given, name) for name, kind in TYPES.items() if name not in ("buried_at", "payload")}
+    values = {name: given.read(name, kind) for name, kind in FIELDS.items()}
     try:
-        payload = base64.b64decode(given.typed("payload", str), validate=True)
-    except (binascii.Error, ValueError):
-        raise FormatError("payload: base64 is needed", "payload") from None
-    try:
-        AttemptHistory.loads(others["story"])
+        AttemptHistory.loads(values["story"])
     except (ValueError, TypeError) as error:
         raise FormatError(f"story: {error}", "story") from None
-    return DeadLetter(**others, payload=payload, buried_at=given.time("buried_at").timestamp())
+    return DeadLetter(**values | {"buried_at": values["buried_at"].timestamp()})
