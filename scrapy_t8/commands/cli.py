@@ -77,10 +77,7 @@ def _epilog(command: Command) -> str:
 
 
 def run(unknown: list[str], options: argparse.Namespace, settings: BaseSettings) -> int:
-    """Run the command of *options* and return its exit status.
-
-    :param unknown: arguments that no parser knows.
-    """
+    """Run the command of *options* and return its exit status. *unknown* arguments are an error."""
     try:
         status = _run(unknown, options, settings)
         sys.stdout.flush()

@@ -12,8 +12,7 @@ from scrapy_t8.errors import CommandError
 from scrapy_t8.report.mask import Mask
 from scrapy_t8.utils.text import escape_surrogates, printable
 
-WIDE = 10_000
-"""Columns of an output that is not a terminal: there, no line is wrapped or cut."""
+WIDE = 10_000  # Columns of an output that is not a terminal: there, no line is wrapped or cut
 
 Row = Sequence[object]
 
@@ -63,10 +62,7 @@ class Terminal:
         return document if self.mask is None else self.mask.all(document, given=given)
 
     def confirm(self, question: str, *, yes: bool) -> bool:
-        """Whether the user agrees, or has agreed already (*yes*).
-
-        :raises CommandError: if nobody can be asked.
-        """
+        """Whether the user agrees, or has agreed already (*yes*). It is an error if nobody can be asked."""
         if yes:
             return True
         if not sys.stdin.isatty():

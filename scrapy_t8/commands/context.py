@@ -32,8 +32,7 @@ from scrapy_t8.stores.shared.tasks import SQLiteTasks
 
 from .console import Terminal
 
-Points = dict[tuple[str, str], ResumePoint]
-"""Resume points by task type and name."""
+Points = dict[tuple[str, str], ResumePoint]  # Resume points by task type and name
 
 
 class JobView(NamedTuple):
@@ -81,8 +80,7 @@ class OwnedJob(NamedTuple):
     box: DeadLetterStore
     points: ResumePointStore
     job: JobRecord
-    tasks: SQLiteTasks | None
-    """The failed tasks of a service."""
+    tasks: SQLiteTasks | None  # The failed tasks of a service
 
 
 class CommandContext:
@@ -126,8 +124,7 @@ class CommandContext:
 def job_directory(jobdir: str | None, spider: str | None, settings: BaseSettings) -> Path:
     """Return *jobdir*, or the directory that a crawl of *spider*, or of this project, or a service would use.
 
-    :raises CommandError: if several jobs may be meant.
-    :raises JobError: if there is no job.
+    It is an error if there is no job, or several may be meant.
     """
     if jobdir:
         return Path(jobdir)

@@ -22,18 +22,14 @@ MODULES = (
 )
 """In the order of the help."""
 
-OK, ERROR, USAGE, MISMATCH, ALERTS = 0, 1, 2, 3, 4
-"""Exit statuses."""
-INTERRUPTED, BROKEN_PIPE = 130, 141
-"""The exit statuses of a shell: for Ctrl-C, and for a reader that has gone away."""
+OK, ERROR, USAGE, MISMATCH, ALERTS = 0, 1, 2, 3, 4  # Exit statuses
+INTERRUPTED, BROKEN_PIPE = 130, 141  # The exit statuses of a shell: for Ctrl-C, and for a reader that has gone away
 CHANGES = "A crawl must not be using the job. A service may use it and need not be stopped."
 """A note about commands that change something."""
 MEANING = {OK: "all is well", ERROR: "it could not be done", USAGE: "the command cannot be used like this"}
 
-Run = Callable[[CommandContext], int]
-"""Runs a command and returns its exit status."""
-Argument = Callable[[argparse.ArgumentParser], object]
-"""Adds one or more arguments to the parser of a command."""
+Run = Callable[[CommandContext], int]  # Runs a command and returns its exit status
+Argument = Callable[[argparse.ArgumentParser], object]  # Adds one or more arguments to the parser of a command
 
 
 @dataclass(frozen=True, slots=True)

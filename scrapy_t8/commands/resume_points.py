@@ -155,10 +155,7 @@ def _delete(call: CommandContext) -> int:
 
 
 def _name(found: Points, task_type: str, name: str | None) -> str:
-    """Return *name*, or the name of the only point of *task_type*.
-
-    :raises CommandError: if no name was given and there are several points.
-    """
+    """Return *name*, or the name of the only point of *task_type*. Several points without a *name* are an error."""
     if name is not None:
         return name
     names = [known for kind, known in found if kind == task_type]

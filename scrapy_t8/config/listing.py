@@ -9,10 +9,8 @@ from typing import Any
 from .parsing import setting_name
 from .settings import Effective
 
-SECRET = ("notify_urls",)
-"""Fields whose values contain passwords."""
-WIDEST = 60
-"""Maximum width of a column of the table."""
+SECRET = ("notify_urls",)  # Fields whose values contain passwords
+WIDEST = 60  # Maximum width of a column of the table
 
 
 def rows(effective: Effective) -> list[dict[str, Any]]:

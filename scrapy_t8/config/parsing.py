@@ -16,8 +16,7 @@ from scrapy_t8.errors import ConfigError
 
 from .sources import ENV, PREFIX, layers
 
-DEFAULT = "the default"
-"""The origin of a value that nobody has given."""
+DEFAULT = "the default"  # The origin of a value that nobody has given
 BOOLEANS = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off", ""), False)
 EXPECTED = {bool: "true or false", dict: "a dict, or one as JSON", list: "a list, or one as JSON"}
 

@@ -149,10 +149,7 @@ class Config:
         return effective(settings).config
 
     def retry_rule(self, settings: BaseSettings | None = None) -> dict[str, Any]:
-        """Return what the retries of all kinds of failure have in common, for a ``Policy``.
-
-        :param settings: those of a crawl, whose RETRY_TIMES counts if the user has set it.
-        """
+        """Return what the retries of all kinds of failure have in common. RETRY_TIMES counts if a crawl sets it."""
         rule: dict[str, Any] = {name: getattr(self, f"retry_{name}") for name in ("base", "factor", "cap", "jitter")}
         if settings is not None and settings.getpriority("RETRY_TIMES"):
             rule["times"] = settings.getint("RETRY_TIMES")

@@ -26,10 +26,7 @@ PROFILES: dict[str, dict[str, Any]] = {
 
 
 class Layer(NamedTuple):
-    """The ``T8_*`` values of one source.
-
-    :param origin: the source in words, for messages.
-    """
+    """The ``T8_*`` values of one source, which *origin* names for messages."""
 
     origin: str
     values: Mapping[str, Any]

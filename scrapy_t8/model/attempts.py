@@ -6,8 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-HISTORY = 20
-"""Attempts of one request whose errors are kept."""
+HISTORY = 20  # Attempts of one request whose errors are kept
 
 
 @dataclass(slots=True)
@@ -16,8 +15,7 @@ class AttemptHistory:
 
     attempts: list[tuple[float, str, str]] = field(default_factory=list)
     """The latest failures: (Unix seconds, kind, error)."""
-    counts: dict[str, int] = field(default_factory=dict)
-    """Failures charged to the request, by kind."""
+    counts: dict[str, int] = field(default_factory=dict)  # Failures charged to the request, by kind
     delivered: list[int] = field(default_factory=list)
     """Fingerprints of the records that are in the feeds although the page has failed."""
     task_type: str = ""

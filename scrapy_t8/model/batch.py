@@ -66,8 +66,7 @@ class PointRecord(NamedTuple):
 class CommitBatch:
     """Everything that one commit changes: all of it, or nothing."""
 
-    added: list[tuple[int, bytes, str | None]] = field(default_factory=list)
-    """(id, payload, story) of new entries."""
+    added: list[tuple[int, bytes, str | None]] = field(default_factory=list)  # (id, payload, story) of new entries
     removed: list[int] = field(default_factory=list)
     buried: list[DeadLetter] = field(default_factory=list)
     seen: list[int] = field(default_factory=list)
@@ -76,8 +75,7 @@ class CommitBatch:
     inherited: list[tuple[int, int]] = field(default_factory=list)
     """(old, new): a retry or redirect that takes over the children of the old entry."""
     waiting: list[ScheduledRetry] = field(default_factory=list)
-    reactivated: list[int] = field(default_factory=list)
-    """Ids of entries that wait no longer."""
+    reactivated: list[int] = field(default_factory=list)  # Ids of entries that wait no longer
     resolved: list[int] = field(default_factory=list)
     """Fingerprints of requests that have succeeded, so that their dead letters can go."""
     hosts: dict[str, dict[str, Any] | None] = field(default_factory=dict)
@@ -91,20 +89,15 @@ class CommitBatch:
     """Changes of expected items, by the hash of their key."""
     collected: list[int] = field(default_factory=list)
     """Expected items that their only request has collected (the common case)."""
-    announced: dict[str, int] = field(default_factory=dict)
-    """Announced numbers of items, by source."""
+    announced: dict[str, int] = field(default_factory=dict)  # Announced numbers of items, by source
     items: list[ItemKey] = field(default_factory=list)
     touched: list[int] = field(default_factory=list)
     """Keys of items of earlier jobs that were scraped again, and not exported."""
-    superseded: list[int] = field(default_factory=list)
-    """Exported items, counted from 0, that a later one has replaced."""
+    superseded: list[int] = field(default_factory=list)  # Exported items, counted from 0, that a later one has replaced
     losses: list[ItemLoss] = field(default_factory=list)
-    tally: dict[tuple[str, str], int] = field(default_factory=dict)
-    """Increments of counters, by (what, name)."""
-    progress: tuple[int, int, int] = (0, 0, 0)
-    """Pages, items and retries since the last commit."""
-    kept: dict[str, bytes] = field(default_factory=dict)
-    """Other data of the job, by name."""
+    tally: dict[tuple[str, str], int] = field(default_factory=dict)  # Increments of counters, by (what, name)
+    progress: tuple[int, int, int] = (0, 0, 0)  # Pages, items and retries since the last commit
+    kept: dict[str, bytes] = field(default_factory=dict)  # Other data of the job, by name
 
     @property
     def has_failures(self) -> bool:

@@ -24,10 +24,7 @@ from scrapy_t8.errors import CannotLoad, CannotStore
 
 
 def class_path(cls: type) -> str:
-    """Return the name of *cls* under which :func:`find_class` finds it.
-
-    :raises CannotStore: if there is no such name, as for a class inside of a function.
-    """
+    """Return the name of *cls* for :func:`find_class`; an error for a class without one, as inside of a function."""
     path = f"{cls.__module__}:{cls.__qualname__}"
     with suppress(KeyError, AttributeError):
         if _lookup(path) is cls:

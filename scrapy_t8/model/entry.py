@@ -11,8 +11,7 @@ from typing import NamedTuple
 
 SEQ_BITS = 38
 
-START = 0
-"""The id of ``start()`` as the parent of the requests that it yields."""
+START = 0  # The id of ``start()`` as the parent of the requests that it yields
 
 
 def entry_id(queue: int, seq: int) -> int:

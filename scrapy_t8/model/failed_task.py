@@ -16,8 +16,7 @@ from .attempts import AttemptHistory, ScheduledRetry
 from .dead_letter import DeadLetter
 from .json_document import LARGE, JsonRecord
 
-TASK_TYPE = "DETAIL_COLLECTION"
-"""The task type of a request that has none of its own."""
+TASK_TYPE = "DETAIL_COLLECTION"  # The task type of a request that has none of its own
 
 
 @dataclass(slots=True)
@@ -52,8 +51,7 @@ class FailedTask(JsonRecord):
 #   have the same id, and the service finds a task by its id without an index. Tasks that were imported with ids of
 #   their own are in the table ``task_name``.
 
-MULTIPLIER = 0x9E3779B1
-"""An odd number, so that multiplication by it is a bijection of the 32-bit numbers."""
+MULTIPLIER = 0x9E3779B1  # An odd number, so that multiplication by it is a bijection of the 32-bit numbers
 INVERSE = pow(MULTIPLIER, -1, 1 << 32)
 
 
@@ -76,15 +74,11 @@ def service_entry(task_id: str) -> int | None:
         return None
 
 
-PLAIN, PACKED = b"{", b"z"
-"""The first byte of a task's payload, which differs from that of every request's payload."""
+PLAIN, PACKED = b"{", b"z"  # The first byte of a task's payload, which differs from that of every request's payload
 
 
 class TaskRecord(NamedTuple):
-    """The part of a task that never changes. Its attempts are an :class:`~scrapy_t8.model.attempts.AttemptHistory`.
-
-    :param created_at: in Unix seconds.
-    """
+    """The part of a task that never changes; ``created_at`` is in Unix seconds. Its attempts are an AttemptHistory."""
 
     task_id: str
     task_type: str

@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 
 from .entry import Entry
 
-SERVICE = "t8-service"
-"""The spider's name in the job of a service."""
+SERVICE = "t8-service"  # The spider's name in the job of a service
 
 
 class PastJob(NamedTuple):
@@ -52,12 +51,9 @@ class Ledger:
     duplicate: int = 0
     dropped: int = 0
     failed: int = 0
-    changed: int = 0
-    """Exported items whose key was exported before with another content."""
-    again: int = 0
-    """Items scraped by this job that earlier jobs had exported."""
-    invalid: int = 0
-    """Exported items that failed validation."""
+    changed: int = 0  # Exported items whose key was exported before with another content
+    again: int = 0  # Items scraped by this job that earlier jobs had exported
+    invalid: int = 0  # Exported items that failed validation
 
     def difference(self, frontier: int) -> int:
         """Return by how much the account of requests is out of balance."""
@@ -81,12 +77,9 @@ class JobRecord:
     start_done: bool = False
     next_seq: int = 1
     ledger: Ledger = field(default_factory=Ledger)
-    follows: str = ""
-    """The id of the finished job in the same directory that this job repeats."""
-    number: int = 1
-    """The number of the job in its directory, from 1."""
-    policy: str = "first"
-    """Which of several items with the same key stays. It decides how feeds are written."""
+    follows: str = ""  # The id of the finished job in the same directory that this job repeats
+    number: int = 1  # The number of the job in its directory, from 1
+    policy: str = "first"  # Which of several items with the same key stays. It decides how feeds are written
 
 
 class Recovery(NamedTuple):
@@ -96,8 +89,7 @@ class Recovery(NamedTuple):
     run: int
     last_run: Run | None = None
     recovered: int = 0
-    crashed: Sequence[Entry] = ()
-    """The entries during which the process has died at least as often as the crash limit."""
+    crashed: Sequence[Entry] = ()  # The entries during which the process has died at least as often as the crash limit
 
 
 @dataclass(frozen=True, slots=True)

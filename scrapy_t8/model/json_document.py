@@ -13,14 +13,11 @@ from typing import Any, TypeVar, cast
 from scrapy_t8.errors import FormatError
 from scrapy_t8.utils.times import isoformat, parse_time
 
-VERSION = 1
-"""The version of all formats. A document may leave it out."""
+VERSION = 1  # The version of all formats. A document may leave it out
 
-ZLIB = "t8_zlib"
-"""The key under which compressed metadata is stored."""
+ZLIB = "t8_zlib"  # The key under which compressed metadata is stored
 
-LARGE = 1024
-"""Bytes from which compression is worth its time."""
+LARGE = 1024  # Bytes from which compression is worth its time
 
 
 class Document:
@@ -91,8 +88,7 @@ KINDS: dict[str, tuple[type, str, Callable[[Any], Any]]] = {
 """By the annotation of a field: its type in JSON, that type in words, and how the value is read."""
 
 R = TypeVar("R", bound="JsonRecord")
-OF = "of"
-"""The key in the metadata of a list field: the class of its records."""
+OF = "of"  # The key in the metadata of a list field: the class of its records
 
 
 class JsonRecord:

@@ -15,21 +15,14 @@ SETTING = "T8_ALERT_THRESHOLDS"
 Parts = Mapping[str, tuple[float | None, str]]
 """By the name of a threshold: a part from 0 to 1 (None if it is not known), and what the part is, for the message."""
 
-ENOUGH = 5
-"""Earlier jobs that are needed to learn from."""
-TO_DEVIATION = 1.4826
-"""Makes the median absolute deviation of a normal distribution its standard deviation."""
+ENOUGH = 5  # Earlier jobs that are needed to learn from
+TO_DEVIATION = 1.4826  # Makes the median absolute deviation of a normal distribution its standard deviation
 DEVIATIONS = 3.0
-CEILING = 0.9
-"""A loss above this is an alert whatever the earlier jobs did."""
+CEILING = 0.9  # A loss above this is an alert whatever the earlier jobs did
 
 
 class Alert(NamedTuple):
-    """A finding that somebody should look at.
-
-    :param setting: the setting that governs the alert.
-    :param message: one line, with value and threshold.
-    """
+    """A finding that somebody should look at, and the setting that governs it. *message* has value and threshold."""
 
     name: str
     setting: str

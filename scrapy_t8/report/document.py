@@ -20,8 +20,7 @@ from scrapy_t8.validation.item_audit import integrity_score
 from .missing import Missing
 
 VERSION = 1
-ROWS = 500
-"""Rows of the timeline, about."""
+ROWS = 500  # Rows of the timeline, about
 HOSTS = CALLBACKS = GROUPS = 200
 END = {None: "killed", "died": "killed", "finished": "finished"}
 """How a run ended, by its close reason. A run with any other reason was stopped."""

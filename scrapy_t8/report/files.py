@@ -24,8 +24,7 @@ from .mask import KEPT, Mask
 logger = logging.getLogger(__name__)
 
 JSON, HTML = "report.json", "report.html"
-DIRECTORY = "report"
-"""Where a report is written, in the job directory."""
+DIRECTORY = "report"  # Where a report is written, in the job directory
 
 
 def read_report(jobdir: str | Path) -> Document:
@@ -93,10 +92,7 @@ def final_report(
 
 
 def write(document: Document, directory: Path) -> Path:
-    """Write *document* and return the file for people: report.html, or report.json without the extra ``report``.
-
-    :raises WriteError: if a file cannot be written.
-    """
+    """Write *document* and return the file for people: report.html, or report.json without the extra ``report``."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with replacing(directory / JSON) as file:

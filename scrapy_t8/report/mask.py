@@ -7,19 +7,14 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
-KEPT = "report:mask"
-"""The store keeps the names that the crawl hides under this name, for reports that are made later."""
+KEPT = "report:mask"  # The store keeps the names that the crawl hides under this name, for reports that are made later
 HIDDEN = "***"
-KNOWN, SHORT = 2000, 200
-"""How many masked texts are remembered, and the longest text that is."""
+KNOWN, SHORT = 2000, 200  # How many masked texts are remembered, and the longest text that is
 HEADERS = re.compile("authorization|cookie", re.IGNORECASE)
 
 
 class Mask:
-    """Hides the values of certain names in any text.
-
-    :param names: parts of the names of query parameters, headers and arguments, in any case.
-    """
+    """Hides, in any text, the values of query parameters, headers and arguments with one of *names* in their names."""
 
     def __init__(self, names: Iterable[str]) -> None:
         parts = "|".join(re.escape(name).replace("_", "[-_]?") for name in names if name)

@@ -16,14 +16,11 @@ from scrapy_t8.stores.reader.reader import MissingItem, Reader
 from scrapy_t8.utils.times import moment
 
 NOT_FETCHED, WAITING, NEVER_LINKED, UNNAMED = "not_fetched", "waiting", "never_linked", "unnamed"
-EXAMPLES = 20
-"""Examples of one cause."""
-CAUSES = 500
-"""Causes with a detail of their own. The details of others are counted together."""
+EXAMPLES = 20  # Examples of one cause
+CAUSES = 500  # Causes with a detail of their own. The details of others are counted together
 OTHERS = "(others)"
 
-Cause = tuple[str, str]
-"""A cause and its detail."""
+Cause = tuple[str, str]  # A cause and its detail
 
 
 class Missing:

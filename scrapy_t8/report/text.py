@@ -10,8 +10,7 @@ from unicodedata import east_asian_width
 from scrapy_t8.utils.text import escape_surrogates
 from scrapy_t8.utils.times import parse_time
 
-MOST = 500
-"""Characters of a text that are shown."""
+MOST = 500  # Characters of a text that are shown
 
 ILLEGAL = re.compile("[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Control characters, surrogates and noncharacters, which no page may contain."""

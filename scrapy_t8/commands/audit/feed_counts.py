@@ -20,12 +20,7 @@ class CannotCount(Exception):
 
 
 def files_of(state: Path, name: str, record: dict[str, Any]) -> Iterator[tuple[Path, int, int | None]]:
-    """Yield each file of an appended feed, with begin and end of the job's part (None: the end of the file).
-
-    :param state: the directory of the state file.
-    :param name: the name of the feed in the store.
-    :raises ValueError: if the note of where the feed begins cannot be read.
-    """
+    """Yield each file of the appended feed *name*, with begin and end of the job's part (None: the end of the file)."""
     log = state / f"feed-{blake2b(name.encode(), digest_size=6).hexdigest()}.undo"
     noted = log.read_bytes()[: record["noted"]] if log.exists() else b""
     last = Path(record["path"]).resolve()
@@ -37,12 +32,10 @@ def files_of(state: Path, name: str, record: dict[str, Any]) -> Iterator[tuple[P
 
 
 def count(path: Path, start: int, end: int | None, format_: str, header: bytes = b"") -> int:
-    """Count the items in the bytes of *path* from *start* to *end* (None: the end of the file).
+    """Count the items in the bytes of *path* from *start* to *end*. A *header* in front of them is skipped.
 
-    :param header: bytes in front of the items, skipped if the part begins with them.
     :raises CannotCount: for a format that only its exporter can read.
     :raises ValueError: if the file is not of this format.
-    :raises OSError: if the file cannot be read.
     """
     counter = COUNTERS.get(format_)
     if counter is None:

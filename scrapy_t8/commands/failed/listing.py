@@ -15,8 +15,7 @@ from . import selection
 from .change import discard, revive
 from .show import export, show
 
-ROWS = 50
-"""Rows that people see without ``--limit``."""
+ROWS = 50  # Rows that people see without ``--limit``
 LETTER_COLUMNS = ("#id", "buried at", "kind", "#status", "error", "url", "callback")
 TASK_COLUMNS = ("task id", "state", "target", "error", "#retries", "#of", "next try")
 

@@ -21,10 +21,8 @@ from scrapy_t8.utils.times import parse_time
 ALL_KINDS = (*KINDS, "crash", "callback", "class", "payload")
 """Kinds of failures, with those of requests that a run could not even start."""
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-OF_CRAWLS = ("host", "callback", "status", "job")
-"""Filters that do not apply to the tasks of a service."""
-NAMES = ("ids", "kind", *OF_CRAWLS, "task_type", "text", "since", "until", "state")
-"""All filters but the limit."""
+OF_CRAWLS = ("host", "callback", "status", "job")  # Filters that do not apply to the tasks of a service
+NAMES = ("ids", "kind", *OF_CRAWLS, "task_type", "text", "since", "until", "state")  # All filters but the limit
 WAITING, DEAD = "waiting", "dead"
 HEAD = ("kind", "error", "status", "url", "host", "callback", "task_type", "target")
 

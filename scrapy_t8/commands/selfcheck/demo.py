@@ -15,15 +15,11 @@ from .processes import lines, run, wait_until
 
 PAGES = 12
 DELAY = 0.1
-KILL_AT = 5
-"""Pages after which the collector is killed."""
+KILL_AT = 5  # Pages after which the collector is killed
 
 
 def demo(config: Config, say: Callable[[str], None]) -> bool:
-    """Run the demonstration. Return whether all cars were collected.
-
-    :param config: gives the log level and the number of workers. The state is kept in a temporary directory.
-    """
+    """Run the demonstration, with log level and workers of *config*. Return whether all cars were collected."""
     with tempfile.TemporaryDirectory(prefix="t8-demo-") as folder:
         return _Demo(Path(folder), config, say).perform()
 

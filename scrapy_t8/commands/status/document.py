@@ -16,8 +16,7 @@ from scrapy_t8.report.document import busiest, iso, item_account, job_row, point
 VERSION = 1
 MOST = 100_000
 """Pending requests up to which they are counted by callback, unless that is asked for: each must be decoded."""
-UNKNOWN = "?"
-"""The callback of a request that only its own spider can read."""
+UNKNOWN = "?"  # The callback of a request that only its own spider can read
 
 Document = dict[str, Any]
 

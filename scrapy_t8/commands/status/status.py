@@ -15,8 +15,7 @@ from scrapy_t8.report.summary import account_lines, difference_lines
 
 from .document import Document, counts
 
-LATEST = 5
-"""Runs that are shown."""
+LATEST = 5  # Runs that are shown
 ROWS = 20
 STATES = ("ready", "waiting", "leased", "dead", "done")
 

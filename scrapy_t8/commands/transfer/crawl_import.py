@@ -32,8 +32,7 @@ class ImportSummary(NamedTuple):
     failed_tasks: int = 0
     states: int = 0
     dead_letters: int = 0
-    left: int = 0
-    """Tasks for which a crawl has no place, or dead letters for which a service has none."""
+    left: int = 0  # Tasks for which a crawl has no place, or dead letters for which a service has none
 
     def lines(self) -> Iterator[str]:
         names = ("resume_points", "failed_tasks", "states", "dead_letters")
@@ -46,9 +45,6 @@ def import_into_crawl(directory: Path, document: Any) -> ImportSummary:
     """Import *document* into the crawl's job in *directory*, in one transaction.
 
     Points that are newer in the job stay, as do dead letters that the job has, or has had itself.
-
-    :raises FormatError: naming what is not as it must be, and where.
-    :raises JobLocked: if the crawl is running.
     """
     points, letters, left = _read(document)
     with open_for_changes(directory / "t8") as (store, job):

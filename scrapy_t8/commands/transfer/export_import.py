@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -87,19 +88,13 @@ def _import_document(call: CommandContext, document: Any) -> ImportSummary:
 
 
 def import_into_service(directory: Path, document: Any) -> ImportSummary:
-    """Import *document* into the service state in *directory*, which is made if there is none: all of it, or nothing.
-
-    :raises T8Error: naming what is not as it must be; if the state cannot be used.
-    """
+    """Import *document* into the service state in *directory*, made if there is none: all of it, or nothing."""
     left = 0
     if isinstance(document, dict) and "states" in document and isinstance(document.get("dead_letters"), list):
         left = len(document["dead_letters"])
         document = {"version": document.get("version", VERSION), "states": document["states"]}
-    manager = StateManager(from_dict({**NO_LIMITS, "state_dir": str(directory)}))
-    try:
+    with closing(StateManager(from_dict({**NO_LIMITS, "state_dir": str(directory)}))) as manager:
         return ImportSummary(**manager.import_state(document), left=left)
-    finally:
-        manager.close()
 
 
 def _read(name: str) -> Any:

@@ -28,11 +28,9 @@ from scrapy_t8.utils.times import moment
 Letters: TypeAlias = list[DeadLetter]
 Groups: TypeAlias = list[LetterGroup]
 
-AT_ONCE = 1000
-"""Letters that are looked up together where all are wanted."""
+AT_ONCE = 1000  # Letters that are looked up together where all are wanted
 
-DEEP = 20
-"""Levels of nesting in ``meta`` that are shown as JSON; what is deeper is shown as Python would."""
+DEEP = 20  # Levels of nesting in ``meta`` that are shown as JSON; what is deeper is shown as Python would
 
 
 class DeadLetterReader:
