@@ -18,6 +18,7 @@ from scrapy_t8.utils.times import moment
 from .context import CommandContext, Points
 from .registry import CHANGES, ERROR, OK, YES, Command, argument, command, flag
 
+PLACE = ("current_page", "last_cursor", "last_slug", "total_processed")
 COLUMNS = ("task type", "name", "#page", "cursor", "slug", "#processed", "last update", "metadata")
 
 
@@ -67,17 +68,19 @@ def _list(call: CommandContext) -> int:
 
 def _cells(point: dict[str, Any]) -> tuple[Any, ...]:
     metadata = json.dumps(point["metadata"], ensure_ascii=False) if point["metadata"] else ""
-    place = (point["current_page"], point["last_cursor"], point["last_slug"], point["total_processed"])
-    return (point["task_type"], point["name"], *place, when(point["last_update"]), metadata)
+    place = (point[name] for name in ("task_type", "name", *PLACE))
+    return (*place, when(point["last_update"]), metadata)
 
 
 @command(
     "set",
     *KEY,
-    argument("--page", type=_number, metavar="N", help="the last page that is done; 0 before the first"),
-    argument("--cursor", metavar="TEXT", help="what leads to the next page"),
-    argument("--slug", metavar="TEXT", help="the last one that is done"),
-    argument("--processed", type=_number, metavar="N", help="how much was done so far"),
+    argument(
+        "--page", dest="current_page", type=_number, metavar="N", help="the last page that is done; 0 before the first"
+    ),
+    argument("--cursor", dest="last_cursor", metavar="TEXT", help="what leads to the next page"),
+    argument("--slug", dest="last_slug", metavar="TEXT", help="the last one that is done"),
+    argument("--processed", dest="total_processed", type=_number, metavar="N", help="how much was done so far"),
     argument("--metadata", type=_metadata, metavar="JSON", help="an object, in the place of what is there"),
     note=CHANGES,
 )
@@ -106,13 +109,7 @@ def _set(call: CommandContext) -> int:
 
 
 def _changed(point: ResumePoint, options: argparse.Namespace) -> ResumePoint:
-    given = {
-        "current_page": options.page,
-        "last_cursor": options.cursor,
-        "last_slug": options.slug,
-        "total_processed": options.processed,
-        "metadata": options.metadata,
-    }
+    given = {name: getattr(options, name) for name in (*PLACE, "metadata")}
     changes = {name: value for name, value in given.items() if value is not None}
     if not changes:
         raise CommandError("give what to set: --page, --cursor, --slug, --processed or --metadata")

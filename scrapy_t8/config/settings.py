@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
@@ -46,6 +47,8 @@ CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "a part from 0 to 1": (lambda value: 0 <= value <= 1, "alert_items_drop"),
 }
 """What a number must be, in words: as a check, and the fields that it is about."""
+SECRET = ("notify_urls",)  # Fields whose values contain passwords
+WIDEST = 60  # Maximum width of a column of a table of settings
 MASK = ("password", "passwd", "secret", "token", "api_key", "apikey", "authorization", "cookie", "session", "signature")
 THRESHOLDS = {"failed_task_ratio": 0.1, "retry_success_rate": 0.8, "data_integrity_score": 0.95}
 """An alert fires above the first threshold, and below the others."""
@@ -161,6 +164,25 @@ class Effective(NamedTuple):
 
     config: Config
     origins: dict[str, str]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return key, setting, value and origin of each setting, sorted by key. Passwords are hidden."""
+        found = []
+        for key, origin in sorted(self.origins.items()):
+            value = getattr(self.config, key)
+            shown = "***" if key in SECRET and value else value
+            found.append({"key": key, "setting": setting_name(key), "value": shown, "origin": origin})
+        return found
+
+    def lines(self) -> Iterator[str]:
+        """Yield the lines of a table of all settings with value and origin."""
+        table = [
+            (row["setting"], json.dumps(row["value"], ensure_ascii=False, default=repr), row["origin"])
+            for row in self.rows()
+        ]
+        widths = [min(WIDEST, max(len(row[column]) for row in table)) for column in (0, 1)]
+        for name, value, origin in table:
+            yield f"{name:<{widths[0]}}  {value:<{widths[1]}}  {origin}"
 
 
 def effective(given: Mapping[str, Any], origin: str = "the Scrapy settings") -> Effective:

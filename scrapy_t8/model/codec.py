@@ -286,14 +286,10 @@ def _fields(payload: bytes) -> dict[str, Any]:
     body = payload[HEADER.size :]
     try:
         # Objects are left out: their classes may not exist.
-        fields = msgpack.unpackb(body, ext_hook=_nothing, strict_map_key=False, **HALVES)
+        fields = msgpack.unpackb(body, ext_hook=lambda code, data: None, strict_map_key=False, **HALVES)
     except Exception:
         return {}
     return fields if isinstance(fields, dict) else {}
-
-
-def _nothing(code: int, data: bytes) -> None:
-    """Decode nothing: the value becomes None."""
 
 
 def _not_a_method(function: Callable[..., Any], attribute: str) -> CannotStore:

@@ -29,7 +29,7 @@ class Mask:
         self._pairs = re.compile(pair, re.IGNORECASE) if parts else None
         # Of a hundred thousand failures, most names and many values are the same.
         self._known = lru_cache(KNOWN)(self._masked)
-        self._is_secret = lru_cache(KNOWN)(self._has_secret_name)
+        self._is_secret = lru_cache(KNOWN)(lambda name: self._name is not None and self._name.search(name) is not None)
 
     def text(self, text: str) -> str:
         """Return *text* without secrets."""
@@ -62,6 +62,3 @@ class Mask:
         if self._is_secret(name) and (isinstance(value, str) or (given and value is not None)):
             return HIDDEN
         return self.all(value, given=given)
-
-    def _has_secret_name(self, name: str) -> bool:
-        return self._name is not None and self._name.search(name) is not None

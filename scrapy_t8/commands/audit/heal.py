@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from scrapy_t8.commands.context import CommandContext
 from scrapy_t8.commands.registry import OK, command, flag
-from scrapy_t8.core.offline.heal import Healing, heal, would_heal
+from scrapy_t8.core.offline.heal import heal, would_heal
 from scrapy_t8.errors import CommandError
 
 
@@ -30,24 +30,20 @@ def _run(context: CommandContext) -> int:
         left = f": {healing.under_way:,} are under way anyway" if healing.under_way else ""
         terminal.print_line(f"There is nothing to heal{left}.")
     else:
-        terminal.print_line(
-            f"{healing.total:,} missing items {'would be' if options.dry_run else 'are'} requested again:"
-        )
-        for line in _lines(healing):
-            terminal.print_line(f"  {line}")
+        are = "would be" if options.dry_run else "are"
+        terminal.print_line(f"{healing.total:,} missing items {are} requested again:")
+        counts = {
+            "whose dead letter is revived": healing.revived,
+            "whose request is made again": healing.repeated,
+            "of which only the key is known: the spider is asked (t8_request_for)": healing.asked,
+            "more are under way anyway": healing.under_way,
+        }
+        for what, count in counts.items():
+            if count:
+                terminal.print_line(f"  {count:,} {what}")
         if not options.dry_run:
             terminal.print_line("Run the crawl again: it fetches them.")
     return OK
-
-
-def _lines(healing: Healing) -> list[str]:
-    counts = {
-        "whose dead letter is revived": healing.revived,
-        "whose request is made again": healing.repeated,
-        "of which only the key is known: the spider is asked (t8_request_for)": healing.asked,
-        "more are under way anyway": healing.under_way,
-    }
-    return [f"{count:,} {what}" for what, count in counts.items() if count]
 
 
 COMMANDS = (_run,)

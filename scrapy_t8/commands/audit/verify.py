@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from scrapy_t8.commands.context import CommandContext, JobView
 from scrapy_t8.commands.registry import MISMATCH, OK, command
@@ -15,8 +14,7 @@ from scrapy_t8.errors import T8Error
 from .feed_counts import CannotCount, count, files_of
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(NamedTuple):
     """One thing that was counted.
 
     :param books: the number that the ledger has.
@@ -42,16 +40,14 @@ def _run(context: CommandContext) -> int:
         checks = list(_checks(view, context.directory))
     differences = sum(check.ok is False for check in checks)
     if context.options.json:
-        context.terminal.print_json(
-            {"version": 1, "ok": not differences, "checks": [asdict(check) for check in checks]}
-        )
+        rows = [check._asdict() for check in checks]
+        context.terminal.print_json({"version": 1, "ok": not differences, "checks": rows})
     else:
         words = {True: "ok", False: "DIFFERENT", None: "not counted"}
         cells = [(words[check.ok], check.what, check.books, check.found, check.note) for check in checks]
         context.terminal.print_table("Counted anew", ("result", "what", "#books", "#found", "note"), cells)
-        context.terminal.print_line(
-            f"{differences} of {len(checks)} differ." if differences else "All is as the books say."
-        )
+        result = f"{differences} of {len(checks)} differ." if differences else "All is as the books say."
+        context.terminal.print_line(result)
     return MISMATCH if differences else OK
 
 

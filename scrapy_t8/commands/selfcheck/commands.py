@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from scrapy_t8.commands.context import CommandContext
 from scrapy_t8.commands.registry import ERROR, OK, argument, command
-from scrapy_t8.config.listing import lines, rows
 from scrapy_t8.config.settings import CHOICES, Effective, effective
 from scrapy_t8.config.sources import PROFILES
 
@@ -49,9 +48,9 @@ def _config(call: CommandContext) -> int:
     """
     found = _effective(call)
     if call.options.json:
-        call.terminal.print_json({"version": 1, "settings": rows(found)})
+        call.terminal.print_json({"version": 1, "settings": found.rows()})
         return OK
-    for line in lines(found):
+    for line in found.lines():
         call.terminal.print_line(line)
     return OK
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any, TypeAlias
 
 from itemadapter import ItemAdapter
-from scrapy import Request, Spider
+from scrapy import Spider
 
 from scrapy_t8.errors import CannotLoad
 from scrapy_t8.model.attempts import AttemptHistory, ScheduledRetry
@@ -90,9 +90,11 @@ class DeadLetterReader:
         if not payload:
             return {"request": None, "request_error": "it ran from memory and was not stored"}
         try:
-            return {"request": request_facts(self._codec.decode_request(payload))}
+            request = self._codec.decode_request(payload)
         except CannotLoad as error:
             return {"request": None, "request_error": str(error)}
+        parts = {"headers": dict(request.headers), "body": request.body, "meta": request.meta}
+        return {"request": {"url": request.url, "method": request.method, **plain(parts, DEEP + 1)}}
 
 
 def whole_letters(box: DeadLetterStore, which: LetterFilter = ALL) -> Iterator[DeadLetter]:
@@ -160,17 +162,6 @@ class StubSpider(Spider):
 
     def __getattr__(self, name: str) -> Callable[..., None]:
         return lambda *args, **kwargs: None
-
-
-def request_facts(request: Request) -> dict[str, Any]:
-    """Return *request* in values that JSON has."""
-    return {
-        "url": request.url,
-        "method": request.method,
-        "headers": plain(dict(request.headers)),
-        "body": plain(request.body),
-        "meta": plain(request.meta),
-    }
 
 
 def plain(value: Any, deep: int = DEEP) -> Any:
