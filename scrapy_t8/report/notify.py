@@ -78,7 +78,9 @@ class _Service:
             service: Any = Apprise.instantiate(url, asset=asset) if isinstance(url, str) else None
             if service is None:
                 raise ConfigError(f"{where} is {_scheme(url)}, which is no URL that Apprise understands")
-            self._shown = _masked(service.url(privacy=True))
+            # Apprise masks secrets, but leaves paths and parameters as they are.
+            masked = urlsplit(service.url(privacy=True))
+            self._shown = f"{masked.scheme}://{masked.netloc.rpartition('@')[2]}/***"
         self._apprise = Apprise(service, asset=asset)
         self._options: dict[str, Any] = {"notify_type": NotifyType.WARNING, "body_format": NotifyFormat.TEXT}
         self._secrets = _parts(url) - _parts(self._shown)
@@ -107,12 +109,6 @@ def _scheme(url: object) -> str:
     """Return what can be shown of a URL that Apprise does not understand: its secrets may be anywhere."""
     scheme, colon, _ = str(url).partition("://")
     return f"{scheme[:20]}://***" if colon else "***"
-
-
-def _masked(url: str) -> str:
-    """Return scheme and host of a URL that Apprise has masked, for Apprise leaves paths and parameters as they are."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/***"
 
 
 def _parts(url: str) -> set[str]:

@@ -88,10 +88,6 @@ def _rows(file: Any) -> int:
     return sum(1 for row in csv.reader(text) if row)
 
 
-def _rows_and_header(file: Any) -> int:
-    return max(0, _rows(file) - 1)
-
-
 def _list(file: Any) -> int:
     found = json.load(io.BufferedReader(file))
     if not isinstance(found, list):
@@ -114,7 +110,7 @@ COUNTERS: dict[str, Callable[[Any], int]] = {
     "jsonl": _lines,
     "jl": _lines,
     "csv": _rows,
-    "csv with header": _rows_and_header,
+    "csv with header": lambda file: max(0, _rows(file) - 1),
     "json": _list,
     "xml": _elements,
 }

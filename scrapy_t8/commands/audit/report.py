@@ -34,7 +34,8 @@ def _run(context: CommandContext) -> int:
     options, terminal = context.options, context.terminal
     document = read_report(context.directory)
     if options.output or not options.json:
-        page = write(document, _output(context))
+        given = options.output or effective(context.settings).config.report_dir
+        page = write(document, Path(given) if given else context.directory / DIRECTORY)
     if options.json:
         terminal.print_json(document)
     else:
@@ -44,11 +45,6 @@ def _run(context: CommandContext) -> int:
         if page.name == JSON:
             terminal.print_line(f"  for {HTML}: pip install 'scrapy-t8[report]'")
     return exit_status(document) if options.check else OK
-
-
-def _output(context: CommandContext) -> Path:
-    given = context.options.output or effective(context.settings).config.report_dir
-    return Path(given) if given else context.directory / DIRECTORY
 
 
 COMMANDS = (_run,)

@@ -10,7 +10,6 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from scrapy_t8.commands.context import JobView
-from scrapy_t8.core.offline.dead_letters import AT_ONCE
 from scrapy_t8.core.retry.failure import KINDS
 from scrapy_t8.errors import CommandError
 from scrapy_t8.model.dead_letter import DeadLetter, LetterFilter
@@ -24,7 +23,7 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 OF_CRAWLS = ("host", "callback", "status", "job")  # Filters that do not apply to the tasks of a service
 NAMES = ("ids", "kind", *OF_CRAWLS, "task_type", "text", "since", "until", "state")  # All filters but the limit
 WAITING, DEAD = "waiting", "dead"
-HEAD = ("kind", "error", "status", "url", "host", "callback", "task_type", "target")
+HEAD = "id kind error status url host callback task_type target buried_at job spider".split()
 
 
 class Task(NamedTuple):
@@ -53,12 +52,15 @@ def rows(view: JobView, options: argparse.Namespace) -> Iterator[dict[str, Any]]
     """Return each chosen letter or task as a JSON object."""
     if view.is_service:
         return (task.to_dict() for task in tasks(view, options))
-    return map(_letter_row, letters(view, options))
+    return (
+        {name: getattr(letter, name) for name in HEAD} | {"buried_at": iso(letter.buried_at)}
+        for letter in letters(view, options)
+    )
 
 
 def letters(view: JobView, options: argparse.Namespace) -> Iterator[DeadLetter]:
     """Return the chosen letters of a crawl, without their bodies."""
-    return islice(_letters(view, checked_filter(view, options)), options.limit)
+    return islice(view.letters.heads(checked_filter(view, options)), options.limit)
 
 
 def tasks(view: JobView, options: argparse.Namespace) -> Iterator[Task]:
@@ -75,18 +77,6 @@ def checked_filter(view: JobView, options: argparse.Namespace) -> LetterFilter:
     if missing:
         raise CommandError(f"there is no dead letter {', '.join(missing)}: 'scrapy t8 failed list' shows all")
     return which
-
-
-def _letter_row(letter: DeadLetter) -> dict[str, Any]:
-    head = {name: getattr(letter, name) for name in HEAD}
-    return {"id": letter.id, **head, "buried_at": iso(letter.buried_at), "job": letter.job, "spider": letter.spider}
-
-
-def _letters(view: JobView, which: LetterFilter) -> Iterator[DeadLetter]:
-    last = 0
-    while some := view.letters.list(which, AT_ONCE, last):
-        yield from some
-        last = some[-1].id
 
 
 def _tasks(view: JobView, options: argparse.Namespace) -> Iterator[Task]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -20,20 +19,16 @@ SECRETS = flag("--secrets", text="do not hide credentials, cookies and tokens")
 
 
 def _facts(context: CommandContext, view: JobView) -> Iterator[dict[str, Any]]:
-    """Yield all that is known of each chosen letter or task, without secrets unless ``--secrets`` is given."""
+    """Return all that is known of each chosen letter or task, without secrets unless ``--secrets`` is given."""
     if context.options.secrets:
         context.terminal.mask = None
-    return (context.terminal.masked(facts, given=True) for facts in _all_facts(view, context.options))
-
-
-def _all_facts(view: JobView, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    found: Iterator[dict[str, Any]]
     if view.is_service:
-        yield from (task.to_dict() for task in selection.tasks(view, options))
-        return
-    for letter in selection.letters(view, options):
-        whole = view.letters.get(letter.id)
-        if whole is not None:
-            yield view.letters.facts(whole)
+        found = (task.to_dict() for task in selection.tasks(view, context.options))
+    else:
+        whole = (view.letters.get(letter.id) for letter in selection.letters(view, context.options))
+        found = (view.letters.facts(letter) for letter in whole if letter is not None)
+    return (context.terminal.masked(facts, given=True) for facts in found)
 
 
 @command(

@@ -56,6 +56,10 @@ class DeadLetterReader:
         """Return how many letters there are."""
         return self._box.count(which)
 
+    def heads(self, which: LetterFilter = ALL) -> Iterator[DeadLetter]:
+        """Yield the chosen letters without their bodies."""
+        return heads_of_letters(self._box, which)
+
     def whole(self, which: LetterFilter = ALL) -> Iterator[DeadLetter]:
         """Yield the chosen letters with their bodies, of which only one at a time is in memory."""
         return whole_letters(self._box, which)
@@ -99,9 +103,14 @@ class DeadLetterReader:
 
 def whole_letters(box: DeadLetterStore, which: LetterFilter = ALL) -> Iterator[DeadLetter]:
     """Yield the chosen letters of *box* with their bodies, of which only one at a time is in memory."""
+    yield from filter(None, (box.letter(letter.id) for letter in heads_of_letters(box, which)))
+
+
+def heads_of_letters(box: DeadLetterStore, which: LetterFilter) -> Iterator[DeadLetter]:
+    """Yield the chosen letters of *box* without their bodies."""
     last = 0
     while letters := box.letters(which, limit=AT_ONCE, after=last):
-        yield from filter(None, (box.letter(letter.id) for letter in letters))
+        yield from letters
         last = letters[-1].id
 
 
