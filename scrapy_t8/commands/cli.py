@@ -68,7 +68,7 @@ def _add_common(parser: argparse.ArgumentParser, command: Command) -> None:
 
 
 def _epilog(command: Command) -> str:
-    width = max(len(typed) for typed, _ in command.examples)
+    width = max((len(typed) for typed, _ in command.examples), default=0)
     lines = ["examples:", *(f"  scrapy t8 {typed:<{width}}  {what}" for typed, what in command.examples)]
     if not command.family:
         meaning = MEANING | command.statuses

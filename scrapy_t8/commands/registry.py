@@ -66,7 +66,7 @@ def command(name: str, *arguments: Argument, note: str = "", **options: Any) -> 
     """
 
     def make(run: Run) -> Command:
-        line, typed, about = f"{inspect.getdoc(run)}\n\n\n\n".split("\n\n", 2)
+        line, typed, about = f"{inspect.getdoc(run) or name}\n\n\n\n".split("\n\n", 2)
         examples = [tuple(example.split("  # ")) for example in typed.splitlines()]
         about = " ".join([*about.split(), *note.split()])
         return Command(name, line, examples, about, arguments, run, **options)  # type: ignore[arg-type]
