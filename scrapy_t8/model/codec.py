@@ -28,13 +28,7 @@ from .codec_types import DECODERS, ENCODERS, class_path, find_class, item_fields
 
 MSGPACK, PICKLE = 1, 2
 HEADER = struct.Struct(">BI")
-DEFAULTS: dict[str, Any] = {
-    "method": "GET",
-    "body": b"",
-    "encoding": "utf-8",
-    "priority": 0,
-    "dont_filter": False,
-}
+DEFAULTS: dict[str, Any] = {"method": "GET", "body": b"", "encoding": "utf-8", "priority": 0, "dont_filter": False}
 NO_CALLBACK_NAME = "!NO_CALLBACK"
 
 # These continue the codes of codec_types.ENCODERS.
@@ -153,8 +147,6 @@ class Codec:
     def _pack(self, value: Any) -> bytes:
         try:
             return self._packer.pack(value)  # type: ignore[no-any-return]
-        except CannotStore:
-            raise
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise CannotStore(str(error)) from None
 
@@ -193,8 +185,7 @@ class Codec:
     # -- types beyond msgpack's own ------------------------------------------------------------------------------
 
     def _extend(self, value: Any) -> Any:
-        known = ENCODERS.get(type(value))
-        if known is not None:
+        if known := ENCODERS.get(type(value)):
             code, encode = known
             return msgpack.ExtType(code, self._nested(encode(value)))
         if isinstance(value, _ElementUnicodeResult):
@@ -274,8 +265,7 @@ class Codec:
             return NO_CALLBACK
         method = getattr(self._spider, name, None)
         if not callable(method):
-            message = f"its {attribute} {name!r} is no longer a method of the spider"
-            raise CannotLoad(message, kind="callback")
+            raise CannotLoad(f"its {attribute} {name!r} is no longer a method of the spider", kind="callback")
         return method  # type: ignore[no-any-return]
 
 

@@ -55,9 +55,9 @@ def _checks(view: JobView, directory: Path) -> Iterator[Check]:
     damage = view.reader.damage()
     yield Check("pages of the state file", None, None, not damage, damage)
     yield from _requests(view)
-    yield _readable("resume points", lambda: len(view.points()))
+    yield _counted("resume points", None, lambda: len(view.points()))
     if view.is_service:
-        yield _readable("failed tasks", lambda: sum(1 for _ in view.tasks()))
+        yield _counted("failed tasks", None, lambda: sum(1 for _ in view.tasks()))
         return
     yield from _items(view)
     for name, record in view.reader.feeds().items():
@@ -72,13 +72,6 @@ def _checks(view: JobView, directory: Path) -> Iterator[Check]:
 
 def _compare(what: str, books: int, found: int, note: str = "") -> Check:
     return Check(what, books, found, books == found, note)
-
-
-def _readable(what: str, read: Callable[[], int]) -> Check:
-    try:
-        return Check(what, None, read(), True)
-    except (T8Error, ValueError, TypeError, KeyError) as error:
-        return Check(what, None, None, False, str(error))
 
 
 def _requests(view: JobView) -> Iterator[Check]:
@@ -120,7 +113,7 @@ def _appended_feed(view: JobView, state: Path, name: str, record: dict[str, Any]
             found += count(path, start, end, record["format"], header)
         return found
 
-    check = _counted_feed(what, books, counted)
+    check = _counted(what, books, counted)
     if check.found is not None and books > view.job.ledger.exported:
         return Check(what, view.job.ledger.exported, books, False, "more than were exported")
     return check
@@ -136,16 +129,18 @@ def _rewritten_feed(record: dict[str, Any]) -> Check:
     if not books and not path.exists():
         return _compare(what, 0, 0)
     format_ = "csv with header" if record["format"] == "csv" and not record["base"] else record["format"]
-    return _counted_feed(what, books, lambda: count(path, record["base"], None, format_))
+    return _counted(what, books, lambda: count(path, record["base"], None, format_))
 
 
-def _counted_feed(what: str, books: int, counted: Callable[[], int]) -> Check:
+def _counted(what: str, books: int | None, count: Callable[[], int]) -> Check:
+    """Count what should be as many as *books*, or what should only be readable."""
     try:
-        return _compare(what, books, counted())
+        found = count()
     except CannotCount as why:
         return Check(what, books, None, None, str(why))
-    except (OSError, ValueError, EOFError) as error:
+    except (T8Error, OSError, ValueError, TypeError, KeyError, EOFError) as error:
         return Check(what, books, None, False, str(error))
+    return Check(what, books, found, books in (None, found))
 
 
 def _spool(path: Path, record: dict[str, Any]) -> Check:
