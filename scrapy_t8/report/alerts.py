@@ -56,13 +56,9 @@ def alerts_of(
 ) -> list[Alert]:
     """Return the alerts of a report. A value that is not known (null) is no alert.
 
-    :param document: the report, as in docs/report.md.
-    :param thresholds: T8_ALERT_THRESHOLDS.
+    :param thresholds: T8_ALERT_THRESHOLDS; *items_drop*, *host_down*, *coverage*: the settings of these names.
     :param history: how many items each earlier finished and complete job of the spider exported, the oldest first.
-    :param items_drop: T8_ALERT_ITEMS_DROP: a smaller drop is never an alert. 1: no drop is.
-    :param host_down: T8_ALERT_HOST_DOWN: seconds that a host may be down. 0: any time.
     :param now: Unix seconds.
-    :param coverage: T8_FIELD_COVERAGE.
     """
     return [
         *by_thresholds(_parts(document), {**THRESHOLDS, **thresholds}),

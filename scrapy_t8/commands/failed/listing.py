@@ -74,13 +74,10 @@ def _groups(context: CommandContext) -> int:
     elif not groups:
         terminal.print_line("Nothing failed.")
     else:
-        names = [name for name in groups[0] if name not in ("first", "last", "example")]
-        cells = [
-            [*(row[name] for name in names), when(row["first"]), when(row["last"]), str(row["example"])]
-            for row in groups
-        ]
-        columns = ["#count" if name == "count" else name.replace("_", " ") for name in names]
-        terminal.print_table("By cause", [*columns, "first", "last", "example"], cells)
+        columns = ["#count" if name == "count" else name.replace("_", " ") for name in groups[0]]
+        for row in groups:
+            row |= {"first": when(row["first"]), "last": when(row["last"]), "example": str(row["example"])}
+        terminal.print_table("By cause", columns, [[*row.values()] for row in groups])
     return OK
 
 
@@ -92,20 +89,13 @@ def _by_cause(view: JobView, options: argparse.Namespace) -> list[dict[str, Any]
 def _by_error(view: JobView, options: argparse.Namespace) -> list[dict[str, Any]]:
     groups: dict[tuple[str, str, str], list[Any]] = {}
     for task in selection.tasks(view, argparse.Namespace(**{**vars(options), "limit": None})):
-        cause = (task.state, task.task.task_type, task.task.error_message)
-        groups.setdefault(cause, []).append((task.task.created_at, task.task.task_id))
-    rows = [
-        {
-            "count": len(found),
-            "state": state,
-            "task_type": task_type,
-            "error": error,
-            "first": min(found)[0].isoformat(),
-            "last": max(found)[0].isoformat(),
-            "example": max(found)[1],
-        }
-        for (state, task_type, error), found in groups.items()
-    ]
+        key = (task.state, task.task.task_type, task.task.error_message)
+        groups.setdefault(key, []).append((task.task.created_at, task.task.task_id))
+    rows = []
+    for (state, task_type, error), found in groups.items():
+        (first, _), (last, example) = min(found), max(found)
+        cause = {"count": len(found), "state": state, "task_type": task_type, "error": error}
+        rows.append({**cause, "first": first.isoformat(), "last": last.isoformat(), "example": example})
     return sorted(rows, key=lambda row: -row["count"])
 
 
