@@ -28,7 +28,13 @@ from .codec_types import DECODERS, ENCODERS, class_path, find_class, item_fields
 
 MSGPACK, PICKLE = 1, 2
 HEADER = struct.Struct(">BI")
-DEFAULTS: dict[str, Any] = {"method": "GET", "body": b"", "encoding": "utf-8", "priority": 0, "dont_filter": False}
+DEFAULTS: dict[str, Any] = {
+    "method": "GET",
+    "body": b"",
+    "encoding": "utf-8",
+    "priority": 0,
+    "dont_filter": False,
+}
 NO_CALLBACK_NAME = "!NO_CALLBACK"
 
 # These continue the codes of codec_types.ENCODERS.
@@ -147,6 +153,8 @@ class Codec:
     def _pack(self, value: Any) -> bytes:
         try:
             return self._packer.pack(value)  # type: ignore[no-any-return]
+        except CannotStore:
+            raise
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise CannotStore(str(error)) from None
 
@@ -185,7 +193,8 @@ class Codec:
     # -- types beyond msgpack's own ------------------------------------------------------------------------------
 
     def _extend(self, value: Any) -> Any:
-        if known := ENCODERS.get(type(value)):
+        known = ENCODERS.get(type(value))
+        if known is not None:
             code, encode = known
             return msgpack.ExtType(code, self._nested(encode(value)))
         if isinstance(value, _ElementUnicodeResult):
@@ -265,7 +274,8 @@ class Codec:
             return NO_CALLBACK
         method = getattr(self._spider, name, None)
         if not callable(method):
-            raise CannotLoad(f"its {attribute} {name!r} is no longer a method of the spider", kind="callback")
+            message = f"its {attribute} {name!r} is no longer a method of the spider"
+            raise CannotLoad(message, kind="callback")
         return method  # type: ignore[no-any-return]
 
 
@@ -276,10 +286,14 @@ def _fields(payload: bytes) -> dict[str, Any]:
     body = payload[HEADER.size :]
     try:
         # Objects are left out: their classes may not exist.
-        fields = msgpack.unpackb(body, ext_hook=lambda code, data: None, strict_map_key=False, **HALVES)
+        fields = msgpack.unpackb(body, ext_hook=_nothing, strict_map_key=False, **HALVES)
     except Exception:
         return {}
     return fields if isinstance(fields, dict) else {}
+
+
+def _nothing(code: int, data: bytes) -> None:
+    """Decode nothing: the value becomes None."""
 
 
 def _not_a_method(function: Callable[..., Any], attribute: str) -> CannotStore:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-MOST = 8  # Causes, and alerts, that have a line each
+MOST = 8
+"""Causes, and alerts, that have a line each."""
 WORDS = {
     "not_fetched": "not yet fetched",
     "waiting": "waiting for another try",
