@@ -112,7 +112,7 @@ def from_letter(letter: DeadLetter) -> dict[str, Any]:
 def to_letter(document: Mapping[str, Any]) -> DeadLetter:
     """Return the letter of a JSON object. An error names the field that is missing, or is not what it should be."""
     given = Document("DeadLetter", document)
-    values = {name: given.read(name, kind) for name, kind in FIELDS.items()}
+    values = {name: given.read(name, FIELDS[name]) for name in ("payload", *FIELDS)}
     try:
         AttemptHistory.loads(values["story"])
     except (ValueError, TypeError) as error:
