@@ -43,15 +43,13 @@ def count(path: Path, start: int, end: int | None, format_: str, header: bytes =
     with path.open("rb") as file:
         file.seek(start)
         size = (path.stat().st_size if end is None else end) - start
-        if file.read(len(GZIP)) == GZIP:
+        begin = file.read(max(len(GZIP), len(header)))
+        if begin.startswith(GZIP):
             file.seek(start)
             return counter(gzip.GzipFile(fileobj=file))
-        file.seek(start)
-        if header and file.read(len(header)) == header:
-            size -= len(header)
-        else:
-            file.seek(start)
-        return counter(_Part(file, size))
+        skipped = len(header) if begin.startswith(header) else 0
+        file.seek(start + skipped)
+        return counter(_Part(file, size - skipped))
 
 
 class _Part(io.RawIOBase):

@@ -69,8 +69,16 @@ def tasks(view: JobView, options: argparse.Namespace) -> Iterator[Task]:
 
 
 def checked_filter(view: JobView, options: argparse.Namespace) -> LetterFilter:
-    """Return the filter of letters. A kind or a number that does not exist is an error of the user."""
-    which, letters = letter_filter(options), view.letters
+    """Return which dead letters of a crawl the options choose.
+
+    A filter for tasks, or a kind or a number that does not exist, is an error of the user.
+    """
+    if options.state is not None:
+        raise CommandError("--state is about tasks of a service, and this is the state of a crawl")
+    same = {name: getattr(options, name) for name in ("kind", "task_type", "text", *OF_CRAWLS)}
+    ids = tuple(map(_number, getattr(options, "ids", ()))) or None
+    which = LetterFilter(**same, newer_than=options.since, older_than=options.until, ids=ids)
+    letters = view.letters
     if which.kind is not None and which.kind not in ALL_KINDS and not letters.count(LetterFilter(kind=which.kind)):
         raise CommandError(f"there is no kind of failure {which.kind!r}: {', '.join(ALL_KINDS)}")
     missing = [str(number) for number in which.ids or () if not letters.count(LetterFilter(ids=(number,)))]
@@ -130,15 +138,6 @@ def positive(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not int(text):
         raise argparse.ArgumentTypeError(f"not a positive integer: {text!r}")
     return int(text)
-
-
-def letter_filter(options: argparse.Namespace) -> LetterFilter:
-    """Return which dead letters of a crawl the options choose. A filter that applies to tasks only is an error."""
-    if options.state is not None:
-        raise CommandError("--state is about tasks of a service, and this is the state of a crawl")
-    same = {name: getattr(options, name) for name in ("kind", "task_type", "text", *OF_CRAWLS)}
-    ids = tuple(map(_number, getattr(options, "ids", ()))) or None
-    return LetterFilter(**same, newer_than=options.since, older_than=options.until, ids=ids)
 
 
 def task_filter(options: argparse.Namespace) -> Callable[[FailedTask, str], bool]:
