@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 HISTORY = 20  # Attempts of one request whose errors are kept
 
@@ -44,7 +43,8 @@ class AttemptHistory:
         return story
 
 
-class ScheduledRetry(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ScheduledRetry:
     """An entry that failed and is due again at a later time. It keeps the id that it had in its queue.
 
     :param due: in Unix seconds.

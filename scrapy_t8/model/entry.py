@@ -7,11 +7,11 @@ of a queue are a contiguous range, sorted as pushed, and a store finds the next 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 SEQ_BITS = 38
 
-START = 0  # The id of ``start()`` as the parent of the requests that it yields
+START = 0
+"""The id of ``start()`` as the parent of the requests that it yields."""
 
 
 def entry_id(queue: int, seq: int) -> int:
@@ -24,7 +24,8 @@ def queue_range(queue: int) -> tuple[int, int]:
     return queue << SEQ_BITS, ((queue + 1) << SEQ_BITS) - 1
 
 
-class Entry(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Entry:
     """One stored request. ``story`` has its attempts, as :meth:`AttemptHistory.dumps` returns them."""
 
     id: int
