@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 
-HISTORY = 20
-"""Attempts of one request whose errors are kept."""
+HISTORY = 20  # Attempts of one request whose errors are kept
 
 
 @dataclass(slots=True)
@@ -15,8 +14,7 @@ class AttemptHistory:
 
     attempts: list[tuple[float, str, str]] = field(default_factory=list)
     """The latest failures: (Unix seconds, kind, error)."""
-    counts: dict[str, int] = field(default_factory=dict)
-    """Failures charged to the request, by kind."""
+    counts: dict[str, int] = field(default_factory=dict)  # Failures charged to the request, by kind
     delivered: list[int] = field(default_factory=list)
     """Fingerprints of the records that are in the feeds although the page has failed."""
     task_type: str = ""

@@ -42,14 +42,10 @@ class DeadLetter:
 class LetterFilter:
     """Selects the dead letters that meet every given condition.
 
-    :param error: a part of the error, in any case.
     :param host: the host of the URL.
-    :param callback: the name of the spider's method.
-    :param status: the status of the HTTP response.
-    :param task_type: as in a :class:`~scrapy_t8.model.failed_task.FailedTask`.
+    :param error: a part of the error, in any case.
     :param text: a part of the error, the URL or the target, in any case.
-    :param older_than: buried at least so many seconds ago.
-    :param newer_than: buried at most so many seconds ago.
+    :param older_than: buried at least so many seconds ago; *newer_than*: at most.
     :param ids: the numbers of letters.
     """
 
@@ -71,10 +67,7 @@ ALL = LetterFilter()
 
 @dataclass(frozen=True, slots=True)
 class LetterGroup:
-    """Dead letters with the same cause.
-
-    :param example: the number of one of the letters.
-    """
+    """Dead letters with the same cause. *example* is the number of one of them."""
 
     kind: str
     error: str

@@ -8,7 +8,6 @@ import math
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -150,7 +149,7 @@ class SQLiteStore(StateFile):
             recovered = 0
             with transaction(self._db) as db:
                 if last is not None and last.ended is None:
-                    last = replace(last, ended=last.last_commit, reason="died")
+                    last = last._replace(ended=last.last_commit, reason="died")
                     db.execute(sql.END_RUN, (last.ended, last.reason, last.id))
                     # Only the marks of that very run: a crash in the middle of this must not charge them twice.
                     in_flight = in_flight if marked_by == last.id else []
