@@ -29,7 +29,6 @@ MEND: dict[str, IfDamaged] = {"continue": "salvage", "fresh": "replace"}
 class StateContext:
     """An open state.
 
-    :param stored_tasks: the failed tasks in *store*, and the leases on them.
     :param job_id: of the job in *store*.
     :param run: the number of the store's run, which lasts as long as the state is open.
     :param clock: the time, in Unix seconds.
@@ -63,10 +62,10 @@ def open_context(
         if job is not None and job.spider != SERVICE:
             owner = f"the crawl {job.spider!r}"
             raise JobMismatch(f"the state in {config.state_dir} is that of {owner}: use another T8_STATE_DIR")
-        tasks = SQLiteTasks(store)
-        job, run = tasks.begin(_new_job(clock()), clock())
+        job, run = store.begin(_new_job(clock()), clock())
         if holder is None or not holder.is_held:
             holder = LeaseHolder(directory / "holders")
+        tasks = SQLiteTasks(store, holder.name)
     except BaseException:
         store.close()
         raise

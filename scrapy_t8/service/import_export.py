@@ -27,7 +27,7 @@ from scrapy_t8.utils.times import isoformat, moment
 from .failed_tasks import ANY, FailedTasks
 from .resume_points import StoredResumePoints, check_point
 from .runs import NUMBERS, Runs, StoredRun, checked_status
-from .write_batch import EVERYTHING, WriteBatch
+from .write_batch import EVERYTHING
 
 Source: TypeAlias = "str | Path | Mapping[str, Any] | list[Any]"
 """A file, or the content of one."""
@@ -96,16 +96,14 @@ def located(where: str) -> Iterator[None]:
         raise FormatError(f"{where}: {error}" if where else str(error), error.field) from None
 
 
-def import_plan(
-    plan: ImportPlan, *, points: StoredResumePoints, tasks: FailedTasks, runs: Runs, writes: WriteBatch
-) -> dict[str, int]:
+def import_plan(plan: ImportPlan, points: StoredResumePoints, tasks: FailedTasks, runs: Runs) -> dict[str, int]:
     """Add what is in *plan* in one transaction, but for tasks that are there and points and runs that are newer there.
 
     :returns: how many ``resume_points``, ``failed_tasks`` and ``states`` were added.
     """
     added = {"resume_points": 0, "failed_tasks": 0, "states": 0}
-    known_points, known_runs = points.all(), runs.all()
-    with writes.batch(size=EVERYTHING):
+    known_points, known_runs = points.resume_points(), runs.all()
+    with runs.writes.batch(size=EVERYTHING):
         for name, point in plan.points:
             old = known_points.get((point.task_type, name))
             if old is None or old.last_update < point.last_update:

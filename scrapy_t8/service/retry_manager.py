@@ -12,6 +12,7 @@ from typing import Any
 
 from scrapy_t8.config.settings import Config
 from scrapy_t8.errors import ConfigError, StoreError, T8Error
+from scrapy_t8.stores.shared.tasks import SQLiteTasks
 from scrapy_t8.utils.checked import checked_text
 from scrapy_t8.utils.handler_call import Handler, HandlerCall
 from scrapy_t8.utils.text import printable
@@ -151,6 +152,10 @@ class RetryManager:
     def _tasks(self) -> FailedTasks:
         return self._state.parts.tasks
 
+    @property
+    def _stored(self) -> SQLiteTasks:
+        return self._state.parts.context.stored_tasks
+
     def _main(self, begun: Event) -> None:
         try:
             asyncio.run(self._serve(begun))
@@ -197,7 +202,7 @@ class RetryManager:
         """Do what is to be done every ``retry_check_interval`` seconds."""
         self._tasks.break_leases()
         self._state.prune()
-        for task_type in sorted(self._tasks.waiting_types() - set(self._handlers) - self._unhandled):
+        for task_type in sorted(self._stored.slots() - set(self._handlers) - self._unhandled):
             self._unhandled.add(task_type)
             logger.warning(
                 "Tasks of the type %s wait: no handler is registered for it. Register one with "
@@ -221,7 +226,7 @@ class RetryManager:
         """Return the seconds until the next look, unless something wakes us earlier."""
         if len(self._running) >= self._config.max_workers:
             return self._config.retry_check_interval
-        due = await asyncio.to_thread(self._tasks.next_due, list(self._handlers))
+        due = await asyncio.to_thread(self._stored.next_due, list(self._handlers))
         return self._config.retry_check_interval if due is None else max(0.0, due - self._clock())
 
     def _start(self, task: LeasedTask) -> None:

@@ -12,6 +12,7 @@ from scrapy_t8.errors import FormatError, StoreError
 from scrapy_t8.model.failed_task import FailedTask
 from scrapy_t8.model.resume_point import (
     DIED,
+    FINISHED,
     RUNNING,
     RUNS,
     STATUSES,
@@ -77,15 +78,18 @@ class Runs:
 
     def __init__(self, context: StateContext) -> None:
         self._store = context.store
-        self._writes = context.writes
+        self.writes = context.writes
         self._holder = context.holder
         self._clock = context.clock
         self._own: dict[str, StoredRun] = {}
         """The runs of this process, by task type."""
         self._lock = RLock()
 
-    def start(self, task_type: str, total_items: int = 0) -> str:
-        """Begin a run. Return its id."""
+    def start_run(self, task_type: str, total_items: int = 0) -> str:
+        """Begin a run of a collector. Return its id.
+
+        :param total_items: how many items there are; 0 if that is not known.
+        """
         now = self._clock()
         last = self.all().get(checked_text("task_type", task_type))
         day = f"run_{moment(now):%Y%m%d}_"
@@ -95,8 +99,10 @@ class Runs:
         self.put(StoredRun(run_id, task_type, RUNNING, now, now, total, holder=self._holder.name))
         return run_id
 
-    def update(self, task_type: str, **changes: Any) -> None:
-        """Set numbers or the status of the run of *task_type*, which is begun if there is none.
+    def update_run(self, /, task_type: str, **changes: Any) -> None:
+        """Set ``total_items``, ``processed_items``, ``failed_items`` or ``status`` of the run of *task_type*.
+
+        A run is begun if there is none.
 
         :raises FormatError: naming the change that is not a field, or has a value that makes no sense.
         """
@@ -109,18 +115,26 @@ class Runs:
                 checked_status(value)
         with self._lock:
             if task_type not in self._own:
-                self.start(task_type)
+                self.start_run(task_type)
             self.put(replace(self._own[task_type], **changes, last_update=self._clock()))
+
+    def finish_run(self, task_type: str, status: str = FINISHED) -> None:
+        """End the run of *task_type*."""
+        self.update_run(task_type, status=status)
+
+    def run_states(self) -> list[CollectionState]:
+        """Return the newest run of each task type, without resume points and tasks."""
+        return [run.state() for run in self.all().values()]
 
     def put(self, run: StoredRun) -> None:
         """Store *run* as it is."""
         self._own[run.task_type] = run
-        with self._writes.change() as changes:
+        with self.writes.change() as changes:
             changes.kept[RUNS + run.task_type] = run.dumps()
 
     def all(self) -> dict[str, StoredRun]:
         """Return the newest run of each task type. One whose process has died is DIED."""
-        self._writes.flush()
+        self.writes.flush()
         runs = map(StoredRun.loads, self._store.kept(RUNS).values())
         return {run.task_type: replace(run, status=DIED) if self._has_died(run) else run for run in runs}
 

@@ -62,9 +62,11 @@ class WriteBatch:
 
     @contextmanager
     def batch(self, size: int | None = None) -> Iterator[None]:
-        """Commit together what is changed inside, also if the block ends by an exception.
+        """Commit what is changed inside in groups of ``batch_update_size``, and the rest at the end of the block.
 
-        :param size: changes in one commit, in place of the usual number.
+        A kill inside of the block loses the changes that were not committed yet: one group at the most.
+
+        :param size: changes in one commit, in place of ``batch_update_size``.
         """
         if self._current() is not None:
             yield

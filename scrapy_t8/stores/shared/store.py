@@ -17,9 +17,11 @@ from threading import RLock
 from scrapy_t8.errors import StoreDamaged, StoreError, StoreVersion
 from scrapy_t8.model.job import JobRecord
 from scrapy_t8.stores.locks import FileLock, is_inode
-from scrapy_t8.stores.sqlite import queries as sql
 from scrapy_t8.stores.sqlite.file import OPEN_HERE, StateFile, transaction
-from scrapy_t8.stores.sqlite.tables import dump_job
+from scrapy_t8.stores.sqlite.tables import dump_job, sql
+from scrapy_t8.stores.statements import load_statements
+
+ask = load_statements(Path(__file__).parent)
 
 PATIENCE = 0.5
 """Seconds to wait for the lock of the state: a reader that checks for an owner holds the lock for an instant."""
@@ -85,20 +87,28 @@ class SharedStore(StateFile):
         """Whether this process has opened the store, and not its parent."""
         return self._pid == os.getpid()
 
+    def begin(self, new: JobRecord, now: float) -> tuple[JobRecord, int]:
+        """Begin a run. Return the job of this state, which is *new* if there was none, and the number of the run."""
+        with self.writing() as db:
+            job = self.job()
+            if job is None:
+                # There may be tasks without a job: the readable part of a damaged file.
+                job = new
+                job.next_seq, job.ledger.admitted = db.execute(ask.LEFT).fetchone()
+                db.execute(sql.PUT_JOB, (dump_job(job),))
+            run = db.execute(sql.OPEN_RUN, (now, now)).lastrowid or 0
+        return job, run
+
+    def end(self, run: int, now: float) -> None:
+        """End a run, which has not died."""
+        with self.writing() as db:
+            db.execute(sql.END_RUN, (now, "closed", run))
+
     # -- using ---------------------------------------------------------------------------------------------------
 
     def keep(self, values: dict[str, bytes]) -> None:
         """Store other data by name. To be called inside of :meth:`writing`."""
         self._db.executemany(sql.PUT_KEPT, values.items())
-
-    @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
-        """Give the connection to one thread at a time.
-
-        :raises StoreError: if a statement of the block fails.
-        """
-        with self._reading("read"):
-            yield self._db
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:

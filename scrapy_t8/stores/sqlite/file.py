@@ -14,10 +14,9 @@ from scrapy_t8.errors import JobError, JobLocked, StoreDamaged, StoreError, Stor
 from scrapy_t8.model.job import JobRecord
 from scrapy_t8.stores.locks import FileLock
 
-from . import queries as sql
 from .dead_letters import SQLiteDeadLetters
 from .resume_points import SQLiteResumePoints
-from .tables import load_job
+from .tables import SQLiteReader, load_job, sql
 
 MAGIC = b"SQLite format 3\0"
 APPLICATION_ID = 0x54384A42  # "T8JB"
@@ -27,7 +26,7 @@ OPEN_HERE: Counter[str] = Counter()
 """How often this process has each state file open that it shares with others, by real path."""
 
 
-class StateFile:
+class StateFile(SQLiteReader):
     """The state file in *directory*, as this process has it open: the common part of the stores.
 
     :param power: commits survive a power cut, not only the death of the process.
@@ -40,7 +39,6 @@ class StateFile:
         self._lock = FileLock(directory / "lock")
         self._holder = directory / "holder"
         self._inode = 0
-        self._db: sqlite3.Connection
         self.box: SQLiteDeadLetters
         self.points: SQLiteResumePoints
 
@@ -51,8 +49,7 @@ class StateFile:
 
     def kept(self, prefix: str) -> dict[str, bytes]:
         """Return other data of the job whose names begin with *prefix*."""
-        with self._reading("read"):
-            return dict(self._db.execute(sql.GET_KEPT, {"prefix": prefix}))
+        return dict(self.rows(sql.GET_KEPT, {"prefix": prefix}))
 
     # -- opening -------------------------------------------------------------------------------------------------
 
@@ -102,7 +99,6 @@ class StateFile:
         raise NotImplementedError
 
     def _reading(self, what: str) -> AbstractContextManager[None]:
-        """Return a context for statements, whose errors are those of a store."""
         return self._guard(what)
 
     @contextmanager

@@ -11,8 +11,7 @@ from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.items import ExpectationChange, ExportPlace, ItemKey, LastExport, RefetchStatus
 from scrapy_t8.model.job import JobRecord, PastJob
 
-from . import queries as sql
-from .tables import SQLiteTables
+from .tables import SQLiteTables, sql
 
 STRETCH = 10
 """Seconds in each row of the timeline."""
@@ -42,8 +41,7 @@ class SQLiteItems(SQLiteTables):
 
     def items_to_request(self) -> dict[str, int]:
         """Return the missing items that the spider is to be asked for: the hash of the key, by its text."""
-        with self._guard("read"):
-            return {text: key for key, text in self._db.execute(sql.ITEMS_TO_REQUEST)}
+        return {text: key for key, text in self.rows(sql.ITEMS_TO_REQUEST)}
 
     def set_refetch_status(self, keys: list[int], status: RefetchStatus) -> None:
         """Set whether missing items are fetched again."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from scrapy_t8.errors import StoreDamaged, StoreError
 from scrapy_t8.model.attempts import ScheduledRetry
@@ -19,12 +19,11 @@ from scrapy_t8.model.entry import Entry, QueueRecord, queue_range
 from scrapy_t8.model.job import JobRecord, Recovery, Run
 from scrapy_t8.stores.locks import is_inode
 
-from . import queries as sql
 from .file import StateFile, check_all, connect, transaction
 from .inflight_log import InFlightLog
 from .items import SQLiteItems
 from .salvage import salvage, set_aside
-from .tables import dump_job
+from .tables import dump_job, sql
 from .wal import WalCheckpointer
 
 logger = logging.getLogger(__name__)
@@ -32,6 +31,10 @@ logger = logging.getLogger(__name__)
 IfDamaged = Literal["refuse", "salvage", "replace"]
 
 FORGET_SLICE = 500
+OF_A_JOB = """
+    queue entry waiting seen spawned feed run kept expected announced loss superseded tally timeline lease task_name
+""".split()
+"""Tables that a new job empties."""
 PATIENCE = 0.2
 """Seconds that a start waits for the lock of a job: a reader that checks for an owner holds the lock for an instant."""
 
@@ -133,7 +136,7 @@ class SQLiteStore(StateFile):
                 db.execute(sql.DROP_POINTS)
             if not (keep or keep_items):
                 db.execute(sql.DROP_ITEMS)
-            for table in () if keep else sql.OF_A_JOB:
+            for table in () if keep else OF_A_JOB:
                 db.execute(f"DELETE FROM {table}")
             db.execute(sql.PUT_JOB, (dump_job(job),))
 
@@ -184,17 +187,15 @@ class SQLiteStore(StateFile):
     def read(self, queue: int, *, newest_first: bool, beyond: int | None, limit: int) -> list[Entry]:
         """Return up to *limit* entries of *queue* below the id *beyond* (newest first) or above it (oldest first)."""
         first, last = queue_range(queue)
-        with self._guard("read"):
-            if newest_first:
-                rows = self._db.execute(sql.NEWEST, (first, last + 1 if beyond is None else beyond, limit))
-            else:
-                rows = self._db.execute(sql.OLDEST, (first - 1 if beyond is None else beyond, last, limit))
-            return [Entry(*row) for row in rows]
+        if newest_first:
+            rows = self.rows(sql.NEWEST, (first, last + 1 if beyond is None else beyond, limit))
+        else:
+            rows = self.rows(sql.OLDEST, (first - 1 if beyond is None else beyond, last, limit))
+        return [Entry(*row) for row in rows]
 
     def count_entries(self) -> int:
         """Count the entries one by one, to check the ledger. It is slow."""
-        count: int = self._db.execute(sql.COUNT_ENTRIES).fetchone()[0]
-        return count
+        return int(self.value(sql.COUNT_ENTRIES))
 
     def seen(self, fingerprint: int) -> bool:
         """Whether a request with this fingerprint was ever admitted."""
@@ -206,48 +207,32 @@ class SQLiteStore(StateFile):
 
     def some_seen(self, limit: int) -> set[int]:
         """Return all fingerprints that were admitted, or any *limit* of them if there are more."""
-        with self._guard("read"):
-            return {row[0] for row in self._db.execute(sql.SOME_SEEN, (limit,))}
+        return {row[0] for row in self.rows(sql.SOME_SEEN, (limit,))}
 
     def spawned(self, parent: int, fingerprint: int, before: int) -> list[int]:
         """Return the children of an unsettled *parent* with this fingerprint, from attempts older than *before*."""
-        with self._guard("read"):
-            return [row[0] for row in self._db.execute(sql.SPAWNED, (parent, fingerprint, before))]
+        return [row[0] for row in self.rows(sql.SPAWNED, (parent, fingerprint, before))]
 
     def parents(self) -> set[int]:
         """Return the unsettled entries that have children."""
-        with self._guard("read"):
-            return {row[0] for row in self._db.execute(sql.PARENTS)}
+        return {row[0] for row in self.rows(sql.PARENTS)}
 
     def count_waiting(self, *, until: float = math.inf) -> int:
         """Count the waiting entries that are due at *until* or earlier."""
-        with self._guard("read"):
-            count: int = self._db.execute(sql.COUNT_WAITING, (until,)).fetchone()[0]
-            return count
+        return int(self.value(sql.COUNT_WAITING, (until,)))
 
     def due(self, now: float, limit: int) -> list[ScheduledRetry]:
         """Return up to *limit* waiting entries that are due, the earliest first."""
-        with self._guard("read"):
-            return [ScheduledRetry(*row) for row in self._db.execute(sql.DUE, (now, limit))]
+        return [ScheduledRetry(*row) for row in self.rows(sql.DUE, (now, limit))]
 
     def next_due(self, *, after: float = 0.0) -> float | None:
         """Return the first time after *after* at which a waiting entry is due."""
-        with self._guard("read"):
-            first: float | None = self._db.execute(sql.NEXT_DUE, (after,)).fetchone()[0]
-            return first
+        first: float | None = self.value(sql.NEXT_DUE, (after,))
+        return first
 
     def waiting(self, *, limit: int | None = None) -> list[ScheduledRetry]:
         """Return the waiting entries, the earliest first."""
         return self.due(math.inf, -1 if limit is None else limit)
-
-    def hosts(self) -> dict[str, dict[str, Any]]:
-        """Return the states of the hosts that are down or paused, by download slot."""
-        with self._guard("read"):
-            return {slot: json.loads(record) for slot, record in self._db.execute(sql.GET_HOSTS)}
-
-    def feeds(self) -> dict[str, dict[str, Any]]:
-        """Return what each feed has stored about itself with the last commit."""
-        return {name: json.loads(record) for name, record in self._db.execute(sql.GET_FEEDS)}
 
     # -- work ----------------------------------------------------------------------------------------------------
 
