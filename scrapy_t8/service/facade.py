@@ -8,7 +8,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakMethod
 
 from scrapy_t8.config.settings import Config, from_dict
@@ -16,16 +16,14 @@ from scrapy_t8.errors import ConfigError
 from scrapy_t8.utils.forwarding import forwarded
 from scrapy_t8.utils.threads import in_loop
 from scrapy_t8.utils.times import moment
+from scrapy_t8.validation.database import Database
+from scrapy_t8.validation.validator import ResumeValidator
 
 from . import logs
 from .logs import logger
 from .metrics import alerts, metrics
 from .retry_manager import RetryManager
 from .state_manager import StateManager
-
-if TYPE_CHECKING:
-    from scrapy_t8.validation.database import Database
-    from scrapy_t8.validation.validator import ResumeValidator
 
 
 class T8ResumeAndRetry:
@@ -110,8 +108,6 @@ class T8ResumeAndRetry:
     @cached_property
     def validator(self) -> ResumeValidator:
         """Checks the state and the user's database. A validator of your own may be assigned."""
-        from scrapy_t8.validation.validator import ResumeValidator
-
         return ResumeValidator(self.state_manager, self.db_manager)
 
     async def validate(self) -> dict[str, Any]:

@@ -35,10 +35,7 @@ ANY = ""
 
 @dataclass(frozen=True, slots=True)
 class LeasedTask:
-    """A task that this process may work on.
-
-    :param payload: *record* as it is stored.
-    """
+    """A task that this process may work on. *payload* is *record* as it is stored."""
 
     entry: int
     record: TaskRecord
@@ -167,15 +164,13 @@ class FailedTasks:
 
     def _find(self, task_id: str) -> ScheduledRetry | DeadLetter | None:
         for entry in (self._tasks.named(task_id), service_entry(task_id)):
-            found = None if entry is None else self._stored(entry)
-            if found is not None and _has_id(found, task_id):
+            found = None if entry is None else self._tasks.get(entry) or self._letter_of(entry)
+            record = None if found is None else TaskRecord.loads(found.payload)
+            if record is not None and record.task_id == task_id:
                 return found
         return None
 
-    def _stored(self, entry: int) -> ScheduledRetry | DeadLetter | None:
-        waiting = self._tasks.get(entry)
-        if waiting is not None:
-            return waiting
+    def _letter_of(self, entry: int) -> DeadLetter | None:
         number = self._tasks.letter(entry, self._job_id)
         return None if number is None else self._store.box.letter(number)
 
@@ -232,37 +227,24 @@ class FailedTasks:
 
     def succeed(self, task: LeasedTask) -> bool:
         """Take *task* out of the queue: it is done. Return False if this process had lost its lease."""
-        won = self._tasks.settle(task.entry, None)
-        if won:
-            message = "Task %s succeeded on attempt %d and left the queue"
-            logger.info(message, printable(task.record.task_id), task.attempt)
-        return won
+        if not self._tasks.settle(task.entry, None):
+            return False
+        name = printable(task.record.task_id)
+        logger.info("Task %s succeeded on attempt %d and left the queue", name, task.attempt)
+        return True
 
     def fail(self, task: LeasedTask, error: str, *, keep: bool = False) -> bool:
-        """Make *task* due again later, or bury it: a retry has failed. Return False if this process had lost its lease.
-
-        :param keep: keep the lease, as the handler has not ended.
-        """
+        """Make *task* due again, or bury it. Return False if this process had lost its lease, which it may *keep*."""
         verdict = self._verdict(task, Failure(HANDLER, error))
         return self._tasks.settle(task.entry, verdict, keep=keep and not isinstance(verdict, DeadLetter))
 
-    def release(self, task: LeasedTask) -> None:
-        """Give *task* back as it was."""
-        self._tasks.release(task.entry)
-
-    def give_back(self, task: LeasedTask) -> None:
-        """Give *task* back as it was once its handler ends, or once this process does: nobody gets it before."""
-        self._tasks.give_back(task.entry)
-
     def break_leases(self) -> int:
         """Take back the tasks of dead processes, and charge each with the crash. Return how many."""
-        freed = self._tasks.break_leases(self._holder.is_alive, self._crashed)
+        crash = Failure(CRASH, "the process died while the handler was at work")
+        freed = self._tasks.break_leases(self._holder.is_alive, lambda waiting: self._verdict(_leased(waiting), crash))
         if freed:
             logger.warning("%d tasks came back from a process that has died", freed)
         return freed
-
-    def _crashed(self, waiting: ScheduledRetry) -> Verdict:
-        return self._verdict(_leased(waiting), Failure(CRASH, "the process died while the handler was at work"))
 
     def _verdict(self, task: LeasedTask, failure: Failure) -> Verdict:
         """Return the due time and history of *task* after *failure*, or its dead letter."""
@@ -313,8 +295,3 @@ def _leased(waiting: ScheduledRetry) -> LeasedTask:
     record = TaskRecord.loads(waiting.payload)
     assert record is not None  # the state of a crawl, which has requests, is refused
     return LeasedTask(waiting.id, record, AttemptHistory.loads(waiting.story), waiting.payload)
-
-
-def _has_id(stored: ScheduledRetry | DeadLetter, task_id: str) -> bool:
-    record = TaskRecord.loads(stored.payload)
-    return record is not None and record.task_id == task_id

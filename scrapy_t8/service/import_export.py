@@ -39,10 +39,7 @@ Place = tuple[str, Any]
 
 
 def export_document(states: Iterable[CollectionState], points: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """Return *states* as a JSON object.
-
-    :param points: task types and names of the resume points, in the order in which these are in the states.
-    """
+    """Return *states* as JSON. *points* are task types and names of their resume points, in this order."""
     names: dict[str, list[str]] = {}
     for task_type, name in points:
         names.setdefault(task_type, []).append(name)
@@ -76,10 +73,7 @@ class ImportPlan:
 
 
 def read_plan(source: Source) -> ImportPlan:
-    """Return what is in *source*.
-
-    :raises FormatError: naming what makes no sense, and where it is.
-    """
+    """Return what is in *source*. A FormatError says what makes no sense, and where it is."""
     plan = ImportPlan()
     for where, document in _documents(source):
         with located(where):
@@ -97,10 +91,7 @@ def located(where: str) -> Iterator[None]:
 
 
 def import_plan(plan: ImportPlan, points: StoredResumePoints, tasks: FailedTasks, runs: Runs) -> dict[str, int]:
-    """Add what is in *plan* in one transaction, but for tasks that are there and points and runs that are newer there.
-
-    :returns: how many ``resume_points``, ``failed_tasks`` and ``states`` were added.
-    """
+    """Add what is in *plan* in one transaction, but for what is there or is newer there. Return the numbers."""
     added = {"resume_points": 0, "failed_tasks": 0, "states": 0}
     known_points, known_runs = points.resume_points(), runs.all()
     with runs.writes.batch(size=EVERYTHING):

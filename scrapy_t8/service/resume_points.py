@@ -119,10 +119,7 @@ class StoredResumePoints:
 
 
 def check_point(point: ResumePoint) -> None:
-    """Check the fields of *point*, and give it a copy of its metadata.
-
-    :raises FormatError: naming the field that makes no sense.
-    """
+    """Check the fields of *point*, and give it a copy of its metadata. A FormatError names the field."""
     checked_text("task_type", point.task_type)
     checked_number("current_page", point.current_page)
     checked_number("total_processed", point.total_processed)

@@ -49,10 +49,7 @@ class StoredRun:
 
     @classmethod
     def loads(cls, data: bytes) -> StoredRun:
-        """Return the run in *data*.
-
-        :raises StoreError: if there is none in it.
-        """
+        """Return the run in *data*, or raise a StoreError."""
         try:
             return cls(**json.loads(data))
         except (TypeError, ValueError) as error:
@@ -151,11 +148,7 @@ class Runs:
 def collection_states(
     runs: Mapping[str, StoredRun], points: Mapping[tuple[str, str], ResumePoint], tasks: Iterable[FailedTask]
 ) -> Iterator[CollectionState]:
-    """Yield how far each task type is that has a run, a resume point or a failed task, sorted by task type.
-
-    :param runs: by task type.
-    :param points: by task type and name.
-    """
+    """Yield how far each task type is that has a run, a resume point or a failed task, sorted by task type."""
     groups = by_task_type(points, tasks)
     for task_type in sorted({*groups, *runs}):
         run = runs[task_type].state() if task_type in runs else None
@@ -163,10 +156,7 @@ def collection_states(
 
 
 def checked_status(status: object) -> str:
-    """Return *status*, if a run can have it.
-
-    :raises FormatError: else.
-    """
+    """Return *status* if a run can have it, else raise a FormatError."""
     if status not in STATUSES:
         raise FormatError(f"status: one of {', '.join(STATUSES)} is needed, not {status!r:.60}", "status")
     return str(status)

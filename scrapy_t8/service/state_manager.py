@@ -17,7 +17,7 @@ from scrapy_t8.model.resume_point import CollectionState
 from scrapy_t8.stores.locks import LeaseHolder
 from scrapy_t8.utils.forwarding import forwarded
 
-from .context import StateContext, open_context
+from .context import StateContext
 from .failed_tasks import FailedTasks
 from .import_export import Source, export_document, import_plan, read_plan, write_json
 from .logs import logger
@@ -69,7 +69,7 @@ class StateManager:
         with self._lock:
             if self._state is not None:
                 return
-            context = open_context(self.config, self._holder, clock=self._clock, chance=self._chance)
+            context = StateContext(self.config, self._holder, clock=self._clock, chance=self._chance)
             self._holder = context.holder
             tasks = FailedTasks(context, lambda task_type, due: self._new_task(task_type, due))
             self._state = OpenState(context, StoredResumePoints(context), tasks, Runs(context))
@@ -97,10 +97,7 @@ class StateManager:
 
     @property
     def parts(self) -> OpenState:
-        """The parts of the open state.
-
-        :raises StoreError: if it is closed.
-        """
+        """The parts of the open state. A StoreError is raised if it is closed."""
         state = self._state
         if state is None:
             raise StoreError(f"the state in {self.config.state_dir} is closed: open the service before it is used")

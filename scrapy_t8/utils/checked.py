@@ -9,12 +9,7 @@ from scrapy_t8.errors import FormatError
 
 
 def checked_text(name: str, value: object, *, empty: bool = False) -> str:
-    """Return *value* if it is text that can be stored.
-
-    :param name: what the error calls the value.
-    :param empty: whether the text may be empty.
-    :raises FormatError: if it is not.
-    """
+    """Return *value* if it is text that can be stored, else raise a FormatError that says *name*."""
     if not isinstance(value, str):
         raise FormatError(f"{name}: text is needed, not {type(value).__name__} {value!r:.60}", name)
     if not value and not empty:
@@ -27,20 +22,14 @@ def checked_text(name: str, value: object, *, empty: bool = False) -> str:
 
 
 def checked_number(name: str, value: object) -> int:
-    """Return *value* if it is a whole number of at least 0.
-
-    :raises FormatError: if it is not.
-    """
+    """Return *value* if it is a whole number of at least 0, else raise a FormatError that says *name*."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise FormatError(f"{name}: a whole number of at least 0 is needed, not {value!r:.60}", name)
     return value
 
 
 def checked_metadata(metadata: object) -> dict[str, Any]:
-    """Return a copy of *metadata* if it is a JSON object; an empty dict for None.
-
-    :raises FormatError: naming the part that JSON does not allow.
-    """
+    """Return a copy of *metadata* if JSON allows it, else raise a FormatError; an empty dict for None."""
     if metadata is None:
         return {}
     if not isinstance(metadata, Mapping):

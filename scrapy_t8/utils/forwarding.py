@@ -15,10 +15,7 @@ T = TypeVar("T")
 def forwarded(
     part: Callable[[Owner], Part], method: Callable[Concatenate[Part, P], T]
 ) -> Callable[Concatenate[Owner, P], T]:
-    """Return a method that calls the method of the same name of a part.
-
-    :param part: returns the part of an object.
-    """
+    """Return a method that calls the method of the same name of a *part* of its object."""
 
     @wraps(method)
     def call(self: Owner, /, *args: P.args, **kwargs: P.kwargs) -> T:

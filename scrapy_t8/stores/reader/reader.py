@@ -39,11 +39,7 @@ class MissingItem(NamedTuple):
 
 
 class Reader(SQLiteReader):
-    """A snapshot of a state file: everything is as of one moment.
-
-    :param db: a connection that cannot write, in a transaction.
-    :param directory: the directory of the state file.
-    """
+    """A snapshot of the state file in *directory*, as of one moment. *db* cannot write, and is in a transaction."""
 
     def __init__(self, db: sqlite3.Connection, directory: Path) -> None:
         self._db = db
@@ -51,10 +47,7 @@ class Reader(SQLiteReader):
         self.backlog = Backlog(db, directory)
 
     def job(self) -> JobRecord:
-        """Return the job.
-
-        :raises JobError: if none has begun in this directory.
-        """
+        """Return the job, or raise a JobError if none has begun in this directory."""
         record = self.value(sql.GET_JOB)
         if record is None:
             raise no_job(self._directory.parent)

@@ -24,11 +24,29 @@ Verdict: TypeAlias = "tuple[float, str] | DeadLetter"
 """Due time and attempt history of a task that failed, or its dead letter."""
 
 
-class SQLiteTasks:
-    """The tasks in *store*. Each change is one transaction, with the ledger of the job.
+class TaskBatch:
+    """Everything that one commit of the service writes."""
 
-    :param holder: the name of the lease holder of this process.
-    """
+    def __init__(self) -> None:
+        self.points: dict[tuple[str, str], PointRecord] = {}
+        self.history: list[PointRecord] = []
+        self.tasks: list[ScheduledRetry] = []
+        self.letters: list[DeadLetter] = []
+        """New tasks that are dead already."""
+        self.names: dict[str, int] = {}
+        """The entries of tasks whose ids were made elsewhere."""
+        self.kept: dict[str, bytes] = {}
+
+    def add_point(self, point: PointRecord) -> None:
+        """Add a change of a resume point. Of several changes of a point, the last and the historic ones are written."""
+        before = self.points.get((point.task_type, point.name))
+        if before is not None and before.historic:
+            self.history.append(before)
+        self.points[point.task_type, point.name] = point
+
+
+class SQLiteTasks:
+    """The tasks in *store*. Each change is one transaction, with the ledger of the job. *holder* has the leases."""
 
     def __init__(self, store: SharedStore, holder: str = "") -> None:
         self._store = store
@@ -84,35 +102,21 @@ class SQLiteTasks:
             job.next_seq += count
         return first
 
-    def commit(
-        self,
-        points: list[PointRecord],
-        tasks: list[ScheduledRetry],
-        letters: list[DeadLetter],
-        names: dict[str, int],
-        kept: dict[str, bytes],
-    ) -> None:
-        """Write everything in one transaction.
+    def commit(self, batch: TaskBatch) -> None:
+        """Write everything in one transaction."""
+        with self._store.writing() as db:
+            self._store.points.write([*batch.history, *batch.points.values()])
+            db.executemany(sql.PUT_KEPT, batch.kept.items())
+            if batch.tasks or batch.letters:
+                with self._store.changing_job() as job:
+                    self._add(db, job, batch)
 
-        :param letters: new tasks that are dead already.
-        :param names: the entries of imported tasks, by their ids.
-        :param kept: other data, by name.
-        """
-        if not tasks and not letters:
-            with self._store.writing():
-                self._write(points, kept)
-            return
-        with self._store.writing_job() as (db, job):
-            self._write(points, kept)
-            db.executemany(ask.ADD, [(t.id, t.due, t.slot, t.payload, t.story) for t in tasks])
-            db.executemany(ask.NAME, names.items())
-            job.ledger.admitted += len(tasks) + len(letters)
-            given_up = sum(letter.entry not in names.values() for letter in letters)
-            self._bury(db, job, letters, given_up=given_up)
-
-    def _write(self, points: list[PointRecord], kept: dict[str, bytes]) -> None:
-        self._store.points.write(points)
-        self._store.keep(kept)
+    def _add(self, db: sqlite3.Connection, job: JobRecord, batch: TaskBatch) -> None:
+        db.executemany(ask.ADD, [(t.id, t.due, t.slot, t.payload, t.story) for t in batch.tasks])
+        db.executemany(ask.NAME, batch.names.items())
+        job.ledger.admitted += len(batch.tasks) + len(batch.letters)
+        given_up = sum(letter.entry not in batch.names.values() for letter in batch.letters)
+        self._bury(db, job, batch.letters, given_up=given_up)
 
     def remove(self, entry: int) -> bool:
         """Delete a task. Return whether it was waiting and not leased."""
@@ -136,10 +140,7 @@ class SQLiteTasks:
         return found
 
     def settle(self, entry: int, verdict: Verdict | None, *, keep: bool = False) -> bool:
-        """End the lease of a task that is done (None), due again, or dead. Return whether this process had the lease.
-
-        :param keep: keep the lease, as the handler has not ended.
-        """
+        """End the lease of a task that is done (None), due again or dead; or *keep* it. Return whether it was there."""
         with self._store.writing_job() as (db, job):
             if not db.execute(ask.RETURN if keep else ask.RELEASE, (entry, self._holder)).rowcount:
                 return False

@@ -159,8 +159,6 @@ class SQLiteDeadLetters(SQLiteTables):
         self._delete(job, chosen)
         return sum(chosen)
 
-    # -- how -----------------------------------------------------------------------------------------------------
-
     @contextmanager
     def _change(self, job: JobRecord) -> Iterator[sqlite3.Connection]:
         """Make a transaction that writes *job*. If it fails, *job* is restored."""

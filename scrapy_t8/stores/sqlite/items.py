@@ -66,24 +66,16 @@ class SQLiteItems(SQLiteTables):
     def write(self, batch: CommitBatch, job: JobRecord, run: int, now: float) -> None:
         """Write everything of *batch* that is about items."""
         db = self._db
-        if batch.items:
-            # In order, neighbouring keys share a page of the table.
-            rows = [(item.key, job.number, run, item.text, _digest(item)) for item in sorted(batch.items)]
-            db.executemany(sql.UPSERT_ITEM, rows)
-        if batch.touched:
-            db.executemany(sql.TOUCH_ITEM, [(job.number, key) for key in batch.touched])
-        if batch.superseded:
-            db.executemany(sql.SUPERSEDE, [(position,) for position in batch.superseded])
-        if batch.collected:
-            db.executemany(sql.MARK_COLLECTED, [(key,) for key in batch.collected])
-        if batch.expected:
-            self._expect(batch.expected)
-        if batch.announced:
-            db.executemany(sql.ANNOUNCE, batch.announced.items())
-        if batch.losses:
-            db.executemany(sql.ADD_LOSS, batch.losses)
-        if batch.tally:
-            db.executemany(sql.ADD_TALLY, [(*which, count) for which, count in batch.tally.items()])
+        # In order, neighbouring keys share a page of the table.
+        rows = [(item.key, job.number, run, item.text, _digest(item)) for item in sorted(batch.items)]
+        db.executemany(sql.UPSERT_ITEM, rows)
+        db.executemany(sql.TOUCH_ITEM, [(job.number, key) for key in batch.touched])
+        db.executemany(sql.SUPERSEDE, [(position,) for position in batch.superseded])
+        db.executemany(sql.MARK_COLLECTED, [(key,) for key in batch.collected])
+        self._expect(batch.expected)
+        db.executemany(sql.ANNOUNCE, batch.announced.items())
+        db.executemany(sql.ADD_LOSS, batch.losses)
+        db.executemany(sql.ADD_TALLY, [(*which, count) for which, count in batch.tally.items()])
         if any(batch.progress):
             db.execute(sql.ADD_TIMELINE, (int(now) // STRETCH * STRETCH, *batch.progress))
 

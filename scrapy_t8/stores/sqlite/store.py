@@ -19,7 +19,7 @@ from scrapy_t8.model.entry import Entry, QueueRecord, queue_range
 from scrapy_t8.model.job import JobRecord, Recovery, Run
 from scrapy_t8.stores.locks import is_inode
 
-from .file import StateFile, check_all, connect, transaction
+from .file import StateFile, connect, damage_of, damaged, transaction
 from .inflight_log import InFlightLog
 from .items import SQLiteItems
 from .salvage import salvage, set_aside
@@ -40,10 +40,12 @@ PATIENCE = 0.2
 
 
 class SQLiteStore(StateFile):
-    """One job's durable state in the directory *path*, created if it is missing; owned by one process at a time.
+    """One job's durable state in the directory *path*, created if it is missing; owned by one process at a time."""
 
-    :param power: commits survive a power cut, not only the death of the process.
-    """
+    IN_USE = (
+        "the job in {where} is in use by another process (pid {pid}): "
+        "wait for it to end, stop it, or use another JOBDIR"
+    )
 
     def __init__(self, path: Path, *, power: bool = False) -> None:
         super().__init__(path, power=power)
@@ -65,7 +67,7 @@ class SQLiteStore(StateFile):
         :raises StoreDamaged: if the state is damaged and is to be refused.
         :raises StoreVersion: if another version wrote the state.
         """
-        with self._opening(lambda: self._lock.own(PATIENCE), self._in_use):
+        with self._opening(lambda: self._lock.own(PATIENCE)):
             self._connect_or(if_damaged)
             self._marks = InFlightLog(self._directory / "marks")
 
@@ -78,17 +80,12 @@ class SQLiteStore(StateFile):
             self._holder.unlink(missing_ok=True)
             self._lock.release()
 
-    def _in_use(self, pid: str) -> str:
-        return (
-            f"the job in {self._directory.parent} is in use by another process (pid {pid}): "
-            "wait for it to end, stop it, or use another JOBDIR"
-        )
-
     def _connect_or(self, if_damaged: IfDamaged) -> None:
         try:
             self._connect()
-            if if_damaged != "refuse":
-                check_all(self._db, self.path)
+            if if_damaged != "refuse" and (found := damage_of(self._db)):
+                self._db.close()
+                raise damaged(self.path, found)
         except StoreDamaged as damage:
             if if_damaged == "refuse":
                 raise
@@ -141,10 +138,7 @@ class SQLiteStore(StateFile):
             db.execute(sql.PUT_JOB, (dump_job(job),))
 
     def begin_run(self, now: float, crash_limit: int) -> Recovery:
-        """Begin a run. If the last run died, charge a crash to each entry that was in flight.
-
-        :param crash_limit: crashes from which an entry is reported as crashed.
-        """
+        """Begin a run. If the last one died, charge a crash to what was in flight. Report those with *crash_limit*."""
         with self._guard("recover"):
             job, last = self.job(), self.last_run()
             if job is None:
@@ -264,14 +258,11 @@ class SQLiteStore(StateFile):
                 db.executemany(sql.ADD_SEEN, [(fingerprint,) for fingerprint in sorted(batch.seen)])
                 db.executemany(sql.PUT_QUEUE, [(q.id, q.key, q.slot, q.stored) for q in batch.queues])
                 db.executemany(sql.PUT_FEED, [(name, json.dumps(r)) for name, r in batch.feeds.items()])
-                if batch.inherited or batch.spawned:
-                    db.executemany(sql.INHERIT, [(new, old) for old, new in batch.inherited])
-                    db.executemany(sql.ADD_SPAWNED, batch.spawned)
-                if batch.points:
-                    self.points.write(batch.points)
+                db.executemany(sql.INHERIT, [(new, old) for old, new in batch.inherited])
+                db.executemany(sql.ADD_SPAWNED, batch.spawned)
+                db.executemany(sql.PUT_KEPT, batch.kept.items())
+                self.points.write(batch.points)
                 self.items.write(batch, job, self._run, now)
-                if batch.kept:
-                    db.executemany(sql.PUT_KEPT, batch.kept.items())
                 if batch.has_failures:
                     self._commit_failures(db, batch, job)
                 db.execute(sql.PUT_JOB, (dump_job(job),))

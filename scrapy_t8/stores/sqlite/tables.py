@@ -43,12 +43,7 @@ class SQLiteReader:
 
 
 class SQLiteTables(SQLiteReader):
-    """Some tables of the database of a store.
-
-    :param db: the store's connection.
-    :param guard: returns a context that raises errors of the database as those of a store.
-    :param transaction: returns a context that commits, or rolls back.
-    """
+    """Some tables of the database of a store, with its *guard* (see ``_reading``) and its *transaction*."""
 
     def __init__(
         self,
