@@ -256,7 +256,7 @@ class FailedTasks:
         history.add(now, failure.kind, failure.error, charged=True)
         if due is None:
             logger.error("Task %s is given up after %d attempts: %s", name, task.attempt, printable(failure.error))
-            return self._letter(replace(task, history=history), failure)
+            return self._letter(replace(task, history=history))
         message = "Task %s failed on attempt %d: %s. The next one is due in %.3g s"
         logger.warning(message, name, task.attempt, printable(failure.error), due - now)
         return due, history.dumps()
@@ -269,18 +269,18 @@ class FailedTasks:
             rule = replace(self._rule, times=record.max_retries)
         return self._policy.decide(failure, rule, earlier=earlier, now=now, chance=self._chance()).due
 
-    def _letter(self, task: LeasedTask, failure: Failure | None = None) -> DeadLetter:
-        record, history = task.record, task.history
+    def _letter(self, task: LeasedTask) -> DeadLetter:
+        record, (_, kind, error) = task.record, task.history.attempts[-1]
         return DeadLetter(
             entry=task.entry,
             payload=task.payload,
-            kind=failure.kind if failure else HANDLER,
-            error=one_line(failure.error if failure else history.attempts[-1][2]),
+            kind=kind,
+            error=one_line(error),
             buried_at=self._clock(),
             host=record.task_type,
             task_type=record.task_type,
             target=record.target,
-            story=history.dumps(),
+            story=task.history.dumps(),
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,8 +15,12 @@ def load_statements(folder: Path) -> SimpleNamespace:
     """
     found = {"SEQ_BITS": str(SEQ_BITS)}
     for part in (folder / "queries.sql").read_text(encoding="utf-8").split("-- name: ")[1:]:
-        name, *lines = part.strip().splitlines()
-        # Without comments: the sqlite3 of Python 3.10 looks at the beginning to see what a statement does.
-        text = "\n".join(line for line in lines if not line.startswith("--"))
-        found[name] = re.sub(r"\{([A-Z_]+)\}", lambda match: found[match[1]], text).strip()
+        name, _, text = part.partition("\n")
+        if "--" in text:
+            # The sqlite3 of Python 3.10 looks at the beginning to see what a statement does.
+            text = "\n".join(line for line in text.splitlines() if not line.startswith("--"))
+        if "{" in text:
+            for above, its_text in found.items():
+                text = text.replace(f"{{{above}}}", its_text)
+        found[name] = text.strip()
     return SimpleNamespace(**found)
