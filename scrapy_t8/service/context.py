@@ -47,7 +47,9 @@ class StateContext:
             if job is not None and job.spider != SERVICE:
                 owner = f"the crawl {job.spider!r}"
                 raise JobMismatch(f"the state in {config.state_dir} is that of {owner}: use another T8_STATE_DIR")
-            job, self.run = self.store.begin(_new_job(clock()), clock())
+            now = clock()
+            new_id = f"service_{moment(now):%Y%m%d_%H%M%S}_{secrets.token_hex(2)}"
+            job, self.run = self.store.begin(JobRecord(new_id, SERVICE, {}, now), now)
             self.holder = holder if holder is not None and holder.is_held else LeaseHolder(directory / "holders")
         except BaseException:
             self.store.close()
@@ -75,7 +77,3 @@ def _open_store(directory: Path, config: Config) -> SharedStore:
         mended.close()
         store.open()
     return store
-
-
-def _new_job(now: float) -> JobRecord:
-    return JobRecord(f"service_{moment(now):%Y%m%d_%H%M%S}_{secrets.token_hex(2)}", SERVICE, {}, now)

@@ -20,8 +20,6 @@ from scrapy_t8.model.failed_task import FailedTask
 from scrapy_t8.model.json_document import VERSION
 from scrapy_t8.model.resume_point import CollectionState, ResumePoint
 from scrapy_t8.utils.checked import checked_metadata, checked_number, checked_text
-from scrapy_t8.utils.files import replacing
-from scrapy_t8.utils.text import to_json
 from scrapy_t8.utils.times import isoformat, moment
 
 from .failed_tasks import ANY, FailedTasks
@@ -52,12 +50,6 @@ def _with_names(state: dict[str, Any], names: list[str]) -> dict[str, Any]:
         if name:
             point["name"] = name
     return state
-
-
-def write_json(path: Path, document: dict[str, Any]) -> None:
-    """Write *document* to *path*, whole or not at all."""
-    with replacing(path) as file:
-        file.write(to_json(document, indent=1) + "\n")
 
 
 # -- in ----------------------------------------------------------------------------------------------------------

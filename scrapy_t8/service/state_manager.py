@@ -15,11 +15,13 @@ from scrapy_t8.config.settings import Config
 from scrapy_t8.errors import StoreError
 from scrapy_t8.model.resume_point import CollectionState
 from scrapy_t8.stores.locks import LeaseHolder
+from scrapy_t8.utils.files import replacing
 from scrapy_t8.utils.forwarding import forwarded
+from scrapy_t8.utils.text import to_json
 
 from .context import StateContext
 from .failed_tasks import FailedTasks
-from .import_export import Source, export_document, import_plan, read_plan, write_json
+from .import_export import Source, export_document, import_plan, read_plan
 from .logs import logger
 from .resume_points import StoredResumePoints
 from .runs import Runs, collection_states
@@ -161,7 +163,8 @@ class StateManager:
         """Return all state as a JSON object, and write it to *path*. See docs/service.md for its form."""
         document = export_document(self.states(), self.resume_points())
         if path is not None:
-            write_json(Path(path), document)
+            with replacing(Path(path)) as file:
+                file.write(to_json(document, indent=1) + "\n")
         return document
 
     def import_state(self, source: Source) -> dict[str, int]:

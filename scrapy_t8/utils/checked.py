@@ -33,14 +33,12 @@ def checked_metadata(metadata: object) -> dict[str, Any]:
     if metadata is None:
         return {}
     if not isinstance(metadata, Mapping):
-        raise FormatError(
-            f"metadata: a JSON object is needed, not {type(metadata).__name__} {metadata!r:.60}", "metadata"
-        )
+        kind = type(metadata).__name__
+        raise FormatError(f"metadata: a JSON object is needed, not {kind} {metadata!r:.60}", "metadata")
     try:
-        copied: dict[str, Any] = _checked(metadata, "metadata")
+        return dict(_checked(metadata, "metadata"))
     except RecursionError:
         raise FormatError("metadata: it is nested too deeply, or contains itself", "metadata") from None
-    return copied
 
 
 def _checked(value: Any, where: str) -> Any:
@@ -52,11 +50,8 @@ def _checked(value: Any, where: str) -> Any:
     elif isinstance(value, (list, tuple)):
         return [_checked(part, f"{where}[{number}]") for number, part in enumerate(value)]
     elif isinstance(value, Mapping):
-        return {_checked_key(key, where): _checked(part, f"{where}[{key!r}]") for key, part in value.items()}
+        for key in value:
+            if not isinstance(key, str):
+                raise FormatError(f"{where}: the keys of a JSON object are text, not {key!r:.60}", "metadata")
+        return {key: _checked(part, f"{where}[{key!r}]") for key, part in value.items()}
     raise FormatError(f"{where}: JSON has no {type(value).__name__} such as {value!r:.60}", "metadata")
-
-
-def _checked_key(key: object, where: str) -> str:
-    if not isinstance(key, str):
-        raise FormatError(f"{where}: the keys of a JSON object are text, not {key!r:.60}", "metadata")
-    return key

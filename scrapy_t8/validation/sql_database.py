@@ -129,7 +129,8 @@ class SQLDatabase:
             self._file = _file(url)
             if url.get_dialect().is_async:
                 raise ConfigError(f"the driver of {self._name} is an async one: name a plain one, or none")
-            return create_engine(url, pool_pre_ping=True, connect_args=_limits(url))
+            limits = {"connect_timeout": CONNECTING} if url.get_driver_name() in CAN_LIMIT else {}
+            return create_engine(url, pool_pre_ping=True, connect_args=limits)
         except ModuleNotFoundError as error:
             package = PACKAGES.get(str(error.name), error.name)
             raise ConfigError(f"{self._name} needs the driver {error.name}: pip install {package}") from None
@@ -195,10 +196,6 @@ def _with_driver(url: URL) -> URL:
         return url
     module = next(filter(find_spec, modules), modules[-1])
     return url.set(drivername=f"{url.drivername}+{module.lower()}")
-
-
-def _limits(url: URL) -> dict[str, Any]:
-    return {"connect_timeout": CONNECTING} if url.get_driver_name() in CAN_LIMIT else {}
 
 
 def _file(url: URL) -> Path | None:

@@ -172,7 +172,8 @@ class ResumeValidator:
         custom = await self._custom(states)
         items, database = await self._items(states)
         self._score = score_of(items)
-        bad = runs or points or tasks or database.get("problems") or any(map(_is_bad, custom.values()))
+        failed = any(one.get("error") or one.get("valid") is False for one in custom.values())
+        bad = runs or points or tasks or database.get("problems") or failed
         return {
             "valid": not bad,
             "integrity_score": self._score,
@@ -252,7 +253,3 @@ class ResumeValidator:
             self.trouble = str(error)
             return 0
         return max(0, count - self._surplus.get(task_type, 0))
-
-
-def _is_bad(custom: dict[str, Any]) -> bool:
-    return bool(custom.get("error")) or custom.get("valid") is False
