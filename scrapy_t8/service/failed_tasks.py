@@ -164,15 +164,11 @@ class FailedTasks:
 
     def _find(self, task_id: str) -> ScheduledRetry | DeadLetter | None:
         for entry in (self._tasks.named(task_id), service_entry(task_id)):
-            found = None if entry is None else self._tasks.get(entry) or self._letter_of(entry)
+            found = None if entry is None else self._tasks.get(entry) or self._tasks.letter(entry, self._job_id)
             record = None if found is None else TaskRecord.loads(found.payload)
             if record is not None and record.task_id == task_id:
                 return found
         return None
-
-    def _letter_of(self, entry: int) -> DeadLetter | None:
-        number = self._tasks.letter(entry, self._job_id)
-        return None if number is None else self._store.box.letter(number)
 
     def task_counts(self) -> tuple[int, int]:
         """Return how many tasks wait, and how many are dead."""

@@ -68,10 +68,10 @@ class SQLiteTasks:
         entry: int | None = self._store.value(ask.NAMED, (task_id,))
         return entry
 
-    def letter(self, entry: int, job: str) -> int | None:
-        """Return the number of the dead letter of *entry*."""
-        number: int | None = self._store.value(ask.DEAD_ENTRY, (entry, job))
-        return number
+    def letter(self, entry: int, job: str) -> DeadLetter | None:
+        """Return the dead letter of *entry*."""
+        number = self._store.value(ask.DEAD_ENTRY, (entry, job))
+        return None if number is None else self._store.box.letter(number)
 
     def all(self, slot: str | None = None) -> Iterator[ScheduledRetry]:
         """Yield the waiting tasks, of one task type or of all, in the order in which they were added."""
