@@ -21,10 +21,9 @@ from scrapy_t8.model.attempts import AttemptHistory, ScheduledRetry
 from scrapy_t8.model.dead_letter import DeadLetter, LetterFilter, LetterGroup
 from scrapy_t8.model.entry import entry_id
 from scrapy_t8.model.job import JobRecord, Ledger
-from scrapy_t8.stores.sqlite import queries as sql
 from scrapy_t8.stores.sqlite.dead_letters import SQLiteDeadLetters
 from scrapy_t8.stores.sqlite.file import connect, create
-from scrapy_t8.stores.sqlite.tables import dump_job
+from scrapy_t8.stores.sqlite.tables import dump_job, sql
 
 NOW = 1_000_000.0
 
