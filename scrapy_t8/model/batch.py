@@ -62,7 +62,7 @@ class PointRecord(NamedTuple):
             raise FormatError(f"the resume point {self.task_type} {self.name} is no JSON: {error}") from None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class CommitBatch:
     """Everything that one commit changes: all of it, or nothing."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
+class DeadLetter(NamedTuple):
     """An entry that was given up, and the reason.
 
     :param entry: the id that it had in the frontier of its ``job``.
@@ -38,8 +38,7 @@ class DeadLetter:
     id: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class LetterFilter:
+class LetterFilter(NamedTuple):
     """Selects the dead letters that meet every given condition.
 
     :param host: the host of the URL.
@@ -65,7 +64,7 @@ class LetterFilter:
 ALL = LetterFilter()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LetterGroup:
     """Dead letters with the same cause. *example* is the number of one of them."""
 

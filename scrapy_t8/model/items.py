@@ -77,7 +77,7 @@ def unpack_notes(data: bytes) -> list[ItemOutcome]:
     ]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class ExpectationChange:
     """What a commit changes about an expected item.
 

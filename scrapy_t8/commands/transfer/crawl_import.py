@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +20,8 @@ from scrapy_t8.stores.owned import open_for_changes
 from scrapy_t8.utils.checked import checked_text
 from scrapy_t8.utils.times import moment
 
-FIELDS = {field.name: str(field.type) for field in fields(DeadLetter) if field.name != "id"} | {"buried_at": "datetime"}
+FIELDS = {name: kind.__forward_arg__ for name, kind in DeadLetter.__annotations__.items() if name != "id"}
+FIELDS["buried_at"] = "datetime"
 """The fields of a dead letter as JSON, and their kinds. Its id belongs to the store."""
 
 

@@ -79,7 +79,7 @@ class DeadLetterReader:
     def facts(self, letter: DeadLetter) -> dict[str, Any]:
         """Return all that is known of *letter*, which was read whole, in values that JSON has."""
         bodies = ("payload", "story", "detail")
-        facts = {name: getattr(letter, name) for name in ("id", *DeadLetter.__slots__) if name not in bodies}
+        facts = {"id": letter.id, **{name: value for name, value in letter._asdict().items() if name not in bodies}}
         story = AttemptHistory.loads(letter.story)
         return {
             **facts,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from typing import TypeAlias
 
 from scrapy_t8.model.attempts import ScheduledRetry
@@ -185,7 +184,7 @@ class SQLiteTasks:
             self._bury(db, job, [verdict], given_up=1)
 
     def _bury(self, db: sqlite3.Connection, job: JobRecord, letters: list[DeadLetter], *, given_up: int) -> None:
-        self._store.box.bury([replace(letter, job=job.id, spider=job.spider) for letter in letters])
+        self._store.box.bury([letter._replace(job=job.id, spider=job.spider) for letter in letters])
         job.ledger.dead += len(letters)
         if given_up:
             db.execute(sql.ADD_TALLY, (*BURIED, given_up))

@@ -225,6 +225,6 @@ def _where(which: LetterFilter, now: float) -> tuple[str, dict[str, Any]]:
 
 
 def _storable(letter: DeadLetter) -> dict[str, Any]:
-    values = {name: getattr(letter, name) for name in DeadLetter.__slots__}
+    values = letter._asdict()
     # An error may quote half of a character, as from the name of a file.
     return {name: escape_surrogates(value) if isinstance(value, str) else value for name, value in values.items()}

@@ -143,11 +143,11 @@ def test_a_letter_comes_back_as_it_was_buried(bench: Bench) -> None:
         detail='{"traceback": "…"}',
     )
     bench.bury(whole, letter(2))
-    assert bench.box.letter(1) == replace(whole, id=1)
-    assert bench.box.letter(2) == replace(letter(2), id=2)
+    assert bench.box.letter(1) == whole._replace(id=1)
+    assert bench.box.letter(2) == letter(2)._replace(id=2)
     assert bench.box.letters() == [
-        replace(whole, id=1, payload=b"", story=None, detail=None),
-        replace(letter(2), id=2, payload=b""),
+        whole._replace(id=1, payload=b"", story=None, detail=None),
+        letter(2)._replace(id=2, payload=b""),
     ]
     assert bench.box.fingerprints() == {2**63 - 1}
     assert bench.box.letter(3) is None
