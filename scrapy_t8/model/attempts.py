@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from hashlib import blake2b
 
+TASK_TYPE = "DETAIL_COLLECTION"  # The task type of a request that has none of its own
 HISTORY = 20  # Attempts of one request whose errors are kept
 
 
@@ -57,3 +59,8 @@ class ScheduledRetry:
     slot: str
     payload: bytes
     story: str
+
+
+def request_task_id(task_type: str, job: str, entry: int) -> str:
+    """Return the task id of the request that is stored as *entry* of *job*."""
+    return f"{task_type}_{blake2b(f'{job}/{entry}'.encode(), digest_size=4).hexdigest()}"

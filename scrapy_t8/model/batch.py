@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scrapy_t8.errors import FormatError
 from scrapy_t8.utils.text import to_json
@@ -14,7 +14,9 @@ from .dead_letter import DeadLetter
 from .entry import QueueRecord
 from .items import ExpectationChange, ItemKey, ItemLoss
 from .json_document import compressed
-from .resume_point import ResumePoint
+
+if TYPE_CHECKING:
+    from .resume_point import ResumePoint
 
 
 class PointRecord(NamedTuple):
@@ -56,6 +58,8 @@ class PointRecord(NamedTuple):
 
         :raises FormatError: if the stored JSON is not one, as after a change by hand.
         """
+        from .resume_point import ResumePoint
+
         try:
             return ResumePoint.from_dict(json.loads(self.record))
         except ValueError as error:

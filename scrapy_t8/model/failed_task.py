@@ -6,17 +6,14 @@ import json
 import zlib
 from dataclasses import dataclass, field
 from datetime import datetime
-from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from scrapy_t8.utils.text import to_json
 from scrapy_t8.utils.times import moment
 
-from .attempts import AttemptHistory, ScheduledRetry
+from .attempts import TASK_TYPE, AttemptHistory, ScheduledRetry, request_task_id
 from .dead_letter import DeadLetter
 from .json_document import LARGE, JsonRecord
-
-TASK_TYPE = "DETAIL_COLLECTION"  # The task type of a request that has none of its own
 
 
 @dataclass(slots=True)
@@ -53,11 +50,6 @@ class FailedTask(JsonRecord):
 
 MULTIPLIER = 0x9E3779B1  # An odd number, so that multiplication by it is a bijection of the 32-bit numbers
 INVERSE = pow(MULTIPLIER, -1, 1 << 32)
-
-
-def request_task_id(task_type: str, job: str, entry: int) -> str:
-    """Return the task id of the request that is stored as *entry* of *job*."""
-    return f"{task_type}_{blake2b(f'{job}/{entry}'.encode(), digest_size=4).hexdigest()}"
 
 
 def service_task_id(task_type: str, entry: int) -> str:

@@ -130,3 +130,8 @@ class ItemLoss(NamedTuple):
     times: int
     key: str | None = None
     url: str | None = None
+
+
+def integrity_score(unique_valid: int, expected: int) -> float | None:
+    """Return ``unique_valid / expected``, from 0 to 1; None if nothing is expected."""
+    return max(0.0, min(1.0, unique_valid / expected)) if expected > 0 else None

@@ -12,10 +12,10 @@ from scrapy_t8.core.items.ledger import DUPLICATES, duplicates_of
 from scrapy_t8.core.items.statistics import OUTCOMES
 from scrapy_t8.core.items.tracker import VALIDATION
 from scrapy_t8.core.retry.breaker import Health
+from scrapy_t8.model.items import integrity_score
 from scrapy_t8.model.job import JobRecord, Ledger, Run
 from scrapy_t8.stores.reader.reader import Reader
 from scrapy_t8.utils.times import moment
-from scrapy_t8.validation.item_audit import integrity_score
 
 from .missing import Missing
 

@@ -7,6 +7,7 @@ from contextlib import closing
 from typing import Any
 
 from scrapy_t8.errors import DatabaseError
+from scrapy_t8.model.items import integrity_score
 from scrapy_t8.model.resume_point import FINISHED, RUNNING, CollectionState
 from scrapy_t8.utils.threads import NoAnswer
 
@@ -22,11 +23,6 @@ LOOKED_UP = 1000
 Items = dict[str, Any]
 """``expected``, ``there``, ``unique``, ``invalid``, ``duplicates``, ``duplicate_keys``, ``missing``, ``missing_keys``,
 ``unexpected``, as in :meth:`ResumeValidator.validate`."""
-
-
-def integrity_score(unique_valid: int, expected: int) -> float | None:
-    """Return ``unique_valid / expected``, from 0 to 1; None if nothing is expected."""
-    return max(0.0, min(1.0, unique_valid / expected)) if expected > 0 else None
 
 
 def score_of(items: Mapping[str, Items]) -> float | None:

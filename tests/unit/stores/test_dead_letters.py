@@ -415,7 +415,7 @@ LETTERS = st.builds(
     job=st.sampled_from(["job", "other"]),
 )
 WHICH = st.builds(
-    LetterFilter,
+    lambda **which: LetterFilter(**which),
     kind=st.none() | st.sampled_from(["http", "timeout"]),
     older_than=st.none() | st.integers(0, 10),
     job=st.none() | st.sampled_from(["job", "other"]),
