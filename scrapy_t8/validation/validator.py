@@ -11,12 +11,13 @@ from datetime import datetime, timezone
 from typing import Any, Protocol
 
 from scrapy_t8.errors import DatabaseError
+from scrapy_t8.model.items import integrity_score
 from scrapy_t8.model.resume_point import CollectionState, ResumePoint
 from scrapy_t8.utils.text import one_line
 from scrapy_t8.utils.threads import NoAnswer, in_loop_thread, in_thread, with_timeout
 
 from .database import TIMEOUT, BoundedDatabase, Database, named
-from .item_audit import ItemAudit, Items, integrity_score, no_items, reported_items, score_of
+from .item_audit import ItemAudit, Items, no_items, reported_items, score_of
 from .record_checks import Finding, finding_of, wrong_points, wrong_states, wrong_tasks
 
 Histories = dict[str, dict[str, list[ResumePoint]]]
