@@ -67,7 +67,8 @@ class Endings:
         if not page.delivered or page.history is None:
             return entry
         page.history.delivered += page.delivered
-        return replace(entry, story=page.history.dumps())
+        story = page.history.dumps()
+        return entry._replace(story=story) if isinstance(entry, DeadLetter) else replace(entry, story=story)
 
     def book_in_memory(self, page: Page) -> None:
         """Book the requests of *page* that ran from memory.
