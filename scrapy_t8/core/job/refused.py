@@ -8,7 +8,6 @@ from typing import Any
 from pydispatch.dispatcher import getAllReceivers, liveReceivers  # type: ignore[import-untyped]
 from scrapy import Request, signals
 from scrapy.crawler import Crawler
-from scrapy.downloadermiddlewares.offsite import OffsiteMiddleware
 from scrapy.utils.asyncio import call_later
 
 from scrapy_t8.config.causes import IGNORED
@@ -17,6 +16,7 @@ from scrapy_t8.core.page import Page, current_page
 from scrapy_t8.core.retry.decisions import callback_of
 from scrapy_t8.model.entry import Ending
 
+from .ignored import is_offsite
 from .job import Job
 
 
@@ -60,7 +60,7 @@ class RefusedRequests:
         if request not in self._under_way:
             return
         page = self._under_way.pop(request)
-        if self._is_offsite(request):
+        if is_offsite(self._crawler, request):
             return
         ending = Ending(self._cause, request.url, callback_of(request), "by a handler of request_scheduled")
         if page is None or page.is_settled:
@@ -68,13 +68,6 @@ class RefusedRequests:
             self._job.changed()
         else:
             page.doubt(ending)
-
-    def _is_offsite(self, request: Request) -> bool:
-        offsite = self._crawler.get_downloader_middleware(OffsiteMiddleware)
-        assert self._crawler.spider is not None
-        if offsite is None or request.dont_filter or request.meta.get("allow_offsite"):
-            return False
-        return not offsite.should_follow(request, self._crawler.spider)
 
 
 def _path(handler: Callable[..., Any]) -> str:
