@@ -279,6 +279,14 @@ class Codec:
         return method  # type: ignore[no-any-return]
 
 
+def is_intact(payload: bytes) -> bool:
+    """Whether *payload* is as a codec has sealed it."""
+    if len(payload) < HEADER.size:
+        return False
+    version, checksum = HEADER.unpack_from(payload)
+    return version in (MSGPACK, PICKLE) and crc32(payload[HEADER.size :]) == checksum
+
+
 def _fields(payload: bytes) -> dict[str, Any]:
     """Return the fields of a stored request as they are stored; none if it is unreadable."""
     if payload[:1] != bytes([MSGPACK]):

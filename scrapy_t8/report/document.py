@@ -13,6 +13,7 @@ from scrapy_t8.core.items.ledger import DUPLICATES, duplicates_of
 from scrapy_t8.core.items.statistics import OUTCOMES
 from scrapy_t8.core.items.tracker import VALIDATION
 from scrapy_t8.core.retry.breaker import Health
+from scrapy_t8.model.items import FeedBalance
 from scrapy_t8.model.job import JobRecord, Ledger, Run
 from scrapy_t8.stores.reader.reader import Reader
 from scrapy_t8.utils.times import moment
@@ -39,6 +40,8 @@ def collect(reader: Reader, job: JobRecord, now: float, generator: str, *, runni
     stored, waiting, due = reader.sizes()
     missing = Missing(reader, job)
     ledger = _ledger(job.ledger, missing, stored, waiting, len(reader.backlog.leased()) if running else 0)
+    feeds = list(_feeds(reader, job.ledger))
+    _take_off_what_is_nowhere(ledger["items"], feeds, reader)
     document: Document = {
         "version": VERSION,
         "generator": generator,
@@ -49,7 +52,7 @@ def collect(reader: Reader, job: JobRecord, now: float, generator: str, *, runni
         "ledger": ledger,
         **_losses(reader),
         "duplicates": _duplicates(reader, job.ledger),
-        "feeds": list(_feeds(reader)),
+        "feeds": feeds,
         "totals": missing.totals,
         "missing": missing.to_dict(),
         "healing": _healing(reader, job),
@@ -77,7 +80,8 @@ def verdict(document: Document) -> str:
         return "unbalanced"
     requests = ledger["requests"]
     left = requests["ready"] + requests["waiting"] + requests["leased"] + requests["dead"]
-    is_complete = document["job"]["finished"] and not left and not document["missing"]["count"]
+    has_all = not any(feed["missing"] or feed["foreign"] for feed in document["feeds"])
+    is_complete = document["job"]["finished"] and not left and not document["missing"]["count"] and has_all
     return "complete" if is_complete else "incomplete"
 
 
@@ -188,12 +192,32 @@ def _duplicates(reader: Reader, ledger: Ledger) -> Document:
     return {"count": ledger.duplicate, "changed": ledger.changed, "again": ledger.again, "examples": examples}
 
 
-def _feeds(reader: Reader) -> Iterable[Document]:
-    for name, record in reader.feeds().items():
+def _feeds(reader: Reader, ledger: Ledger) -> Iterable[Document]:
+    records = reader.feeds()
+    spool = FeedBalance.of(records.get("spool"))
+    for name, record in records.items():
         kind = name.partition(":")[0]
         if kind in ("feed", "target"):
             items = record.get("total", record["items"]) if kind == "feed" else record.get("items")
-            yield {"uri": record["uri"], "format": record.get("format", ""), "items": items}
+            balance = FeedBalance.of(record)
+            row = {"uri": record["uri"], "format": record.get("format", ""), "items": items}
+            lost = balance.lost + balance.lost_batches
+            missing = balance.missing(ledger.exported)
+            if kind == "target":
+                lost += spool.lost + spool.lost_batches
+                missing += spool.missing(ledger.exported)
+            yield {**row, "missing": missing, "lost": lost, "refused": balance.refused, "foreign": balance.foreign}
+
+
+def _take_off_what_is_nowhere(items: dict[str, int], feeds: list[Document], reader: Reader) -> None:
+    """Let no item count as exported that no feed has: items that were lost, and items that no feed has taken."""
+    untaken = min(FeedBalance.of(reader.feeds().get("spool")).untaken, items["exported"])
+    items["exported"] -= untaken
+    items["failed"] += untaken
+    # What one feed has lost another one may have.
+    lost = min(min((feed["lost"] for feed in feeds), default=0), items["exported"])
+    items["exported"] -= lost
+    items["difference"] += lost
 
 
 def _healing(reader: Reader, job: JobRecord) -> Document:
