@@ -98,6 +98,8 @@ class Config:
     """An idle crawl stays open for retries that are due within so many seconds."""
     retry_checks: list[Any] = field(default_factory=list)
     """Callables, or their import paths, that check each response before its callback."""
+    request_checks: list[Any] = field(default_factory=list)
+    """Import paths of checks that a request may name in its meta: what is stored names no other code."""
     retry_handlers: dict[str, Any] = field(default_factory=dict)
     """By task type, a callable, or its import path, that does the retries instead of the crawl."""
     retry_handler_timeout: float = 300.0

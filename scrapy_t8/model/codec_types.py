@@ -10,12 +10,13 @@ from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
 from pathlib import PosixPath
+from types import FunctionType, MethodType
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from itemadapter import ItemAdapter
-from scrapy import Item, Request
+from scrapy import Item, Request, Spider
 from scrapy.http import Headers
 
 from scrapy_t8.errors import CannotLoad, CannotStore
@@ -45,6 +46,36 @@ def _lookup(path: str) -> Any:
     for part in name.split("."):
         found = getattr(found, part)
     return found
+
+
+COMPILED = "cython_function_or_method"
+"""The type of a method that Cython has compiled."""
+DEFAULT_CALLBACKS = ("parse", "_parse")
+"""Methods of Scrapy's own Spider that may be callbacks."""
+
+
+def spider_method(spider: Any, name: str) -> Callable[..., Any] | None:
+    """Return the method *name* of *spider*, if the project has defined it; None for anything else.
+
+    Whatever else an attribute of the spider is (a class, a static method, a method of Scrapy's Spider, a property), a
+    stored name must not lead to a call of it.
+    """
+    own = None if spider is None else vars(spider).get(name)
+    if isinstance(own, MethodType):
+        return own if own.__self__ is spider and own.__func__ not in vars(Spider).values() else None
+    for cls in type(spider).__mro__:
+        if name in vars(cls):
+            found = vars(cls)[name]
+            is_function = isinstance(found, FunctionType) or type(found).__name__ == COMPILED
+            is_callback = is_function and (cls is not Spider or name in DEFAULT_CALLBACKS)
+            return MethodType(found, spider) if is_callback and not _is_special(name) else None
+        if cls is Spider:
+            break
+    return None
+
+
+def _is_special(name: str) -> bool:
+    return name.startswith("__") and name.endswith("__")
 
 
 REBUILT: dict[str, Callable[[type], bool]] = {

@@ -92,6 +92,10 @@ class JobRecord:
     """The number of the job in its directory, from 1."""
     policy: str = "first"
     """Which of several items with the same key stays. It decides how feeds are written."""
+    commits: int = 0
+    """How many commits the job has made."""
+    doubt: str = ""
+    """Why the books of the job cannot prove anything; empty if they can."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ def verdict(document: Document) -> str:
         return "unbalanced"
     requests = ledger["requests"]
     left = requests["ready"] + requests["waiting"] + requests["leased"] + requests["dead"]
-    has_all = not any(feed["missing"] or feed["foreign"] for feed in document["feeds"])
+    has_all = not document["job"]["doubt"] and not any(feed["missing"] or feed["foreign"] for feed in document["feeds"])
     is_complete = document["job"]["finished"] and not left and not document["missing"]["count"] and has_all
     return "complete" if is_complete else "incomplete"
 
@@ -108,6 +108,7 @@ def job_row(job: JobRecord) -> Document:
         "begun": iso(job.begun),
         "finished": job.finished,
         "follows": job.follows,
+        "doubt": job.doubt,
     }
 
 

@@ -36,9 +36,13 @@ def salvage(damaged: Path, into: sqlite3.Connection, why: str) -> dict[str, int]
     kept: dict[str, int] = {}
     old = sqlite3.connect(f"file:{damaged}?mode=ro", uri=True)
     with suppress(sqlite3.Error):
+        old.execute("PRAGMA trusted_schema = OFF")
         old.execute("PRAGMA writable_schema = ON")  # or SQLite refuses to read a file that was cut short
     into.execute("BEGIN")
-    for (table,) in into.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name <> ?", (LEFT_OUT,)):
+    tables = into.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name <> ?", (LEFT_OUT,)).fetchall()
+    for (table,) in tables:
+        if not _is_table(old, table):
+            continue
         columns, key = _columns(into, table)
         insert = f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
         kept[table] = 0
@@ -51,6 +55,16 @@ def salvage(damaged: Path, into: sqlite3.Connection, why: str) -> dict[str, int]
     old.close()
     logger.warning("%s It is kept as %s. Read from it: %s", why.split(". ")[0] + ".", damaged, _counts(kept))
     return kept
+
+
+def _is_table(db: sqlite3.Connection, name: str) -> bool:
+    """Whether *name* is not a view or a virtual table, whose rows somebody may have made up without end."""
+    query = "SELECT type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%' FROM sqlite_master WHERE name = ?"
+    try:
+        row = db.execute(query, (name,)).fetchone()
+    except sqlite3.Error:
+        return False
+    return bool(row and row[0])
 
 
 def _columns(db: sqlite3.Connection, table: str) -> tuple[list[str], str | None]:

@@ -20,7 +20,7 @@ from scrapy_t8.model.job import JobRecord, Recovery, Run
 from scrapy_t8.stores.locks import is_inode
 
 from . import queries as sql
-from .file import StateFile, check_all, connect, transaction
+from .file import StateFile, check_all, connect, lost, transaction
 from .inflight_log import InFlightLog
 from .items import SQLiteItems
 from .salvage import salvage, set_aside
@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 IfDamaged = Literal["refuse", "salvage", "replace"]
 
+DOUBT = "the state file was damaged, and what could not be read is in no book"
 FORGET_SLICE = 500
 PATIENCE = 0.2
 """Seconds that a start waits for the lock of a job: a reader that checks for an owner holds the lock for an instant."""
@@ -48,6 +49,8 @@ class SQLiteStore(StateFile):
         self.items: SQLiteItems
         self._checkpointer = WalCheckpointer(path / "state.db-wal", lambda: connect(self.path, power=power))
         self._run = 0
+        self.is_salvaged = False
+        """Whether earlier state was lost, in part or as a whole."""
         self._last_queue = 0
         self._forgetting: list[int] = []
 
@@ -63,8 +66,14 @@ class SQLiteStore(StateFile):
         :raises StoreVersion: if another version wrote the state.
         """
         with self._opening(lambda: self._lock.own(PATIENCE), self._in_use):
-            self._connect_or(if_damaged)
             self._marks = InFlightLog(self._directory / "marks")
+            try:
+                self._check_there(if_damaged)
+                self._connect_or(if_damaged)
+                self._check_log(if_damaged)
+            except BaseException:
+                self._marks.close()
+                raise
 
     def close(self) -> None:
         """Close the state and unlock it. It does not commit."""
@@ -81,6 +90,35 @@ class SQLiteStore(StateFile):
             "wait for it to end, stop it, or use another JOBDIR"
         )
 
+    def _check_there(self, if_damaged: IfDamaged) -> None:
+        """Refuse to take a state that has disappeared for a new job."""
+        if not self.path.exists() and (self._marks.read()[0] or any(self._marks.last_commit())):
+            if if_damaged == "refuse":
+                raise lost(self.path, "is missing, and other files of its job are there")
+            logger.warning("State file missing in %s; starting a new job without earlier state", self._directory)
+            self._forget_lost()
+
+    def _check_log(self, if_damaged: IfDamaged) -> None:
+        """Refuse a state that does not have the last commit: its log was removed, cut or damaged."""
+        job, last = self.job(), self.last_run()
+        has = (last.id if last is not None else 0, job.commits if job is not None else 0)
+        noted = self._marks.last_commit()
+        if not any(noted):
+            noted = (self._marks.read()[0], 0)
+        if has >= noted:
+            return
+        which = f"run {has[0]}, commit {has[1]} in place of run {noted[0]}, commit {noted[1]}"
+        if if_damaged == "refuse":
+            self._db.close()
+            why = f"is older than the crawl has left it ({which}): its log state.db-wal is gone or damaged"
+            raise lost(self.path, why)
+        logger.error("The state in %s is older than the crawl has left it: it is at %s", self._directory, which)
+        self._forget_lost()
+
+    def _forget_lost(self) -> None:
+        self.is_salvaged = True
+        self._marks.reset(0)
+
     def _connect_or(self, if_damaged: IfDamaged) -> None:
         try:
             self._connect()
@@ -95,6 +133,7 @@ class SQLiteStore(StateFile):
                 salvage(old, self._db, str(damage))
                 self._rebalance()
                 self._last_queue = self._find_last_queue()
+            self._forget_lost()
 
     def _rebalance(self) -> None:
         """Adjust the ledger to what was salvaged: what became of lost requests cannot be known."""
@@ -102,6 +141,7 @@ class SQLiteStore(StateFile):
         if job is not None:
             lost = job.ledger.difference(self.count_entries() + self.count_waiting())
             job.ledger.admitted -= lost
+            job.doubt = DOUBT
             self._db.execute(sql.PUT_JOB, (dump_job(job),))
             if lost > 0:
                 logger.error("%d requests were in the part that cannot be read. Their pages will be missing", lost)
@@ -129,6 +169,7 @@ class SQLiteStore(StateFile):
         :param keep_items: keep what is known of items that earlier jobs exported.
         """
         with self._guard("write"), transaction(self._db) as db:
+            self._marks.reset(0)  # the runs of a new job are counted anew
             if afresh:
                 db.execute(sql.DROP_POINTS)
             if not (keep or keep_items):
@@ -272,6 +313,7 @@ class SQLiteStore(StateFile):
             # SQLite would go on writing to a file that has no name any more.
             if not is_inode(self.path, self._inode):
                 raise OSError(f"{self.path.name} was removed or replaced while the crawl ran")
+            job.commits += 1
             with self._change() as db:
                 db.executemany(sql.ADD_ENTRY, batch.added)
                 db.executemany(sql.REMOVE_ENTRY, [(entry,) for entry in batch.removed])
@@ -292,6 +334,7 @@ class SQLiteStore(StateFile):
                 db.execute(sql.PUT_JOB, (dump_job(job),))
                 db.execute(sql.TOUCH_RUN, (now, self._run))
                 self._forget(batch.forgotten)
+            self._marks.note_commit(self._run, job.commits)
 
     def _commit_failures(self, db: sqlite3.Connection, batch: CommitBatch, job: JobRecord) -> None:
         db.executemany(sql.REACTIVATE, [(entry,) for entry in batch.reactivated])

@@ -337,7 +337,7 @@ def test_without_the_notes_of_writes_nobody_knows_whose_the_rows_are(damage: str
     {
         "deleted": log.unlink,
         "a line of garbage": lambda: log.write_bytes(b"[" * 100_000 + b"\n" + b"[]\n17\n" + lines[-1]),
-        "cut in the middle": lambda: log.write_bytes(lines[0] + lines[1][5:] + lines[2]),
+        "cut in the middle": lambda: log.write_bytes(lines[0][5:] + lines[1][5:] + lines[2]),
         "of a later commit": lambda: log.write_bytes(lines[-1]),
     }[damage]()
     with pytest.raises(FeedError, match="cut the feed back") as error:
