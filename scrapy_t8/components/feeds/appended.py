@@ -66,7 +66,7 @@ class AppendedFeed:
         else:
             slot.itemcount, length, self._total = record["items"], record["length"], record["total"]
             self._start = record.get("start", 0)
-            undo.undo(path, length or 0)
+            undo.undo(path, length or 0, record["path"])
             device, inode = record.get("file", (0, 0))
             proof = FileProof(device, inode, length or 0, record.get("tail", ""))
             with feed_errors(path):
@@ -208,7 +208,8 @@ class AppendedFeed:
 
     def _next_batch(self) -> None:
         self._file.flush()
-        self._undo.files.note_end(self._file.path.resolve(), self.slot.itemcount, self._file.proof())
+        # As the URI names it: a job directory may move together with its feeds.
+        self._undo.files.note_end(self.slot.storage.path, self.slot.itemcount, self._file.proof())
         self._file.close()
         self._ended.append(self.slot)
         self.slot = self._following(self.slot)

@@ -64,14 +64,14 @@ def leave_feeds(job: Job, records: dict[str, dict[str, Any]]) -> None:
 def same_feed(slot: FeedSlot, record: dict[str, Any], paths: FeedPaths) -> None:
     """Check that *record* is one of the feed of *slot*.
 
-    :raises FeedError: if it names another URI or another file.
+    :raises FeedError: if it names another URI.
     """
-    uri, path = record["uri"], record.get("path", "")
-    if (uri != slot.uri and not paths.has_uri(uri)) or (path and not paths.has_file(path)):
+    uri = record["uri"]
+    if uri != slot.uri and not paths.has_uri(uri):
         raise FeedError(
-            f"the job directory says that the feed {slot.uri} is {path or uri}, which is another file: was the command "
-            "run in another directory, or has somebody changed the job directory? Nothing was changed. Run the same "
-            "command in the same directory, or give the job up with -s T8_RESUME=fresh"
+            f"the job directory says that the feed {slot.uri_template} is {uri}, which is another one: somebody has "
+            "changed the job directory. Nothing was changed. Put the job directory back from a copy, or give the job up "
+            "with -s T8_RESUME=fresh"
         )
 
 

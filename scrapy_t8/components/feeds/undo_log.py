@@ -47,15 +47,16 @@ class UndoLog:
         self._committed = noted
         self._fd: int | None = None
 
-    def undo(self, current: Path | None = None, length: int = 0) -> None:
+    def undo(self, current: Path | None = None, length: int = 0, was: str = "") -> None:
         """Bring all files back to where they were at the last commit.
 
         :param current: the file that had this *length* at the last commit.
+        :param was: the path that it had then: a job directory may move together with its feeds.
         :raises FeedError: if another program has appended to one of them after the crash, if the notes name a file that
             is none of the feed, or if notes are missing and the current file is longer than at the last commit.
         """
         with feed_errors(self._path):
-            uncommitted = self._uncommitted()
+            uncommitted = self._uncommitted(Path(was), current)
             for path, (start, end) in uncommitted.items():
                 with feed_errors(path):
                     _undo(path, start, end)
@@ -94,7 +95,7 @@ class UndoLog:
             sync(self._path.parent)
         return fd
 
-    def _uncommitted(self) -> dict[Path, tuple[int | None, int]]:
+    def _uncommitted(self, was: Path, current: Path | None) -> dict[Path, tuple[int | None, int]]:
         """Return the length at the last commit of each file that was written since, and the end of the last write."""
         files: dict[Path, tuple[int | None, int]] = {}
         writes = list(self._writes())
@@ -102,14 +103,15 @@ class UndoLog:
             self.is_whole = False  # the commits that these writes followed are lost
         for write in writes:
             if write.number > self.noted:
-                if not self._owns(write.path):
+                path = current if current is not None and Path(write.path) == was else Path(write.path)
+                if path is not current and not self._owns(write.path):
                     raise FeedError(
                         f"{self._path} names {write.path}, which is no file of this feed: was the command run in "
                         "another directory, or has somebody changed the job directory? Nothing was changed. Run the "
                         "same command in the same directory, or give the job up with -s T8_RESUME=fresh"
                     )
-                start, end = files.get(Path(write.path), (write.start, 0))
-                files[Path(write.path)] = start, max(end, write.end)
+                start, end = files.get(path, (write.start, 0))
+                files[path] = start, max(end, write.end)
         return files
 
     def _writes(self) -> Iterator[Write]:
@@ -170,9 +172,9 @@ class BegunFiles:
         self._write({"path": str(file.resolve()), "length": length})
         return length or 0
 
-    def note_end(self, file: Path, items: int, proof: FileProof) -> None:
+    def note_end(self, file: str, items: int, proof: FileProof) -> None:
         """Note that *file* is a complete batch of so many *items*."""
-        self._write({"end": str(file), "items": items, "proof": proof})
+        self._write({"end": file, "items": items, "proof": proof})
 
     def ended(self) -> Iterator[EndedFile]:
         """Yield the batches that were complete at the last commit, as far as their notes can be read."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from scrapy_t8.errors import JobError, JobLocked, StoreDamaged, StoreError, StoreVersion, remedy
 from scrapy_t8.model.job import JobRecord
@@ -67,6 +69,15 @@ class StateFile:
         """Return other data of the job whose names begin with *prefix*."""
         with self._reading("read"):
             return dict(self._db.execute(sql.GET_KEPT, {"prefix": prefix}))
+
+    def hosts(self) -> dict[str, dict[str, Any]]:
+        """Return the states of the hosts that are down or paused, by download slot."""
+        with self._guard("read"):
+            return {slot: json.loads(record) for slot, record in self._db.execute(sql.GET_HOSTS)}
+
+    def feeds(self) -> dict[str, dict[str, Any]]:
+        """Return what each feed has stored about itself with the last commit."""
+        return {name: json.loads(record) for name, record in self._db.execute(sql.GET_FEEDS)}
 
     # -- opening -------------------------------------------------------------------------------------------------
 

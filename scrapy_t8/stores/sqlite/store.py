@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from scrapy_t8.errors import StoreDamaged, StoreError
 from scrapy_t8.model.attempts import ScheduledRetry
@@ -92,27 +92,22 @@ class SQLiteStore(StateFile):
 
     def _check_there(self, if_damaged: IfDamaged) -> None:
         """Refuse to take a state that has disappeared for a new job."""
-        if not self.path.exists() and (self._marks.read()[0] or any(self._marks.last_commit())):
-            if if_damaged == "refuse":
-                raise lost(self.path, "is missing, and other files of its job are there")
-            logger.warning("State file missing in %s; starting a new job without earlier state", self._directory)
-            self._forget_lost()
+        if not self.path.exists() and self._marks.missing(0, 0):
+            what = "State file missing in %s; beginning a new job without earlier state"
+            self._miss(what, "is missing, and other files of its job are there", if_damaged)
 
     def _check_log(self, if_damaged: IfDamaged) -> None:
         """Refuse a state that does not have the last commit: its log was removed, cut or damaged."""
         job, last = self.job(), self.last_run()
-        has = (last.id if last is not None else 0, job.commits if job is not None else 0)
-        noted = self._marks.last_commit()
-        if not any(noted):
-            noted = (self._marks.read()[0], 0)
-        if has >= noted:
-            return
-        which = f"run {has[0]}, commit {has[1]} in place of run {noted[0]}, commit {noted[1]}"
+        missing = self._marks.missing(last.id if last is not None else 0, job.commits if job is not None else 0)
+        if missing:
+            why = f"is older than the crawl has left it ({missing}): its log state.db-wal is gone or damaged"
+            self._miss("The last commits are missing in %s; going on without them", why, if_damaged)
+
+    def _miss(self, what: str, why: str, if_damaged: IfDamaged) -> None:
         if if_damaged == "refuse":
-            self._db.close()
-            why = f"is older than the crawl has left it ({which}): its log state.db-wal is gone or damaged"
             raise lost(self.path, why)
-        logger.error("The state in %s is older than the crawl has left it: it is at %s", self._directory, which)
+        logger.warning(what, self._directory)
         self._forget_lost()
 
     def _forget_lost(self) -> None:
@@ -210,6 +205,7 @@ class SQLiteStore(StateFile):
             db.execute(sql.END_RUN, (now, reason, self._run))
             if job is not None:
                 db.execute(sql.PUT_JOB, (dump_job(job),))
+                self._marks.note_commit(self._run, 0)  # a later one is not to be expected
 
     # -- the frontier --------------------------------------------------------------------------------------------
 
@@ -280,15 +276,6 @@ class SQLiteStore(StateFile):
     def waiting(self, *, limit: int | None = None) -> list[ScheduledRetry]:
         """Return the waiting entries, the earliest first."""
         return self.due(math.inf, -1 if limit is None else limit)
-
-    def hosts(self) -> dict[str, dict[str, Any]]:
-        """Return the states of the hosts that are down or paused, by download slot."""
-        with self._guard("read"):
-            return {slot: json.loads(record) for slot, record in self._db.execute(sql.GET_HOSTS)}
-
-    def feeds(self) -> dict[str, dict[str, Any]]:
-        """Return what each feed has stored about itself with the last commit."""
-        return {name: json.loads(record) for name, record in self._db.execute(sql.GET_FEEDS)}
 
     # -- work ----------------------------------------------------------------------------------------------------
 

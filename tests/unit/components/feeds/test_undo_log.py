@@ -172,6 +172,17 @@ def test_a_note_of_another_file_is_refused(log: Path, tmp_path: Path) -> None:
     assert theirs.read_text() == "precious"
 
 
+def test_a_feed_that_has_moved_is_undone_where_it_is(log: Path, tmp_path: Path) -> None:
+    before, now = tmp_path / "before.jsonl", tmp_path / "now.jsonl"
+    undo = UndoLog(log, 0)
+    undo.note(before, 4, 8)
+    for path in (before, now):
+        path.write_bytes(b"one\ntwo\n")
+    UndoLog(log, 0, owns=lambda path: path == str(now)).undo(now, 4, str(before))
+    assert now.read_bytes() == b"one\n"
+    assert before.read_bytes() == b"one\ntwo\n"
+
+
 def test_what_an_old_release_noted_of_another_file_is_not_undone(tmp_path: Path) -> None:
     log, theirs = tmp_path / "undo", tmp_path / "thesis.txt"
     theirs.write_text("precious")
