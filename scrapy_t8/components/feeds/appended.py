@@ -209,7 +209,7 @@ class AppendedFeed:
     def _next_batch(self) -> None:
         self._file.flush()
         # As the URI names it: a job directory may move together with its feeds.
-        self._undo.files.note_end(self.slot.storage.path, self.slot.itemcount, self._file.proof())
+        self._undo.files.note_end(self._name(), self.slot.itemcount, self._file.proof())
         self._file.close()
         self._ended.append(self.slot)
         self.slot = self._following(self.slot)
@@ -219,5 +219,8 @@ class AppendedFeed:
         return AppendFile(self._path(), length, overwrite=self._overwrite, power=self._power, undo=self._undo)
 
     def _path(self) -> Path:
+        return Path(self._name()).absolute()
+
+    def _name(self) -> str:
         assert isinstance(self.slot.storage, FileFeedStorage)
-        return Path(self.slot.storage.path).absolute()
+        return self.slot.storage.path

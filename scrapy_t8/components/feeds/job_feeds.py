@@ -70,8 +70,8 @@ def same_feed(slot: FeedSlot, record: dict[str, Any], paths: FeedPaths) -> None:
     if uri != slot.uri and not paths.has_uri(uri):
         raise FeedError(
             f"the job directory says that the feed {slot.uri_template} is {uri}, which is another one: somebody has "
-            "changed the job directory. Nothing was changed. Put the job directory back from a copy, or give the job up "
-            "with -s T8_RESUME=fresh"
+            "changed the job directory. Nothing was changed. Put the job directory back from a copy, or give the job "
+            "up with -s T8_RESUME=fresh"
         )
 
 
