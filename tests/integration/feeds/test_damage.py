@@ -120,7 +120,7 @@ def is_right(place: Path) -> bool:
     return all(len(rows) == ALL and set(rows.values()) == {1} for rows in found)
 
 
-# -- the feeds themselves ------------------------------------------------------------------------------------------------
+# -- the feeds themselves ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("damage", [gone, cut, flipped, garbage])
@@ -137,7 +137,7 @@ def test_a_damaged_feed(name: str, damage: Callable[[Path], None], torn: Path) -
     assert "Traceback" not in run.log
 
 
-# -- feeds that items do not reach ---------------------------------------------------------------------------------------
+# -- feeds that items do not reach ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("end", ["empty a.jsonl:page:9", "move a.jsonl:page:9"])
