@@ -33,7 +33,7 @@ def note(text: str) -> None:
 def may_end(point: str) -> None:
     """End the run here, if ``CRAWL_END`` says so.
 
-    It is ``kill:POINT`` for SIGKILL, ``stop:POINT`` for SIGINT, ``remove FILE:POINT``, ``empty`` or ``move`` to live on;
+    It is ``kill:POINT`` for SIGKILL, ``stop:POINT`` for SIGINT, ``remove FILE:POINT`` (``empty``, ``move``) to live on;
     ``:3`` after it means at the third passing.
     """
     global _passed
