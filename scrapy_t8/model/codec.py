@@ -24,7 +24,7 @@ from scrapy.http.request import NO_CALLBACK
 
 from scrapy_t8.errors import CannotLoad, CannotStore
 
-from .codec_types import DECODERS, ENCODERS, class_path, find_class, item_fields, make_item, spider_method
+from .codec_types import DECODERS, ENCODERS, class_path, find_class, item_fields, make_item, names_of, spider_method
 
 MSGPACK, PICKLE = 1, 2
 HEADER = struct.Struct(">BI")
@@ -254,16 +254,11 @@ class Codec:
         name: str = code.__name__
         if self._methods.get(name) is code:
             return name
-        if self._has_method(name, code):
-            return name
-        try:
-            # Under another name: an alias, a private method.
-            other = str(request.replace(meta={}, cb_kwargs={}).to_dict(spider=self._spider)[attribute])
-        except ValueError:
-            raise _not_a_method(function, attribute) from None
-        if not self._has_method(other, code):
-            raise _not_a_method(function, attribute)
-        return other
+        # Else under another name: an alias, a private method.
+        for known in (name, *names_of(self._spider, code)):
+            if self._has_method(known, code):
+                return known
+        raise _not_a_method(function, attribute)
 
     def _has_method(self, name: str, code: Any) -> bool:
         """Whether *name* will lead to the same method again."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
@@ -72,6 +72,12 @@ def spider_method(spider: Any, name: str) -> Callable[..., Any] | None:
         if cls is Spider:
             break
     return None
+
+
+def names_of(spider: Any, function: Any) -> Iterator[str]:
+    """Yield the names under which the spider, or a class of it, has a method of this function."""
+    for owner in (spider, *type(spider).__mro__):
+        yield from (name for name, found in vars(owner).items() if getattr(found, "__func__", found) is function)
 
 
 def _is_special(name: str) -> bool:

@@ -21,6 +21,7 @@ from scrapy_t8.stores.locks import FileLock
 from . import queries as sql
 from .dead_letters import SQLiteDeadLetters
 from .resume_points import SQLiteResumePoints
+from .salvage import LARGEST_RECORD
 from .tables import load_job
 
 MAGIC = b"SQLite format 3\0"
@@ -29,8 +30,6 @@ SCHEMA_VERSION = 4
 
 LARGEST = 1 << 28
 """Bytes of the largest value that is read from a state file."""
-LARGEST_RECORD = 1 << 20
-"""Bytes of the largest record of a job, a feed or a host."""
 SCHEMA_OBJECTS = """
     SELECT type, name, tbl_name, sql LIKE 'CREATE VIRTUAL%', (
         SELECT group_concat(one, ' ') FROM (
