@@ -42,7 +42,7 @@ def _lines(document: dict[str, Any]) -> Iterator[str]:
     yield from account_lines({"items": ledger["items"], "requests": ledger["requests"]})
     yield from difference_lines(ledger)
     yield from feed_lines(document["feeds"])
-    if document["job"]["doubt"]:
+    if document["job"].get("doubt"):
         yield f"  DOUBT: {document['job']['doubt']}"
     for alert in document["alerts"][:MOST]:
         yield f"  ALERT {alert['name']}: {alert['message']}"

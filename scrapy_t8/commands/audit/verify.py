@@ -12,6 +12,7 @@ from scrapy_t8.commands.context import CommandContext, JobView
 from scrapy_t8.commands.job_view import points, tasks
 from scrapy_t8.commands.registry import MISMATCH, OK, Command
 from scrapy_t8.errors import T8Error
+from scrapy_t8.model.items import FeedBalance
 
 from .feed_counts import CannotCount, count, files_of
 
@@ -59,7 +60,13 @@ def _checks(view: JobView, directory: Path) -> Iterator[Check]:
         yield _readable("failed tasks", lambda: sum(1 for _ in tasks(view)))
         return
     yield from _items(view)
-    for name, record in view.reader.feeds().items():
+    feeds = view.reader.feeds()
+    for name, record in feeds.items():
+        if name.partition(":")[0] in ("feed", "target", "spool"):
+            missing = FeedBalance.of(record).missing(view.job.ledger.exported)
+            what = f"items that {record.get('uri', 'the spool')} lacks"
+            yield _compare(what, 0, missing, "lost, not taken, or from when it was not named")
+    for name, record in feeds.items():
         kind = name.partition(":")[0]
         if kind == "feed":
             yield _appended_feed(view, directory / "t8", name, record)
