@@ -6,7 +6,6 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
@@ -25,8 +24,7 @@ from .mask import KEPT, Mask
 logger = logging.getLogger(__name__)
 
 JSON, HTML = "report.json", "report.html"
-DIRECTORY = "report"
-"""Where a report is written, in the job directory."""
+DIRECTORY = "report"  # Where a report is written, in the job directory
 
 
 def read_report(jobdir: str | Path) -> Document:
@@ -76,9 +74,8 @@ def final_report(
     custom: Document,
     alerts: Callable[[Document, list[int]], list[Alert]],
 ) -> Document:
-    """Collect the report of a run that has ended.
+    """Collect the report of a run that has ended, from the state file in *directory*.
 
-    :param directory: the directory of the state file.
     :param hidden: the names that the report hides, as for :class:`~scrapy_t8.report.mask.Mask`.
     :param custom: what the validator of the project found.
     :param alerts: returns the alerts of the report, given the numbers of items of earlier good jobs, the oldest first.
@@ -89,33 +86,27 @@ def final_report(
         job = reader.job()
         history = [past.items for past in reader.past_jobs(job.spider) if past.good and past.number != job.number]
     document["validation"]["custom"] = mask.all(custom, given=True)
-    document["alerts"] = [asdict(alert) for alert in alerts(document, history)]
+    document["alerts"] = [alert._asdict() for alert in alerts(document, history)]
     document["exit_status"] = exit_status(document)
     return document
 
 
 def write(document: Document, directory: Path) -> Path:
-    """Write *document* and return the file for people: report.html, or report.json without the extra ``report``.
-
-    :raises WriteError: if a file cannot be written.
-    """
+    """Write *document* and return the file for people: report.html, or report.json without the extra ``report``."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        _replace(directory / JSON, json.dumps(document, ensure_ascii=False, indent=1, default=str) + "\n")
+        with replacing(directory / JSON) as file:
+            file.write(json.dumps(document, ensure_ascii=False, indent=1, default=str) + "\n")
         try:
             page = render(document)
         except ConfigError as error:
             logger.info("%s", error)
             return directory / JSON
-        _replace(directory / HTML, page)
+        with replacing(directory / HTML) as file:
+            file.write(page)
     except OSError as error:
         raise WriteError(f"the report cannot be written to {directory}: {error}. {remedy(error)}") from error
     return directory / HTML
-
-
-def _replace(path: Path, text: str) -> None:
-    with replacing(path) as file:
-        file.write(text)
 
 
 def _last_findings(path: Path, document: Document) -> Document:

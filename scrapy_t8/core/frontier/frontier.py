@@ -10,7 +10,6 @@ import logging
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 
 from scrapy import Request
 
@@ -293,7 +292,7 @@ class Frontier(CommitParticipant):
             letter = page.letter
             if page.delivered and page.history is not None:
                 page.history.delivered += page.delivered
-                letter = replace(letter, story=page.history.dumps())
+                letter = letter._replace(story=page.history.dumps())
             self.outbox.bury(letter)
         elif page.outcome is Outcome.DISCARDED:
             ledger.discarded += 1
