@@ -79,6 +79,7 @@ class Config:
     retry_after_cap: float = 3600.0  # maximum seconds that a Retry-After header can demand
     retry_wait: float = 600.0  # an idle crawl stays open for retries that are due within so many seconds
     retry_checks: list[Any] = field(default_factory=list)  # callables, or paths, that check each response
+    request_checks: list[Any] = field(default_factory=list)  # paths of checks that a request may name in its meta
     retry_handlers: dict[str, Any] = field(default_factory=dict)  # by task type, what retries instead of the crawl
     retry_handler_timeout: float = 300.0  # maximum seconds that a retry handler may take
     breaker_failures: int = 5  # requests that fail in a row after which a host is down; 0: never

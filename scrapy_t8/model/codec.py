@@ -24,7 +24,7 @@ from scrapy.http.request import NO_CALLBACK
 
 from scrapy_t8.errors import CannotLoad, CannotStore
 
-from .codec_types import DECODERS, ENCODERS, class_path, find_class, item_fields, make_item
+from .codec_types import DECODERS, ENCODERS, class_path, find_class, item_fields, make_item, names_of, spider_method
 
 MSGPACK, PICKLE = 1, 2
 HEADER = struct.Struct(">BI")
@@ -55,6 +55,8 @@ class Codec:
         self._spider = spider
         self._allow_pickle = allow_pickle
         self._options: dict[str, Any] = {"strict_types": True, "default": self._extend, **HALVES}
+        self._methods: dict[str, Any] = {}
+        """The functions of the callbacks that were stored, by name."""
         self._packer = msgpack.Packer(autoreset=True, **self._options)
 
     # -- requests and items --------------------------------------------------------------------------------------
@@ -250,13 +252,21 @@ class Codec:
         if owner is not self._spider or code is None:
             raise _not_a_method(function, attribute)
         name: str = code.__name__
-        if getattr(getattr(self._spider, name, None), "__func__", None) is code:
+        if self._methods.get(name) is code:
             return name
-        try:
-            # Under another name: an alias, a private method.
-            return str(request.replace(meta={}, cb_kwargs={}).to_dict(spider=self._spider)[attribute])
-        except ValueError:
-            raise _not_a_method(function, attribute) from None
+        # Else under another name: an alias, a private method.
+        for known in (name, *names_of(self._spider, code)):
+            if self._has_method(known, code):
+                return known
+        raise _not_a_method(function, attribute)
+
+    def _has_method(self, name: str, code: Any) -> bool:
+        """Whether *name* will lead to the same method again."""
+        method = spider_method(self._spider, name)
+        if getattr(method, "__func__", None) is not code:
+            return False
+        self._methods[name] = code
+        return True
 
     def _request(self, fields: dict[str, Any]) -> Request:
         cls = find_class(fields.pop("_class"), "request") if "_class" in fields else Request
@@ -272,11 +282,19 @@ class Codec:
     def _callback(self, name: str, attribute: str) -> Callable[..., Any]:
         if name == NO_CALLBACK_NAME:
             return NO_CALLBACK
-        method = getattr(self._spider, name, None)
-        if not callable(method):
+        method = spider_method(self._spider, name)
+        if method is None:
             message = f"its {attribute} {name!r} is no longer a method of the spider"
             raise CannotLoad(message, kind="callback")
-        return method  # type: ignore[no-any-return]
+        return method
+
+
+def is_intact(payload: bytes) -> bool:
+    """Whether *payload* is as a codec has sealed it."""
+    if len(payload) < HEADER.size:
+        return False
+    version, checksum = HEADER.unpack_from(payload)
+    return version in (MSGPACK, PICKLE) and crc32(payload[HEADER.size :]) == checksum
 
 
 def _fields(payload: bytes) -> dict[str, Any]:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
 from operator import attrgetter
 from pathlib import PosixPath
+from types import FunctionType, MethodType
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from itemadapter import ItemAdapter
-from scrapy import Item, Request
+from scrapy import Item, Request, Spider
 from scrapy.http import Headers
 
 from scrapy_t8.errors import CannotLoad, CannotStore
@@ -36,6 +37,42 @@ def _lookup(path: str) -> Any:
     """Return an object by its name. It never imports: a state file must not be able to name code to run."""
     module, _, name = path.partition(":")
     return attrgetter(name)(sys.modules[module])
+
+
+COMPILED = "cython_function_or_method"
+"""The type of a method that Cython has compiled."""
+DEFAULT_CALLBACKS = ("parse", "_parse")
+"""Methods of Scrapy's own Spider that may be callbacks."""
+
+
+def spider_method(spider: Any, name: str) -> Callable[..., Any] | None:
+    """Return the method *name* of *spider*, if the project has defined it; None for anything else.
+
+    Whatever else an attribute of the spider is (a class, a static method, a method of Scrapy's Spider, a property), a
+    stored name must not lead to a call of it.
+    """
+    own = None if spider is None else vars(spider).get(name)
+    if isinstance(own, MethodType):
+        return own if own.__self__ is spider and own.__func__ not in vars(Spider).values() else None
+    for cls in type(spider).__mro__:
+        if name in vars(cls):
+            found = vars(cls)[name]
+            is_function = isinstance(found, FunctionType) or type(found).__name__ == COMPILED
+            is_callback = is_function and (cls is not Spider or name in DEFAULT_CALLBACKS)
+            return MethodType(found, spider) if is_callback and not _is_special(name) else None
+        if cls is Spider:
+            break
+    return None
+
+
+def names_of(spider: Any, function: Any) -> Iterator[str]:
+    """Yield the names under which the spider, or a class of it, has a method of this function."""
+    for owner in (spider, *type(spider).__mro__):
+        yield from (name for name, found in vars(owner).items() if getattr(found, "__func__", found) is function)
+
+
+def _is_special(name: str) -> bool:
+    return name.startswith("__") and name.endswith("__")
 
 
 REBUILT: dict[str, Callable[[type], bool]] = {

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgpack
+
+CULPRITS = 20
+"""Different causes for which the items that a feed did not take are counted one by one."""
 
 
 class ExportPlace(NamedTuple):
@@ -98,6 +101,54 @@ class ExpectationChange:
     request: int | None = None
     url: str | None = None
     payload: bytes | None = None
+
+
+@dataclass(slots=True)
+class FeedBalance:
+    """What a feed lacks of the items that were exported, as its record in the store has it.
+
+    :param lost: items that were written to the feed and are gone.
+    :param lost_batches: the same, in batches that were complete; counted anew at each end of a run.
+    :param late: items that were exported before the feed was named.
+    :param absent_since: how many items were exported when the feed was named last; None while the feed is named.
+    :param foreign: bytes of other programs, between or after the items.
+    :param untaken: items that no feed has taken, of those that are written at the end of each run.
+    """
+
+    lost: int = 0
+    lost_batches: int = 0
+    late: int = 0
+    absent_since: int | None = None
+    foreign: int = 0
+    untaken: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
+    """Items that the feed did not take, by what raised an exception."""
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any] | None) -> FeedBalance:
+        """Return the balance in the *record* of a feed. A feed that has none lacks nothing."""
+        found = (record or {}).get("balance") or {}
+        return cls(**{**found, "refused": dict(found.get("refused", {}))})
+
+    def to_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in FeedBalance.__slots__}
+
+    def count_refused(self, culprit: str, times: int = 1) -> None:
+        """Count an item that the feed did not take."""
+        if culprit not in self.refused and len(self.refused) >= CULPRITS:
+            culprit = "(others)"
+        self.refused[culprit] = self.refused.get(culprit, 0) + times
+
+    def begin(self, exported: int) -> None:
+        """Note that the feed is named again, or for the first time, when so many items were exported."""
+        if self.absent_since is not None:
+            self.late += max(0, exported - self.absent_since)
+            self.absent_since = None
+
+    def missing(self, exported: int) -> int:
+        """Return how many items the feed lacks when so many were exported."""
+        absent = 0 if self.absent_since is None else max(0, exported - self.absent_since)
+        return self.lost + self.lost_batches + self.late + absent + sum(self.refused.values())
 
 
 class RefetchStatus(IntEnum):

@@ -80,6 +80,8 @@ class JobRecord:
     follows: str = ""  # The id of the finished job in the same directory that this job repeats
     number: int = 1  # The number of the job in its directory, from 1
     policy: str = "first"  # Which of several items with the same key stays. It decides how feeds are written
+    commits: int = 0  # How many commits the job has made
+    doubt: str = ""  # Why the books of the job prove nothing; empty if they do
 
 
 class Recovery(NamedTuple):

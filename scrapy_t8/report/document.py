@@ -13,7 +13,7 @@ from scrapy_t8.core.items.ledger import DUPLICATES, duplicates_of
 from scrapy_t8.core.items.statistics import OUTCOMES
 from scrapy_t8.core.items.tracker import VALIDATION
 from scrapy_t8.core.retry.breaker import Health
-from scrapy_t8.model.items import integrity_score
+from scrapy_t8.model.items import FeedBalance, integrity_score
 from scrapy_t8.model.job import JobRecord, Ledger, Run
 from scrapy_t8.stores.reader.reader import Reader
 from scrapy_t8.utils.times import moment
@@ -41,6 +41,8 @@ def collect(
     stored, waiting, due = reader.sizes()
     missing = Missing(reader, job, accepted)
     ledger = _ledger(job.ledger, missing, stored, waiting, len(reader.backlog.leased()) if running else 0)
+    feeds = list(_feeds(reader, job.ledger))
+    _take_off_what_is_nowhere(ledger["items"], feeds, reader)
     document: Document = {
         "version": VERSION,
         "generator": generator,
@@ -51,7 +53,7 @@ def collect(
         "ledger": ledger,
         **_losses(reader),
         "duplicates": _duplicates(reader, job.ledger),
-        "feeds": list(_feeds(reader)),
+        "feeds": feeds,
         "totals": missing.totals,
         "missing": missing.to_dict(),
         "without_result": without_result(reader, job, accepted),
@@ -82,8 +84,9 @@ def verdict(document: Document) -> str:
     requests = ledger["requests"]
     left = requests["ready"] + requests["waiting"] + requests["leased"]
     missing = document["missing"]["count"] - document["missing"]["accepted"]
-    doubts = left or missing or document["without_result"]["count"] or document["unproven"]
-    return "complete" if document["job"]["finished"] and not doubts else "incomplete"
+    doubts = left or missing or document["without_result"]["count"] or document["unproven"] or document["job"]["doubt"]
+    has_all_bytes = not any(feed["missing"] or feed["foreign"] for feed in document["feeds"])
+    return "complete" if document["job"]["finished"] and not doubts and has_all_bytes else "incomplete"
 
 
 def exit_status(document: Document) -> int:
@@ -99,7 +102,7 @@ def iso(seconds: float | None) -> str | None:
 
 
 def job_row(job: JobRecord) -> Document:
-    row = {name: getattr(job, name) for name in ("id", "spider", "arguments", "begun", "finished", "follows")}
+    row = {name: getattr(job, name) for name in ("id", "spider", "arguments", "begun", "finished", "follows", "doubt")}
     return {**row, "begun": iso(job.begun)}
 
 
@@ -179,12 +182,32 @@ def _duplicates(reader: Reader, ledger: Ledger) -> Document:
     return {"count": ledger.duplicate, "changed": ledger.changed, "again": ledger.again, "examples": examples}
 
 
-def _feeds(reader: Reader) -> Iterable[Document]:
-    for name, record in reader.feeds().items():
+def _feeds(reader: Reader, ledger: Ledger) -> Iterable[Document]:
+    records = reader.feeds()
+    spool = FeedBalance.of(records.get("spool"))
+    for name, record in records.items():
         kind = name.partition(":")[0]
         if kind in ("feed", "target"):
             items = record.get("total", record["items"]) if kind == "feed" else record.get("items")
-            yield {"uri": record["uri"], "format": record.get("format", ""), "items": items}
+            balance = FeedBalance.of(record)
+            row = {"uri": record["uri"], "format": record.get("format", ""), "items": items}
+            lost = balance.lost + balance.lost_batches
+            missing = balance.missing(ledger.exported)
+            if kind == "target":
+                lost += spool.lost + spool.lost_batches
+                missing += spool.missing(ledger.exported)
+            yield {**row, "missing": missing, "lost": lost, "refused": balance.refused, "foreign": balance.foreign}
+
+
+def _take_off_what_is_nowhere(items: dict[str, int], feeds: list[Document], reader: Reader) -> None:
+    """Let no item count as exported that no feed has: items that were lost, and items that no feed has taken."""
+    untaken = min(FeedBalance.of(reader.feeds().get("spool")).untaken, items["exported"])
+    items["exported"] -= untaken
+    items["failed"] += untaken
+    # What one feed has lost another one may have.
+    lost = min(min((feed["lost"] for feed in feeds), default=0), items["exported"])
+    items["exported"] -= lost
+    items["difference"] += lost
 
 
 def _healing(reader: Reader, job: JobRecord) -> Document:

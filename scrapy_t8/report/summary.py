@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -48,6 +48,9 @@ def _lines(document: dict[str, Any], jobdir: Path) -> Iterator[str]:
         yield form.format(**document["healing"])
     yield from account_lines({"items": ledger["items"], "requests": ledger["requests"]})
     yield from difference_lines(ledger)
+    yield from feed_lines(document["feeds"])
+    if document["job"].get("doubt"):
+        yield f"  DOUBT: {document['job']['doubt']}"
     for alert in document["alerts"][:MOST]:
         yield f"  ALERT {alert['name']}: {alert['message']}"
 
@@ -92,6 +95,18 @@ def account_lines(accounts: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
     for name, account in accounts.items():
         whole, *parts = [f"{count:,} {what}" for what, count in account.items() if what != "difference"]
         yield f"  {name}: {whole} = {' + '.join(parts)}"
+
+
+def feed_lines(feeds: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield a line for each feed that lacks items, or holds what nobody counts."""
+    for feed in feeds:
+        if feed["missing"] or feed["foreign"]:
+            refused = [f"{count:,} not taken ({why})" for why, count in feed["refused"].items()]
+            rest = feed["missing"] - feed["lost"] - sum(feed["refused"].values())
+            parts = [f"{feed['lost']:,} lost"] * bool(feed["lost"]) + refused
+            parts += [f"{rest:,} from when it was not named"] * bool(rest)
+            parts += [f"{feed['foreign']:,} bytes of other programs in it"] * bool(feed["foreign"])
+            yield f"  FEED {feed['uri']}: lacks {feed['missing']:,} items: {'; '.join(parts)}"
 
 
 def difference_lines(accounts: Mapping[str, Mapping[str, int]]) -> Iterator[str]:

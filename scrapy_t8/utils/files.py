@@ -23,7 +23,7 @@ def replacing(path: Path, *, mode: int = 0o666) -> Iterator[IO[str]]:
     :param mode: the permissions of the new file, less the umask.
     """
     new = path.with_name(f".{path.name}.t8-new")
-    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
     try:
         with open(fd, "w", encoding="utf-8", errors="backslashreplace") as file:
             yield file

@@ -83,12 +83,21 @@ def lost(here: Path) -> str:
     shutil.copytree("job", "backup")
     shutil.copy("items.jsonl", "backup.jsonl")
     STATE.unlink()
-    logs = finished(feed="-O")
-    shutil.rmtree("job")
-    shutil.move("backup", "job")
-    shutil.move("backup.jsonl", "items.jsonl")
+    logs = refused(feed="-O") + finished(feed="-O", T8_RESUME="fresh")
+    restore()
+    STATE.with_name("state.db-wal").unlink()
+    logs += refused(feed="-O")
+    finished(feed="-O", T8_RESUME="fresh")
+    restore()
     finished()
     return logs
+
+
+def restore() -> None:
+    """Put job and feed back from the copy."""
+    shutil.rmtree("job")
+    shutil.copytree("backup", "job")
+    shutil.copy("backup.jsonl", "items.jsonl")
 
 
 @situation("The state file is damaged")

@@ -33,7 +33,7 @@ def note(text: str) -> None:
 def may_end(point: str) -> None:
     """End the run here, if ``CRAWL_END`` says so.
 
-    It is ``kill:POINT`` for SIGKILL, ``stop:POINT`` for SIGINT, ``remove FILE:POINT`` to remove a file and live on;
+    It is ``kill:POINT`` for SIGKILL, ``stop:POINT`` for SIGINT, ``remove FILE:POINT`` (``empty``, ``move``) to live on;
     ``:3`` after it means at the third passing.
     """
     global _passed
@@ -45,6 +45,10 @@ def may_end(point: str) -> None:
     note(f"! {_HOW} at {point}")
     if _HOW.startswith("remove "):
         os.unlink(_HOW.removeprefix("remove "))
+    elif _HOW.startswith("empty "):
+        os.truncate(_HOW.removeprefix("empty "), 0)
+    elif _HOW.startswith("move "):
+        os.rename(_HOW.removeprefix("move "), "moved-away")
     else:
         os.kill(os.getpid(), signal.SIGKILL if _HOW == "kill" else signal.SIGINT)
 

@@ -11,6 +11,9 @@ Report: TypeAlias = dict[str, Any]
 BEGUN = datetime(2026, 5, 12, 6, 30, tzinfo=timezone.utc)
 SHOP = "https://shop.example/cars"
 
+WHOLE: dict[str, Any] = {"missing": 0, "lost": 0, "refused": {}, "foreign": 0}
+"""Of a feed that lacks nothing."""
+
 
 def at(minutes: float) -> str:
     return (BEGUN + timedelta(minutes=minutes)).isoformat()
@@ -25,7 +28,15 @@ def empty() -> Report:
         "verdict": "complete",
         "running": False,
         "exit_status": 0,
-        "job": {"id": "", "spider": "cars", "arguments": {}, "begun": at(0), "finished": True, "follows": ""},
+        "job": {
+            "id": "",
+            "spider": "cars",
+            "arguments": {},
+            "begun": at(0),
+            "finished": True,
+            "follows": "",
+            "doubt": "",
+        },
         "runs": [],
         "ledger": {
             "requests": dict.fromkeys(
@@ -89,6 +100,7 @@ def rich() -> Report:
             "begun": at(0),
             "finished": False,
             "follows": "a01f77e3b2c84d55",
+            "doubt": "",
         },
         "runs": [
             {"id": 1, "started": at(0), "ended": at(95), "reason": "shutdown", "end": "stopped"},
@@ -128,8 +140,8 @@ def rich() -> Report:
             "examples": [{"key": "vw-golf-2021", "fields": ["price", "mileage"]}, {"key": "kia-ev6", "fields": []}],
         },
         "feeds": [
-            {"uri": "file:///data/cars.jsonl", "format": "jsonlines", "items": 11_873},
-            {"uri": "s3://archive/cars.csv", "format": "csv", "items": 11_873},
+            {"uri": "file:///data/cars.jsonl", "format": "jsonlines", "items": 11_873, **WHOLE},
+            {"uri": "s3://archive/cars.csv", "format": "csv", "items": 11_873, **WHOLE},
         ],
         "totals": [
             {"source": "list of all cars", "announced": 12_000, "keys": 11_988, "collected": 11_802, "missing": 198},

@@ -24,10 +24,16 @@ def files_of(state: Path, name: str, record: dict[str, Any]) -> Iterator[tuple[P
     log = state / f"feed-{blake2b(name.encode(), digest_size=6).hexdigest()}.undo"
     noted = log.read_bytes()[: record["noted"]] if log.exists() else b""
     last = Path(record["path"]).resolve()
-    begun = {Path(line["path"]): line["length"] or 0 for line in map(json.loads, noted.splitlines())}
+    try:
+        notes = [line for line in map(json.loads, noted.splitlines()) if "path" in line]
+        begun = {Path(line["path"]): line["length"] or 0 for line in notes}
+    except (KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"{log.name} is damaged: {error}") from None
     if record["items"] and last not in begun:
         raise ValueError(f"it is not known where it begins: {log.name} is gone")
     for path, start in begun.items():
+        if path.exists() and not path.is_file():
+            raise ValueError(f"{path} is no file")
         yield path, start, record["length"] if path == last else None
 
 

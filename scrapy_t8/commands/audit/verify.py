@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from scrapy_t8.commands.context import CommandContext, JobView
 from scrapy_t8.commands.registry import MISMATCH, OK, command
 from scrapy_t8.errors import T8Error
+from scrapy_t8.model.items import FeedBalance
 
 from .feed_counts import CannotCount, count, files_of
 
@@ -60,7 +61,13 @@ def _checks(view: JobView, directory: Path) -> Iterator[Check]:
         yield _counted("failed tasks", None, lambda: sum(1 for _ in view.tasks()))
         return
     yield from _items(view)
-    for name, record in view.reader.feeds().items():
+    feeds = view.reader.feeds()
+    for name, record in feeds.items():
+        if name.partition(":")[0] in ("feed", "target", "spool"):
+            missing = FeedBalance.of(record).missing(view.job.ledger.exported)
+            what = f"items that {record.get('uri', 'the spool')} lacks"
+            yield _compare(what, 0, missing, "lost, not taken, or from when it was not named")
+    for name, record in feeds.items():
         kind = name.partition(":")[0]
         if kind == "feed":
             yield _appended_feed(view, directory / "t8", name, record)

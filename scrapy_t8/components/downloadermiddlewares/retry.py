@@ -15,6 +15,8 @@ from scrapy.utils.misc import load_object
 
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.core.retry.failure import BAN, Failure, RetryPage, of_code, of_download, of_response
+from scrapy_t8.errors import CannotLoad
+from scrapy_t8.model.codec_types import spider_method
 from scrapy_t8.utils.text import one_line
 
 BYPASS = "t8_bypass_cache"
@@ -81,8 +83,9 @@ class T8RetryMiddleware(RetryMiddleware):
         :raises RetryPage: if a check fails and no retry is left.
         """
         of_spider = getattr(self.crawler.spider, "t8_response_checks", ())
-        for check in (*job.retries.checks, *request.meta.get("t8_response_checks", ()), *of_spider):
-            problem = _problem(load_object(check), response, job.config.body_sample)
+        named = [self._named(job, check) for check in request.meta.get("t8_response_checks", ())]
+        for check in (*job.retries.checks, *named, *map(load_object, of_spider)):
+            problem = _problem(check, response, job.config.body_sample)
             if problem is not None and not request.meta.get("dont_retry"):
                 again = self._retry_later(job, request, problem)
                 if again is not None:
@@ -90,6 +93,20 @@ class T8RetryMiddleware(RetryMiddleware):
                 # The response is no answer for the callback; an errback gets the exception.
                 raise RetryPage(problem.error, kind=problem.kind)
         return response
+
+    def _named(self, job: Job, check: Any) -> Callable[[Response], Any]:
+        """Return the check that a request names.
+
+        :raises CannotLoad: if neither the settings nor the spider have it: the name may come from a job directory.
+        """
+        if callable(check):
+            return check  # type: ignore[no-any-return]  # a request that runs from memory
+        if check in job.config.request_checks:
+            return load_object(check)  # type: ignore[no-any-return]
+        method = spider_method(self.crawler.spider, str(check))
+        if method is None:
+            raise CannotLoad(f"the response check {check!r} is neither in T8_REQUEST_CHECKS nor a method of the spider")
+        return method
 
     def _retry_later(self, job: Job, request: Request, failure: Failure) -> Request | None:
         adjust = request.meta.get("priority_adjust", self.priority_adjust)

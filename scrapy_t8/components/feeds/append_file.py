@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import stat
 from pathlib import Path
 
 from scrapy_t8.errors import FeedError
 
+from .file_proof import GONE, REPLACED, TAIL, FileProof, hash_of, read_tail
 from .truncate import cut_back, feed_errors, size, sync, write_all
 from .undo_log import UndoLog
-
-logger = logging.getLogger(__name__)
 
 HELD = 1 << 20
 """Bytes that are written together where each write waits for the disk."""
@@ -22,7 +20,7 @@ class AppendFile:
     """An append-only file that belongs to this crawl alone while the crawl runs.
 
     :param path: the file; missing directories are made when it begins.
-    :param length: the committed length in bytes, or None if the file has not begun in this job.
+    :param length: the length in bytes from which to go on, or None if the file has not begun in this job.
     :param overwrite: a file that begins replaces what is there.
     :param power: :meth:`flush` waits for the disk.
     :param undo: notes each write, and was undone; without it, everything after the committed length is cut off.
@@ -44,13 +42,14 @@ class AppendFile:
         self._fd: int | None = None
         self._target = path
         self._held = bytearray()
+        self._identity = (0, 0)
+        self._tail = b""
         with feed_errors(path):
             if length is not None and undo is None:
                 cut_back(path, length)
-            there = size(path)
-        self.length = None if self._replaces else there
-        if length is not None and (path.is_file() or not path.exists()):
-            _report_change(path, length, there)
+            self.length = None if self._replaces else size(path)
+            if path.is_file() and self.length:
+                self._look(path)
 
     def append(self, data: bytes) -> None:
         """Write *data* at the end. It counts with the next commit.
@@ -79,6 +78,24 @@ class AppendFile:
         """Begin the file although it has no content."""
         self._write()
 
+    def proof(self) -> FileProof:
+        """Return what proves that the file is still as this crawl has written it."""
+        return FileProof(*self._identity, self.length or 0, hash_of(self._tail))
+
+    def check_at_end(self) -> None:
+        """See that what was written is in the file of this name.
+
+        :raises FeedError: if it is not.
+        """
+        proof = self.proof()
+        with feed_errors(self.path):
+            change = proof.change(self.path)
+            if self._fd is not None and not change and self.path.is_file() and not proof.is_same_file(self.path):
+                change = REPLACED
+        if change:
+            what = f"is {change}" if change in (GONE, REPLACED) else f"is {change} than what was written to it"
+            raise FeedError(f"{self.path} {what}: somebody has moved or changed it while the crawl ran. Put it back")
+
     def close(self) -> None:
         if self._fd is not None:
             os.close(self._fd)
@@ -96,6 +113,7 @@ class AppendFile:
                 self._undo.note(self._target, self.length, self.length + len(data))
             write_all(self._fd, data)
             self.length += len(data)
+            self._tail = (self._tail + data)[-TAIL:] if len(data) < TAIL else data[-TAIL:]
 
     def _begin(self) -> int:
         self._target = self.path.resolve()
@@ -109,8 +127,19 @@ class AppendFile:
         self._replaces = False
         if self._power:
             sync(self.path.parent)
-        self.length = os.fstat(fd).st_size
+        there = os.fstat(fd)
+        self.length, self._identity = there.st_size, (there.st_dev, there.st_ino)
+        self._tail = b""
+        if self.length and stat.S_ISREG(there.st_mode):
+            self._look(self.path)
         return fd
+
+    def _look(self, path: Path) -> None:
+        """Note what the file is like before this run writes to it."""
+        with path.open("rb") as file:
+            there = os.fstat(file.fileno())
+            self._identity = (there.st_dev, there.st_ino)
+            self._tail = read_tail(file, there.st_size)
 
     def _check(self, fd: int) -> None:
         """See that nobody else has touched the file."""
@@ -122,13 +151,3 @@ class AppendFile:
                 f"the feed {self.path} was changed by another program while the crawl ran: it has {found.st_size} "
                 f"bytes instead of {self.length}. Give that program a file of its own, and run the same command again"
             )
-
-
-def _report_change(path: Path, length: int, there: int) -> None:
-    """Log it if the file has changed since the last commit."""
-    if there < length:
-        change = f"has {length - there} bytes less than at the last commit" if path.exists() else "is gone"
-        logger.error("The feed %s %s: somebody has changed it, and what is lost will not come back", path, change)
-    elif there > length:
-        change = f"has {there - length} bytes more than at the last commit"
-        logger.warning("The feed %s %s: another program has appended to it, and its rows stay", path, change)

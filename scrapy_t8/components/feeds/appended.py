@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import logging
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from scrapy.extensions.feedexport import FeedSlot, FileFeedStorage
 
+from scrapy_t8.model.items import FeedBalance
+
 from .append_file import AppendFile
+from .file_proof import GONE, LONGER, REPLACED, SHORTER, FileProof, whole_rows
 from .row_encoder import RowEncoder
+from .truncate import cut_back, feed_errors, size
 from .undo_log import UndoLog
+
+logger = logging.getLogger(__name__)
+
+REFUSED = b""
+"""The record of an item that the feed does not take: it has no bytes, but is counted when its page settles."""
 
 
 class AppendedFeed:
@@ -46,21 +57,33 @@ class AppendedFeed:
         self._committed: list[FeedSlot] = []
         self.stored: list[FeedSlot] = []
         """Batches that are complete and committed, and not announced yet."""
-        length = None
-        self._total = 0
-        if record is not None:
-            slot.itemcount, length = record["items"], record["length"]
-            self._total = record["total"]
-        undo.undo()
+        self.balance = FeedBalance.of(record)
+        self._culprits: deque[str] = deque()
+        self._total, length, path = 0, None, self._path()
+        self._start = 0
+        if record is None:
+            undo.undo()
+        else:
+            slot.itemcount, length, self._total = record["items"], record["length"], record["total"]
+            self._start = record.get("start", 0)
+            undo.undo(path, length or 0, record["path"])
+            device, inode = record.get("file", (0, 0))
+            proof = FileProof(device, inode, length or 0, record.get("tail", ""))
+            with feed_errors(path):
+                self._take_stock(path, proof)
         self._file = self._open(length)
         if not self._file.length:
             slot.itemcount = 0  # the file is gone or empty: it begins anew, with its header
 
     def write(self, records: list[bytes]) -> None:
         """Append encoded items, and begin a new batch whenever one is full."""
+        if REFUSED in records:
+            for _ in range(records.count(REFUSED)):
+                self.balance.count_refused(self._culprits.popleft() if self._culprits else "an earlier attempt")
+            records = [record for record in records if record != REFUSED]
         while records:
             if not self.slot.itemcount:
-                self._undo.files.note(self._file.path, keep=not self._overwrite)
+                self._start = self._undo.files.note(self._file.path, keep=self._file.length is not None)
                 self._file.touch()
                 self._file.append(self.rows.heading(empty=not self._file.length))
             free = max(self._limit - self.slot.itemcount, 0) if self._limit else len(records)
@@ -70,6 +93,11 @@ class AppendedFeed:
             self._total += len(part)
             if self._limit and self.slot.itemcount >= self._limit:
                 self._next_batch()
+
+    def refuse(self, culprit: str) -> bytes:
+        """Return the record of an item that *culprit* did not take."""
+        self._culprits.append(culprit)
+        return REFUSED
 
     def flush(self) -> None:
         """Make ready for a commit: everything that was written is with the kernel, or with *power* on the disk."""
@@ -94,26 +122,105 @@ class AppendedFeed:
             "fields": self.rows.fields,
             "noted": self._undo.files.noted,
             "writes": self._undo.noted,
+            "start": self._start,
+            "file": self._file.proof()[:2],
+            "tail": self._file.proof().tail,
+            "balance": self.balance.to_dict(),
         }
 
     def finish(self) -> None:
-        """Close the file, after the last commit. A file without items is made only if an empty one is wanted."""
+        """Close the file, after the last commit. A file without items is made only if an empty one is wanted.
+
+        :raises FeedError: if what was written is not in the file any more.
+        """
         self.stored += [*self._committed, *self._ended]
         self._committed, self._ended = [], []
         if self.slot.itemcount or (self.slot.store_empty and self.slot.batch_id == 1):
             self._file.touch()
+            self._file.check_at_end()
             self.stored.append(self.slot)
+        self._count_lost_batches()
         self._file.close()
         self._undo.close()
 
+    # -- what is still there -----------------------------------------------------------------------------------------
+
+    def _take_stock(self, path: Path, committed: FileProof) -> None:
+        """Count what is gone of the current batch since the last commit, and what others have put there."""
+        change = committed.change(path)
+        if change == LONGER:
+            foreign = size(path) - committed.length
+            self.balance.foreign += foreign
+            message = (
+                "The feed %s has %d bytes more than at the last commit: another program has appended to it, and its "
+                "rows stay. Nobody counts them, so the crawl will not be complete"
+            )
+            logger.error(message, path, foreign)
+        elif change:
+            self._count_lost(path, change, committed.length)
+        elif self.slot.itemcount and self._is_other_copy(path, committed):
+            self._count_lost(path, REPLACED, committed.length)
+
+    def _is_other_copy(self, path: Path, committed: FileProof) -> bool:
+        """Whether a copy has taken the place of the file, and has not as many rows."""
+        if not (committed.inode and self.rows.is_plain and path.is_file()) or committed.is_same_file(path):
+            return False
+        return self._count_rows(path)[0] != self.slot.itemcount
+
+    def _count_lost(self, path: Path, change: str, length: int) -> None:
+        left = self._rows_left(path) if change == SHORTER else 0
+        lost = self.slot.itemcount - left
+        self.slot.itemcount = left
+        self._total -= lost
+        self.balance.lost += lost
+        self._start = self._start if left else size(path)
+        what = {GONE: "is gone", SHORTER: f"has {length - size(path)} bytes less than at the last commit"}
+        message = (
+            "The feed %s %s: somebody has changed it, and %d items that it had are lost. If there is a copy, stop the "
+            "crawl, and put feed and JOBDIR back from it; to have the items fetched anew, begin anew with -s "
+            "T8_RESUME=fresh. Else the crawl goes on without them, and will not be complete"
+        )
+        logger.error(message, path, what.get(change, "has another content than at the last commit"), lost)
+
+    def _rows_left(self, path: Path) -> int:
+        """Cut a row that is torn off the end. Return how many items are left."""
+        if not self.rows.is_plain:
+            return 0  # the rows of this exporter cannot be told from one another
+        left, end = self._count_rows(path)
+        cut_back(path, end if left else self._start)
+        return left
+
+    def _count_rows(self, path: Path) -> tuple[int, int]:
+        rows, end = whole_rows(path, self._start, is_csv=self.rows.is_csv)
+        return max(0, rows - (self.rows.header or b"").count(b"\n")), end
+
+    def _count_lost_batches(self) -> None:
+        """Count the items of complete batches that are gone or were changed."""
+        changed = [ended for ended in self._undo.files.ended() if ended.proof.change(Path(ended.path))]
+        known = sum(ended.items for ended in self._undo.files.ended())
+        is_pipe = self._path().exists() and not self._path().is_file()
+        unknown = 0 if is_pipe else max(0, self._total - self.slot.itemcount - known)
+        self.balance.lost_batches = sum(ended.items for ended in changed) + unknown
+        if changed or unknown:
+            message = "%d items of the feed %s were in files that are gone, were changed, or are unknown: %s"
+            names = ", ".join(ended.path for ended in changed[:3]) or "their notes are gone"
+            logger.error(message, self.balance.lost_batches, self.slot.uri_template, names)
+
     def _next_batch(self) -> None:
         self._file.flush()
+        # As the URI names it: a job directory may move together with its feeds.
+        self._undo.files.note_end(self._name(), self.slot.itemcount, self._file.proof())
         self._file.close()
         self._ended.append(self.slot)
         self.slot = self._following(self.slot)
         self._file = self._open(None)
 
     def _open(self, length: int | None) -> AppendFile:
+        return AppendFile(self._path(), length, overwrite=self._overwrite, power=self._power, undo=self._undo)
+
+    def _path(self) -> Path:
+        return Path(self._name()).absolute()
+
+    def _name(self) -> str:
         assert isinstance(self.slot.storage, FileFeedStorage)
-        path = Path(self.slot.storage.path).absolute()
-        return AppendFile(path, length, overwrite=self._overwrite, power=self._power, undo=self._undo)
+        return self.slot.storage.path

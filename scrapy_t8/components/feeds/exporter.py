@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from functools import partial
-from hashlib import blake2b
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,24 +17,31 @@ from scrapy import Spider, signals
 from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 from scrapy.exporters import BaseItemExporter
-from scrapy.extensions.feedexport import FeedExporter, FeedSlot, FileFeedStorage, apply_uri_params
+from scrapy.extensions.feedexport import FeedExporter, FeedSlot, FileFeedStorage, ItemFilter, apply_uri_params
 from scrapy.utils.asyncio import sleep
 from scrapy.utils.misc import build_from_crawler
 
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.core.page import leave_page
 from scrapy_t8.errors import CannotLoad, FeedError
+from scrapy_t8.utils.text import one_line
 
 from .appended import AppendedFeed
-from .rewritten import AtomicFileStorage, RewriteTarget
+from .feed_paths import FeedPaths
+from .job_feeds import leave_feeds, reading_record, refuse_without_storage, same_feed, undo_log
+from .rewritten import AtomicFileStorage, RewriteTarget, position, take_back
 from .row_encoder import RowEncoder, can_be_appended
 from .spool import ItemSpool
-from .undo_log import BegunFiles, UndoLog
 
 logger = logging.getLogger(__name__)
 
 AT_A_TIME = 200
 """Items that are written to rewritten feeds before the event loop gets its turn."""
+EVERYTHING = ItemFilter(None)
+LOGGED = 20
+"""Items that a feed does not take that are logged one by one."""
+REASON = 200
+"""Characters of an exception by which items are counted that a feed does not take."""
 
 
 class T8FeedExporter(FeedExporter):
@@ -46,7 +52,10 @@ class T8FeedExporter(FeedExporter):
         try:
             exporter = cls(crawler)
         except NotConfigured:
-            undo_all(Job.required(crawler))
+            refuse_without_storage(crawler)
+            job = Job.required(crawler)
+            with job.guard("leave a feed"):
+                leave_feeds(job, job.store.feeds())
             raise
         crawler.signals.connect(exporter.open_spider, signals.spider_opened)
         exporter._job.items.on_scraped(exporter.item_scraped)
@@ -62,6 +71,7 @@ class T8FeedExporter(FeedExporter):
         self._announcements: set[asyncio.Task[None]] = set()
         self._has_warned = False
         self._unwritten = 0
+        self._errors = 0
         for scheme in ("", "file"):
             if self.storages.get(scheme) is FileFeedStorage:
                 self.storages[scheme] = AtomicFileStorage
@@ -76,20 +86,41 @@ class T8FeedExporter(FeedExporter):
 
     def _open(self, spider: Spider) -> None:
         records = self._job.store.feeds()
-        power = self._job.config.durability == "power"
-        spool = self._job.state_directory / "items.spool"
-        self._spool = ItemSpool(spool, self._job.codec, records.pop("spool", None), power=power)
         for name in [name for name in records if name.startswith("target:")]:
-            self._targets[name] = RewriteTarget(name, **records.pop(name))
+            if name.partition(" ")[2] in self.feeds:
+                with reading_record(name):
+                    self._targets[name] = RewriteTarget.load(name, records.pop(name))
         super().open_spider(spider)
         for slot in self.slots:
             if self._is_appended(slot):
-                self._open_appended(slot, records.pop(f"feed:{slot.uri_template}", None), power)
+                with reading_record(slot.uri):
+                    self._open_appended(slot, records.pop(f"feed:{slot.uri_template}", None))
         self.slots = [slot for slot in self.slots if not self._is_appended(slot)]
-        if self.slots:
-            self._job.add_sink(self._spool)
-        undo_others(self._job, records)
+        with reading_record("items.spool"):
+            self._open_spool(records.pop("spool", None))
+        leave_feeds(self._job, records)
         self._job.flush()
+
+    def _open_spool(self, record: dict[str, Any] | None) -> None:
+        power = self._job.config.durability == "power"
+        path = self._job.state_directory / "items.spool"
+        self._spool = ItemSpool(path, self._job.codec, record if self.slots else None, power=power)
+        if self.slots:
+            self._begin(self._spool, "the feeds that are written at the end", is_new=record is None)
+            self._job.add_sink(self._spool)
+        elif record is not None:
+            leave_feeds(self._job, {"spool": record})
+
+    def _begin(self, feed: AppendedFeed | ItemSpool, name: str, *, is_new: bool) -> None:
+        """Count the items that were exported while *feed* was not named."""
+        exported = self._job.record.ledger.exported
+        if is_new:
+            feed.balance.absent_since = 0
+        before = feed.balance.late
+        feed.balance.begin(exported)
+        if feed.balance.late > before:
+            message = "%d items came when %s was not named, and are not in it: the crawl will not be complete"
+            logger.warning(message, feed.balance.late - before, name)
 
     def _is_appended(self, slot: FeedSlot) -> bool:
         return (
@@ -100,17 +131,25 @@ class T8FeedExporter(FeedExporter):
             and "postprocessing" not in slot.feed_options
         )
 
-    def _open_appended(self, slot: FeedSlot, record: dict[str, Any] | None, power: bool) -> None:
-        header, fields = None, None
+    def _open_appended(self, slot: FeedSlot, record: dict[str, Any] | None) -> None:
+        header, fields, paths = None, None, self._paths(slot)
         if record is not None:
+            same_feed(slot, record, paths)
             slot = self._make_slot(slot, record["batch"], record["uri"])
             header = None if record["header"] is None else record["header"].encode("latin-1")
             fields = record["fields"]
         rows = RowEncoder(partial(self._build_exporter, slot), header, fields)
-        undo = undo_log(self._job, f"feed:{slot.uri_template}", record, power=power)
+        undo = undo_log(self._job, f"feed:{slot.uri_template}", record, paths.has_file)
+        power = self._job.config.durability == "power"
         feed = AppendedFeed(slot, rows, undo, following=self._following, record=record, power=power)
+        self._begin(feed, f"the feed {slot.uri}", is_new=record is None)
         self._appended.append(feed)
         self._job.add_sink(feed)
+
+    def _paths(self, slot: FeedSlot) -> FeedPaths:
+        params = self._get_uri_params(slot.spider, slot.feed_options["uri_params"])
+        is_local = isinstance(slot.storage, AtomicFileStorage)
+        return FeedPaths(slot.uri_template, params, lambda uri: AtomicFileStorage(uri).path if is_local else None)
 
     def _build_exporter(self, slot: FeedSlot, file: IO[bytes], **overrides: Any) -> BaseItemExporter:
         options = slot.feed_options
@@ -139,10 +178,12 @@ class T8FeedExporter(FeedExporter):
         """Make the slot of a batch. Every run of a job writes a rewritten feed to the URI that its first run chose."""
         name = f"target:{batch_id} {uri_template}"
         target = self._targets.get(name)
-        uri = uri if target is None else target.uri
         slot = super()._start_new_batch(batch_id, uri, feed_options, spider, uri_template)
         if self._is_appended(slot):
             return slot
+        if target is not None and target.uri != uri:
+            same_feed(slot, target.record(), self._paths(slot))
+            slot = super()._start_new_batch(batch_id, target.uri, feed_options, spider, uri_template)
         local = slot.storage if isinstance(slot.storage, AtomicFileStorage) else None
         if target is None:
             path = str(Path(local.path).absolute()) if local else ""
@@ -156,25 +197,34 @@ class T8FeedExporter(FeedExporter):
 
     # -- items ---------------------------------------------------------------------------------------------------
 
-    def item_scraped(self, item: Any, spider: Spider | None = None) -> None:
+    def item_scraped(self, item: Any, spider: Spider | None = None) -> str:  # type: ignore[override]
+        """Keep *item* for all feeds, until its page settles. Return why no feed has taken it; empty if one has."""
+        refused, is_taken = "", bool(self.slots)
         with self._job.guard("keep an item"):
             for feed in self._appended:
-                row = self._encoded(feed, item)
+                row, culprit = self._encoded(feed, item)
                 if row is not None:
                     self._job.stage(feed, row)
+                refused, is_taken = refused or culprit, is_taken or bool(row)
             if self.slots and self._spool is not None:
                 self._job.stage(self._spool, self._spooled(self._spool, item))
         if any(feed.stored for feed in self._appended):
             task = asyncio.create_task(self._announce_stored())
             self._announcements.add(task)
             task.add_done_callback(self._announcements.discard)
+        return "" if is_taken else refused
 
-    def _encoded(self, feed: AppendedFeed, item: Any) -> bytes | None:
+    def _encoded(self, feed: AppendedFeed, item: Any) -> tuple[bytes | None, str]:
+        """Return the bytes of *item*, None if it does not belong in the feed; and what has raised an exception."""
+        culprit = type(feed.slot.filter).__qualname__
         try:
-            return feed.rows.encode(item) if feed.slot.filter.accepts(item) else None
-        except Exception:
-            self._count_refused(item, feed.slot)
-            return None
+            if not feed.slot.filter.accepts(item):
+                return None, ""
+            culprit = feed.rows.exporter
+            return feed.rows.encode(item), ""
+        except Exception as error:
+            culprit = self._count_refused(item, feed.slot, culprit, error)
+            return feed.refuse(culprit), culprit
 
     def _spooled(self, spool: ItemSpool, item: Any) -> bytes:
         data, error = spool.encode(item)
@@ -184,10 +234,13 @@ class T8FeedExporter(FeedExporter):
             logger.warning(message, error.where or "A part", error)
         return data
 
-    def _count_refused(self, item: Any, slot: FeedSlot) -> None:
-        # As in plain Scrapy, an item that the exporter does not take is missing from that feed; here it is counted.
-        logger.exception("An item cannot be exported to %s: %r", slot.uri, item)
+    def _count_refused(self, item: Any, slot: FeedSlot, culprit: str, error: Exception) -> str:
+        """Count an item that a feed does not take: as in plain Scrapy, it is missing from that feed. Return why."""
+        self._errors += 1
+        if self._errors <= LOGGED:
+            logger.exception("An item cannot be exported to %s: %r", slot.uri, item)
         self.crawler.stats.inc_value(f"feedexport/failed_items/{slot.format}")
+        return f"{culprit}: {one_line(f'{type(error).__name__}: {error}', REASON)}"
 
     async def _announce_stored(self) -> None:
         """Log, count and signal the files of appended feeds that are complete."""
@@ -210,6 +263,7 @@ class T8FeedExporter(FeedExporter):
         failed = self._failures()
         try:
             for feed in self._appended:
+                self._job.touch(feed)
                 feed.finish()
             await asyncio.gather(self._announce_stored(), *self._announcements)
             if self.slots:
@@ -224,28 +278,47 @@ class T8FeedExporter(FeedExporter):
     async def _rewrite(self, spool: ItemSpool, spider: Spider) -> None:
         superseded = self._job.store.items.superseded()
         skipped = next(superseded, None)
-        for number, item in enumerate(spool.items()):
-            if number == skipped:
+        for target in self._targets.values():
+            target.balance.refused.clear()
+        spool.balance.untaken = 0
+        for number, item in spool.numbered():
+            while skipped is not None and skipped < number:
                 skipped = next(superseded, None)
+            if number == skipped:
                 continue
             # Each slot by itself: what one of them does not take, the others may.
-            self.slots = [left for slot in self.slots for left in self._written(slot, item, spider)]
+            before, items = self._errors, sum(slot.itemcount for slot in self.slots)
+            slots = self.slots
+            self.slots = [left for slot in slots for left in self._written(slot, item, spider)]
+            is_taken = self._appended or sum(slot.itemcount for slot in slots) > items
+            spool.balance.untaken += self._errors > before and not is_taken
             if number % AT_A_TIME == 0:
                 await sleep(0)
+        for target in self._targets.values():
+            self._job.add_sink(target)
+        self._job.touch(spool)
 
     def _written(self, slot: FeedSlot, item: Any, spider: Spider) -> list[FeedSlot]:
         """Write *item* to *slot*. Return the slots to go on with: the next batch, or none if there is no file."""
-        self.slots = [slot]
+        self.slots, culprit, at, own_filter = [slot], type(slot.filter).__qualname__, None, slot.filter
         try:
+            if not slot.filter.accepts(item):
+                return [slot]
+            slot.start_exporting()
+            culprit, at = type(slot.exporter).__qualname__, position(slot)
+            slot.filter = EVERYTHING
             super().item_scraped(item, spider)
         except (FeedError, OSError) as error:
             return self._give_up(slot, error)
-        except Exception:
-            try:
-                slot.start_exporting()
-            except Exception as error:
+        except Exception as error:
+            if not take_back(slot, at):
                 return self._give_up(slot, error)
-            self._count_refused(item, slot)
+            why = self._count_refused(item, slot, culprit, error)
+            target = self._targets.get(f"target:{slot.batch_id} {slot.uri_template}")
+            if target is not None:
+                target.balance.count_refused(why)
+        finally:
+            slot.filter = own_filter
         return self.slots
 
     async def _close_slot(self, slot: FeedSlot, spider: Spider) -> None:
@@ -268,34 +341,3 @@ class T8FeedExporter(FeedExporter):
     def _failures(self) -> int:
         stats = self.crawler.stats.get_stats()
         return sum(count for name, count in stats.items() if name.startswith("feedexport/failed_count/"))
-
-
-# -- feeds of earlier runs that this run does not name --------------------------------------------------------------
-
-
-def undo_all(job: Job) -> None:
-    """Undo the uncommitted writes of all feeds: this run has no feeds at all."""
-    if job.works:
-        with job.guard("mend a feed"):
-            undo_others(job, job.store.feeds())
-
-
-def undo_others(job: Job, records: dict[str, dict[str, Any]]) -> None:
-    """Undo what was written to the feeds of *records* after their last commit: no torn tail may stay."""
-    for name, record in records.items():
-        if name.startswith("feed:"):
-            undo_log(job, name, record).undo()
-
-
-def undo_log(job: Job, name: str, record: dict[str, Any] | None, *, power: bool = False) -> UndoLog:
-    """Return the undo log of the feed *name*; a new one if the job has no *record* of the feed yet."""
-    path = job.state_directory / f"feed-{blake2b(name.encode(), digest_size=6).hexdigest()}"
-    writes, begun = path.with_suffix(".writes"), path.with_suffix(".undo")
-    if record is None:
-        writes.unlink(missing_ok=True)
-        begun.unlink(missing_ok=True)
-        return UndoLog(writes, 0, power=power, files=BegunFiles(begun, 0, power=power))
-    files = BegunFiles(begun, record["noted"], power=power)
-    if "writes" not in record:
-        files.undo_without_writes(Path(record["path"]), record["length"])
-    return UndoLog(writes, record.get("writes", 0), power=power, files=files)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 from scrapy import Spider
-from scrapy.extensions.feedexport import FileFeedStorage
+from scrapy.extensions.feedexport import FeedSlot, FileFeedStorage
+from scrapy.extensions.postprocessing import PostProcessingManager
+
+from scrapy_t8.model.items import FeedBalance
 
 from .truncate import beside, copy, feed_errors, size
 
@@ -32,6 +35,13 @@ class RewriteTarget:
     format: str = ""
     path: str = ""
     items: int | None = None
+    balance: FeedBalance = field(default_factory=FeedBalance)
+
+    @classmethod
+    def load(cls, name: str, record: dict[str, Any]) -> RewriteTarget:
+        """Return the target of a record."""
+        known = {field: record[field] for field in ("uri", "base", "format", "path", "items")}
+        return cls(name, **known, balance=FeedBalance.of(record))
 
     def write(self, records: list[bytes]) -> None:
         raise TypeError("items of rewritten feeds go to the spool, not to their target")
@@ -40,7 +50,25 @@ class RewriteTarget:
         """Do nothing: a target holds nothing back."""
 
     def record(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("uri", "base", "format", "path", "items")}
+        known = {name: getattr(self, name) for name in ("uri", "base", "format", "path", "items")}
+        return {**known, "balance": self.balance.to_dict()}
+
+
+class AbsentFeed:
+    """A feed of the job that this run does not name: its record stays, and nothing is written to it."""
+
+    def __init__(self, name: str, record: dict[str, Any]) -> None:
+        self.name = name
+        self._record = record
+
+    def write(self, records: list[bytes]) -> None:
+        raise TypeError("this run does not write to this feed")
+
+    def flush(self) -> None:
+        """Do nothing: nothing was written."""
+
+    def record(self) -> dict[str, Any]:
+        return self._record
 
 
 class AtomicFileStorage(FileFeedStorage):
@@ -88,3 +116,21 @@ class AtomicFileStorage(FileFeedStorage):
 
 
 AtomicFileStorage.__name__ = FileFeedStorage.__name__  # Scrapy counts stored feeds under the name of the class
+
+
+def position(slot: FeedSlot) -> int | None:
+    """Return where the next item of *slot* will stand in its file; None if the file cannot be cut back there."""
+    if isinstance(slot.file, PostProcessingManager) or slot.file is None or not slot.file.seekable():
+        return None
+    return slot.file.tell()
+
+
+def take_back(slot: FeedSlot, at: int | None) -> bool:
+    """Cut off what an item has left in the file of *slot* before it failed. Return whether nothing of it is there."""
+    if slot.file is None:
+        return True  # the filter has failed, before anything was written
+    if at is None:
+        return False
+    slot.file.seek(at)
+    slot.file.truncate()
+    return True

@@ -33,12 +33,21 @@ class RowEncoder:
         self._exporter = build(self._target)
         self.header = header
         self.fields = fields
+        self.is_csv = isinstance(self._exporter, CsvItemExporter)
+        encoded = "\n".encode(self._exporter.encoding or "utf-8", "replace")
+        self.is_plain = type(self._exporter) in APPENDABLE and encoded.endswith(b"\n")
+        """Whether each item is one row, as Scrapy's own exporters write them."""
         if not isinstance(self._exporter, CsvItemExporter):
             self.header = self._target.take()
         elif header is not None:
             # A target of its own: an exporter that is deleted closes its target.
             self._target = _Target()
             self._exporter = self._without_header(self._target, fields)
+
+    @property
+    def exporter(self) -> str:
+        """The name of the exporter's class."""
+        return type(self._exporter).__qualname__
 
     def encode(self, item: Any) -> bytes:
         """Return the bytes of *item*, without any header."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import mmap
+import re
 import struct
 from collections.abc import Callable, Iterator
 from copy import copy
@@ -11,12 +14,23 @@ from typing import Any
 from itemadapter import ItemAdapter
 from scrapy import Item
 
-from scrapy_t8.errors import CannotLoad, CannotStore
-from scrapy_t8.model.codec import Codec
+from scrapy_t8.errors import CannotStore
+from scrapy_t8.model.codec import Codec, is_intact
+from scrapy_t8.model.items import FeedBalance
 
 from .append_file import AppendFile
+from .file_proof import GONE, SHORTER, FileProof
+from .truncate import feed_errors, size
 
+logger = logging.getLogger(__name__)
+
+ADVICE = (
+    "To have them fetched anew, begin anew with -s T8_RESUME=fresh. Else the feeds are written without them, and the "
+    "crawl will not be complete"
+)
 LENGTH = struct.Struct(">I")
+VERSIONS = re.compile(rb"[\x01\x02]")
+"""The first byte of an item, after its length."""
 DEPTH = 50
 """How deep inside of an item parts are stored one by one."""
 PLAIN: dict[type, Callable[[Any], Any]] = {int: int, float: float, bytes: bytes, str: str.__str__}
@@ -33,7 +47,30 @@ class ItemSpool:
 
     def __init__(self, path: Path, codec: Codec, record: dict[str, Any] | None, *, power: bool) -> None:
         self._codec = codec
-        self._file = AppendFile(path, record["length"] if record else None, overwrite=True, power=power)
+        self.balance = FeedBalance.of(record)
+        self._count: int | None = record.get("items") if record else 0
+        self._gaps: list[list[int]] = record.get("gaps", []) if record else []
+        """How many items are gone, and how many were left before them: the number of an item does not change."""
+        length = record["length"] if record else None
+        if length:
+            with feed_errors(path):
+                length = self._take_stock(path, FileProof(0, 0, length, ""))
+        self._file = AppendFile(path, length, overwrite=True, power=power)
+
+    def _take_stock(self, path: Path, committed: FileProof) -> int:
+        """Count the items that are gone from the end of the file. Return the length from which to go on."""
+        change = committed.change(path)
+        if change not in (GONE, SHORTER):
+            return committed.length
+        frames = list(frames_of(path, size(path), self._count))
+        end = frames[-1][1].stop if frames else 0
+        lost = max(0, (self._count or 0) - len(frames))
+        self.balance.lost += lost
+        self._count = len(frames)
+        self._gaps = [*self._gaps, [len(frames), lost]]
+        message = "%s %s: %d items of the feeds that are written at the end of each run are lost. %s"
+        logger.error(message, path, "is gone" if change == GONE else "is cut short", lost, ADVICE)
+        return end
 
     def encode(self, item: Any) -> tuple[bytes, CannotStore | None]:
         """Return the bytes of *item*. A part that cannot be stored becomes text, and the error names it."""
@@ -47,29 +84,91 @@ class ItemSpool:
 
     def write(self, records: list[bytes]) -> None:
         self._file.append(b"".join(records))
+        self._count = None if self._count is None else self._count + len(records)
 
     def flush(self) -> None:
         self._file.flush()
 
     def record(self) -> dict[str, Any]:
-        return {"length": self._file.length}
+        balance = self.balance.to_dict()
+        return {"length": self._file.length, "items": self._count, "gaps": self._gaps, "balance": balance}
 
     def items(self) -> Iterator[Any]:
-        """Yield all committed items, oldest first.
+        """Yield all committed items that are not damaged, oldest first."""
+        return (item for _, item in self.numbered())
 
-        :raises CannotLoad: for an item that is cut short, or whose class is gone.
+    def numbered(self) -> Iterator[tuple[int, Any]]:
+        """Yield the number and the item of all committed items that are not damaged, oldest first.
+
+        :raises CannotLoad: for an item whose class is gone.
         """
-        if not self._file.length:
-            return
-        with self._file.path.open("rb") as file:
-            while file.tell() < self._file.length:
-                frame = file.read(LENGTH.size)
-                if len(frame) < LENGTH.size:
-                    raise CannotLoad(f"{self._file.path} is cut short")
-                yield self._codec.decode_item(file.read(*LENGTH.unpack(frame)))
+        length, found = self._file.length or 0, 0
+        self.balance.lost_batches = 0
+        if length:
+            with self._file.path.open("rb") as file:
+                for number, place in frames_of(self._file.path, length, self._count):
+                    file.seek(place.start)
+                    gone = sum(lost for left, lost in self._gaps if left <= number)
+                    yield number + gone, self._codec.decode_item(file.read(place.stop - place.start))
+                    found += 1
+        damaged = 0 if self._count is None else max(0, self._count - found)
+        if damaged:
+            self.balance.lost_batches = damaged
+            message = "%s is damaged: %d items of the feeds that are written at the end of each run cannot be read. %s"
+            logger.error(message, self._file.path, damaged, ADVICE)
 
     def close(self) -> None:
         self._file.close()
+
+
+def frames_of(path: Path, length: int, count: int | None) -> Iterator[tuple[int, slice]]:
+    """Yield the number and the place of each item in the first *length* bytes that is not damaged.
+
+    :param count: how many items there were. Behind a place where nobody can tell how many are damaged, items are
+        numbered from the end.
+    """
+    length = min(length, size(path))
+    if not length:
+        return
+    with path.open("rb") as file, mmap.mmap(file.fileno(), length, access=mmap.ACCESS_READ) as data:
+        at = number = 0
+        while at < length:
+            place = _frame(data, at)
+            if place is None or not (is_intact(data[place]) or _is_followed(data, place)):
+                break
+            if is_intact(data[place]):
+                yield number, place
+            at, number = place.stop, number + 1
+        if at < length:
+            rest = list(_search(data, at + 1))
+            number = number + 1 if count is None else max(number, count - len(rest))
+            yield from enumerate(rest, number)
+
+
+def _frame(data: mmap.mmap, at: int) -> slice | None:
+    """Return where an item is whose length stands at *at*; None if it would reach beyond the end."""
+    if at + LENGTH.size > len(data):
+        return None
+    end = at + LENGTH.size + LENGTH.unpack_from(data, at)[0]
+    return slice(at + LENGTH.size, end) if end <= len(data) else None
+
+
+def _is_followed(data: mmap.mmap, place: slice) -> bool:
+    """Whether the end, or an item that is not damaged, follows, so that only the item itself is damaged."""
+    following = _frame(data, place.stop)
+    return place.stop == len(data) or (following is not None and is_intact(data[following]))
+
+
+def _search(data: mmap.mmap, at: int) -> Iterator[slice]:
+    """Yield the places of items that are not damaged, from *at* on, wherever they begin."""
+    while (found := VERSIONS.search(data, at + LENGTH.size)) is not None:
+        at = found.start() - LENGTH.size
+        place = _frame(data, at)
+        if place is not None and is_intact(data[place]):
+            yield place
+            at = place.stop
+        else:
+            at += 1
 
 
 def storable(codec: Codec, value: Any, parents: tuple[int, ...] = ()) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -62,15 +62,18 @@ class ItemTracker:
         self._directory = context.state_directory
         # An item that cannot be written down must stop the crawl, not vanish.
         self._guard = control.guard("write down an item")
-        self._listeners: list[Callable[[Any], None]] = []
+        self._listeners: list[Callable[[Any], str]] = []
         self._find_problems: Callable[[Any], list[list[str]]] | None = None
         self._counts_entries = False
         connect(self.item_scraped, signals.item_scraped)
         connect(self.item_dropped, signals.item_dropped)
         connect(self.item_error, signals.item_error)
 
-    def on_scraped(self, listener: Callable[[Any], None]) -> None:
-        """Call *listener* with each item that is scraped. What the listener stages meanwhile belongs to the item."""
+    def on_scraped(self, listener: Callable[[Any], str]) -> None:
+        """Call *listener* with each item that is scraped. What the listener stages meanwhile belongs to the item.
+
+        The listener returns why the item is exported nowhere; nothing if it is exported.
+        """
         self._listeners.append(listener)
 
     def note_problems(self, find: Callable[[Any], list[list[str]]]) -> None:
@@ -81,9 +84,9 @@ class ItemTracker:
         """Leave it to a pipeline to count the items that enter. Without one, an item enters when it leaves."""
         self._counts_entries = True
 
-    def item_scraped(self, item: Any) -> None:
+    def item_scraped(self, item: Any, response: Any = None) -> None:
         if self._control.works:
-            self._leave(EXPORTED, item)
+            self._leave(EXPORTED, item, response=response)
 
     def item_dropped(self, item: Any, response: Any, exception: BaseException) -> None:
         if self._control.works:
@@ -107,10 +110,17 @@ class ItemTracker:
         if is_orphan or not self._counts_entries:
             items.enter()
         items.leave()
+        refused = ""
+        if outcome == EXPORTED:
+            for listener in self._listeners:
+                refused = listener(item) or refused
         if self.keeps_ledger:
             with self._guard:
                 try:
-                    self._note(page, outcome, item, error, response)
+                    if refused:
+                        self._lose(page, FAILED, item, (*refused.partition(": ")[::2], url_of(response)))
+                    else:
+                        self._note(page, outcome, item, error, response)
                 except TypeError:
                     if ItemAdapter.is_item(item):
                         raise
@@ -119,9 +129,6 @@ class ItemTracker:
             items.forget_entered()
             if outcome == EXPORTED:
                 items.let_pass()
-        if outcome == EXPORTED:
-            for listener in self._listeners:
-                listener(item)
         items.end_item()
         if is_orphan:
             self._control.end(page)
@@ -148,20 +155,34 @@ class ItemTracker:
         return FAILED
 
     def _note(self, page: Page, outcome: int, item: Any, error: BaseException | None, response: Any) -> None:
-        items, loss, problems = page.own_items(), None, getattr(error, "problems", [])
+        problems = getattr(error, "problems", [])
         if outcome in (DROPPED, FAILED) and error is not None:
             pipeline, reason = pipeline_of_traceback(error.__traceback__), loss_reason(error, outcome)
-            loss = pipeline, reason, escape_surrogates(getattr(response, "url", None) or "")
-            items.lose(self.ledger.cause(outcome, pipeline, reason))
-        elif self._find_problems is not None and outcome == EXPORTED:
+            self._lose(page, outcome, item, (pipeline, reason, url_of(response)), problems)
+            return
+        if self._find_problems is not None and outcome == EXPORTED:
             problems = self._find_problems(item)
-        noted = self.ledger.outcome_of(outcome, item, page, loss, problems)
-        if loss is None:
-            items.let_pass()
+        noted = self.ledger.outcome_of(outcome, item, page, None, problems)
+        page.own_items().let_pass()
+        self._add(page, noted)
+
+    def _lose(
+        self, page: Page, outcome: int, item: Any, loss: tuple[str, str, str], problems: Sequence[list[str]] = ()
+    ) -> None:
+        page.own_items().lose(self.ledger.cause(outcome, *loss[:2]))
+        self._add(page, self.ledger.outcome_of(outcome, item, page, loss, list(problems)))
+
+    def _add(self, page: Page, noted: ItemOutcome) -> None:
+        items = page.own_items()
         if page.history is not None and page.was_delivered(ITEMS, self.ledger.identity(noted)):
             items.enter_again()
         else:
             items.add_outcome(noted, self._directory)
+
+
+def url_of(response: Any) -> str:
+    """Return the URL of the response that an item has come from; empty if it has come from none."""
+    return escape_surrogates(getattr(response, "url", None) or "")
 
 
 def pipeline_of_traceback(trace: TracebackType | None) -> str:

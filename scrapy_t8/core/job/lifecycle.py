@@ -8,17 +8,34 @@ import time
 from pathlib import Path
 
 from scrapy_t8.config.settings import Config
-from scrapy_t8.errors import JobMismatch
+from scrapy_t8.errors import JobError, JobMismatch
 from scrapy_t8.model.job import Identity, JobRecord, PastJob, Recovery
 from scrapy_t8.stores.base import Store
 
 logger = logging.getLogger(__name__)
 
+NOT_QUEUES = ("active.json", "info.json")
+"""Files of a disk queue of Scrapy's that are there without requests, too."""
+LOST = "the state of an earlier crawl in this job directory was lost: its items may be in the feeds twice"
 
-def warn_if_state_is_missing(directory: Path) -> None:
-    """Warn if the state file in *directory* has disappeared."""
-    if (directory / "marks").exists() and not (directory / "state.db").exists():
-        logger.warning("State file missing in %s; starting a new job without earlier state", directory)
+
+def refuse_job_of_scrapy(directory: Path, resume: str) -> None:
+    """Refuse to begin a job where an unfinished crawl of Scrapy's own JOBDIR is.
+
+    :raises JobError: unless *resume* gives that crawl up.
+    """
+    if (directory / "t8/state.db").exists():
+        return
+    queues = (path for path in (directory / "requests.queue").rglob("*") if path.name not in NOT_QUEUES)
+    if not any(path.is_file() and path.stat().st_size for path in queues):
+        return
+    if resume != "fresh":
+        raise JobError(
+            f"{directory} holds an unfinished crawl of Scrapy without scrapy_t8, which scrapy_t8 cannot go on with. "
+            "Nothing was changed. Finish that crawl without the add-on, or give it up with -s T8_RESUME=fresh, or use "
+            "another JOBDIR"
+        )
+    logger.warning("T8_RESUME=fresh: the unfinished crawl of Scrapy without scrapy_t8 in %s is given up", directory)
 
 
 def resume_or_begin(
@@ -93,6 +110,8 @@ def _begin_job(
         given_up = PastJob(old.id, old.number, old.spider, old.begun, now, old.ledger.exported, good=False)
         store.items.add_past_job(given_up)
     salvaged = 0 if old else store.count_entries() + store.count_waiting()
+    if old is None and store.is_salvaged and config.resume != "fresh":
+        job.doubt = LOST
     if salvaged:
         job.ledger.admitted = salvaged
         job.next_seq = 1 << 32  # beyond whatever ids the lost record had given out

@@ -34,7 +34,7 @@ from scrapy_t8.utils.hashes import hash63, truncate63
 from .commit_loop import CommitLoop
 from .job import Job
 from .jobdir import default_directory
-from .lifecycle import resume_or_begin, warn_if_state_is_missing
+from .lifecycle import refuse_job_of_scrapy, resume_or_begin
 from .page_outputs import PageOutputs
 
 IF_DAMAGED: dict[str, IfDamaged] = {"auto": "refuse", "continue": "salvage", "fresh": "replace"}
@@ -47,6 +47,7 @@ class Loaded(NamedTuple):
     policy: Policy
     retry_handlers: dict[str, Any]
     retry_checks: list[Any]
+    request_checks: list[Any]
     item_checks: ItemChecks
     item_keys: ItemKeys
 
@@ -79,6 +80,7 @@ def _load(crawler: Crawler, config: Config) -> Loaded:
         Policy(config.retry_rule(crawler.settings), config.retry_kinds, config.retry_after_cap),
         {kind: load_callable("T8_RETRY_HANDLERS", name) for kind, name in named.items()},
         [load_callable("T8_RETRY_CHECKS", name) for name in config.retry_checks],
+        [load_callable("T8_REQUEST_CHECKS", name) for name in config.request_checks],
         ItemChecks.of(config.required_fields, config.item_schema),
         ItemKeys(config.item_key, [*config.item_key_exclude, config.changed_field], crawler.spider),
     )
@@ -91,7 +93,7 @@ def _directory(crawler: Crawler) -> Path:
 
 def _open_store(directory: Path, config: Config) -> Store:
     store = SQLiteStore(directory / "t8", power=config.durability == "power")
-    warn_if_state_is_missing(directory / "t8")
+    refuse_job_of_scrapy(directory, config.resume)
     store.open(if_damaged=IF_DAMAGED[config.resume])
     return store
 

@@ -18,7 +18,15 @@ from scrapy_t8.model.items import ItemLoss
 from scrapy_t8.model.job import JobRecord, PastJob, Run
 from scrapy_t8.stores.locks import FileLock
 from scrapy_t8.stores.sqlite.dead_letters import SQLiteDeadLetters
-from scrapy_t8.stores.sqlite.file import check_file, check_version, damage_of, no_job
+from scrapy_t8.stores.sqlite.file import (
+    check_directory,
+    check_file,
+    check_schema,
+    check_version,
+    damage_of,
+    distrust,
+    no_job,
+)
 from scrapy_t8.stores.sqlite.items import STRETCH
 from scrapy_t8.stores.sqlite.tables import SQLiteReader, load_job, sql
 
@@ -209,6 +217,7 @@ def open_read_only(directory: Path) -> Iterator[Reader]:
     path = directory / "state.db"
     if not path.exists():
         raise no_job(directory.parent)
+    check_directory(directory)
     try:
         check_file(path)
     except OSError as error:
@@ -217,7 +226,9 @@ def open_read_only(directory: Path) -> Iterator[Reader]:
     try:
         db = sqlite3.connect(f"file:{quote(str(path.absolute()))}?{_mode(path)}", uri=True, isolation_level=None)
         try:
+            distrust(db)
             check_version(db, path)
+            check_schema(db, path)
             db.execute("BEGIN")
             yield Reader(db, directory)
         finally:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,11 +19,22 @@ from scrapy_t8.stores.locks import FileLock
 
 from .dead_letters import SQLiteDeadLetters
 from .resume_points import SQLiteResumePoints
+from .salvage import LARGEST_RECORD
 from .tables import SQLiteReader, load_job, sql
 
 MAGIC = b"SQLite format 3\0"
 APPLICATION_ID = 0x54384A42  # "T8JB"
 SCHEMA_VERSION = 4
+
+LARGEST = 1 << 28
+"""Bytes of the largest value that is read from a state file."""
+SCHEMA_OBJECTS = """
+    SELECT type, name, tbl_name, sql LIKE 'CREATE VIRTUAL%', (
+        SELECT group_concat(one, ' ') FROM (
+            SELECT name || ':' || type || ':' || hidden AS one FROM pragma_table_xinfo(m.name) ORDER BY 1
+        )
+    ) FROM sqlite_master AS m WHERE type <> 'index' OR sql IS NOT NULL
+"""
 
 OPEN_HERE: Counter[str] = Counter()
 """How often this process has each state file open that it shares with others, by real path."""
@@ -61,9 +74,10 @@ class StateFile(SQLiteReader):
     def _opening(self, lock: Callable[[], bool]) -> Iterator[None]:
         """Lock the state with *lock* for the block that opens it, and unlock it if the block fails."""
         with self._guard("open"):
+            check_directory(self._directory)
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not lock():
-                pid = self._holder.read_text() if self._holder.exists() else "unknown"
+                pid = self._holder.read_text(errors="replace")[:20] if self._holder.exists() else "unknown"
                 raise JobLocked(self.IN_USE.format(where=self._directory.parent, pid=pid))
         try:
             with self._guard("open"):
@@ -80,8 +94,9 @@ class StateFile(SQLiteReader):
         try:
             self._db = connect(self.path, power=self._power)
             check_version(self._db, self.path)
+            check_schema(self._db, self.path)
             self._load()
-        except (sqlite3.DatabaseError, ValueError, TypeError, KeyError) as error:
+        except (sqlite3.DatabaseError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             if isinstance(error, sqlite3.OperationalError) and "no such" not in str(error):
                 raise
             raise damaged(self.path, str(error)) from None
@@ -147,10 +162,19 @@ def create_if_missing(path: Path) -> None:
 def connect(path: Path, *, power: bool) -> sqlite3.Connection:
     """Return a connection to the state file *path*, for any thread."""
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=64)
+    distrust(db)
     db.execute(f"PRAGMA synchronous = {'FULL' if power else 'NORMAL'}")
     db.execute("PRAGMA cache_size = -16000")
     db.execute("PRAGMA wal_autocheckpoint = 0")
     return db
+
+
+def distrust(db: sqlite3.Connection) -> None:
+    """Let nothing in a state file call a function or fill the memory: it may come from somebody else."""
+    db.execute("PRAGMA trusted_schema = OFF")
+    db.execute("PRAGMA cell_size_check = ON")
+    if sys.version_info >= (3, 11):
+        db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST)
 
 
 @contextmanager
@@ -197,6 +221,45 @@ def check_version(db: sqlite3.Connection, path: Path) -> None:
         )
 
 
+def check_schema(db: sqlite3.Connection, path: Path) -> None:
+    """Check that the database has the tables of a state file, and no view, no trigger and nothing else.
+
+    :raises StoreDamaged: if it has something else, or a record that no crawl would write.
+    """
+    found = set(db.execute(SCHEMA_OBJECTS))
+    if found != schema_objects():
+        names = ", ".join(sorted({f"{kind} {name}" for kind, name, *_ in found ^ schema_objects()})[:3])
+        raise damaged(path, f"its tables are not those of a state file ({names})")
+    for table in ("job", "feed", "host"):
+        size = db.execute(f"SELECT max(length(record)) FROM {table}").fetchone()[0] or 0
+        if size > LARGEST_RECORD:
+            raise damaged(path, f"a record of {size} bytes in the table {table} is none of a crawl's")
+
+
+@cache
+def schema_objects() -> frozenset[tuple[str, ...]]:
+    """Return what the schema of a state file has: kind, name, table and columns of each object."""
+    db = sqlite3.connect(":memory:")
+    db.executescript((Path(__file__).parent / "schema.sql").read_text(encoding="utf-8"))
+    found = frozenset(db.execute(SCHEMA_OBJECTS))
+    db.close()
+    return found
+
+
+def check_directory(directory: Path) -> None:
+    """Check that nothing in the directory of a state leads out of it.
+
+    :raises StoreDamaged: naming the link, pipe or device that no crawl has put there.
+    """
+    if directory.is_dir():
+        for entry in os.scandir(directory):
+            if entry.is_symlink() or not (entry.is_file() or entry.is_dir()):
+                raise StoreDamaged(
+                    f"{entry.path} is a link, a pipe or a device, which no crawl has put there. Nothing was changed. "
+                    "Take it away, and run the same command again"
+                )
+
+
 def damage_of(db: sqlite3.Connection) -> str:
     """Return the first damage of any page of the database; empty if there is none. It takes a second per gigabyte."""
     try:
@@ -211,6 +274,14 @@ def damaged(path: Path, why: str) -> StoreDamaged:
     return StoreDamaged(
         f"the state file {path} is damaged: {why}. Nothing was changed. To go on with what can be read, run the same "
         "command with -s T8_RESUME=continue; to begin anew, with -s T8_RESUME=fresh (the damaged file is kept aside)"
+    )
+
+
+def lost(path: Path, what: str) -> StoreDamaged:
+    """Return the error for a state that is gone, or is older than the crawl has left it."""
+    return StoreDamaged(
+        f"the state file {path} {what}. Nothing was changed. Put JOBDIR and the feeds back from a copy; or go on from "
+        "there with -s T8_RESUME=continue; or begin anew with -s T8_RESUME=fresh, and an empty feed (-O)"
     )
 
 

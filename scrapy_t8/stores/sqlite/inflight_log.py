@@ -7,11 +7,15 @@ can be charged with the crash. The note is one ``pwrite`` of eight bytes per lea
 from __future__ import annotations
 
 import os
+import struct
 from array import array
 from pathlib import Path
 
+COMMIT = struct.Struct("<QQ")
 WIDTH = 8
 """Bytes of an id."""
+COMMITS = ".commits"
+"""The end of the name of the file beside the log: the run, and the number of its last commit."""
 
 
 class InFlightLog:
@@ -23,6 +27,7 @@ class InFlightLog:
 
     def __init__(self, path: Path) -> None:
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        self._commits = os.open(path.with_suffix(COMMITS), os.O_RDWR | os.O_CREAT, 0o600)
         self._slots: dict[int, int] = {}
         self._free: list[int] = []
 
@@ -31,8 +36,27 @@ class InFlightLog:
         run, *entries = ids_in(os.pread(self._fd, os.fstat(self._fd).st_size, 0)) or [0]
         return run, [entry for entry in entries if entry]
 
+    def last_commit(self) -> tuple[int, int]:
+        """Return the run and the number of the last commit that was noted; zeros if none was, or nobody can tell."""
+        return COMMIT.unpack(data) if len(data := os.pread(self._commits, COMMIT.size, 0)) == COMMIT.size else (0, 0)
+
+    def missing(self, run: int, number: int) -> str:
+        """Return what was noted beyond this run and the number of its last commit; empty if nothing was."""
+        noted = self.last_commit()
+        noted = noted if any(noted) else (self.read()[0], 0)
+        return (
+            f"run {run}, commit {number}, in place of run {noted[0]}, commit {noted[1]}"
+            if noted > (run, number)
+            else ""
+        )
+
+    def note_commit(self, run: int, number: int) -> None:
+        """Note a commit that has been made: a state that does not have this commit has lost its log."""
+        os.pwrite(self._commits, COMMIT.pack(run, number), 0)
+
     def reset(self, run: int) -> None:
         """Remove all notes, for a new *run*."""
+        os.ftruncate(self._commits, 0)
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, array("q", [run]).tobytes(), 0)
         self._slots.clear()
@@ -52,6 +76,7 @@ class InFlightLog:
 
     def close(self) -> None:
         os.close(self._fd)
+        os.close(self._commits)
 
 
 def ids_in(data: bytes) -> list[int]:

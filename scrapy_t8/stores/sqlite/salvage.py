@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sqlite3
 import time
@@ -10,9 +11,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from scrapy_t8.model.entry import SEQ_BITS
+from scrapy_t8.model.job import JobRecord
+
+from .tables import load_job
 
 logger = logging.getLogger(__name__)
 
+LARGEST_RECORD = 1 << 20
+"""Bytes of the largest record of a job, a feed or a host."""
 LEFT_OUT = "lease"
 """The table that is not copied: the holders of its leases are dead."""
 LOWEST, HIGHEST = -(2**63), 2**63 - 1
@@ -36,9 +42,13 @@ def salvage(damaged: Path, into: sqlite3.Connection, why: str) -> dict[str, int]
     kept: dict[str, int] = {}
     old = sqlite3.connect(f"file:{damaged}?mode=ro", uri=True)
     with suppress(sqlite3.Error):
+        old.execute("PRAGMA trusted_schema = OFF")
         old.execute("PRAGMA writable_schema = ON")  # or SQLite refuses to read a file that was cut short
     into.execute("BEGIN")
-    for (table,) in into.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name <> ?", (LEFT_OUT,)):
+    tables = into.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name <> ?", (LEFT_OUT,)).fetchall()
+    for (table,) in tables:
+        if not _is_table(old, table):
+            continue
         columns, key = _columns(into, table)
         insert = f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
         kept[table] = 0
@@ -46,6 +56,7 @@ def salvage(damaged: Path, into: sqlite3.Connection, why: str) -> dict[str, int]
         for row in _readable(old, query) if key is None else _between(old, query, key, *_ends(old, table, key)):
             with suppress(sqlite3.Error):
                 kept[table] += into.execute(insert, row).rowcount
+    _drop_unreadable(into)
     # The counts of the queues may be wrong: the entries themselves are the truth.
     into.execute(f"UPDATE queue SET stored = (SELECT count(*) FROM entry WHERE entry.id >> {SEQ_BITS} = queue.id)")
     into.execute("COMMIT")
@@ -53,6 +64,28 @@ def salvage(damaged: Path, into: sqlite3.Connection, why: str) -> dict[str, int]
     counts = ", ".join(f"{count} {table}" for table, count in kept.items() if count) or "nothing"
     logger.warning("%s It is kept as %s. Read from it: %s", why.split(". ")[0] + ".", damaged, counts)
     return kept
+
+
+def _drop_unreadable(db: sqlite3.Connection) -> None:
+    """Delete the records that no crawl has written: the job, feeds and hosts begin anew without them."""
+    for table, key, load in (("job", "one", load_job), ("feed", "name", json.loads), ("host", "slot", json.loads)):
+        for row, record in db.execute(f"SELECT {key}, record FROM {table}").fetchall():
+            try:
+                is_right = len(record) <= LARGEST_RECORD and isinstance(load(record), (dict, JobRecord))
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+                is_right = False
+            if not is_right:
+                db.execute(f"DELETE FROM {table} WHERE {key} = ?", (row,))
+
+
+def _is_table(db: sqlite3.Connection, name: str) -> bool:
+    """Whether *name* is not a view or a virtual table, whose rows somebody may have made up without end."""
+    query = "SELECT type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%' FROM sqlite_master WHERE name = ?"
+    try:
+        row = db.execute(query, (name,)).fetchone()
+    except sqlite3.Error:
+        return False
+    return bool(row and row[0])
 
 
 def _columns(db: sqlite3.Connection, table: str) -> tuple[list[str], str | None]:

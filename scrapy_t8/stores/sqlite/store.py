@@ -19,7 +19,7 @@ from scrapy_t8.model.entry import Entry, QueueRecord, queue_range
 from scrapy_t8.model.job import JobRecord, Recovery, Run
 from scrapy_t8.stores.locks import is_inode
 
-from .file import StateFile, connect, damage_of, damaged, transaction
+from .file import StateFile, connect, damage_of, damaged, lost, transaction
 from .inflight_log import InFlightLog
 from .items import SQLiteItems
 from .salvage import salvage, set_aside
@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 IfDamaged = Literal["refuse", "salvage", "replace"]
 
+DOUBT = "the state file was damaged, and what could not be read is in no book"
 FORGET_SLICE = 500
 OF_A_JOB = """
     queue entry waiting seen spawned feed run kept expected announced loss superseded tally timeline lease task_name
@@ -53,6 +54,8 @@ class SQLiteStore(StateFile):
         self.items: SQLiteItems
         self._checkpointer = WalCheckpointer(path / "state.db-wal", lambda: connect(self.path, power=power))
         self._run = 0
+        self.is_salvaged = False
+        """Whether earlier state was lost, in part or as a whole."""
         self._last_queue = 0
         self._forgetting: list[int] = []
 
@@ -68,8 +71,14 @@ class SQLiteStore(StateFile):
         :raises StoreVersion: if another version wrote the state.
         """
         with self._opening(lambda: self._lock.own(PATIENCE)):
-            self._connect_or(if_damaged)
             self._marks = InFlightLog(self._directory / "marks")
+            try:
+                self._check_there(if_damaged)
+                self._connect_or(if_damaged)
+                self._check_log(if_damaged)
+            except BaseException:
+                self._marks.close()
+                raise
 
     def close(self) -> None:
         """Close the state and unlock it. It does not commit."""
@@ -79,6 +88,30 @@ class SQLiteStore(StateFile):
             self._db.close()
             self._holder.unlink(missing_ok=True)
             self._lock.release()
+
+    def _check_there(self, if_damaged: IfDamaged) -> None:
+        """Refuse to take a state that has disappeared for a new job."""
+        if not self.path.exists() and self._marks.missing(0, 0):
+            what = "State file missing in %s; beginning a new job without earlier state"
+            self._miss(what, "is missing, and other files of its job are there", if_damaged)
+
+    def _check_log(self, if_damaged: IfDamaged) -> None:
+        """Refuse a state that does not have the last commit: its log was removed, cut or damaged."""
+        job, last = self.job(), self.last_run()
+        missing = self._marks.missing(last.id if last is not None else 0, job.commits if job is not None else 0)
+        if missing:
+            why = f"is older than the crawl has left it ({missing}): its log state.db-wal is gone or damaged"
+            self._miss("The last commits are missing in %s; going on without them", why, if_damaged)
+
+    def _miss(self, what: str, why: str, if_damaged: IfDamaged) -> None:
+        if if_damaged == "refuse":
+            raise lost(self.path, why)
+        logger.warning(what, self._directory)
+        self._forget_lost()
+
+    def _forget_lost(self) -> None:
+        self.is_salvaged = True
+        self._marks.reset(0)
 
     def _connect_or(self, if_damaged: IfDamaged) -> None:
         try:
@@ -95,6 +128,7 @@ class SQLiteStore(StateFile):
                 salvage(old, self._db, str(damage))
                 self._rebalance()
                 self._last_queue = self._find_last_queue()
+            self._forget_lost()
 
     def _rebalance(self) -> None:
         """Adjust the ledger to what was salvaged: what became of lost requests cannot be known."""
@@ -102,6 +136,7 @@ class SQLiteStore(StateFile):
         if job is not None:
             lost = job.ledger.difference(self.count_entries() + self.count_waiting())
             job.ledger.admitted -= lost
+            job.doubt = DOUBT
             self._db.execute(sql.PUT_JOB, (dump_job(job),))
             if lost > 0:
                 self._db.execute(sql.ADD_TALLY, ("cause besides", UNKNOWN, lost))
@@ -130,6 +165,7 @@ class SQLiteStore(StateFile):
         :param keep_items: keep what is known of items that earlier jobs exported.
         """
         with self._guard("write"), transaction(self._db) as db:
+            self._marks.reset(0)  # the runs of a new job are counted anew
             if afresh:
                 db.execute(sql.DROP_POINTS)
             if not (keep or keep_items):
@@ -169,6 +205,7 @@ class SQLiteStore(StateFile):
             db.execute(sql.END_RUN, (now, reason, self._run))
             if job is not None:
                 db.execute(sql.PUT_JOB, (dump_job(job),))
+                self._marks.note_commit(self._run, 0)  # a later one is not to be expected
 
     # -- the frontier --------------------------------------------------------------------------------------------
 
@@ -254,6 +291,7 @@ class SQLiteStore(StateFile):
             # SQLite would go on writing to a file that has no name any more.
             if not is_inode(self.path, self._inode):
                 raise OSError(f"{self.path.name} was removed or replaced while the crawl ran")
+            job.commits += 1
             with self._change() as db:
                 db.executemany(sql.ADD_ENTRY, batch.added)
                 db.executemany(sql.REMOVE_ENTRY, [(entry,) for entry in batch.removed])
@@ -271,6 +309,7 @@ class SQLiteStore(StateFile):
                 db.execute(sql.PUT_JOB, (dump_job(job),))
                 db.execute(sql.TOUCH_RUN, (now, self._run))
                 self._forget(batch.forgotten)
+            self._marks.note_commit(self._run, job.commits)
 
     def _commit_failures(self, db: sqlite3.Connection, batch: CommitBatch, job: JobRecord) -> None:
         db.executemany(sql.REACTIVATE, [(entry,) for entry in batch.reactivated])

@@ -138,13 +138,27 @@ def test_newer_schema(lab: Lab, broken: Crawl) -> None:
     assert ledger.content(crawl.state_file) == before
 
 
-def test_state_that_was_removed_between_runs(lab: Lab) -> None:
-    """Without its state file a job begins anew, whatever else lies about."""
+@pytest.mark.parametrize("lost", ["state.db", "state.db-wal", "the end of the log", "a byte of the log"])
+def test_state_that_was_lost_between_runs(lab: Lab, lost: str) -> None:
+    """A state that has lost a part is never taken for a new job, nor for an earlier state of this one."""
     crawl = lab.crawl("simple")
+    crawl.feeds = ("-O", "items.jsonl")
     crawl.killed("page:90", T8_COMMIT_INTERVAL=0.01)
-    crawl.state_file.unlink()
-    crawl.finished()
+    log = crawl.state_file.with_name("state.db-wal")
+    if lost == "the end of the log":
+        os.truncate(log, log.stat().st_size // 2)
+    elif lost == "a byte of the log":
+        data = bytearray(log.read_bytes())
+        data[len(data) // 2] ^= 0x20
+        log.write_bytes(data)
+    else:
+        crawl.state_file.with_name(lost).unlink()
+    feed = (crawl.work / "items.jsonl").read_bytes()
+    assert_refused(crawl.run(), "state.db", "T8_RESUME=continue", "T8_RESUME=fresh")
+    assert (crawl.work / "items.jsonl").read_bytes() == feed
+    crawl.finished(T8_RESUME="fresh")
     assert _pages(crawl) == _pages_of_all()
+    assert set(crawl.lines.values()) == {1}
 
 
 def test_state_that_is_removed_while_the_crawl_runs(lab: Lab) -> None:
@@ -154,7 +168,8 @@ def test_state_that_is_removed_while_the_crawl_runs(lab: Lab) -> None:
     assert run.reason == "t8_store_failed", run.log
     (complaint,) = run.complaints
     assert "state.db" in complaint
-    crawl.finished()
+    assert_refused(crawl.run(), "is missing, and other files of its job are there")
+    crawl.finished(T8_RESUME="fresh")
     assert _pages(crawl) == _pages_of_all()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,29 +46,45 @@ def torn(killed_once: Path) -> Path:
     return killed_once
 
 
-def test_other_feeds_cut_uncommitted_rows_off_the_old_ones(torn: Path) -> None:
-    before = records(torn / "a.jsonl")
-    other = {"other.jsonl": {"format": "jsonlines"}}
+@pytest.mark.parametrize("feeds", [{"other.jsonl": {"format": "jsonlines"}}, None])
+def test_feeds_that_a_run_does_not_name_are_not_touched(feeds: Any, torn: Path) -> None:
+    """Only settings and command say which files are feeds, whatever the job directory says."""
+    before = {path: path.read_bytes() for path in torn.glob("*.*") if path.is_file()}
 
-    finished(crawl(torn, other))
+    run = crawl(torn, feeds)
 
-    old, new = records(torn / "a.jsonl"), records(torn / "other.jsonl")
-    assert old.total() < before.total()
-    assert set((old + new).values()) == {1}
-    assert (old + new).total() == ALL
-    assert records(torn / "c.jsonl") == old
-    assert {path.name for path in torn.glob("one-*")} == {f"one-{n}.jsonl" for n in range(1, old.total() + 1)}
-    assert sum(records(path).total() - 1 for path in torn.glob("at-*")) == old.total()
+    finished(run)
+    assert all(path.read_bytes() == content for path, content in before.items())
+    for name in ("a.jsonl", "b.csv", "at-%(batch_time)s.csv"):
+        assert any(name.split("%")[0] in line for line in run.lines("is not named by this run"))
+    assert run.stats["t8/verdict"] == "incomplete"
+    if feeds:
+        assert run.lines("when the feed other.jsonl was not named")
+        assert set(records(torn / "a.jsonl") + records(torn / "other.jsonl")) == set(every(torn))
 
 
-def test_a_run_without_feeds_cuts_uncommitted_rows_off(torn: Path) -> None:
-    before = (torn / "a.jsonl").read_bytes()
+def every(torn: Path) -> set[str]:
+    """What a crawl of its own has."""
+    place = torn.with_name("whole")
+    place.mkdir()
+    crawl(place, {"a.jsonl": {"format": "jsonlines"}})
+    return set(records(place / "a.jsonl"))
 
-    finished(crawl(torn))
 
-    after = (torn / "a.jsonl").read_bytes()
-    assert before.startswith(after)
-    assert before != after
+def test_a_feed_that_is_named_again_goes_on_where_it_was(torn: Path) -> None:
+    """Rows that were never committed go then; and what has come meanwhile is missing, and counted."""
+    with_others = {name: options for name, options in FEEDS.items() if name != "a.jsonl"}
+    stopped = crawl(torn, with_others, CLOSESPIDER_PAGECOUNT=6)
+    assert stopped.reason == "closespider_pagecount"
+
+    run = crawl(torn, FEEDS)
+
+    finished(run)
+    written = records(torn / "a.jsonl")
+    assert set(written.values()) == {1}
+    (line,) = run.lines("when the feed a.jsonl was not named")
+    assert f"{ALL - written.total()} items came" in line
+    assert records(torn / "c.jsonl").total() == ALL
 
 
 def test_a_run_without_items_cuts_uncommitted_rows_off(torn: Path) -> None:

@@ -17,7 +17,7 @@ def document(site: str) -> dict[str, Any]:
         "version": 1,
         "generator": GENERATOR,
         "running": False,
-        "job": {"spider": "shop", "arguments": {"site": site}, "finished": True, "follows": ""},
+        "job": {"spider": "shop", "arguments": {"site": site}, "finished": True, "follows": "", "doubt": ""},
         "ledger": {
             # 4 lists, the pages of 42 cars, 8 of them twice.
             "requests": {
@@ -43,7 +43,17 @@ def document(site: str) -> dict[str, Any]:
             "again": 0,
             "examples": [{"key": f"car-{number:02}", "fields": []} for number in range(8)],
         },
-        "feeds": [{"uri": "items.jsonl", "format": "jsonl", "items": 36}],
+        "feeds": [
+            {
+                "uri": "items.jsonl",
+                "format": "jsonl",
+                "items": 36,
+                "missing": 0,
+                "lost": 0,
+                "refused": {},
+                "foreign": 0,
+            }
+        ],
         "totals": [
             {"source": "0", "announced": None, "keys": 14, "collected": 11, "missing": 3},
             {"source": "1", "announced": None, "keys": 13, "collected": 11, "missing": 2},

@@ -59,7 +59,11 @@ def test_a_page_that_is_given_up_exports_no_items(crawl: Crawl) -> None:
 @pytest.mark.parametrize("where", ["meta", "spider", "setting"])
 def test_a_check_turns_an_answer_into_a_failure(crawl: Crawl, where: str) -> None:
     good, bad = ["captcha-2/x", "ok/h"], "captcha-9/for-ever"
-    setting = {"T8_RETRY_CHECKS": '["failing.no_captcha"]'} if where == "setting" else {}
+    setting = {
+        "setting": {"T8_RETRY_CHECKS": '["failing.no_captcha"]'},
+        # What is stored names only code that the settings name.
+        "meta": {"T8_REQUEST_CHECKS": '["failing.no_captcha"]'},
+    }.get(where, {})
     run(crawl, *good, bad, switch=f"check in {where}", **setting)
     assert items(crawl) == both(*good)
     assert crawl.letters() == {"ban": 1}

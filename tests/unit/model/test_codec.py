@@ -285,3 +285,67 @@ def test_the_callback_of_a_stored_request() -> None:
     assert Codec().callback_name(codec.encode_request(Request("http://a/"))) == ""
     for unreadable in (b"", b"\x01", stored[:-3], b"\x02" + stored[1:], codec.encode_item({"a": 1})):
         assert Codec().callback_name(unreadable) is None
+
+
+# -- callbacks -------------------------------------------------------------------------------------------------------
+
+
+class Base(SampleSpider):
+    """A base of a project's own, below Scrapy's Spider."""
+
+    def of_the_base(self, response: Any) -> None: ...
+
+
+class Hostile(Base):
+    """With attributes of every kind that a stored name might lead to."""
+
+    tool = staticmethod(print)
+    of_class = classmethod(print)
+    a_class = dict
+    aliased = Base.of_the_base
+
+    def parse_one(self, response: Any) -> None: ...
+
+    @property
+    def computed(self) -> Any:
+        raise AssertionError("it was called")
+
+    def __private(self, response: Any) -> None: ...
+
+    def bind(self) -> None:
+        self.bound = self.parse_one
+        self.foreign = [].append
+
+
+CALLBACKS = ("parse", "parse_one", "of_the_base", "aliased", "bound", "_Hostile__private", "_parse")
+
+
+@pytest.mark.parametrize("name", CALLBACKS)
+def test_methods_that_the_project_defines_are_callbacks(name: str) -> None:
+    hostile = Hostile()
+    hostile.bind()
+    method = getattr(hostile, name)
+    own = Codec(hostile)
+    assert own.decode_request(own.encode_request(Request("data:,x", callback=method))).callback == method
+    assert own.decode_request(forged({"url": "data:,x", "errback": name})).errback == method
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("__class__", "__init__", "__repr__", "tool", "of_class", "a_class", "computed", "foreign", "logger", "name"),
+        *("close", "from_crawler", "start", "log", "update_settings", "_set_crawler", "handles_request", "no_such", ""),
+    ],
+)
+def test_nothing_else_is_a_callback(name: str) -> None:
+    hostile = Hostile()
+    hostile.bind()
+    with pytest.raises(CannotLoad, match="is no longer a method of the spider"):
+        Codec(hostile).decode_request(forged({"url": "data:,x", "callback": name}))
+
+
+def test_what_could_not_be_loaded_again_is_not_stored() -> None:
+    hostile = Hostile()
+    for callback in (hostile.start, hostile.close, hostile.tool, hostile.of_class):
+        with pytest.raises(CannotStore, match="is not a method of the spider"):
+            Codec(hostile).encode_request(Request("data:,x", callback=callback))

@@ -9,7 +9,7 @@ from typing import IO, Any
 import attrs
 import pydantic
 from scrapy import Field, Item
-from scrapy.exporters import CsvItemExporter, JsonLinesItemExporter
+from scrapy.exporters import CsvItemExporter, JsonLinesItemExporter, XmlItemExporter
 from scrapy.extensions.feedexport import ItemFilter
 from scrapy.logformatter import LogFormatter
 
@@ -149,3 +149,22 @@ class RemoteStorage:
         self._place.write_bytes(file.read())
         file.close()
         Path(file.name).unlink()
+
+
+class Broken(ItemFilter):
+    """A filter that fails on some items."""
+
+    def accepts(self, item: Any) -> bool:
+        price = item["price"] if isinstance(item, (dict, Item)) else item.price
+        if price > 20:
+            raise ValueError("no price")
+        return True
+
+
+class TornXml(XmlItemExporter):
+    """An exporter that fails half-way through some items."""
+
+    def _export_xml_field(self, name: str, value: Any, depth: int) -> None:
+        if name == "price" and value > 20:
+            raise ValueError("no price")
+        super()._export_xml_field(name, value, depth)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from pathlib import Path
 
@@ -78,23 +77,33 @@ class TestJournal:
         with pytest.raises(FeedError, match="removed while the crawl ran"):
             journal.flush()
 
-    def test_says_that_the_file_is_gone(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
-        journal = AppendFile(path, 12)
-        assert journal.length == 0
-        assert [record.getMessage() for record in caplog.records] == [
-            f"The feed {path} is gone: somebody has changed it, and what is lost will not come back"
-        ]
+    @pytest.mark.parametrize("harm", ["moved", "cut", "grown", "replaced", "other bytes"])
+    def test_sees_at_the_end_what_has_become_of_the_file(self, harm: str, path: Path) -> None:
+        journal = AppendFile(path, None)
+        journal.append(b"one\ntwo\n")
+        journal.check_at_end()
+        {
+            "moved": lambda: path.rename(path.with_name("away")),
+            "cut": lambda: os.truncate(path, 4),
+            "grown": lambda: path.write_bytes(b"one\ntwo\nmore"),
+            "replaced": lambda: (path.unlink(), path.write_bytes(b"one\ntwo\n")),
+            "other bytes": lambda: path.write_bytes(b"one\nTWO\n"),
+        }[harm]()
+        with pytest.raises(FeedError, match="somebody has moved or changed it while the crawl ran"):
+            journal.check_at_end()
 
     def test_a_file_that_never_had_anything_is_not_missed(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
         assert AppendFile(path, 0).length == 0
         assert not caplog.records
 
-    def test_says_that_the_file_is_shorter(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
-        path.write_bytes(b"12345")
-        assert AppendFile(path, 12).length == 5
-        (record,) = caplog.records
-        assert record.levelno == logging.ERROR
-        assert "has 7 bytes less than at the last commit" in record.getMessage()
+    def test_knows_the_end_of_what_was_there(self, path: Path) -> None:
+        path.write_bytes(b"x" * 2000)
+        journal = AppendFile(path, 2000)
+        assert journal.proof().change(path) == ""
+        journal.append(b"yz")
+        assert journal.proof().change(path) == ""
+        os.truncate(path, 2001)
+        assert journal.proof().change(path) == "shorter"
 
     def test_with_power_it_can_be_flushed_too(self, path: Path) -> None:
         journal = AppendFile(path, None, power=True)

@@ -17,8 +17,9 @@ from scrapy.extensions.feedexport import FileFeedStorage
 
 from scrapy_t8.components.feeds.appended import AppendedFeed
 from scrapy_t8.components.feeds.row_encoder import RowEncoder
-from scrapy_t8.components.feeds.undo_log import UndoLog
+from scrapy_t8.components.feeds.undo_log import BegunFiles, UndoLog
 from scrapy_t8.errors import FeedError
+from scrapy_t8.model.items import FeedBalance
 
 
 class Disk:
@@ -40,7 +41,11 @@ class Disk:
         return AppendedFeed(
             self._slot(batch, uri),
             RowEncoder(_exporter, header, self.record and self.record["fields"]),
-            UndoLog(self.place / "undo", self.record["writes"] if self.record else 0),
+            UndoLog(
+                self.place / "undo",
+                self.record["writes"] if self.record else 0,
+                files=BegunFiles(self.place / "begun", self.record["noted"] if self.record else 0),
+            ),
             following=lambda slot: self._slot(slot.batch_id + 1, self._uri(slot.batch_id + 1)),
             record=self.record,
             power=False,
@@ -229,3 +234,120 @@ def test_an_empty_file_is_made_only_if_it_is_wanted(wanted: bool, disk: Disk) ->
     feed.finish()
     assert (disk.place / "batch-.1").exists() is wanted
     assert len(feed.stored) == wanted
+
+
+# -- what is gone, and what others have put there --------------------------------------------------------------------
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> Disk:
+    """A feed with four committed rows, in one file."""
+    disk = Disk(tmp_path, limit=0, overwrite=True)
+    feed = disk.open()
+    write(feed, 1, 2, 3, 4)
+    disk.commit(feed)
+    return disk
+
+
+def harmed(disk: Disk, harm: str) -> AppendedFeed:
+    """The feed as the next run opens it, after somebody has changed its file."""
+    path = disk.place / "batch-.1"
+    content = path.read_bytes()
+    {
+        "nothing": lambda: None,
+        "copied": lambda: (path.rename(path.with_name("old")), path.write_bytes(content)),
+        "deleted": path.unlink,
+        "emptied": lambda: path.write_bytes(b""),
+        "cut": lambda: os.truncate(path, len(content) - 4),
+        "cut to the header": lambda: os.truncate(path, 2),
+        "grown": lambda: path.write_bytes(content + b"of others\r\n"),
+        "changed": lambda: path.write_bytes(content[:-3] + b"9\r\n"),
+        "a row taken out": lambda: (path.unlink(), path.write_bytes(b"n\r\n1\r\n2xx3\r\n4\r\n")),
+    }[harm]()
+    return disk.open()
+
+
+@pytest.mark.parametrize(
+    ("harm", "lost", "foreign", "rows"),
+    [
+        ("nothing", 0, 0, [b"1", b"2", b"3", b"4", b"5"]),
+        ("copied", 0, 0, [b"1", b"2", b"3", b"4", b"5"]),
+        ("deleted", 4, 0, [b"5"]),
+        ("emptied", 4, 0, [b"5"]),
+        ("cut", 2, 0, [b"1", b"2", b"5"]),
+        ("cut to the header", 4, 0, [b"5"]),
+        ("grown", 0, 11, [b"1", b"2", b"3", b"4", b"of others", b"5"]),
+        ("changed", 4, 0, [b"1", b"2", b"3", b"9", b"n", b"5"]),
+        ("a row taken out", 4, 0, [b"1", b"2xx3", b"4", b"n", b"5"]),
+    ],
+)
+def test_what_is_gone_is_counted(
+    harm: str, lost: int, foreign: int, rows: list[bytes], whole: Disk, caplog: pytest.LogCaptureFixture
+) -> None:
+    feed = harmed(whole, harm)
+    write(feed, 5)
+    whole.commit(feed)
+    feed.finish()
+    assert whole.rows() == [rows]
+    balance = FeedBalance.of(feed.record())
+    assert (balance.lost, balance.foreign, balance.missing(5)) == (lost, foreign, lost)
+    assert feed.record()["total"] == 5 - lost
+    assert len(caplog.records) == bool(lost or foreign)
+    # It stays counted, and is counted once.
+    again = FeedBalance.of(whole.open().record())
+    assert (again.lost, again.foreign) == (lost, foreign)
+
+
+def test_items_that_are_not_taken_are_counted_when_their_page_settles(whole: Disk) -> None:
+    feed = whole.open()
+    row = feed.rows.encode({"n": 5})
+    refused = [feed.refuse("shop.Exporter: TypeError: no"), feed.refuse("shop.Filter: KeyError: 'price'")]
+    feed.write([refused[0], row, refused[1]])
+    whole.commit(feed)
+    assert whole.rows()[0][-1] == b"5"
+    balance = FeedBalance.of(feed.record())
+    assert balance.refused == {"shop.Exporter: TypeError: no": 1, "shop.Filter: KeyError: 'price'": 1}
+    assert balance.missing(7) == 2
+
+
+@pytest.mark.parametrize("harm", ["deleted", "cut", "changed", "notes deleted"])
+def test_complete_batches_that_are_gone_are_counted(harm: str, disk: Disk) -> None:
+    feed = disk.open()
+    write(feed, 1, 2, 3, 4, 5)
+    disk.commit(feed)
+    batch = disk.place / "batch-.1"
+    {
+        "deleted": batch.unlink,
+        "cut": lambda: os.truncate(batch, 4),
+        "changed": lambda: batch.write_bytes(batch.read_bytes().replace(b"2", b"3")),
+        "notes deleted": (disk.place / "begun").unlink,
+    }[harm]()
+    feed = disk.open()
+    feed.finish()
+    assert FeedBalance.of(feed.record()).missing(5) == (4 if harm == "notes deleted" else 2)
+
+
+@pytest.mark.parametrize("damage", ["deleted", "a line of garbage", "cut in the middle", "of a later commit"])
+def test_without_the_notes_of_writes_nobody_knows_whose_the_rows_are(damage: str, whole: Disk) -> None:
+    feed = whole.open()
+    write(feed, 5)
+    write(feed, 6)
+    log = whole.place / "undo"
+    lines = log.read_bytes().splitlines(keepends=True)
+    {
+        "deleted": log.unlink,
+        "a line of garbage": lambda: log.write_bytes(b"[" * 100_000 + b"\n" + b"[]\n17\n" + lines[-1]),
+        "cut in the middle": lambda: log.write_bytes(lines[0][5:] + lines[1][5:] + lines[2]),
+        "of a later commit": lambda: log.write_bytes(lines[-1]),
+    }[damage]()
+    with pytest.raises(FeedError, match="cut the feed back") as error:
+        whole.open()
+    # What the message says helps.
+    (length, name) = re.findall(r"truncate -s (\d+) (.+?)\)", str(error.value))[0]
+    os.truncate(name, int(length))
+    feed = whole.open()
+    write(feed, 5)
+    whole.commit(feed)
+    feed.finish()
+    assert whole.rows() == [[b"1", b"2", b"3", b"4", b"5"]]
+    assert FeedBalance.of(feed.record()).missing(5) == 0

@@ -117,4 +117,4 @@ def test_an_error_of_the_disk_names_the_feed_and_the_remedy(path: Path) -> None:
 def test_a_target_is_a_record() -> None:
     target = RewriteTarget("target:1 x.json", "x.json", 5)
     target.flush()
-    assert RewriteTarget(target.name, **target.record()) == target
+    assert RewriteTarget.load(target.name, target.record()) == target

@@ -15,8 +15,8 @@ import pytest
 from scrapy.item import Field, Item
 
 from scrapy_t8.components.feeds.spool import ItemSpool
-from scrapy_t8.errors import CannotLoad
 from scrapy_t8.model.codec import Codec
+from scrapy_t8.model.items import FeedBalance
 from tests.integration.feeds.project.feed_parts import KINDS, Opaque
 
 
@@ -151,10 +151,57 @@ def test_a_new_job_begins_with_an_empty_one(path: Path) -> None:
     assert through(path, {"n": 2}) == [{"n": 2}]
 
 
-@pytest.mark.parametrize("lost", [1, 12])
-def test_a_spool_that_was_cut_short_is_reported(lost: int, path: Path) -> None:
+def damaged(path: Path, at: int, data: bytes | None = None) -> ItemSpool:
+    """A spool of ten items, in which the bytes at a place were changed, or which was cut there, while it lay."""
     spool = spool_of(path)
-    spool.write([spool.encode({"n": 1})[0], spool.encode({"n": 2})[0]])
-    path.write_bytes(path.read_bytes()[:-lost])
-    with pytest.raises(CannotLoad, match=r"cut short|damaged"):
-        list(spool_of(path, {"length": path.stat().st_size}).items())
+    spool.write([spool.encode({"n": n, "text": "x" * n})[0] for n in range(10)])
+    spool.flush()
+    whole = bytearray(path.read_bytes())
+    path.write_bytes(whole[:at] if data is None else whole[:at] + data + whole[at + len(data) :])
+    return spool_of(path, spool.record())
+
+
+def numbers(spool: ItemSpool) -> list[int]:
+    found = list(spool.numbered())
+    assert all(number == item["n"] for number, item in found)
+    return [number for number, _ in found]
+
+
+def test_each_byte_that_is_damaged_costs_one_item(path: Path) -> None:
+    """Whether it is in the length of an item, in its checksum or in itself; and every other item keeps its number."""
+    spool = spool_of(path)
+    spool.write([spool.encode({"n": n, "text": "x" * n})[0] for n in range(10)])
+    spool.flush()
+    whole = path.read_bytes()
+    for at in range(len(whole)):
+        path.unlink()
+        spool = damaged(path, at, bytes([whole[at] ^ 0x55]))
+        assert len(numbers(spool)) == 9
+        assert FeedBalance.of(spool.record()).missing(10) == 1
+
+
+def test_garbage_in_the_middle(path: Path) -> None:
+    spool = damaged(path, 70, bytes(60))
+    left = numbers(spool)
+    assert left[0] == 0
+    assert left[-1] == 9
+    assert FeedBalance.of(spool.record()).missing(10) == 10 - len(left)
+
+
+@pytest.mark.parametrize("at", [0, 3, 50, 130])
+def test_a_spool_that_was_cut_short_goes_on(at: int, path: Path) -> None:
+    spool = damaged(path, at)
+    left = numbers(spool)
+    spool.write([spool.encode({"n": 10})[0]])
+    spool.flush()
+    again = spool_of(path, spool.record())
+    assert numbers(again) == [*left, 10]
+    assert FeedBalance.of(again.record()).missing(11) == 10 - len(left) > 0
+
+
+def test_a_spool_that_is_gone_goes_on(path: Path) -> None:
+    spool = damaged(path, 500)
+    path.unlink()
+    again = spool_of(path, spool.record())
+    assert list(again.items()) == []
+    assert FeedBalance.of(again.record()).missing(10) == 10

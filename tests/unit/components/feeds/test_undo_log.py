@@ -159,3 +159,34 @@ def test_files_are_noted_once_they_begin_and_dropped_without_a_commit(tmp_path: 
     again.note(feed, keep=False)
     assert [json.loads(line)["length"] for line in log.read_bytes().splitlines()] == [0]
     assert again.noted == len(log.read_bytes())
+
+
+def test_a_note_of_another_file_is_refused(log: Path, tmp_path: Path) -> None:
+    mine, theirs = tmp_path / "items.jsonl", tmp_path / "thesis.txt"
+    theirs.write_text("precious")
+    undo = UndoLog(log, 0)
+    undo.note(mine, None, 5)
+    undo.note(theirs, None, 100)
+    with pytest.raises(FeedError, match=r"names .*thesis\.txt, which is no file of this feed"):
+        UndoLog(log, 0, owns=lambda path: path == str(mine)).undo()
+    assert theirs.read_text() == "precious"
+
+
+def test_a_feed_that_has_moved_is_undone_where_it_is(log: Path, tmp_path: Path) -> None:
+    before, now = tmp_path / "before.jsonl", tmp_path / "now.jsonl"
+    undo = UndoLog(log, 0)
+    undo.note(before, 4, 8)
+    for path in (before, now):
+        path.write_bytes(b"one\ntwo\n")
+    UndoLog(log, 0, owns=lambda path: path == str(now)).undo(now, 4, str(before))
+    assert now.read_bytes() == b"one\n"
+    assert before.read_bytes() == b"one\ntwo\n"
+
+
+def test_what_an_old_release_noted_of_another_file_is_not_undone(tmp_path: Path) -> None:
+    log, theirs = tmp_path / "undo", tmp_path / "thesis.txt"
+    theirs.write_text("precious")
+    log.write_text(json.dumps({"path": str(theirs), "length": None}) + "\n")
+    (tmp_path / "items.jsonl").write_text("x")
+    BegunFiles(log, 0).undo_without_writes(tmp_path / "items.jsonl", 1, lambda path: path.endswith("items.jsonl"))
+    assert theirs.read_text() == "precious"
