@@ -54,10 +54,8 @@ class T8Scheduler(Scheduler):
 
     def open(self, spider: Spider) -> Any:
         opened = super().open(spider)
-        engine = self._job.crawler.engine
-        assert engine is not None
-        slot_of, has_seen_set = engine.downloader.get_slot_key, isinstance(self.df, T8DupeFilter)
-        self._gate = self._job.use_frontier(self._durable_queue(), slot_of, has_seen_set=has_seen_set)
+        has_seen_set = isinstance(self.df, T8DupeFilter)
+        self._gate = self._job.use_frontier(self._durable_queue(), has_seen_set=has_seen_set)
         self.dqs = self._gate  # type: ignore[assignment]
         self._rehome()
         return opened

@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 
 from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.frontier.frontier import Frontier
-from scrapy_t8.core.page import Page, leave_page
+from scrapy_t8.core.page import Outcome, Page, leave_page
 from scrapy_t8.core.resume_points import marks_of
 from scrapy_t8.core.retry.decisions import callback_of
 from scrapy_t8.core.retry.failure import of_download
@@ -58,7 +58,11 @@ class EngineWatch:
         with self._guard:
             self._retries.request_left_engine(request, page, in_memory=in_memory)
         if not in_memory:
-            page.leave_engine(self._retries.decisions.slot(request), callback_of(request))
+            hosts = self._retries.decisions.hosts
+            slot = hosts.slot(request)
+            page.leave_engine(slot, callback_of(request))
+            if page.outcome is Outcome.PENDING:
+                hosts.remember(slot, request)
         if page.expectations and page.may_lack_items:
             page.keep_request(request)
         self._frontier.leave(request)

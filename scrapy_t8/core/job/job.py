@@ -141,7 +141,7 @@ class Job(CommitParticipant):
 
     # -- requests ------------------------------------------------------------------------------------------------
 
-    def use_frontier(self, queue: Any, slot_of: Callable[[Request], str], *, has_seen_set: bool) -> HostGatedQueue:
+    def use_frontier(self, queue: Any, *, has_seen_set: bool) -> HostGatedQueue:
         """Let T8's scheduler take the requests of *queue*, and watch the engine.
 
         :returns: the queue behind a gate for hosts that are down or paused.
@@ -150,7 +150,7 @@ class Job(CommitParticipant):
             self.frontier.leave_filtering_to_project()
         self.has_frontier = True
         EngineWatch(self.context, self._commits, self.frontier, retries=self.retries)
-        return self.retries.gate(queue, slot_of)
+        return self.retries.gate(queue)
 
     def watch_resume_points(self) -> None:
         """Move resume points under a scheduler that is not T8's."""

@@ -2,15 +2,19 @@
 
 ::
 
-                 run of failures                    time to probe
+                 failures, no answer                     time to probe
     closed ------------------------> open --------------------------> half-open: one request is let through
       ^                               ^                                   |
       |                               +---- it fails, longer interval ----+
       +-------------------------------------------- it succeeds ----------+
 
-The breaker opens for failures of *different* requests in a row: a page that never works says nothing about its host.
-While the breaker is open, no attempt is charged to a request. A host whose breaker stays open too long is given up: its
-requests are tried, charged and buried like any others, so that a crawl with a dead host comes to an end.
+Failures say that a host is down only while nothing is answered in between, because a page that never works says nothing
+about its host. Failures of several requests open the breaker, and so do repeated failures of one request: a list may
+have one request at a time. Where the host has answered a page before, the breaker is *suspect* first: a request for
+that page is the first probe. If the page is answered, the host is up and the failures are those of the pages.
+
+While a host is down, no attempt is charged to a request. A host that stays down too long is given up: its requests are
+tried, charged and buried like any others, so that a crawl with a dead host comes to an end.
 
 A host is also *paused* when the host asks for a pause (Retry-After), whether it is down or not.
 """
@@ -22,32 +26,60 @@ from typing import Any
 
 STORED = ("since", "interval", "probe_at", "paused_until")
 
+REPEATED = 2
+"""Failures of one request, with no answer to any, that make a host suspect which has answered a page before."""
+SILENT = 4
+"""The same that open the breaker of a host that has answered nothing yet. More than the two retries of plain Scrapy."""
+KNOWN_PAGE = 0
+"""The fingerprint of a probe that asks for a page that the host has answered before."""
+
 
 @dataclass(slots=True)
 class Health:
     """What is known of one host that is failing, down or paused."""
 
-    failing: set[int] = field(default_factory=set)
-    """Requests that have failed in a row."""
+    failing: dict[int, int] = field(default_factory=dict)
+    """How often each request has failed since the last answer."""
     since: float = 0.0
     """When the breaker opened."""
     interval: float = 0.0
     """Seconds between two probes; 0 while the breaker is closed."""
     probe_at: float = 0.0
     paused_until: float = 0.0
-    probing: bool = False
-    """Whether a probe is in flight."""
+    is_suspect: bool = False
+    """Whether the breaker is open for the first probe only, and that has not ended yet."""
+    trusted_until: float = 0.0
+    """Until then only requests that had not failed before say anything: the known page was answered lately."""
+    probing: int | None = None
+    """The fingerprint of the probe in flight."""
 
     @property
     def is_open(self) -> bool:
         return self.interval > 0
 
 
-class Breaker:
-    """The health of all hosts, by download slot.
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a failed attempt says about the host.
 
-    :param failures: failures in a row that open the breaker; 0 turns the breaker off.
-    :param probe: seconds before the first probe. Each next interval is twice as long.
+    :param request: the fingerprint of the request.
+    :param is_first: whether the request has not failed before.
+    :param is_silence: whether there was no answer at all.
+    :param has_known_page: whether the host has answered a page before that can be asked for again.
+    """
+
+    request: int
+    is_first: bool = True
+    is_silence: bool = True
+    has_known_page: bool = False
+
+
+class Breaker:
+    """The health of all hosts, by name and port.
+
+    :param failures: requests that fail in a row and open the breaker; 0 turns the breaker off.
+    :param probe: seconds before the first probe, and at least between two. The interval grows to half of the time that
+        the host has been down.
     :param longest: seconds between two probes, at the most.
     :param give_up: seconds after which a host that is still down is given up.
     """
@@ -72,50 +104,71 @@ class Breaker:
         """Return the hosts that are failing, down or paused."""
         return dict(self._hosts)
 
-    def failed(self, host: str, request: int, now: float) -> bool:
-        """Note that a request has failed because of the host. Return whether that has just opened the breaker.
+    # -- what is heard of a host ---------------------------------------------------------------------------------
 
-        :param request: the fingerprint of the request.
-        """
+    def failed(self, host: str, evidence: Evidence, now: float) -> bool:
+        """Note that a request has failed because of the host. Return whether the host counts as down from now on."""
         if not self._limit:
             return False
         health = self._hosts.setdefault(host, Health())
         if health.is_open:
-            if health.probing:
-                health.probing = False
-                self._open(host, health, now, min(health.interval * 2, self._longest))
+            return health.probing == evidence.request and self.probe_failed(host, now)
+        if now < health.trusted_until and not evidence.is_first:
             return False
-        health.failing.add(request)
-        if len(health.failing) < self._limit:
+        if not self._is_enough(health, evidence):
+            return False
+        health.is_suspect = evidence.has_known_page
+        if health.is_suspect:
+            health.interval, health.probe_at = self._probe, now
             return False
         health.since = now
-        self._open(host, health, now, self._probe)
+        self._open(host, health, now)
         return True
 
-    def _open(self, host: str, health: Health, now: float, interval: float) -> None:
-        health.interval = interval
-        health.probe_at = now + interval
+    def _is_enough(self, health: Health, evidence: Evidence) -> bool:
+        times = health.failing[evidence.request] = health.failing.get(evidence.request, 0) + 1
+        if len(health.failing) >= self._limit:
+            return True
+        return times >= REPEATED if evidence.has_known_page else evidence.is_silence and times >= SILENT
+
+    def probe_failed(self, host: str, now: float) -> bool:
+        """Note that the probe has failed. Return whether the host was only suspect until now."""
+        health = self._hosts[host]
+        was_suspect, health.is_suspect, health.probing = health.is_suspect, False, None
+        if was_suspect:
+            health.since = now
+        self._open(host, health, now)
+        return was_suspect
+
+    def _open(self, host: str, health: Health, now: float) -> None:
+        health.interval = min(max(self._probe, (now - health.since) / 2), self._longest)
+        health.probe_at = now + health.interval
         self.changed.add(host)
 
     def succeeded(self, host: str, now: float) -> bool:
-        """Note that a request was answered. Return whether that has just closed the breaker."""
+        """Note that a request was answered. Return whether the host was down until now."""
         health = self._hosts.get(host)
         if health is None:
             return False
-        was_open = health.is_open
-        if health.paused_until > now:
-            self._hosts[host] = Health(paused_until=health.paused_until)
+        was_down = health.is_open and not health.is_suspect
+        if max(health.paused_until, health.trusted_until) > now:
+            self._hosts[host] = Health(paused_until=health.paused_until, trusted_until=health.trusted_until)
         else:
             del self._hosts[host]
-        if was_open:
+        if was_down:
             self.changed.add(host)
-        return was_open
+        return was_down
 
-    def ended(self, host: str) -> None:
-        """Allow the next probe: a probe may have ended without an answer and without a failure."""
+    def known_page_answered(self, host: str, now: float) -> bool:
+        """Note that the probe with a known page was answered. Return whether the host was down until now."""
+        self._hosts[host].trusted_until = now + self._probe
+        return self.succeeded(host, now)
+
+    def ended(self, host: str, request: int, now: float) -> None:
+        """Note that *request* has ended: if it was a probe that says nothing, another probe follows."""
         health = self._hosts.get(host)
-        if health is not None and health.probing:
-            health.probing = False
+        if health is not None and health.probing == request:
+            health.probing, health.probe_at = None, now + health.interval
 
     def pause(self, host: str, until: float) -> None:
         """Pause the host, as it has asked for."""
@@ -124,10 +177,17 @@ class Breaker:
             health.paused_until = until
             self.changed.add(host)
 
+    def give_up(self, host: str, now: float) -> None:
+        """Wait no longer for a host that is down."""
+        self._hosts[host].since = now - self._give_up
+        self.changed.add(host)
+
+    # -- what follows --------------------------------------------------------------------------------------------
+
     def is_open(self, host: str, now: float) -> bool:
-        """Whether *host* counts as down, and is not given up yet."""
+        """Whether the requests of *host* are held back: the host counts as down or suspect, and is not given up."""
         health = self._hosts.get(host)
-        return health is not None and health.is_open and now < health.since + self._give_up
+        return health is not None and health.is_open and (health.is_suspect or now < health.since + self._give_up)
 
     def takes(self, host: str, now: float) -> bool:
         """Whether any request may go to *host* now."""
@@ -140,13 +200,13 @@ class Breaker:
         return (
             health is not None
             and self.is_open(host, now)
-            and not health.probing
+            and health.probing is None
             and max(health.probe_at, health.paused_until) <= now
         )
 
-    def probe(self, host: str) -> None:
+    def probe(self, host: str, request: int = KNOWN_PAGE) -> None:
         """Note that a request goes to a host that is down."""
-        self._hosts[host].probing = True
+        self._hosts[host].probing = request
 
     def opens_at(self, host: str) -> float:
         """Return when the next request may go to *host*, in Unix seconds; a time in the past if now."""
@@ -155,15 +215,19 @@ class Breaker:
             return 0.0
         return max(health.probe_at if health.is_open else 0.0, health.paused_until)
 
+    # -- the stored form -----------------------------------------------------------------------------------------
+
     def dump(self) -> dict[str, dict[str, Any] | None]:
-        """Return what has changed, to be stored. A probe in flight is not stored: it does not outlive its run."""
+        """Return what has changed, to be stored. Neither a probe in flight nor a suspicion outlives its run."""
         changed, self.changed = self.changed, set()
         return {host: self._record(host) for host in changed}
 
     def _record(self, host: str) -> dict[str, Any] | None:
-        if host not in self._hosts:
+        health = self._hosts.get(host)
+        if health is None:
             return None
-        return {name: getattr(self._hosts[host], name) for name in STORED}
+        record = {name: getattr(health, name) for name in STORED}
+        return {**record, "interval": 0.0, "probe_at": 0.0} if health.is_suspect else record
 
     def load(self, hosts: dict[str, dict[str, Any]]) -> None:
         """Go on from what an earlier run has stored."""

@@ -18,10 +18,11 @@ from scrapy_t8.model.attempts import AttemptHistory, ScheduledRetry
 from scrapy_t8.model.dead_letter import DeadLetter
 from scrapy_t8.model.failed_task import TASK_TYPE, request_task_id
 
-from .breaker import Breaker
+from .breaker import Breaker, Evidence
 from .code_version import code_of
-from .failure import OF_THE_HOST, THROTTLED, Failure
-from .policy import Policy
+from .failure import NETWORK, OF_THE_HOST, THROTTLED, Failure
+from .hosts import Hosts
+from .policy import HostState, Policy
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ class RetryDecisions:
         self._frontier = frontier
         self.policy = policy
         self.breaker = breaker
+        self.hosts = Hosts(context.crawler)
         self.code = code_of(self._spider)
         """A hash of the spider's code: tells whether a bug may have been mended."""
         self._random = random.Random()
@@ -51,45 +53,71 @@ class RetryDecisions:
 
     def slot(self, request: Request) -> str:
         """Return the download slot of *request*."""
-        assert self._crawler.engine is not None
-        return self._crawler.engine.downloader.get_slot_key(request)
+        return self.hosts.slot(request)
 
     def host_answered(self, request: Request) -> None:
         """Note that the host of *request* has given an answer."""
-        if self.breaker and self.breaker.succeeded(self.slot(request), self._clock()):
-            logger.info("Host %s is up again, resuming its requests", self.slot(request))
+        if self.breaker:
+            host = self.hosts.name(request)
+            self._log_recovery(host, self.breaker.succeeded(host, self._clock()))
+
+    def known_page_answered(self, host: str) -> None:
+        """Note that *host* has answered a probe."""
+        self._log_recovery(host, self.breaker.known_page_answered(host, self._clock()))
+
+    def _log_recovery(self, host: str, was_down: bool) -> None:
+        if was_down:
+            logger.info("Host %s is up again, resuming its requests", host)
 
     def request_ended(self, request: Request) -> None:
         """Note that *request* has left the engine, with or without an answer."""
         if self.breaker:
-            self.breaker.ended(self.slot(request))
+            self.breaker.ended(self.hosts.name(request), self._frontier.fingerprint(request), self._clock())
 
     def forget(self, request: Request) -> None:
         """Forget the earlier attempts of a request that ran from memory."""
         self._in_memory.pop(request, None)
 
-    def _note_host(self, request: Request, slot: str, failure: Failure, now: float) -> None:
-        # 500 and 501 tell of a page rather than of its host.
-        is_evidence = failure.kind in OF_THE_HOST and failure.status not in (500, 501)
-        if is_evidence and self.breaker.failed(slot, self._frontier.fingerprint(request), now):
-            logger.warning("Host %s looks down (%s), pausing its requests", slot, failure.error)
+    def _note_host(self, request: Request, host: str, failure: Failure, *, now: float, is_first: bool) -> None:
+        if self._is_evidence(request, failure):
+            evidence = Evidence(
+                self._frontier.fingerprint(request),
+                is_first=is_first,
+                is_silence=failure.kind == NETWORK,
+                has_known_page=self.hosts.known_page(host, self.slot(request)) is not None,
+            )
+            if self.breaker.failed(host, evidence, now):
+                self.warn_of_outage(host, failure.error)
+        elif failure.status is not None and failure.status < 500:
+            self.host_answered(request)
         if failure.retry_after is None:
             return
         wait = self.policy.capped(failure.retry_after)
-        if wait < failure.retry_after and slot not in self._capped:
-            self._capped.add(slot)
-            logger.warning("Host %s asks for %g s (%s): capped at %g", slot, failure.retry_after, request, wait)
+        if wait < failure.retry_after and host not in self._capped:
+            self._capped.add(host)
+            logger.warning("Host %s asks for %g s (%s): capped at %g", host, failure.retry_after, request, wait)
         if failure.kind == THROTTLED:
-            self.breaker.pause(slot, now + wait)
+            self.breaker.pause(host, now + wait)
+
+    def _is_evidence(self, request: Request, failure: Failure) -> bool:
+        """Whether *failure* is one of the host: 500 and 501 are of a page, and a proxy may be down by itself."""
+        is_of_host = failure.kind in OF_THE_HOST and failure.status not in (500, 501)
+        return is_of_host and not self.hosts.is_behind_proxy(request)
+
+    def warn_of_outage(self, host: str, error: str) -> None:
+        """Log that a host counts as down."""
+        logger.warning("Host %s looks down (%s), pausing its requests", host, error)
 
     # -- decisions -----------------------------------------------------------------------------------------------
 
     def due_time(self, request: Request, page: Page, failure: Failure) -> float | None:
         """Add the failure to the request's history. Return when to try again, in Unix seconds; None to give up."""
-        now, slot = self._clock(), self.slot(request)
-        self._note_host(request, slot, failure, now)
-        host_opens = self.breaker.opens_at(slot) if self.breaker.is_open(slot, now) else None
-        return self._decide(request, self.history(request, page), failure, now=now, host_opens=host_opens)
+        now, host, history = self._clock(), self.hosts.name(request), self.history(request, page)
+        self._note_host(request, host, failure, now=now, is_first=not history.attempts)
+        state = None
+        if self.breaker.is_open(host, now):
+            state = HostState(self.breaker.opens_at(host), self.breaker[host].is_suspect)
+        return self._decide(request, history, failure, now=now, host=state)
 
     def _decide(
         self,
@@ -98,7 +126,7 @@ class RetryDecisions:
         failure: Failure,
         *,
         now: float,
-        host_opens: float | None = None,
+        host: HostState | None = None,
     ) -> float | None:
         try:
             rule = self.policy.rule(failure.kind, request.meta)
@@ -106,7 +134,7 @@ class RetryDecisions:
             logger.error("%s: %s", request, error)
             rule = self.policy.rule(failure.kind, {})
         earlier, chance = history.counts.get(failure.kind, 0), self._random.random()
-        decision = self.policy.decide(failure, rule, earlier=earlier, now=now, chance=chance, host_opens=host_opens)
+        decision = self.policy.decide(failure, rule, earlier=earlier, now=now, chance=chance, host=host)
         history.add(now, failure.kind, failure.error, charged=decision.charged)
         history.max_retries = rule.times
         return decision.due

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import Context
 from dataclasses import replace
 from typing import Any
 
 from scrapy import Request
+from scrapy.exceptions import IgnoreRequest
 from scrapy.http import Response
+from scrapy.utils.response import response_status_message
 
+from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.frontier.frontier import Frontier
 from scrapy_t8.core.page import Outcome, Page, current_page
 from scrapy_t8.core.run import CommitParticipant, RunContext, RunControl
@@ -17,7 +22,7 @@ from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.dead_letter import LetterFilter
 from scrapy_t8.utils.handler_call import Handler
 
-from .breaker import Breaker
+from .breaker import KNOWN_PAGE, Breaker
 from .decisions import RetryDecisions
 from .failure import OF_THE_CODE, Failure
 from .handlers import Handlers
@@ -52,6 +57,7 @@ class RetrySystem(CommitParticipant):
         checks: Sequence[Callable[[Response], Any]] = (),
     ) -> None:
         config = context.config
+        self._crawler = context.crawler
         self._clock = context.clock
         self._config = config
         self._control = control
@@ -59,6 +65,7 @@ class RetrySystem(CommitParticipant):
         self.checks = checks
         self._noted: dict[Request, Failure] = {}
         self._gate: HostGatedQueue | None = None
+        self._probes: set[asyncio.Task[None]] = set()
         self.breaker = Breaker(
             failures=config.breaker_failures,
             probe=config.breaker_probe,
@@ -89,6 +96,8 @@ class RetrySystem(CommitParticipant):
 
     def close(self) -> None:
         """Begin no attempt any more."""
+        for probe in self._probes:
+            probe.cancel()
         self.timer.close()
         self.handlers.close()
 
@@ -116,10 +125,45 @@ class RetrySystem(CommitParticipant):
 
     # -- hosts ---------------------------------------------------------------------------------------------------
 
-    def gate(self, queue: Any, slot_of: Callable[[Request], str]) -> HostGatedQueue:
+    def gate(self, queue: Any) -> HostGatedQueue:
         """Return *queue* behind a gate that holds back requests of hosts that are down or paused."""
-        self._gate = HostGatedQueue(queue, self.breaker, slot_of, clock=self._clock)
+        self._gate = HostGatedQueue(
+            queue,
+            self.breaker,
+            self.decisions.hosts,
+            ask_known_page=self._ask_known_page,
+            fingerprint=self._frontier.fingerprint,
+            clock=self._clock,
+        )
         return self._gate
+
+    def _ask_known_page(self, host: str, slot: str) -> bool:
+        """Probe *host* with a page that was answered before. Return whether there is one."""
+        known = self.decisions.hosts.known_page(host, slot)
+        if known is None:
+            return False
+        # The probe belongs to no page.
+        task = Context().run(asyncio.get_running_loop().create_task, self._probe(host, known))
+        self._probes.add(task)
+        task.add_done_callback(self._probes.discard)
+        return True
+
+    async def _probe(self, host: str, known: Request) -> None:
+        engine = self._crawler.engine
+        assert engine is not None
+        try:
+            response = await engine.download_async(known)
+            error = response_status_message(response.status) if response.status >= 500 else None
+        except IgnoreRequest:
+            self.breaker.ended(host, KNOWN_PAGE, self._clock())
+            return
+        except Exception as problem:
+            error = str(problem)
+        if error is None:
+            self.decisions.known_page_answered(host)
+        elif self.breaker.probe_failed(host, self._clock()):
+            self.decisions.warn_of_outage(host, error)
+        scrapy_private.schedule_next_call(self._crawler)
 
     def wait_for_hosts(self) -> None:
         """Be awake when the first paused host may be asked again."""
