@@ -13,7 +13,7 @@ about its host. Failures of several requests open the breaker, and so do repeate
 have one request at a time. Where the host has answered a page before, the breaker is *suspect* first: a request for
 that page is the first probe. If the page is answered, the host is up and the failures are those of the pages.
 
-While a host is down, no attempt is charged to a request. A host that stays down too long is given up: its requests are
+While a host is down, no attempt is charged to a request, and what was charged since the last answer is taken back. A host that stays down too long is given up: its requests are
 tried, charged and buried like any others, so that a crawl with a dead host comes to an end.
 
 A host is also *paused* when the host asks for a pause (Retry-After), whether it is down or not.
@@ -78,7 +78,7 @@ class Breaker:
     """The health of all hosts, by name and port.
 
     :param failures: requests that fail in a row and open the breaker; 0 turns the breaker off.
-    :param probe: seconds before the first probe, and at least between two. The interval grows to half of the time that
+    :param probe: seconds before the first probe, and at least between two. The interval grows to a third of the time that
         the host has been down.
     :param longest: seconds between two probes, at the most.
     :param give_up: seconds after which a host that is still down is given up.
@@ -90,6 +90,8 @@ class Breaker:
         self._longest = longest
         self._give_up = give_up
         self._hosts: dict[str, Health] = {}
+        self._refunds: dict[str, dict[int, int]] = {}
+        """How often each request had failed when its host came to count as down, for the last time."""
         self.changed: set[str] = set()
         """Hosts whose health is to be stored."""
 
@@ -110,38 +112,45 @@ class Breaker:
         """Note that a request has failed because of the host. Return whether the host counts as down from now on."""
         if not self._limit:
             return False
-        health = self._hosts.setdefault(host, Health())
-        if health.is_open:
-            return health.probing == evidence.request and self.probe_failed(host, now)
-        if now < health.trusted_until and not evidence.is_first:
+        health, request = self._hosts.setdefault(host, Health()), evidence.request
+        if health.is_open and not health.is_suspect:
+            return self.probe_failed(host, now, request)
+        health.failing[request] = health.failing.get(request, 0) + 1
+        is_trusted = now < health.trusted_until and not evidence.is_first
+        if health.is_suspect or is_trusted or not self._is_enough(health, evidence):
             return False
-        if not self._is_enough(health, evidence):
+        if evidence.has_known_page:
+            health.is_suspect, health.interval, health.probe_at = True, self._probe, now
             return False
-        health.is_suspect = evidence.has_known_page
-        if health.is_suspect:
-            health.interval, health.probe_at = self._probe, now
-            return False
-        health.since = now
-        self._open(host, health, now)
+        self._count_as_down(host, health, now)
+        self._refunds[host][request] -= 1  # the failure that has opened the breaker is not charged
         return True
 
     def _is_enough(self, health: Health, evidence: Evidence) -> bool:
-        times = health.failing[evidence.request] = health.failing.get(evidence.request, 0) + 1
+        times = health.failing[evidence.request]
         if len(health.failing) >= self._limit:
             return True
         return times >= REPEATED if evidence.has_known_page else evidence.is_silence and times >= SILENT
 
-    def probe_failed(self, host: str, now: float) -> bool:
-        """Note that the probe has failed. Return whether the host was only suspect until now."""
-        health = self._hosts[host]
+    def probe_failed(self, host: str, now: float, request: int = KNOWN_PAGE) -> bool:
+        """Note that *request* has failed, which may be the probe. Return whether that has confirmed a suspicion."""
+        health = self._hosts.get(host)
+        if health is None or health.probing != request:
+            return False
         was_suspect, health.is_suspect, health.probing = health.is_suspect, False, None
         if was_suspect:
-            health.since = now
-        self._open(host, health, now)
+            self._count_as_down(host, health, now)
+        else:
+            self._wait(host, health, now)
         return was_suspect
 
-    def _open(self, host: str, health: Health, now: float) -> None:
-        health.interval = min(max(self._probe, (now - health.since) / 2), self._longest)
+    def _count_as_down(self, host: str, health: Health, now: float) -> None:
+        health.since = now
+        self._refunds[host] = dict(health.failing)
+        self._wait(host, health, now)
+
+    def _wait(self, host: str, health: Health, now: float) -> None:
+        health.interval = min(max(self._probe, (now - health.since) / 3), self._longest)
         health.probe_at = now + health.interval
         self.changed.add(host)
 
@@ -161,7 +170,7 @@ class Breaker:
 
     def known_page_answered(self, host: str, now: float) -> bool:
         """Note that the probe with a known page was answered. Return whether the host was down until now."""
-        self._hosts[host].trusted_until = now + self._probe
+        self._hosts.setdefault(host, Health()).trusted_until = now + self._probe
         return self.succeeded(host, now)
 
     def ended(self, host: str, request: int, now: float) -> None:
@@ -176,6 +185,10 @@ class Breaker:
         if until > health.paused_until:
             health.paused_until = until
             self.changed.add(host)
+
+    def refund(self, host: str, request: int) -> int:
+        """Take back what *request* was charged before it was clear that its host was down. Return how often it was."""
+        return self._refunds.get(host, {}).pop(request, 0)
 
     def give_up(self, host: str, now: float) -> None:
         """Wait no longer for a host that is down."""

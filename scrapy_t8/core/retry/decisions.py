@@ -114,6 +114,7 @@ class RetryDecisions:
         """Add the failure to the request's history. Return when to try again, in Unix seconds; None to give up."""
         now, host, history = self._clock(), self.hosts.name(request), self.history(request, page)
         self._note_host(request, host, failure, now=now, is_first=not history.attempts)
+        history.refund(failure.kind, self.breaker.refund(host, self._frontier.fingerprint(request)))
         state = None
         if self.breaker.is_open(host, now):
             state = HostState(self.breaker.opens_at(host), self.breaker[host].is_suspect)

@@ -202,16 +202,18 @@ class Policy:
         """Decide on *failure* by *rule*.
 
         A failure that a host is known to be down for is not charged, and the next attempt waits for the host. While a
-        host is only suspected, failures are charged, and no request is given up.
+        host is only suspected, failures are charged, but a request that has used up its retries has one attempt more.
 
         :param earlier: failures of this kind that were charged before.
         :param chance: drawn evenly from 0 to 1.
         :param host: the state of a host whose requests are held back; None if they are not.
         """
-        if host is None or failure.kind not in OF_THE_HOST:
-            return Decision(self.due(failure, earlier + 1, rule, now, chance), charged=True)
-        due = self.due(failure, earlier + 1, rule, now, chance) if host.is_suspect else None
-        charged = due is not None
-        if due is None:
-            due = self.due(failure, earlier, rule, now, chance)
-        return Decision(None if due is None else max(due, host.opens), charged)
+        due = self.due(failure, earlier + 1, rule, now, chance)
+        if host is None or failure.kind not in OF_THE_HOST or failure.final:
+            return Decision(due, charged=True)
+        if host.is_suspect and due is not None:
+            return Decision(max(due, host.opens), charged=True)
+        if host.is_suspect:
+            return Decision(max(now, host.opens), charged=False)
+        due = self.due(failure, 0, rule, now, chance)
+        return Decision(None if due is None else max(due, host.opens), charged=False)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from scrapy import Request
-from scrapy.exceptions import IgnoreRequest
+from scrapy.exceptions import DontCloseSpider, IgnoreRequest
 from scrapy.http import Response
 from scrapy.utils.response import response_status_message
 
@@ -171,7 +171,9 @@ class RetrySystem(CommitParticipant):
             self.timer.wake_at(self._gate.next_opening())
 
     def idle(self) -> None:
-        """Decide what an idle spider does, as :meth:`IdlePolicy.idle` says."""
+        """Decide what an idle spider does, as :meth:`IdlePolicy.idle` says. A probe in flight will tell."""
+        if self._probes:
+            raise DontCloseSpider
         self._idle_policy.idle(self._gate.next_opening() if self._gate is not None else None)
 
     def fill(self, batch: CommitBatch) -> None:
