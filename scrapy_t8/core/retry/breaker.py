@@ -49,7 +49,7 @@ class Health:
     is_suspect: bool = False
     """Whether the breaker is open for the first probe only, and that has not ended yet."""
     trusted_until: float = 0.0
-    """Until then only requests that had not failed before say anything: the known page was answered lately."""
+    """Until then requests that had failed before say less: the known page was answered lately."""
     probing: int | None = None
     """The fingerprint of the probe in flight."""
 
@@ -78,8 +78,8 @@ class Breaker:
     """The health of all hosts, by name and port.
 
     :param failures: requests that fail in a row and open the breaker; 0 turns the breaker off.
-    :param probe: seconds before the first probe, and at least between two. The interval grows to a third of the time that
-        the host has been down.
+    :param probe: seconds before the first probe, and at least between two. The interval grows to a third of the time
+        that the host has been down.
     :param longest: seconds between two probes, at the most.
     :param give_up: seconds after which a host that is still down is given up.
     """
@@ -116,8 +116,7 @@ class Breaker:
         if health.is_open and not health.is_suspect:
             return self.probe_failed(host, now, request)
         health.failing[request] = health.failing.get(request, 0) + 1
-        is_trusted = now < health.trusted_until and not evidence.is_first
-        if health.is_suspect or is_trusted or not self._is_enough(health, evidence):
+        if health.is_suspect or not self._is_enough(health, evidence, is_trusted=now < health.trusted_until):
             return False
         if evidence.has_known_page:
             health.is_suspect, health.interval, health.probe_at = True, self._probe, now
@@ -126,8 +125,10 @@ class Breaker:
         self._refunds[host][request] -= 1  # the failure that has opened the breaker is not charged
         return True
 
-    def _is_enough(self, health: Health, evidence: Evidence) -> bool:
+    def _is_enough(self, health: Health, evidence: Evidence, *, is_trusted: bool) -> bool:
         times = health.failing[evidence.request]
+        if is_trusted and not evidence.is_first:
+            return times > REPEATED
         if len(health.failing) >= self._limit:
             return True
         return times >= REPEATED if evidence.has_known_page else evidence.is_silence and times >= SILENT

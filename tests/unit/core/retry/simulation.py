@@ -61,10 +61,11 @@ class World:
 
     @classmethod
     def of(cls, seed: int) -> World:
-        """Return a host by chance: no page, some or all of them fail, up to five times or for ever."""
+        """Return a host by chance: no page, some or all of them fail, up to four times or for ever."""
         dice = random.Random(seed)
-        pages, share, hopeless = dice.choice([1, 2, 3, 5, 10, 20, 40]), dice.choice([0, 0.1, 0.3, 1]), dice.choice([0, 0.1])
-        failures = [dice.randint(1, 5) if dice.random() < share else 0 for _ in range(pages)]
+        pages = dice.choice([1, 2, 3, 5, 10, 20, 40])
+        share, hopeless = dice.choice([0, 0.1, 0.3, 1]), dice.choice([0, 0.1])
+        failures = [dice.randint(1, 4) if dice.random() < share else 0 for _ in range(pages)]
         failures = [NEVER if dice.random() < hopeless else times for times in failures]
         failures[0] = 0  # of a host that has never answered, failures alone say nothing
         return cls(
@@ -77,10 +78,16 @@ class World:
             is_chain=dice.random() < 0.3,
         )
 
+    @property
+    def short_outages(self) -> list[Outage]:
+        """The outages that may look like failures of pages."""
+        return [outage for outage in self.outages if outage.end - outage.begin < SHORT]
+
     def can_be_had(self, page: int) -> bool:
-        """Whether the budget of a page is enough for its own failures and those of short outages."""
-        short = sum(outage.end - outage.begin < SHORT for outage in self.outages)
-        return self.failures[page] + 3 * short <= POLICY.rule(HOST, {}).times
+        """Whether the budget of a page, and of those that lead to it, is enough for short outages, too."""
+        short = len(self.short_outages)
+        needed = self.failures[: page + 1] if self.is_chain else self.failures[page : page + 1]
+        return max(needed) + 3 * short <= POLICY.rule(HOST, {}).times
 
     def chance(self, page: int, attempt: int) -> float:
         """Return what a delay is drawn by: the same for all ways of retrying."""
