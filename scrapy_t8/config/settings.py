@@ -108,7 +108,7 @@ class Config:
     """Seconds before the first probe of a host that is down. Each interval is twice as long as the last."""
     breaker_probe_cap: float = 300.0
     """Maximum seconds between two probes."""
-    breaker_give_up: float = 86400.0
+    breaker_give_up: float = 43200.0
     """Seconds after which the requests of a host that is still down are charged and buried like others."""
     body_sample: int = 2000
     """Bytes of a response that a dead letter keeps."""

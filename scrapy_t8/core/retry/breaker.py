@@ -196,6 +196,13 @@ class Breaker:
         self._hosts[host].since = now - self._give_up
         self.changed.add(host)
 
+    def forget_given_up(self, now: float) -> None:
+        """Forget that hosts were given up: another job tries them anew."""
+        for host, health in self.hosts().items():
+            if health.is_open and not self.is_open(host, now):
+                del self._hosts[host]
+                self.changed.add(host)
+
     # -- what follows --------------------------------------------------------------------------------------------
 
     def is_open(self, host: str, now: float) -> bool:

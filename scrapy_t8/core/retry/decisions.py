@@ -151,7 +151,8 @@ class RetryDecisions:
             self._in_memory[again] = history
         self._count("count", failure.kind)
         wait = max(0.0, due - self._clock())
-        self._log("Retry scheduled", request, page, f"{failure.error}; attempt {history.retries}, due in {wait:.1f} s")
+        detail = f"{failure.error}; attempt {history.retries}, due in {wait:.1f} s"
+        self._log(logging.DEBUG, "Retry scheduled", request, page, detail)
         return again
 
     def scrapy_retry_request(
@@ -193,7 +194,7 @@ class RetryDecisions:
         """Note that the page was fetched, by the crawl or by a retry handler. Its dead letters are resolved."""
         if page.history is not None and page.history.attempts:
             self._count("succeeded")
-            self._log("Retry succeeded", request, page, f"after {len(page.history.attempts)} failures")
+            self._log(logging.DEBUG, "Retry succeeded", request, page, f"after {len(page.history.attempts)} failures")
         outbox = self._frontier.outbox
         if outbox.fingerprints:
             outbox.resolve(self._frontier.fingerprint(request))
@@ -213,7 +214,7 @@ class RetryDecisions:
                 payload = self._frontier.codec.encode_request(request)
             except CannotStore as error:  # a middleware has put something into its meta
                 logger.warning("%s cannot be revived: %s", request, error)
-        self._log("Request buried", request, page, failure.error)
+        self._log(logging.INFO, "Request buried", request, page, failure.error)
         return DeadLetter(
             entry=entry,
             payload=payload,
@@ -267,9 +268,10 @@ class RetryDecisions:
         if kind is not None:
             stats.inc_value(f"t8/retry/{what}/{kind}")
 
-    def _log(self, what: str, request: Request, page: Page, detail: str) -> None:
-        task = request_task_id(self._task_type(request), self._frontier.record.id, page.entry or 0)
-        logger.info("%s: %s %s: %s", what, task, request, detail)
+    def _log(self, level: int, what: str, request: Request, page: Page, detail: str) -> None:
+        if logger.isEnabledFor(level):
+            task = request_task_id(self._task_type(request), self._frontier.record.id, page.entry or 0)
+            logger.log(level, "%s: %s %s: %s", what, task, request, detail)
 
 
 def callback_of(request: Request) -> str:

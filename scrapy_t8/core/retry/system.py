@@ -73,10 +73,18 @@ class RetrySystem(CommitParticipant):
             give_up=config.breaker_give_up,
         )
         self.breaker.load(frontier.store.hosts())
+        if context.recovery.last_run is None:
+            self.breaker.forget_given_up(context.clock())
         self.decisions = RetryDecisions(context, frontier, policy=policy, breaker=self.breaker)
         self.handlers = Handlers(handlers, config.retry_handler_timeout, self)
         self.timer = RetryTimer(context, control, frontier, handlers=self.handlers)
-        self._idle_policy = IdlePolicy(context, self.timer, handlers=self.handlers, breaker=self.breaker)
+        self._idle_policy = IdlePolicy(
+            context,
+            self.timer,
+            handlers=self.handlers,
+            breaker=self.breaker,
+            answered=self.decisions.hosts.answered,
+        )
 
     # -- a run begins and ends -----------------------------------------------------------------------------------
 
