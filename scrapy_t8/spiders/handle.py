@@ -11,12 +11,14 @@ from scrapy.crawler import Crawler
 from scrapy_t8.core.items.expectations import expecting
 from scrapy_t8.core.items.keys import key_text
 from scrapy_t8.core.job.job import Job
+from scrapy_t8.core.page import current_page
 from scrapy_t8.core.resume_points import POINT, Mark, ResumePointTracker
-from scrapy_t8.core.retry.failure import BAN, RetryPage
+from scrapy_t8.core.retry.failure import BAN, Failure, RetryPage, known_kind
 from scrapy_t8.core.watermark import Value, Watermark
 from scrapy_t8.errors import ConfigError
 from scrapy_t8.model.resume_point import ResumePoint
 from scrapy_t8.utils.handler_call import Handler
+from scrapy_t8.utils.text import one_line
 
 R = TypeVar("R", bound=Request)
 
@@ -142,6 +144,14 @@ class JobHandle:
         :raises RetryPage: always.
         """
         raise RetryPage(reason, delay, kind)
+
+    def give_up(self, reason: str, kind: str = BAN, status: int | None = None) -> None:
+        """Make the page of this callback a dead letter. What it yields stays.
+
+        :param status: the HTTP status, for the dead letter.
+        """
+        failure = Failure(known_kind(kind, "give_up"), one_line(reason), status, final=True)
+        self._job.record_item_failure(current_page(), failure)
 
     def retries(self, kind: str) -> int:
         """Return how many retries a page has that fails with *kind*."""

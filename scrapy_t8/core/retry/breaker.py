@@ -13,8 +13,9 @@ about its host. Failures of several requests open the breaker, and so do repeate
 have one request at a time. Where the host has answered a page before, the breaker is *suspect* first: a request for
 that page is the first probe. If the page is answered, the host is up and the failures are those of the pages.
 
-While a host is down, no attempt is charged to a request, and what was charged since the last answer is taken back. A host that stays down too long is given up: its requests are
-tried, charged and buried like any others, so that a crawl with a dead host comes to an end.
+While a host is down, no attempt is charged to a request, and what was charged since the last answer is taken back. A
+host that stays down too long is given up: its requests are tried, charged and buried like any others, so that a crawl
+with a dead host comes to an end.
 
 A host is also *paused* when the host asks for a pause (Retry-After), whether it is down or not.
 """
@@ -87,7 +88,7 @@ class Breaker:
     def __init__(self, *, failures: int, probe: float, longest: float, give_up: float) -> None:
         self._limit = failures
         self._probe = probe
-        self._longest = longest
+        self.longest = longest
         self._give_up = give_up
         self._hosts: dict[str, Health] = {}
         self._refunds: dict[str, dict[int, int]] = {}
@@ -151,7 +152,7 @@ class Breaker:
         self._wait(host, health, now)
 
     def _wait(self, host: str, health: Health, now: float) -> None:
-        health.interval = min(max(self._probe, (now - health.since) / 3), self._longest)
+        health.interval = min(max(self._probe, (now - health.since) / 3), self.longest)
         health.probe_at = now + health.interval
         self.changed.add(host)
 

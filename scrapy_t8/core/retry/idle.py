@@ -52,6 +52,7 @@ class IdlePolicy:
         self._breaker = breaker
         self._answered = answered
         self._began = context.clock()
+        self._has_given_up = False
         self._awaited: float | None = None
         self._logged = 0.0
         self._is_paused = False
@@ -70,9 +71,13 @@ class IdlePolicy:
         if due is None and opening is None:
             return
         now = self._clock()
-        if due is not None and due <= now + self._patience and not self._waits_only_for_dead_hosts(now):
+        latest = now + max(self._patience, self._breaker.longest if self._has_given_up else 0.0)
+        ends = self._end_of_patience()
+        if opening is not None and now < ends:
+            self._stay(min(opening, ends))
+        if due is not None and due <= latest and (not ends or now < ends or self._is_paused_shortly(now)):
             self._stay(due)
-        if opening is not None and opening <= now + self._patience and self._may_be_back_soon(now):
+        if opening is not None and opening <= latest and (not ends or self._is_paused_shortly(now)):
             self._stay(opening)
         if self._gives_up(now):
             self._stay(now)
@@ -91,6 +96,7 @@ class IdlePolicy:
         silent = [host for host in self._breaker.hosts() if self._breaker.is_open(host, now) and host not in answered]
         if not answered:
             return False
+        self._has_given_up = self._has_given_up or bool(silent)
         for host in silent:
             self._breaker.give_up(host, now)
             logger.warning(
@@ -101,16 +107,15 @@ class IdlePolicy:
             )
         return bool(silent)
 
-    def _may_be_back_soon(self, now: float) -> bool:
-        """Whether a host went down so lately that the host may be back soon."""
-        hosts = self._breaker.hosts().values()
-        if any(now < health.paused_until <= now + self._patience for health in hosts):
-            return True
-        downs = [max(health.since, self._began) for health in hosts if health.is_open]
-        return not downs or max(downs) + self._patience > now
+    def _end_of_patience(self) -> float:
+        """Return until when hosts that are down are waited for, in Unix seconds; 0 if no host is down."""
+        now, hosts = self._clock(), self._breaker.hosts()
+        downs = [max(hosts[host].since, self._began) for host in hosts if self._breaker.is_open(host, now)]
+        return max(downs) + self._patience if downs else 0.0
 
-    def _waits_only_for_dead_hosts(self, now: float) -> bool:
-        return bool(self._breaker) and not self._may_be_back_soon(now)
+    def _is_paused_shortly(self, now: float) -> bool:
+        hosts = self._breaker.hosts().values()
+        return any(now < health.paused_until <= now + self._patience for health in hosts)
 
     def _stay(self, due: float | None) -> None:
         self._pause()
