@@ -37,7 +37,9 @@ def add_filters(parser: argparse.ArgumentParser, *, ids: bool = True) -> None:
     group.add_argument("--since", type=ago, metavar="WHEN", help="failed since: 2h, 3d, or a time in ISO 8601")
     group.add_argument("--until", type=ago, metavar="WHEN", help="failed before: the same forms")
     group.add_argument("--job", metavar="ID", help="id of the job; the box also has dead letters of earlier jobs")
-    group.add_argument("--state", choices=(WAITING, DEAD), help="of a service: only tasks that wait, or are dead")
+    group.add_argument(
+        "--state", choices=(WAITING, DEAD), help="tasks that wait, or are dead; list shows what waits of a crawl, too"
+    )
     group.add_argument("--limit", type=count, metavar="N", help="at most so many, the oldest first")
 
 
