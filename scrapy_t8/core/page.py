@@ -25,6 +25,7 @@ ITEMS = "items"
 """Name under which the outcomes of items are fingerprinted, beside the names of sinks."""
 
 _current: ContextVar[Page | None] = ContextVar("t8_page", default=None)
+_request: ContextVar[Request | None] = ContextVar("t8_request", default=None)
 
 
 class Expectation(NamedTuple):
@@ -316,6 +317,17 @@ def current_page() -> Page | None:
     return None if page is None or not page.pending else page
 
 
+def current_request() -> Request | None:
+    """Return the request that the engine has in flight for what is done here, whatever ``response.request`` says."""
+    return _request.get()
+
+
+def enter_request(request: Request) -> None:
+    """Let what is done belong to *request*, from here on and in every task begun from here."""
+    _request.set(request)
+
+
 def leave_page() -> None:
-    """Let outputs belong to no page from here on."""
+    """Let outputs belong to no page, and to no request, from here on."""
     _current.set(None)
+    _request.set(None)

@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 
 from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.frontier.frontier import Frontier
-from scrapy_t8.core.page import Page, leave_page
+from scrapy_t8.core.page import Page, enter_request, leave_page
 from scrapy_t8.core.resume_points import marks_of
 from scrapy_t8.core.retry.decisions import callback_of
 from scrapy_t8.core.retry.failure import of_download
@@ -36,6 +36,7 @@ class EngineWatch:
             leave_page()
             return
         page.enter()
+        enter_request(request)
         if isinstance(result, Failure):
             self._failed(request, page, result.value)
         elif isinstance(result, Request) and request not in self._frontier.in_memory:

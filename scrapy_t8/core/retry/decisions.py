@@ -144,8 +144,19 @@ class RetryDecisions:
         :raises CannotStore: if *request* has no stored form.
         """
         assert page.entry is not None
-        payload = self._frontier.codec.encode_request(request)
+        payload = self._stored_form(request, page.entry)
         return ScheduledRetry(page.entry, due, self.slot(request), payload, self.history(request, page).dumps())
+
+    def _stored_form(self, request: Request, entry: int) -> bytes:
+        """Return the stored form of *request*, an attempt of *entry*, without what middlewares have put in since.
+
+        :raises CannotStore: if there is none.
+        """
+        frontier = self._frontier
+        try:
+            return frontier.codec.encode_request(request)
+        except CannotStore:
+            return frontier.codec.encode_attempt(request, frontier.added.get(entry) or frontier.store.payload(entry))
 
     def first_retry(self, request: Request, failure: Failure) -> ScheduledRetry:
         """Return a new entry for *request*, which was never in the frontier and has failed.
@@ -181,8 +192,8 @@ class RetryDecisions:
         if not in_memory and page.entry is not None:
             entry = page.entry
             try:
-                payload = self._frontier.codec.encode_request(request)
-            except CannotStore as error:  # a middleware has put something into its meta
+                payload = self._stored_form(request, entry)
+            except CannotStore as error:
                 logger.warning("%s cannot be revived: %s", request, error)
         self._log("Request buried", request, page, failure.error)
         return DeadLetter(

@@ -18,6 +18,7 @@ DROP_EMPTY_QUEUES = "DELETE FROM queue WHERE stored <= 0"
 
 NEWEST = "SELECT id, payload, crashes, story FROM entry WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT ?"
 OLDEST = "SELECT id, payload, crashes, story FROM entry WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"
+PAYLOAD = "SELECT payload FROM entry WHERE id = ?"
 COUNT_ENTRIES = "SELECT count(*) FROM entry"
 ADD_ENTRY = "INSERT INTO entry (id, payload, story) VALUES (?, ?, ?)"
 REMOVE_ENTRY = "DELETE FROM entry WHERE id = ?"

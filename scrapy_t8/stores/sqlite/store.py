@@ -191,6 +191,12 @@ class SQLiteStore(StateFile):
                 rows = self._db.execute(sql.OLDEST, (first - 1 if beyond is None else beyond, last, limit))
             return [Entry(*row) for row in rows]
 
+    def payload(self, entry: int) -> bytes | None:
+        """Return the stored form of one entry; None if the store does not have the entry."""
+        with self._guard("read"):
+            row = self._db.execute(sql.PAYLOAD, (entry,)).fetchone()
+            return None if row is None else row[0]
+
     def count_entries(self) -> int:
         """Count the entries one by one, to check the ledger. It is slow."""
         count: int = self._db.execute(sql.COUNT_ENTRIES).fetchone()[0]
