@@ -17,6 +17,7 @@ from scrapy import Request
 
 from scrapy_t8.model.attempts import AttemptHistory, ScheduledRetry
 from scrapy_t8.model.dead_letter import DeadLetter
+from scrapy_t8.model.entry import Ending
 from scrapy_t8.utils.hashes import hash63
 
 from .staging import NO_ITEMS, PageItems
@@ -51,7 +52,7 @@ class Outcome(Enum):
 
         PENDING ──► HANDED_OVER ──► REPLACED    another request has taken the page's place
            │             │
-           │             └────────► DISCARDED   nothing has taken it: a duplicate, or IgnoreRequest
+           │             └────────► DISCARDED   no result, for a cause that is written down (Ending)
            ├──► RETRY                           the entry waits for another attempt
            ├──► DEAD                            the entry is a dead letter
            └──► DONE                            everything else, when the page settles
@@ -86,6 +87,8 @@ class Page:
         "attempt",
         "callback",
         "delivered",
+        "ending",
+        "ends_in_memory",
         "entry",
         "expectations",
         "fingerprints_on_settle",
@@ -127,6 +130,10 @@ class Page:
         """The entry of the next attempt, if the outcome is a retry."""
         self.letter: DeadLetter | None = None
         """The dead letter, if the outcome is dead."""
+        self.ending: Ending | None = None
+        """Why there is no result, if the outcome is discarded."""
+        self.ends_in_memory: Sequence[DeadLetter | Ending | None] = ()
+        """What became of the requests of the page that ran from memory: None if all is well."""
         self.is_settled = False
         """Whether the page goes into the next commit, so that nothing of the page needs to be remembered any more."""
         self.history: AttemptHistory | None = None
@@ -171,9 +178,15 @@ class Page:
         """Note that another entry has taken the place of this page's."""
         self.outcome = Outcome.REPLACED
 
-    def discard(self) -> None:
-        """Note that the request was dropped on purpose."""
-        self.outcome = Outcome.DISCARDED
+    def discard(self, ending: Ending) -> None:
+        """Note why the request ends without a result. The first cause stays."""
+        self.outcome, self.ending = Outcome.DISCARDED, self.ending or ending
+
+    def end_in_memory(self, end: DeadLetter | Ending | None) -> None:
+        """Note what became of a request of the page that ran from memory."""
+        if not isinstance(self.ends_in_memory, list):
+            self.ends_in_memory = []
+        self.ends_in_memory.append(end)
 
     def retry_later(self, retry: ScheduledRetry) -> None:
         """Let the entry wait for its next attempt."""

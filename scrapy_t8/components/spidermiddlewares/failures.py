@@ -40,6 +40,8 @@ class T8FailureMiddleware:
             # The spider has asked for a retry: that is no error for Scrapy's log and statistics.
             self._note(PARSE, exception, response)
             return ()
+        else:
+            self._job.retries.raised(request, exception)
         return None
 
     def spider_error(self, failure: Failure, response: Response | Failure) -> None:

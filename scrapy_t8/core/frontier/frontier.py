@@ -10,7 +10,6 @@ import logging
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 
 from scrapy import Request
 
@@ -24,6 +23,7 @@ from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.entry import SEQ_BITS, START, Entry, QueueRecord, entry_id
 
 from .dead_letter_outbox import DeadLetterOutbox, letter_of
+from .endings import BESIDES, Endings
 from .queue_registry import QueueRegistry
 from .replay import ReplayGuard
 from .seen_set import SeenSet
@@ -58,6 +58,7 @@ class Frontier(CommitParticipant):
         self._attempt = context.recovery.run << 32
         self.registry = QueueRegistry(store)
         self.outbox = DeadLetterOutbox(store, self.record)
+        self.endings = Endings(store, self.record, self.outbox)
         self.replay = ReplayGuard(store, self.fingerprint)
         self.seen = SeenSet(store)
         self.has_seen_set = True
@@ -267,8 +268,12 @@ class Frontier(CommitParticipant):
         if page.start_item_fingerprint is not None and page.parent is not None:
             self.record.next_seq += 1
             self.replay.remember(page.parent, page.start_item_fingerprint, self.record.next_seq)
+        if page.ends_in_memory:
+            self.endings.book_in_memory(page)
         if page.entry is not None:
             self._settle_entry(page, page.entry)
+        elif page.ending is not None:
+            self.endings.add(page.ending, BESIDES)
 
     def _settle_entry(self, page: Page, entry: int) -> None:
         if entry == START:
@@ -282,23 +287,10 @@ class Frontier(CommitParticipant):
         elif entry >> SEQ_BITS:
             self._remove(entry)
             self._unmark.append(entry)
-        if entry:
-            self._book(page)
-
-    def _book(self, page: Page) -> None:
-        ledger = self.record.ledger
-        if page.retry is not None:
-            self.waiting.add(page.retry)
-        elif page.letter is not None:
-            letter = page.letter
-            if page.delivered and page.history is not None:
-                page.history.delivered += page.delivered
-                letter = replace(letter, story=page.history.dumps())
-            self.outbox.bury(letter)
-        elif page.outcome is Outcome.DISCARDED:
-            ledger.discarded += 1
-        elif page.outcome is Outcome.DONE:
-            ledger.done += 1
+        if entry and page.retry is not None:
+            self.waiting.add(self.endings.with_delivered(page, page.retry))
+        elif entry:
+            self.endings.book(page)
 
     def _remove(self, entry: int) -> None:
         self._leased.discard(entry)
@@ -327,6 +319,7 @@ class Frontier(CommitParticipant):
         self.waiting.drain(batch)
         batch.queues = self.registry.changed()
         self.outbox.drain(batch)
+        self.endings.drain(batch)
 
     def committed(self) -> None:
         """Forget what was kept for the batch: the batch is durable."""

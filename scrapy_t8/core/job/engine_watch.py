@@ -6,28 +6,48 @@ A page has settled when the engine is through with its request *and* with every 
 from __future__ import annotations
 
 from scrapy import Request
+from scrapy.downloadermiddlewares.offsite import OffsiteMiddleware
 from scrapy.exceptions import IgnoreRequest
-from twisted.python.failure import Failure
+from scrapy.http import Response
+from scrapy.spidermiddlewares.httperror import HttpError, HttpErrorMiddleware
+from twisted.python.failure import Failure as TwistedFailure
 
+from scrapy_t8.config.causes import OFFSITE, REPLACED
 from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.frontier.frontier import Frontier
+from scrapy_t8.core.items.tracker import ItemTracker
 from scrapy_t8.core.page import Page, enter_request, leave_page
 from scrapy_t8.core.resume_points import marks_of
 from scrapy_t8.core.retry.decisions import callback_of
-from scrapy_t8.core.retry.failure import of_download
+from scrapy_t8.core.retry.failure import PIPELINE, Failure, of_download, of_response
 from scrapy_t8.core.retry.system import RetrySystem
 from scrapy_t8.core.run import RunContext, RunControl
+from scrapy_t8.model.entry import Ending
+from scrapy_t8.utils.text import one_line
+
+from .ignored import ending_of_ignored
 
 
 class EngineWatch:
     """Lets pages of a T8 frontier end when the engine lets their requests go."""
 
-    def __init__(self, context: RunContext, control: RunControl, frontier: Frontier, *, retries: RetrySystem) -> None:
+    def __init__(
+        self, context: RunContext, control: RunControl, frontier: Frontier, *, retries: RetrySystem, items: ItemTracker
+    ) -> None:
         self._control = control
         self._frontier = frontier
         self._retries = retries
+        self._items = items
+        self._crawler = context.crawler
+        self._clock = context.clock
+        self._body_sample = context.config.body_sample
         self._guard = control.guard("decide on a failed request")
+        self._replaced: dict[Request, Request] = {}
+        """Requests in flight for which another request came back, and that one."""
+        self._ignored: dict[Request, Ending] = {}
+        """Requests that run from memory and were ignored."""
         scrapy_private.watch(context.crawler, self.arrived, self.left)
+        scrapy_private.call_on_close_spider(context.crawler, retries.come_again)
 
     def arrived(self, request: Request, result: object) -> None:
         """Take the result of a download: a response, a failure, or a request that takes the request's place."""
@@ -37,16 +57,34 @@ class EngineWatch:
             return
         page.enter()
         enter_request(request)
-        if isinstance(result, Failure):
+        if isinstance(result, TwistedFailure):
             self._failed(request, page, result.value)
-        elif isinstance(result, Request) and request not in self._frontier.in_memory:
-            page.hand_over()
+        elif isinstance(result, Request):
+            self._replaced[request] = result
+            if request not in self._frontier.in_memory:
+                page.hand_over()
+        elif request.errback is not None and isinstance(result, Response):
+            self._check_status(request, result)
 
     def _failed(self, request: Request, page: Page, error: BaseException | None) -> None:
         if error is not None and not isinstance(error, IgnoreRequest):
             self._retries.record_first_failure(request, of_download(error, final=True))
-        elif request not in self._frontier.in_memory:
-            page.discard()
+            return
+        ending = ending_of_ignored(request, error or IgnoreRequest())
+        if request not in self._frontier.in_memory:
+            page.discard(ending)
+        else:
+            self._ignored[request] = ending
+
+    def _check_status(self, request: Request, response: Response) -> None:
+        """Note a status that no callback takes. An errback may swallow that failure: no other component sees it."""
+        filtering = None if 200 <= response.status < 300 else self._crawler.get_spider_middleware(HttpErrorMiddleware)
+        try:
+            if filtering is not None:
+                filtering.process_spider_input(response)
+        except HttpError:
+            failure = of_response(response, self._clock(), body_sample=self._body_sample, final=True)
+            self._retries.record_first_failure(request, failure)
 
     def left(self, request: Request) -> None:
         """Take note that the engine is through with *request*, its callback, its items and its requests."""
@@ -54,16 +92,34 @@ class EngineWatch:
         page, in_memory = self._frontier.in_flight.get(request), request in self._frontier.in_memory
         if page is None:
             return
+        other = self._replaced.pop(request, None)
         if page.is_handing_over and not in_memory:
-            page.discard()
+            page.discard(self._not_taken(request, other or request))
+        elif page.items.entered > page.items.left and page.pending == 1:
+            self._lose_items(request, page)
         with self._guard:
-            self._retries.request_left_engine(request, page, in_memory=in_memory)
+            has_failed = self._retries.request_left_engine(request, page, in_memory=in_memory)
+            if in_memory and not has_failed and other is None:
+                page.end_in_memory(self._ignored.pop(request, None))
         if not in_memory:
             page.leave_engine(self._retries.decisions.slot(request), callback_of(request))
         if page.expectations and page.may_lack_items:
             page.keep_request(request)
         self._frontier.leave(request)
         self._control.end(page)
+
+    def _lose_items(self, request: Request, page: Page) -> None:
+        """Note items that have entered the pipelines and will never leave them, as after a CancelledError."""
+        lost = self._items.end_unfinished(page, request.url)
+        error = f"{lost} items did not leave the pipelines, which an exception such as CancelledError has ended"
+        self._retries.record_first_failure(request, Failure(PIPELINE, error))
+
+    def _not_taken(self, request: Request, other: Request) -> Ending:
+        """Return the ending of a *request* for which an *other* one came back that no queue has taken."""
+        offsite = self._crawler.get_downloader_middleware(OffsiteMiddleware)
+        assert self._crawler.spider is not None
+        is_offsite = offsite is not None and not offsite.should_follow(other, self._crawler.spider)
+        return Ending(OFFSITE if is_offsite else REPLACED, request.url, callback_of(request), one_line(other))
 
 
 class ResumePointWatch:

@@ -11,19 +11,21 @@ from scrapy import Request
 from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 
+from scrapy_t8.config.causes import DUPLICATE
 from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.frontier.frontier import Frontier
 from scrapy_t8.core.items.expectations import META as EXPECT
 from scrapy_t8.core.items.tracker import ItemTracker
 from scrapy_t8.core.page import Page, current_page
 from scrapy_t8.core.resume_points import POINT, Mark
+from scrapy_t8.core.retry.decisions import callback_of
 from scrapy_t8.core.retry.failure import Failure
 from scrapy_t8.core.retry.host_gate import HostGatedQueue
 from scrapy_t8.core.retry.system import RetrySystem
 from scrapy_t8.core.run import CommitParticipant, RunContext, StopOnError
 from scrapy_t8.errors import T8Error
 from scrapy_t8.model.batch import CommitBatch
-from scrapy_t8.model.entry import START
+from scrapy_t8.model.entry import START, Ending
 
 from .commit_loop import CommitLoop
 from .crash_guard import PostCrashCommits
@@ -149,7 +151,7 @@ class Job(CommitParticipant):
         if not has_seen_set:
             self.frontier.leave_filtering_to_project()
         self.has_frontier = True
-        EngineWatch(self.context, self._commits, self.frontier, retries=self.retries)
+        EngineWatch(self.context, self._commits, self.frontier, retries=self.retries, items=self.items)
         return self.retries.gate(queue, slot_of)
 
     def watch_resume_points(self) -> None:
@@ -180,7 +182,7 @@ class Job(CommitParticipant):
     def rejected(self, request: Request, page: Page | None) -> None:
         """Note that *request* was seen before, and does not enter the frontier."""
         if page is not None and page.is_handing_over:
-            page.discard()
+            page.discard(Ending(DUPLICATE, request.url, callback_of(request)))
             return
         if POINT in request.meta:
             self.points.dropped(request)

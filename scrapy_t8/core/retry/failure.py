@@ -67,6 +67,10 @@ OF_THE_CODE = (PARSE, PIPELINE, DOWNLOAD, INVALID, "callback", "class")
 """The kinds that a change of the spider's code may mend."""
 
 
+AFTER_THE_DOWNLOAD = (PARSE, PIPELINE, INVALID)
+"""The kinds that no errback hears of. An errback itself can fail with them."""
+
+
 class RetryPage(Exception):
     """Raised in a callback, an errback, an item pipeline or a response check: retry this page.
 
@@ -97,6 +101,7 @@ class Failure:
     :param retry_after: seconds to wait, as the server has asked for.
     :param final: give up, whatever the policy says.
     :param keeps_items: items that the page has yielded so far stay, if this was the last attempt.
+    :param errback_failed: the errback that was given this failure has raised an exception.
     :param detail: facts that may help to find the cause: a traceback, a part of the body.
     """
 
@@ -108,6 +113,7 @@ class Failure:
     final: bool = False
     reason: str | Exception = "unspecified"
     keeps_items: bool = True
+    errback_failed: bool = False
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -186,6 +186,7 @@ CHOOSE_NEW_IDS = """
 """
 COUNT_CHOSEN = "SELECT ifnull(sum(mine), 0), ifnull(sum(NOT mine), 0) FROM chosen"
 CHOSEN_KINDS = "SELECT kind, count(*) FROM chosen JOIN dead ON dead.id = letter GROUP BY kind ORDER BY count(*) DESC"
+CHOSEN_FAILURES = "SELECT kind, status, count(*) FROM chosen JOIN dead ON dead.id = letter WHERE mine GROUP BY 1, 2"
 NOTHING_CHOSEN = "DELETE FROM chosen"
 
 # The attempts are deleted. What another job has delivered is not in the feeds of this job.
@@ -213,7 +214,7 @@ REMOVE_CHOSEN = (
 REMOVE_ALL = ("DELETE FROM dead_body", "DELETE FROM dead")
 # An entry that is in the frontier as well, or has a second letter, still needs its children.
 FORGET_CHOSEN = """
-    DELETE FROM spawned WHERE parent IN (SELECT entry FROM chosen WHERE mine)
+    DELETE FROM spawned WHERE parent IN (SELECT entry FROM chosen WHERE mine AND entry)
         AND NOT EXISTS (SELECT 1 FROM entry WHERE entry.id = parent)
         AND NOT EXISTS (SELECT 1 FROM waiting WHERE waiting.id = parent)
         AND parent NOT IN (SELECT entry FROM dead WHERE job = :job_id AND id NOT IN (SELECT letter FROM chosen))

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from scrapy_t8.config.causes import UNKNOWN
 from scrapy_t8.errors import StoreDamaged, StoreError
 from scrapy_t8.model.attempts import ScheduledRetry
 from scrapy_t8.model.batch import CommitBatch
@@ -104,6 +105,7 @@ class SQLiteStore(StateFile):
             job.ledger.admitted -= lost
             self._db.execute(sql.PUT_JOB, (dump_job(job),))
             if lost > 0:
+                self._db.execute(sql.ADD_TALLY, ("cause besides", UNKNOWN, lost))
                 logger.error("%d requests were in the part that cannot be read. Their pages will be missing", lost)
 
     def _load(self) -> None:
@@ -136,6 +138,8 @@ class SQLiteStore(StateFile):
             for table in () if keep else sql.OF_A_JOB:
                 db.execute(f"DELETE FROM {table}")
             db.execute(sql.PUT_JOB, (dump_job(job),))
+            if keep:  # what became of the other requests of the lost job is not known
+                db.execute(sql.ADD_TALLY, ("cause besides", UNKNOWN, 1))
 
     def begin_run(self, now: float, crash_limit: int) -> Recovery:
         """Begin a run. If the last run died, charge a crash to each entry that was in flight.
