@@ -59,7 +59,7 @@ class Frontier(CommitParticipant):
         self.registry = QueueRegistry(store)
         self.outbox = DeadLetterOutbox(store, self.record)
         self.endings = Endings(store, self.record, self.outbox)
-        self.replay = ReplayGuard(store, self.fingerprint)
+        self.replay = ReplayGuard(store, self.codec, self.fingerprint)
         self.seen = SeenSet(store)
         self.has_seen_set = True
         """Whether requests pass the seen-set. Not so where the project has a duplicate filter of its own."""
@@ -121,6 +121,10 @@ class Frontier(CommitParticipant):
         """Whether the seen-set knows *request*, so that a page that yields it again is understood without more."""
         return self.has_seen_set and not request.dont_filter
 
+    def is_known_child(self, page: Page, request: Request) -> bool:
+        """Whether a replayed *page* yields *request* again, and the seen-set does not say so."""
+        return not self.is_filtered(request) and self.replay.is_known_request(page, request)
+
     # -- admission -----------------------------------------------------------------------------------------------
 
     def new_page(self, entry: int | None, parent: Page | None = None, *, was_waiting: bool = False) -> Page:
@@ -143,7 +147,7 @@ class Frontier(CommitParticipant):
             self.points.admitted(request)
             self.expectations.admitted(request)
             if page is not None and not self.is_filtered(request):
-                self.replay.add(page, entry, request)
+                self.replay.add(page, entry, request, payload)
         return entry
 
     def admit_in_memory(self, request: Request, page: Page | None, error: CannotStore) -> Page:

@@ -162,7 +162,7 @@ class Job(CommitParticipant):
         """Whether *request* needs no place in a queue: a replayed page yields it again, or it is a retry due later."""
         if page is None:
             return False
-        if page.is_replay and not page.is_handing_over and self._is_known_child(request, page):
+        if page.is_replay and not page.is_handing_over and self.frontier.is_known_child(page, request):
             return True
         due = self.retries.take_due(request)
         if due is not None:
@@ -174,10 +174,6 @@ class Job(CommitParticipant):
             if page.expectations:
                 self.expectations.pass_on(page, request)
         return False
-
-    def _is_known_child(self, request: Request, page: Page) -> bool:
-        frontier = self.frontier
-        return not frontier.is_filtered(request) and frontier.replay.is_known_child(page, self.fingerprint(request))
 
     def rejected(self, request: Request, page: Page | None) -> None:
         """Note that *request* was seen before, and does not enter the frontier."""
