@@ -76,5 +76,6 @@ def _quoted(text: str) -> str:
 
 def cause_of_failure(kind: str, status: int | None) -> str:
     """Return the cause of a failure: the status, where the status is the failure, else the kind."""
-    is_status = status is not None and kind in ("http", "host", "throttled", "network")
+    is_failure = status is not None and not 200 <= status < 300
+    is_status = is_failure and kind in ("http", "host", "throttled", "network")
     return f"{STATUS}:{status}" if is_status else f"{FAILURE}:{kind}"

@@ -87,6 +87,7 @@ class Page:
         "attempt",
         "callback",
         "delivered",
+        "doubts",
         "ending",
         "ends_in_memory",
         "entry",
@@ -132,6 +133,8 @@ class Page:
         """The dead letter, if the outcome is dead."""
         self.ending: Ending | None = None
         """Why there is no result, if the outcome is discarded."""
+        self.doubts: tuple[Ending, ...] = ()
+        """What is missing of the page although the page is done, or no request stands for it."""
         self.ends_in_memory: Sequence[DeadLetter | Ending | None] = ()
         """What became of the requests of the page that ran from memory: None if all is well."""
         self.is_settled = False
@@ -181,6 +184,10 @@ class Page:
     def discard(self, ending: Ending) -> None:
         """Note why the request ends without a result. The first cause stays."""
         self.outcome, self.ending = Outcome.DISCARDED, self.ending or ending
+
+    def doubt(self, ending: Ending) -> None:
+        """Note that something of the page is missing for which no request can be given up."""
+        self.doubts += (ending,)
 
     def end_in_memory(self, end: DeadLetter | Ending | None) -> None:
         """Note what became of a request of the page that ran from memory."""

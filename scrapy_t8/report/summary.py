@@ -59,7 +59,7 @@ def _without_result(document: dict[str, Any], jobdir: Path) -> Iterator[str]:
     if open_causes:
         yield f"  {document['without_result']['count']:,} without a result:"
     for row in open_causes[:MOST]:
-        yield f"    {row['count']:,} {row['cause']}{_what(row)}: {_urls(row)}"
+        yield f"    {row['count']:,} {row['cause']}{_what(row)}{_urls(row)}"
         for error in row["errors"][:3] if len(row["errors"]) > 1 else ():
             yield f"      {error['count']:,} in {error['callback']}: {error['error']}"
     if len(open_causes) > MOST:
@@ -84,7 +84,7 @@ def _what(row: Mapping[str, Any]) -> str:
 
 def _urls(row: Mapping[str, Any]) -> str:
     urls = [example["url"] for example in row["examples"] if example["url"]][:3]
-    return ", ".join(urls) + (", ..." if row["count"] > len(urls) else "")
+    return f": {', '.join(urls)}{', ...' if row['count'] > len(urls) else ''}" if urls else ""
 
 
 def account_lines(accounts: Mapping[str, Mapping[str, int]]) -> Iterator[str]:

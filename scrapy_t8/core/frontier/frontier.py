@@ -265,6 +265,8 @@ class Frontier(CommitParticipant):
         """Take a page whose outputs have all ended out of the frontier, or put its entry where the outcome says."""
         self.seen.settle(page)
         if page.outcome is not Outcome.RETRY:
+            for doubt in page.doubts:
+                self.endings.add(doubt, BESIDES)
             for retry in page.new_retries:
                 self.admit_waiting(retry)
             if page.announcements:
@@ -276,8 +278,6 @@ class Frontier(CommitParticipant):
             self.endings.book_in_memory(page)
         if page.entry is not None:
             self._settle_entry(page, page.entry)
-        elif page.ending is not None:
-            self.endings.add(page.ending, BESIDES)
 
     def _settle_entry(self, page: Page, entry: int) -> None:
         if entry == START:

@@ -101,7 +101,7 @@ class ItemTracker:
         if outcome == FAILED and error is not None and (is_orphan or page.start_item_fingerprint is not None):
             # No request stands for the item, so none can be given up for it.
             cause = f"{ITEM}:{pipeline_of_traceback(error.__traceback__) or UNKNOWN}"
-            page.discard(Ending(cause, note=loss_reason(error, outcome)))
+            page.doubt(Ending(cause, note=loss_reason(error, outcome)))
         items = page.own_items()
         if is_orphan or not self._counts_entries:
             items.enter()

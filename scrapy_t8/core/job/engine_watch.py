@@ -63,7 +63,7 @@ class EngineWatch:
             self._replaced[request] = result
             if request not in self._frontier.in_memory:
                 page.hand_over()
-        elif request.errback is not None and isinstance(result, Response):
+        elif isinstance(result, Response) and not 200 <= result.status < 300:
             self._check_status(request, result)
 
     def _failed(self, request: Request, page: Page, error: BaseException | None) -> None:
@@ -77,14 +77,19 @@ class EngineWatch:
             self._ignored[request] = ending
 
     def _check_status(self, request: Request, response: Response) -> None:
-        """Note a status that no callback takes. An errback may swallow that failure: no other component sees it."""
-        filtering = None if 200 <= response.status < 300 else self._crawler.get_spider_middleware(HttpErrorMiddleware)
+        """Note a failure if no callback takes the status of *response*, and none if a callback takes it.
+
+        If the request has an errback, no other component sees the failure.
+        """
+        filtering = self._crawler.get_spider_middleware(HttpErrorMiddleware)
         try:
             if filtering is not None:
                 filtering.process_spider_input(response)
         except HttpError:
             failure = of_response(response, self._clock(), body_sample=self._body_sample, final=True)
             self._retries.record_first_failure(request, failure)
+        else:
+            self._retries.status_is_taken(request, response.status)
 
     def left(self, request: Request) -> None:
         """Take note that the engine is through with *request*, its callback, its items and its requests."""

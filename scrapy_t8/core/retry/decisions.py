@@ -69,8 +69,9 @@ class RetryDecisions:
         self._in_memory.pop(request, None)
 
     def _note_host(self, request: Request, slot: str, failure: Failure, now: float) -> None:
-        # 500 and 501 tell of a page rather than of its host.
-        is_evidence = failure.kind in OF_THE_HOST and failure.status not in (500, 501)
+        # 500 and 501 tell of a page rather than of its host, and a good status of a download inside of the callback.
+        is_status = failure.status is None or (failure.status >= 400 and failure.status not in (500, 501))
+        is_evidence = failure.kind in OF_THE_HOST and is_status
         if is_evidence and self.breaker.failed(slot, self._frontier.fingerprint(request), now):
             logger.warning("Host %s looks down (%s), pausing its requests", slot, failure.error)
         if failure.retry_after is None:

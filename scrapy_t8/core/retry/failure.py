@@ -60,6 +60,9 @@ NETWORK_ERRORS = (
     OSError,
 )
 
+INSIDE_A_CALLBACK = (*NETWORK_ERRORS[:-1], ConnectionError, TimeoutError)
+"""Network errors of downloads that a callback makes itself. Any other OSError is a bug of the callback."""
+
 OF_THE_HOST = (NETWORK, HOST)
 """The kinds that say something about the health of a host."""
 
@@ -191,6 +194,8 @@ def of_code(kind: str, error: BaseException, response: object, *, body_sample: i
         return Failure(error.kind, one_line(error), status, error.delay, reason=error, keeps_items=False, detail=detail)
     message = one_line(f"{type(error).__name__}: {error}")
     reason = error if isinstance(error, Exception) else "unspecified"
+    if isinstance(error, INSIDE_A_CALLBACK):
+        kind = NETWORK
     return Failure(kind, message, status, reason=reason, detail={"traceback": trace(error), **detail})
 
 

@@ -165,6 +165,12 @@ class RetrySystem(CommitParticipant):
         if request not in self._noted:
             self.record_failure(request, failure)
 
+    def status_is_taken(self, request: Request, status: int) -> None:
+        """Take back a failure that was noted for the *status* alone: a callback takes the response."""
+        noted = self._noted.get(request)
+        if noted is not None and noted.status == status:
+            del self._noted[request]
+
     def retry(self, request: Request, failure: Failure, priority_adjust: int | None) -> Request | None:
         """Return the request to give to Scrapy in place of *request*, whose download has failed; None to give up."""
         page = self._frontier.in_flight[request]

@@ -89,7 +89,12 @@ ANNOUNCE = """
 # When a letter leaves the box, the fingerprint of its request leads to the items that the request was to bring.
 CHOSEN_REQUESTS = "SELECT fingerprint FROM dead JOIN chosen ON dead.id = letter WHERE fingerprint IS NOT NULL"
 CLEAR_CAUSE = f"UPDATE expected SET cause = NULL WHERE request IN ({CHOSEN_REQUESTS})"
-MARK_DISCARDED = f"UPDATE expected SET cause = 'discarded', open = 0 WHERE request IN ({CHOSEN_REQUESTS})"
+# The request is kept: heal may make it again.
+MARK_DISCARDED = f"""
+    UPDATE expected SET cause = 'discarded', open = 0, payload = ifnull(payload, (
+        SELECT nullif(dead_body.payload, x'') FROM dead JOIN dead_body USING (id) WHERE fingerprint = request LIMIT 1
+    )) WHERE request IN ({CHOSEN_REQUESTS})
+"""
 SET_REFETCH_STATUS = "UPDATE expected SET healed = ? WHERE key = ?"
 ADD_OPEN_REQUEST = "UPDATE expected SET open = open + 1, cause = NULL WHERE key = ?"
 ITEMS_TO_REQUEST = "SELECT key, text FROM expected WHERE healed = -1 ORDER BY text"
