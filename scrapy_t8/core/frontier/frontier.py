@@ -27,6 +27,7 @@ from .endings import BESIDES, Endings
 from .queue_registry import QueueRegistry
 from .replay import ReplayGuard
 from .seen_set import SeenSet
+from .set_aside import SetAside
 from .unserializable import UnserializableRequests
 from .waiting import WaitingEntries
 
@@ -64,6 +65,9 @@ class Frontier(CommitParticipant):
         self.has_seen_set = True
         """Whether requests pass the seen-set. Not so where the project has a duplicate filter of its own."""
         self.waiting = WaitingEntries(store)
+        self.set_aside = SetAside(self.fingerprint)
+        self.parts: set[Request] = set()
+        """Requests that are to run from memory as a part of the current page, although they could be stored."""
         self.suspects = deque(context.recovery.crashed)
         """Entries during which the process died too often: each is tried alone."""
         self.in_flight: dict[Request, Page] = {}
@@ -156,6 +160,11 @@ class Frontier(CommitParticipant):
         :raises CannotStore: if the project refuses such requests.
         """
         self._unserializable.warn(request, error)
+        return self.admit_part(request, page)
+
+    def admit_part(self, request: Request, page: Page | None) -> Page:
+        """Let a request run from memory as a part of *page*, without a warning. Return that page."""
+        self.parts.discard(request)
         self.points.admitted(request, live=True)
         self.expectations.admitted(request, live=True)
         if page is None:

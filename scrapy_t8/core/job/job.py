@@ -288,6 +288,8 @@ class Job(CommitParticipant):
             return
         self.retries.close()
         self._is_closing = True
+        for page in self.frontier.set_aside.give_up() if reason == "finished" else ():
+            self.end(page)
         self.points.record_all()
         is_complete = True
         for finalizer in self._finalizers:

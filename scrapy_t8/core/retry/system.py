@@ -239,7 +239,7 @@ class RetrySystem(CommitParticipant):
             self._act(request, page, failure, in_memory=in_memory)
         elif swallowed is not None:
             page.end_in_memory(swallowed) if in_memory else page.discard(swallowed)
-        elif not in_memory and page.outcome is Outcome.PENDING:
+        elif not in_memory and page.outcome is Outcome.PENDING and page.swapped is None:
             self.decisions.succeeded(request, page)
         self.decisions.forget(request)
         return failure is not None or swallowed is not None
@@ -273,6 +273,12 @@ class RetrySystem(CommitParticipant):
         self._give_up(request, page, failure, in_memory=in_memory)
 
     def _give_up(self, request: Request, page: Page, failure: Failure, *, in_memory: bool) -> None:
+        if in_memory and page.swapped is not None:
+            # A request that a middleware has sent for the page's own has failed, and so has the page.
+            request, in_memory = page.swapped, False
+            page.swap(None)
+            if self._frontier.set_aside.remove_page(page):
+                self._control.end(page)
         cause = self._accepted_cause(request, failure)
         if cause is None:
             letter = self.decisions.dead_letter(request, page, failure, in_memory=in_memory)

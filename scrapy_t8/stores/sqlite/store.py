@@ -268,9 +268,9 @@ class SQLiteStore(StateFile):
         except OSError as error:
             raise self._error("write", error) from error
 
-    def unmark_in_flight(self, entry: int) -> None:
-        """Remove the note of :meth:`mark_in_flight`."""
-        self._marks.discard(entry)
+    def unmark_in_flight(self, entry: int, *, is_stored: bool = False) -> None:
+        """Remove the note of :meth:`mark_in_flight`; from the file, too, if the entry *is_stored* and will stay so."""
+        self._marks.discard(entry, erase=is_stored)
 
     def is_ready(self) -> bool:
         """Whether a commit would begin at once, without waiting for a checkpoint."""
