@@ -11,8 +11,9 @@ from scrapy.crawler import Crawler
 from scrapy.pqueues import DownloaderAwarePriorityQueue
 from scrapy.utils.misc import build_from_crawler, load_object
 
+from scrapy_t8.core.frontier.set_aside import Aside
 from scrapy_t8.core.job.job import Job
-from scrapy_t8.core.page import Page, current_page, leave_page
+from scrapy_t8.core.page import Page, current_page, inside, leave_page
 from scrapy_t8.errors import ConfigError
 from scrapy_t8.model.entry import QueueRecord
 
@@ -73,17 +74,46 @@ class T8Scheduler(Scheduler):
         """Admit *request*, unless it was seen before. It is durable with the next commit, or with its page."""
         if not self._job.works:
             return False
-        page = current_page()
-        accepted = False
         # An exception would only vanish in a log line of the parallel consumer, with the request.
         with self._keeping:
-            if self._job.intercept(request, page):
-                return True
-            accepted = super().enqueue_request(request)
-            if accepted:
-                self._job.changed()
-            else:
-                self._job.rejected(request, page)
+            page, set_aside = current_page(), self._job.frontier.set_aside
+            if set_aside:
+                aside = set_aside.take_mark(request)
+                if aside is None and page is not None and self._job.frontier.is_known_child(page, request):
+                    return True
+                aside = aside or set_aside.find(request)
+                if aside is not None and self._enqueue_again(request, aside):
+                    return True
+            return self._enqueue(request, page)
+        return False
+
+    def _enqueue(self, request: Request, page: Page | None) -> bool:
+        if self._job.intercept(request, page):
+            return True
+        accepted = super().enqueue_request(request)
+        if accepted:
+            self._job.changed()
+        else:
+            self._job.rejected(request, page)
+        return accepted
+
+    def _enqueue_again(self, request: Request, aside: Aside) -> bool:
+        """Admit a request that a middleware had set aside, in its place or as a part of its page."""
+        page, frontier = aside.page, self._job.frontier
+        with inside(page):
+            accepted = frontier.is_known_child(page, request)
+            if not accepted:
+                if aside.in_memory:
+                    frontier.parts.add(request)
+                elif page.pending == 1:
+                    page.discard(aside.ending)
+                    page.hand_over()
+                accepted = self._enqueue(request, page)
+        frontier.parts.discard(request)
+        if accepted:
+            frontier.set_aside.remove(aside)
+            page.came_back()
+            self._job.end(page)
         return accepted
 
     def next_request(self) -> Request | None:
@@ -113,7 +143,7 @@ class T8Scheduler(Scheduler):
         frontier = self._job.frontier
         if frontier.in_flight:
             return None
-        if self._alone is not None and self._alone.pending:
+        if self._alone is not None and self._alone.pending and not frontier.set_aside.has(self._alone):
             return frontier.registry.next_in_memory(self._alone)
         self._alone = None
         self._job.flush()

@@ -10,6 +10,7 @@ from scrapy.settings import BaseSettings
 
 from scrapy_t8.errors import ConfigError
 
+from .causes import Accepted
 from .parsing import bad_value, read_layers, setting_name, unknown
 from .sources import ENV, PROFILES
 
@@ -48,7 +49,7 @@ CHECKS: tuple[tuple[str, Check, tuple[str, ...]], ...] = (
     (
         "seconds above 0",
         lambda value: value > 0,
-        ("breaker_probe", "retry_handler_timeout", "notify_timeout", "retry_check_interval"),
+        ("breaker_probe", "retry_handler_timeout", "notify_timeout", "retry_check_interval", "validator_timeout"),
     ),
     ("a part from 0 to 1", lambda value: 0 <= value <= 1, ("alert_items_drop",)),
 )
@@ -163,6 +164,10 @@ class Config:
     """What to do with invalid items: ``keep`` and count them, ``drop`` them, or ``bury`` their page."""
     validator: Any = None
     """A subclass of ``ResumeValidator``, or its import path, whose findings go into the report."""
+    accept: list[Any] = field(default_factory=list)
+    """Causes for which requests may end without a result in a complete job: ``["status:404"]``."""
+    validator_timeout: float = 300.0
+    """Maximum seconds that T8_VALIDATOR may take."""
     report_dir: str = ""
     """The directory of the report; empty: ``report`` in the job directory."""
     report_mask: list[Any] = field(default_factory=lambda: list(MASK))
@@ -208,6 +213,7 @@ class Config:
             for name in names:
                 if not holds(getattr(self, name)):
                     raise bad_value(name, getattr(self, name), expected)
+        Accepted(self.accept)
         if self.breaker_probe_cap < self.breaker_probe:
             raise bad_value("breaker_probe_cap", self.breaker_probe_cap, "seconds of at least T8_BREAKER_PROBE")
 

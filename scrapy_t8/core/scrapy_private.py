@@ -18,9 +18,11 @@ from scrapy.core import engine as engine_module
 from scrapy.core.downloader import Downloader
 from scrapy.core.engine import ExecutionEngine
 from scrapy.core.scheduler import Scheduler
+from scrapy.core.scraper import Scraper
 from scrapy.core.scraper import Slot as ScraperSlot
 from scrapy.crawler import Crawler
 from scrapy.downloadermiddlewares.cookies import CookiesMiddleware
+from scrapy.exceptions import CloseSpider as CloseSpiderException
 from scrapy.extensions.closespider import CloseSpider
 from scrapy.extensions.feedexport import FeedExporter
 from scrapy.pipelines.media import MediaPipeline
@@ -56,6 +58,11 @@ TABLE: tuple[tuple[type, str, str], ...] = (
     (ExecutionEngine, "_slot", "Leads to the engine's slot."),
     (ENGINE_SLOT, "nextcall", "To have the engine ask for a request when one is due, not up to 5 s later."),
     (ENGINE_SLOT, "inprogress remove_request(request)", "To end a stop although requests are in flight."),
+    (
+        Scraper,
+        "handle_spider_error(_failure,request,response)",
+        "Replaced: a callback or errback that raises CloseSpider sends no signal, and its page is not done.",
+    ),
     (ScraperSlot, "queue active itemproc_size", "To end a stop although responses and items are being processed."),
     (Downloader, "slots per_slot_settings", "AutoThrottle's delays are kept across runs."),
     (Scheduler, "dqs", "Assigned: the durable queue is there without a JOBDIR of Scrapy's own."),
@@ -149,6 +156,20 @@ def watch(crawler: Crawler, arrived: Callable[[Request, object], object], left: 
     engine._handle_downloader_output = watched  # type: ignore[method-assign]
 
 
+def call_on_close_spider(crawler: Crawler, raised: Callable[[Request], object]) -> None:
+    """Call *raised* with each scheduled request whose callback or errback raises CloseSpider."""
+    engine = crawler.engine
+    assert engine is not None
+    handle = engine.scraper.handle_spider_error
+
+    def handle_and_report(_failure: Failure, request: Request, response: Any) -> None:
+        if isinstance(_failure.value, CloseSpiderException):
+            raised(request)
+        handle(_failure, request, response)
+
+    engine.scraper.handle_spider_error = handle_and_report  # type: ignore[method-assign]
+
+
 def schedule_next_call(crawler: Crawler) -> None:
     """Have the engine ask the scheduler for requests soon."""
     if crawler.engine is not None and crawler.engine._slot is not None:
@@ -209,11 +230,26 @@ def spider_arguments(crawler: Crawler) -> dict[str, Any] | None:
     return None
 
 
-def set_exit_status(status: int) -> None:
-    """Have the command that runs the crawl, if there is one, end with *status* unless it fails by itself."""
+_exit_statuses: dict[Crawler, int] = {}
+"""The exit status of each crawl that a command runs."""
+
+
+def set_exit_status(crawler: Crawler, status: int) -> None:
+    """Have the command that runs *crawler*, if there is one, end with *status*, unless the command fails by itself.
+
+    Of the statuses of several crawls, the lowest that is not 0 counts.
+    """
     command = _command()
-    if command is not None and not command.exitcode:
-        command.exitcode = status
+    if command is None:
+        return
+    fails_by_itself = command.exitcode not in (0, _worst())
+    _exit_statuses[crawler] = status
+    if not fails_by_itself:
+        command.exitcode = _worst()
+
+
+def _worst() -> int:
+    return min(filter(None, _exit_statuses.values()), default=0)
 
 
 def is_inspection_command() -> bool:

@@ -10,7 +10,6 @@ allows that.
 from __future__ import annotations
 
 import pickle
-import struct
 from collections.abc import Callable
 from enum import Enum
 from typing import Any
@@ -23,11 +22,21 @@ from scrapy import Request, Spider
 from scrapy.http.request import NO_CALLBACK
 
 from scrapy_t8.errors import CannotLoad, CannotStore
+from scrapy_t8.model.stored.attempt import fields_of_attempt
+from scrapy_t8.model.stored.envelope import HALVES, HEADER, MSGPACK, PICKLE, raw_fields
+from scrapy_t8.model.stored.locate import locate
+from scrapy_t8.model.stored.rules import Rules
+from scrapy_t8.model.stored.subclasses import STATE, difference, own_attributes, rebuild
+from scrapy_t8.model.stored.types import (
+    DECODERS,
+    ENCODERS,
+    class_path,
+    find_class,
+    is_named_tuple,
+    item_fields,
+    make_item,
+)
 
-from .codec_types import DECODERS, ENCODERS, class_path, find_class, item_fields, make_item
-
-MSGPACK, PICKLE = 1, 2
-HEADER = struct.Struct(">BI")
 DEFAULTS: dict[str, Any] = {
     "method": "GET",
     "body": b"",
@@ -37,11 +46,13 @@ DEFAULTS: dict[str, Any] = {
 }
 NO_CALLBACK_NAME = "!NO_CALLBACK"
 
-# These continue the codes of codec_types.ENCODERS.
+# These continue the codes of stored.types.ENCODERS.
 ITEM, REQUEST, ENUM, NAMEDTUPLE = 20, 21, 22, 23
 
-HALVES: dict[str, Any] = {"unicode_errors": "surrogatepass"}
-"""Half of a character, as from a broken page, is kept as it is."""
+DEEPEST = 64
+"""Levels of values of types that msgpack does not know. Each level of decoding needs some of the stack."""
+SHALLOW = 2
+"""Levels that are decoded with ``unpackb``, which is quick, and needs 40 KB of the stack for each level."""
 
 
 class Codec:
@@ -56,6 +67,10 @@ class Codec:
         self._allow_pickle = allow_pickle
         self._options: dict[str, Any] = {"strict_types": True, "default": self._extend, **HALVES}
         self._packer = msgpack.Packer(autoreset=True, **self._options)
+        self._depth = 0
+        self._faithful: dict[type, bool] = {}
+        """Subclasses of Request, and whether their objects come back from the store as they were."""
+        self._rules = Rules(spider)
 
     # -- requests and items --------------------------------------------------------------------------------------
 
@@ -65,6 +80,19 @@ class Codec:
         :raises CannotStore: naming the attribute and the key that cannot be stored.
         """
         return self._seal(self._request_fields(request))
+
+    def encode_attempt(self, request: Request, admitted: bytes | None) -> bytes:
+        """Return *request*, which was admitted as the bytes *admitted*, less what cannot be stored.
+
+        :raises CannotStore: if *admitted* is None, or cannot be read.
+        """
+        if admitted is None:
+            raise CannotStore("what was admitted is not stored")
+        try:
+            fields = self._open(admitted)
+        except CannotLoad as error:
+            raise CannotStore(f"what was admitted cannot be read: {error}") from None
+        return self._seal(fields_of_attempt(request, fields, self._is_storable))
 
     def decode_request(self, payload: bytes) -> Request:
         """Return the request of *payload*.
@@ -83,7 +111,7 @@ class Codec:
 
     def envelope(self, payload: bytes) -> tuple[str, dict[str, Any]]:
         """Return URL and meta of a stored request without decoding it; empty if they are unreadable."""
-        fields = _fields(payload)
+        fields = raw_fields(payload)
         try:
             return str(fields.get("url", "")), dict(fields.get("meta") or {})
         except (TypeError, ValueError):
@@ -91,7 +119,7 @@ class Codec:
 
     def callback_name(self, payload: bytes) -> str | None:
         """Return the callback name of a stored request, empty for the default callback; None if it is unreadable."""
-        fields = _fields(payload)
+        fields = raw_fields(payload)
         return str(fields.get("callback") or "") if "url" in fields else None
 
     def repeated(self, payload: bytes) -> bytes:
@@ -123,6 +151,13 @@ class Codec:
         """
         return self._open(payload)
 
+    def _is_storable(self, value: Any) -> bool:
+        try:
+            self._nested(value)
+        except Exception:
+            return False
+        return True
+
     # -- the envelope --------------------------------------------------------------------------------------------
 
     def _seal(self, value: Any) -> bytes:
@@ -131,7 +166,7 @@ class Codec:
             body = self._pack(value)
         except CannotStore as error:
             if not self._allow_pickle:
-                raise CannotStore(str(error), error.where or self._locate(value)) from None
+                raise CannotStore(str(error), error.where or locate(value, self._is_storable)) from None
             version, body = PICKLE, self._pickle(value, error)
         return HEADER.pack(version, crc32(body)) + body
 
@@ -159,36 +194,30 @@ class Codec:
             raise CannotStore(str(error)) from None
 
     def _unpack(self, body: bytes) -> Any:
+        if self._depth > DEEPEST:
+            raise CannotLoad(f"the stored bytes hold values that are nested more than {DEEPEST} deep")
+        self._depth += 1
         try:
-            return msgpack.unpackb(body, ext_hook=self._decode, strict_map_key=False, **HALVES)
+            if self._depth <= SHALLOW:
+                return msgpack.unpackb(body, ext_hook=self._decode, strict_map_key=False, **HALVES)
+            size = max(len(body), 1)
+            unpacker = msgpack.Unpacker(
+                ext_hook=self._decode, strict_map_key=False, read_size=size, max_buffer_size=size, **HALVES
+            )
+            unpacker.feed(body)
+            return unpacker.unpack()
         except CannotLoad:
             raise
         except Exception as error:
             raise CannotLoad(f"the stored bytes cannot be read: {error}") from None
+        finally:
+            self._depth -= 1
 
     def _pickle(self, value: Any, error: CannotStore) -> bytes:
         try:
             return pickle.dumps(value, protocol=4)
         except Exception:
-            raise CannotStore(str(error), self._locate(value)) from None
-
-    def _locate(self, value: Any, path: str = "", depth: int = 8) -> str:
-        """Return the path of the part of *value* that cannot be packed, as ``meta['loader']``, to *depth* levels."""
-        parts: Any = ()
-        if not depth:
-            return path
-        if isinstance(value, dict):
-            parts = value.items()
-        elif isinstance(value, (list, tuple)):
-            parts = enumerate(value)
-        elif ItemAdapter.is_item(value):
-            parts = ItemAdapter(value).items()
-        for key, part in parts:
-            try:
-                self._nested(part)
-            except Exception:
-                return self._locate(part, f"{path}[{key!r}]" if path else str(key), depth - 1)
-        return path
+            raise CannotStore(str(error), locate(value, self._is_storable)) from None
 
     # -- types beyond msgpack's own ------------------------------------------------------------------------------
 
@@ -203,7 +232,7 @@ class Codec:
             return msgpack.ExtType(REQUEST, self._nested(self._request_fields(value)))
         if isinstance(value, Enum):
             return msgpack.ExtType(ENUM, self._nested([class_path(type(value)), value.name]))
-        if isinstance(value, tuple) and hasattr(value, "_fields"):
+        if is_named_tuple(type(value)):
             return msgpack.ExtType(NAMEDTUPLE, self._nested([class_path(type(value)), list(value)]))
         if ItemAdapter.is_item(value) and not isinstance(value, dict):
             return msgpack.ExtType(ITEM, self._nested(item_fields(value)))
@@ -211,7 +240,13 @@ class Codec:
 
     def _nested(self, value: Any) -> bytes:
         """Pack *value* during a call of the shared packer, which is not re-entrant."""
-        return msgpack.packb(value, **self._options)  # type: ignore[no-any-return]
+        if self._depth >= DEEPEST:
+            raise CannotStore(f"values that are nested more than {DEEPEST} deep cannot be stored")
+        self._depth += 1
+        try:
+            return msgpack.packb(value, **self._options)  # type: ignore[no-any-return]
+        finally:
+            self._depth -= 1
 
     def _decode(self, code: int, data: bytes) -> Any:
         value = self._unpack(data)
@@ -231,17 +266,45 @@ class Codec:
 
     def _request_fields(self, request: Request) -> dict[str, Any]:
         cls = type(request)
-        if cls.to_dict is not Request.to_dict:
-            return request.to_dict(spider=self._spider)
+        if cls is not Request:
+            return self._fields_of_subclass(request, cls)
         fields = {name: getattr(request, name) for name in cls.attributes}
+        self._name_callbacks(request, fields)
+        return {k: v for k, v in fields.items() if v and v != DEFAULTS.get(k)}
+
+    def _name_callbacks(self, request: Request, fields: dict[str, Any]) -> None:
         # Names instead of methods. Request.to_dict does the same, but walks all members of the spider each time.
         for name in ("callback", "errback"):
             if fields[name] is not None:
                 fields[name] = self._callback_name(request, name, fields[name])
-        if cls is not Request:
+        self._rules.note(request, fields)
+
+    def _fields_of_subclass(self, request: Request, cls: type[Request]) -> dict[str, Any]:
+        if cls.to_dict is not Request.to_dict:
+            fields = request.to_dict(spider=self._spider)
+            self._faithful.pop(cls, None)  # what its own method leaves out may differ from object to object
+        else:
             # A subclass may have other defaults: keep all of its attributes.
-            return {**fields, "_class": class_path(cls)}
-        return {k: v for k, v in fields.items() if v and v != DEFAULTS.get(k)}
+            fields = {name: getattr(request, name) for name in cls.attributes}
+            self._name_callbacks(request, fields)
+            fields[STATE] = own_attributes(request)
+        fields["_class"] = class_path(cls)
+        if cls not in self._faithful:
+            try:
+                body = self._nested(fields)
+            except Exception:
+                return fields  # this object cannot be stored, and who packs it says why
+            self._faithful[cls] = self._comes_back(request, body)
+        if not self._faithful[cls]:
+            raise CannotStore(f"a {cls.__qualname__} does not come back from the store as it was")
+        return fields
+
+    def _comes_back(self, request: Request, body: bytes) -> bool:
+        """Whether *body* stands for all of *request*, an object of a subclass of Request."""
+        try:
+            return not difference(request, self._request(self._unpack(body)))
+        except CannotLoad:
+            return False
 
     def _callback_name(self, request: Request, attribute: str, function: Callable[..., Any]) -> str:
         if function is NO_CALLBACK:
@@ -260,10 +323,13 @@ class Codec:
 
     def _request(self, fields: dict[str, Any]) -> Request:
         cls = find_class(fields.pop("_class"), "request") if "_class" in fields else Request
+        self._rules.find(fields)
         for name in ("callback", "errback"):
             if isinstance(fields.get(name), str):
                 fields[name] = self._callback(fields[name], name)
         try:
+            if STATE in fields:
+                return rebuild(cls, fields, fields[STATE])
             request: Request = cls(**{k: v for k, v in fields.items() if k in cls.attributes})
         except Exception as error:
             raise CannotLoad(f"cannot be made a {cls.__name__} again: {error}") from None
@@ -277,23 +343,6 @@ class Codec:
             message = f"its {attribute} {name!r} is no longer a method of the spider"
             raise CannotLoad(message, kind="callback")
         return method  # type: ignore[no-any-return]
-
-
-def _fields(payload: bytes) -> dict[str, Any]:
-    """Return the fields of a stored request as they are stored; none if it is unreadable."""
-    if payload[:1] != bytes([MSGPACK]):
-        return {}
-    body = payload[HEADER.size :]
-    try:
-        # Objects are left out: their classes may not exist.
-        fields = msgpack.unpackb(body, ext_hook=_nothing, strict_map_key=False, **HALVES)
-    except Exception:
-        return {}
-    return fields if isinstance(fields, dict) else {}
-
-
-def _nothing(code: int, data: bytes) -> None:
-    """Decode nothing: the value becomes None."""
 
 
 def _not_a_method(function: Callable[..., Any], attribute: str) -> CannotStore:

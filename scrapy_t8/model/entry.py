@@ -7,6 +7,8 @@ of a queue are a contiguous range, sorted as pushed, and a store finds the next 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
 
 SEQ_BITS = 38
 
@@ -22,6 +24,21 @@ def entry_id(queue: int, seq: int) -> int:
 def queue_range(queue: int) -> tuple[int, int]:
     """Return the first and the last id that an entry of *queue* can have."""
     return queue << SEQ_BITS, ((queue + 1) << SEQ_BITS) - 1
+
+
+class Ending(NamedTuple):
+    """Why a request ended without a result.
+
+    :param cause: in the words of T8_ACCEPT, as ``status:404``.
+    :param url: of the request, as an example.
+    :param callback: the spider's method that was to handle the response.
+    :param note: more about the cause, in one line.
+    """
+
+    cause: str
+    url: str = ""
+    callback: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +59,25 @@ class QueueRecord:
     key: str
     slot: str | None
     stored: int = 0
+
+
+class Outcome(Enum):
+    """What becomes of the entry of a page.
+
+    ::
+
+        PENDING ──► HANDED_OVER ──► REPLACED    another request has taken the page's place
+           │             │
+           │             └────────► DISCARDED   no result, for a cause that is written down (Ending)
+           ├──► RETRY                           the entry waits for another attempt
+           ├──► DEAD                            the entry is a dead letter
+           └──► DONE                            everything else, when the page settles
+    """
+
+    PENDING = "pending"
+    HANDED_OVER = "handed over"
+    DONE = "done"
+    DISCARDED = "discarded"
+    REPLACED = "replaced"
+    RETRY = "retry"
+    DEAD = "dead"

@@ -131,3 +131,19 @@ class ItemLoss(NamedTuple):
     times: int
     key: str | None = None
     url: str | None = None
+
+
+class Expectation(NamedTuple):
+    """An item that a request is to bring.
+
+    :param by_page: any item of the page will do; else the item must have this key.
+    :param depth: number of requests between this one and the one that the expectation was announced with.
+    :param is_counted: the store counts this request as open for the item.
+    :param is_listed: the item is expected for sure; else only if somebody has announced the item.
+    """
+
+    text: str
+    by_page: bool = True
+    depth: int = 0
+    is_counted: bool = True
+    is_listed: bool = True

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from scrapy_t8.config.causes import Accepted
 from scrapy_t8.core.items import coverage, problems
 from scrapy_t8.core.items.ledger import DUPLICATES, duplicates_of
 from scrapy_t8.core.items.statistics import OUTCOMES
@@ -18,7 +19,8 @@ from scrapy_t8.stores.reader.reader import Reader
 from scrapy_t8.utils.times import moment
 from scrapy_t8.validation.item_audit import integrity_score
 
-from .missing import Missing
+from .shortfall.missing import Missing
+from .shortfall.without_result import without_result
 
 VERSION = 1
 ROWS = 500
@@ -30,14 +32,17 @@ END = {None: "killed", "died": "killed", "finished": "finished"}
 Document = dict[str, Any]
 
 
-def collect(reader: Reader, job: JobRecord, now: float, generator: str, *, running: bool) -> Document:
+def collect(
+    reader: Reader, job: JobRecord, now: float, generator: str, *, running: bool, accepted: Accepted
+) -> Document:
     """Collect all that is known of *job*.
 
     :param now: Unix seconds.
     :param running: whether a crawl is using the job.
+    :param accepted: the causes for which requests may end without a result.
     """
     stored, waiting, due = reader.sizes()
-    missing = Missing(reader, job)
+    missing = Missing(reader, job, accepted)
     ledger = _ledger(job.ledger, missing, stored, waiting, len(reader.backlog.leased()) if running else 0)
     document: Document = {
         "version": VERSION,
@@ -52,17 +57,19 @@ def collect(reader: Reader, job: JobRecord, now: float, generator: str, *, runni
         "feeds": list(_feeds(reader)),
         "totals": missing.totals,
         "missing": missing.to_dict(),
+        "without_result": without_result(reader, job, accepted),
         "healing": _healing(reader, job),
         "waiting": {"count": waiting, "next_due": iso(due)},
         "dead": _dead(reader, job),
         **_tallies(reader, job),
         "coverage": _coverage(reader),
-        "validation": _validation(reader, job.ledger, ledger["expected"]),
+        "validation": _validation(reader, job.ledger, missing),
         "points": [point_row(name, record) for name, record in reader.points()],
         "timeline": [
             {"time": iso(began), "pages": pages, "items": items, "retries": retries}
             for began, pages, items, retries in reader.timeline(ROWS)
         ],
+        "unproven": [],
         "alerts": [],
     }
     document["verdict"] = verdict(document)
@@ -76,9 +83,10 @@ def verdict(document: Document) -> str:
     if any(account["difference"] for account in ledger.values()):
         return "unbalanced"
     requests = ledger["requests"]
-    left = requests["ready"] + requests["waiting"] + requests["leased"] + requests["dead"]
-    is_complete = document["job"]["finished"] and not left and not document["missing"]["count"]
-    return "complete" if is_complete else "incomplete"
+    left = requests["ready"] + requests["waiting"] + requests["leased"]
+    missing = document["missing"]["count"] - document["missing"]["accepted"]
+    doubts = left or missing or document["without_result"]["count"] or document["unproven"]
+    return "complete" if document["job"]["finished"] and not doubts else "incomplete"
 
 
 def exit_status(document: Document) -> int:
@@ -250,14 +258,14 @@ def _coverage(reader: Reader) -> list[Document]:
     ]
 
 
-def _validation(reader: Reader, ledger: Ledger, expected: dict[str, int]) -> Document:
+def _validation(reader: Reader, ledger: Ledger, missing: Missing) -> Document:
     refused = sum(loss.times for loss in reader.losses() if loss.pipeline == VALIDATION)
     # Invalid items count as missing. But an invalid item need not be one of the expected.
-    good = expected["collected"] - min(ledger.invalid, expected["collected"])
+    good = missing.collected - min(ledger.invalid, missing.collected)
     return {
         "valid": ledger.exported - ledger.invalid,
         "invalid": ledger.invalid + refused,
-        "integrity_score": integrity_score(good, expected["expected"]),
+        "integrity_score": integrity_score(good, missing.expected - missing.accepted),
         "problems": problems.problems_of(reader.kept(problems.KEPT)),
         "custom": {},
     }

@@ -12,15 +12,17 @@ from pathlib import Path
 
 import msgpack
 
+from scrapy_t8.config.causes import Accepted
 from scrapy_t8.config.settings import MASK
 from scrapy_t8.errors import ConfigError, WriteError, remedy
 from scrapy_t8.stores.reader.reader import Reader, open_read_only
 from scrapy_t8.utils.files import replacing
 
 from .alerts import Alert
-from .document import Document, collect, exit_status
+from .document import Document, collect, exit_status, verdict
 from .html import render
 from .mask import KEPT, Mask
+from .shortfall.without_result import accepted_by
 
 logger = logging.getLogger(__name__)
 
@@ -29,18 +31,23 @@ DIRECTORY = "report"
 """Where a report is written, in the job directory."""
 
 
-def read_report(jobdir: str | Path) -> Document:
+def read_report(jobdir: str | Path, accepted: Accepted | None = None) -> Document:
     """Return the report of the job in *jobdir* as of now. A crawl may be using the job; nothing is changed.
 
-    Alerts and the results of a validator are those of the end of the last run.
+    Alerts, doubts and the results of a validator are those of the end of the last run.
 
+    :param accepted: the causes for which requests may end without a result; None: those that the last run accepted.
     :raises JobError: if there is no job.
     :raises StoreError: if its state cannot be read.
     """
     directory = Path(jobdir)
     with open_read_only(directory / "t8") as reader:
-        document = masked_document(reader, time.time(), mask_of(reader), running=reader.is_running())
-    return {**document, **_last_findings(directory / DIRECTORY / JSON, document)}
+        document = masked_document(
+            reader, time.time(), mask_of(reader), running=reader.is_running(), accepted=accepted or accepted_by(reader)
+        )
+    document |= _last_findings(directory / DIRECTORY / JSON, document)
+    doubt(document, ())
+    return document
 
 
 def write_report(jobdir: str | Path, directory: str | Path | None = None) -> Document:
@@ -61,10 +68,11 @@ def mask_of(reader: Reader) -> Mask:
     return Mask(msgpack.unpackb(kept[KEPT]) if kept else MASK)
 
 
-def masked_document(reader: Reader, now: float, mask: Mask, *, running: bool) -> Document:
+def masked_document(reader: Reader, now: float, mask: Mask, *, running: bool, accepted: Accepted) -> Document:
     """Collect the report without secrets. Alerts are still to be added."""
     job = reader.job()
-    document: Document = mask.all(collect(reader, job, now, f"scrapy_t8 {version('scrapy-t8')}", running=running))
+    generator = f"scrapy_t8 {version('scrapy-t8')}"
+    document: Document = mask.all(collect(reader, job, now, generator, running=running, accepted=accepted))
     document["job"]["arguments"] = mask.all(job.arguments, given=True)
     return document
 
@@ -75,6 +83,9 @@ def final_report(
     hidden: Iterable[str],
     custom: Document,
     alerts: Callable[[Document, list[int]], list[Alert]],
+    *,
+    accepted: Accepted,
+    unproven: list[str],
 ) -> Document:
     """Collect the report of a run that has ended.
 
@@ -82,16 +93,25 @@ def final_report(
     :param hidden: the names that the report hides, as for :class:`~scrapy_t8.report.mask.Mask`.
     :param custom: what the validator of the project found.
     :param alerts: returns the alerts of the report, given the numbers of items of earlier good jobs, the oldest first.
+    :param accepted: the causes for which requests may end without a result.
+    :param unproven: why the job cannot be called complete, whatever the books say.
     """
     mask = Mask(hidden)
     with open_read_only(directory) as reader:
-        document = masked_document(reader, now, mask, running=False)
+        document = masked_document(reader, now, mask, running=False, accepted=accepted)
         job = reader.job()
         history = [past.items for past in reader.past_jobs(job.spider) if past.good and past.number != job.number]
     document["validation"]["custom"] = mask.all(custom, given=True)
     document["alerts"] = [asdict(alert) for alert in alerts(document, history)]
-    document["exit_status"] = exit_status(document)
+    doubt(document, unproven)
     return document
+
+
+def doubt(document: Document, reasons: Iterable[str]) -> None:
+    """Add reasons for which the job cannot be called complete. Decide on verdict and exit status again."""
+    document["unproven"] += reasons
+    document["verdict"] = verdict(document)
+    document["exit_status"] = exit_status(document)
 
 
 def write(document: Document, directory: Path) -> Path:
@@ -125,6 +145,11 @@ def _last_findings(path: Path, document: Document) -> Document:
         if last["job"]["id"] != document["job"]["id"]:
             return {}
         custom = last["validation"]["custom"]
-        return {"alerts": last["alerts"], "validation": {**document["validation"], "custom": custom}}
+        unproven = list(last["unproven"])
+        return {
+            "alerts": last["alerts"],
+            "unproven": unproven,
+            "validation": {**document["validation"], "custom": custom},
+        }
     except (OSError, ValueError, KeyError, TypeError):
         return {}

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
+from shlex import quote
 from typing import Any
+
+from scrapy_t8.config.causes import Accepted
 
 MOST = 8
 """Causes, and alerts, that have a line each."""
@@ -20,12 +24,12 @@ WORDS = {
 }
 
 
-def summary(document: dict[str, Any]) -> str:
-    """Return the most important of a report, on a few lines."""
-    return "\n".join(_lines(document))
+def summary(document: dict[str, Any], jobdir: Path) -> str:
+    """Return the most important of a report, on a few lines. Its commands are for the job in *jobdir*."""
+    return "\n".join(_lines(document, jobdir))
 
 
-def _lines(document: dict[str, Any]) -> Iterator[str]:
+def _lines(document: dict[str, Any], jobdir: Path) -> Iterator[str]:
     ledger, causes, expected = document["ledger"], document["missing"]["causes"], document["ledger"]["expected"]
     yield f"Integrity report of {document['job']['id']}: {document['verdict'].upper()}"
     if expected["expected"]:
@@ -36,6 +40,9 @@ def _lines(document: dict[str, Any]) -> Iterator[str]:
         yield f"    {row['count']:,} {cause}: {names}{', ...' if row['count'] > 3 else ''}"
     if len(causes) > MOST:
         yield f"    and {len(causes) - MOST} other causes"
+    yield from _without_result(document, jobdir)
+    for reason in document["unproven"]:
+        yield f"  NOT PROVEN: {reason}"
     if document["healing"]["asked"]:
         form = "  healed: {collected:,} of {asked:,}, {left:,} under way, {impossible:,} that cannot be requested"
         yield form.format(**document["healing"])
@@ -43,6 +50,41 @@ def _lines(document: dict[str, Any]) -> Iterator[str]:
     yield from difference_lines(ledger)
     for alert in document["alerts"][:MOST]:
         yield f"  ALERT {alert['name']}: {alert['message']}"
+
+
+def _without_result(document: dict[str, Any], jobdir: Path) -> Iterator[str]:
+    """Yield lines about requests without a result: those not accepted, what to do about them, those accepted."""
+    causes = document["without_result"]["causes"]
+    open_causes = [row for row in causes if not row["accepted"]]
+    if open_causes:
+        yield f"  {document['without_result']['count']:,} without a result:"
+    for row in open_causes[:MOST]:
+        yield f"    {row['count']:,} {row['cause']}{_what(row)}{_urls(row)}"
+        for error in row["errors"][:3] if len(row["errors"]) > 1 else ():
+            yield f"      {error['count']:,} in {error['callback']}: {error['error']}"
+    if len(open_causes) > MOST:
+        yield f"    and {len(open_causes) - MOST} other causes"
+    if any(row["dead"] for row in open_causes):
+        yield f"    try again: scrapy t8 failed revive --jobdir {quote(str(jobdir))}, then the same crawl"
+    if open_causes:
+        names = [row["cause"] for row in open_causes]
+        line = Accepted(document["without_result"]["accept"]).line_with(names)
+        yield f"    accept these causes, in settings.py: {line}"
+    accepted = [f"{row['count']:,} {row['cause']}" for row in causes if row["accepted"]]
+    if accepted:
+        yield f"  accepted without a result: {', '.join(accepted[:MOST])}{', ...' if len(accepted) > MOST else ''}"
+
+
+def _what(row: Mapping[str, Any]) -> str:
+    """Return callback and note of a cause whose examples agree."""
+    callbacks, notes = ({example[name] for example in row["examples"]} for name in ("callback", "note"))
+    callback, note = (found.pop() if len(found) == 1 else "" for found in (callbacks, notes))
+    return f"{f' in {callback}' if callback else ''}{f' ({note})' if note else ''}"
+
+
+def _urls(row: Mapping[str, Any]) -> str:
+    urls = [example["url"] for example in row["examples"] if example["url"]][:3]
+    return f": {', '.join(urls)}{', ...' if row['count'] > len(urls) else ''}" if urls else ""
 
 
 def account_lines(accounts: Mapping[str, Mapping[str, int]]) -> Iterator[str]:

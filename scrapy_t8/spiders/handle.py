@@ -11,7 +11,7 @@ from scrapy.crawler import Crawler
 from scrapy_t8.core.items.expectations import expecting
 from scrapy_t8.core.items.keys import key_text
 from scrapy_t8.core.job.job import Job
-from scrapy_t8.core.page import current_page
+from scrapy_t8.core.page import current_page, current_request
 from scrapy_t8.core.resume_points import POINT, Mark, ResumePointTracker
 from scrapy_t8.core.retry.failure import BAN, Failure, RetryPage, known_kind
 from scrapy_t8.core.watermark import Value, Watermark
@@ -81,6 +81,7 @@ class JobHandle:
 
     def tell(self, request: Request | None, *, units: int | None = None, **value: Any) -> None:
         """Add to the value of the position that *request*, whose callback this is, stands for."""
+        request = current_request() or request  # a middleware may have given the response another request
         if request is None or POINT not in request.meta:
             return
         for mark in self._marks(request):
@@ -90,6 +91,7 @@ class JobHandle:
 
     def forget(self, request: Request | None) -> None:
         """Take the position away from *request*, whose callback this is: it stands for none after all."""
+        request = current_request() or request
         if request is not None and POINT in request.meta:
             self._job.frontier.in_flight[request].uncarry(self._marks(request))
 

@@ -18,9 +18,12 @@ from scrapy.utils.defer import ensure_awaitable
 from scrapy.utils.misc import load_object
 from twisted.python.failure import Failure
 
+from scrapy_t8.config.causes import MEDIA as MEDIA_CAUSE
 from scrapy_t8.core.items.expectations import META as EXPECT
+from scrapy_t8.core.page import current_page
 from scrapy_t8.core.retry.failure import MEDIA, RetryPage
 from scrapy_t8.errors import ConfigError
+from scrapy_t8.model.entry import Ending
 from scrapy_t8.model.resume_point import IMAGE
 
 from .base import outputs
@@ -139,6 +142,7 @@ class MediaSpider(DetailSpider):
             if response.meta.get("retry_times", 0) < self.t8.retries(MEDIA) or response.meta.get("t8_alone"):
                 raise RetryPage(f"{urls[0]} is no file: {error}", kind=MEDIA) from error
             logger.warning("%s is no file (%s); its item goes on without it", urls[0], error)
+            self._doubt(urls[0])
         else:
             results = [*results, result]
         if not response.meta.get("t8_alone"):
@@ -152,7 +156,14 @@ class MediaSpider(DetailSpider):
         item, urls, results = (request.cb_kwargs[key] for key in ("item", "urls", "results"))
         logger.warning("%s is given up; its item goes on without it", urls[0])
         request.meta["t8_alone"] = True
+        self._doubt(urls[0])
         yield self._go_on(item, urls[1:], results, request)
+
+    def _doubt(self, url: str) -> None:
+        """Note that an item goes on without a file, which the item in the feed will lack should the file come later."""
+        page = current_page()
+        if page is not None:
+            page.doubt(Ending(MEDIA_CAUSE, url, note="the item is exported without this file"))
 
     def _set(self, item: Any, field: str, value: Any) -> None:
         adapter = ItemAdapter(item)

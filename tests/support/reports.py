@@ -39,7 +39,8 @@ def empty() -> Report:
         "duplicates": {"count": 0, "changed": 0, "examples": []},
         "feeds": [],
         "totals": [],
-        "missing": {"count": 0, "unnamed": 0, "causes": []},
+        "missing": {"count": 0, "unnamed": 0, "accepted": 0, "causes": []},
+        "without_result": {"count": 0, "accepted": 0, "accept": [], "causes": [], "filtered": {}},
         "healing": {"asked": 0, "collected": 0, "left": 0, "impossible": 0},
         "waiting": {"count": 0, "next_due": None},
         "dead": [],
@@ -50,7 +51,27 @@ def empty() -> Report:
         "validation": {"valid": 0, "invalid": 0, "integrity_score": None, "problems": [], "custom": {}},
         "points": [],
         "timeline": [],
+        "unproven": [],
         "alerts": [],
+    }
+
+
+def without_result() -> Report:
+    example = {"url": f"{SHOP}/sold", "callback": "parse_car", "note": "404 Not Found"}
+    not_found = {"error": "404 Not Found", "callback": "parse_car", "count": 30}
+    timeout = {"error": "TimeoutError: 180 s", "callback": "parse", "count": 11}
+    rows = (
+        ("status:404", 34, 30, True, [not_found], [example]),
+        ("failure:network", 11, 11, False, [timeout], []),
+        ("ignored:shop.middlewares.Stock", 235, 0, False, [], [example, {**example, "url": f"{SHOP}/gone"}]),
+    )
+    names = ("cause", "count", "dead", "accepted", "errors", "examples")
+    return {
+        "count": 246,
+        "accepted": 34,
+        "accept": ["status:404"],
+        "causes": [dict(zip(names, row, strict=True)) for row in rows],
+        "filtered": {"duplicate": 4_021, "offsite": 12},
     }
 
 
@@ -115,7 +136,8 @@ def rich() -> Report:
             {"source": "brand: BMW", "announced": 1_204, "keys": 1_204, "collected": 1_204, "missing": 0},
             {"source": "sitemap.xml", "announced": None, "keys": 12_105, "collected": 11_840, "missing": 265},
         ],
-        "missing": {"count": 287, "unnamed": 22, "causes": causes()},
+        "missing": {"count": 287, "unnamed": 22, "accepted": 3, "causes": causes()},
+        "without_result": without_result(),
         "healing": {"asked": 60, "collected": 48, "left": 9, "impossible": 3},
         "waiting": {"count": 23, "next_due": at(410)},
         "dead": [
@@ -287,10 +309,17 @@ def grave(kind: str, error: str, count: int, letter: int, host: str = "shop.exam
 
 def causes() -> list[Report]:
     return [
-        {"cause": "not_fetched", "detail": "", "count": 104, "examples": [named(f"seat-{n}") for n in range(8)]},
+        {
+            "cause": "not_fetched",
+            "detail": "",
+            "accepted": False,
+            "count": 104,
+            "examples": [named(f"seat-{n}") for n in range(8)],
+        },
         {
             "cause": "dead",
             "detail": "http: HTTP 404",
+            "accepted": False,
             "count": 61,
             "examples": [
                 {
@@ -306,14 +335,22 @@ def causes() -> list[Report]:
         {
             "cause": "dropped",
             "detail": "PricePipeline: no price",
+            "accepted": False,
             "count": 44,
             "examples": [{**named("bmw-320d-2019"), "url": f"{SHOP}/bmw-320d-2019"}],
         },
-        {"cause": "unnamed", "detail": "list of all cars", "count": 22, "examples": [{"source": "list of all cars"}]},
-        {"cause": "never_linked", "detail": "", "count": 21, "examples": [named("tatra-603")]},
+        {
+            "cause": "unnamed",
+            "detail": "list of all cars",
+            "accepted": False,
+            "count": 22,
+            "examples": [{"source": "list of all cars"}],
+        },
+        {"cause": "never_linked", "detail": "", "accepted": False, "count": 21, "examples": [named("tatra-603")]},
         {
             "cause": "waiting",
             "detail": "http_503",
+            "accepted": False,
             "count": 20,
             "examples": [
                 {**named("mini-one"), "url": f"{SHOP}/mini-one", "until": at(410), "error": "HTTP 503"},
@@ -322,12 +359,14 @@ def causes() -> list[Report]:
         {
             "cause": "failed",
             "detail": "CurrencyPipeline: KeyError: 'CHF'",
+            "accepted": False,
             "count": 14,
             "examples": [{**named("audi-a4-1999"), "url": f"{SHOP}/audi-a4-1999"}],
         },
         {
             "cause": "no_item",
             "detail": "",
+            "accepted": False,
             "count": 1,
             "examples": [{**named("saab-900"), "url": f"{SHOP}/saab-900"}],
         },

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from scrapy_t8.commands.context import CommandContext
 from scrapy_t8.commands.registry import ALERTS, MISMATCH, OK, Command
+from scrapy_t8.config.causes import Accepted
+from scrapy_t8.config.parsing import DEFAULT
 from scrapy_t8.config.settings import effective
 from scrapy_t8.report.document import exit_status
 from scrapy_t8.report.files import DIRECTORY, HTML, JSON, read_report, write
@@ -15,18 +17,24 @@ from scrapy_t8.report.summary import summary
 
 def _run(context: CommandContext) -> int:
     options, terminal = context.options, context.terminal
-    document = read_report(context.directory)
+    document = read_report(context.directory, _accepted(context))
     if options.output or not options.json:
         page = write(document, _output(context))
     if options.json:
         terminal.print_json(document)
     else:
-        for line in summary(document).splitlines():
+        for line in summary(document, context.directory).splitlines():
             terminal.print_line(line)
         terminal.print_line(f"  more in {page}")
         if page.name == JSON:
             terminal.print_line(f"  for {HTML}: pip install 'scrapy-t8[report]'")
     return exit_status(document) if options.check else OK
+
+
+def _accepted(context: CommandContext) -> Accepted | None:
+    """Return what the settings accept now; None if they say nothing, and that of the last run counts."""
+    found = effective(context.settings)
+    return None if found.origins["accept"] == DEFAULT else Accepted(found.config.accept)
 
 
 def _output(context: CommandContext) -> Path:

@@ -16,6 +16,9 @@ from scrapy_t8.utils.times import local_time
 
 logger = logging.getLogger(__name__)
 
+INCOMPLETE = 3
+"""The exit status of a crawl that is not proven to be complete."""
+
 
 class T8Checkpoint:
     """Owns the job from the start of the crawler to the end of the spider.
@@ -33,6 +36,11 @@ class T8Checkpoint:
             scrapy_private.mute_tracebacks_of(error)
             raise
         logger.debug("The state in %s is open", job.state_directory)
+        # Whatever happens from here on, only a report that says complete makes it 0.
+        assert crawler.stats is not None
+        crawler.stats.set_value("t8/exit_status", INCOMPLETE)
+        if job.config.exit_status:
+            scrapy_private.set_exit_status(crawler, INCOMPLETE)
         checkpoint = cls(job)
         crawler.signals.connect(checkpoint.spider_opened, signals.spider_opened)
         crawler.signals.connect(checkpoint.spider_idle, signals.spider_idle)

@@ -13,15 +13,18 @@ from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 
 from scrapy_t8.components.signals import t8_alert
+from scrapy_t8.config.causes import Accepted
 from scrapy_t8.config.parsing import load_callable
 from scrapy_t8.config.settings import Config
 from scrapy_t8.core import scrapy_private
+from scrapy_t8.core.frontier.endings import ACCEPT
 from scrapy_t8.core.items.checks import coverage_thresholds
 from scrapy_t8.core.job.job import Job
-from scrapy_t8.errors import ConfigError, T8Error
+from scrapy_t8.errors import ConfigError, T8Error, WriteError
 from scrapy_t8.model.job import PastJob
 from scrapy_t8.report.alerts import Alert, alert_thresholds, alerts_of
 from scrapy_t8.report.mask import KEPT
+from scrapy_t8.utils.text import one_line
 
 if TYPE_CHECKING:
     from scrapy_t8.report.notify import Notifier
@@ -43,7 +46,7 @@ class T8Report:
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> T8Report:
         job = Job.required(crawler)
-        if not job.config.enable_integrity_check:
+        if not (job.config.enable_integrity_check or job.config.exit_status):
             raise NotConfigured
         try:
             report = cls(crawler, job)
@@ -59,11 +62,13 @@ class T8Report:
         self._job = job
         self._thresholds = alert_thresholds(job.config.alert_thresholds)
         self._coverage = coverage_thresholds(job.config.field_coverage)
+        self._accepted = Accepted(job.config.accept)
         self._validator = _validator(job.config)
         self._notifier = _notifier(job.config)
         self._custom: Document = {}
         self._hidden = [str(name) for name in job.config.report_mask]
-        self._kept = {KEPT: msgpack.packb(self._hidden)}
+        self._kept = {KEPT: msgpack.packb(self._hidden), ACCEPT: msgpack.packb(self._accepted.patterns)}
+        self._unproven: list[str] = []
         job.persist(self)
 
     def dump(self, *, force: bool) -> Mapping[str, bytes]:
@@ -72,10 +77,13 @@ class T8Report:
         return kept
 
     async def end(self) -> None:
-        """Write the report of the run, raise its alerts, and notify people of them."""
+        """Write the report of the run, raise its alerts, and notify people of them.
+
+        The exit status is that of an incomplete job until the last line of this.
+        """
         try:
             self._custom = await self._validated()
-            document, text, path = await asyncio.to_thread(self._write)
+            document, text = await asyncio.to_thread(self._write)
         except T8Error as error:
             # If the state or the disk has failed, that was logged as an error already.
             level = logging.ERROR if self._job.error is None else logging.WARNING
@@ -84,10 +92,12 @@ class T8Report:
         except Exception:
             logger.exception("There is no integrity report: a bug in scrapy_t8")
             return
-        self._publish(document, text, path)
+        self._publish(document, text)
         if document["alerts"] and self._notifier is not None:
             title = f"{document['job']['spider']}: {document['verdict']}, {len(document['alerts'])} alerts"
             await self._notifier.send(title, text)
+        if self._job.config.exit_status:
+            scrapy_private.set_exit_status(self._crawler, document["exit_status"])
 
     def write(self) -> None:
         """Write the report of a process that ends at once, and nothing else."""
@@ -103,17 +113,42 @@ class T8Report:
             return {}
         from scrapy_t8.core.offline.resume_points import ResumePoints
 
-        return await self._validator(ResumePoints(self._job.store)).validate()
+        limit = self._job.config.validator_timeout
+        try:
+            validator = self._validator(ResumePoints(self._job.store))
+            return await asyncio.wait_for(validator.validate(), limit)
+        except asyncio.TimeoutError:
+            problem = f"T8_VALIDATOR has given no answer in {limit:g} s"
+        except Exception as error:
+            problem = f"T8_VALIDATOR has failed: {one_line(repr(error))}"
+        logger.error("%s", problem)
+        self._unproven.append(problem)
+        return {"valid": False, "error": problem}
 
-    def _write(self) -> tuple[Document, str, Path]:
-        """Write the report. Returns it, its summary, and the file for people."""
-        from scrapy_t8.report.files import DIRECTORY, final_report, write
+    def _write(self) -> tuple[Document, str]:
+        """Write the report. Return the report, and its summary."""
+        from scrapy_t8.report.files import DIRECTORY, doubt, final_report, write
         from scrapy_t8.report.summary import summary
 
         job = self._job
-        document = final_report(job.state_directory, job.clock(), self._hidden, self._custom, self._alerts)
-        directory = Path(job.config.report_dir) if job.config.report_dir else job.directory / DIRECTORY
-        return document, summary(document), write(document, directory)
+        document = final_report(
+            job.state_directory,
+            job.clock(),
+            self._hidden,
+            self._custom,
+            self._alerts,
+            accepted=self._accepted,
+            unproven=self._unproven,
+        )
+        more = ""
+        if job.config.enable_integrity_check:
+            try:
+                path = write(document, Path(job.config.report_dir or job.directory / DIRECTORY))
+                more = f"\n  more in {path}"
+            except WriteError as error:
+                logger.error("There is no integrity report: %s", error)
+                doubt(document, [str(error)])
+        return document, summary(document, job.directory) + more
 
     def _alerts(self, document: Document, history: list[int]) -> list[Alert]:
         config = self._job.config
@@ -127,10 +162,10 @@ class T8Report:
             coverage=self._coverage,
         )
 
-    def _publish(self, document: Document, text: str, path: Path) -> None:
-        """Put the result into log, statistics, signals, the exit status and the history of jobs."""
+    def _publish(self, document: Document, text: str) -> None:
+        """Put the result into log, statistics, signals and the history of jobs."""
         level = {"complete": logging.INFO, "unbalanced": logging.ERROR}.get(document["verdict"], logging.WARNING)
-        logger.log(level, "%s\n  more in %s", text, path)
+        logger.log(level, "%s", text)
         stats = self._crawler.stats
         assert stats is not None
         stats.set_value("t8/verdict", document["verdict"])
@@ -138,13 +173,14 @@ class T8Report:
         for name, account in document["ledger"].items():
             for what, count in account.items():
                 stats.set_value(f"t8/{name}/{what}", count)
+        for row in document["without_result"]["causes"]:
+            stats.set_value(f"t8/without_result/{row['cause']}", row["count"])
+        stats.set_value("t8/without_result", document["without_result"]["count"])
         stats.set_value("t8/alerts", len(document["alerts"]))
         for alert in document["alerts"]:
             self._crawler.signals.send_catch_log(t8_alert, alert=alert, spider=self._crawler.spider)
         if self._job.record.finished:
             self._remember(good=document["verdict"] == "complete")
-        if self._job.config.exit_status:
-            scrapy_private.set_exit_status(document["exit_status"])
 
     def _remember(self, *, good: bool) -> None:
         """Note the finished job: later jobs are compared with it."""

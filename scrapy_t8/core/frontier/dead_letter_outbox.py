@@ -30,11 +30,10 @@ class DeadLetterOutbox:
         self.fingerprints = self._store.box.fingerprints()
 
     def bury(self, letter: DeadLetter) -> None:
-        """Add a dead letter. One without an entry (its request ran from memory) is not counted in the ledger."""
+        """Add a dead letter, and count it in the ledger."""
         record = self._record
-        self._buried.append(replace(letter, job=record.id if letter.entry else "", spider=record.spider))
-        if letter.entry:
-            record.ledger.dead += 1
+        self._buried.append(replace(letter, job=record.id, spider=record.spider))
+        record.ledger.dead += 1
         if letter.fingerprint is not None:
             self.fingerprints.add(letter.fingerprint)
 

@@ -10,7 +10,6 @@ import logging
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 
 from scrapy import Request
 
@@ -24,9 +23,11 @@ from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.entry import SEQ_BITS, START, Entry, QueueRecord, entry_id
 
 from .dead_letter_outbox import DeadLetterOutbox, letter_of
+from .endings import BESIDES, Endings
 from .queue_registry import QueueRegistry
 from .replay import ReplayGuard
 from .seen_set import SeenSet
+from .set_aside import SetAside
 from .unserializable import UnserializableRequests
 from .waiting import WaitingEntries
 
@@ -58,11 +59,15 @@ class Frontier(CommitParticipant):
         self._attempt = context.recovery.run << 32
         self.registry = QueueRegistry(store)
         self.outbox = DeadLetterOutbox(store, self.record)
-        self.replay = ReplayGuard(store, self.fingerprint)
+        self.endings = Endings(store, self.record, self.outbox)
+        self.replay = ReplayGuard(store, self.codec, self.fingerprint)
         self.seen = SeenSet(store)
         self.has_seen_set = True
         """Whether requests pass the seen-set. Not so where the project has a duplicate filter of its own."""
         self.waiting = WaitingEntries(store)
+        self.set_aside = SetAside(self.fingerprint)
+        self.parts: set[Request] = set()
+        """Requests that are to run from memory as a part of the current page, although they could be stored."""
         self.suspects = deque(context.recovery.crashed)
         """Entries during which the process died too often: each is tried alone."""
         self.in_flight: dict[Request, Page] = {}
@@ -120,6 +125,10 @@ class Frontier(CommitParticipant):
         """Whether the seen-set knows *request*, so that a page that yields it again is understood without more."""
         return self.has_seen_set and not request.dont_filter
 
+    def is_known_child(self, page: Page, request: Request) -> bool:
+        """Whether a replayed *page* yields *request* again, and the seen-set does not say so."""
+        return not self.is_filtered(request) and self.replay.is_known_request(page, request)
+
     # -- admission -----------------------------------------------------------------------------------------------
 
     def new_page(self, entry: int | None, parent: Page | None = None, *, was_waiting: bool = False) -> Page:
@@ -142,7 +151,7 @@ class Frontier(CommitParticipant):
             self.points.admitted(request)
             self.expectations.admitted(request)
             if page is not None and not self.is_filtered(request):
-                self.replay.add(page, entry, request)
+                self.replay.add(page, entry, request, payload)
         return entry
 
     def admit_in_memory(self, request: Request, page: Page | None, error: CannotStore) -> Page:
@@ -151,6 +160,11 @@ class Frontier(CommitParticipant):
         :raises CannotStore: if the project refuses such requests.
         """
         self._unserializable.warn(request, error)
+        return self.admit_part(request, page)
+
+    def admit_part(self, request: Request, page: Page | None) -> Page:
+        """Let a request run from memory as a part of *page*, without a warning. Return that page."""
+        self.parts.discard(request)
         self.points.admitted(request, live=True)
         self.expectations.admitted(request, live=True)
         if page is None:
@@ -260,6 +274,8 @@ class Frontier(CommitParticipant):
         """Take a page whose outputs have all ended out of the frontier, or put its entry where the outcome says."""
         self.seen.settle(page)
         if page.outcome is not Outcome.RETRY:
+            for doubt in page.doubts:
+                self.endings.add(doubt, BESIDES)
             for retry in page.new_retries:
                 self.admit_waiting(retry)
             if page.announcements:
@@ -267,6 +283,8 @@ class Frontier(CommitParticipant):
         if page.start_item_fingerprint is not None and page.parent is not None:
             self.record.next_seq += 1
             self.replay.remember(page.parent, page.start_item_fingerprint, self.record.next_seq)
+        if page.ends_in_memory:
+            self.endings.book_in_memory(page)
         if page.entry is not None:
             self._settle_entry(page, page.entry)
 
@@ -282,23 +300,10 @@ class Frontier(CommitParticipant):
         elif entry >> SEQ_BITS:
             self._remove(entry)
             self._unmark.append(entry)
-        if entry:
-            self._book(page)
-
-    def _book(self, page: Page) -> None:
-        ledger = self.record.ledger
-        if page.retry is not None:
-            self.waiting.add(page.retry)
-        elif page.letter is not None:
-            letter = page.letter
-            if page.delivered and page.history is not None:
-                page.history.delivered += page.delivered
-                letter = replace(letter, story=page.history.dumps())
-            self.outbox.bury(letter)
-        elif page.outcome is Outcome.DISCARDED:
-            ledger.discarded += 1
-        elif page.outcome is Outcome.DONE:
-            ledger.done += 1
+        if entry and page.retry is not None:
+            self.waiting.add(self.endings.with_delivered(page, page.retry))
+        elif entry:
+            self.endings.book(page)
 
     def _remove(self, entry: int) -> None:
         self._leased.discard(entry)
@@ -327,6 +332,7 @@ class Frontier(CommitParticipant):
         self.waiting.drain(batch)
         batch.queues = self.registry.changed()
         self.outbox.drain(batch)
+        self.endings.drain(batch)
 
     def committed(self) -> None:
         """Forget what was kept for the batch: the batch is durable."""

@@ -60,6 +60,10 @@ class FrontierQueue(ABC):
         if self._record is None:
             self._record = self._frontier.registry.new(self._key, self._slot_of(request))
         page = current_page()
+        if request in self._frontier.parts:
+            page = self._frontier.admit_part(request, page)
+            self._in_memory.append((self._frontier.next_id(self._record.id), request, page))
+            return
         try:
             payload = self._frontier.codec.encode_request(request)
         except CannotStore as error:

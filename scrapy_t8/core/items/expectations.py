@@ -138,8 +138,9 @@ class Expectations:
             return
         change.opened -= expectation.is_counted
         if not change.collected:
+            discarded = f"{DISCARDED}\t{page.ending.cause}" if page.ending is not None else DISCARDED
             is_discarded = page.outcome is Outcome.DISCARDED
-            change.cause = page.items.loss_cause or (DISCARDED if is_discarded else NO_ITEM)
+            change.cause = page.items.loss_cause or (discarded if is_discarded else NO_ITEM)
             self._keep(page, change)
 
     def _has_come(self, page: Page, expectation: Expectation, is_known: bool) -> bool:

@@ -62,7 +62,8 @@ class RunStatistics(CommitParticipant):
         batch.progress = (self._ended.total(), max(0, exported - self._exported), self._retries)
         self._retries, self._exported = 0, exported
         self._sum_up()
-        batch.tally, self._tally = dict(self._tally), Counter()
+        batch.tally.update(self._tally)
+        self._tally.clear()
 
     def _sum_up(self) -> None:
         for (what, host, callback), pages in self._ended.items():

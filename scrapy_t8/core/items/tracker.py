@@ -11,8 +11,11 @@ from scrapy import signals
 from scrapy.exceptions import DropItem
 from twisted.python.failure import Failure
 
+from scrapy_t8.config.causes import ITEM, UNKNOWN
 from scrapy_t8.core.page import ITEMS, Page, current_page
 from scrapy_t8.core.run import RunContext, RunControl
+from scrapy_t8.model.entry import Ending
+from scrapy_t8.model.items import ItemOutcome
 from scrapy_t8.utils.text import escape_surrogates, one_line
 
 from .checks import ItemChecks
@@ -95,6 +98,10 @@ class ItemTracker:
         if page is None:
             page, is_orphan = Page(None), True
             page.enter()
+        if outcome == FAILED and error is not None and (is_orphan or page.start_item_fingerprint is not None):
+            # No request stands for the item, so none can be given up for it.
+            cause = f"{ITEM}:{pipeline_of_traceback(error.__traceback__) or UNKNOWN}"
+            page.doubt(Ending(cause, note=loss_reason(error, outcome)))
         items = page.own_items()
         if is_orphan or not self._counts_entries:
             items.enter()
@@ -112,6 +119,18 @@ class ItemTracker:
         items.end_item()
         if is_orphan:
             self._control.end(page)
+
+    def end_unfinished(self, page: Page, url: str) -> int:
+        """Let all items of *page* that are still in the pipelines fail. Return their number."""
+        items, loss = page.own_items(), ("", "the pipelines have ended without an outcome", escape_surrogates(url))
+        lost = items.entered - items.left
+        for _ in range(lost):
+            items.leave()
+            if self.keeps_ledger:
+                items.add_outcome(ItemOutcome(items.current, FAILED, loss=loss), self._directory)
+        items.lose(self.ledger.cause(FAILED, *loss[:2]))
+        items.end_item()
+        return lost
 
     def _note(self, page: Page, outcome: int, item: Any, error: BaseException | None, response: Any) -> None:
         items, loss, problems = page.own_items(), None, getattr(error, "problems", [])

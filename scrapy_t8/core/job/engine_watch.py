@@ -6,28 +6,49 @@ A page has settled when the engine is through with its request *and* with every 
 from __future__ import annotations
 
 from scrapy import Request
+from scrapy.downloadermiddlewares.offsite import OffsiteMiddleware
 from scrapy.exceptions import IgnoreRequest
-from twisted.python.failure import Failure
+from scrapy.http import Response
+from scrapy.spidermiddlewares.httperror import HttpError, HttpErrorMiddleware
+from twisted.python.failure import Failure as TwistedFailure
 
+from scrapy_t8.config.causes import IGNORED, OFFSITE, REPLACED
 from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.frontier.frontier import Frontier
-from scrapy_t8.core.page import Outcome, Page, leave_page
+from scrapy_t8.core.frontier.set_aside import MOST, is_same_work, takes_over
+from scrapy_t8.core.items.tracker import ItemTracker
+from scrapy_t8.core.page import Outcome, Page, enter_request, leave_page
 from scrapy_t8.core.resume_points import marks_of
 from scrapy_t8.core.retry.decisions import callback_of
-from scrapy_t8.core.retry.failure import of_download
-from scrapy_t8.core.retry.system import RetrySystem
+from scrapy_t8.core.retry.failure import PIPELINE, Failure, of_download, of_response
+from scrapy_t8.core.retry.system import DUE, RetrySystem
 from scrapy_t8.core.run import RunContext, RunControl
+from scrapy_t8.model.entry import Ending
+from scrapy_t8.utils.text import one_line
+
+from .ignored import ending_of_ignored
 
 
 class EngineWatch:
     """Lets pages of a T8 frontier end when the engine lets their requests go."""
 
-    def __init__(self, context: RunContext, control: RunControl, frontier: Frontier, *, retries: RetrySystem) -> None:
+    def __init__(
+        self, context: RunContext, control: RunControl, frontier: Frontier, *, retries: RetrySystem, items: ItemTracker
+    ) -> None:
         self._control = control
         self._frontier = frontier
         self._retries = retries
+        self._items = items
+        self._crawler = context.crawler
+        self._clock = context.clock
+        self._body_sample = context.config.body_sample
         self._guard = control.guard("decide on a failed request")
+        self._replaced: dict[Request, Request] = {}
+        """Requests in flight for which another request came back, and that one."""
+        self._ignored: dict[Request, Ending] = {}
+        """Requests in flight that were ignored."""
         scrapy_private.watch(context.crawler, self.arrived, self.left)
+        scrapy_private.call_on_close_spider(context.crawler, retries.come_again)
 
     def arrived(self, request: Request, result: object) -> None:
         """Take the result of a download: a response, a failure, or a request that takes the request's place."""
@@ -36,16 +57,49 @@ class EngineWatch:
             leave_page()
             return
         page.enter()
-        if isinstance(result, Failure):
+        enter_request(request)
+        if isinstance(result, TwistedFailure):
             self._failed(request, page, result.value)
-        elif isinstance(result, Request) and request not in self._frontier.in_memory:
+        elif isinstance(result, Request):
+            self._replaced[request] = result
+            self._take_over(request, page, result)
+        elif isinstance(result, Response) and not 200 <= result.status < 300:
+            self._check_status(request, result)
+
+    def _take_over(self, request: Request, page: Page, other: Request) -> None:
+        """Let *other*, which a middleware has sent for *request*, take its place, or be a part of its page."""
+        if request in self._frontier.in_memory:
+            if DUE not in other.meta:
+                self._frontier.parts.add(other)
+        elif takes_over(other, request):
             page.hand_over()
+        else:
+            self._frontier.parts.add(other)
+            page.swap(request)
 
     def _failed(self, request: Request, page: Page, error: BaseException | None) -> None:
         if error is not None and not isinstance(error, IgnoreRequest):
             self._retries.record_first_failure(request, of_download(error, final=True))
-        elif request not in self._frontier.in_memory:
-            page.discard()
+            return
+        ending = ending_of_ignored(request, error or IgnoreRequest())
+        self._ignored[request] = ending
+        if request not in self._frontier.in_memory:
+            page.discard(ending)
+
+    def _check_status(self, request: Request, response: Response) -> None:
+        """Note a failure if no callback takes the status of *response*, and none if a callback takes it.
+
+        If the request has an errback, no other component sees the failure.
+        """
+        filtering = self._crawler.get_spider_middleware(HttpErrorMiddleware)
+        try:
+            if filtering is not None:
+                filtering.process_spider_input(response)
+        except HttpError:
+            failure = of_response(response, self._clock(), body_sample=self._body_sample, final=True)
+            self._retries.record_first_failure(request, failure)
+        else:
+            self._retries.status_is_taken(request, response.status)
 
     def left(self, request: Request) -> None:
         """Take note that the engine is through with *request*, its callback, its items and its requests."""
@@ -53,20 +107,63 @@ class EngineWatch:
         page, in_memory = self._frontier.in_flight.get(request), request in self._frontier.in_memory
         if page is None:
             return
+        other, ignored = self._replaced.pop(request, None), self._ignored.pop(request, None)
         if page.is_handing_over and not in_memory:
-            page.discard()
+            page.discard(self._not_taken(request, other or request))
+        elif page.items.entered > page.items.left and page.pending == 1:
+            self._lose_items(request, page)
         with self._guard:
-            self._retries.request_left_engine(request, page, in_memory=in_memory)
+            has_failed = self._retries.request_left_engine(request, page, in_memory=in_memory)
         if not in_memory:
             hosts = self._retries.decisions.hosts
             slot = hosts.slot(request)
             page.leave_engine(slot, callback_of(request))
-            if page.outcome is Outcome.PENDING:
+            if page.outcome is Outcome.PENDING and not has_failed and other is None:
                 hosts.remember(slot, request)
         if page.expectations and page.may_lack_items:
             page.keep_request(request)
         self._frontier.leave(request)
-        self._control.end(page)
+        missing = None if has_failed else self._missing(request, page, other, ignored)
+        if missing is not None:
+            self._set_aside(request, page, missing, in_memory=in_memory)
+        elif in_memory and not has_failed and other is None:
+            page.end_in_memory(ignored)
+            page.swap(None)
+        if missing is None or in_memory:
+            self._control.end(page)
+
+    def _missing(self, request: Request, page: Page, other: Request | None, ignored: Ending | None) -> Ending | None:
+        """Return why *request* has no result yet, if a middleware may send it again; else None."""
+        if other is not None and other in self._frontier.parts:
+            self._frontier.parts.discard(other)
+            return self._not_taken(request, other)
+        if other is not None and not is_same_work(other, request):
+            return Ending(REPLACED, request.url, callback_of(request), one_line(other))
+        if ignored is not None and ignored.cause.startswith(f"{IGNORED}:") and not page.items.entered:
+            return ignored
+        return None
+
+    def _set_aside(self, request: Request, page: Page, missing: Ending, *, in_memory: bool) -> None:
+        if in_memory:
+            page.hold()
+        elif page.entry is not None:
+            self._frontier.store.unmark_in_flight(page.entry, is_stored=True)
+        self._frontier.set_aside.add(request, page, missing, in_memory=in_memory)
+        for ended in self._frontier.set_aside.give_up(MOST):
+            self._control.end(ended)
+
+    def _lose_items(self, request: Request, page: Page) -> None:
+        """Note items that have entered the pipelines and will never leave them, as after a CancelledError."""
+        lost = self._items.end_unfinished(page, request.url)
+        error = f"{lost} items did not leave the pipelines, which an exception such as CancelledError has ended"
+        self._retries.record_first_failure(request, Failure(PIPELINE, error))
+
+    def _not_taken(self, request: Request, other: Request) -> Ending:
+        """Return the ending of a *request* for which an *other* one came back that no queue has taken."""
+        offsite = self._crawler.get_downloader_middleware(OffsiteMiddleware)
+        assert self._crawler.spider is not None
+        is_offsite = offsite is not None and not offsite.should_follow(other, self._crawler.spider)
+        return Ending(OFFSITE if is_offsite else REPLACED, request.url, callback_of(request), one_line(other))
 
 
 class ResumePointWatch:

@@ -11,19 +11,21 @@ from scrapy import Request
 from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 
+from scrapy_t8.config.causes import DUPLICATE
 from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.frontier.frontier import Frontier
 from scrapy_t8.core.items.expectations import META as EXPECT
 from scrapy_t8.core.items.tracker import ItemTracker
 from scrapy_t8.core.page import Page, current_page
 from scrapy_t8.core.resume_points import POINT, Mark
+from scrapy_t8.core.retry.decisions import callback_of
 from scrapy_t8.core.retry.failure import Failure
 from scrapy_t8.core.retry.host_gate import HostGatedQueue
 from scrapy_t8.core.retry.system import RetrySystem
 from scrapy_t8.core.run import CommitParticipant, RunContext, StopOnError
 from scrapy_t8.errors import T8Error
 from scrapy_t8.model.batch import CommitBatch
-from scrapy_t8.model.entry import START
+from scrapy_t8.model.entry import START, Ending
 
 from .commit_loop import CommitLoop
 from .crash_guard import PostCrashCommits
@@ -149,7 +151,7 @@ class Job(CommitParticipant):
         if not has_seen_set:
             self.frontier.leave_filtering_to_project()
         self.has_frontier = True
-        EngineWatch(self.context, self._commits, self.frontier, retries=self.retries)
+        EngineWatch(self.context, self._commits, self.frontier, retries=self.retries, items=self.items)
         return self.retries.gate(queue)
 
     def watch_resume_points(self) -> None:
@@ -160,7 +162,7 @@ class Job(CommitParticipant):
         """Whether *request* needs no place in a queue: a replayed page yields it again, or it is a retry due later."""
         if page is None:
             return False
-        if page.is_replay and not page.is_handing_over and self._is_known_child(request, page):
+        if page.is_replay and not page.is_handing_over and self.frontier.is_known_child(page, request):
             return True
         due = self.retries.take_due(request)
         if due is not None:
@@ -173,14 +175,10 @@ class Job(CommitParticipant):
                 self.expectations.pass_on(page, request)
         return False
 
-    def _is_known_child(self, request: Request, page: Page) -> bool:
-        frontier = self.frontier
-        return not frontier.is_filtered(request) and frontier.replay.is_known_child(page, self.fingerprint(request))
-
     def rejected(self, request: Request, page: Page | None) -> None:
         """Note that *request* was seen before, and does not enter the frontier."""
         if page is not None and page.is_handing_over:
-            page.discard()
+            page.discard(Ending(DUPLICATE, request.url, callback_of(request)))
             return
         if POINT in request.meta:
             self.points.dropped(request)
@@ -290,6 +288,8 @@ class Job(CommitParticipant):
             return
         self.retries.close()
         self._is_closing = True
+        for page in self.frontier.set_aside.give_up() if reason == "finished" else ():
+            self.end(page)
         self.points.record_all()
         is_complete = True
         for finalizer in self._finalizers:

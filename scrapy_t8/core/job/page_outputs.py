@@ -78,17 +78,17 @@ class PageOutputs:
 
     def _records(self, page: Page) -> Iterator[tuple[str, list[bytes], int]]:
         """Yield for each sink its records in turn, with their weight."""
-        # Should the page be revived, what it has delivered must not be written again.
-        is_buried, items = page.outcome is Outcome.DEAD, page.items
+        # Should the page come again, what it has delivered must not be written again.
+        comes_again, items = page.outcome in (Outcome.DEAD, Outcome.RETRY), page.items
         unwanted: set[int] = set()
         for outcomes in items.all_outcomes():
-            if is_buried:
+            if comes_again:
                 page.add_delivered(ITEMS, [self._ledger.identity(outcome) for outcome in outcomes])
             unwanted |= self._ledger.settle(outcomes)
             yield ITEMS, [], ITEM_COST * len(outcomes)
         for name, staged in items.staged.items():
             for numbered in staged.batches(SLICE // 8):
-                if is_buried:
+                if comes_again:
                     page.add_delivered(name, [record for _, record in numbered])
                 records = [record for item, record in numbered if item not in unwanted]
                 yield name, records, sum(map(len, records))

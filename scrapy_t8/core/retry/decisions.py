@@ -101,7 +101,9 @@ class RetryDecisions:
 
     def _is_evidence(self, request: Request, failure: Failure) -> bool:
         """Whether *failure* is one of the host: 500 and 501 are of a page, and a proxy may be down by itself."""
-        is_of_host = failure.kind in OF_THE_HOST and failure.status not in (500, 501)
+        # A good status is that of a page whose callback has made a download itself.
+        is_status = failure.status is None or (failure.status >= 400 and failure.status not in (500, 501))
+        is_of_host = failure.kind in OF_THE_HOST and is_status
         return is_of_host and not self.hosts.is_behind_proxy(request)
 
     def warn_of_outage(self, host: str, error: str) -> None:
@@ -174,8 +176,19 @@ class RetryDecisions:
         :raises CannotStore: if *request* has no stored form.
         """
         assert page.entry is not None
-        payload = self._frontier.codec.encode_request(request)
+        payload = self._stored_form(request, page.entry)
         return ScheduledRetry(page.entry, due, self.slot(request), payload, self.history(request, page).dumps())
+
+    def _stored_form(self, request: Request, entry: int) -> bytes:
+        """Return the stored form of *request*, an attempt of *entry*, without what middlewares have put in since.
+
+        :raises CannotStore: if there is none.
+        """
+        frontier = self._frontier
+        try:
+            return frontier.codec.encode_request(request)
+        except CannotStore:
+            return frontier.codec.encode_attempt(request, frontier.added.get(entry) or frontier.store.payload(entry))
 
     def first_retry(self, request: Request, failure: Failure) -> ScheduledRetry:
         """Return a new entry for *request*, which was never in the frontier and has failed.
@@ -211,8 +224,8 @@ class RetryDecisions:
         if not in_memory and page.entry is not None:
             entry = page.entry
             try:
-                payload = self._frontier.codec.encode_request(request)
-            except CannotStore as error:  # a middleware has put something into its meta
+                payload = self._stored_form(request, entry)
+            except CannotStore as error:
                 logger.warning("%s cannot be revived: %s", request, error)
         self._log(logging.INFO, "Request buried", request, page, failure.error)
         return DeadLetter(

@@ -60,11 +60,18 @@ NETWORK_ERRORS = (
     OSError,
 )
 
+INSIDE_A_CALLBACK = (*NETWORK_ERRORS[:-1], ConnectionError, TimeoutError)
+"""Network errors of downloads that a callback makes itself. Any other OSError is a bug of the callback."""
+
 OF_THE_HOST = (NETWORK, HOST)
 """The kinds that say something about the health of a host."""
 
 OF_THE_CODE = (PARSE, PIPELINE, DOWNLOAD, INVALID, "callback", "class")
 """The kinds that a change of the spider's code may mend."""
+
+
+AFTER_THE_DOWNLOAD = (PARSE, PIPELINE, INVALID)
+"""The kinds that no errback hears of. An errback itself can fail with them."""
 
 
 class RetryPage(Exception):
@@ -97,6 +104,7 @@ class Failure:
     :param retry_after: seconds to wait, as the server has asked for.
     :param final: give up, whatever the policy says.
     :param keeps_items: items that the page has yielded so far stay, if this was the last attempt.
+    :param errback_failed: the errback that was given this failure has raised an exception.
     :param detail: facts that may help to find the cause: a traceback, a part of the body.
     """
 
@@ -108,6 +116,7 @@ class Failure:
     final: bool = False
     reason: str | Exception = "unspecified"
     keeps_items: bool = True
+    errback_failed: bool = False
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -185,6 +194,8 @@ def of_code(kind: str, error: BaseException, response: object, *, body_sample: i
         return Failure(error.kind, one_line(error), status, error.delay, reason=error, keeps_items=False, detail=detail)
     message = one_line(f"{type(error).__name__}: {error}")
     reason = error if isinstance(error, Exception) else "unspecified"
+    if isinstance(error, INSIDE_A_CALLBACK):
+        kind = NETWORK
     return Failure(kind, message, status, reason=reason, detail={"traceback": trace(error), **detail})
 
 

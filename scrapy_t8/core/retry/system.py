@@ -13,6 +13,7 @@ from scrapy.exceptions import DontCloseSpider, IgnoreRequest
 from scrapy.http import Response
 from scrapy.utils.response import response_status_message
 
+from scrapy_t8.config.causes import ERRBACK, SWALLOWED, Accepted, cause_of_failure
 from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.frontier.frontier import Frontier
 from scrapy_t8.core.page import Outcome, Page, current_page
@@ -20,11 +21,13 @@ from scrapy_t8.core.run import CommitParticipant, RunContext, RunControl
 from scrapy_t8.errors import CannotStore
 from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.dead_letter import LetterFilter
+from scrapy_t8.model.entry import Ending
 from scrapy_t8.utils.handler_call import Handler
+from scrapy_t8.utils.text import one_line
 
 from .breaker import KNOWN_PAGE, Breaker
-from .decisions import RetryDecisions
-from .failure import OF_THE_CODE, Failure
+from .decisions import RetryDecisions, callback_of
+from .failure import AFTER_THE_DOWNLOAD, OF_THE_CODE, Failure
 from .handlers import Handlers
 from .host_gate import HostGatedQueue
 from .idle import IdlePolicy
@@ -33,6 +36,10 @@ from .timer import RetryTimer
 
 DUE = "t8_due"
 """Key in the meta of a retry, between the retry middleware and the scheduler: when the retry is due."""
+
+
+STOPPED = Failure("stop", "CloseSpider")
+"""Noted for a request whose callback ends the crawl: no failure, but not done."""
 
 
 class RetrySystem(CommitParticipant):
@@ -63,7 +70,10 @@ class RetrySystem(CommitParticipant):
         self._control = control
         self._frontier = frontier
         self.checks = checks
+        self._accepted = Accepted(config.accept)
         self._noted: dict[Request, Failure] = {}
+        self._raised: dict[Request, Ending] = {}
+        """What the callbacks of requests in flight have raised."""
         self._gate: HostGatedQueue | None = None
         self._probes: set[asyncio.Task[None]] = set()
         self.breaker = Breaker(
@@ -196,13 +206,24 @@ class RetrySystem(CommitParticipant):
 
     def record_failure(self, request: Request, failure: Failure) -> None:
         """Note that *request* has failed. The first failure counts, unless a later one asks for a retry."""
-        if self.is_ours(request) and (request not in self._noted or not failure.keeps_items):
+        if not self.is_ours(request):
+            return
+        noted = self._noted.get(request)
+        if noted is None or not failure.keeps_items:
             self._noted[request] = failure
+        elif failure.kind in AFTER_THE_DOWNLOAD:
+            self._noted[request] = replace(noted, errback_failed=True)
 
     def record_first_failure(self, request: Request, failure: Failure) -> None:
         """Note that *request* has failed, unless a failure was noted before."""
         if request not in self._noted:
             self.record_failure(request, failure)
+
+    def status_is_taken(self, request: Request, status: int) -> None:
+        """Take back a failure that was noted for the *status* alone: a callback takes the response."""
+        noted = self._noted.get(request)
+        if noted is not None and noted.status == status:
+            del self._noted[request]
 
     def retry(self, request: Request, failure: Failure, priority_adjust: int | None) -> Request | None:
         """Return the request to give to Scrapy in place of *request*, whose download has failed; None to give up."""
@@ -246,19 +267,36 @@ class RetrySystem(CommitParticipant):
             self._frontier.admit_waiting(retry)
             self.timer.wake_at(retry.due)
 
+    def come_again(self, request: Request) -> None:
+        """Note that *request* ends the crawl (CloseSpider), and is to be the first of the next run."""
+        if self.is_ours(request):
+            self._noted[request] = STOPPED
+
+    def raised(self, request: Request, error: Exception) -> None:
+        """Note that the callback of *request* has raised *error*, which a spider middleware may swallow."""
+        if self.is_ours(request):
+            name = type(error).__qualname__
+            path = name if type(error).__module__ == "builtins" else f"{type(error).__module__}.{name}"
+            self._raised[request] = Ending(f"{SWALLOWED}:{path}", request.url, callback_of(request), one_line(error))
+
     # -- requests that end ---------------------------------------------------------------------------------------
 
-    def request_left_engine(self, request: Request, page: Page, *, in_memory: bool) -> None:
-        """Act on the failure that was noted for *request*, or count the request as a success."""
+    def request_left_engine(self, request: Request, page: Page, *, in_memory: bool) -> bool:
+        """Act on the failure that was noted for *request*, or count a success. Return whether there was a failure."""
         self.decisions.request_ended(request)
-        failure = self._noted.pop(request, None)
+        failure, swallowed = self._noted.pop(request, None), self._raised.pop(request, None)
         if not in_memory and page.outcome is Outcome.REPLACED:
             failure = None  # the entry that has taken the page's place goes on
-        if failure is not None:
+        if failure is STOPPED:
+            self._let_come_again(request, page, in_memory=in_memory)
+        elif failure is not None:
             self._act(request, page, failure, in_memory=in_memory)
-        elif not in_memory and page.outcome is Outcome.PENDING:
+        elif swallowed is not None:
+            page.end_in_memory(swallowed) if in_memory else page.discard(swallowed)
+        elif not in_memory and page.outcome is Outcome.PENDING and page.swapped is None:
             self.decisions.succeeded(request, page)
         self.decisions.forget(request)
+        return failure is not None or swallowed is not None
 
     def handler_ended(self, request: Request, page: Page, failure: Failure | None) -> None:
         """Act on the result of a handler that has tried *page*."""
@@ -267,6 +305,14 @@ class RetrySystem(CommitParticipant):
         else:
             self._act(request, page, failure, in_memory=False)
         self._control.end(page)
+
+    def _let_come_again(self, request: Request, page: Page, *, in_memory: bool) -> None:
+        try:
+            if in_memory:
+                raise CannotStore("the request runs from memory")
+            page.retry_later(self.decisions.scheduled(request, page, self._clock()))
+        except CannotStore:
+            page.hold()  # for good: the page does not settle, and its entry stays where it is
 
     def _act(self, request: Request, page: Page, failure: Failure, *, in_memory: bool) -> None:
         due = None if failure.final else self.decisions.due_time(request, page, failure)
@@ -278,8 +324,26 @@ class RetrySystem(CommitParticipant):
             return
         if not (failure.keeps_items or in_memory):
             page.take_back_items()
-        letter = self.decisions.dead_letter(request, page, failure, in_memory=in_memory)
-        if letter.entry:
-            page.bury(letter)
+        self._give_up(request, page, failure, in_memory=in_memory)
+
+    def _give_up(self, request: Request, page: Page, failure: Failure, *, in_memory: bool) -> None:
+        if in_memory and page.swapped is not None:
+            # A request that a middleware has sent for the page's own has failed, and so has the page.
+            request, in_memory = page.swapped, False
+            page.swap(None)
+            if self._frontier.set_aside.remove_page(page):
+                self._control.end(page)
+        cause = self._accepted_cause(request, failure)
+        if cause is None:
+            letter = self.decisions.dead_letter(request, page, failure, in_memory=in_memory)
+            page.end_in_memory(letter) if in_memory else page.bury(letter)
         else:
-            self._frontier.outbox.bury(letter)
+            ending = Ending(cause, request.url, callback_of(request), failure.error)
+            page.end_in_memory(ending) if in_memory else page.discard(ending)
+
+    def _accepted_cause(self, request: Request, failure: Failure) -> str | None:
+        """Return the cause that the user accepts, if a request may end with *failure*."""
+        causes = [cause_of_failure(failure.kind, failure.status)]
+        if request.errback is not None and not failure.errback_failed and failure.kind not in AFTER_THE_DOWNLOAD:
+            causes.append(f"{ERRBACK}:{getattr(request.errback, '__name__', '')}")
+        return next(filter(self._accepted.names, causes), None)

@@ -16,6 +16,14 @@ LEASED_TASKS = """
     SELECT slot, count(*) FROM lease JOIN waiting ON waiting.id = lease.entry WHERE NOT returned GROUP BY slot
 """
 DEAD_BY_HOST_AND_CALLBACK = "SELECT host, callback, count(*) FROM dead WHERE job = ? GROUP BY host, callback"
+DEAD_BY_FAILURE = "SELECT kind, status, count(*) FROM dead WHERE job = ? GROUP BY kind, status"
+DEAD_ERRORS = """
+    SELECT error, callback, count(*) FROM dead WHERE job = ? AND kind = ? AND status IS ?
+    GROUP BY error, callback ORDER BY count(*) DESC, error, callback LIMIT ?
+"""
+DEAD_EXAMPLES = """
+    SELECT url, callback, error FROM dead WHERE job = ? AND kind = ? AND status IS ? ORDER BY id LIMIT ?
+"""
 DEAD_TASKS = "SELECT task_type, count(*) FROM dead GROUP BY task_type"
 HOSTS = "SELECT slot, record FROM host"
 FEEDS = "SELECT name, record FROM feed ORDER BY name"

@@ -129,6 +129,18 @@ class Reader:
     def dead_by_host_and_callback(self, job: str) -> list[tuple[str, str, int]]:
         return list(self._db.execute(ask.DEAD_BY_HOST_AND_CALLBACK, (job,)))
 
+    def dead_by_failure(self, job: str) -> list[tuple[str, int | None, int]]:
+        """Return how many requests of *job* are dead, by kind of failure and status."""
+        return list(self._db.execute(ask.DEAD_BY_FAILURE, (job,)))
+
+    def dead_errors(self, job: str, kind: str, status: int | None, limit: int) -> list[tuple[str, str, int]]:
+        """Return the errors of one failure, each with its callback and count, the most frequent first."""
+        return list(self._db.execute(ask.DEAD_ERRORS, (job, kind, status, limit)))
+
+    def dead_examples(self, job: str, kind: str, status: int | None, limit: int) -> list[tuple[str, str, str]]:
+        """Return URL, callback and error of up to *limit* dead letters of one failure."""
+        return list(self._db.execute(ask.DEAD_EXAMPLES, (job, kind, status, max(0, limit))))
+
     def dead_tasks(self) -> dict[str, int]:
         """Return how many tasks of a service are given up, by task type."""
         return dict(self._db.execute(ask.DEAD_TASKS))

@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
 
+from scrapy_t8.config.causes import DISCARDED, RESOLVED, cause_of_failure
 from scrapy_t8.model.dead_letter import ALL, DeadLetter, LetterFilter, LetterGroup
 from scrapy_t8.model.items import RefetchRequest, RefetchStatus
 from scrapy_t8.model.job import JobRecord
@@ -127,7 +128,7 @@ class SQLiteDeadLetters(SQLiteTables):
         with self._change(job) as db:
             chosen = self._choose(sql.CHOOSE, which, job, self._clock())
             db.execute(sql.MARK_DISCARDED)
-            self._delete(job, chosen)
+            self._delete(job, chosen, DISCARDED)
         return sum(chosen)
 
     def prune(self, job: JobRecord, now: float, *, ttl: float, limit: int) -> tuple[int, int]:
@@ -163,7 +164,7 @@ class SQLiteDeadLetters(SQLiteTables):
             return 0
         values = {"job_id": job.id, "fingerprints": json.dumps(list(fingerprints))}
         chosen = self._choose_with(sql.CHOOSE_RESOLVED, values)
-        self._delete(job, chosen)
+        self._delete(job, chosen, RESOLVED)
         return sum(chosen)
 
     # -- how -----------------------------------------------------------------------------------------------------
@@ -209,9 +210,12 @@ class SQLiteDeadLetters(SQLiteTables):
         self._remove_chosen()
         return revived
 
-    def _delete(self, job: JobRecord, chosen: tuple[int, int]) -> None:
-        """Delete the *chosen* letters, and count those of *job* as discarded."""
+    def _delete(self, job: JobRecord, chosen: tuple[int, int], cause: str | None = None) -> None:
+        """Delete the *chosen* letters. Those of *job* count as discarded, for *cause* or for their own failures."""
         if sum(chosen):
+            failures = [(None, None, chosen[0])] if cause else self._db.execute(sql.CHOSEN_FAILURES).fetchall()
+            causes = [("cause", cause or cause_of_failure(kind, status), count) for kind, status, count in failures]
+            self._db.executemany(sql.ADD_TALLY, [row for row in causes if row[2]])
             job.ledger.dead -= chosen[0]
             job.ledger.discarded += chosen[0]
             self._db.execute(sql.FORGET_CHOSEN, {"job_id": job.id})

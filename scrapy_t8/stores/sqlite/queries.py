@@ -18,6 +18,7 @@ DROP_EMPTY_QUEUES = "DELETE FROM queue WHERE stored <= 0"
 
 NEWEST = "SELECT id, payload, crashes, story FROM entry WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT ?"
 OLDEST = "SELECT id, payload, crashes, story FROM entry WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"
+PAYLOAD = "SELECT payload FROM entry WHERE id = ?"
 COUNT_ENTRIES = "SELECT count(*) FROM entry"
 ADD_ENTRY = "INSERT INTO entry (id, payload, story) VALUES (?, ?, ?)"
 REMOVE_ENTRY = "DELETE FROM entry WHERE id = ?"
@@ -88,7 +89,12 @@ ANNOUNCE = """
 # When a letter leaves the box, the fingerprint of its request leads to the items that the request was to bring.
 CHOSEN_REQUESTS = "SELECT fingerprint FROM dead JOIN chosen ON dead.id = letter WHERE fingerprint IS NOT NULL"
 CLEAR_CAUSE = f"UPDATE expected SET cause = NULL WHERE request IN ({CHOSEN_REQUESTS})"
-MARK_DISCARDED = f"UPDATE expected SET cause = 'discarded', open = 0 WHERE request IN ({CHOSEN_REQUESTS})"
+# The request is kept: heal may make it again.
+MARK_DISCARDED = f"""
+    UPDATE expected SET cause = 'discarded', open = 0, payload = ifnull(payload, (
+        SELECT nullif(dead_body.payload, x'') FROM dead JOIN dead_body USING (id) WHERE fingerprint = request LIMIT 1
+    )) WHERE request IN ({CHOSEN_REQUESTS})
+"""
 SET_REFETCH_STATUS = "UPDATE expected SET healed = ? WHERE key = ?"
 ADD_OPEN_REQUEST = "UPDATE expected SET open = open + 1, cause = NULL WHERE key = ?"
 ITEMS_TO_REQUEST = "SELECT key, text FROM expected WHERE healed = -1 ORDER BY text"
@@ -185,6 +191,7 @@ CHOOSE_NEW_IDS = """
 """
 COUNT_CHOSEN = "SELECT ifnull(sum(mine), 0), ifnull(sum(NOT mine), 0) FROM chosen"
 CHOSEN_KINDS = "SELECT kind, count(*) FROM chosen JOIN dead ON dead.id = letter GROUP BY kind ORDER BY count(*) DESC"
+CHOSEN_FAILURES = "SELECT kind, status, count(*) FROM chosen JOIN dead ON dead.id = letter WHERE mine GROUP BY 1, 2"
 NOTHING_CHOSEN = "DELETE FROM chosen"
 
 # The attempts are deleted. What another job has delivered is not in the feeds of this job.
@@ -212,7 +219,7 @@ REMOVE_CHOSEN = (
 REMOVE_ALL = ("DELETE FROM dead_body", "DELETE FROM dead")
 # An entry that is in the frontier as well, or has a second letter, still needs its children.
 FORGET_CHOSEN = """
-    DELETE FROM spawned WHERE parent IN (SELECT entry FROM chosen WHERE mine)
+    DELETE FROM spawned WHERE parent IN (SELECT entry FROM chosen WHERE mine AND entry)
         AND NOT EXISTS (SELECT 1 FROM entry WHERE entry.id = parent)
         AND NOT EXISTS (SELECT 1 FROM waiting WHERE waiting.id = parent)
         AND parent NOT IN (SELECT entry FROM dead WHERE job = :job_id AND id NOT IN (SELECT letter FROM chosen))

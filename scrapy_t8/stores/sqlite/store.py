@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from scrapy_t8.config.causes import UNKNOWN
 from scrapy_t8.errors import StoreDamaged, StoreError
 from scrapy_t8.model.attempts import ScheduledRetry
 from scrapy_t8.model.batch import CommitBatch
@@ -104,6 +105,7 @@ class SQLiteStore(StateFile):
             job.ledger.admitted -= lost
             self._db.execute(sql.PUT_JOB, (dump_job(job),))
             if lost > 0:
+                self._db.execute(sql.ADD_TALLY, ("cause besides", UNKNOWN, lost))
                 logger.error("%d requests were in the part that cannot be read. Their pages will be missing", lost)
 
     def _load(self) -> None:
@@ -136,6 +138,8 @@ class SQLiteStore(StateFile):
             for table in () if keep else sql.OF_A_JOB:
                 db.execute(f"DELETE FROM {table}")
             db.execute(sql.PUT_JOB, (dump_job(job),))
+            if keep:  # what became of the other requests of the lost job is not known
+                db.execute(sql.ADD_TALLY, ("cause besides", UNKNOWN, 1))
 
     def begin_run(self, now: float, crash_limit: int) -> Recovery:
         """Begin a run. If the last run died, charge a crash to each entry that was in flight.
@@ -190,6 +194,12 @@ class SQLiteStore(StateFile):
             else:
                 rows = self._db.execute(sql.OLDEST, (first - 1 if beyond is None else beyond, last, limit))
             return [Entry(*row) for row in rows]
+
+    def payload(self, entry: int) -> bytes | None:
+        """Return the stored form of one entry; None if the store does not have the entry."""
+        with self._guard("read"):
+            row = self._db.execute(sql.PAYLOAD, (entry,)).fetchone()
+            return None if row is None else row[0]
 
     def count_entries(self) -> int:
         """Count the entries one by one, to check the ledger. It is slow."""
@@ -258,9 +268,9 @@ class SQLiteStore(StateFile):
         except OSError as error:
             raise self._error("write", error) from error
 
-    def unmark_in_flight(self, entry: int) -> None:
-        """Remove the note of :meth:`mark_in_flight`."""
-        self._marks.discard(entry)
+    def unmark_in_flight(self, entry: int, *, is_stored: bool = False) -> None:
+        """Remove the note of :meth:`mark_in_flight`; from the file, too, if the entry *is_stored* and will stay so."""
+        self._marks.discard(entry, erase=is_stored)
 
     def is_ready(self) -> bool:
         """Whether a commit would begin at once, without waiting for a checkpoint."""

@@ -53,8 +53,9 @@ def document(site: str) -> dict[str, Any]:
         "missing": {
             "count": 10,
             "unnamed": 3,
+            "accepted": 0,
             "causes": [
-                {"cause": "unnamed", "detail": "3", "count": 3, "examples": [{"source": "3"}]},
+                {"cause": "unnamed", "detail": "3", "accepted": False, "count": 3, "examples": [{"source": "3"}]},
                 _dead(site, "broken", 1, "host", "500 Internal Server Error", 500),
                 _dead(site, "gone", 0, "http", "404 Not Found", 404),
                 _dead(site, "buggy", 0, "parse", "KeyError: 'price'", 200),
@@ -64,6 +65,19 @@ def document(site: str) -> dict[str, Any]:
                 _missing("no_item", "", key="empty", sources=["1"], url=f"{site}/car/empty?list=1"),
             ],
         },
+        "without_result": {
+            "count": 4,
+            "accepted": 0,
+            "accept": [],
+            "causes": [
+                _without_result(site, "failure:parse", "KeyError: 'price'", "buggy", 0),
+                _without_result(site, "failure:pipeline", "ValueError: it chokes", "choke", 3),
+                _without_result(site, "status:404", "404 Not Found", "gone", 0),
+                _without_result(site, "status:500", "500 Internal Server Error", "broken", 1),
+            ],
+            "filtered": {},
+        },
+        "unproven": [],
         "healing": {"asked": 0, "collected": 0, "left": 0, "impossible": 0},
         "waiting": {"count": 0, "next_due": None},
         "dead": [
@@ -111,4 +125,15 @@ def _dead(site: str, key: str, number: int, kind: str, error: str, status: int) 
 
 
 def _missing(cause: str, detail: str, **example: Any) -> dict[str, Any]:
-    return {"cause": cause, "detail": detail, "count": 1, "examples": [example]}
+    return {"cause": cause, "detail": detail, "accepted": False, "count": 1, "examples": [example]}
+
+
+def _without_result(site: str, cause: str, error: str, key: str, number: int) -> dict[str, Any]:
+    return {
+        "cause": cause,
+        "count": 1,
+        "dead": 1,
+        "accepted": False,
+        "errors": [{"error": error, "callback": "parse_car", "count": 1}],
+        "examples": [{"url": f"{site}/car/{key}?list={number}", "callback": "parse_car", "note": error}],
+    }

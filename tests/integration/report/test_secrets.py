@@ -76,7 +76,7 @@ def published(jobdir: Path, document: dict[str, Any]) -> list[str]:
     """All that is said in public."""
     write(document, jobdir / "report")
     files = [(jobdir / "report" / name).read_text(encoding="utf-8") for name in ("report.json", "report.html")]
-    return [*files, summary(document)]
+    return [*files, summary(document, Path("job"))]
 
 
 def test_a_report_shows_no_secrets(job: Path) -> None:

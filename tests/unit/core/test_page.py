@@ -10,12 +10,17 @@ from scrapy_t8.core.page import ITEMS, Outcome, Page, current_page, leave_page
 from scrapy_t8.core.staging import NO_ITEMS
 from scrapy_t8.model.attempts import AttemptHistory, ScheduledRetry
 from scrapy_t8.model.dead_letter import DeadLetter
+from scrapy_t8.model.entry import Ending
 
 RETRY = ScheduledRetry(1, 2.0, "host", b"", "{}")
 LETTER = DeadLetter(1, b"", "parse", "a bug", 0.0)
 
 
 def nothing(page: Page) -> None: ...
+
+
+def discard(page: Page) -> None:
+    page.discard(Ending("duplicate"))
 
 
 @pytest.mark.parametrize(
@@ -25,10 +30,10 @@ def nothing(page: Page) -> None: ...
         ((Page.hand_over,), Outcome.DISCARDED),
         ((Page.hand_over, Page.replace), Outcome.REPLACED),
         ((Page.hand_over, Page.go_on), Outcome.DONE),
-        ((Page.discard,), Outcome.DISCARDED),
+        ((discard,), Outcome.DISCARDED),
         ((lambda page: page.retry_later(RETRY),), Outcome.RETRY),
         ((Page.hand_over, lambda page: page.retry_later(RETRY)), Outcome.RETRY),
-        ((Page.discard, lambda page: page.bury(LETTER)), Outcome.DEAD),
+        ((discard, lambda page: page.bury(LETTER)), Outcome.DEAD),
     ],
 )
 def test_every_way_ends_in_one_outcome(steps: tuple, outcome: Outcome) -> None:  # type: ignore[type-arg]

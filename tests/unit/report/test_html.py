@@ -164,7 +164,7 @@ def test_only_whole_addresses_of_the_web_are_links() -> None:
         "ftp://a",
     ]
     report["dropped"] = [{**report["dropped"][0], "url": url} for url in urls]
-    report["missing"]["causes"] = report["failed"] = []
+    report["missing"]["causes"] = report["failed"] = report["without_result"]["causes"] = []
     assert [link["href"] for link in Reader(render(report)).links] == urls[:1]
     assert all(link["rel"] == "noopener noreferrer" for link in Reader(page_of(rich)).links)
 

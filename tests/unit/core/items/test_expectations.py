@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from scrapy import Request, Spider
 
+from scrapy_t8.config.causes import Accepted
 from scrapy_t8.core.items.expectations import META, Expectations, expecting, url_key
 from scrapy_t8.core.offline.heal import heal
 from scrapy_t8.core.page import Page
@@ -17,9 +18,10 @@ from scrapy_t8.model.attempts import AttemptHistory, ScheduledRetry
 from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.codec import Codec
 from scrapy_t8.model.dead_letter import DeadLetter, LetterFilter
+from scrapy_t8.model.entry import Ending
 from scrapy_t8.model.items import ItemKey
 from scrapy_t8.model.job import JobRecord, Ledger, PastJob
-from scrapy_t8.report.missing import Missing
+from scrapy_t8.report.shortfall.missing import Missing
 from scrapy_t8.stores.reader.reader import open_read_only
 from scrapy_t8.stores.sqlite.store import SQLiteStore
 from scrapy_t8.utils.hashes import hash63
@@ -70,7 +72,7 @@ class Books:
         if lost:
             page.own_items().lose(lost)
         if discarded:
-            page.discard()
+            page.discard(Ending("ignored:shop.Stock"))
         if replaced:
             page.replace()
         if retry is not None:
@@ -102,7 +104,7 @@ class Books:
         with open_read_only(self.jobdir / "t8") as reader:
             job = reader.job()
             assert job is not None
-            return Missing(reader, job)
+            return Missing(reader, job, Accepted())
 
     def missing_section(self) -> dict[str, Any]:
         missing = self.missing()
@@ -144,7 +146,7 @@ def test_every_cause_has_its_name(books: Books) -> None:
         "none": ("no_item", ""),
         "drop": ("dropped", "P: too cheap"),
         "fail": ("failed", "P: ValueError: x"),
-        "gone": ("discarded", ""),
+        "gone": ("discarded", "ignored:shop.Stock"),
         "dead": ("dead", "host: 500"),
     }
     missing = books.missing()

@@ -138,15 +138,20 @@ def test_a_request_in_memory_waits_in_memory(run: RetryRun, clock: Clock) -> Non
     assert run.retries.timer.next_due() == clock.now + 1
 
 
-def test_a_request_in_memory_that_is_given_up_has_no_entry(run: RetryRun) -> None:
+def test_a_request_in_memory_that_is_given_up_is_dead_in_the_ledger_with_its_page(run: RetryRun) -> None:
     request, page = Request("http://a/memory"), Page(1)
     run.frontier.lease_in_memory(page, request)
     run.retries.record_failure(request, BUG)
     run.retries.request_left_engine(request, page, in_memory=True)
     assert page.outcome is Outcome.PENDING
     run.commit()
+    assert run.context.store.box.letters() == []
+    page.settle()
+    run.frontier.settle(page)
+    run.commit()
     (letter,) = run.context.store.box.letters()
-    assert (letter.entry, letter.kind) == (0, PARSE)
+    assert (letter.entry, letter.kind, letter.job) == (0, PARSE, run.context.record.id)
+    assert (run.context.record.ledger.admitted, run.context.record.ledger.dead) == (1, 1)
 
 
 def test_a_file_that_failed_becomes_an_entry_of_the_page(run: RetryRun, clock: Clock) -> None:

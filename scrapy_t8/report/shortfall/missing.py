@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from sys import intern
 from typing import Any
 
+from scrapy_t8.config.causes import Accepted, cause_of_failure
 from scrapy_t8.core.items.expectations import DEAD, DISCARDED, META
 from scrapy_t8.core.items.keys import shown
 from scrapy_t8.model.attempts import AttemptHistory
@@ -22,15 +23,19 @@ CAUSES = 500
 """Causes with a detail of their own. The details of others are counted together."""
 OTHERS = "(others)"
 
-Cause = tuple[str, str]
-"""A cause and its detail."""
+Cause = tuple[str, str, bool]
+"""A cause, its detail, and whether the user accepts it."""
 
 
 class Missing:
-    """The items that *job* expected and did not collect: ``expected == collected + count``."""
+    """The items that *job* expected and did not collect: ``expected == collected + count``.
 
-    def __init__(self, reader: Reader, job: JobRecord) -> None:
+    :param accepted: the causes for which the request of an item may end without a result.
+    """
+
+    def __init__(self, reader: Reader, job: JobRecord, accepted: Accepted) -> None:
         self._reader = reader
+        self._is_accepted = accepted.names
         self._announced = reader.announced()
         by_sources = reader.by_sources(job.number)
         named = sum(count for _, count, _ in by_sources)
@@ -42,7 +47,8 @@ class Missing:
             self._add(item)
         missing_by_key = self._counts.total()
         self.totals, collected_by_number = self._totals(by_sources, job.ledger.exported)
-        self.unnamed = sum(count for (cause, _), count in self._counts.items() if cause == UNNAMED)
+        self.unnamed = sum(count for (cause, _, _), count in self._counts.items() if cause == UNNAMED)
+        self.accepted = sum(count for (_, _, is_accepted), count in self._counts.items() if is_accepted)
         self.count = missing_by_key + self.unnamed
         self.collected = sum(collected for _, _, collected in by_sources) + collected_by_number
         self.expected = named + self.unnamed + collected_by_number
@@ -53,20 +59,27 @@ class Missing:
         return {
             "count": self.count,
             "unnamed": self.unnamed,
+            "accepted": self.accepted,
             "causes": [
-                {"cause": cause, "detail": detail, "count": count, "examples": self._examples[cause, detail]}
-                for (cause, detail), count in ranked
+                {
+                    "cause": why[0],
+                    "detail": why[1],
+                    "accepted": why[2],
+                    "count": count,
+                    "examples": self._examples[why],
+                }
+                for why, count in ranked
             ],
         }
 
     # -- by key --------------------------------------------------------------------------------------------------
 
     def _add(self, item: MissingItem) -> None:
-        (cause, detail), entry, facts = self._why(item)
-        if (cause, detail) not in self._counts and len(self._counts) >= CAUSES:
-            detail = OTHERS
-        self._counts[cause, detail] += 1
-        examples = self._examples.setdefault((cause, detail), [])
+        why, entry, facts = self._why(item)
+        if why not in self._counts and len(self._counts) >= CAUSES:
+            why = (why[0], OTHERS, why[2])
+        self._counts[why] += 1
+        examples = self._examples.setdefault(why, [])
         if len(examples) < EXAMPLES:
             facts = facts if entry is None else self._retry_facts(entry)
             examples.append({"key": item.text, "sources": item.sources.split("\n"), **facts})
@@ -75,15 +88,17 @@ class Missing:
         """Return the cause, the entry that waits to bring the item (if any), and more facts for an example."""
         kind, _, detail = (item.cause or "").partition("\t")
         if item.open <= 0:
-            return (kind or NEVER_LINKED, "" if kind == DISCARDED else detail), None, {"url": item.url} if kind else {}
+            is_accepted = kind == DISCARDED and self._is_accepted(detail)
+            return (kind or NEVER_LINKED, detail, is_accepted), None, {"url": item.url} if kind else {}
         retry = self._retry_of(item)
         if retry is not None:
-            return (WAITING, retry[1]), retry[0], {}
+            return (WAITING, retry[1], False), retry[0], {}
         letter = self._reader.letter(item.request) if kind == DEAD and item.request is not None else None
         if letter is None:
-            return (NOT_FETCHED, ""), None, {}
+            return (NOT_FETCHED, "", False), None, {}
         number, kind, error, status, url = letter
-        return (DEAD, f"{kind}: {error}"), None, {"url": url, "letter": number, "error": error, "status": status}
+        why = (DEAD, f"{kind}: {error}", self._is_accepted(cause_of_failure(kind, status)))
+        return why, None, {"url": url, "letter": number, "error": error, "status": status}
 
     def _retry_of(self, item: MissingItem) -> tuple[int, str] | None:
         """Return the entry that waits to bring an item, and the kind of its last failure."""
@@ -132,8 +147,8 @@ class Missing:
             else:
                 there, unnamed = collected[source], max(0, (announced or 0) - keys[source])
             if unnamed:
-                self._counts[UNNAMED, source] = unnamed
-                self._examples[UNNAMED, source] = [{"source": source}]
+                self._counts[UNNAMED, source, False] = unnamed
+                self._examples[UNNAMED, source, False] = [{"source": source}]
             rows.append(
                 {
                     "source": source,

@@ -1,0 +1,50 @@
+"""Why a request was ignored: by which part of Scrapy, or by which class of the project."""
+
+from __future__ import annotations
+
+from types import FrameType, TracebackType
+
+from scrapy import Request
+from scrapy.downloadermiddlewares.offsite import OffsiteMiddleware
+from scrapy.downloadermiddlewares.redirect import BaseRedirectMiddleware
+from scrapy.downloadermiddlewares.robotstxt import RobotsTxtMiddleware
+from scrapy.exceptions import IgnoreRequest
+
+from scrapy_t8.config.causes import IGNORED, OFFSITE, REDIRECTS, ROBOTS
+from scrapy_t8.core.retry.decisions import callback_of
+from scrapy_t8.model.entry import Ending
+from scrapy_t8.utils.text import one_line
+
+OF_SCRAPY = ((OffsiteMiddleware, OFFSITE), (RobotsTxtMiddleware, ROBOTS), (BaseRedirectMiddleware, REDIRECTS))
+HOOKS = ("process_request", "process_response", "process_exception", "download_request")
+"""Beginnings of the names of methods whose class is the one that has ignored a request."""
+
+
+def ending_of_ignored(request: Request, error: IgnoreRequest) -> Ending:
+    """Return the ending of a *request* that somebody has ignored by raising *error*."""
+    cause = _cause(error.__traceback__) or f"{IGNORED}:{_path(type(error))}"
+    return Ending(cause, request.url, callback_of(request), one_line(error))
+
+
+def _cause(trace: TracebackType | None) -> str:
+    """Return the cause that a traceback tells: it ends where the error was raised."""
+    found = ""
+    while trace is not None:
+        found = _cause_of_frame(trace.tb_frame) or found
+        trace = trace.tb_next
+    return found
+
+
+def _cause_of_frame(frame: FrameType) -> str:
+    owner = frame.f_locals.get("self")
+    if owner is None or not frame.f_code.co_name.startswith(HOOKS):
+        return ""
+    if str(frame.f_globals.get("__name__")).startswith("scrapy."):
+        for cls, cause in OF_SCRAPY:
+            if isinstance(owner, cls):
+                return cause
+    return f"{IGNORED}:{_path(type(owner))}"
+
+
+def _path(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"

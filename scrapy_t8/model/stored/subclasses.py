@@ -1,0 +1,88 @@
+"""What an object of a Request subclass has beside the attributes of Request: read off, and put back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from scrapy import Request
+
+from scrapy_t8.errors import CannotLoad
+
+
+def _base_names() -> frozenset[str]:
+    """Return the names under which Request keeps its own attributes: slots, or those of an object without slots."""
+    slots = [name for cls in Request.__mro__ for name in vars(cls).get("__slots__", ())]
+    return frozenset([*slots, *getattr(Request("data:,"), "__dict__", ()), *Request.attributes])
+
+
+BASE = _base_names()
+
+STATE = "attributes"
+"""Field of a stored request: the attributes that Request itself does not have."""
+
+
+def own_attributes(request: Request) -> dict[str, Any]:
+    """Return the attributes of *request* that Request itself does not have, by name."""
+    own = {name: value for name, value in getattr(request, "__dict__", {}).items() if name not in BASE}
+    for name in _own_slots(type(request)):
+        if hasattr(request, name):
+            own[name] = getattr(request, name)
+    return own
+
+
+@lru_cache(maxsize=256)
+def _own_slots(cls: type[Request]) -> tuple[str, ...]:
+    found: list[str] = []
+    for owner in cls.__mro__:
+        slots = vars(owner).get("__slots__", ()) if owner not in Request.__mro__ else ()
+        for name in (slots,) if isinstance(slots, str) else slots:
+            is_private = name.startswith("__") and not name.endswith("__")
+            found.append(f"_{owner.__name__.lstrip('_')}{name}" if is_private else name)
+    return tuple(name for name in found if name not in BASE and name not in ("__dict__", "__weakref__"))
+
+
+def rebuild(cls: type[Request], fields: Mapping[str, Any], own: Mapping[str, Any]) -> Request:
+    """Return a request of class *cls*. The constructor of *cls* does not run: its parameters are not known.
+
+    :raises CannotLoad: if *own* names an attribute of Request itself.
+    """
+    if not BASE.isdisjoint(own):
+        raise CannotLoad(f"the stored bytes set attributes of Request: {', '.join(sorted(BASE & set(own)))}")
+    request: Request = cls.__new__(cls)
+    _put(request, own)  # a method that Request.__init__ calls may be overridden, and may need them
+    Request.__init__(request, **{name: value for name, value in fields.items() if name in Request.attributes})
+    _put(request, own)
+    return request
+
+
+def _put(request: Request, own: Mapping[str, Any]) -> None:
+    slots = _own_slots(type(request))
+    for name, value in own.items():
+        if name in slots:
+            object.__setattr__(request, name, value)
+        else:
+            request.__dict__[name] = value
+
+
+def difference(request: Request, again: Request) -> str:
+    """Return the name of the first attribute in which two requests differ; empty if there is none."""
+    if type(request) is not type(again):
+        return "class"
+    own, again_own = own_attributes(request), own_attributes(again)
+    for name in {**own, **again_own}:
+        if name not in own or name not in again_own or not _is_same(own[name], again_own[name]):
+            return name
+    for name in Request.attributes:
+        if not _is_same(getattr(request, name), getattr(again, name)):
+            return name
+    return ""
+
+
+def _is_same(value: Any, other: Any) -> bool:
+    try:
+        # A value that does not equal itself (NaN, an object without __eq__) is compared by what it looks like.
+        return bool(value == other) or repr(value) == repr(other)
+    except Exception:
+        return False
