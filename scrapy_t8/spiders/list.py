@@ -222,7 +222,7 @@ class ListSpider(T8SpiderMixin, Spider):
 
     def _follow(self, page: ListPage) -> Iterator[Request]:
         """Yield the requests for pages that follow, and for the page before if entries may have slipped onto it."""
-        state = {"first": page.content if page.number == self.first_page else page.state.get("first")}
+        state: dict[str, Any] = {"first": page.content if page.number == self.first_page else page.state.get("first")}
         yield from self._after_shrinking(page, state)
         if "last" in page.state:
             return  # all pages were requested at once

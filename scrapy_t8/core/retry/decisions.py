@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import random
+from contextlib import suppress
 from typing import Any
 
 from scrapy import Request
@@ -13,12 +14,13 @@ from scrapy.downloadermiddlewares.retry import get_retry_request
 from scrapy_t8.core.frontier.frontier import Frontier
 from scrapy_t8.core.page import Page
 from scrapy_t8.core.run import RunContext
-from scrapy_t8.errors import CannotStore, ConfigError
+from scrapy_t8.errors import CannotLoad, CannotStore, ConfigError
 from scrapy_t8.model.attempts import AttemptHistory, ScheduledRetry
 from scrapy_t8.model.dead_letter import DeadLetter
 from scrapy_t8.model.failed_task import TASK_TYPE, request_task_id
+from scrapy_t8.model.resume_point import LIST
 
-from .breaker import Breaker, Evidence
+from .breaker import KNOWN_PAGE, Breaker, Evidence
 from .code_version import code_of
 from .failure import NETWORK, OF_THE_HOST, THROTTLED, Failure
 from .hosts import Hosts
@@ -65,6 +67,15 @@ class RetryDecisions:
         """Note that *host* has answered a probe."""
         self._log_recovery(host, self.breaker.known_page_answered(host, self._clock()))
 
+    def known_page_failed(self, host: str, error: str) -> None:
+        """Note that *host* has not answered a probe."""
+        if self.breaker.probe_failed(host, self._clock()):
+            self._warn_of_outage(host, error)
+
+    def known_page_not_asked(self, host: str) -> None:
+        """Note that a probe of *host* says nothing."""
+        self.breaker.ended(host, KNOWN_PAGE, self._clock())
+
     def _log_recovery(self, host: str, was_down: bool) -> None:
         if was_down:
             logger.info("Host %s is up again, resuming its requests", host)
@@ -87,7 +98,7 @@ class RetryDecisions:
                 has_known_page=self.hosts.known_page(host, self.slot(request)) is not None,
             )
             if self.breaker.failed(host, evidence, now):
-                self.warn_of_outage(host, failure.error)
+                self._warn_of_outage(host, failure.error)
         elif failure.status is not None and failure.status < 500:
             self.host_answered(request)
         if failure.retry_after is None:
@@ -106,8 +117,7 @@ class RetryDecisions:
         is_of_host = failure.kind in OF_THE_HOST and is_status
         return is_of_host and not self.hosts.is_behind_proxy(request)
 
-    def warn_of_outage(self, host: str, error: str) -> None:
-        """Log that a host counts as down."""
+    def _warn_of_outage(self, host: str, error: str) -> None:
         logger.warning("Host %s looks down (%s), pausing its requests", host, error)
 
     # -- decisions -----------------------------------------------------------------------------------------------
@@ -148,6 +158,8 @@ class RetryDecisions:
         """Return the request of the next attempt."""
         again = self.scrapy_retry_request(request, failure, priority_adjust, UNLIMITED)
         assert again is not None
+        if "proxy" in again.meta:
+            self._unpin_proxy(again, page)
         history = self.history(request, page)
         if request in self._in_memory:
             self._in_memory[again] = history
@@ -156,6 +168,17 @@ class RetryDecisions:
         detail = f"{failure.error}; attempt {history.retries}, due in {wait:.1f} s"
         self._log(logging.DEBUG, "Retry scheduled", request, page, detail)
         return again
+
+    def _unpin_proxy(self, again: Request, page: Page) -> None:
+        """Take off the proxy that a middleware has chosen for the last attempt: the proxy may be what is down."""
+        frontier, entry = self._frontier, page.entry
+        payload = None if entry is None else frontier.added.get(entry) or frontier.store.payload(entry)
+        with suppress(CannotLoad):
+            if payload is None or frontier.codec.decode_request(payload).meta.get("proxy") == again.meta["proxy"]:
+                return
+        for key in ("proxy", "_auth_proxy"):
+            again.meta.pop(key, None)
+        again.headers.pop("Proxy-Authorization", None)
 
     def scrapy_retry_request(
         self, request: Request, failure: Failure, priority_adjust: int | None, limit: int
@@ -228,6 +251,12 @@ class RetryDecisions:
             except CannotStore as error:
                 logger.warning("%s cannot be revived: %s", request, error)
         self._log(logging.INFO, "Request buried", request, page, failure.error)
+        if request.meta.get("t8_task_type") == LIST:
+            logger.warning(
+                "A page of a list was given up (%s): the list is not finished. 'scrapy t8 failed revive' and the same "
+                "command go on there",
+                self._target(request),
+            )
         return DeadLetter(
             entry=entry,
             payload=payload,

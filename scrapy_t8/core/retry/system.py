@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from contextvars import Context
 from dataclasses import replace
 from typing import Any
 
 from scrapy import Request
-from scrapy.exceptions import DontCloseSpider, IgnoreRequest
+from scrapy.exceptions import DontCloseSpider
 from scrapy.http import Response
-from scrapy.utils.response import response_status_message
 
 from scrapy_t8.config.causes import ERRBACK, SWALLOWED, Accepted, cause_of_failure
-from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.frontier.frontier import Frontier
 from scrapy_t8.core.page import Outcome, Page, current_page
 from scrapy_t8.core.run import CommitParticipant, RunContext, RunControl
@@ -25,11 +21,12 @@ from scrapy_t8.model.entry import Ending
 from scrapy_t8.utils.handler_call import Handler
 from scrapy_t8.utils.text import one_line
 
-from .breaker import KNOWN_PAGE, Breaker
+from .breaker import Breaker
 from .decisions import RetryDecisions, callback_of
 from .failure import AFTER_THE_DOWNLOAD, OF_THE_CODE, Failure
 from .handlers import Handlers
 from .host_gate import HostGatedQueue
+from .hosts import KnownPageProbes
 from .idle import IdlePolicy
 from .policy import Policy
 from .timer import RetryTimer
@@ -64,7 +61,6 @@ class RetrySystem(CommitParticipant):
         checks: Sequence[Callable[[Response], Any]] = (),
     ) -> None:
         config = context.config
-        self._crawler = context.crawler
         self._clock = context.clock
         self._config = config
         self._control = control
@@ -75,7 +71,6 @@ class RetrySystem(CommitParticipant):
         self._raised: dict[Request, Ending] = {}
         """What the callbacks of requests in flight have raised."""
         self._gate: HostGatedQueue | None = None
-        self._probes: set[asyncio.Task[None]] = set()
         self.breaker = Breaker(
             failures=config.breaker_failures,
             probe=config.breaker_probe,
@@ -86,6 +81,7 @@ class RetrySystem(CommitParticipant):
         if context.recovery.last_run is None:
             self.breaker.forget_given_up(context.clock())
         self.decisions = RetryDecisions(context, frontier, policy=policy, breaker=self.breaker)
+        self._probes = KnownPageProbes(context.crawler, self.decisions)
         self.handlers = Handlers(handlers, config.retry_handler_timeout, self)
         self.timer = RetryTimer(context, control, frontier, handlers=self.handlers)
         self._idle_policy = IdlePolicy(
@@ -114,8 +110,7 @@ class RetrySystem(CommitParticipant):
 
     def close(self) -> None:
         """Begin no attempt any more."""
-        for probe in self._probes:
-            probe.cancel()
+        self._probes.close()
         self.timer.close()
         self.handlers.close()
 
@@ -149,39 +144,11 @@ class RetrySystem(CommitParticipant):
             queue,
             self.breaker,
             self.decisions.hosts,
-            ask_known_page=self._ask_known_page,
+            ask_known_page=self._probes.begin,
             fingerprint=self._frontier.fingerprint,
             clock=self._clock,
         )
         return self._gate
-
-    def _ask_known_page(self, host: str, slot: str) -> bool:
-        """Probe *host* with a page that was answered before. Return whether there is one."""
-        known = self.decisions.hosts.known_page(host, slot)
-        if known is None:
-            return False
-        # The probe belongs to no page.
-        task = Context().run(asyncio.get_running_loop().create_task, self._probe(host, known))
-        self._probes.add(task)
-        task.add_done_callback(self._probes.discard)
-        return True
-
-    async def _probe(self, host: str, known: Request) -> None:
-        engine = self._crawler.engine
-        assert engine is not None
-        try:
-            response = await engine.download_async(known)
-            error = response_status_message(response.status) if response.status >= 500 else None
-        except IgnoreRequest:
-            self.breaker.ended(host, KNOWN_PAGE, self._clock())
-            return
-        except Exception as problem:
-            error = str(problem)
-        if error is None:
-            self.decisions.known_page_answered(host)
-        elif self.breaker.probe_failed(host, self._clock()):
-            self.decisions.warn_of_outage(host, error)
-        scrapy_private.schedule_next_call(self._crawler)
 
     def wait_for_hosts(self) -> None:
         """Be awake when the first paused host may be asked again."""
@@ -287,6 +254,8 @@ class RetrySystem(CommitParticipant):
         failure, swallowed = self._noted.pop(request, None), self._raised.pop(request, None)
         if not in_memory and page.outcome is Outcome.REPLACED:
             failure = None  # the entry that has taken the page's place goes on
+        if failure is STOPPED and self._is_through(page):
+            failure = None
         if failure is STOPPED:
             self._let_come_again(request, page, in_memory=in_memory)
         elif failure is not None:
@@ -305,6 +274,10 @@ class RetrySystem(CommitParticipant):
         else:
             self._act(request, page, failure, in_memory=False)
         self._control.end(page)
+
+    def _is_through(self, page: Page) -> bool:
+        """Whether a spider that closes itself on *page* has seen enough: it has items, and nothing else is left."""
+        return bool(page.items.entered) and self._frontier.record.start_done and len(self._frontier) <= 1
 
     def _let_come_again(self, request: Request, page: Page, *, in_memory: bool) -> None:
         try:

@@ -131,11 +131,14 @@ def test_links_from_page_to_page(crawl: Crawl) -> None:
     assert crawl.points()["LIST_COLLECTION", "red"]["current_page"] == 40
 
 
-@pytest.mark.parametrize("spider", ["pages", "cursors"])
-def test_a_list_that_starts_over_after_its_last_page(crawl: Crawl, spider: str) -> None:
+@pytest.mark.parametrize(
+    ("spider", "end"), [("pages", "page 5 has the content of"), ("cursors", "page 40 is the last")]
+)
+def test_a_list_that_starts_over_after_its_last_page(crawl: Crawl, spider: str, end: str) -> None:
+    """A cursor says that there is more, whatever the content of the page."""
     crawl.site.set(around=4)
     log = crawl.run(spider, tags="red").log
-    assert "has ended: page 5 has the content of" in log
+    assert f"has ended: {end}" in log
     assert crawl.values("slug") == cars("red", pages=4)
 
 
@@ -193,3 +196,20 @@ def test_a_list_of_known_length_that_shrinks(crawl: Crawl) -> None:
     crawl.run("pages", tags="red", last="15")
     assert crawl.values("slug") == cars("red", pages=12)
     assert "page 13 of 15 is empty" in crawl.last.log
+
+
+@pytest.mark.parametrize("at_the_start", [False, True])
+def test_a_list_outlasts_an_outage(crawl: Crawl, at_the_start: bool) -> None:
+    """More failures than a page has retries, of fewer requests than open the breaker by default."""
+    crawl.site.set(pages=6, away=0)
+    settings = {"T8_BREAKER_PROBE": 0.1, "T8_BREAKER_PROBE_CAP": 0.1, "T8_RETRY_BASE": 0.05, "T8_RETRY_JITTER": 0}
+    if at_the_start:
+        crawl.site.set(away=1)
+    two_pages = crawl.site.alarm(12)
+    run = crawl.start("cursors", tags="red", **settings).until(two_pages.is_set, "two pages")
+    crawl.site.set(away=20)
+    crawl.site.go_on()
+    assert run.wait().reason == "finished"
+    assert crawl.values("slug") == cars("red", pages=6)
+    assert crawl.letters() == {}
+    assert crawl.site.values["away"] == 0

@@ -120,6 +120,34 @@ def test_an_outage_is_charged_to_no_request(run: RetryRun, clock: Clock) -> None
     assert charged == [1] * (failures - 1) + [0] * 4
 
 
+def test_a_proxy_that_fails_says_nothing_about_the_host(run: RetryRun, clock: Clock) -> None:
+    for number in range(run.context.config.breaker_failures + 3):
+        request = Request(f"http://a/{number}", meta={"proxy": "http://user:word@proxy:8080"})
+        run.lease(request)
+        assert run.retries.retry(request, TIMEOUT, None) is not None
+    assert not run.retries.breaker
+
+
+@pytest.mark.parametrize("own", [None, "http://own:1"], ids=["of a middleware", "of the spider"])
+def test_a_retry_keeps_only_a_proxy_that_the_spider_has_chosen(run: RetryRun, own: str | None) -> None:
+    request = Request("http://a/1", meta={"proxy": own} if own else {})
+    run.lease(request)
+    request.meta.update({"proxy": own or "http://chosen:1", "_auth_proxy": "x"})
+    again = run.retries.retry(request, TIMEOUT, None)
+    assert again is not None
+    assert again.meta.get("proxy") == own
+    assert ("_auth_proxy" in again.meta) == (own is not None)
+
+
+def test_one_request_is_enough_to_see_an_outage(run: RetryRun, clock: Clock) -> None:
+    request = Request("http://a/1")
+    run.lease(request)
+    for _ in range(20):
+        clock.now += 60
+        assert run.retries.retry(request, TIMEOUT, None) is not None
+    assert run.retries.breaker.is_open("a", clock.now)
+
+
 def test_a_host_that_throttles_is_paused_for_as_long_as_it_asks(run: RetryRun, clock: Clock) -> None:
     request = Request("http://a/1")
     run.lease(request)
