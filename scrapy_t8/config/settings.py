@@ -96,7 +96,7 @@ class Config:
     retry_after_cap: float = 3600.0
     """Maximum seconds that a Retry-After header can demand."""
     retry_wait: float = 600.0
-    """An idle crawl stays open for retries that are due within so many seconds."""
+    """An idle crawl stays open for retries that are due within so many seconds, and for a host that is down as long."""
     retry_checks: list[Any] = field(default_factory=list)
     """Callables, or their import paths, that check each response before its callback."""
     retry_handlers: dict[str, Any] = field(default_factory=dict)
@@ -104,9 +104,9 @@ class Config:
     retry_handler_timeout: float = 300.0
     """Maximum seconds that a retry handler may take."""
     breaker_failures: int = 5
-    """Different requests that fail in a row after which a host is considered down; 0: never."""
+    """Different requests that fail, with no answer in between, after which a host is considered down; 0: never."""
     breaker_probe: float = 5.0
-    """Seconds before the first probe of a host that is down. Each interval is twice as long as the last."""
+    """Seconds before the first probe of a host that is down, and at least between two probes."""
     breaker_probe_cap: float = 300.0
     """Maximum seconds between two probes."""
     breaker_give_up: float = 43200.0

@@ -16,7 +16,7 @@ from scrapy_t8.errors import ConfigError
 from scrapy_t8.model.resume_point import DETAIL, LIST
 
 from .base import T8SpiderMixin, outputs
-from .list_page import ListMemory, ListPage, output_key, title
+from .list_page import ListMemory, ListPage, is_whole_round, output_key, title
 
 logger = logging.getLogger(__name__)
 
@@ -156,9 +156,10 @@ class ListSpider(T8SpiderMixin, Spider):
         elif trouble:
             self._end_with(page, trouble)
         else:
-            for output in self._new(page):
+            before = self._memory[page.name].same_content(page) if keys and self._has_cursors else None
+            for output in self._new(page, was_seen=before is not None):
                 yield output
-            for request in self._follow(page):
+            for request in self._follow(page, before):
                 yield request
 
     def _is_refused(self, response: Response, cursor: str | None) -> bool:
@@ -197,12 +198,12 @@ class ListSpider(T8SpiderMixin, Spider):
         """What this run remembers of each list."""
         return defaultdict(ListMemory)
 
-    def _new(self, page: ListPage) -> Iterator[Any]:
+    def _new(self, page: ListPage, *, was_seen: bool) -> Iterator[Any]:
         """Yield the outputs of a page, without items of the page before. Requests are left to the duplicate filter.
 
-        Of a page that was had before, and is walked again, only requests are yielded that the filter knows.
+        Of a page that is walked again, or whose content *was seen*, only requests are yielded that the filter knows.
         """
-        if page.is_walked:
+        if page.is_walked or was_seen:
             yield from (output for output in page.found if isinstance(output, Request) and not output.dont_filter)
             return
         before, moved = page.state.get("keys", ()), 0
@@ -220,8 +221,11 @@ class ListSpider(T8SpiderMixin, Spider):
 
     # -- what follows --------------------------------------------------------------------------------------------
 
-    def _follow(self, page: ListPage) -> Iterator[Request]:
-        """Yield the requests for pages that follow, and for the page before if entries may have slipped onto it."""
+    def _follow(self, page: ListPage, before: int | None) -> Iterator[Request]:
+        """Yield the requests for pages that follow, and for the page before if entries may have slipped onto it.
+
+        :param before: the number of an earlier page with the same content, in a list by cursor.
+        """
         state: dict[str, Any] = {"first": page.content if page.number == self.first_page else page.state.get("first")}
         yield from self._after_shrinking(page, state)
         if "last" in page.state:
@@ -231,18 +235,18 @@ class ListSpider(T8SpiderMixin, Spider):
         if page.is_walked:
             known = page.state["known"]
             state.update(until=page.state["until"], known=known, keys=[*page.keys, *known], walks=page.state["walks"])
-        elif self._has_nothing_new(page):
+        elif before is not None or all(key in page.state.get("keys", ()) for key in page.keys):
             state["empty"] = page.state.get("empty", 0) + 1
+        if before is not None:
+            state["round"] = page.round_after(before)
         if state.get("empty", 0) > self.max_empty_pages:
             self._fail(page, f"the list goes on after {state['empty']} pages without anything new (max_empty_pages)")
+        elif before is not None and is_whole_round(state["round"]):
+            length = state["round"][1] - 1
+            pages = f"page {page.number - length} has the content of page {before - length}"
+            self._end(page.name, f"{pages}, and so on: the list goes round in circles", as_expected=False)
         else:
             yield from self._next(page, state)
-
-    def _has_nothing_new(self, page: ListPage) -> bool:
-        before = page.state.get("keys", ())
-        return all(key in before for key in page.keys) or (
-            self._has_cursors and self._memory[page.name].same_content(page) is not None
-        )
 
     def _next(self, page: ListPage, state: dict[str, Any]) -> Iterator[Request]:
         """Yield the requests for the pages that follow."""

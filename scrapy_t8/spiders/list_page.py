@@ -13,6 +13,9 @@ from scrapy.http import Response
 REMEMBERED = 10_000
 """Pages of a list that a run remembers, to notice that the list goes round in circles."""
 
+SHORTEST_ROUND = 4
+"""Pages in a row that must have the content of earlier ones before a list by cursor counts as one in circles."""
+
 
 class ListPage(NamedTuple):
     """A page of a list that was fetched, with its outputs and a digest of each."""
@@ -38,6 +41,20 @@ class ListPage(NamedTuple):
         """Whether the page was had before, and only leads to the place where the list was."""
         return bool(self.number <= self.state.get("until", 0))
 
+    def round_after(self, before: int) -> list[int]:
+        """Return by how many pages the list repeats itself, and how many pages in a row up to this one.
+
+        :param before: the number of an earlier page with the same content.
+        """
+        offset, (last, length) = self.number - before, self.state.get("round", (0, 0))
+        return [offset, length + 1 if offset == last else 1]
+
+
+def is_whole_round(repeated: list[int]) -> bool:
+    """Whether a list has repeated itself for a whole round. One page again and again is none: it may be a banner."""
+    offset, length = repeated
+    return offset > 1 and length >= max(offset, SHORTEST_ROUND)
+
 
 class ListMemory:
     """The pages of one list that this run has seen or asked for."""
@@ -54,9 +71,10 @@ class ListMemory:
         self._requests.clear()
 
     def same_content(self, page: ListPage) -> int | None:
-        """Return the number of another page that had the same content."""
+        """Return the number of the last page before that had the same content."""
         here = (page.number, page.cursor)
-        before = self._contents.setdefault(page.content, here)
+        before = self._contents.pop(page.content, here)
+        self._contents[page.content] = here
         if len(self._contents) > REMEMBERED:
             self._contents.popitem(last=False)
         return None if before == here else before[0]

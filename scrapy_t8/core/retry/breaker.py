@@ -25,7 +25,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-STORED = ("since", "interval", "probe_at", "paused_until")
+STORED = ("since", "interval", "probe_at", "paused_until", "is_given_up")
 
 REPEATED = 2
 """Failures of one request, with no answer to any, that make a host suspect which has answered a page before."""
@@ -47,6 +47,8 @@ class Health:
     """Seconds between two probes; 0 while the breaker is closed."""
     probe_at: float = 0.0
     paused_until: float = 0.0
+    is_given_up: bool = False
+    """Whether the host is not waited for any more, although it is down."""
     is_suspect: bool = False
     """Whether the breaker is open for the first probe only, and that has not ended yet."""
     trusted_until: float = 0.0
@@ -192,9 +194,9 @@ class Breaker:
         """Take back what *request* was charged before it was clear that its host was down. Return how often it was."""
         return self._refunds.get(host, {}).pop(request, 0)
 
-    def give_up(self, host: str, now: float) -> None:
+    def give_up(self, host: str) -> None:
         """Wait no longer for a host that is down."""
-        self._hosts[host].since = now - self._give_up
+        self._hosts[host].is_given_up = True
         self.changed.add(host)
 
     def forget_given_up(self, now: float) -> None:
@@ -209,7 +211,9 @@ class Breaker:
     def is_open(self, host: str, now: float) -> bool:
         """Whether the requests of *host* are held back: the host counts as down or suspect, and is not given up."""
         health = self._hosts.get(host)
-        return health is not None and health.is_open and (health.is_suspect or now < health.since + self._give_up)
+        if health is None or not health.is_open or health.is_given_up:
+            return False
+        return health.is_suspect or now < health.since + self._give_up
 
     def takes(self, host: str, now: float) -> bool:
         """Whether any request may go to *host* now."""

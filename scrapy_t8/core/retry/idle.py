@@ -73,15 +73,15 @@ class IdlePolicy:
         now = self._clock()
         latest = now + max(self._patience, self._breaker.longest if self._has_given_up else 0.0)
         ends = self._end_of_patience()
-        if opening is not None and now < ends:
-            self._stay(min(opening, ends))
-        if due is not None and due <= latest and (not ends or now < ends or self._is_paused_shortly(now)):
+        first = min(when for when in (due, opening) if when is not None)
+        if now < ends:
+            self._stay(min(first, ends))
+        if due is not None and due <= latest and (not ends or self._is_paused_shortly(now)):
             self._stay(due)
         if opening is not None and opening <= latest and (not ends or self._is_paused_shortly(now)):
             self._stay(opening)
         if self._gives_up(now):
             self._stay(now)
-        first = min(when for when in (due, opening) if when is not None)
         logger.info(
             "Closing: the next retry is due at %s, later than T8_RETRY_WAIT (%g s). Run the same command again after "
             "that",
@@ -98,7 +98,7 @@ class IdlePolicy:
             return False
         self._has_given_up = self._has_given_up or bool(silent)
         for host in silent:
-            self._breaker.give_up(host, now)
+            self._breaker.give_up(host)
             logger.warning(
                 "Host %s has answered nothing in this run (T8_RETRY_WAIT is %g s): its requests are tried a last time "
                 "and become dead letters. 'scrapy t8 failed revive --host' tries them again",

@@ -131,14 +131,11 @@ def test_links_from_page_to_page(crawl: Crawl) -> None:
     assert crawl.points()["LIST_COLLECTION", "red"]["current_page"] == 40
 
 
-@pytest.mark.parametrize(
-    ("spider", "end"), [("pages", "page 5 has the content of"), ("cursors", "page 40 is the last")]
-)
-def test_a_list_that_starts_over_after_its_last_page(crawl: Crawl, spider: str, end: str) -> None:
-    """A cursor says that there is more, whatever the content of the page."""
+@pytest.mark.parametrize("spider", ["pages", "cursors"])
+def test_a_list_that_starts_over_after_its_last_page(crawl: Crawl, spider: str) -> None:
     crawl.site.set(around=4)
     log = crawl.run(spider, tags="red").log
-    assert f"has ended: {end}" in log
+    assert "has ended: page 5 has the content of" in log
     assert crawl.values("slug") == cars("red", pages=4)
 
 

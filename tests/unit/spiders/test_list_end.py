@@ -160,7 +160,7 @@ def by_cursor(last: int, **special: Answer) -> Site:
 def test_a_page_with_nothing_new_ends_no_list_that_has_a_cursor(nothing: list[str]) -> None:
     crawl = Crawl(Cursors, by_cursor(6, p2={"entries": nothing}, p4={"entries": nothing})).run()
     assert crawl.asked == [1, 2, 3, 4, 5, 6]
-    assert set(crawl.items) == set(entries(1, 3, 5, 6))
+    assert crawl.items == entries(1, 3, 5, 6)
     assert crawl.spider.points.metadata["ended"] == "page 6 is the last"
     assert not crawl.spider.points.given_up
 
@@ -204,10 +204,22 @@ def test_the_same_cursor_for_another_page_does_not_lead_back() -> None:
 
 def test_endless_pages_with_nothing_new_come_to_an_end_that_is_no_end_of_the_list() -> None:
     crawl = Crawl(Cursors, lambda page, cursor: {"entries": of_page(min(page, 2)), "next": f"nonce-{page}"}).run()
-    assert set(crawl.items) == set(entries(1, 2))
+    assert crawl.items == entries(1, 2)
     assert len(crawl.asked) == 2 + 1 + crawl.spider.max_empty_pages
     (reason,) = crawl.spider.points.given_up
     assert "the list goes on after 101 pages without anything new" in reason
+
+
+@pytest.mark.parametrize("length", [2, 3, 7])
+def test_a_list_that_repeats_itself_with_new_cursors_ends_after_a_round(length: int) -> None:
+    def site(page: int, cursor: str) -> Answer:
+        return {"entries": of_page((page - 1) % length + 1), "next": f"nonce-{page}"}
+
+    crawl = Crawl(Cursors, site).run()
+    assert crawl.items == entries(*range(1, length + 1))
+    assert len(crawl.asked) == length + max(length, 4)
+    assert crawl.spider.points.metadata["ended"].startswith(f"page {length + 1} has the content of page 1, and so on")
+    assert not crawl.spider.points.given_up
 
 
 @pytest.mark.parametrize("status", [400, 404, 410])

@@ -74,7 +74,7 @@ def test_a_known_page_that_fails_shows_that_the_host_is_down() -> None:
     assert made.probe_failed("h", 101)
     assert not made["h"].is_suspect
     assert made.opens_at("h") == 106
-    assert made.dump()["h"] == {"since": 101, "interval": 5, "probe_at": 106, "paused_until": 0.0}
+    assert made.dump()["h"] == {"since": 101, "interval": 5, "probe_at": 106, "paused_until": 0.0, "is_given_up": False}
 
 
 def test_what_was_charged_before_the_host_counted_as_down_is_taken_back() -> None:
@@ -152,7 +152,7 @@ def test_a_host_that_stays_down_is_given_up() -> None:
 def test_a_host_can_be_given_up_at_any_time_and_is_tried_anew_by_another_job() -> None:
     made = opened()
     made.forget_given_up(110)
-    made.give_up("h", 110)
+    made.give_up("h")
     assert made.takes("h", 110)
     made.forget_given_up(110)
     assert not made
