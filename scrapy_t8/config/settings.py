@@ -89,7 +89,7 @@ class Config:
     """Factor by which the maximum grows with each retry."""
     retry_cap: float = 600.0
     """Maximum seconds before any retry."""
-    retry_jitter: float = 1.0
+    retry_jitter: float = 0.5
     """The random part of each delay: 1 is full jitter, 0 none."""
     retry_kinds: dict[str, Any] = field(default_factory=dict)
     """Other rules for some kinds of failure: ``{"ban": {"times": 1, "base": 60}}``."""

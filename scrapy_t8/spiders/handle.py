@@ -11,7 +11,7 @@ from scrapy.crawler import Crawler
 from scrapy_t8.core.items.expectations import expecting
 from scrapy_t8.core.items.keys import key_text
 from scrapy_t8.core.job.job import Job
-from scrapy_t8.core.page import current_page, current_request
+from scrapy_t8.core.page import current_request
 from scrapy_t8.core.resume_points import POINT, Mark, ResumePointTracker
 from scrapy_t8.core.retry.failure import BAN, Failure, RetryPage, known_kind
 from scrapy_t8.core.watermark import Value, Watermark
@@ -153,7 +153,9 @@ class JobHandle:
         :param status: the HTTP status, for the dead letter.
         """
         failure = Failure(known_kind(kind, "give_up"), one_line(reason), status, final=True)
-        self._job.record_item_failure(current_page(), failure)
+        request = current_request()
+        if request is not None:
+            self._job.retries.record_failure(request, failure)
 
     def retries(self, kind: str) -> int:
         """Return how many retries a page has that fails with *kind*."""

@@ -68,13 +68,14 @@ class Evidence:
     :param request: the fingerprint of the request.
     :param is_first: whether the request has not failed before.
     :param is_silence: whether there was no answer at all.
-    :param has_known_page: whether the host has answered a page before that can be asked for again.
+    :param known_page_from: from when on a page that the host has answered may be asked for again, in Unix seconds; None
+        if there is none.
     """
 
     request: int
     is_first: bool = True
     is_silence: bool = True
-    has_known_page: bool = False
+    known_page_from: float | None = None
 
 
 class Breaker:
@@ -121,8 +122,9 @@ class Breaker:
         health.failing[request] = health.failing.get(request, 0) + 1
         if health.is_suspect or not self._is_enough(health, evidence, is_trusted=now < health.trusted_until):
             return False
-        if evidence.has_known_page:
-            health.is_suspect, health.interval, health.probe_at = True, self._probe, now
+        if evidence.known_page_from is not None:
+            health.is_suspect, health.interval = True, self._probe
+            health.probe_at = max(now, evidence.known_page_from)
             return False
         self._count_as_down(host, health, now)
         self._refunds[host][request] -= 1  # the failure that has opened the breaker is not charged
@@ -134,7 +136,7 @@ class Breaker:
             return times > REPEATED
         if len(health.failing) >= self._limit:
             return True
-        return times >= REPEATED if evidence.has_known_page else evidence.is_silence and times >= SILENT
+        return times >= REPEATED if evidence.known_page_from is not None else evidence.is_silence and times >= SILENT
 
     def probe_failed(self, host: str, now: float, request: int = KNOWN_PAGE) -> bool:
         """Note that *request* has failed, which may be the probe. Return whether that has confirmed a suspicion."""

@@ -42,7 +42,7 @@ class RetryDecisions:
         self._frontier = frontier
         self.policy = policy
         self.breaker = breaker
-        self.hosts = Hosts(context.crawler)
+        self.hosts = Hosts(context.crawler, clock=context.clock, pause=context.config.retry_base)
         self.code = code_of(self._spider)
         """A hash of the spider's code: tells whether a bug may have been mended."""
         self._random = random.Random()
@@ -95,7 +95,7 @@ class RetryDecisions:
                 self._frontier.fingerprint(request),
                 is_first=is_first,
                 is_silence=failure.kind == NETWORK,
-                has_known_page=self.hosts.known_page(host, self.slot(request)) is not None,
+                known_page_from=self.hosts.known_page_from(host, self.slot(request)),
             )
             if self.breaker.failed(host, evidence, now):
                 self._warn_of_outage(host, failure.error)

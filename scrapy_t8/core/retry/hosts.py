@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextvars import Context
 from typing import Any, Protocol
 from urllib.request import getproxies
@@ -16,8 +17,8 @@ from scrapy.utils.response import response_status_message
 from scrapy_t8.core import scrapy_private
 from scrapy_t8.utils.text import one_line
 
-KNOWN = 1000
-"""Hosts of which an answered page is remembered."""
+KNOWN, PAGES = 1000, 8
+"""Slots of which answered pages are remembered, and how many of each."""
 DEFAULT_PORTS = {"http": 80, "https": 443}
 ASKED_ONCE: dict[str, Any] = {
     "dont_retry": True,
@@ -30,11 +31,17 @@ ASKED_ONCE: dict[str, Any] = {
 
 
 class Hosts:
-    """The hosts of one run."""
+    """The hosts of one run.
 
-    def __init__(self, crawler: Crawler) -> None:
+    :param pause: seconds after which a page may be asked for again.
+    """
+
+    def __init__(self, crawler: Crawler, *, clock: Callable[[], float], pause: float) -> None:
         self._crawler = crawler
-        self._answered: dict[str, Request] = {}
+        self._clock = clock
+        self._pause = pause
+        self._answered: dict[str, list[tuple[float, Request]]] = {}
+        """By slot: when each page was asked for last, and its request."""
         self._own_proxies = {_address(proxy) for proxy in getproxies().values()}
 
     def slot(self, request: Request) -> str:
@@ -58,23 +65,41 @@ class Hosts:
         return isinstance(proxy, str) and bool(proxy) and _address(proxy) not in self._own_proxies
 
     def remember(self, slot: str, request: Request) -> None:
-        """Remember a request of *slot* that was answered."""
-        if request.method == "GET":
-            if len(self._answered) >= KNOWN and slot not in self._answered:
+        """Remember a request of *slot* that was answered, if few are remembered."""
+        answered = self._answered.get(slot)
+        if answered is None:
+            if len(self._answered) >= KNOWN:
                 self._answered.clear()
-            self._answered[slot] = request
+            answered = self._answered[slot] = []
+        if len(answered) < PAGES and request.method == "GET" and not self.is_behind_proxy(request):
+            answered.append((self._clock(), request))
 
     def answered(self) -> set[str]:
         """Return the hosts that have answered in this run."""
-        return set(map(self.name, self._answered.values()))
+        return {self.name(request) for pages in self._answered.values() for _, request in pages}
+
+    def known_page_from(self, host: str, slot: str) -> float | None:
+        """Return from when on a page of *host* may be asked for again, in Unix seconds; None if none was answered."""
+        asked = min(
+            (when for when, request in self._answered.get(slot, ()) if self.name(request) == host), default=None
+        )
+        return None if asked is None else asked + self._pause
 
     def known_page(self, host: str, slot: str) -> Request | None:
-        """Return a request for a page that *host* has answered before; None if there is none."""
-        answered = self._answered.get(slot)
-        if answered is None or self.name(answered) != host or self.is_behind_proxy(answered):
+        """Return a request for a page that *host* has answered, the one that was asked for longest ago; None if none.
+
+        No page is asked for again sooner than a retry would be.
+        """
+        ready = self.known_page_from(host, slot)
+        if ready is None or ready > self._clock():
             return None
-        meta = {key: value for key, value in answered.meta.items() if key in ("download_slot", "proxy")}
-        return Request(answered.url, headers=answered.headers, meta=meta | ASKED_ONCE, dont_filter=True)
+        pages = self._answered[slot]
+        answered = next(page for page in pages if page[0] + self._pause == ready and self.name(page[1]) == host)
+        pages.remove(answered)
+        pages.append((self._clock(), answered[1]))
+        known = answered[1]
+        meta = {key: value for key, value in known.meta.items() if key in ("download_slot", "proxy")}
+        return Request(known.url, headers=known.headers, meta=meta | ASKED_ONCE, dont_filter=True)
 
 
 class ProbeResults(Protocol):

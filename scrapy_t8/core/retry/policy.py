@@ -56,7 +56,7 @@ class Rule:
     base: float = 1.0
     factor: float = 2.0
     cap: float = 600.0
-    jitter: float = 1.0
+    jitter: float = 0.5
 
     def checked(self, where: str) -> Rule:
         """Return this rule.
@@ -213,7 +213,5 @@ class Policy:
             return Decision(due, charged=True)
         if host.is_suspect and due is not None:
             return Decision(max(due, host.opens), charged=True)
-        if host.is_suspect:
-            return Decision(max(now, host.opens), charged=False)
         due = self.due(failure, 0, rule, now, chance)
         return Decision(None if due is None else max(due, host.opens), charged=False)

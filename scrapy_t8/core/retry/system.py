@@ -277,6 +277,7 @@ class RetrySystem(CommitParticipant):
 
     def _is_through(self, page: Page) -> bool:
         """Whether a spider that closes itself on *page* has seen enough: it has items, and nothing else is left."""
+        self._control.flush()
         return bool(page.items.entered) and self._frontier.record.start_done and len(self._frontier) <= 1
 
     def _let_come_again(self, request: Request, page: Page, *, in_memory: bool) -> None:

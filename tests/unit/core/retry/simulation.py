@@ -222,6 +222,7 @@ class WithBreaker(Crawl):
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self.breaker = Breaker(failures=FAILURES, probe=PROBE, longest=LONGEST, give_up=86400.0)
+        self._known_page_from = 0.0
 
     def ended(self, page: int, what: str) -> None:
         if page == -1:
@@ -229,10 +230,13 @@ class WithBreaker(Crawl):
             return
         if what == "answered":
             self.breaker.succeeded("h", self.now)
+            if not self.result.had:
+                self._known_page_from = self.now + POLICY.rule(HOST, {}).base
         super().ended(page, what)
 
     def fail(self, page: int, kind: str, host: HostState | None = None) -> None:
-        evidence = Evidence(page + 1, self._attempts[page] == 0, kind == NETWORK, bool(self.result.had))
+        known_page_from = self._known_page_from if self.result.had else None
+        evidence = Evidence(page + 1, self._attempts[page] == 0, kind == NETWORK, known_page_from)
         self.breaker.failed("h", evidence, self.now)
         self._charged[page] = max(0, self._charged[page] - self.breaker.refund("h", page + 1))
         if self.breaker.is_open("h", self.now):
@@ -255,7 +259,8 @@ class WithBreaker(Crawl):
                 self.at(self.breaker.opens_at("h"), "wake")
             return None
         is_down = not self.breaker["h"].is_suspect
-        if self.result.had:
+        if self.result.had and self._known_page_from <= self.now:
+            self._known_page_from = self.now + POLICY.rule(HOST, {}).base
             self.breaker.probe("h")
             self.hit(-1, is_down=is_down)
             return None

@@ -17,7 +17,7 @@ def answered_with_503(request: int) -> Evidence:
 
 def after_an_answer(request: int, *, is_first: bool = True) -> Evidence:
     """A failure at a host that has answered a page before."""
-    return Evidence(request, is_first, has_known_page=True)
+    return Evidence(request, is_first, known_page_from=99.0)
 
 
 def opened() -> Breaker:
@@ -57,6 +57,14 @@ def test_a_host_that_has_answered_before_is_suspect_until_the_first_probe() -> N
     assert not made.takes("h", 100)
     assert made.wants_probe("h", 100)
     assert made.dump() == {}, "a suspicion is not stored"
+
+
+def test_a_known_page_is_not_asked_for_again_at_once() -> None:
+    made = breaker()
+    for _ in range(REPEATED):
+        made.failed("h", Evidence(1, known_page_from=100.7), 100)
+    assert not made.wants_probe("h", 100.6)
+    assert made.wants_probe("h", 100.7)
 
 
 def test_a_known_page_that_is_answered_shows_that_the_host_is_up() -> None:

@@ -12,11 +12,16 @@ from scrapy.exceptions import IgnoreRequest
 from scrapy.http import Response
 from scrapy.utils.httpobj import urlparse_cached
 
-from scrapy_t8.core.retry.hosts import KNOWN, Hosts, KnownPageProbes
+from scrapy_t8.core.retry.hosts import KNOWN, PAGES, Hosts, KnownPageProbes
+from tests.support.clock import Clock
 
 
 def slot_of(request: Request) -> str:
     return str(request.meta.get("download_slot") or urlparse_cached(request).hostname)
+
+
+def hosts_of(made: Any, clock: Clock | None = None) -> Hosts:
+    return Hosts(made, clock=clock or Clock(100.0), pause=0.0)
 
 
 def crawler(answer: Any = None) -> Any:
@@ -42,11 +47,11 @@ def crawler(answer: Any = None) -> Any:
     ],
 )
 def test_hosts_are_told_apart_by_port(url: str, name: str) -> None:
-    assert Hosts(crawler()).name(Request(url)) == name
+    assert hosts_of(crawler()).name(Request(url)) == name
 
 
 def test_a_download_slot_of_the_spider_is_a_host_of_its_own() -> None:
-    assert Hosts(crawler()).name(Request("http://a:8080/1", meta={"download_slot": "account"})) == "account:8080"
+    assert hosts_of(crawler()).name(Request("http://a:8080/1", meta={"download_slot": "account"})) == "account:8080"
 
 
 @pytest.mark.parametrize(
@@ -63,11 +68,11 @@ def test_a_proxy_of_the_environment_is_the_way_to_every_host(
     monkeypatch: pytest.MonkeyPatch, proxy: str, is_own: bool
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://user:word@env:3128/")
-    assert Hosts(crawler()).is_behind_proxy(Request("http://a/1", meta={"proxy": proxy})) == is_own
+    assert hosts_of(crawler()).is_behind_proxy(Request("http://a/1", meta={"proxy": proxy})) == is_own
 
 
 def test_a_known_page_is_asked_for_without_side_effects() -> None:
-    hosts = Hosts(crawler())
+    hosts = hosts_of(crawler())
     meta = {"cookiejar": 1, "download_slot": "a", "t8_point": {}}
     hosts.remember("a", Request("http://a/1", callback=print, headers={"X-Key": "1"}, meta=meta))
     known = hosts.known_page("a", "a")
@@ -89,13 +94,29 @@ def test_a_known_page_is_asked_for_without_side_effects() -> None:
     ids=["not a GET", "another port", "through a proxy"],
 )
 def test_not_every_page_is_asked_for_again(answered: Request) -> None:
-    hosts = Hosts(crawler())
+    hosts = hosts_of(crawler())
     hosts.remember("a", answered)
     assert hosts.known_page("a", "a") is None
 
 
+def test_known_pages_take_turns_and_none_is_asked_for_again_too_soon() -> None:
+    clock = Clock(100.0)
+    hosts = Hosts(crawler(), clock=clock, pause=3.0)
+    for number in range(PAGES + 5):
+        hosts.remember("a", Request(f"http://a/{number}"))
+        clock.now += 0.1
+    assert hosts.known_page("a", "a") is None
+    assert hosts.known_page_from("a", "a") == 103.0
+    asked = []
+    for _ in range(PAGES + 1):
+        clock.now += 3
+        known = hosts.known_page("a", "a")
+        asked.append(known and known.url)
+    assert asked == [f"http://a/{number % PAGES}" for number in range(PAGES + 1)]
+
+
 def test_few_hosts_are_remembered() -> None:
-    hosts = Hosts(crawler())
+    hosts = hosts_of(crawler())
     for number in range(KNOWN + 5):
         hosts.remember(f"h{number}", Request(f"http://h{number}/"))
     assert len(hosts.answered()) <= KNOWN
@@ -117,7 +138,7 @@ def test_the_result_of_a_probe(monkeypatch: pytest.MonkeyPatch, answer: Any, res
     made = crawler(answer)
     found: list[str] = []
     results: Any = SimpleNamespace(
-        hosts=Hosts(made),
+        hosts=hosts_of(made),
         known_page_answered=lambda host: found.append("answered"),
         known_page_failed=lambda host, error: found.append(f"failed {error}"),
         known_page_not_asked=lambda host: found.append("not asked"),

@@ -140,7 +140,8 @@ def test_a_retry_of_no_kind() -> None:
         ("network", 0, HostState(NOW - 1), NOW + 1, False),
         ("network", 1, HostState(NOW, is_suspect=True), NOW + 2, True),
         ("network", 1, HostState(NOW + 30, is_suspect=True), NOW + 30, True),
-        ("network", 6, HostState(NOW, is_suspect=True), NOW, False),
+        ("network", 6, HostState(NOW, is_suspect=True), NOW + 1, False),
+        ("network", 6, HostState(NOW + 3, is_suspect=True), NOW + 3, False),
         ("http", 2, HostState(NOW, is_suspect=True), None, True),
     ],
 )
