@@ -22,6 +22,7 @@ from scrapy.core.scraper import Scraper
 from scrapy.core.scraper import Slot as ScraperSlot
 from scrapy.crawler import Crawler
 from scrapy.downloadermiddlewares.cookies import CookiesMiddleware
+from scrapy.dupefilters import RFPDupeFilter
 from scrapy.exceptions import CloseSpider as CloseSpiderException
 from scrapy.extensions.closespider import CloseSpider
 from scrapy.extensions.feedexport import FeedExporter
@@ -68,6 +69,7 @@ TABLE: tuple[tuple[type, str, str], ...] = (
     (Scheduler, "dqs", "Assigned: the durable queue is there without a JOBDIR of Scrapy's own."),
     (DownloaderAwarePriorityQueue, "pqueues pqfactory", "The queue of a host that is down is set aside."),
     (CloseSpider, "counter close_on", "Assigned: limits of the job begin with what earlier runs counted."),
+    (RFPDupeFilter, "fingerprints file", "Assigned: what a filter of the project has seen is part of the commits."),
     (CookiesMiddleware, "jars", "Cookie jars are kept across runs."),
     (MediaPipeline, "_modify_media_request(request)", "A retry of a file must be like its first request."),
     (
@@ -168,6 +170,19 @@ def call_on_close_spider(crawler: Crawler, raised: Callable[[Request], object]) 
         handle(_failure, request, response)
 
     engine.scraper.handle_spider_error = handle_and_report  # type: ignore[method-assign]
+
+
+def replace_fingerprints(dupefilter: RFPDupeFilter, fingerprints: object) -> bool:
+    """Let *dupefilter* keep its fingerprints in *fingerprints*, and in no file. Return False if it has other plans."""
+    held: dict[str, Any] = vars(dupefilter)
+    name = next((name for name in ("_fingerprints", "fingerprints") if type(held.get(name)) is set), None)
+    if name is None:
+        return False
+    held[name] = fingerprints
+    if dupefilter.file is not None:
+        dupefilter.file.close()
+        dupefilter.file = None
+    return True
 
 
 def schedule_next_call(crawler: Crawler) -> None:

@@ -50,6 +50,7 @@ class T8StartMiddleware:
         except T8Error as error:
             job.fail(error)
         else:
+            job.frontier.sharing.end_of_start(page)
             job.end(page)
 
     def _item_page(self, item: Any, start: Page) -> Page | None:

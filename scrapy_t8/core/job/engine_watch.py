@@ -52,6 +52,9 @@ class EngineWatch:
 
     def arrived(self, request: Request, result: object) -> None:
         """Take the result of a download: a response, a failure, or a request that takes the request's place."""
+        sharing = self._frontier.sharing
+        if sharing:
+            sharing.begin(request)
         page = self._frontier.in_flight.get(request)
         if page is None:
             leave_page()
@@ -125,6 +128,9 @@ class EngineWatch:
         elif in_memory and not has_failed and other is None:
             page.end_in_memory(ignored)
             page.swap(None)
+        sharing = self._frontier.sharing
+        if sharing:
+            sharing.end(request)
         if missing is None or in_memory:
             self._control.end(page)
 

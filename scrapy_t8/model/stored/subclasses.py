@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from scrapy import Request
 
@@ -19,6 +19,8 @@ def _base_names() -> frozenset[str]:
 
 BASE = _base_names()
 
+_slots: WeakKeyDictionary[type, tuple[str, ...]] = WeakKeyDictionary()
+
 STATE = "attributes"
 """Field of a stored request: the attributes that Request itself does not have."""
 
@@ -32,15 +34,20 @@ def own_attributes(request: Request) -> dict[str, Any]:
     return own
 
 
-@lru_cache(maxsize=256)
 def _own_slots(cls: type[Request]) -> tuple[str, ...]:
+    if cls not in _slots:
+        _slots[cls] = tuple(_find_own_slots(cls))
+    return _slots[cls]
+
+
+def _find_own_slots(cls: type[Request]) -> list[str]:
     found: list[str] = []
     for owner in cls.__mro__:
         slots = vars(owner).get("__slots__", ()) if owner not in Request.__mro__ else ()
         for name in (slots,) if isinstance(slots, str) else slots:
             is_private = name.startswith("__") and not name.endswith("__")
             found.append(f"_{owner.__name__.lstrip('_')}{name}" if is_private else name)
-    return tuple(name for name in found if name not in BASE and name not in ("__dict__", "__weakref__"))
+    return [name for name in found if name not in BASE and name not in ("__dict__", "__weakref__")]
 
 
 def rebuild(cls: type[Request], fields: Mapping[str, Any], own: Mapping[str, Any]) -> Request:
