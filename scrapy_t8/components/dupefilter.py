@@ -95,4 +95,7 @@ def adopt(dupefilter: object, frontier: Frontier, fingerprinter: object) -> bool
     is_usual = cls.request_fingerprint is RFPDupeFilter.request_fingerprint
     shorten = truncate63 if is_usual and type(fingerprinter) is RequestFingerprinter else hash63
     is_adopted = scrapy_private.replace_fingerprints(dupefilter, StoredFingerprints(frontier.seen, shorten))
+    if is_adopted and dupefilter.file is not None:
+        dupefilter.file.close()
+        dupefilter.file = None
     return is_adopted and is_usual and cls.request_seen is RFPDupeFilter.request_seen

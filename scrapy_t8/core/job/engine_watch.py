@@ -5,6 +5,8 @@ A page has settled when the engine is through with its request *and* with every 
 
 from __future__ import annotations
 
+import logging
+
 from scrapy import Request
 from scrapy.downloadermiddlewares.offsite import OffsiteMiddleware
 from scrapy.exceptions import IgnoreRequest
@@ -20,13 +22,15 @@ from scrapy_t8.core.items.tracker import ItemTracker
 from scrapy_t8.core.page import Page, enter_request, leave_page
 from scrapy_t8.core.resume_points import marks_of
 from scrapy_t8.core.retry.decisions import callback_of
-from scrapy_t8.core.retry.failure import PIPELINE, Failure, of_download, of_response
+from scrapy_t8.core.retry.failure import PARSE, PIPELINE, Failure, of_code, of_download, of_response
 from scrapy_t8.core.retry.system import DUE, RetrySystem
 from scrapy_t8.core.run import RunContext, RunControl
 from scrapy_t8.model.entry import Ending
 from scrapy_t8.utils.text import one_line
 
 from .ignored import ending_of_ignored
+
+logger = logging.getLogger(__name__)
 
 
 class EngineWatch:
@@ -49,6 +53,7 @@ class EngineWatch:
         """Requests in flight that were ignored."""
         scrapy_private.watch(context.crawler, self.arrived, self.left)
         scrapy_private.call_on_close_spider(context.crawler, retries.come_again)
+        scrapy_private.end_on_base_exception(context.crawler, self.broken_off)
 
     def arrived(self, request: Request, result: object) -> None:
         """Take the result of a download: a response, a failure, or a request that takes the request's place."""
@@ -103,6 +108,11 @@ class EngineWatch:
             self._retries.record_first_failure(request, failure)
         else:
             self._retries.status_is_taken(request, response.status)
+
+    def broken_off(self, request: Request, error: BaseException) -> None:
+        """Take note that the callback of *request* has ended with an exception that is no Exception."""
+        logger.error("The callback of %s has ended with %s", request, one_line(repr(error)), exc_info=error)
+        self._retries.record_failure(request, of_code(PARSE, error, None, body_sample=self._body_sample))
 
     def left(self, request: Request) -> None:
         """Take note that the engine is through with *request*, its callback, its items and its requests."""

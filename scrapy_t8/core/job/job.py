@@ -11,7 +11,7 @@ from scrapy import Request
 from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 
-from scrapy_t8.config.causes import DUPLICATE
+from scrapy_t8.config.causes import DUPLICATE, REDIRECTS
 from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.frontier.frontier import Frontier
 from scrapy_t8.core.items.expectations import META as EXPECT
@@ -178,13 +178,18 @@ class Job(CommitParticipant):
     def rejected(self, request: Request, page: Page | None) -> None:
         """Note that *request* was seen before, and does not enter the frontier."""
         if page is not None and page.is_handing_over:
-            page.discard(Ending(DUPLICATE, request.url, callback_of(request)))
+            page.discard(Ending(REDIRECTS if self._is_loop(request) else DUPLICATE, request.url, callback_of(request)))
             return
         if POINT in request.meta:
             self.points.dropped(request)
         if EXPECT in request.meta:
             self.expectations.dropped(request)
             self.changed()
+
+    def _is_loop(self, request: Request) -> bool:
+        """Whether *request* was redirected to a page that has led to it: then nobody brings what it was to bring."""
+        before = (request.replace(url=url) for url in request.meta.get("redirect_urls", ()))
+        return self.fingerprint(request) in map(self.fingerprint, before)
 
     def prepare_lease(self) -> None:
         """Commit first, if the last run has crashed a moment ago."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import sys
 from collections import Counter
 from typing import Any
 
@@ -29,6 +30,10 @@ CAUSES = {
     "item:Prices": (1, 0),
 }
 """How many there are of each, and how many of these are dead letters."""
+
+
+def limit_files() -> None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))
 
 
 def line_for_settings(log: str) -> list[str]:
@@ -72,6 +77,16 @@ def test_an_errback_is_accepted_by_name(lab: Lab) -> None:
     assert rows == {"errback:failed": True, "status:404": False}
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="a task does not say whether it was cancelled")
+def test_a_callback_that_is_cancelled_has_failed(lab: Lab) -> None:
+    crawl = lab.crawl("doubtful", kinds="cancelled", **PROVE)
+    run = crawl.run()
+    assert (run.code, run.reason) == (3, "finished"), run.log[-3000:]
+    (row,) = read_report(crawl.job)["without_result"]["causes"]
+    assert (row["cause"], row["count"]) == ("failure:parse", 4)
+    assert crawl.values("page") == Counter({"before": 2, "p/fine": 1})
+
+
 def test_what_is_harmless_leaves_a_job_complete(lab: Lab) -> None:
     crawl = lab.crawl("doubtful", kinds="harmless", ROBOTSTXT_OBEY="1", **PROVE)
     run = crawl.finished()
@@ -111,16 +126,13 @@ def test_a_state_that_is_removed_meanwhile_is_no_proof(lab: Lab) -> None:
 
 
 def test_too_few_open_files_are_no_proof(lab: Lab) -> None:
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))
-
     crawl = lab.crawl("doubtful", kinds="harmless", **PROVE)
-    run = crawl.run(before=limit)
+    run = crawl.run(before=limit_files)
     good = Counter(crawl.values("page")) >= Counter(["p/one", "p/two", "memory"])
     assert run.code != 0 or good
 
 
-def test_causes_are_kept_through_a_kill(lab: Lab) -> None:
+def test_a_new_job_begins_without_the_causes_of_the_last(lab: Lab) -> None:
     crawl = lab.crawl("doubtful", kinds="ignored swallowed gone")
     crawl.run()
     before = read_report(crawl.job)["without_result"]

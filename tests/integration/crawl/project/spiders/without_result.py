@@ -99,6 +99,25 @@ class Doubtful(NotingSpider):
         yield self.to("status/500/handled", self.leaf, meta={"handle_httpstatus_all": True})
         yield self.to("p/memory", lambda response: {"page": "memory"})
 
+    def of_cancelled(self) -> Iterable[Any]:
+        yield self.to("p/at-once", self.cancelled_at_once)
+        yield self.to("p/awaiting", self.cancelled_while_awaiting)
+        yield self.to("p/later", self.cancelled_later)
+        yield self.to("p/memory-cancelled", lambda response: self.cancelled_later(response))
+        yield self.to("p/fine", self.leaf)
+
+    def cancelled_at_once(self, response: Any) -> Any:
+        raise asyncio.CancelledError
+
+    async def cancelled_while_awaiting(self, response: Any) -> Any:
+        task = asyncio.ensure_future(asyncio.sleep(600))
+        asyncio.get_running_loop().call_soon(task.cancel)
+        await task
+
+    def cancelled_later(self, response: Any) -> Any:
+        yield {"page": "before"}
+        raise asyncio.CancelledError
+
     def fail(self, response: Any) -> Any:
         yield {"page": page_of(response)}
         raise LookupError("no such field")
