@@ -193,6 +193,7 @@ class ResumePointWatch:
         if isinstance(result, Request):
             page.replace()
         page.enter()
+        enter_request(request)
         self._frontier.in_flight[request] = page
 
     def left(self, request: Request) -> None:

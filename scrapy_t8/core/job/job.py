@@ -16,7 +16,7 @@ from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.frontier.frontier import Frontier
 from scrapy_t8.core.items.expectations import META as EXPECT
 from scrapy_t8.core.items.tracker import ItemTracker
-from scrapy_t8.core.page import Page, current_page
+from scrapy_t8.core.page import Page, current_page, current_request
 from scrapy_t8.core.resume_points import POINT, Mark
 from scrapy_t8.core.retry.decisions import callback_of
 from scrapy_t8.core.retry.failure import Failure
@@ -200,12 +200,11 @@ class Job(CommitParticipant):
         """Note that a request has been leased."""
         self._after_crash.leased()
 
-    def record_item_failure(self, page: Page | None, failure: Failure) -> None:
-        """Note that the request of *page* has failed because of an item."""
-        for request, owner in self.frontier.in_flight.items():
-            if owner is page:
-                self.retries.record_failure(request, failure)
-                return
+    def record_item_failure(self, failure: Failure) -> None:
+        """Note that the request whose output is being produced here has failed because of an item."""
+        request = current_request()
+        if request is not None:
+            self.retries.record_failure(request, failure)
 
     # -- what pages bring about ----------------------------------------------------------------------------------
 
