@@ -15,6 +15,10 @@ def test_a_basket_that_several_requests_fill(lab: Lab) -> None:
     assert len(comparison.calm.last.lines("share")) == 1
 
 
+def test_a_basket_that_requests_of_start_fill(lab: Lab) -> None:
+    lab.compare("basket_of_start", ("start-a",), ("start-c", "start-e"))
+
+
 def test_a_dict_that_all_requests_read(lab: Lab) -> None:
     """Once some callbacks have left it as it was, the requests are stored."""
     comparison = lab.compare("catalogue", ("offer 30",))

@@ -55,6 +55,19 @@ class Baskets(NotingSpider):
             yield {"rows": "".join(sorted(set(basket.rows)))}
 
 
+class BasketOfStart(Baskets):
+    """``start()`` passes one basket to requests that go one after the other, some of them by way of a redirect."""
+
+    name = "basket_of_start"
+    custom_settings: ClassVar = {"CONCURRENT_REQUESTS": 1}
+
+    async def start(self) -> AsyncIterator[Any]:
+        basket = Basket(missing=set(self.names))
+        for name in self.names:
+            path = f"to/p/start-{name}" if name in "be" else f"p/start-{name}"
+            yield self.to(path, self.row, meta={"of": (basket, {"row": name})})
+
+
 class Catalogue(NotingSpider):
     """Passes one dict to all requests, which only read it."""
 
