@@ -23,7 +23,7 @@ from scrapy.http.request import NO_CALLBACK
 
 from scrapy_t8.errors import CannotLoad, CannotStore
 from scrapy_t8.model.stored.attempt import fields_of_attempt
-from scrapy_t8.model.stored.envelope import HALVES, HEADER, MSGPACK, PICKLE, raw_fields
+from scrapy_t8.model.stored.envelope import HALVES, HEADER, MSGPACK, PICKLE, raw_fields, repeated_fields, url_and_meta
 from scrapy_t8.model.stored.locate import locate
 from scrapy_t8.model.stored.rules import Rules
 from scrapy_t8.model.stored.subclasses import STATE, difference, own_attributes, rebuild
@@ -111,11 +111,7 @@ class Codec:
 
     def envelope(self, payload: bytes) -> tuple[str, dict[str, Any]]:
         """Return URL and meta of a stored request without decoding it; empty if they are unreadable."""
-        fields = raw_fields(payload)
-        try:
-            return str(fields.get("url", "")), dict(fields.get("meta") or {})
-        except (TypeError, ValueError):
-            return "", {}
+        return url_and_meta(payload)
 
     def callback_name(self, payload: bytes) -> str | None:
         """Return the callback name of a stored request, empty for the default callback; None if it is unreadable."""
@@ -127,15 +123,7 @@ class Codec:
 
         :raises CannotLoad: if *payload* is damaged, or a pickle.
         """
-        if payload[:1] != bytes([MSGPACK]):
-            raise CannotLoad("only what is stored without pickle can be changed")
-        try:
-            fields = msgpack.unpackb(payload[HEADER.size :], strict_map_key=False, **HALVES)
-            fields["dont_filter"] = True
-            fields["meta"] = {**(fields.get("meta") or {}), "dont_cache": True, "t8_bypass_cache": True}
-        except (ValueError, TypeError, AttributeError) as error:
-            raise CannotLoad(f"the stored bytes cannot be read: {error}") from None
-        return self._seal(fields)
+        return self._seal(repeated_fields(payload))
 
     def encode_item(self, item: Any) -> bytes:
         """Return *item*, of any kind that itemadapter supports, as bytes.
