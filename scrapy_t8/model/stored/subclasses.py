@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from scrapy import Request
 
-from scrapy_t8.errors import CannotLoad
+from scrapy_t8.errors import CannotLoad, CannotStore
 
 
 def _base_names() -> frozenset[str]:
@@ -85,6 +85,37 @@ def difference(request: Request, again: Request) -> str:
         if not _is_same(getattr(request, name), getattr(again, name)):
             return name
     return ""
+
+
+class Subclasses:
+    """The subclasses of Request that a crawl uses, and whether their objects come back from the store as they were.
+
+    :param load: returns the request of the fields of a stored form, packed and unpacked.
+    """
+
+    def __init__(self, load: Callable[[dict[str, Any]], Request]) -> None:
+        self._load = load
+        self._is_faithful: dict[type, bool] = {}
+
+    def forget(self, cls: type) -> None:
+        """Look at the next object of *cls* again."""
+        self._is_faithful.pop(cls, None)
+
+    def check(self, request: Request, fields: dict[str, Any]) -> None:
+        """Check that *fields* stand for all of *request*: once for each class.
+
+        :raises CannotStore: if they do not.
+        """
+        cls = type(request)
+        if cls not in self._is_faithful:
+            try:
+                self._is_faithful[cls] = not difference(request, self._load(fields))
+            except CannotLoad:
+                self._is_faithful[cls] = False
+            except Exception:
+                return  # this object cannot be packed, and who packs it says why
+        if not self._is_faithful[cls]:
+            raise CannotStore(f"a {cls.__qualname__} does not come back from the store as it was")
 
 
 def _is_same(value: Any, other: Any) -> bool:
