@@ -20,7 +20,7 @@ from scrapy_t8.components.downloadermiddlewares.cookies import T8CookiesMiddlewa
 from scrapy_t8.components.downloadermiddlewares.retry import T8RetryCacheMiddleware, T8RetryMiddleware
 from scrapy_t8.components.downloadermiddlewares.robotstxt import T8RobotsTxtMiddleware
 from scrapy_t8.components.dupefilter import T8DupeFilter
-from scrapy_t8.components.extensions.checkpoint import T8Checkpoint
+from scrapy_t8.components.extensions.checkpoint import INCOMPLETE, T8Checkpoint
 from scrapy_t8.components.extensions.closespider import T8CloseSpider
 from scrapy_t8.components.extensions.expectations import T8Expectations
 from scrapy_t8.components.extensions.report import T8Report
@@ -97,6 +97,8 @@ class T8Addon:
             raise NotConfigured
         scheduler = _set_by_project(settings, "SCHEDULER", T8Scheduler)
         if scheduler is not None:
+            if settings.getbool("T8_EXIT_STATUS"):
+                scrapy_private.set_exit_status(scheduler, INCOMPLETE)
             raise NotConfigured(
                 f"SCHEDULER is {scheduler}, so scrapy_t8 is disabled: this crawl will not survive a kill"
             )

@@ -199,7 +199,7 @@ def end_on_base_exception(crawler: Crawler, raised: Callable[[Request, BaseExcep
         try:
             await scrape(result, request)
         except BaseException as error:
-            if not _is_of_code(error):
+            if not is_of_code(error):
                 raise
             raised(request, error)
 
@@ -222,13 +222,13 @@ class _EndingOutput(AsyncIterator[Any]):
         try:
             return await self._next()
         except BaseException as error:
-            if not _is_of_code(error):
+            if not is_of_code(error):
                 raise
             self._raised(error)
             raise StopAsyncIteration from None
 
 
-def _is_of_code(error: BaseException) -> bool:
+def is_of_code(error: BaseException) -> bool:
     """Whether *error* is no Exception, and was raised by code that ran: its task was not cancelled."""
     if isinstance(error, (Exception, KeyboardInterrupt, SystemExit, GeneratorExit)):
         return False
@@ -297,19 +297,19 @@ def spider_arguments(crawler: Crawler) -> dict[str, Any] | None:
     return None
 
 
-_exit_statuses: dict[Crawler, int] = {}
+_exit_statuses: dict[object, int] = {}
 """The exit status of each crawl that a command runs."""
 
 
-def set_exit_status(crawler: Crawler, status: int) -> None:
-    """Have the command that runs *crawler*, if there is one, end with *status*, unless the command fails by itself.
+def set_exit_status(crawl: object, status: int) -> None:
+    """Have the command that runs *crawl*, if there is one, end with *status*, unless the command fails by itself.
 
     Of the statuses of several crawls, the lowest that is not 0 counts.
     """
     command = _command()
     if command is not None:
         fails_by_itself = command.exitcode not in (0, _worst())
-        _exit_statuses[crawler] = status
+        _exit_statuses[crawl] = status
         command.exitcode = command.exitcode if fails_by_itself else _worst()
 
 

@@ -11,25 +11,24 @@ from scrapy import Request
 from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 
-from scrapy_t8.config.causes import DUPLICATE, REDIRECTS
 from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.frontier.frontier import Frontier
 from scrapy_t8.core.items.expectations import META as EXPECT
 from scrapy_t8.core.items.tracker import ItemTracker
 from scrapy_t8.core.page import Page, current_page, current_request
 from scrapy_t8.core.resume_points import POINT, Mark
-from scrapy_t8.core.retry.decisions import callback_of
 from scrapy_t8.core.retry.failure import Failure
 from scrapy_t8.core.retry.host_gate import HostGatedQueue
 from scrapy_t8.core.retry.system import RetrySystem
 from scrapy_t8.core.run import CommitParticipant, RunContext, StopOnError
 from scrapy_t8.errors import T8Error
 from scrapy_t8.model.batch import CommitBatch
-from scrapy_t8.model.entry import START, Ending
+from scrapy_t8.model.entry import START
 
 from .commit_loop import CommitLoop
 from .crash_guard import PostCrashCommits
 from .engine_watch import EngineWatch, ResumePointWatch
+from .ignored import ending_of_rejected
 from .lifecycle import finish_run
 from .page_outputs import OutputSink
 
@@ -178,18 +177,13 @@ class Job(CommitParticipant):
     def rejected(self, request: Request, page: Page | None) -> None:
         """Note that *request* was seen before, and does not enter the frontier."""
         if page is not None and page.is_handing_over:
-            page.discard(Ending(REDIRECTS if self._is_loop(request) else DUPLICATE, request.url, callback_of(request)))
+            page.discard(ending_of_rejected(request, current_request(), self.fingerprint))
             return
         if POINT in request.meta:
             self.points.dropped(request)
         if EXPECT in request.meta:
             self.expectations.dropped(request)
             self.changed()
-
-    def _is_loop(self, request: Request) -> bool:
-        """Whether *request* was redirected to a page that has led to it: then nobody brings what it was to bring."""
-        before = (request.replace(url=url) for url in request.meta.get("redirect_urls", ()))
-        return self.fingerprint(request) in map(self.fingerprint, before)
 
     def prepare_lease(self) -> None:
         """Commit first, if the last run has crashed a moment ago."""

@@ -15,7 +15,8 @@ from scrapy.http import Response
 from scrapy.spiders import Spider
 from scrapy.utils.test import get_crawler
 
-from scrapy_t8.core.job.ignored import ending_of_ignored
+from scrapy_t8.core.job.ignored import ending_of_ignored, ending_of_rejected
+from tests.unit.core.parts import fingerprint63
 
 REQUEST = Request("http://a/1", meta={"redirect_times": 20})
 
@@ -88,3 +89,25 @@ def test_the_cause_is_the_class_that_has_ignored_it(ignore: Callable[[], None], 
 
 def test_an_error_without_a_traceback_is_named_by_its_class() -> None:
     assert ending_of_ignored(REQUEST, SoldOut()).cause == f"ignored:{__name__}.SoldOut"
+
+
+OLD = Request("http://a/old")
+LOGIN = Request("http://a/login", meta={"redirect_urls": ["http://a/1?c=3&b=2"]})
+
+
+@pytest.mark.parametrize(
+    ("original", "url", "before", "cause"),
+    [
+        (OLD, "http://a/home", ["http://a/old"], "duplicate"),
+        (LOGIN, "http://a/1?b=2&c=3", ["http://a/1?c=3&b=2", "http://a/login"], "redirects"),
+        (OLD, "http://a/old", [], "replaced"),
+        (OLD, "http://a/token", [], "replaced"),
+        (LOGIN, "http://a/token", ["http://a/1?c=3&b=2"], "replaced"),
+        (None, "http://a/1", [], "replaced"),
+    ],
+)
+def test_only_a_redirect_to_another_page_is_a_duplicate(
+    original: Request | None, url: str, before: list[str], cause: str
+) -> None:
+    request = Request(url, meta={"redirect_urls": before})
+    assert ending_of_rejected(request, original, fingerprint63).cause == cause

@@ -41,6 +41,8 @@ class Prices:
             raise DropItem("not wanted")
         if item["page"] == "p/cancelled":
             raise asyncio.CancelledError
+        if item["page"] == "p/forgotten":
+            return None
         if item["page"] == "head":
             raise ValueError("no price")
         return item
@@ -86,6 +88,7 @@ class Doubtful(NotingSpider):
 
     def of_items(self) -> Iterable[Any]:
         yield {"page": "head"}
+        yield self.to("p/forgotten", self.leaf)
         yield self.to("p/cancelled", self.leaf)
 
     def of_harmless(self) -> Iterable[Any]:
@@ -161,6 +164,18 @@ class Banned(NotingSpider):
         yield {"stop": name}
         if switched_on("ban"):
             raise CloseSpider("banned")
+
+
+class BrokenStart(NotingSpider):
+    """A ``start()`` that ends with a CancelledError, the first time."""
+
+    name = "broken_start"
+
+    async def start(self) -> AsyncIterator[Any]:
+        yield self.to("p/1", self.leaf)
+        if switched_on("broken"):
+            raise asyncio.CancelledError
+        yield self.to("p/2", self.leaf)
 
 
 class RemovesState(NotingSpider):
