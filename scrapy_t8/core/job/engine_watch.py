@@ -132,7 +132,8 @@ class EngineWatch:
         if page.expectations and page.may_lack_items:
             page.keep_request(request)
         self._frontier.leave(request)
-        missing = None if has_failed else self._missing(request, page, other, ignored)
+        is_usual = has_failed or (other is None and ignored is None)
+        missing = None if is_usual else self._missing(request, page, other, ignored)
         if missing is not None:
             self._set_aside(request, page, missing, in_memory=in_memory)
         elif in_memory and not has_failed and other is None:
