@@ -8,6 +8,7 @@ from typing import Any
 from scrapy.downloadermiddlewares.cookies import CookiesMiddleware
 from scrapy.downloadermiddlewares.retry import RetryMiddleware
 from scrapy.downloadermiddlewares.robotstxt import RobotsTxtMiddleware
+from scrapy.dupefilters import RFPDupeFilter
 from scrapy.exceptions import NotConfigured
 from scrapy.extensions.closespider import CloseSpider
 from scrapy.extensions.feedexport import FeedExporter
@@ -19,7 +20,7 @@ from scrapy_t8.components.downloadermiddlewares.cookies import T8CookiesMiddlewa
 from scrapy_t8.components.downloadermiddlewares.retry import T8RetryCacheMiddleware, T8RetryMiddleware
 from scrapy_t8.components.downloadermiddlewares.robotstxt import T8RobotsTxtMiddleware
 from scrapy_t8.components.dupefilter import T8DupeFilter
-from scrapy_t8.components.extensions.checkpoint import T8Checkpoint
+from scrapy_t8.components.extensions.checkpoint import INCOMPLETE, T8Checkpoint
 from scrapy_t8.components.extensions.closespider import T8CloseSpider
 from scrapy_t8.components.extensions.expectations import T8Expectations
 from scrapy_t8.components.extensions.report import T8Report
@@ -96,6 +97,8 @@ class T8Addon:
             raise NotConfigured
         scheduler = _set_by_project(settings, "SCHEDULER", T8Scheduler)
         if scheduler is not None:
+            if settings.getbool("T8_EXIT_STATUS"):
+                scrapy_private.set_exit_status(scheduler, INCOMPLETE)
             raise NotConfigured(
                 f"SCHEDULER is {scheduler}, so scrapy_t8 is disabled: this crawl will not survive a kill"
             )
@@ -112,7 +115,7 @@ def _set_dupefilter(settings: BaseSettings) -> None:
     dupefilter = _set_by_project(settings, "DUPEFILTER_CLASS", T8DupeFilter)
     if dupefilter is None:
         settings.set("DUPEFILTER_CLASS", T8DupeFilter, "addon")
-    else:
+    elif not issubclass(load_object(dupefilter), RFPDupeFilter):
         logger.warning(
             "DUPEFILTER_CLASS is set to %s, and its seen-set is not part of T8's commits: after a kill a request may "
             "pass it twice",

@@ -17,7 +17,7 @@ from scrapy_t8.core.page import Page, current_page, inside, leave_page
 from scrapy_t8.errors import ConfigError
 from scrapy_t8.model.entry import QueueRecord
 
-from .dupefilter import T8DupeFilter
+from .dupefilter import adopt
 from .queues import queue_class
 
 logger = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class T8Scheduler(Scheduler):
 
     def open(self, spider: Spider) -> Any:
         opened = super().open(spider)
-        has_seen_set = isinstance(self.df, T8DupeFilter)
+        has_seen_set = adopt(self.df, self._job.frontier, self._job.crawler.request_fingerprinter)
         self._gate = self._job.use_frontier(self._durable_queue(), has_seen_set=has_seen_set)
         self.dqs = self._gate  # type: ignore[assignment]
         self._rehome()
@@ -195,7 +195,7 @@ class T8Scheduler(Scheduler):
         for record in filter(self._is_foreign, frontier.registry.all()):
             logger.info("Moving %d requests to the queues of %s", record.stored, self.pqclass)
             for entry in frontier.read_all(record):
-                page = frontier.rehome(entry)
+                page = frontier.replaceable(entry.id, entry.story)
                 page.enter()
                 request = frontier.decode(entry.id, entry.payload)
                 if request is not None:

@@ -7,7 +7,7 @@ callback in a task of its own, and tasks inherit their context, through generato
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -116,7 +116,7 @@ class Page:
         """What the page says should be there: source, key, total."""
         self.new_retries: tuple[ScheduledRetry, ...] = ()
         """Entries that the page brings about, and that wait from the beginning."""
-        self.fingerprints_on_settle: Sequence[int] = ()
+        self.fingerprints_on_settle: Set[int] = frozenset()
         """Fingerprints of requests that run from memory: durable only with the page."""
         self.start_item_fingerprint: int | None = None
         """The fingerprint by which the unsettled parent remembers this page, if the page is an item of ``start()``."""
@@ -237,9 +237,14 @@ class Page:
 
     def see_on_settle(self, fingerprint: int) -> None:
         """Add a fingerprint that is seen for good when the page settles."""
-        if not isinstance(self.fingerprints_on_settle, list):
-            self.fingerprints_on_settle = []
-        self.fingerprints_on_settle.append(fingerprint)
+        if not isinstance(self.fingerprints_on_settle, set):
+            self.fingerprints_on_settle = set()
+        self.fingerprints_on_settle.add(fingerprint)
+
+    def see_now(self, fingerprint: int) -> None:
+        """Take back a fingerprint that was to be seen when the page settles."""
+        if isinstance(self.fingerprints_on_settle, set):
+            self.fingerprints_on_settle.discard(fingerprint)
 
     def stand_for_start_item(self, fingerprint: int) -> None:
         """Let the page stand for one item of ``start()``."""

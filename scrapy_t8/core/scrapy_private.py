@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from types import FrameType
 from typing import Any
 from weakref import WeakSet
@@ -22,6 +24,7 @@ from scrapy.core.scraper import Scraper
 from scrapy.core.scraper import Slot as ScraperSlot
 from scrapy.crawler import Crawler
 from scrapy.downloadermiddlewares.cookies import CookiesMiddleware
+from scrapy.dupefilters import RFPDupeFilter
 from scrapy.exceptions import CloseSpider as CloseSpiderException
 from scrapy.extensions.closespider import CloseSpider
 from scrapy.extensions.feedexport import FeedExporter
@@ -63,11 +66,17 @@ TABLE: tuple[tuple[type, str, str], ...] = (
         "handle_spider_error(_failure,request,response)",
         "Replaced: a callback or errback that raises CloseSpider sends no signal, and its page is not done.",
     ),
+    (
+        Scraper,
+        "_scrape(result,request) handle_spider_output_async(result,request,response)",
+        "Replaced: a callback that ends with a CancelledError, or another exception that is no Exception, would hang.",
+    ),
     (ScraperSlot, "queue active itemproc_size", "To end a stop although responses and items are being processed."),
     (Downloader, "slots per_slot_settings", "AutoThrottle's delays are kept across runs."),
     (Scheduler, "dqs", "Assigned: the durable queue is there without a JOBDIR of Scrapy's own."),
     (DownloaderAwarePriorityQueue, "pqueues pqfactory", "The queue of a host that is down is set aside."),
     (CloseSpider, "counter close_on", "Assigned: limits of the job begin with what earlier runs counted."),
+    (RFPDupeFilter, "fingerprints file", "Assigned: what a filter of the project has seen is part of the commits."),
     (CookiesMiddleware, "jars", "Cookie jars are kept across runs."),
     (MediaPipeline, "_modify_media_request(request)", "A retry of a file must be like its first request."),
     (
@@ -170,6 +179,64 @@ def call_on_close_spider(crawler: Crawler, raised: Callable[[Request], object]) 
     engine.scraper.handle_spider_error = handle_and_report  # type: ignore[method-assign]
 
 
+def replace_fingerprints(dupefilter: RFPDupeFilter, fingerprints: object) -> bool:
+    """Let *dupefilter* keep its fingerprints in *fingerprints*. Return False if it has no set of them."""
+    held: dict[str, Any] = vars(dupefilter)
+    for name in ("_fingerprints", "fingerprints"):
+        if type(held.get(name)) is set:
+            held[name] = fingerprints
+            return True
+    return False
+
+
+def end_on_base_exception(crawler: Crawler, raised: Callable[[Request, BaseException], object]) -> None:
+    """Let a callback end that raises an exception that is no Exception, and call *raised* with it."""
+    assert crawler.engine is not None
+    scraper: Any = crawler.engine.scraper
+    scrape, handle = scraper._scrape, scraper.handle_spider_output_async
+
+    async def scrape_to_its_end(result: Any, request: Request) -> None:
+        try:
+            await scrape(result, request)
+        except BaseException as error:
+            if not is_of_code(error):
+                raise
+            raised(request, error)
+
+    async def handle_to_its_end(result: Any, request: Request, response: Any) -> None:
+        if isinstance(result, AsyncIterator):
+            result = _EndingOutput(result, partial(raised, request))
+        await handle(result, request, response)
+
+    scraper._scrape, scraper.handle_spider_output_async = scrape_to_its_end, handle_to_its_end
+
+
+class _EndingOutput(AsyncIterator[Any]):
+    """The output of a callback, which ends with an exception that is no Exception."""
+
+    def __init__(self, output: AsyncIterator[Any], raised: Callable[[BaseException], object]) -> None:
+        self._next = output.__anext__
+        self._raised = raised
+
+    async def __anext__(self) -> Any:
+        try:
+            return await self._next()
+        except BaseException as error:
+            if not is_of_code(error):
+                raise
+            self._raised(error)
+            raise StopAsyncIteration from None
+
+
+def is_of_code(error: BaseException) -> bool:
+    """Whether *error* is no Exception, and was raised by code that ran: its task was not cancelled."""
+    if isinstance(error, (Exception, KeyboardInterrupt, SystemExit, GeneratorExit)):
+        return False
+    # Before Python 3.11 a task does not say whether it was cancelled.
+    was_cancelled = getattr(asyncio.current_task(), "cancelling", lambda: 1)
+    return not (isinstance(error, asyncio.CancelledError) and was_cancelled())
+
+
 def schedule_next_call(crawler: Crawler) -> None:
     """Have the engine ask the scheduler for requests soon."""
     if crawler.engine is not None and crawler.engine._slot is not None:
@@ -230,22 +297,20 @@ def spider_arguments(crawler: Crawler) -> dict[str, Any] | None:
     return None
 
 
-_exit_statuses: dict[Crawler, int] = {}
+_exit_statuses: dict[object, int] = {}
 """The exit status of each crawl that a command runs."""
 
 
-def set_exit_status(crawler: Crawler, status: int) -> None:
-    """Have the command that runs *crawler*, if there is one, end with *status*, unless the command fails by itself.
+def set_exit_status(crawl: object, status: int) -> None:
+    """Have the command that runs *crawl*, if there is one, end with *status*, unless the command fails by itself.
 
     Of the statuses of several crawls, the lowest that is not 0 counts.
     """
     command = _command()
-    if command is None:
-        return
-    fails_by_itself = command.exitcode not in (0, _worst())
-    _exit_statuses[crawler] = status
-    if not fails_by_itself:
-        command.exitcode = _worst()
+    if command is not None:
+        fails_by_itself = command.exitcode not in (0, _worst())
+        _exit_statuses[crawl] = status
+        command.exitcode = command.exitcode if fails_by_itself else _worst()
 
 
 def _worst() -> int:
@@ -268,29 +333,3 @@ def _callers() -> Iterator[FrameType]:
     while frame is not None:
         yield frame
         frame = frame.f_back
-
-
-# -- the log ------------------------------------------------------------------------------------------------------
-
-
-def mute_tracebacks_of(error: Exception) -> None:
-    """Keep the traceback of *error*, which is in the log as one clear line already, out of the log, once.
-
-    An error that ends a crawl before it began ends up with ``asyncio`` or ``twisted``, as one that nobody has handled.
-    """
-    loggers = logging.getLogger("asyncio"), logging.getLogger("twisted")
-    # No reference to the error, strong or weak: it is logged when it is garbage.
-    kind, text = type(error), str(error)
-
-    def is_shown(record: logging.LogRecord) -> bool:
-        if not record.exc_info:
-            # Twisted gives the traceback as text, and then as the error itself.
-            return f"{kind.__module__}.{kind.__qualname__}: {text}" not in record.getMessage()
-        if type(record.exc_info[1]) is not kind or str(record.exc_info[1]) != text:
-            return True
-        for muted in loggers:
-            muted.removeFilter(is_shown)
-        return False
-
-    for muted in loggers:
-        muted.addFilter(is_shown)

@@ -23,10 +23,10 @@ from scrapy.http.request import NO_CALLBACK
 
 from scrapy_t8.errors import CannotLoad, CannotStore
 from scrapy_t8.model.stored.attempt import fields_of_attempt
-from scrapy_t8.model.stored.envelope import HALVES, HEADER, MSGPACK, PICKLE, raw_fields
+from scrapy_t8.model.stored.envelope import HALVES, HEADER, MSGPACK, PICKLE, raw_fields, repeated_fields, url_and_meta
 from scrapy_t8.model.stored.locate import locate
 from scrapy_t8.model.stored.rules import Rules
-from scrapy_t8.model.stored.subclasses import STATE, difference, own_attributes, rebuild
+from scrapy_t8.model.stored.subclasses import STATE, Subclasses, own_attributes, rebuild
 from scrapy_t8.model.stored.types import (
     DECODERS,
     ENCODERS,
@@ -68,8 +68,7 @@ class Codec:
         self._options: dict[str, Any] = {"strict_types": True, "default": self._extend, **HALVES}
         self._packer = msgpack.Packer(autoreset=True, **self._options)
         self._depth = 0
-        self._faithful: dict[type, bool] = {}
-        """Subclasses of Request, and whether their objects come back from the store as they were."""
+        self._subclasses = Subclasses(lambda fields: self._request(self._unpack(self._nested(fields))))
         self._rules = Rules(spider)
 
     # -- requests and items --------------------------------------------------------------------------------------
@@ -111,11 +110,7 @@ class Codec:
 
     def envelope(self, payload: bytes) -> tuple[str, dict[str, Any]]:
         """Return URL and meta of a stored request without decoding it; empty if they are unreadable."""
-        fields = raw_fields(payload)
-        try:
-            return str(fields.get("url", "")), dict(fields.get("meta") or {})
-        except (TypeError, ValueError):
-            return "", {}
+        return url_and_meta(payload)
 
     def callback_name(self, payload: bytes) -> str | None:
         """Return the callback name of a stored request, empty for the default callback; None if it is unreadable."""
@@ -127,15 +122,7 @@ class Codec:
 
         :raises CannotLoad: if *payload* is damaged, or a pickle.
         """
-        if payload[:1] != bytes([MSGPACK]):
-            raise CannotLoad("only what is stored without pickle can be changed")
-        try:
-            fields = msgpack.unpackb(payload[HEADER.size :], strict_map_key=False, **HALVES)
-            fields["dont_filter"] = True
-            fields["meta"] = {**(fields.get("meta") or {}), "dont_cache": True, "t8_bypass_cache": True}
-        except (ValueError, TypeError, AttributeError) as error:
-            raise CannotLoad(f"the stored bytes cannot be read: {error}") from None
-        return self._seal(fields)
+        return self._seal(repeated_fields(payload))
 
     def encode_item(self, item: Any) -> bytes:
         """Return *item*, of any kind that itemadapter supports, as bytes.
@@ -282,29 +269,15 @@ class Codec:
     def _fields_of_subclass(self, request: Request, cls: type[Request]) -> dict[str, Any]:
         if cls.to_dict is not Request.to_dict:
             fields = request.to_dict(spider=self._spider)
-            self._faithful.pop(cls, None)  # what its own method leaves out may differ from object to object
+            self._subclasses.forget(cls)  # what its own method leaves out may differ from object to object
         else:
             # A subclass may have other defaults: keep all of its attributes.
             fields = {name: getattr(request, name) for name in cls.attributes}
             self._name_callbacks(request, fields)
             fields[STATE] = own_attributes(request)
         fields["_class"] = class_path(cls)
-        if cls not in self._faithful:
-            try:
-                body = self._nested(fields)
-            except Exception:
-                return fields  # this object cannot be stored, and who packs it says why
-            self._faithful[cls] = self._comes_back(request, body)
-        if not self._faithful[cls]:
-            raise CannotStore(f"a {cls.__qualname__} does not come back from the store as it was")
+        self._subclasses.check(request, fields)
         return fields
-
-    def _comes_back(self, request: Request, body: bytes) -> bool:
-        """Whether *body* stands for all of *request*, an object of a subclass of Request."""
-        try:
-            return not difference(request, self._request(self._unpack(body)))
-        except CannotLoad:
-            return False
 
     def _callback_name(self, request: Request, attribute: str, function: Callable[..., Any]) -> str:
         if function is NO_CALLBACK:

@@ -73,7 +73,7 @@ def alerts_of(
     """
     at = {**THRESHOLDS, **thresholds}
     return [
-        *_failed_tasks(document["ledger"]["requests"], at["failed_task_ratio"]),
+        *_failed_tasks(document["ledger"]["requests"], _accepted_dead(document), at["failed_task_ratio"]),
         *_retries(document.get("retry_outcomes") or {}, at["retry_success_rate"]),
         *_integrity(document["validation"], at["data_integrity_score"]),
         *_ledger(document["ledger"]),
@@ -84,8 +84,15 @@ def alerts_of(
     ]
 
 
-def _failed_tasks(requests: Mapping[str, Any], most: float) -> Iterator[Alert]:
+def _accepted_dead(document: Mapping[str, Any]) -> int:
+    """Return how many requests are dead for a cause that the user accepts."""
+    rows = document.get("without_result", {}).get("causes", ())
+    return sum(row["dead"] for row in rows if row["accepted"])
+
+
+def _failed_tasks(requests: Mapping[str, Any], accepted: int, most: float) -> Iterator[Alert]:
     admitted, dead, waiting = (requests.get(name) or 0 for name in ("admitted", "dead", "waiting"))
+    dead -= accepted
     if admitted and (dead + waiting) / admitted > most:
         message = (
             f"{_percent((dead + waiting) / admitted)} of {admitted} requests have failed "

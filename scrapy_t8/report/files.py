@@ -145,7 +145,7 @@ def _last_findings(path: Path, document: Document) -> Document:
         if last["job"]["id"] != document["job"]["id"]:
             return {}
         custom = last["validation"]["custom"]
-        unproven = list(last["unproven"])
+        unproven = list(last.get("unproven", ()))
         return {
             "alerts": last["alerts"],
             "unproven": unproven,

@@ -9,6 +9,7 @@ from scrapy import Request, signals
 from scrapy.crawler import Crawler
 from scrapy.utils.asyncio import call_later
 
+from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.core.page import Page, current_page
 from scrapy_t8.errors import CannotStore, T8Error
@@ -49,7 +50,12 @@ class T8StartMiddleware:
                 page.enter()
         except T8Error as error:
             job.fail(error)
+        except BaseException as error:
+            if scrapy_private.is_of_code(error):  # Scrapy would wait for more of start() for ever
+                raise RuntimeError(f"start() has ended with {error!r}") from error
+            raise
         else:
+            job.frontier.sharing.end_of_start(page)
             job.end(page)
 
     def _item_page(self, item: Any, start: Page) -> Page | None:

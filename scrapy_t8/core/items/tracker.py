@@ -7,6 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
+from itemadapter import ItemAdapter
 from scrapy import signals
 from scrapy.exceptions import DropItem
 from twisted.python.failure import Failure
@@ -108,7 +109,12 @@ class ItemTracker:
         items.leave()
         if self.keeps_ledger:
             with self._guard:
-                self._note(page, outcome, item, error, response)
+                try:
+                    self._note(page, outcome, item, error, response)
+                except TypeError:
+                    if ItemAdapter.is_item(item):
+                        raise
+                    outcome = self._lose_what_is_no_item(page, item)
         else:
             items.forget_entered()
             if outcome == EXPORTED:
@@ -122,7 +128,7 @@ class ItemTracker:
 
     def end_unfinished(self, page: Page, url: str) -> int:
         """Let all items of *page* that are still in the pipelines fail. Return their number."""
-        items, loss = page.own_items(), ("", "the pipelines have ended without an outcome", escape_surrogates(url))
+        items, loss = page.own_items(), (UNKNOWN, "the pipelines have ended without an outcome", escape_surrogates(url))
         lost = items.entered - items.left
         for _ in range(lost):
             items.leave()
@@ -132,17 +138,26 @@ class ItemTracker:
         items.end_item()
         return lost
 
+    def _lose_what_is_no_item(self, page: Page, item: Any) -> int:
+        """Let an item fail in whose place a pipeline has returned something else, as None. Return that outcome."""
+        reason = f"a pipeline has returned {type(item).__name__}, which is no item: process_item must return the item"
+        page.doubt(Ending(f"{ITEM}:{UNKNOWN}", note=reason))
+        page.own_items().add_outcome(
+            ItemOutcome(page.items.current, FAILED, loss=(UNKNOWN, reason, "")), self._directory
+        )
+        return FAILED
+
     def _note(self, page: Page, outcome: int, item: Any, error: BaseException | None, response: Any) -> None:
         items, loss, problems = page.own_items(), None, getattr(error, "problems", [])
         if outcome in (DROPPED, FAILED) and error is not None:
             pipeline, reason = pipeline_of_traceback(error.__traceback__), loss_reason(error, outcome)
             loss = pipeline, reason, escape_surrogates(getattr(response, "url", None) or "")
             items.lose(self.ledger.cause(outcome, pipeline, reason))
-        else:
-            items.let_pass()
-            if self._find_problems is not None and outcome == EXPORTED:
-                problems = self._find_problems(item)
+        elif self._find_problems is not None and outcome == EXPORTED:
+            problems = self._find_problems(item)
         noted = self.ledger.outcome_of(outcome, item, page, loss, problems)
+        if loss is None:
+            items.let_pass()
         if page.history is not None and page.was_delivered(ITEMS, self.ledger.identity(noted)):
             items.enter_again()
         else:

@@ -5,6 +5,8 @@ A page has settled when the engine is through with its request *and* with every 
 
 from __future__ import annotations
 
+import logging
+
 from scrapy import Request
 from scrapy.downloadermiddlewares.offsite import OffsiteMiddleware
 from scrapy.exceptions import IgnoreRequest
@@ -20,13 +22,15 @@ from scrapy_t8.core.items.tracker import ItemTracker
 from scrapy_t8.core.page import Outcome, Page, enter_request, leave_page
 from scrapy_t8.core.resume_points import marks_of
 from scrapy_t8.core.retry.decisions import callback_of
-from scrapy_t8.core.retry.failure import PIPELINE, Failure, of_download, of_response
+from scrapy_t8.core.retry.failure import PARSE, PIPELINE, Failure, of_code, of_download, of_response
 from scrapy_t8.core.retry.system import DUE, RetrySystem
 from scrapy_t8.core.run import RunContext, RunControl
 from scrapy_t8.model.entry import Ending
 from scrapy_t8.utils.text import one_line
 
 from .ignored import ending_of_ignored
+
+logger = logging.getLogger(__name__)
 
 
 class EngineWatch:
@@ -49,9 +53,13 @@ class EngineWatch:
         """Requests in flight that were ignored."""
         scrapy_private.watch(context.crawler, self.arrived, self.left)
         scrapy_private.call_on_close_spider(context.crawler, retries.come_again)
+        scrapy_private.end_on_base_exception(context.crawler, self.broken_off)
 
     def arrived(self, request: Request, result: object) -> None:
         """Take the result of a download: a response, a failure, or a request that takes the request's place."""
+        sharing = self._frontier.sharing
+        if sharing:
+            sharing.begin(request)
         page = self._frontier.in_flight.get(request)
         if page is None:
             leave_page()
@@ -101,6 +109,11 @@ class EngineWatch:
         else:
             self._retries.status_is_taken(request, response.status)
 
+    def broken_off(self, request: Request, error: BaseException) -> None:
+        """Take note that the callback of *request* has ended with an exception that is no Exception."""
+        logger.error("The callback of %s has ended with %s", request, one_line(repr(error)), exc_info=error)
+        self._retries.record_failure(request, of_code(PARSE, error, None, body_sample=self._body_sample))
+
     def left(self, request: Request) -> None:
         """Take note that the engine is through with *request*, its callback, its items and its requests."""
         leave_page()
@@ -123,12 +136,16 @@ class EngineWatch:
         if page.expectations and page.may_lack_items:
             page.keep_request(request)
         self._frontier.leave(request)
-        missing = None if has_failed else self._missing(request, page, other, ignored)
+        is_usual = has_failed or (other is None and ignored is None)
+        missing = None if is_usual else self._missing(request, page, other, ignored)
         if missing is not None:
             self._set_aside(request, page, missing, in_memory=in_memory)
         elif in_memory and not has_failed and other is None:
             page.end_in_memory(ignored)
             page.swap(None)
+        sharing = self._frontier.sharing
+        if sharing:
+            sharing.end(request)
         if missing is None or in_memory:
             self._control.end(page)
 
@@ -181,6 +198,7 @@ class ResumePointWatch:
         if isinstance(result, Request):
             page.replace()
         page.enter()
+        enter_request(request)
         self._frontier.in_flight[request] = page
 
     def left(self, request: Request) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import FrameType, TracebackType
 
 from scrapy import Request
@@ -10,7 +11,7 @@ from scrapy.downloadermiddlewares.redirect import BaseRedirectMiddleware
 from scrapy.downloadermiddlewares.robotstxt import RobotsTxtMiddleware
 from scrapy.exceptions import IgnoreRequest
 
-from scrapy_t8.config.causes import IGNORED, OFFSITE, REDIRECTS, ROBOTS
+from scrapy_t8.config.causes import DUPLICATE, IGNORED, OFFSITE, REDIRECTS, REPLACED, ROBOTS
 from scrapy_t8.core.retry.decisions import callback_of
 from scrapy_t8.model.entry import Ending
 from scrapy_t8.utils.text import one_line
@@ -23,7 +24,25 @@ HOOKS = ("process_request", "process_response", "process_exception", "download_r
 def ending_of_ignored(request: Request, error: IgnoreRequest) -> Ending:
     """Return the ending of a *request* that somebody has ignored by raising *error*."""
     cause = _cause(error.__traceback__) or f"{IGNORED}:{_path(type(error))}"
-    return Ending(cause, request.url, callback_of(request), one_line(error))
+    return Ending(cause, first_url(request), callback_of(request), one_line(error))
+
+
+def ending_of_rejected(request: Request, original: Request | None, fingerprint: Callable[[Request], int]) -> Ending:
+    """Return the ending of an *original* request for which *request* came back, which was seen before.
+
+    That is harmless if the original was redirected to another page, which brings what is there. If that page has itself
+    led here, it brings nothing: a loop. Without a redirect, a middleware has swapped the requests.
+    """
+    before = request.meta.get("redirect_urls", ())
+    cause = DUPLICATE if before and original is not None and before[-1] == original.url else REPLACED
+    if cause == DUPLICATE and fingerprint(request) in (fingerprint(request.replace(url=url)) for url in before):
+        cause = REDIRECTS
+    return Ending(cause, first_url(request if original is None else original), callback_of(request), one_line(request))
+
+
+def first_url(request: Request) -> str:
+    """Return the URL that *request* had before it was redirected."""
+    return str((request.meta.get("redirect_urls") or [request.url])[0])
 
 
 def _cause(trace: TracebackType | None) -> str:

@@ -11,25 +11,24 @@ from scrapy import Request
 from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 
-from scrapy_t8.config.causes import DUPLICATE
 from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.frontier.frontier import Frontier
 from scrapy_t8.core.items.expectations import META as EXPECT
 from scrapy_t8.core.items.tracker import ItemTracker
-from scrapy_t8.core.page import Page, current_page
+from scrapy_t8.core.page import Page, current_page, current_request
 from scrapy_t8.core.resume_points import POINT, Mark
-from scrapy_t8.core.retry.decisions import callback_of
 from scrapy_t8.core.retry.failure import Failure
 from scrapy_t8.core.retry.host_gate import HostGatedQueue
 from scrapy_t8.core.retry.system import RetrySystem
 from scrapy_t8.core.run import CommitParticipant, RunContext, StopOnError
 from scrapy_t8.errors import T8Error
 from scrapy_t8.model.batch import CommitBatch
-from scrapy_t8.model.entry import START, Ending
+from scrapy_t8.model.entry import START
 
 from .commit_loop import CommitLoop
 from .crash_guard import PostCrashCommits
 from .engine_watch import EngineWatch, ResumePointWatch
+from .ignored import ending_of_rejected
 from .lifecycle import finish_run
 from .page_outputs import OutputSink
 
@@ -178,7 +177,7 @@ class Job(CommitParticipant):
     def rejected(self, request: Request, page: Page | None) -> None:
         """Note that *request* was seen before, and does not enter the frontier."""
         if page is not None and page.is_handing_over:
-            page.discard(Ending(DUPLICATE, request.url, callback_of(request)))
+            page.discard(ending_of_rejected(request, current_request(), self.fingerprint))
             return
         if POINT in request.meta:
             self.points.dropped(request)
@@ -195,12 +194,11 @@ class Job(CommitParticipant):
         """Note that a request has been leased."""
         self._after_crash.leased()
 
-    def record_item_failure(self, page: Page | None, failure: Failure) -> None:
-        """Note that the request of *page* has failed because of an item."""
-        for request, owner in self.frontier.in_flight.items():
-            if owner is page:
-                self.retries.record_failure(request, failure)
-                return
+    def record_item_failure(self, failure: Failure) -> None:
+        """Note that the request whose output is being produced here has failed because of an item."""
+        request = current_request()
+        if request is not None:
+            self.retries.record_failure(request, failure)
 
     # -- what pages bring about ----------------------------------------------------------------------------------
 

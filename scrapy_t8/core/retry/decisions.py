@@ -281,6 +281,8 @@ class RetryDecisions:
         """Return the earlier attempts of *request*, which are those of its page unless the request runs from memory."""
         if request in self._frontier.in_memory:
             return self._in_memory.setdefault(request, AttemptHistory())
+        if request in self._in_memory:  # it ran from memory when it failed, and has become an entry of its own since
+            return page.begin_history(self._in_memory.pop(request))
         if page.history is None:
             return page.begin_history(AttemptHistory(task_type=self._task_type(request), target=self._target(request)))
         return page.history

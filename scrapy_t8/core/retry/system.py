@@ -12,12 +12,12 @@ from scrapy.http import Response
 
 from scrapy_t8.config.causes import ERRBACK, SWALLOWED, Accepted, cause_of_failure
 from scrapy_t8.core.frontier.frontier import Frontier
-from scrapy_t8.core.page import Outcome, Page, current_page
+from scrapy_t8.core.page import Page, current_page
 from scrapy_t8.core.run import CommitParticipant, RunContext, RunControl
 from scrapy_t8.errors import CannotStore
 from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.dead_letter import LetterFilter
-from scrapy_t8.model.entry import Ending
+from scrapy_t8.model.entry import Ending, Outcome
 from scrapy_t8.utils.handler_call import Handler
 from scrapy_t8.utils.text import one_line
 

@@ -117,7 +117,7 @@ class RetryTimer(CommitParticipant):
         scrapy_private.schedule_next_call(self._crawler)
 
     def _reactivate(self, waiting: ScheduledRetry) -> None:
-        page = self._frontier.reactivate(waiting)
+        page = self._frontier.replaceable(waiting.id, waiting.story, was_waiting=True)
         try:
             request = self._frontier.codec.decode_request(waiting.payload)
         except CannotLoad as error:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Callable, Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from scrapy import Request
 
-from scrapy_t8.errors import CannotLoad
+from scrapy_t8.errors import CannotLoad, CannotStore
 
 
 def _base_names() -> frozenset[str]:
@@ -18,6 +18,8 @@ def _base_names() -> frozenset[str]:
 
 
 BASE = _base_names()
+
+_slots: WeakKeyDictionary[type, tuple[str, ...]] = WeakKeyDictionary()
 
 STATE = "attributes"
 """Field of a stored request: the attributes that Request itself does not have."""
@@ -32,15 +34,20 @@ def own_attributes(request: Request) -> dict[str, Any]:
     return own
 
 
-@lru_cache(maxsize=256)
 def _own_slots(cls: type[Request]) -> tuple[str, ...]:
+    if cls not in _slots:
+        _slots[cls] = tuple(_find_own_slots(cls))
+    return _slots[cls]
+
+
+def _find_own_slots(cls: type[Request]) -> list[str]:
     found: list[str] = []
     for owner in cls.__mro__:
         slots = vars(owner).get("__slots__", ()) if owner not in Request.__mro__ else ()
         for name in (slots,) if isinstance(slots, str) else slots:
             is_private = name.startswith("__") and not name.endswith("__")
             found.append(f"_{owner.__name__.lstrip('_')}{name}" if is_private else name)
-    return tuple(name for name in found if name not in BASE and name not in ("__dict__", "__weakref__"))
+    return [name for name in found if name not in BASE and name not in ("__dict__", "__weakref__")]
 
 
 def rebuild(cls: type[Request], fields: Mapping[str, Any], own: Mapping[str, Any]) -> Request:
@@ -78,6 +85,37 @@ def difference(request: Request, again: Request) -> str:
         if not _is_same(getattr(request, name), getattr(again, name)):
             return name
     return ""
+
+
+class Subclasses:
+    """The subclasses of Request that a crawl uses, and whether their objects come back from the store as they were.
+
+    :param load: returns the request of the fields of a stored form, packed and unpacked.
+    """
+
+    def __init__(self, load: Callable[[dict[str, Any]], Request]) -> None:
+        self._load = load
+        self._is_faithful: dict[type, bool] = {}
+
+    def forget(self, cls: type) -> None:
+        """Look at the next object of *cls* again."""
+        self._is_faithful.pop(cls, None)
+
+    def check(self, request: Request, fields: dict[str, Any]) -> None:
+        """Check that *fields* stand for all of *request*: once for each class.
+
+        :raises CannotStore: if they do not.
+        """
+        cls = type(request)
+        if cls not in self._is_faithful:
+            try:
+                self._is_faithful[cls] = not difference(request, self._load(fields))
+            except CannotLoad:
+                self._is_faithful[cls] = False
+            except Exception:
+                return  # this object cannot be packed, and who packs it says why
+        if not self._is_faithful[cls]:
+            raise CannotStore(f"a {cls.__qualname__} does not come back from the store as it was")
 
 
 def _is_same(value: Any, other: Any) -> bool:

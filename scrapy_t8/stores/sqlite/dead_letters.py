@@ -213,9 +213,10 @@ class SQLiteDeadLetters(SQLiteTables):
     def _delete(self, job: JobRecord, chosen: tuple[int, int], cause: str | None = None) -> None:
         """Delete the *chosen* letters. Those of *job* count as discarded, for *cause* or for their own failures."""
         if sum(chosen):
-            failures = [(None, None, chosen[0])] if cause else self._db.execute(sql.CHOSEN_FAILURES).fetchall()
-            causes = [("cause", cause or cause_of_failure(kind, status), count) for kind, status, count in failures]
-            self._db.executemany(sql.ADD_TALLY, [row for row in causes if row[2]])
+            failures = [] if cause else self._db.execute(sql.CHOSEN_FAILURES).fetchall()
+            causes = [(cause_of_failure(kind, status), count) for kind, status, count in failures]
+            counts = [(cause, chosen[0])] if cause and chosen[0] else causes
+            self._db.executemany(sql.ADD_TALLY, [("cause", *row) for row in counts])
             job.ledger.dead -= chosen[0]
             job.ledger.discarded += chosen[0]
             self._db.execute(sql.FORGET_CHOSEN, {"job_id": job.id})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import sys
 from collections import Counter
 from typing import Any
 
@@ -27,8 +28,13 @@ CAUSES = {
     "failure:parse": (1, 1),
     "failure:pipeline": (1, 1),
     "item:Prices": (1, 0),
+    "item:unknown": (1, 0),
 }
 """How many there are of each, and how many of these are dead letters."""
+
+
+def limit_files() -> None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))
 
 
 def line_for_settings(log: str) -> list[str]:
@@ -44,10 +50,10 @@ def test_each_cause_is_named_and_the_printed_line_accepts_all(lab: Lab) -> None:
     rows = {row["cause"]: row for row in report["without_result"]["causes"]}
     assert {cause: (row["count"], row["dead"]) for cause, row in rows.items() if not row["accepted"]} == CAUSES
     assert (run.code, run.stats["t8/exit_status"], report["verdict"]) == (3, 3, "incomplete")
-    assert run.stats["t8/without_result"] == report["without_result"]["count"] == 12
+    assert run.stats["t8/without_result"] == report["without_result"]["count"] == 13
     assert run.stats[f"t8/without_result/ignored:{MODULE}.Stock"] == 2
     requests, items = report["ledger"]["requests"], report["ledger"]["items"]
-    assert (requests["difference"], items["difference"], items["failed"]) == (0, 0, 2)
+    assert (requests["difference"], items["difference"], items["failed"]) == (0, 0, 3)
     assert crawl.letters().total() == requests["dead"] == 7
     (stock, _) = rows[f"ignored:{MODULE}.Stock"]["examples"]
     assert stock["url"].endswith("p/sold")
@@ -61,7 +67,7 @@ def test_each_cause_is_named_and_the_printed_line_accepts_all(lab: Lab) -> None:
     report = read_report(again.job)
     assert (run.code, report["verdict"]) == (0, "complete")
     assert report["without_result"]["count"] == 0
-    assert report["without_result"]["accepted"] == 12
+    assert report["without_result"]["accepted"] == 13
     assert not again.letters()
 
 
@@ -70,6 +76,16 @@ def test_an_errback_is_accepted_by_name(lab: Lab) -> None:
     assert crawl.run().code == 3
     rows = {row["cause"]: row["accepted"] for row in read_report(crawl.job)["without_result"]["causes"]}
     assert rows == {"errback:failed": True, "status:404": False}
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="a task does not say whether it was cancelled")
+def test_a_callback_that_is_cancelled_has_failed(lab: Lab) -> None:
+    crawl = lab.crawl("doubtful", kinds="cancelled", **PROVE)
+    run = crawl.run()
+    assert (run.code, run.reason) == (3, "finished"), run.log[-3000:]
+    (row,) = read_report(crawl.job)["without_result"]["causes"]
+    assert (row["cause"], row["count"]) == ("failure:parse", 4)
+    assert crawl.values("page") == Counter({"before": 2, "p/fine": 1})
 
 
 def test_what_is_harmless_leaves_a_job_complete(lab: Lab) -> None:
@@ -106,21 +122,33 @@ def test_without_a_proof_the_exit_status_is_not_0(lab: Lab, settings: dict[str, 
     assert "Traceback" not in run.log.partition("Closing spider")[2]
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="a task does not say whether it was cancelled")
+def test_a_start_that_is_cancelled_is_read_again(lab: Lab) -> None:
+    crawl = lab.crawl("broken_start", **PROVE)
+    assert crawl.run(switch="broken").code == 3
+    assert crawl.run().code == 0
+    assert crawl.values("page") == Counter(["p/1", "p/2"])
+
+
+def test_without_the_scheduler_nothing_is_proven(lab: Lab) -> None:
+    crawl = lab.crawl("doubtful", kinds="harmless", SCHEDULER="scrapy.core.scheduler.Scheduler", **PROVE)
+    run = crawl.run()
+    assert "scrapy_t8 is disabled" in run.log
+    assert run.code == 3
+
+
 def test_a_state_that_is_removed_meanwhile_is_no_proof(lab: Lab) -> None:
     assert lab.crawl("removes_state", **PROVE).run().code == 3
 
 
 def test_too_few_open_files_are_no_proof(lab: Lab) -> None:
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))
-
     crawl = lab.crawl("doubtful", kinds="harmless", **PROVE)
-    run = crawl.run(before=limit)
+    run = crawl.run(before=limit_files)
     good = Counter(crawl.values("page")) >= Counter(["p/one", "p/two", "memory"])
     assert run.code != 0 or good
 
 
-def test_causes_are_kept_through_a_kill(lab: Lab) -> None:
+def test_a_new_job_begins_without_the_causes_of_the_last(lab: Lab) -> None:
     crawl = lab.crawl("doubtful", kinds="ignored swallowed gone")
     crawl.run()
     before = read_report(crawl.job)["without_result"]

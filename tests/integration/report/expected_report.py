@@ -75,7 +75,6 @@ def document(site: str) -> dict[str, Any]:
                 _without_result(site, "status:404", "404 Not Found", "gone", 0),
                 _without_result(site, "status:500", "500 Internal Server Error", "broken", 1),
             ],
-            "filtered": {},
         },
         "unproven": [],
         "healing": {"asked": 0, "collected": 0, "left": 0, "impossible": 0},

@@ -60,12 +60,13 @@ def rows(report: dict[str, Any]) -> dict[str, tuple[str, str]]:
 
 def normalised(report: dict[str, Any]) -> dict[str, Any]:
     """A report without what differs from one crawl to the next: times and the id of the job, the runs and the alarm
-    about their ends, how often something was tried, the numbers of letters."""
+    about their ends, how often something was tried or left out again, the numbers of letters."""
     left = copy.deepcopy(report)
     for name in ("generated", "runs", "timeline", "retries"):
         del left[name]
     for name in ("id", "begun"):
         del left["job"][name]
+    del left["without_result"]["filtered"]
     left["alerts"] = [alert for alert in left["alerts"] if alert["name"] != "run_died"]
     for row in left["dead"]:
         for name in ("first", "last", "letter"):

@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred, succeed
 from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.scrapy_private import TABLE, check
 from scrapy_t8.errors import ConfigError, ScrapyChanged
+from scrapy_t8.utils.tracebacks import mute_tracebacks_of
 
 
 class Owner:
@@ -146,6 +147,21 @@ def test_the_next_call_is_scheduled_if_there_is_an_engine(crawler: Any) -> None:
     assert crawler.scheduled == 1
 
 
+def test_the_worst_of_several_crawls_is_the_exit_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    command = SimpleNamespace(exitcode=0)
+    monkeypatch.setattr(scrapy_private, "_command", lambda: command)
+    monkeypatch.setattr(scrapy_private, "_exit_statuses", {})
+    one, two = Crawler(), Crawler()
+    found = []
+    for crawler, status in ((one, 3), (two, 3), (one, 0), (two, 4), (one, 3), (one, 0), (two, 0)):
+        scrapy_private.set_exit_status(crawler, status)  # type: ignore[arg-type]
+        found.append(command.exitcode)
+    assert found == [3, 3, 3, 4, 3, 4, 0]
+    command.exitcode = 1  # the command has failed by itself
+    scrapy_private.set_exit_status(one, 3)  # type: ignore[arg-type]
+    assert command.exitcode == 1
+
+
 # -- the log -----------------------------------------------------------------------------------------------------------
 
 
@@ -159,7 +175,7 @@ def log(request: pytest.FixtureRequest) -> Iterator[logging.Logger]:
 
 def test_one_traceback_of_one_error_is_muted(log: logging.Logger, caplog: pytest.LogCaptureFixture) -> None:
     others = [logging.getLogger(name) for name in ("asyncio", "twisted")]
-    scrapy_private.mute_tracebacks_of(ConfigError("first"))
+    mute_tracebacks_of(ConfigError("first"))
 
     for error in (ConfigError("second"), ValueError("first"), ConfigError("first"), ConfigError("first")):
         log.error("Nobody has handled it", exc_info=error)
@@ -176,7 +192,7 @@ def test_one_traceback_of_one_error_is_muted(log: logging.Logger, caplog: pytest
 
 def test_a_traceback_as_text_is_muted_too(caplog: pytest.LogCaptureFixture) -> None:
     log = logging.getLogger("twisted")
-    scrapy_private.mute_tracebacks_of(ConfigError("first"))
+    mute_tracebacks_of(ConfigError("first"))
     log.critical("Unhandled error in Deferred:\n\nTraceback\nscrapy_t8.errors.ConfigError: first\n")
     log.critical("", exc_info=ConfigError("first"))
     assert not caplog.records
@@ -186,7 +202,7 @@ def test_a_traceback_as_text_is_muted_too(caplog: pytest.LogCaptureFixture) -> N
 def test_failed_starts_leave_no_filters_behind() -> None:
     for number in range(3):
         error = ConfigError(str(number))
-        scrapy_private.mute_tracebacks_of(error)
+        mute_tracebacks_of(error)
         logging.getLogger("asyncio").error("", exc_info=error)
     assert not logging.getLogger("asyncio").filters
     assert not logging.getLogger("twisted").filters

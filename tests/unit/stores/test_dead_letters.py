@@ -350,6 +350,18 @@ def test_what_is_old_is_pruned_and_then_the_oldest(bench: Bench, caplog: pytest.
     bench.assert_balanced()
 
 
+def test_letters_that_leave_the_box_have_a_cause(bench: Bench) -> None:
+    bench.bury(letter(1, kind="http", status=404), letter(2, kind="parse"), letter(3, job="other"))
+    assert bench.box.prune(bench.job, NOW, ttl=float("inf"), limit=0) == (0, 3)
+    bench.bury(letter(4), letter(5, fingerprint=55))
+    with bench.transaction():
+        bench.box.resolve([55], bench.job)
+    bench.box.discard(LetterFilter(), bench.job)
+    causes = dict(bench.db.execute("SELECT name, count FROM tally WHERE what = 'cause'"))
+    assert causes == {"status:404": 1, "failure:parse": 1, "resolved": 1, "discarded": 1}
+    assert bench.job.ledger.discarded == sum(causes.values())
+
+
 def test_pruning_nothing_is_silent(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     bench.bury(letter(1))
     with caplog.at_level(logging.DEBUG):

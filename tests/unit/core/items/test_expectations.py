@@ -255,6 +255,14 @@ def test_letters_that_are_revived_or_discarded(books: Books) -> None:
     books.commit(buried=[letter(request)], reactivated=[1])
     assert books.store.box.discard(LetterFilter(), books.job) == 1
     assert books.causes() == {"1": ("discarded", "")}
+    books.job.finished = True
+    books.commit()
+    books.store.close()
+    assert heal(books.jobdir).repeated == 1, "the request was kept"
+    books.store = SQLiteStore(books.jobdir / "t8")
+    books.store.open()
+    (waiting,) = books.store.waiting()
+    assert books.codec.decode_request(waiting.payload).meta[META] == request.meta[META]
 
 
 def test_heal_takes_what_is_missing_and_only_that(books: Books) -> None:

@@ -41,6 +41,8 @@ class Prices:
             raise DropItem("not wanted")
         if item["page"] == "p/cancelled":
             raise asyncio.CancelledError
+        if item["page"] == "p/forgotten":
+            return None
         if item["page"] == "head":
             raise ValueError("no price")
         return item
@@ -86,6 +88,7 @@ class Doubtful(NotingSpider):
 
     def of_items(self) -> Iterable[Any]:
         yield {"page": "head"}
+        yield self.to("p/forgotten", self.leaf)
         yield self.to("p/cancelled", self.leaf)
 
     def of_harmless(self) -> Iterable[Any]:
@@ -98,6 +101,25 @@ class Doubtful(NotingSpider):
         yield self.to("status/503/handled", self.leaf, meta={"handle_httpstatus_list": [503], "dont_retry": True})
         yield self.to("status/500/handled", self.leaf, meta={"handle_httpstatus_all": True})
         yield self.to("p/memory", lambda response: {"page": "memory"})
+
+    def of_cancelled(self) -> Iterable[Any]:
+        yield self.to("p/at-once", self.cancelled_at_once)
+        yield self.to("p/awaiting", self.cancelled_while_awaiting)
+        yield self.to("p/later", self.cancelled_later)
+        yield self.to("p/memory-cancelled", lambda response: self.cancelled_later(response))
+        yield self.to("p/fine", self.leaf)
+
+    def cancelled_at_once(self, response: Any) -> Any:
+        raise asyncio.CancelledError
+
+    async def cancelled_while_awaiting(self, response: Any) -> Any:
+        task = asyncio.ensure_future(asyncio.sleep(600))
+        asyncio.get_running_loop().call_soon(task.cancel)
+        await task
+
+    def cancelled_later(self, response: Any) -> Any:
+        yield {"page": "before"}
+        raise asyncio.CancelledError
 
     def fail(self, response: Any) -> Any:
         yield {"page": page_of(response)}
@@ -142,6 +164,18 @@ class Banned(NotingSpider):
         yield {"stop": name}
         if switched_on("ban"):
             raise CloseSpider("banned")
+
+
+class BrokenStart(NotingSpider):
+    """A ``start()`` that ends with a CancelledError, the first time."""
+
+    name = "broken_start"
+
+    async def start(self) -> AsyncIterator[Any]:
+        yield self.to("p/1", self.leaf)
+        if switched_on("broken"):
+            raise asyncio.CancelledError
+        yield self.to("p/2", self.leaf)
 
 
 class RemovesState(NotingSpider):
