@@ -22,7 +22,7 @@ from scrapy_t8.model.resume_point import LIST
 
 from .breaker import KNOWN_PAGE, Breaker, Evidence
 from .code_version import code_of
-from .failure import NETWORK, OF_THE_HOST, THROTTLED, Failure
+from .failure import HANDLED, NETWORK, OF_THE_HOST, THROTTLED, Failure
 from .hosts import Hosts
 from .policy import HostState, Policy
 
@@ -111,11 +111,11 @@ class RetryDecisions:
             self.breaker.pause(host, now + wait)
 
     def _is_evidence(self, request: Request, failure: Failure) -> bool:
-        """Whether *failure* is one of the host: 500 and 501 are of a page, and a proxy may be down by itself."""
+        """Whether *failure* is one of the host: 500 and 501 are of a page, a proxy and a handler are not the host."""
         # A good status is that of a page whose callback has made a download itself.
         is_status = failure.status is None or (failure.status >= 400 and failure.status not in (500, 501))
         is_of_host = failure.kind in OF_THE_HOST and is_status
-        return is_of_host and not self.hosts.is_behind_proxy(request)
+        return is_of_host and failure.reason != HANDLED and not self.hosts.is_behind_proxy(request)
 
     def _warn_of_outage(self, host: str, error: str) -> None:
         logger.warning("Host %s looks down (%s), pausing its requests", host, error)
@@ -128,7 +128,7 @@ class RetryDecisions:
         self._note_host(request, host, failure, now=now, is_first=not history.attempts)
         history.refund(failure.kind, self.breaker.refund(host, self._frontier.fingerprint(request)))
         state = None
-        if self.breaker.is_open(host, now):
+        if self.breaker.is_open(host, now) and failure.reason != HANDLED:
             state = HostState(self.breaker.opens_at(host), self.breaker[host].is_suspect)
         return self._decide(request, history, failure, now=now, host=state)
 

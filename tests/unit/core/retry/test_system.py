@@ -8,7 +8,7 @@ import pytest
 from scrapy import Request
 
 from scrapy_t8.core.page import Outcome, Page
-from scrapy_t8.core.retry.failure import BAN, HOST, NETWORK, PARSE, THROTTLED, Failure
+from scrapy_t8.core.retry.failure import BAN, HANDLED, HOST, NETWORK, PARSE, THROTTLED, Failure
 from scrapy_t8.core.retry.system import DUE, RetrySystem
 from scrapy_t8.core.run import RunContext
 from scrapy_t8.errors import CannotStore
@@ -137,6 +137,17 @@ def test_a_retry_keeps_only_a_proxy_that_the_spider_has_chosen(run: RetryRun, ow
     assert again is not None
     assert again.meta.get("proxy") == own
     assert ("_auth_proxy" in again.meta) == (own is not None)
+
+
+def test_a_handler_that_fails_says_nothing_about_the_host(run: RetryRun) -> None:
+    request = Request("http://a/1")
+    page = run.lease(request)
+    attempts = 0
+    while page.outcome is not Outcome.DEAD:
+        attempts += 1
+        run.retries.handler_ended(request, page, Failure(HOST, "no answer", reason=HANDLED))
+    assert attempts == 7
+    assert not run.retries.breaker
 
 
 def test_one_request_is_enough_to_see_an_outage(run: RetryRun, clock: Clock) -> None:
