@@ -182,8 +182,11 @@ class Breaker:
     def ended(self, host: str, request: int, now: float) -> None:
         """Note that *request* has ended: if it was a probe that says nothing, another probe follows."""
         health = self._hosts.get(host)
-        if health is not None and health.probing == request:
-            health.probing, health.probe_at = None, now + health.interval
+        if health is None or health.probing != request:
+            return
+        health.probing, health.probe_at = None, now + health.interval
+        if health.is_suspect and request == KNOWN_PAGE:
+            health.is_suspect, health.interval = False, 0.0  # nothing can confirm the suspicion
 
     def pause(self, host: str, until: float) -> None:
         """Pause the host, as it has asked for."""

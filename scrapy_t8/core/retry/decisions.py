@@ -73,7 +73,8 @@ class RetryDecisions:
             self._warn_of_outage(host, error)
 
     def known_page_not_asked(self, host: str) -> None:
-        """Note that a probe of *host* says nothing."""
+        """Note that a probe of *host* was kept back by a middleware: pages that wait are the probes from now on."""
+        self.hosts.ask_no_more(host)
         self.breaker.ended(host, KNOWN_PAGE, self._clock())
 
     def _log_recovery(self, host: str, was_down: bool) -> None:

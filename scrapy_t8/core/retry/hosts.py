@@ -42,6 +42,7 @@ class Hosts:
         self._pause = pause
         self._answered: dict[str, list[tuple[float, Request]]] = {}
         """By slot: when each page was asked for last, and its request."""
+        self._unaskable: set[str] = set()
         self._own_proxies = {_address(proxy) for proxy in getproxies().values()}
 
     def slot(self, request: Request) -> str:
@@ -73,6 +74,10 @@ class Hosts:
             answered = self._answered[slot] = []
         if len(answered) < PAGES and request.method == "GET" and not self.is_behind_proxy(request):
             answered.append((self._clock(), request))
+
+    def ask_no_more(self, host: str) -> None:
+        """Use no page of *host* as a probe any more: a middleware keeps such requests back."""
+        self._unaskable.add(host)
 
     def answered(self) -> set[str]:
         """Return the hosts that have answered in this run."""

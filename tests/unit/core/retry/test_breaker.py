@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scrapy_t8.core.retry.breaker import REPEATED, SILENT, Breaker, Evidence
+from scrapy_t8.core.retry.breaker import KNOWN_PAGE, REPEATED, SILENT, Breaker, Evidence
 
 
 def breaker(failures: int = 3) -> Breaker:
@@ -131,6 +131,13 @@ def test_a_probe_that_says_nothing_is_followed_by_another() -> None:
     assert not made.wants_probe("h", 200)
     made.ended("h", 7, 106)
     assert [made.wants_probe("h", now) for now in (110, 111)] == [False, True]
+
+
+def test_a_suspicion_that_cannot_be_confirmed_is_dropped() -> None:
+    made = suspect()
+    made.probe("h")
+    made.ended("h", KNOWN_PAGE, 101)
+    assert made.takes("h", 101)
 
 
 def test_an_answer_that_comes_before_that_of_the_probe() -> None:

@@ -115,6 +115,13 @@ def test_known_pages_take_turns_and_none_is_asked_for_again_too_soon() -> None:
     assert asked == [f"http://a/{number % PAGES}" for number in range(PAGES + 1)]
 
 
+def test_a_page_that_a_middleware_keeps_back_is_no_probe_any_more() -> None:
+    hosts = hosts_of(crawler())
+    hosts.remember("a", Request("http://a/1"))
+    hosts.ask_no_more("a")
+    assert hosts.known_page("a", "a") is None
+
+
 def test_few_hosts_are_remembered() -> None:
     hosts = hosts_of(crawler())
     for number in range(KNOWN + 5):
