@@ -85,10 +85,10 @@ class Hosts:
 
     def known_page_from(self, host: str, slot: str) -> float | None:
         """Return from when on a page of *host* may be asked for again, in Unix seconds; None if none was answered."""
-        asked = min(
-            (when for when, request in self._answered.get(slot, ()) if self.name(request) == host), default=None
-        )
-        return None if asked is None else asked + self._pause
+        if host in self._unaskable:
+            return None
+        asked = [when for when, request in self._answered.get(slot, ()) if self.name(request) == host]
+        return min(asked) + self._pause if asked else None
 
     def known_page(self, host: str, slot: str) -> Request | None:
         """Return a request for a page that *host* has answered, the one that was asked for longest ago; None if none.
