@@ -19,13 +19,13 @@ from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.frontier.frontier import Frontier
 from scrapy_t8.core.frontier.set_aside import MOST, is_same_work, takes_over
 from scrapy_t8.core.items.tracker import ItemTracker
-from scrapy_t8.core.page import Outcome, Page, enter_request, leave_page
+from scrapy_t8.core.page import Page, enter_request, leave_page
 from scrapy_t8.core.resume_points import marks_of
 from scrapy_t8.core.retry.decisions import callback_of
 from scrapy_t8.core.retry.failure import PARSE, PIPELINE, Failure, of_code, of_download, of_response
 from scrapy_t8.core.retry.system import DUE, RetrySystem
 from scrapy_t8.core.run import RunContext, RunControl
-from scrapy_t8.model.entry import Ending
+from scrapy_t8.model.entry import Ending, Outcome
 from scrapy_t8.utils.text import one_line
 
 from .ignored import ending_of_ignored
