@@ -10,6 +10,7 @@ import scrapy.core.downloader.contextfactory  # noqa: F401
 from scrapy.downloadermiddlewares.cookies import CookiesMiddleware
 from scrapy.downloadermiddlewares.retry import RetryMiddleware
 from scrapy.downloadermiddlewares.robotstxt import RobotsTxtMiddleware
+from scrapy.dupefilters import RFPDupeFilter
 from scrapy.exceptions import NotConfigured
 from scrapy.extensions.closespider import CloseSpider
 from scrapy.extensions.feedexport import FeedExporter
@@ -116,7 +117,7 @@ def _set_dupefilter(settings: BaseSettings) -> None:
     dupefilter = _set_by_project(settings, "DUPEFILTER_CLASS", T8DupeFilter)
     if dupefilter is None:
         settings.set("DUPEFILTER_CLASS", T8DupeFilter, "addon")
-    else:
+    elif not issubclass(load_object(dupefilter), RFPDupeFilter):
         logger.warning(
             "DUPEFILTER_CLASS is set to %s, and its seen-set is not part of T8's commits: after a kill a request may "
             "pass it twice",

@@ -11,13 +11,14 @@ from scrapy.crawler import Crawler
 from scrapy.pqueues import DownloaderAwarePriorityQueue
 from scrapy.utils.misc import build_from_crawler, load_object
 
+from scrapy_t8.core.frontier.set_aside import Aside
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.core.job.refused import RefusedRequests
-from scrapy_t8.core.page import Page, current_page, leave_page
+from scrapy_t8.core.page import Page, current_page, inside, leave_page
 from scrapy_t8.errors import ConfigError
 from scrapy_t8.model.entry import QueueRecord
 
-from .dupefilter import T8DupeFilter
+from .dupefilter import adopt
 from .queues import queue_class
 
 logger = logging.getLogger(__name__)
@@ -56,11 +57,9 @@ class T8Scheduler(Scheduler):
 
     def open(self, spider: Spider) -> Any:
         opened = super().open(spider)
-        engine = self._job.crawler.engine
-        assert engine is not None
         self._refused = RefusedRequests.watch(self._job.crawler, self._job)
-        slot_of, has_seen_set = engine.downloader.get_slot_key, isinstance(self.df, T8DupeFilter)
-        self._gate = self._job.use_frontier(self._durable_queue(), slot_of, has_seen_set=has_seen_set)
+        has_seen_set = adopt(self.df, self._job.frontier, self._job.crawler.request_fingerprinter)
+        self._gate = self._job.use_frontier(self._durable_queue(), has_seen_set=has_seen_set)
         self.dqs = self._gate  # type: ignore[assignment]
         self._rehome()
         return opened
@@ -80,17 +79,46 @@ class T8Scheduler(Scheduler):
             return False
         if self._refused is not None:
             self._refused.reached(request)
-        page = current_page()
-        accepted = False
         # An exception would only vanish in a log line of the parallel consumer, with the request.
         with self._keeping:
-            if self._job.intercept(request, page):
-                return True
-            accepted = super().enqueue_request(request)
-            if accepted:
-                self._job.changed()
-            else:
-                self._job.rejected(request, page)
+            page, set_aside = current_page(), self._job.frontier.set_aside
+            if set_aside:
+                aside = set_aside.take_mark(request)
+                if aside is None and page is not None and self._job.frontier.is_known_child(page, request):
+                    return True
+                aside = aside or set_aside.find(request)
+                if aside is not None and self._enqueue_again(request, aside):
+                    return True
+            return self._enqueue(request, page)
+        return False
+
+    def _enqueue(self, request: Request, page: Page | None) -> bool:
+        if self._job.intercept(request, page):
+            return True
+        accepted = super().enqueue_request(request)
+        if accepted:
+            self._job.changed()
+        else:
+            self._job.rejected(request, page)
+        return accepted
+
+    def _enqueue_again(self, request: Request, aside: Aside) -> bool:
+        """Admit a request that a middleware had set aside, in its place or as a part of its page."""
+        page, frontier = aside.page, self._job.frontier
+        with inside(page):
+            accepted = frontier.is_known_child(page, request)
+            if not accepted:
+                if aside.in_memory:
+                    frontier.parts.add(request)
+                elif page.pending == 1:
+                    page.discard(aside.ending)
+                    page.hand_over()
+                accepted = self._enqueue(request, page)
+        frontier.parts.discard(request)
+        if accepted:
+            frontier.set_aside.remove(aside)
+            page.came_back()
+            self._job.end(page)
         return accepted
 
     def next_request(self) -> Request | None:
@@ -120,7 +148,7 @@ class T8Scheduler(Scheduler):
         frontier = self._job.frontier
         if frontier.in_flight:
             return None
-        if self._alone is not None and self._alone.pending:
+        if self._alone is not None and self._alone.pending and not frontier.set_aside.has(self._alone):
             return frontier.registry.next_in_memory(self._alone)
         self._alone = None
         self._job.flush()
@@ -172,7 +200,7 @@ class T8Scheduler(Scheduler):
         for record in filter(self._is_foreign, frontier.registry.all()):
             logger.info("Moving %d requests to the queues of %s", record.stored, self.pqclass)
             for entry in frontier.read_all(record):
-                page = frontier.rehome(entry)
+                page = frontier.replaceable(entry.id, entry.story)
                 page.enter()
                 request = frontier.decode(entry.id, entry.payload)
                 if request is not None:

@@ -74,18 +74,18 @@ class Config:
     retry_base: float = 1.0  # maximum seconds before the first retry
     retry_factor: float = 2.0  # by which the maximum grows with each retry
     retry_cap: float = 600.0  # maximum seconds before any retry
-    retry_jitter: float = 1.0  # the random part of each delay: 1 is full jitter, 0 none
+    retry_jitter: float = 0.5  # the random part of each delay: 1 is full jitter, 0 none
     retry_kinds: dict[str, Any] = field(default_factory=dict)  # other rules for some kinds: {"ban": {"times": 1}}
     retry_after_cap: float = 3600.0  # maximum seconds that a Retry-After header can demand
-    retry_wait: float = 600.0  # an idle crawl stays open for retries that are due within so many seconds
+    retry_wait: float = 600.0  # an idle crawl stays open so many seconds, for retries and hosts that are down
     retry_checks: list[Any] = field(default_factory=list)  # callables, or paths, that check each response
     request_checks: list[Any] = field(default_factory=list)  # paths of checks that a request may name in its meta
     retry_handlers: dict[str, Any] = field(default_factory=dict)  # by task type, what retries instead of the crawl
     retry_handler_timeout: float = 300.0  # maximum seconds that a retry handler may take
-    breaker_failures: int = 5  # requests that fail in a row after which a host is down; 0: never
-    breaker_probe: float = 5.0  # seconds before the first probe of a host that is down
+    breaker_failures: int = 5  # requests that fail with no answer in between: a host is down; 0: never
+    breaker_probe: float = 5.0  # minimum seconds between two probes of a host that is down
     breaker_probe_cap: float = 300.0  # maximum seconds between two probes
-    breaker_give_up: float = 86400.0  # seconds after which a host that is down is given up
+    breaker_give_up: float = 43200.0  # seconds after which a host that is down is given up
     body_sample: int = 2000  # bytes of a response that a dead letter keeps
     revive_on_code_change: bool = True  # try pages that failed by a bug again when the code has changed
     failed_task_ttl: float = 2592000.0  # seconds that a dead letter is kept

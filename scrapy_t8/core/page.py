@@ -7,63 +7,26 @@ callback in a task of its own, and tasks inherit their context, through generato
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence, Set
+from contextlib import contextmanager
 from contextvars import ContextVar
-from enum import Enum
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from scrapy import Request
 
 from scrapy_t8.model.attempts import AttemptHistory, ScheduledRetry
 from scrapy_t8.model.dead_letter import DeadLetter
-from scrapy_t8.model.entry import Ending
-from scrapy_t8.utils.hashes import hash63
+from scrapy_t8.model.entry import Ending, Outcome
+from scrapy_t8.model.items import Expectation
 
-from .staging import NO_ITEMS, PageItems
+from .staging import NO_ITEMS, PageItems, record_fingerprint
 
 ITEMS = "items"
 """Name under which the outcomes of items are fingerprinted, beside the names of sinks."""
 
 _current: ContextVar[Page | None] = ContextVar("t8_page", default=None)
-
-
-class Expectation(NamedTuple):
-    """An item that a request is to bring.
-
-    :param by_page: any item of the page will do; else the item must have this key.
-    :param depth: number of requests between this one and the one that the expectation was announced with.
-    :param is_counted: the store counts this request as open for the item.
-    :param is_listed: the item is expected for sure; else only if somebody has announced the item.
-    """
-
-    text: str
-    by_page: bool = True
-    depth: int = 0
-    is_counted: bool = True
-    is_listed: bool = True
-
-
-class Outcome(Enum):
-    """What becomes of the entry of a page.
-
-    ::
-
-        PENDING ──► HANDED_OVER ──► REPLACED    another request has taken the page's place
-           │             │
-           │             └────────► DISCARDED   no result, for a cause that is written down (Ending)
-           ├──► RETRY                           the entry waits for another attempt
-           ├──► DEAD                            the entry is a dead letter
-           └──► DONE                            everything else, when the page settles
-    """
-
-    PENDING = "pending"
-    HANDED_OVER = "handed over"
-    DONE = "done"
-    DISCARDED = "discarded"
-    REPLACED = "replaced"
-    RETRY = "retry"
-    DEAD = "dead"
+_request: ContextVar[Request | None] = ContextVar("t8_request", default=None)
 
 
 class Page:
@@ -106,6 +69,7 @@ class Page:
         "request",
         "retry",
         "start_item_fingerprint",
+        "swapped",
         "was_waiting",
     )
 
@@ -152,10 +116,12 @@ class Page:
         """What the page says should be there: source, key, total."""
         self.new_retries: tuple[ScheduledRetry, ...] = ()
         """Entries that the page brings about, and that wait from the beginning."""
-        self.fingerprints_on_settle: Sequence[int] = ()
+        self.fingerprints_on_settle: Set[int] = frozenset()
         """Fingerprints of requests that run from memory: durable only with the page."""
         self.start_item_fingerprint: int | None = None
         """The fingerprint by which the unsettled parent remembers this page, if the page is an item of ``start()``."""
+        self.swapped: Request | None = None
+        """The request of the page, while a request of another kind that a middleware has sent for it is on its way."""
         self.has_child_rows = False
         """Whether the store remembers children of this page."""
         self._items: PageItems | None = None
@@ -175,6 +141,16 @@ class Page:
     def go_on(self) -> None:
         """Take a hand-over back: the page goes on by itself, from memory or by a retry handler."""
         self.outcome = Outcome.PENDING
+
+    def swap(self, request: Request | None) -> None:
+        """Note that a middleware has sent another request for *request*, the page's own; None: that one has ended."""
+        self.swapped = request
+
+    def came_back(self) -> None:
+        """Note that the request, which a middleware had set aside, is in the frontier again."""
+        self.swapped = None
+        if self.outcome is not Outcome.REPLACED:
+            self.outcome = Outcome.PENDING
 
     def replace(self) -> None:
         """Note that another entry has taken the place of this page's."""
@@ -261,9 +237,14 @@ class Page:
 
     def see_on_settle(self, fingerprint: int) -> None:
         """Add a fingerprint that is seen for good when the page settles."""
-        if not isinstance(self.fingerprints_on_settle, list):
-            self.fingerprints_on_settle = []
-        self.fingerprints_on_settle.append(fingerprint)
+        if not isinstance(self.fingerprints_on_settle, set):
+            self.fingerprints_on_settle = set()
+        self.fingerprints_on_settle.add(fingerprint)
+
+    def see_now(self, fingerprint: int) -> None:
+        """Take back a fingerprint that was to be seen when the page settles."""
+        if isinstance(self.fingerprints_on_settle, set):
+            self.fingerprints_on_settle.discard(fingerprint)
 
     def stand_for_start_item(self, fingerprint: int) -> None:
         """Let the page stand for one item of ``start()``."""
@@ -325,17 +306,33 @@ class Page:
         _current.set(self)
 
 
-def record_fingerprint(sink: str, record: bytes) -> int:
-    """Return 63 bits that tell one record of a sink from another."""
-    return hash63(sink.encode() + b"\0" + record)
-
-
 def current_page() -> Page | None:
     """Return the page whose output is being produced here, if the page has not ended yet."""
     page = _current.get()
     return None if page is None or not page.pending else page
 
 
+def current_request() -> Request | None:
+    """Return the request that the engine has in flight for what is done here, whatever ``response.request`` says."""
+    return _request.get()
+
+
+def enter_request(request: Request) -> None:
+    """Let what is done belong to *request*, from here on and in every task begun from here."""
+    _request.set(request)
+
+
+@contextmanager
+def inside(page: Page) -> Iterator[None]:
+    """Let outputs belong to *page* for a while."""
+    token = _current.set(page)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
 def leave_page() -> None:
-    """Let outputs belong to no page from here on."""
+    """Let outputs belong to no page, and to no request, from here on."""
     _current.set(None)
+    _request.set(None)

@@ -24,6 +24,7 @@ from scrapy.core.scraper import Scraper
 from scrapy.core.scraper import Slot as ScraperSlot
 from scrapy.crawler import Crawler
 from scrapy.downloadermiddlewares.cookies import CookiesMiddleware
+from scrapy.dupefilters import RFPDupeFilter
 from scrapy.exceptions import CloseSpider as CloseSpiderException
 from scrapy.extensions.closespider import CloseSpider
 from scrapy.extensions.feedexport import FeedExporter
@@ -75,6 +76,7 @@ TABLE: tuple[tuple[type, str, str], ...] = (
     (Scheduler, "dqs", "Assigned: the durable queue is there without a JOBDIR of Scrapy's own."),
     (DownloaderAwarePriorityQueue, "pqueues pqfactory", "The queue of a host that is down is set aside."),
     (CloseSpider, "counter close_on", "Assigned: limits of the job begin with what earlier runs counted."),
+    (RFPDupeFilter, "fingerprints file", "Assigned: what a filter of the project has seen is part of the commits."),
     (CookiesMiddleware, "jars", "Cookie jars are kept across runs."),
     (MediaPipeline, "_modify_media_request(request)", "A retry of a file must be like its first request."),
     (
@@ -175,6 +177,16 @@ def call_on_close_spider(crawler: Crawler, raised: Callable[[Request], object]) 
         handle(_failure, request, response)
 
     engine.scraper.handle_spider_error = handle_and_report  # type: ignore[method-assign]
+
+
+def replace_fingerprints(dupefilter: RFPDupeFilter, fingerprints: object) -> bool:
+    """Let *dupefilter* keep its fingerprints in *fingerprints*. Return False if it has no set of them."""
+    held: dict[str, Any] = vars(dupefilter)
+    for name in ("_fingerprints", "fingerprints"):
+        if type(held.get(name)) is set:
+            held[name] = fingerprints
+            return True
+    return False
 
 
 def end_on_base_exception(crawler: Crawler, raised: Callable[[Request, BaseException], object]) -> None:
@@ -321,29 +333,3 @@ def _callers() -> Iterator[FrameType]:
     while frame is not None:
         yield frame
         frame = frame.f_back
-
-
-# -- the log ------------------------------------------------------------------------------------------------------
-
-
-def mute_tracebacks_of(error: Exception) -> None:
-    """Keep the traceback of *error*, which is in the log as one clear line already, out of the log, once.
-
-    An error that ends a crawl before it began ends up with ``asyncio`` or ``twisted``, as one that nobody has handled.
-    """
-    loggers = logging.getLogger("asyncio"), logging.getLogger("twisted")
-    # No reference to the error, strong or weak: it is logged when it is garbage.
-    kind, text = type(error), str(error)
-
-    def is_shown(record: logging.LogRecord) -> bool:
-        if not record.exc_info:
-            # Twisted gives the traceback as text, and then as the error itself.
-            return f"{kind.__module__}.{kind.__qualname__}: {text}" not in record.getMessage()
-        if type(record.exc_info[1]) is not kind or str(record.exc_info[1]) != text:
-            return True
-        for muted in loggers:
-            muted.removeFilter(is_shown)
-        return False
-
-    for muted in loggers:
-        muted.addFilter(is_shown)

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import IO
 
 from scrapy_t8.model.items import ItemOutcome, pack_notes, unpack_notes
+from scrapy_t8.utils.hashes import hash63
 
 OUTCOMES = 1000
 """Outcomes of one page's items that are held as objects."""
@@ -164,3 +165,8 @@ class Spilled:
         if batch:
             yield batch
         self._file.close()
+
+
+def record_fingerprint(sink: str, record: bytes) -> int:
+    """Return 63 bits that tell one record of a sink from another."""
+    return hash63(sink.encode() + b"\0" + record)

@@ -29,6 +29,11 @@ class AttemptHistory:
         if charged:
             self.counts[kind] = self.counts.get(kind, 0) + 1
 
+    def refund(self, kind: str, times: int) -> None:
+        """Take back failures that were charged."""
+        if times and kind in self.counts:
+            self.counts[kind] = max(0, self.counts[kind] - times)
+
     @property
     def retries(self) -> int:
         """Failures charged so far, of all kinds."""

@@ -10,7 +10,6 @@ allows that.
 from __future__ import annotations
 
 import pickle
-import struct
 from collections.abc import Callable
 from enum import Enum
 from typing import Any
@@ -23,11 +22,23 @@ from scrapy import Request, Spider
 from scrapy.http.request import NO_CALLBACK
 
 from scrapy_t8.errors import CannotLoad, CannotStore
+from scrapy_t8.model.stored.attempt import fields_of_attempt
+from scrapy_t8.model.stored.envelope import HALVES, HEADER, MSGPACK, PICKLE, raw_fields, repeated_fields, url_and_meta
+from scrapy_t8.model.stored.locate import locate
+from scrapy_t8.model.stored.rules import Rules
+from scrapy_t8.model.stored.subclasses import STATE, Subclasses, own_attributes, rebuild
+from scrapy_t8.model.stored.types import (
+    DECODERS,
+    ENCODERS,
+    class_path,
+    find_class,
+    is_named_tuple,
+    item_fields,
+    make_item,
+    names_of,
+    spider_method,
+)
 
-from .codec_types import DECODERS, ENCODERS, class_path, find_class, item_fields, make_item, names_of, spider_method
-
-MSGPACK, PICKLE = 1, 2
-HEADER = struct.Struct(">BI")
 DEFAULTS: dict[str, Any] = {
     "method": "GET",
     "body": b"",
@@ -37,11 +48,13 @@ DEFAULTS: dict[str, Any] = {
 }
 NO_CALLBACK_NAME = "!NO_CALLBACK"
 
-# These continue the codes of codec_types.ENCODERS.
+# These continue the codes of stored.types.ENCODERS.
 ITEM, REQUEST, ENUM, NAMEDTUPLE = 20, 21, 22, 23
 
-HALVES: dict[str, Any] = {"unicode_errors": "surrogatepass"}
-"""Half of a character, as from a broken page, is kept as it is."""
+DEEPEST = 64
+"""Levels of values of types that msgpack does not know. Each level of decoding needs some of the stack."""
+SHALLOW = 2
+"""Levels that are decoded with ``unpackb``, which is quick, and needs 40 KB of the stack for each level."""
 
 
 class Codec:
@@ -58,6 +71,9 @@ class Codec:
         self._methods: dict[str, Any] = {}
         """The functions of the callbacks that were stored, by name."""
         self._packer = msgpack.Packer(autoreset=True, **self._options)
+        self._depth = 0
+        self._subclasses = Subclasses(lambda fields: self._request(self._unpack(self._nested(fields))))
+        self._rules = Rules(spider)
 
     # -- requests and items --------------------------------------------------------------------------------------
 
@@ -67,6 +83,19 @@ class Codec:
         :raises CannotStore: naming the attribute and the key that cannot be stored.
         """
         return self._seal(self._request_fields(request))
+
+    def encode_attempt(self, request: Request, admitted: bytes | None) -> bytes:
+        """Return *request*, which was admitted as the bytes *admitted*, less what cannot be stored.
+
+        :raises CannotStore: if *admitted* is None, or cannot be read.
+        """
+        if admitted is None:
+            raise CannotStore("what was admitted is not stored")
+        try:
+            fields = self._open(admitted)
+        except CannotLoad as error:
+            raise CannotStore(f"what was admitted cannot be read: {error}") from None
+        return self._seal(fields_of_attempt(request, fields, self._is_storable))
 
     def decode_request(self, payload: bytes) -> Request:
         """Return the request of *payload*.
@@ -85,15 +114,11 @@ class Codec:
 
     def envelope(self, payload: bytes) -> tuple[str, dict[str, Any]]:
         """Return URL and meta of a stored request without decoding it; empty if they are unreadable."""
-        fields = _fields(payload)
-        try:
-            return str(fields.get("url", "")), dict(fields.get("meta") or {})
-        except (TypeError, ValueError):
-            return "", {}
+        return url_and_meta(payload)
 
     def callback_name(self, payload: bytes) -> str | None:
         """Return the callback name of a stored request, empty for the default callback; None if it is unreadable."""
-        fields = _fields(payload)
+        fields = raw_fields(payload)
         return str(fields.get("callback") or "") if "url" in fields else None
 
     def repeated(self, payload: bytes) -> bytes:
@@ -101,15 +126,7 @@ class Codec:
 
         :raises CannotLoad: if *payload* is damaged, or a pickle.
         """
-        if payload[:1] != bytes([MSGPACK]):
-            raise CannotLoad("only what is stored without pickle can be changed")
-        try:
-            fields = msgpack.unpackb(payload[HEADER.size :], strict_map_key=False, **HALVES)
-            fields["dont_filter"] = True
-            fields["meta"] = {**(fields.get("meta") or {}), "dont_cache": True, "t8_bypass_cache": True}
-        except (ValueError, TypeError, AttributeError) as error:
-            raise CannotLoad(f"the stored bytes cannot be read: {error}") from None
-        return self._seal(fields)
+        return self._seal(repeated_fields(payload))
 
     def encode_item(self, item: Any) -> bytes:
         """Return *item*, of any kind that itemadapter supports, as bytes.
@@ -125,6 +142,13 @@ class Codec:
         """
         return self._open(payload)
 
+    def _is_storable(self, value: Any) -> bool:
+        try:
+            self._nested(value)
+        except Exception:
+            return False
+        return True
+
     # -- the envelope --------------------------------------------------------------------------------------------
 
     def _seal(self, value: Any) -> bytes:
@@ -133,7 +157,7 @@ class Codec:
             body = self._pack(value)
         except CannotStore as error:
             if not self._allow_pickle:
-                raise CannotStore(str(error), error.where or self._locate(value)) from None
+                raise CannotStore(str(error), error.where or locate(value, self._is_storable)) from None
             version, body = PICKLE, self._pickle(value, error)
         return HEADER.pack(version, crc32(body)) + body
 
@@ -161,36 +185,30 @@ class Codec:
             raise CannotStore(str(error)) from None
 
     def _unpack(self, body: bytes) -> Any:
+        if self._depth > DEEPEST:
+            raise CannotLoad(f"the stored bytes hold values that are nested more than {DEEPEST} deep")
+        self._depth += 1
         try:
-            return msgpack.unpackb(body, ext_hook=self._decode, strict_map_key=False, **HALVES)
+            if self._depth <= SHALLOW:
+                return msgpack.unpackb(body, ext_hook=self._decode, strict_map_key=False, **HALVES)
+            size = max(len(body), 1)
+            unpacker = msgpack.Unpacker(
+                ext_hook=self._decode, strict_map_key=False, read_size=size, max_buffer_size=size, **HALVES
+            )
+            unpacker.feed(body)
+            return unpacker.unpack()
         except CannotLoad:
             raise
         except Exception as error:
             raise CannotLoad(f"the stored bytes cannot be read: {error}") from None
+        finally:
+            self._depth -= 1
 
     def _pickle(self, value: Any, error: CannotStore) -> bytes:
         try:
             return pickle.dumps(value, protocol=4)
         except Exception:
-            raise CannotStore(str(error), self._locate(value)) from None
-
-    def _locate(self, value: Any, path: str = "", depth: int = 8) -> str:
-        """Return the path of the part of *value* that cannot be packed, as ``meta['loader']``, to *depth* levels."""
-        parts: Any = ()
-        if not depth:
-            return path
-        if isinstance(value, dict):
-            parts = value.items()
-        elif isinstance(value, (list, tuple)):
-            parts = enumerate(value)
-        elif ItemAdapter.is_item(value):
-            parts = ItemAdapter(value).items()
-        for key, part in parts:
-            try:
-                self._nested(part)
-            except Exception:
-                return self._locate(part, f"{path}[{key!r}]" if path else str(key), depth - 1)
-        return path
+            raise CannotStore(str(error), locate(value, self._is_storable)) from None
 
     # -- types beyond msgpack's own ------------------------------------------------------------------------------
 
@@ -205,7 +223,7 @@ class Codec:
             return msgpack.ExtType(REQUEST, self._nested(self._request_fields(value)))
         if isinstance(value, Enum):
             return msgpack.ExtType(ENUM, self._nested([class_path(type(value)), value.name]))
-        if isinstance(value, tuple) and hasattr(value, "_fields"):
+        if is_named_tuple(type(value)):
             return msgpack.ExtType(NAMEDTUPLE, self._nested([class_path(type(value)), list(value)]))
         if ItemAdapter.is_item(value) and not isinstance(value, dict):
             return msgpack.ExtType(ITEM, self._nested(item_fields(value)))
@@ -213,7 +231,13 @@ class Codec:
 
     def _nested(self, value: Any) -> bytes:
         """Pack *value* during a call of the shared packer, which is not re-entrant."""
-        return msgpack.packb(value, **self._options)  # type: ignore[no-any-return]
+        if self._depth >= DEEPEST:
+            raise CannotStore(f"values that are nested more than {DEEPEST} deep cannot be stored")
+        self._depth += 1
+        try:
+            return msgpack.packb(value, **self._options)  # type: ignore[no-any-return]
+        finally:
+            self._depth -= 1
 
     def _decode(self, code: int, data: bytes) -> Any:
         value = self._unpack(data)
@@ -233,17 +257,31 @@ class Codec:
 
     def _request_fields(self, request: Request) -> dict[str, Any]:
         cls = type(request)
-        if cls.to_dict is not Request.to_dict:
-            return request.to_dict(spider=self._spider)
+        if cls is not Request:
+            return self._fields_of_subclass(request, cls)
         fields = {name: getattr(request, name) for name in cls.attributes}
+        self._name_callbacks(request, fields)
+        return {k: v for k, v in fields.items() if v and v != DEFAULTS.get(k)}
+
+    def _name_callbacks(self, request: Request, fields: dict[str, Any]) -> None:
         # Names instead of methods. Request.to_dict does the same, but walks all members of the spider each time.
         for name in ("callback", "errback"):
             if fields[name] is not None:
                 fields[name] = self._callback_name(request, name, fields[name])
-        if cls is not Request:
+        self._rules.note(request, fields)
+
+    def _fields_of_subclass(self, request: Request, cls: type[Request]) -> dict[str, Any]:
+        if cls.to_dict is not Request.to_dict:
+            fields = request.to_dict(spider=self._spider)
+            self._subclasses.forget(cls)  # what its own method leaves out may differ from object to object
+        else:
             # A subclass may have other defaults: keep all of its attributes.
-            return {**fields, "_class": class_path(cls)}
-        return {k: v for k, v in fields.items() if v and v != DEFAULTS.get(k)}
+            fields = {name: getattr(request, name) for name in cls.attributes}
+            self._name_callbacks(request, fields)
+            fields[STATE] = own_attributes(request)
+        fields["_class"] = class_path(cls)
+        self._subclasses.check(request, fields)
+        return fields
 
     def _callback_name(self, request: Request, attribute: str, function: Callable[..., Any]) -> str:
         if function is NO_CALLBACK:
@@ -270,10 +308,13 @@ class Codec:
 
     def _request(self, fields: dict[str, Any]) -> Request:
         cls = find_class(fields.pop("_class"), "request") if "_class" in fields else Request
+        self._rules.find(fields)
         for name in ("callback", "errback"):
             if isinstance(fields.get(name), str):
                 fields[name] = self._callback(fields[name], name)
         try:
+            if STATE in fields:
+                return rebuild(cls, fields, fields[STATE])
             request: Request = cls(**{k: v for k, v in fields.items() if k in cls.attributes})
         except Exception as error:
             raise CannotLoad(f"cannot be made a {cls.__name__} again: {error}") from None
@@ -295,23 +336,6 @@ def is_intact(payload: bytes) -> bool:
         return False
     version, checksum = HEADER.unpack_from(payload)
     return version in (MSGPACK, PICKLE) and crc32(payload[HEADER.size :]) == checksum
-
-
-def _fields(payload: bytes) -> dict[str, Any]:
-    """Return the fields of a stored request as they are stored; none if it is unreadable."""
-    if payload[:1] != bytes([MSGPACK]):
-        return {}
-    body = payload[HEADER.size :]
-    try:
-        # Objects are left out: their classes may not exist.
-        fields = msgpack.unpackb(body, ext_hook=_nothing, strict_map_key=False, **HALVES)
-    except Exception:
-        return {}
-    return fields if isinstance(fields, dict) else {}
-
-
-def _nothing(code: int, data: bytes) -> None:
-    """Decode nothing: the value becomes None."""
 
 
 def _not_a_method(function: Callable[..., Any], attribute: str) -> CannotStore:

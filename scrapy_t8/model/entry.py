@@ -7,6 +7,7 @@ of a queue are a contiguous range, sorted as pushed, and a store finds the next 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import NamedTuple
 
 SEQ_BITS = 38
@@ -58,3 +59,25 @@ class QueueRecord:
     key: str
     slot: str | None
     stored: int = 0
+
+
+class Outcome(Enum):
+    """What becomes of the entry of a page.
+
+    ::
+
+        PENDING ──► HANDED_OVER ──► REPLACED    another request has taken the page's place
+           │             │
+           │             └────────► DISCARDED   no result, for a cause that is written down (Ending)
+           ├──► RETRY                           the entry waits for another attempt
+           ├──► DEAD                            the entry is a dead letter
+           └──► DONE                            everything else, when the page settles
+    """
+
+    PENDING = "pending"
+    HANDED_OVER = "handed over"
+    DONE = "done"
+    DISCARDED = "discarded"
+    REPLACED = "replaced"
+    RETRY = "retry"
+    DEAD = "dead"

@@ -183,6 +183,22 @@ class ItemLoss(NamedTuple):
     url: str | None = None
 
 
+class Expectation(NamedTuple):
+    """An item that a request is to bring.
+
+    :param by_page: any item of the page will do; else the item must have this key.
+    :param depth: number of requests between this one and the one that the expectation was announced with.
+    :param is_counted: the store counts this request as open for the item.
+    :param is_listed: the item is expected for sure; else only if somebody has announced the item.
+    """
+
+    text: str
+    by_page: bool = True
+    depth: int = 0
+    is_counted: bool = True
+    is_listed: bool = True
+
+
 def integrity_score(unique_valid: int, expected: int) -> float | None:
     """Return ``unique_valid / expected``, from 0 to 1; None if nothing is expected."""
     return max(0.0, min(1.0, unique_valid / expected)) if expected > 0 else None

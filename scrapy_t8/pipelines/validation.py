@@ -9,7 +9,6 @@ from scrapy.exceptions import NotConfigured
 
 from scrapy_t8.core.items.tracker import InvalidItem
 from scrapy_t8.core.job.job import Job
-from scrapy_t8.core.page import current_page
 from scrapy_t8.core.retry.failure import INVALID, Failure
 from scrapy_t8.utils.text import one_line
 
@@ -39,7 +38,7 @@ class T8ValidationPipeline:
         text = "; ".join(f"{field}: {message}" if field else message for _, _, field, message in problems)
         if self._buries:
             failure = Failure(INVALID, one_line(f"an invalid {problems[0][1]}: {text}"))
-            self._job.record_item_failure(current_page(), failure)
+            self._job.record_item_failure(failure)
         raise InvalidItem(one_line(text, 200), problems)
 
     def _problems(self, item: Any) -> list[list[str]]:

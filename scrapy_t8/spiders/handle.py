@@ -11,12 +11,14 @@ from scrapy.crawler import Crawler
 from scrapy_t8.core.items.expectations import expecting
 from scrapy_t8.core.items.keys import key_text
 from scrapy_t8.core.job.job import Job
+from scrapy_t8.core.page import current_request
 from scrapy_t8.core.resume_points import POINT, Mark, ResumePointTracker
-from scrapy_t8.core.retry.failure import BAN, RetryPage
+from scrapy_t8.core.retry.failure import BAN, Failure, RetryPage, known_kind
 from scrapy_t8.core.watermark import Value, Watermark
 from scrapy_t8.errors import ConfigError
 from scrapy_t8.model.resume_point import ResumePoint
 from scrapy_t8.utils.handler_call import Handler
+from scrapy_t8.utils.text import one_line
 
 R = TypeVar("R", bound=Request)
 
@@ -78,6 +80,7 @@ class JobHandle:
 
     def tell(self, request: Request | None, *, units: int | None = None, **value: Any) -> None:
         """Add to the value of the position that *request*, whose callback this is, stands for."""
+        request = current_request() or request  # a middleware may have given the response another request
         if request is None or POINT not in request.meta:
             return
         for mark in self._marks(request):
@@ -87,6 +90,7 @@ class JobHandle:
 
     def forget(self, request: Request | None) -> None:
         """Take the position away from *request*, whose callback this is: it stands for none after all."""
+        request = current_request() or request
         if request is not None and POINT in request.meta:
             self._job.frontier.in_flight[request].uncarry(self._marks(request))
 
@@ -141,6 +145,16 @@ class JobHandle:
         :raises RetryPage: always.
         """
         raise RetryPage(reason, delay, kind)
+
+    def give_up(self, reason: str, kind: str = BAN, status: int | None = None) -> None:
+        """Make the page of this callback a dead letter. What it yields stays.
+
+        :param status: the HTTP status, for the dead letter.
+        """
+        failure = Failure(known_kind(kind, "give_up"), one_line(reason), status, final=True)
+        request = current_request()
+        if request is not None:
+            self._job.retries.record_failure(request, failure)
 
     def retries(self, kind: str) -> int:
         """Return how many retries a page has that fails with *kind*."""

@@ -21,11 +21,11 @@ PAGES, PER_PAGE = 40, 5
 RETRY_AFTER = {"nonsense": "when I like", "year": str(365 * 86400)}
 MORE_SITEMAPS = {"a.xml": ("one", "two?a=2&amp;b=1"), "b.xml.gz": ("three",)}
 SITEMAP = "http://www.sitemaps.org/schemas/sitemap/0.9"
-VALUES = {"pages": PAGES, "delay": 0.0, "jump": 0, "around": 0, "gone": 0, "shift": 0, "down": 0}
+VALUES = {"pages": PAGES, "delay": 0.0, "jump": 0, "around": 0, "gone": 0, "shift": 0, "down": 0, "away": 0}
 """What a test may set: how many ``pages`` a list has; the longest ``delay`` of lists, entries and pictures in seconds;
 whether a page beyond the last one shows the first (``jump``) or is a 404 (``gone``); after how many pages a list shows
 its first one again (``around``); by how many entries a list has moved up (``shift``); how many more times the pages
-under ``down`` fail."""
+under ``down`` fail; how many more requests for any page are answered with 503 (``away``)."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,9 @@ class CommonPages:
         self._chance = random.Random(4)
 
     async def answer(self, site: Site, request: web.Request, path: str) -> web.StreamResponse:
+        if site.values["away"] > 0:
+            site.values["away"] -= 1
+            return html("away", 503)
         word, _, rest = path.partition("/")
         kind, _, number = word.partition("?")[0].partition("-")
         page = getattr(self, kind.replace(".", "_"))

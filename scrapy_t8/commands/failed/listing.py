@@ -27,29 +27,29 @@ def _list(context: CommandContext) -> int:
     failed list  # everything
     failed list --kind http --status 404 --since 2d  # not found, in the last two days
     failed list --text timeout --limit 10 --json  # the first ten with timeout in error, URL or target
-    failed list --jobdir data/state --state waiting  # tasks of a service that wait for a retry
+    failed list --state waiting  # requests of a crawl, or tasks of a service, that wait for a retry
     """
     options, terminal = context.options, context.terminal
     with context.view() as view:
-        total = selection.count(view, options)
+        total, are_tasks = selection.count(view, options), selection.are_tasks(view, options)
         if options.json:
-            name = "tasks" if view.is_service else "letters"
+            name = "tasks" if are_tasks else "letters"
             found = list(selection.rows(view, options))
             terminal.print_json({"version": 1, "kind": view.kind, "total": total, name: found})
             return OK
         options.limit = options.limit or ROWS
-        cells = [_cells(row, is_service=view.is_service) for row in selection.rows(view, options)]
+        cells = [_cells(row, are_tasks=are_tasks) for row in selection.rows(view, options)]
         if not cells:
             terminal.print_line(f"Nothing {'of that kind ' if total or selection.is_filtered(options) else ''}failed.")
             return OK
-        title = "Failed tasks" if view.is_service else "Dead letters"
+        title = "Failed tasks" if are_tasks else "Dead letters"
         shown = f"{title} ({len(cells):,} of {total:,}; --limit shows more)" if len(cells) < total else title
-        terminal.print_table(shown, TASK_COLUMNS if view.is_service else LETTER_COLUMNS, cells)
+        terminal.print_table(shown, TASK_COLUMNS if are_tasks else LETTER_COLUMNS, cells)
     return OK
 
 
-def _cells(row: dict[str, Any], *, is_service: bool) -> tuple[Any, ...]:
-    if is_service:
+def _cells(row: dict[str, Any], *, are_tasks: bool) -> tuple[Any, ...]:
+    if are_tasks:
         retries = (str(row["retry_count"]), str(row["max_retries"]), when(row["next_retry_time"]))
         return (row["task_id"], row["state"], row["target"], row["error_message"], *retries)
     status = None if row["status"] is None else str(row["status"])

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from scrapy_t8.commands.context import JobView
 from scrapy_t8.core.retry.failure import KINDS
 from scrapy_t8.errors import CommandError
+from scrapy_t8.model.codec import Codec
 from scrapy_t8.model.dead_letter import DeadLetter, LetterFilter
 from scrapy_t8.model.failed_task import FailedTask, task_of_letter, task_of_waiting
 from scrapy_t8.report.document import iso
@@ -41,16 +42,21 @@ class Task(NamedTuple):
         return {"state": self.state, "letter": self.letter, **self.task.to_dict()}
 
 
+def are_tasks(view: JobView, options: argparse.Namespace) -> bool:
+    """Whether the list is one of tasks: those of a service, or the requests of a crawl that wait for a retry."""
+    return view.is_service or options.state == WAITING
+
+
 def count(view: JobView, options: argparse.Namespace) -> int:
     """Return how many the filters choose, whatever the limit."""
-    if view.is_service:
+    if are_tasks(view, options):
         return sum(1 for _ in _tasks(view, options))
     return view.letters.count(checked_filter(view, options))
 
 
 def rows(view: JobView, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Return each chosen letter or task as a JSON object."""
-    if view.is_service:
+    if are_tasks(view, options):
         return (task.to_dict() for task in tasks(view, options))
     return (
         {name: getattr(letter, name) for name in HEAD} | {"buried_at": iso(letter.buried_at)}
@@ -64,7 +70,7 @@ def letters(view: JobView, options: argparse.Namespace) -> Iterator[DeadLetter]:
 
 
 def tasks(view: JobView, options: argparse.Namespace) -> Iterator[Task]:
-    """Return the chosen tasks of a service."""
+    """Return the chosen tasks of a service, or requests of a crawl that wait."""
     return islice(_tasks(view, options), options.limit)
 
 
@@ -91,7 +97,7 @@ def _tasks(view: JobView, options: argparse.Namespace) -> Iterator[Task]:
     matches = task_filter(options)
     if options.state != DEAD and options.kind is None:
         for waiting in view.reader.all_waiting():
-            task = task_of_waiting(waiting, view.job.id, "")
+            task = task_of_waiting(waiting, view.job.id, Codec().envelope(waiting.payload)[0])
             if matches(task, WAITING):
                 yield Task(task, None, waiting.id)
     if options.state != WAITING:
@@ -115,7 +121,9 @@ def add_filters(parser: argparse.ArgumentParser, *, ids: bool = True) -> None:
     group.add_argument("--since", type=ago, metavar="WHEN", help="failed since: 2h, 3d, or a time in ISO 8601")
     group.add_argument("--until", type=ago, metavar="WHEN", help="failed before: the same forms")
     group.add_argument("--job", metavar="ID", help="id of the job; the box also has dead letters of earlier jobs")
-    group.add_argument("--state", choices=(WAITING, DEAD), help="of a service: only tasks that wait, or are dead")
+    group.add_argument(
+        "--state", choices=(WAITING, DEAD), help="tasks that wait, or are dead; list shows what waits of a crawl, too"
+    )
     group.add_argument("--limit", type=positive, metavar="N", help="at most so many, the oldest first")
 
 

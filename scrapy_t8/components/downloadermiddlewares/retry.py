@@ -16,7 +16,7 @@ from scrapy.utils.misc import load_object
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.core.retry.failure import BAN, Failure, RetryPage, of_code, of_download, of_response
 from scrapy_t8.errors import CannotLoad
-from scrapy_t8.model.codec_types import spider_method
+from scrapy_t8.model.stored.types import spider_method
 from scrapy_t8.utils.text import one_line
 
 BYPASS = "t8_bypass_cache"

@@ -13,6 +13,7 @@ from scrapy_t8.core.job.opening import open_job
 from scrapy_t8.errors import T8Error
 from scrapy_t8.utils import gc_freeze
 from scrapy_t8.utils.times import local_time
+from scrapy_t8.utils.tracebacks import mute_tracebacks_of
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ class T8Checkpoint:
             job = open_job(crawler)
         except T8Error as error:
             logger.critical("%s", error)
-            scrapy_private.mute_tracebacks_of(error)
+            mute_tracebacks_of(error)
             raise
         logger.debug("The state in %s is open", job.state_directory)
         # Whatever happens from here on, only a report that says complete makes it 0.

@@ -16,11 +16,11 @@ from scrapy.utils.asyncio import sleep
 from scrapy.utils.gz import gunzip
 from scrapy.utils.sitemap import Sitemap, sitemap_urls_from_robots
 
-from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.items.expectations import expecting, url_key
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.errors import ConfigError
 from scrapy_t8.model.items import RefetchStatus
+from scrapy_t8.utils.tracebacks import mute_tracebacks_of
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class T8Expectations:
             return cls(crawler, job, file=config.expect_file, sitemaps=list(map(str, config.expect_sitemaps)))
         except ConfigError as error:
             logger.critical("%s", error)
-            scrapy_private.mute_tracebacks_of(error)
+            mute_tracebacks_of(error)
             raise
 
     def __init__(self, crawler: Crawler, job: Job, *, file: str, sitemaps: list[str]) -> None:

@@ -25,6 +25,7 @@ from scrapy_t8.model.job import PastJob
 from scrapy_t8.report.alerts import Alert, alert_thresholds, alerts_of
 from scrapy_t8.report.mask import KEPT
 from scrapy_t8.utils.text import one_line
+from scrapy_t8.utils.tracebacks import mute_tracebacks_of
 
 if TYPE_CHECKING:
     from scrapy_t8.report.notify import Notifier
@@ -52,7 +53,7 @@ class T8Report:
             report = cls(crawler, job)
         except T8Error as error:
             logger.critical("%s", error)
-            scrapy_private.mute_tracebacks_of(error)
+            mute_tracebacks_of(error)
             raise
         job.after_run(report.end, at_exit=report.write)
         return report

@@ -12,10 +12,10 @@ from typing import Any
 from scrapy.crawler import Crawler
 from scrapy.extensions.feedexport import FeedSlot
 
-from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.errors import ConfigError, FeedError
 from scrapy_t8.model.items import FeedBalance
+from scrapy_t8.utils.tracebacks import mute_tracebacks_of
 
 from .feed_paths import FeedPaths
 from .rewritten import AbsentFeed
@@ -38,7 +38,7 @@ def refuse_without_storage(crawler: Crawler) -> None:
             "feed away"
         )
         logger.critical("%s", error)
-        scrapy_private.mute_tracebacks_of(error)
+        mute_tracebacks_of(error)
         raise error
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from scrapy import Request, signals
+from scrapy import signals
 from scrapy.crawler import Crawler
 from scrapy.http import Response
 from scrapy.spidermiddlewares.httperror import HttpError
 from twisted.python.failure import Failure
 
 from scrapy_t8.core.job.job import Job
+from scrapy_t8.core.page import current_request
 from scrapy_t8.core.retry.failure import PARSE, PIPELINE, RetryPage, of_code, of_response
 
 
@@ -29,17 +30,18 @@ class T8FailureMiddleware:
         self._job = job
 
     def process_spider_exception(self, response: Response, exception: Exception) -> Iterable[Any] | None:
-        if not self._job.works or response.request is None:
+        request = current_request()
+        if not self._job.works or request is None:
             return None
         if isinstance(exception, HttpError):
             failure = of_response(response, self._job.clock(), body_sample=self._sample, final=True)
-            self._job.retries.record_first_failure(response.request, failure)
+            self._job.retries.record_first_failure(request, failure)
         elif isinstance(exception, RetryPage):
             # The spider has asked for a retry: that is no error for Scrapy's log and statistics.
             self._note(PARSE, exception, response)
             return ()
         else:
-            self._job.retries.raised(response.request, exception)
+            self._job.retries.raised(request, exception)
         return None
 
     def spider_error(self, failure: Failure, response: Response | Failure) -> None:
@@ -49,8 +51,9 @@ class T8FailureMiddleware:
         self._note(PIPELINE, failure.value, response)
 
     def _note(self, kind: str, error: BaseException | None, response: Any) -> None:
-        request = getattr(response, "request", None)
-        if self._job.works and error is not None and isinstance(request, Request):
+        # Middlewares may have given the response another request.
+        request = current_request()
+        if self._job.works and error is not None and request is not None:
             self._job.retries.record_failure(request, of_code(kind, error, response, body_sample=self._sample))
 
     @property

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, TypeVar
 import msgpack
 
 from scrapy_t8.config.causes import REPLACED, UNKNOWN, Accepted
-from scrapy_t8.core.page import Outcome, Page
+from scrapy_t8.core.page import Page
 from scrapy_t8.model.attempts import ScheduledRetry
 from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.dead_letter import DeadLetter
-from scrapy_t8.model.entry import Ending
+from scrapy_t8.model.entry import Ending, Outcome
 from scrapy_t8.model.job import JobRecord
 from scrapy_t8.stores.base import Store
 from scrapy_t8.utils.text import escape_surrogates

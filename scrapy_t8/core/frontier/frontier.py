@@ -14,19 +14,21 @@ from contextlib import suppress
 from scrapy import Request
 
 from scrapy_t8.core.items.expectations import Expectations
-from scrapy_t8.core.page import Outcome, Page
+from scrapy_t8.core.page import Page
 from scrapy_t8.core.resume_points import ResumePointTracker, marks_of
 from scrapy_t8.core.run import CommitParticipant, RunContext, RunControl
 from scrapy_t8.errors import CannotLoad, CannotStore
 from scrapy_t8.model.attempts import AttemptHistory, ScheduledRetry
 from scrapy_t8.model.batch import CommitBatch
-from scrapy_t8.model.entry import SEQ_BITS, START, Entry, QueueRecord, entry_id
+from scrapy_t8.model.entry import SEQ_BITS, START, Entry, Outcome, QueueRecord, entry_id
 
 from .dead_letter_outbox import DeadLetterOutbox, letter_of
 from .endings import BESIDES, Endings
 from .queue_registry import QueueRegistry
 from .replay import ReplayGuard
 from .seen_set import SeenSet
+from .set_aside import SetAside
+from .sharing import Sharing
 from .unserializable import UnserializableRequests
 from .waiting import WaitingEntries
 
@@ -52,18 +54,22 @@ class Frontier(CommitParticipant):
         self.fingerprint = context.fingerprint
         self.points = points
         self.expectations = expectations
-        self._control = control
+        self.control = control
         self._clock = context.clock
         self._unserializable = UnserializableRequests(context.crawler, refuses=context.config.unserializable == "error")
         self._attempt = context.recovery.run << 32
         self.registry = QueueRegistry(store)
         self.outbox = DeadLetterOutbox(store, self.record)
         self.endings = Endings(store, self.record, self.outbox)
-        self.replay = ReplayGuard(store, self.fingerprint)
+        self.replay = ReplayGuard(store, self.codec, self.fingerprint)
         self.seen = SeenSet(store)
         self.has_seen_set = True
         """Whether requests pass the seen-set. Not so where the project has a duplicate filter of its own."""
         self.waiting = WaitingEntries(store)
+        self.set_aside = SetAside(self.fingerprint)
+        self.sharing = Sharing(self.codec.encode_item)
+        self.parts: set[Request] = set()
+        """Requests that are to run from memory as a part of the current page, although they could be stored."""
         self.suspects = deque(context.recovery.crashed)
         """Entries during which the process died too often: each is tried alone."""
         self.in_flight: dict[Request, Page] = {}
@@ -106,13 +112,6 @@ class Frontier(CommitParticipant):
         self.record.next_seq += 1
         return entry_id(queue, self.record.next_seq - 1)
 
-    def flush_or_raise(self) -> None:
-        """Commit, so that a queue may read what was just pushed.
-
-        :raises T8Error: if the run has failed: nothing may be read after a failure.
-        """
-        self._control.flush_or_raise()
-
     def leave_filtering_to_project(self) -> None:
         """Use no seen-set: the project has a duplicate filter of its own."""
         self.has_seen_set = False
@@ -121,6 +120,10 @@ class Frontier(CommitParticipant):
         """Whether the seen-set knows *request*, so that a page that yields it again is understood without more."""
         return self.has_seen_set and not request.dont_filter
 
+    def is_known_child(self, page: Page, request: Request) -> bool:
+        """Whether a replayed *page* yields *request* again, and the seen-set does not say so."""
+        return not self.is_filtered(request) and self.replay.is_known_request(page, request)
+
     # -- admission -----------------------------------------------------------------------------------------------
 
     def new_page(self, entry: int | None, parent: Page | None = None, *, was_waiting: bool = False) -> Page:
@@ -128,9 +131,11 @@ class Frontier(CommitParticipant):
         self._attempt += 1
         return Page(entry, self._attempt, parent, is_replay=self.replay.has(entry), was_waiting=was_waiting)
 
-    def admit(self, queue: QueueRecord, payload: bytes, request: Request, page: Page | None) -> int:
+    def admit(
+        self, queue: QueueRecord, payload: bytes, request: Request, page: Page | None, *, entry: int | None = None
+    ) -> int:
         """Add a request to the frontier, as an output of *page* or in the page's place. Return the id of the entry."""
-        entry = self.next_id(queue.id)
+        entry = self.next_id(queue.id) if entry is None else entry
         self.added[entry] = payload
         self._pushed += 1
         if page is not None and page.is_handing_over:
@@ -143,7 +148,7 @@ class Frontier(CommitParticipant):
             self.points.admitted(request)
             self.expectations.admitted(request)
             if page is not None and not self.is_filtered(request):
-                self.replay.add(page, entry, request)
+                self.replay.add(page, entry, request, payload)
         return entry
 
     def admit_in_memory(self, request: Request, page: Page | None, error: CannotStore) -> Page:
@@ -152,6 +157,11 @@ class Frontier(CommitParticipant):
         :raises CannotStore: if the project refuses such requests.
         """
         self._unserializable.warn(request, error)
+        return self.admit_part(request, page)
+
+    def admit_part(self, request: Request, page: Page | None) -> Page:
+        """Let a request run from memory as a part of *page*, without a warning. Return that page."""
+        self.parts.discard(request)
         self.points.admitted(request, live=True)
         self.expectations.admitted(request, live=True)
         if page is None:
@@ -160,8 +170,8 @@ class Frontier(CommitParticipant):
             page.hold()
             if page.is_handing_over:
                 page.go_on()
-        if self.is_filtered(request):
-            self.seen.add_with(page, self.fingerprint(request))
+        if not request.dont_filter and (self.has_seen_set or self.seen.latest in self.seen.new):
+            self.seen.add_with(page, self.fingerprint(request) if self.has_seen_set else self.seen.latest)
         return page
 
     def admit_waiting(self, retry: ScheduledRetry) -> None:
@@ -203,6 +213,18 @@ class Frontier(CommitParticipant):
         self.in_memory.add(request)
         return request
 
+    def lease_stored(self, entry: int, request: Request) -> None:
+        """Give *request*, which is in flight and ran from memory, the page of an entry of its own."""
+        self.in_memory.discard(request)
+        del self.in_flight[request]
+        self.lease(entry, request)
+
+    def release_part(self, request: Request, page: Page) -> None:
+        """Note that *request* is a part of *page* no more: it is an entry of its own."""
+        if self.is_filtered(request):
+            self.seen.release(page, self.fingerprint(request))
+        self.control.end(page)
+
     def next_suspect(self) -> Request | None:
         """Lease the next of the suspects; None if there is none left."""
         while self.suspects:
@@ -214,19 +236,12 @@ class Frontier(CommitParticipant):
                 return self.lease(entry.id, request)
         return None
 
-    def reactivate(self, retry: ScheduledRetry) -> Page:
-        """Begin the way back of an entry that waited: a request of the returned page takes the entry's place."""
-        page = self.new_page(retry.id, was_waiting=True)
+    def replaceable(self, entry: int, story: str | None, *, was_waiting: bool = False) -> Page:
+        """Begin the way of an entry to another place: a request of the returned page takes the place of the entry."""
+        page = self.new_page(entry, was_waiting=was_waiting)
         page.hand_over()
-        page.begin_history(AttemptHistory.loads(retry.story))
-        return page
-
-    def rehome(self, entry: Entry) -> Page:
-        """Begin the move of a stored entry to another queue: a request of the returned page takes its place."""
-        page = self.new_page(entry.id)
-        page.hand_over()
-        if entry.story:
-            page.begin_history(AttemptHistory.loads(entry.story))
+        if story:
+            page.begin_history(AttemptHistory.loads(story))
         return page
 
     def remember_history(self, entry: Entry) -> None:
@@ -238,10 +253,6 @@ class Frontier(CommitParticipant):
         """Take *request* out of the requests in flight. Return the page of the request."""
         self.in_memory.discard(request)
         return self.in_flight.pop(request, None)
-
-    def request_of(self, page: Page | None) -> Request | None:
-        """Return the request in flight that *page* belongs to."""
-        return next((request for request, owner in self.in_flight.items() if owner is page), None)
 
     def bury_unrun(self, entry: Entry, kind: str, error: str) -> None:
         """Make a stored entry a dead letter that never came to run."""
@@ -264,6 +275,7 @@ class Frontier(CommitParticipant):
     def settle(self, page: Page) -> None:
         """Take a page whose outputs have all ended out of the frontier, or put its entry where the outcome says."""
         self.seen.settle(page)
+        self.sharing.settle(page)
         if page.outcome is not Outcome.RETRY:
             for doubt in page.doubts:
                 self.endings.add(doubt, BESIDES)
@@ -306,11 +318,6 @@ class Frontier(CommitParticipant):
             self.checked_out.discard(entry)
 
     # -- commits -------------------------------------------------------------------------------------------------
-
-    @property
-    def pending(self) -> int:
-        """The number of changes that wait for the next commit, roughly."""
-        return len(self.added) + len(self.seen.new) + len(self._removed) + self.expectations.pending
 
     def fill(self, batch: CommitBatch) -> None:
         """Put everything that has changed since the last commit into *batch*."""

@@ -14,11 +14,12 @@ from typing import TypeAlias
 
 from scrapy import Request
 
-from scrapy_t8.core.page import Page, current_page
+from scrapy_t8.core.page import Page, current_page, current_request
 from scrapy_t8.errors import CannotStore
-from scrapy_t8.model.entry import Entry
+from scrapy_t8.model.entry import START, Entry
 
 from .frontier import Frontier
+from .sharing import Child, changeable
 
 logger = logging.getLogger(__name__)
 
@@ -60,13 +61,50 @@ class FrontierQueue(ABC):
         if self._record is None:
             self._record = self._frontier.registry.new(self._key, self._slot_of(request))
         page = current_page()
+        if request in self._frontier.parts:
+            page = self._frontier.admit_part(request, page)
+            self._in_memory.append((self._frontier.next_id(self._record.id), request, page))
+            return
         try:
             payload = self._frontier.codec.encode_request(request)
         except CannotStore as error:
             page = self._frontier.admit_in_memory(request, page, error)
             self._in_memory.append((self._frontier.next_id(self._record.id), request, page))
         else:
-            self._put(self._frontier.admit(self._record, payload, request, page), request)
+            if page is None or page.is_handing_over or not self._holds(request, payload, page):
+                self._put(self._frontier.admit(self._record, payload, request, page), request)
+
+    def _holds(self, request: Request, payload: bytes, page: Page) -> bool:
+        """Whether *request* runs from memory for the time being: it may share a value with others of *page*."""
+        values = changeable(request)
+        if not values or self._record is None:
+            return False
+        sharing, source = self._frontier.sharing, current_request()
+        if source not in self._frontier.in_flight:
+            source = None
+            if page.entry != START:
+                return False  # whoever yields it has ended
+        child = Child(request, payload, self._frontier.next_id(self._record.id), self, page)
+        if not sharing.hold(child, source, values):
+            return False
+        self._frontier.admit_part(request, page)
+        self._in_memory.append((child.entry, request, page))
+        sharing.store_overdue(page, source)
+        return True
+
+    def store(self, child: Child) -> None:
+        """Let a request that runs from memory, and has not begun, run as an entry of its own."""
+        assert self._record is not None
+        number = next((n for n, held in enumerate(self._in_memory) if held[1] is child.request), None)
+        if number is None and child.request not in self._frontier.in_memory:
+            return
+        self._frontier.admit(self._record, child.payload, child.request, child.page, entry=child.entry)
+        if number is None:
+            self._frontier.lease_stored(child.entry, child.request)
+        else:
+            del self._in_memory[number]
+            self._put_back(child.entry, child.request)
+        self._frontier.release_part(child.request, child.page)
 
     def pop(self) -> Request | None:
         """Lease the next request. An entry that cannot be decoded is buried, and the next one is taken."""
@@ -114,6 +152,20 @@ class FrontierQueue(ABC):
     def _put(self, entry: int, request: Request) -> None:
         """Keep an admitted request."""
 
+    def _put_back(self, entry: int, request: Request) -> None:
+        """Keep a request that was admitted later than its place in the queue says."""
+        if self._edge is not None and self._stored and self._is_beyond_edge(entry):
+            self._stored += 1
+            return
+        place = len(self._held)
+        while place and self._held[place - 1][0] > entry:
+            place -= 1
+        self._held.insert(place, (entry, request))
+
+    @abstractmethod
+    def _is_beyond_edge(self, entry: int) -> bool:
+        """Whether an entry lies where only the store holds entries."""
+
     def _is_in_memory_next(self) -> bool:
         in_memory, held = self._end(self._in_memory)[0], self._end(self._held)[0]
         return bool(in_memory > held if self.newest_first else in_memory < held)
@@ -137,11 +189,18 @@ class FrontierQueue(ABC):
                 self._lost()
 
     def _read(self) -> list[Entry]:
-        assert self._record is not None
-        read = self._frontier.store.read(self._record.id, newest_first=self.newest_first, beyond=self._edge, limit=LOAD)
+        read = self._read_stored()
+        if not read:
+            # The next ones were pushed a moment ago.
+            self._frontier.control.flush_or_raise()
+            read = self._read_stored()
         if read:
             self._edge = read[-1].id
         return read
+
+    def _read_stored(self) -> list[Entry]:
+        assert self._record is not None
+        return self._frontier.store.read(self._record.id, newest_first=self.newest_first, beyond=self._edge, limit=LOAD)
 
     def _lost(self) -> None:
         logger.error("Queue %s should hold %d more requests, but the store has none", self._key, self._stored)
@@ -160,6 +219,9 @@ class LifoQueue(FrontierQueue):
         self._held.append((entry, request))
         if len(self._held) >= 2 * KEEP:
             self.trim(KEEP)
+
+    def _is_beyond_edge(self, entry: int) -> bool:
+        return self._edge is not None and entry < self._edge
 
     def _take(self, entry: Entry) -> None:
         self._held.appendleft((entry.id, entry.payload))
@@ -183,6 +245,14 @@ class FifoQueue(FrontierQueue):
             self._held.append((entry, request))
             self._edge = entry
 
+    def _is_beyond_edge(self, entry: int) -> bool:
+        return self._edge is not None and entry > self._edge
+
+    def _put_back(self, entry: int, request: Request) -> None:
+        super()._put_back(entry, request)
+        if self._held and not self._stored:
+            self._edge = self._held[-1][0]
+
     def _take(self, entry: Entry) -> None:
         self._held.append((entry.id, entry.payload))
 
@@ -191,11 +261,3 @@ class FifoQueue(FrontierQueue):
         while len(self._held) > keep and self._held[-1][0] not in self._frontier.added:
             self._edge = self._held.pop()[0] - 1
             self._stored += 1
-
-    def _read(self) -> list[Entry]:
-        read = super()._read()
-        if not read:
-            # The next ones were pushed a moment ago.
-            self._frontier.flush_or_raise()
-            read = super()._read()
-        return read

@@ -7,21 +7,27 @@ from collections.abc import Callable
 from scrapy import Request
 
 from scrapy_t8.core.page import Page
+from scrapy_t8.errors import CannotStore
 from scrapy_t8.model.batch import CommitBatch
+from scrapy_t8.model.codec import Codec
+from scrapy_t8.model.stored.identity import identity_of
 from scrapy_t8.stores.base import Store
+from scrapy_t8.utils.hashes import hash63
 
 
 class ReplayGuard:
     """The children of unsettled pages: remembered in the store until their page settles.
 
-    Only children that the seen-set does not cover are remembered.
+    Only children that the seen-set does not cover are remembered: by their fingerprint, callback, meta and cb_kwargs,
+    since requests for one URL may be told apart by these alone.
     """
 
-    def __init__(self, store: Store, fingerprint: Callable[[Request], int]) -> None:
+    def __init__(self, store: Store, codec: Codec, fingerprint: Callable[[Request], int]) -> None:
         self._store = store
+        self._codec = codec
         self._fingerprint = fingerprint
         self._parents = store.parents()
-        self._children: list[tuple[Page, int, Request]] = []
+        self._children: list[tuple[Page, int, Request, bytes]] = []
         self._reclaimed: set[int] = set()
         self._heirs: dict[int, int] = {}
         """Entries that take over another entry's children with the next commit, and the entry the store knows now."""
@@ -32,6 +38,18 @@ class ReplayGuard:
     def has(self, entry: int | None) -> bool:
         """Whether an earlier attempt of *entry* has yielded children."""
         return entry in self._parents
+
+    def is_known_request(self, page: Page, request: Request) -> bool:
+        """Whether a replayed *page* yields *request* again. A request that has no stored form is not remembered."""
+        if not page.is_replay or page.entry is None:
+            return False
+        try:
+            payload = self._codec.encode_request(request)
+        except CannotStore:
+            return False
+        fingerprint = self._fingerprint(request)
+        # Earlier releases have remembered the fingerprint alone.
+        return self.is_known_child(page, _child(fingerprint, payload)) or self.is_known_child(page, fingerprint)
 
     def is_known_child(self, page: Page, fingerprint: int) -> bool:
         """Whether a replayed *page* yields again what an earlier attempt has yielded. Each child is claimed once."""
@@ -51,9 +69,9 @@ class ReplayGuard:
             self._rows.append((page.entry, fingerprint, child, page.attempt))
             page.remember_children()
 
-    def add(self, page: Page, child: int, request: Request) -> None:
+    def add(self, page: Page, child: int, request: Request, payload: bytes) -> None:
         """Note that *page* has yielded *child*. The note is forgotten if the page settles in the same commit."""
-        self._children.append((page, child, request))
+        self._children.append((page, child, request, payload))
 
     def inherit(self, page: Page, entry: int) -> None:
         """Give *entry*, which replaces *page*, the children that earlier attempts have yielded."""
@@ -74,9 +92,9 @@ class ReplayGuard:
 
     def drain(self, batch: CommitBatch) -> None:
         """Put what has changed into *batch*. To be followed by :meth:`committed`."""
-        for page, child, request in self._children:
+        for page, child, request, payload in self._children:
             if not page.is_settled or page.retry is not None or page.letter is not None:
-                self.remember(page, self._fingerprint(request), child)
+                self.remember(page, _child(self._fingerprint(request), payload), child)
         batch.spawned, batch.inherited, batch.forgotten = self._rows, self._inherited, self._forgotten
 
     def committed(self) -> None:
@@ -84,3 +102,8 @@ class ReplayGuard:
         self._rows, self._inherited, self._forgotten = [], [], []
         for kept in (self._children, self._reclaimed, self._heirs):
             kept.clear()
+
+
+def _child(fingerprint: int, payload: bytes) -> int:
+    """Return what tells a request from the other children of its page."""
+    return hash63(b"%d:%b" % (fingerprint, identity_of(payload)))

@@ -8,11 +8,12 @@ from typing import Protocol
 from scrapy import Request
 from w3lib.url import canonicalize_url
 
-from scrapy_t8.core.page import Expectation, Outcome, Page
+from scrapy_t8.core.page import Page
 from scrapy_t8.errors import CannotStore
 from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.codec import Codec
-from scrapy_t8.model.items import ExpectationChange
+from scrapy_t8.model.entry import Outcome
+from scrapy_t8.model.items import Expectation, ExpectationChange
 from scrapy_t8.utils.hashes import hash63
 from scrapy_t8.utils.text import escape_surrogates
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-from scrapy_t8.core.page import Outcome, Page
+from scrapy_t8.core.page import Page
 from scrapy_t8.core.run import CommitParticipant
 from scrapy_t8.model.batch import CommitBatch
+from scrapy_t8.model.entry import Outcome
 from scrapy_t8.model.job import JobRecord
 
 from .expectations import Expectations

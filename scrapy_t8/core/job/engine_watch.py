@@ -14,17 +14,18 @@ from scrapy.http import Response
 from scrapy.spidermiddlewares.httperror import HttpError, HttpErrorMiddleware
 from twisted.python.failure import Failure as TwistedFailure
 
-from scrapy_t8.config.causes import OFFSITE, REPLACED
+from scrapy_t8.config.causes import IGNORED, OFFSITE, REPLACED
 from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.frontier.frontier import Frontier
+from scrapy_t8.core.frontier.set_aside import MOST, is_same_work, takes_over
 from scrapy_t8.core.items.tracker import ItemTracker
-from scrapy_t8.core.page import Page, leave_page
+from scrapy_t8.core.page import Page, enter_request, leave_page
 from scrapy_t8.core.resume_points import marks_of
 from scrapy_t8.core.retry.decisions import callback_of
 from scrapy_t8.core.retry.failure import PARSE, PIPELINE, Failure, of_code, of_download, of_response
-from scrapy_t8.core.retry.system import RetrySystem
+from scrapy_t8.core.retry.system import DUE, RetrySystem
 from scrapy_t8.core.run import RunContext, RunControl
-from scrapy_t8.model.entry import Ending
+from scrapy_t8.model.entry import Ending, Outcome
 from scrapy_t8.utils.text import one_line
 
 from .ignored import ending_of_ignored, is_offsite
@@ -49,36 +50,49 @@ class EngineWatch:
         self._replaced: dict[Request, Request] = {}
         """Requests in flight for which another request came back, and that one."""
         self._ignored: dict[Request, Ending] = {}
-        """Requests that run from memory and were ignored."""
+        """Requests in flight that were ignored."""
         scrapy_private.watch(context.crawler, self.arrived, self.left)
         scrapy_private.call_on_close_spider(context.crawler, retries.come_again)
         scrapy_private.end_on_base_exception(context.crawler, self.broken_off)
 
     def arrived(self, request: Request, result: object) -> None:
         """Take the result of a download: a response, a failure, or a request that takes the request's place."""
+        sharing = self._frontier.sharing
+        if sharing:
+            sharing.begin(request)
         page = self._frontier.in_flight.get(request)
         if page is None:
             leave_page()
             return
         page.enter()
+        enter_request(request)
         if isinstance(result, TwistedFailure):
             self._failed(request, page, result.value)
         elif isinstance(result, Request):
             self._replaced[request] = result
-            if request not in self._frontier.in_memory:
-                page.hand_over()
+            self._take_over(request, page, result)
         elif isinstance(result, Response) and not 200 <= result.status < 300:
             self._check_status(request, result)
+
+    def _take_over(self, request: Request, page: Page, other: Request) -> None:
+        """Let *other*, which a middleware has sent for *request*, take its place, or be a part of its page."""
+        if request in self._frontier.in_memory:
+            if DUE not in other.meta:
+                self._frontier.parts.add(other)
+        elif takes_over(other, request):
+            page.hand_over()
+        else:
+            self._frontier.parts.add(other)
+            page.swap(request)
 
     def _failed(self, request: Request, page: Page, error: BaseException | None) -> None:
         if error is not None and not isinstance(error, IgnoreRequest):
             self._retries.record_first_failure(request, of_download(error, final=True))
             return
         ending = ending_of_ignored(request, error or IgnoreRequest())
+        self._ignored[request] = ending
         if request not in self._frontier.in_memory:
             page.discard(ending)
-        else:
-            self._ignored[request] = ending
 
     def _check_status(self, request: Request, response: Response) -> None:
         """Note a failure if no callback takes the status of *response*, and none if a callback takes it.
@@ -108,21 +122,54 @@ class EngineWatch:
         page, in_memory = self._frontier.in_flight.get(request), request in self._frontier.in_memory
         if page is None:
             return
-        other = self._replaced.pop(request, None)
+        other, ignored = self._replaced.pop(request, None), self._ignored.pop(request, None)
         if page.is_handing_over and not in_memory:
             page.discard(self._not_taken(request, other or request))
         elif page.items.entered > page.items.left and page.pending == 1:
             self._lose_items(request, page)
         with self._guard:
             has_failed = self._retries.request_left_engine(request, page, in_memory=in_memory)
-            if in_memory and not has_failed and other is None:
-                page.end_in_memory(self._ignored.pop(request, None))
         if not in_memory:
-            page.leave_engine(self._retries.decisions.slot(request), callback_of(request))
+            hosts = self._retries.decisions.hosts
+            slot = hosts.slot(request)
+            page.leave_engine(slot, callback_of(request))
+            if page.outcome is Outcome.PENDING and not has_failed and other is None:
+                hosts.remember(slot, request)
         if page.expectations and page.may_lack_items:
             page.keep_request(request)
         self._frontier.leave(request)
-        self._control.end(page)
+        is_usual = has_failed or (other is None and ignored is None)
+        missing = None if is_usual else self._missing(request, page, other, ignored)
+        if missing is not None:
+            self._set_aside(request, page, missing, in_memory=in_memory)
+        elif in_memory and not has_failed and other is None:
+            page.end_in_memory(ignored)
+            page.swap(None)
+        sharing = self._frontier.sharing
+        if sharing:
+            sharing.end(request)
+        if missing is None or in_memory:
+            self._control.end(page)
+
+    def _missing(self, request: Request, page: Page, other: Request | None, ignored: Ending | None) -> Ending | None:
+        """Return why *request* has no result yet, if a middleware may send it again; else None."""
+        if other is not None and other in self._frontier.parts:
+            self._frontier.parts.discard(other)
+            return self._not_taken(request, other)
+        if other is not None and not is_same_work(other, request):
+            return Ending(REPLACED, request.url, callback_of(request), one_line(other))
+        if ignored is not None and ignored.cause.startswith(f"{IGNORED}:") and not page.items.entered:
+            return ignored
+        return None
+
+    def _set_aside(self, request: Request, page: Page, missing: Ending, *, in_memory: bool) -> None:
+        if in_memory:
+            page.hold()
+        elif page.entry is not None:
+            self._frontier.store.unmark_in_flight(page.entry, is_stored=True)
+        self._frontier.set_aside.add(request, page, missing, in_memory=in_memory)
+        for ended in self._frontier.set_aside.give_up(MOST):
+            self._control.end(ended)
 
     def _lose_items(self, request: Request, page: Page) -> None:
         """Note items that have entered the pipelines and will never leave them, as after a CancelledError."""
@@ -153,6 +200,7 @@ class ResumePointWatch:
         if isinstance(result, Request):
             page.replace()
         page.enter()
+        enter_request(request)
         self._frontier.in_flight[request] = page
 
     def left(self, request: Request) -> None:

@@ -15,7 +15,7 @@ from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.frontier.frontier import Frontier
 from scrapy_t8.core.items.expectations import META as EXPECT
 from scrapy_t8.core.items.tracker import ItemTracker
-from scrapy_t8.core.page import Page, current_page
+from scrapy_t8.core.page import Page, current_page, current_request
 from scrapy_t8.core.resume_points import POINT, Mark
 from scrapy_t8.core.retry.failure import Failure
 from scrapy_t8.core.retry.host_gate import HostGatedQueue
@@ -142,7 +142,7 @@ class Job(CommitParticipant):
 
     # -- requests ------------------------------------------------------------------------------------------------
 
-    def use_frontier(self, queue: Any, slot_of: Callable[[Request], str], *, has_seen_set: bool) -> HostGatedQueue:
+    def use_frontier(self, queue: Any, *, has_seen_set: bool) -> HostGatedQueue:
         """Let T8's scheduler take the requests of *queue*, and watch the engine.
 
         :returns: the queue behind a gate for hosts that are down or paused.
@@ -151,7 +151,7 @@ class Job(CommitParticipant):
             self.frontier.leave_filtering_to_project()
         self.has_frontier = True
         EngineWatch(self.context, self._commits, self.frontier, retries=self.retries, items=self.items)
-        return self.retries.gate(queue, slot_of)
+        return self.retries.gate(queue)
 
     def watch_resume_points(self) -> None:
         """Move resume points under a scheduler that is not T8's."""
@@ -161,7 +161,7 @@ class Job(CommitParticipant):
         """Whether *request* needs no place in a queue: a replayed page yields it again, or it is a retry due later."""
         if page is None:
             return False
-        if page.is_replay and not page.is_handing_over and self._is_known_child(request, page):
+        if page.is_replay and not page.is_handing_over and self.frontier.is_known_child(page, request):
             return True
         due = self.retries.take_due(request)
         if due is not None:
@@ -174,14 +174,10 @@ class Job(CommitParticipant):
                 self.expectations.pass_on(page, request)
         return False
 
-    def _is_known_child(self, request: Request, page: Page) -> bool:
-        frontier = self.frontier
-        return not frontier.is_filtered(request) and frontier.replay.is_known_child(page, self.fingerprint(request))
-
     def rejected(self, request: Request, page: Page | None) -> None:
         """Note that *request* was seen before, and does not enter the frontier."""
         if page is not None and page.is_handing_over:
-            page.discard(ending_of_rejected(request, self.frontier.request_of(page), self.fingerprint))
+            page.discard(ending_of_rejected(request, current_request(), self.fingerprint))
             return
         if POINT in request.meta:
             self.points.dropped(request)
@@ -198,9 +194,9 @@ class Job(CommitParticipant):
         """Note that a request has been leased."""
         self._after_crash.leased()
 
-    def record_item_failure(self, page: Page | None, failure: Failure) -> None:
-        """Note that the request of *page* has failed because of an item."""
-        request = self.frontier.request_of(page)
+    def record_item_failure(self, failure: Failure) -> None:
+        """Note that the request whose output is being produced here has failed because of an item."""
+        request = current_request()
         if request is not None:
             self.retries.record_failure(request, failure)
 
@@ -290,6 +286,8 @@ class Job(CommitParticipant):
             return
         self.retries.close()
         self._is_closing = True
+        for page in self.frontier.set_aside.give_up() if reason == "finished" else ():
+            self.end(page)
         self.points.record_all()
         is_complete = True
         for finalizer in self._finalizers:

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from scrapy_t8.config.settings import Config
+from scrapy_t8.core import scrapy_private
 from scrapy_t8.errors import JobError, JobMismatch
 from scrapy_t8.model.job import Identity, JobRecord, PastJob, Recovery
 from scrapy_t8.stores.base import Store
@@ -76,7 +77,8 @@ def finish_run(record: JobRecord, left: int, reason: str, *, is_complete: bool) 
         problem = "The ledger does not balance: %d items are unaccounted for (%s)"
         logger.error(problem, record.ledger.item_difference, record.ledger)
     is_through = record.start_done and not left and is_complete and not difference
-    record.finished = is_through and reason == "finished"
+    # A spider that closes itself has seen enough. After a signal the same command goes on with the job.
+    record.finished = is_through and reason != scrapy_private.SHUTDOWN
     if reason == "finished" and not is_through:
         logger.error(
             "Scrapy says finished, but the job is not: %d requests left, start() %s. Run the same command again",

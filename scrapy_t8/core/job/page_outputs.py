@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from scrapy_t8.core.items.ledger import ItemLedger
-from scrapy_t8.core.page import ITEMS, Outcome, Page
+from scrapy_t8.core.page import ITEMS, Page
+from scrapy_t8.model.entry import Outcome
 
 SLICE = 4 << 20
 """Bytes that are written before the event loop gets its turn again."""

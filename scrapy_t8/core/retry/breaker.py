@@ -2,15 +2,20 @@
 
 ::
 
-                 run of failures                    time to probe
+                 failures, no answer                     time to probe
     closed ------------------------> open --------------------------> half-open: one request is let through
       ^                               ^                                   |
       |                               +---- it fails, longer interval ----+
       +-------------------------------------------- it succeeds ----------+
 
-The breaker opens for failures of *different* requests in a row: a page that never works says nothing about its host.
-While the breaker is open, no attempt is charged to a request. A host whose breaker stays open too long is given up: its
-requests are tried, charged and buried like any others, so that a crawl with a dead host comes to an end.
+Failures say that a host is down only while nothing is answered in between, because a page that never works says nothing
+about its host. Failures of several requests open the breaker, and so do repeated failures of one request: a list may
+have one request at a time. Where the host has answered a page before, the breaker is *suspect* first: a request for
+that page is the first probe. If the page is answered, the host is up and the failures are those of the pages.
+
+While a host is down, no attempt is charged to a request, and what was charged since the last answer is taken back. A
+host that stays down too long is given up: its requests are tried, charged and buried like any others, so that a crawl
+with a dead host comes to an end.
 
 A host is also *paused* when the host asks for a pause (Retry-After), whether it is down or not.
 """
@@ -20,34 +25,65 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-STORED = ("since", "interval", "probe_at", "paused_until")
+STORED = ("since", "interval", "probe_at", "paused_until", "is_given_up")
+
+REPEATED = 2
+"""Failures of one request, with no answer to any, that make a host suspect which has answered a page before."""
+SILENT = 4
+"""The same that open the breaker of a host that has answered nothing yet. More than the two retries of plain Scrapy."""
+KNOWN_PAGE = 0
+"""The fingerprint of a probe that asks for a page that the host has answered before."""
 
 
 @dataclass(slots=True)
 class Health:
     """What is known of one host that is failing, down or paused."""
 
-    failing: set[int] = field(default_factory=set)
-    """Requests that have failed in a row."""
+    failing: dict[int, int] = field(default_factory=dict)
+    """How often each request has failed since the last answer."""
     since: float = 0.0
     """When the breaker opened."""
     interval: float = 0.0
     """Seconds between two probes; 0 while the breaker is closed."""
     probe_at: float = 0.0
     paused_until: float = 0.0
-    probing: bool = False
-    """Whether a probe is in flight."""
+    is_given_up: bool = False
+    """Whether the host is not waited for any more, although it is down."""
+    is_suspect: bool = False
+    """Whether the breaker is open for the first probe only, and that has not ended yet."""
+    trusted_until: float = 0.0
+    """Until then requests that had failed before say less: the known page was answered lately."""
+    probing: int | None = None
+    """The fingerprint of the probe in flight."""
 
     @property
     def is_open(self) -> bool:
         return self.interval > 0
 
 
-class Breaker:
-    """The health of all hosts, by download slot.
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a failed attempt says about the host.
 
-    :param failures: failures in a row that open the breaker; 0 turns the breaker off.
-    :param probe: seconds before the first probe. Each next interval is twice as long.
+    :param request: the fingerprint of the request.
+    :param is_first: whether the request has not failed before.
+    :param is_silence: whether there was no answer at all.
+    :param known_page_from: from when on a page that the host has answered may be asked for again, in Unix seconds; None
+        if there is none.
+    """
+
+    request: int
+    is_first: bool = True
+    is_silence: bool = True
+    known_page_from: float | None = None
+
+
+class Breaker:
+    """The health of all hosts, by name and port.
+
+    :param failures: requests that fail in a row and open the breaker; 0 turns the breaker off.
+    :param probe: seconds before the first probe, and at least between two. The interval grows to a third of the time
+        that the host has been down.
     :param longest: seconds between two probes, at the most.
     :param give_up: seconds after which a host that is still down is given up.
     """
@@ -55,9 +91,11 @@ class Breaker:
     def __init__(self, *, failures: int, probe: float, longest: float, give_up: float) -> None:
         self._limit = failures
         self._probe = probe
-        self._longest = longest
+        self.longest = longest
         self._give_up = give_up
         self._hosts: dict[str, Health] = {}
+        self._refunds: dict[str, dict[int, int]] = {}
+        """How often each request had failed when its host came to count as down, for the last time."""
         self.changed: set[str] = set()
         """Hosts whose health is to be stored."""
 
@@ -72,50 +110,83 @@ class Breaker:
         """Return the hosts that are failing, down or paused."""
         return dict(self._hosts)
 
-    def failed(self, host: str, request: int, now: float) -> bool:
-        """Note that a request has failed because of the host. Return whether that has just opened the breaker.
+    # -- what is heard of a host ---------------------------------------------------------------------------------
 
-        :param request: the fingerprint of the request.
-        """
+    def failed(self, host: str, evidence: Evidence, now: float) -> bool:
+        """Note that a request has failed because of the host. Return whether the host counts as down from now on."""
         if not self._limit:
             return False
-        health = self._hosts.setdefault(host, Health())
-        if health.is_open:
-            if health.probing:
-                health.probing = False
-                self._open(host, health, now, min(health.interval * 2, self._longest))
+        health, request = self._hosts.setdefault(host, Health()), evidence.request
+        if health.is_open and not health.is_suspect:
+            return self.probe_failed(host, now, request)
+        health.failing[request] = health.failing.get(request, 0) + 1
+        if health.is_suspect or not self._is_enough(health, evidence, is_trusted=now < health.trusted_until):
             return False
-        health.failing.add(request)
-        if len(health.failing) < self._limit:
+        if evidence.known_page_from is not None:
+            health.is_suspect, health.interval = True, self._probe
+            health.probe_at = max(now, evidence.known_page_from)
             return False
-        health.since = now
-        self._open(host, health, now, self._probe)
+        self._count_as_down(host, health, now)
+        self._refunds[host][request] -= 1  # the failure that has opened the breaker is not charged
         return True
 
-    def _open(self, host: str, health: Health, now: float, interval: float) -> None:
-        health.interval = interval
-        health.probe_at = now + interval
+    def _is_enough(self, health: Health, evidence: Evidence, *, is_trusted: bool) -> bool:
+        times = health.failing[evidence.request]
+        if is_trusted and not evidence.is_first:
+            return times > REPEATED
+        if len(health.failing) >= self._limit:
+            return True
+        return times >= REPEATED if evidence.known_page_from is not None else evidence.is_silence and times >= SILENT
+
+    def probe_failed(self, host: str, now: float, request: int = KNOWN_PAGE) -> bool:
+        """Note that *request* has failed, which may be the probe. Return whether that has confirmed a suspicion."""
+        health = self._hosts.get(host)
+        if health is None or health.probing != request:
+            return False
+        was_suspect, health.is_suspect, health.probing = health.is_suspect, False, None
+        if was_suspect:
+            self._count_as_down(host, health, now)
+        else:
+            self._wait(host, health, now)
+        return was_suspect
+
+    def _count_as_down(self, host: str, health: Health, now: float) -> None:
+        health.since = now
+        self._refunds[host] = dict(health.failing)
+        self._wait(host, health, now)
+
+    def _wait(self, host: str, health: Health, now: float) -> None:
+        health.interval = min(max(self._probe, (now - health.since) / 3), self.longest)
+        health.probe_at = now + health.interval
         self.changed.add(host)
 
     def succeeded(self, host: str, now: float) -> bool:
-        """Note that a request was answered. Return whether that has just closed the breaker."""
+        """Note that a request was answered. Return whether the host was down until now."""
         health = self._hosts.get(host)
         if health is None:
             return False
-        was_open = health.is_open
-        if health.paused_until > now:
-            self._hosts[host] = Health(paused_until=health.paused_until)
+        was_down = health.is_open and not health.is_suspect
+        if max(health.paused_until, health.trusted_until) > now:
+            self._hosts[host] = Health(paused_until=health.paused_until, trusted_until=health.trusted_until)
         else:
             del self._hosts[host]
-        if was_open:
+        if was_down:
             self.changed.add(host)
-        return was_open
+        return was_down
 
-    def ended(self, host: str) -> None:
-        """Allow the next probe: a probe may have ended without an answer and without a failure."""
+    def known_page_answered(self, host: str, now: float) -> bool:
+        """Note that the probe with a known page was answered. Return whether the host was down until now."""
+        self._hosts.setdefault(host, Health()).trusted_until = now + self._probe
+        return self.succeeded(host, now)
+
+    def ended(self, host: str, request: int, now: float) -> None:
+        """Note that *request* has ended: if it was a probe that says nothing, another probe follows."""
         health = self._hosts.get(host)
-        if health is not None and health.probing:
-            health.probing = False
+        if health is None or health.probing != request:
+            return
+        health.probing, health.probe_at = None, now + health.interval
+        if health.is_suspect and request == KNOWN_PAGE:
+            health.is_suspect, health.interval = False, 0.0  # nothing can confirm the suspicion
 
     def pause(self, host: str, until: float) -> None:
         """Pause the host, as it has asked for."""
@@ -124,10 +195,30 @@ class Breaker:
             health.paused_until = until
             self.changed.add(host)
 
+    def refund(self, host: str, request: int) -> int:
+        """Take back what *request* was charged before it was clear that its host was down. Return how often it was."""
+        return self._refunds.get(host, {}).pop(request, 0)
+
+    def give_up(self, host: str) -> None:
+        """Wait no longer for a host that is down."""
+        self._hosts[host].is_given_up = True
+        self.changed.add(host)
+
+    def forget_given_up(self, now: float) -> None:
+        """Forget that hosts were given up: another job tries them anew."""
+        for host, health in self.hosts().items():
+            if health.is_open and not self.is_open(host, now):
+                del self._hosts[host]
+                self.changed.add(host)
+
+    # -- what follows --------------------------------------------------------------------------------------------
+
     def is_open(self, host: str, now: float) -> bool:
-        """Whether *host* counts as down, and is not given up yet."""
+        """Whether the requests of *host* are held back: the host counts as down or suspect, and is not given up."""
         health = self._hosts.get(host)
-        return health is not None and health.is_open and now < health.since + self._give_up
+        if health is None or not health.is_open or health.is_given_up:
+            return False
+        return health.is_suspect or now < health.since + self._give_up
 
     def takes(self, host: str, now: float) -> bool:
         """Whether any request may go to *host* now."""
@@ -140,13 +231,13 @@ class Breaker:
         return (
             health is not None
             and self.is_open(host, now)
-            and not health.probing
+            and health.probing is None
             and max(health.probe_at, health.paused_until) <= now
         )
 
-    def probe(self, host: str) -> None:
+    def probe(self, host: str, request: int = KNOWN_PAGE) -> None:
         """Note that a request goes to a host that is down."""
-        self._hosts[host].probing = True
+        self._hosts[host].probing = request
 
     def opens_at(self, host: str) -> float:
         """Return when the next request may go to *host*, in Unix seconds; a time in the past if now."""
@@ -155,15 +246,19 @@ class Breaker:
             return 0.0
         return max(health.probe_at if health.is_open else 0.0, health.paused_until)
 
+    # -- the stored form -----------------------------------------------------------------------------------------
+
     def dump(self) -> dict[str, dict[str, Any] | None]:
-        """Return what has changed, to be stored. A probe in flight is not stored: it does not outlive its run."""
+        """Return what has changed, to be stored. Neither a probe in flight nor a suspicion outlives its run."""
         changed, self.changed = self.changed, set()
         return {host: self._record(host) for host in changed}
 
     def _record(self, host: str) -> dict[str, Any] | None:
-        if host not in self._hosts:
+        health = self._hosts.get(host)
+        if health is None:
             return None
-        return {name: getattr(self._hosts[host], name) for name in STORED}
+        record = {name: getattr(health, name) for name in STORED}
+        return {**record, "interval": 0.0, "probe_at": 0.0} if health.is_suspect else record
 
     def load(self, hosts: dict[str, dict[str, Any]]) -> None:
         """Go on from what an earlier run has stored."""

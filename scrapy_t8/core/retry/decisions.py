@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import random
+from contextlib import suppress
 from typing import Any
 
 from scrapy import Request
@@ -13,14 +14,16 @@ from scrapy.downloadermiddlewares.retry import get_retry_request
 from scrapy_t8.core.frontier.frontier import Frontier
 from scrapy_t8.core.page import Page
 from scrapy_t8.core.run import RunContext
-from scrapy_t8.errors import CannotStore, ConfigError
+from scrapy_t8.errors import CannotLoad, CannotStore, ConfigError
 from scrapy_t8.model.attempts import TASK_TYPE, AttemptHistory, ScheduledRetry, request_task_id
 from scrapy_t8.model.dead_letter import DeadLetter
+from scrapy_t8.model.resume_point import LIST
 
-from .breaker import Breaker
+from .breaker import KNOWN_PAGE, Breaker, Evidence
 from .code_version import code_of
-from .failure import OF_THE_HOST, THROTTLED, Failure
-from .policy import Policy
+from .failure import HANDLED, NETWORK, OF_THE_HOST, THROTTLED, Failure
+from .hosts import Hosts
+from .policy import HostState, Policy
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +41,7 @@ class RetryDecisions:
         self._frontier = frontier
         self.policy = policy
         self.breaker = breaker
+        self.hosts = Hosts(context.crawler, clock=context.clock, pause=context.config.retry_base)
         self.code = code_of(self._spider)
         """A hash of the spider's code: tells whether a bug may have been mended."""
         self._random = random.Random()
@@ -50,46 +54,83 @@ class RetryDecisions:
 
     def slot(self, request: Request) -> str:
         """Return the download slot of *request*."""
-        assert self._crawler.engine is not None
-        return self._crawler.engine.downloader.get_slot_key(request)
+        return self.hosts.slot(request)
 
     def host_answered(self, request: Request) -> None:
         """Note that the host of *request* has given an answer."""
-        if self.breaker and self.breaker.succeeded(self.slot(request), self._clock()):
-            logger.info("Host %s is up again, resuming its requests", self.slot(request))
+        if self.breaker:
+            host = self.hosts.name(request)
+            self._log_recovery(host, self.breaker.succeeded(host, self._clock()))
+
+    def known_page_answered(self, host: str) -> None:
+        """Note that *host* has answered a probe."""
+        self._log_recovery(host, self.breaker.known_page_answered(host, self._clock()))
+
+    def known_page_failed(self, host: str, error: str) -> None:
+        """Note that *host* has not answered a probe."""
+        if self.breaker.probe_failed(host, self._clock()):
+            self._warn_of_outage(host, error)
+
+    def known_page_not_asked(self, host: str) -> None:
+        """Note that a probe of *host* was kept back by a middleware: pages that wait are the probes from now on."""
+        self.hosts.ask_no_more(host)
+        self.breaker.ended(host, KNOWN_PAGE, self._clock())
+
+    def _log_recovery(self, host: str, was_down: bool) -> None:
+        if was_down:
+            logger.info("Host %s is up again, resuming its requests", host)
 
     def request_ended(self, request: Request) -> None:
         """Note that *request* has left the engine, with or without an answer."""
         if self.breaker:
-            self.breaker.ended(self.slot(request))
+            self.breaker.ended(self.hosts.name(request), self._frontier.fingerprint(request), self._clock())
 
     def forget(self, request: Request) -> None:
         """Forget the earlier attempts of a request that ran from memory."""
         self._in_memory.pop(request, None)
 
-    def _note_host(self, request: Request, slot: str, failure: Failure, now: float) -> None:
-        # 500 and 501 tell of a page rather than of its host, and a good status of a download inside of the callback.
-        is_status = failure.status is None or (failure.status >= 400 and failure.status not in (500, 501))
-        is_evidence = failure.kind in OF_THE_HOST and is_status
-        if is_evidence and self.breaker.failed(slot, self._frontier.fingerprint(request), now):
-            logger.warning("Host %s looks down (%s), pausing its requests", slot, failure.error)
+    def _note_host(self, request: Request, host: str, failure: Failure, *, now: float, is_first: bool) -> None:
+        if self._is_evidence(request, failure):
+            evidence = Evidence(
+                self._frontier.fingerprint(request),
+                is_first=is_first,
+                is_silence=failure.kind == NETWORK,
+                known_page_from=self.hosts.known_page_from(host, self.slot(request)),
+            )
+            if self.breaker.failed(host, evidence, now):
+                self._warn_of_outage(host, failure.error)
+        elif failure.status is not None and failure.status < 500:
+            self.host_answered(request)
         if failure.retry_after is None:
             return
         wait = self.policy.capped(failure.retry_after)
-        if wait < failure.retry_after and slot not in self._capped:
-            self._capped.add(slot)
-            logger.warning("Host %s asks for %g s (%s): capped at %g", slot, failure.retry_after, request, wait)
+        if wait < failure.retry_after and host not in self._capped:
+            self._capped.add(host)
+            logger.warning("Host %s asks for %g s (%s): capped at %g", host, failure.retry_after, request, wait)
         if failure.kind == THROTTLED:
-            self.breaker.pause(slot, now + wait)
+            self.breaker.pause(host, now + wait)
+
+    def _is_evidence(self, request: Request, failure: Failure) -> bool:
+        """Whether *failure* is one of the host: 500 and 501 are of a page, a proxy and a handler are not the host."""
+        # A good status is that of a page whose callback has made a download itself.
+        is_status = failure.status is None or (failure.status >= 400 and failure.status not in (500, 501))
+        is_of_host = failure.kind in OF_THE_HOST and is_status
+        return is_of_host and failure.reason != HANDLED and not self.hosts.is_behind_proxy(request)
+
+    def _warn_of_outage(self, host: str, error: str) -> None:
+        logger.warning("Host %s looks down (%s), pausing its requests", host, error)
 
     # -- decisions -----------------------------------------------------------------------------------------------
 
     def due_time(self, request: Request, page: Page, failure: Failure) -> float | None:
         """Add the failure to the request's history. Return when to try again, in Unix seconds; None to give up."""
-        now, slot = self._clock(), self.slot(request)
-        self._note_host(request, slot, failure, now)
-        host_opens = self.breaker.opens_at(slot) if self.breaker.is_open(slot, now) else None
-        return self._decide(request, self.history(request, page), failure, now=now, host_opens=host_opens)
+        now, host, history = self._clock(), self.hosts.name(request), self.history(request, page)
+        self._note_host(request, host, failure, now=now, is_first=not history.attempts)
+        history.refund(failure.kind, self.breaker.refund(host, self._frontier.fingerprint(request)))
+        state = None
+        if self.breaker.is_open(host, now) and failure.reason != HANDLED:
+            state = HostState(self.breaker.opens_at(host), self.breaker[host].is_suspect)
+        return self._decide(request, history, failure, now=now, host=state)
 
     def _decide(
         self,
@@ -98,7 +139,7 @@ class RetryDecisions:
         failure: Failure,
         *,
         now: float,
-        host_opens: float | None = None,
+        host: HostState | None = None,
     ) -> float | None:
         try:
             rule = self.policy.rule(failure.kind, request.meta)
@@ -106,7 +147,7 @@ class RetryDecisions:
             logger.error("%s: %s", request, error)
             rule = self.policy.rule(failure.kind, {})
         earlier, chance = history.counts.get(failure.kind, 0), self._random.random()
-        decision = self.policy.decide(failure, rule, earlier=earlier, now=now, chance=chance, host_opens=host_opens)
+        decision = self.policy.decide(failure, rule, earlier=earlier, now=now, chance=chance, host=host)
         history.add(now, failure.kind, failure.error, charged=decision.charged)
         history.max_retries = rule.times
         return decision.due
@@ -117,13 +158,27 @@ class RetryDecisions:
         """Return the request of the next attempt."""
         again = self.scrapy_retry_request(request, failure, priority_adjust, UNLIMITED)
         assert again is not None
+        if "proxy" in again.meta:
+            self._unpin_proxy(again, page)
         history = self.history(request, page)
         if request in self._in_memory:
             self._in_memory[again] = history
         self._count("count", failure.kind)
         wait = max(0.0, due - self._clock())
-        self._log("Retry scheduled", request, page, f"{failure.error}; attempt {history.retries}, due in {wait:.1f} s")
+        detail = f"{failure.error}; attempt {history.retries}, due in {wait:.1f} s"
+        self._log(logging.DEBUG, "Retry scheduled", request, page, detail)
         return again
+
+    def _unpin_proxy(self, again: Request, page: Page) -> None:
+        """Take off the proxy that a middleware has chosen for the last attempt: the proxy may be what is down."""
+        frontier, entry = self._frontier, page.entry
+        payload = None if entry is None else frontier.added.get(entry) or frontier.store.payload(entry)
+        with suppress(CannotLoad):
+            if payload is None or frontier.codec.decode_request(payload).meta.get("proxy") == again.meta["proxy"]:
+                return
+        for key in ("proxy", "_auth_proxy"):
+            again.meta.pop(key, None)
+        again.headers.pop("Proxy-Authorization", None)
 
     def scrapy_retry_request(
         self, request: Request, failure: Failure, priority_adjust: int | None, limit: int
@@ -144,8 +199,19 @@ class RetryDecisions:
         :raises CannotStore: if *request* has no stored form.
         """
         assert page.entry is not None
-        payload = self._frontier.codec.encode_request(request)
+        payload = self._stored_form(request, page.entry)
         return ScheduledRetry(page.entry, due, self.slot(request), payload, self.history(request, page).dumps())
+
+    def _stored_form(self, request: Request, entry: int) -> bytes:
+        """Return the stored form of *request*, an attempt of *entry*, without what middlewares have put in since.
+
+        :raises CannotStore: if there is none.
+        """
+        frontier = self._frontier
+        try:
+            return frontier.codec.encode_request(request)
+        except CannotStore:
+            return frontier.codec.encode_attempt(request, frontier.added.get(entry) or frontier.store.payload(entry))
 
     def first_retry(self, request: Request, failure: Failure) -> ScheduledRetry:
         """Return a new entry for *request*, which was never in the frontier and has failed.
@@ -164,7 +230,7 @@ class RetryDecisions:
         """Note that the page was fetched, by the crawl or by a retry handler. Its dead letters are resolved."""
         if page.history is not None and page.history.attempts:
             self._count("succeeded")
-            self._log("Retry succeeded", request, page, f"after {len(page.history.attempts)} failures")
+            self._log(logging.DEBUG, "Retry succeeded", request, page, f"after {len(page.history.attempts)} failures")
         outbox = self._frontier.outbox
         if outbox.fingerprints:
             outbox.resolve(self._frontier.fingerprint(request))
@@ -181,10 +247,16 @@ class RetryDecisions:
         if not in_memory and page.entry is not None:
             entry = page.entry
             try:
-                payload = self._frontier.codec.encode_request(request)
-            except CannotStore as error:  # a middleware has put something into its meta
+                payload = self._stored_form(request, entry)
+            except CannotStore as error:
                 logger.warning("%s cannot be revived: %s", request, error)
-        self._log("Request buried", request, page, failure.error)
+        self._log(logging.INFO, "Request buried", request, page, failure.error)
+        if request.meta.get("t8_task_type") == LIST:
+            logger.warning(
+                "A page of a list was given up (%s): the list is not finished. 'scrapy t8 failed revive' and the same "
+                "command go on there",
+                self._target(request),
+            )
         return DeadLetter(
             entry=entry,
             payload=payload,
@@ -209,6 +281,8 @@ class RetryDecisions:
         """Return the earlier attempts of *request*, which are those of its page unless the request runs from memory."""
         if request in self._frontier.in_memory:
             return self._in_memory.setdefault(request, AttemptHistory())
+        if request in self._in_memory:  # it ran from memory when it failed, and has become an entry of its own since
+            return page.begin_history(self._in_memory.pop(request))
         if page.history is None:
             return page.begin_history(AttemptHistory(task_type=self._task_type(request), target=self._target(request)))
         return page.history
@@ -238,9 +312,10 @@ class RetryDecisions:
         if kind is not None:
             stats.inc_value(f"t8/retry/{what}/{kind}")
 
-    def _log(self, what: str, request: Request, page: Page, detail: str) -> None:
-        task = request_task_id(self._task_type(request), self._frontier.record.id, page.entry or 0)
-        logger.info("%s: %s %s: %s", what, task, request, detail)
+    def _log(self, level: int, what: str, request: Request, page: Page, detail: str) -> None:
+        if logger.isEnabledFor(level):
+            task = request_task_id(self._task_type(request), self._frontier.record.id, page.entry or 0)
+            logger.log(level, "%s: %s %s: %s", what, task, request, detail)
 
 
 def callback_of(request: Request) -> str:

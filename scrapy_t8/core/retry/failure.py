@@ -49,6 +49,8 @@ INVALID = "invalid"
 """An item is invalid."""
 HANDLER = "handler"
 """A task of the service whose handler has failed."""
+HANDLED = "handler"
+"""The reason of a failure that a retry handler has told of."""
 KINDS = (NETWORK, HOST, THROTTLED, BAN, PARSE, PIPELINE, MEDIA, HTTP, DOWNLOAD, INVALID, HANDLER)
 
 NETWORK_ERRORS = (

@@ -11,7 +11,7 @@ from scrapy import Request
 from scrapy_t8.core.page import Page
 from scrapy_t8.utils.handler_call import Handler, HandlerCall
 
-from .failure import NETWORK, Failure
+from .failure import HANDLED, NETWORK, Failure
 
 
 class HandlerResults(Protocol):
@@ -75,7 +75,7 @@ class Handlers:
         except asyncio.CancelledError:
             return
         self.busy.discard(page.entry)
-        failure = None if error is None else Failure(last[1], error, reason="handler")
+        failure = None if error is None else Failure(last[1], error, reason=HANDLED)
         self._results.handler_ended(request, page, failure)
 
     async def _try(self, handler: Handler, target: str, metadata: dict[str, Any]) -> str | None:

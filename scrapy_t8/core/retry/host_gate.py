@@ -10,30 +10,47 @@ from scrapy import Request
 from scrapy.pqueues import DownloaderAwarePriorityQueue
 
 from .breaker import Breaker
+from .hosts import Hosts
 
 HELD = 10_000
 """Requests that are held back in memory, where the priority queue cannot be asked for one host."""
+HELD_OF_PORT = 1000
+"""The same of one host whose download slot may have other hosts: the same name with another port."""
 
 
 class HostGatedQueue:
     """A priority queue of Scrapy's that gives out only requests of hosts that may be asked now.
 
     Of a :class:`~scrapy.pqueues.DownloaderAwarePriorityQueue` the queue of a paused host is set aside as a whole. From
-    any other queue, requests of paused hosts are taken and held back, until there are too many.
+    any other queue, requests of paused hosts are taken and held back, until there are too many; so are requests of a
+    host that shares its download slot with other ports.
 
-    :param slot_of: the download slot of a request.
+    :param hosts: the download slot and the host of a request.
+    :param ask_known_page: called with a host that is to be probed and its slot; whether that has begun a probe.
     """
 
     def __init__(
-        self, queue: Any, breaker: Breaker, slot_of: Callable[[Request], str], *, clock: Callable[[], float]
+        self,
+        queue: Any,
+        breaker: Breaker,
+        hosts: Hosts,
+        *,
+        ask_known_page: Callable[[str, str], bool],
+        fingerprint: Callable[[Request], int],
+        clock: Callable[[], float],
     ) -> None:
         self.queue = queue
         self._breaker = breaker
-        self._slot_of = slot_of
+        self._slot_of = hosts.slot
+        self._name_of = hosts.name
+        self._ask_known_page = ask_known_page
+        self._fingerprint = fingerprint
         self._clock = clock
         self._by_slot = isinstance(queue, DownloaderAwarePriorityQueue)
-        self._parked: dict[str, Any] = {}
+        self._parked: dict[str, tuple[str, Any]] = {}
+        """By slot: the host that the slot waits for, and the queue of the slot."""
         self._held: defaultdict[str, deque[Request]] = defaultdict(deque)
+        """By host."""
         self._free: deque[Request] = deque()
 
     def __len__(self) -> int:
@@ -48,17 +65,17 @@ class HostGatedQueue:
     @property
     def parked(self) -> set[str]:
         """The hosts that have requests set aside."""
-        return {slot for slot, queue in self._parked.items() if len(queue)} | {s for s, q in self._held.items() if q}
+        return {host for host, queue in self._parked.values() if len(queue)} | {h for h, q in self._held.items() if q}
 
     def next_opening(self) -> float | None:
         """Return when the first request that is set aside may go, in Unix seconds."""
-        waiting = [slot for slot in self.parked if not self._breaker[slot].probing]
+        waiting = [host for host in self.parked if self._breaker[host].probing is None]
         return min(map(self._breaker.opens_at, waiting), default=None)
 
     def push(self, request: Request) -> None:
         """Add a request."""
         parked = self._parked.get(self._slot_of(request)) if self._parked else None
-        (self.queue if parked is None else parked).push(request)
+        (self.queue if parked is None else parked[1]).push(request)
 
     def pop(self) -> Request | None:
         """Take the next request of a host that may be asked; None if there is none."""
@@ -69,37 +86,44 @@ class HostGatedQueue:
         probe = self._probe(now)
         if probe is not None:
             return probe
-        if self._free:
-            return self._free.popleft()
-        return self.queue.pop() if self._by_slot else self._pop_free(now)
+        return self._free.popleft() if self._free else self._pop_free(now)
 
     def close(self) -> Any:
         """Close all queues."""
-        for queue in self._parked.values():
+        for _, queue in self._parked.values():
             queue.close()
         return self.queue.close()
 
     def _sort(self, now: float) -> None:
         """Set aside the queues of paused hosts, and bring back the queues of hosts that may be asked."""
-        for slot in [slot for slot in (*self._parked, *self._held) if self._breaker.takes(slot, now)]:
-            if slot in self._parked:
-                queue = self._parked.pop(slot)
+        for slot, (host, queue) in list(self._parked.items()):
+            if self._breaker.takes(host, now):
+                del self._parked[slot]
                 if len(queue):
                     self.queue.pqueues[slot] = queue
-            self._free.extend(self._held.pop(slot, ()))
+        for host in [host for host in self._held if self._breaker.takes(host, now)]:
+            self._free.extend(self._held.pop(host))
         if self._by_slot:
-            for slot in self._breaker.hosts():
-                if slot not in self._parked and not self._breaker.takes(slot, now):
-                    self._parked[slot] = self.queue.pqueues.pop(slot, None) or self.queue.pqfactory(slot)
+            for host in self._breaker.hosts():
+                if host in self.queue.pqueues and not self._breaker.takes(host, now):
+                    self._park(host, host)
+
+    def _park(self, slot: str, host: str) -> None:
+        self._parked[slot] = host, self.queue.pqueues.pop(slot, None) or self.queue.pqfactory(slot)
 
     def _probe(self, now: float) -> Request | None:
-        for slot in self.parked:
-            if self._breaker.wants_probe(slot, now):
-                held = self._held.get(slot)
-                request: Request | None = held.popleft() if held else self._parked[slot].pop()
-                if request is not None:
-                    self._breaker.probe(slot)
-                    return request
+        for host in self.parked:
+            if not self._breaker.wants_probe(host, now):
+                continue
+            held = self._held.get(host)
+            slot = self._slot_of(held[0]) if held else next(s for s, (h, _) in self._parked.items() if h == host)
+            if self._ask_known_page(host, slot):
+                self._breaker.probe(host)
+                continue
+            request: Request | None = held.popleft() if held else self._parked[slot][1].pop()
+            if request is not None:
+                self._breaker.probe(host, self._fingerprint(request))
+                return request
         return None
 
     def _pop_free(self, now: float) -> Request | None:
@@ -107,8 +131,14 @@ class HostGatedQueue:
             request: Request | None = self.queue.pop()
             if request is None:
                 return None
-            slot = self._slot_of(request)
-            if self._breaker.takes(slot, now):
+            host = self._name_of(request)
+            if self._breaker.takes(host, now):
                 return request
-            self._held[slot].append(request)
+            self._hold(request, host)
         return None
+
+    def _hold(self, request: Request, host: str) -> None:
+        held = self._held[host]
+        held.append(request)
+        if self._by_slot and len(held) >= HELD_OF_PORT:
+            self._park(self._slot_of(request), host)

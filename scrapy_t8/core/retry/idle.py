@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from scrapy import signals
 from scrapy.exceptions import CloseSpider, DontCloseSpider
@@ -20,23 +21,40 @@ from .timer import RetryTimer
 logger = logging.getLogger(__name__)
 
 REASON = "retries_waiting"
+LOGGED_EVERY = 60.0
+"""Seconds between two lines about what waits, at least."""
 
 
 class IdlePolicy:
     """Keeps an idle crawl open for requests that are due within T8_RETRY_WAIT seconds, and closes it otherwise.
 
-    A host that is down is waited for as long, counted from when the host went down or the run began.
+    A host that is down is waited for as long, counted from when the host went down or the run began. After that, a host
+    that has answered nothing in this run is given up if another host has answered: its requests become dead letters,
+    and the next job crawls the other hosts anew. Any other host is left to the next run.
+
+    :param answered: returns the hosts that have answered in this run.
     """
 
-    def __init__(self, context: RunContext, timer: RetryTimer, *, handlers: Handlers, breaker: Breaker) -> None:
+    def __init__(
+        self,
+        context: RunContext,
+        timer: RetryTimer,
+        *,
+        handlers: Handlers,
+        breaker: Breaker,
+        answered: Callable[[], set[str]],
+    ) -> None:
         self._crawler = context.crawler
         self._patience = context.config.retry_wait
         self._clock = context.clock
         self._timer = timer
         self._handlers = handlers
         self._breaker = breaker
+        self._answered = answered
         self._began = context.clock()
-        self._logged: float | None = None
+        self._has_given_up = False
+        self._awaited: float | None = None
+        self._logged = 0.0
         self._is_paused = False
         self._crawler.signals.connect(self._resume, signals.request_reached_downloader)
 
@@ -53,11 +71,17 @@ class IdlePolicy:
         if due is None and opening is None:
             return
         now = self._clock()
-        if due is not None and due <= now + self._patience and not self._waits_only_for_dead_hosts(now):
-            self._stay(due)
-        if opening is not None and opening <= now + self._patience and self._may_be_back_soon(now):
-            self._stay(opening)
+        latest = now + max(self._patience, self._breaker.longest if self._has_given_up else 0.0)
+        ends = self._end_of_patience()
         first = min(when for when in (due, opening) if when is not None)
+        if now < ends:
+            self._stay(min(first, ends))
+        if due is not None and due <= latest and (not ends or self._is_paused_shortly(now)):
+            self._stay(due)
+        if opening is not None and opening <= latest and (not ends or self._is_paused_shortly(now)):
+            self._stay(opening)
+        if self._gives_up(now):
+            self._stay(now)
         logger.info(
             "Closing: the next retry is due at %s, later than T8_RETRY_WAIT (%g s). Run the same command again after "
             "that",
@@ -66,24 +90,46 @@ class IdlePolicy:
         )
         raise CloseSpider(REASON)
 
-    def _may_be_back_soon(self, now: float) -> bool:
-        """Whether a host went down so lately that the host may be back soon."""
-        hosts = self._breaker.hosts().values()
-        if any(now < health.paused_until <= now + self._patience for health in hosts):
-            return True
-        downs = [max(health.since, self._began) for health in hosts if health.is_open]
-        return not downs or max(downs) + self._patience > now
+    def _gives_up(self, now: float) -> bool:
+        """Give up the hosts that were waited for in vain. Return whether there are any."""
+        answered = self._answered()
+        silent = [host for host in self._breaker.hosts() if self._breaker.is_open(host, now) and host not in answered]
+        if not answered:
+            return False
+        self._has_given_up = self._has_given_up or bool(silent)
+        for host in silent:
+            self._breaker.give_up(host)
+            logger.warning(
+                "Host %s has answered nothing in this run (T8_RETRY_WAIT is %g s): its requests are tried a last time "
+                "and become dead letters. 'scrapy t8 failed revive --host' tries them again",
+                host,
+                self._patience,
+            )
+        return bool(silent)
 
-    def _waits_only_for_dead_hosts(self, now: float) -> bool:
-        return bool(self._breaker) and not self._may_be_back_soon(now)
+    def _end_of_patience(self) -> float:
+        """Return until when hosts that are down are waited for, in Unix seconds; 0 if no host is down."""
+        now, hosts = self._clock(), self._breaker.hosts()
+        downs = [max(hosts[host].since, self._began) for host in hosts if self._breaker.is_open(host, now)]
+        return max(downs) + self._patience if downs else 0.0
+
+    def _is_paused_shortly(self, now: float) -> bool:
+        hosts = self._breaker.hosts().values()
+        return any(now < health.paused_until <= now + self._patience for health in hosts)
 
     def _stay(self, due: float | None) -> None:
         self._pause()
-        if due is not None and due != self._logged:
-            self._logged = due
+        if due is not None and due != self._awaited:
+            self._awaited = due
             self._timer.wake_at(due)
-            logger.info("%d requests wait for a retry, the first until %s", len(self._timer), local_time(due))
+            self._log_wait(due)
         raise DontCloseSpider
+
+    def _log_wait(self, due: float) -> None:
+        now = self._clock()
+        if now >= self._logged + LOGGED_EVERY:
+            self._logged = now
+            logger.info("%d requests wait for a retry, the first until %s", len(self._timer), local_time(due))
 
     # CLOSESPIDER_TIMEOUT_NO_ITEM: no items come because the crawl waits, not because the crawl has gone wrong.
 

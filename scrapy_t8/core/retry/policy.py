@@ -56,7 +56,7 @@ class Rule:
     base: float = 1.0
     factor: float = 2.0
     cap: float = 600.0
-    jitter: float = 1.0
+    jitter: float = 0.5
 
     def checked(self, where: str) -> Rule:
         """Return this rule.
@@ -115,6 +115,18 @@ class Decision:
 
     due: float | None
     charged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HostState:
+    """A host whose requests are held back.
+
+    :param opens: when the next request may go to the host, in Unix seconds.
+    :param is_suspect: whether the host may be up.
+    """
+
+    opens: float
+    is_suspect: bool = False
 
 
 class Policy:
@@ -185,18 +197,21 @@ class Policy:
         earlier: int,
         now: float,
         chance: float,
-        host_opens: float | None = None,
+        host: HostState | None = None,
     ) -> Decision:
         """Decide on *failure* by *rule*.
 
-        A failure that a host is known to be down for is not charged, and the next attempt waits for the host.
+        A failure that a host is known to be down for is not charged, and the next attempt waits for the host. While a
+        host is only suspected, failures are charged, but a request that has used up its retries has one attempt more.
 
         :param earlier: failures of this kind that were charged before.
         :param chance: drawn evenly from 0 to 1.
-        :param host_opens: when requests of a host that is down may go again, in Unix seconds; None if it is up.
+        :param host: the state of a host whose requests are held back; None if they are not.
         """
-        charged = host_opens is None or failure.kind not in OF_THE_HOST
-        due = self.due(failure, earlier + charged, rule, now, chance)
-        if due is not None and not charged and host_opens is not None:
-            due = max(due, host_opens)
-        return Decision(due, charged)
+        due = self.due(failure, earlier + 1, rule, now, chance)
+        if host is None or failure.kind not in OF_THE_HOST or failure.final:
+            return Decision(due, charged=True)
+        if host.is_suspect and due is not None:
+            return Decision(max(due, host.opens), charged=True)
+        due = self.due(failure, 0, rule, now, chance)
+        return Decision(None if due is None else max(due, host.opens), charged=False)

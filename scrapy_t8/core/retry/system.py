@@ -7,16 +7,17 @@ from dataclasses import replace
 from typing import Any
 
 from scrapy import Request
+from scrapy.exceptions import DontCloseSpider
 from scrapy.http import Response
 
 from scrapy_t8.config.causes import ERRBACK, SWALLOWED, Accepted, cause_of_failure
 from scrapy_t8.core.frontier.frontier import Frontier
-from scrapy_t8.core.page import Outcome, Page, current_page
+from scrapy_t8.core.page import Page, current_page
 from scrapy_t8.core.run import CommitParticipant, RunContext, RunControl
 from scrapy_t8.errors import CannotStore
 from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.dead_letter import LetterFilter
-from scrapy_t8.model.entry import Ending
+from scrapy_t8.model.entry import Ending, Outcome
 from scrapy_t8.utils.handler_call import Handler
 from scrapy_t8.utils.text import one_line
 
@@ -25,6 +26,7 @@ from .decisions import RetryDecisions, callback_of
 from .failure import AFTER_THE_DOWNLOAD, OF_THE_CODE, Failure
 from .handlers import Handlers
 from .host_gate import HostGatedQueue
+from .hosts import KnownPageProbes
 from .idle import IdlePolicy
 from .policy import Policy
 from .timer import RetryTimer
@@ -76,10 +78,19 @@ class RetrySystem(CommitParticipant):
             give_up=config.breaker_give_up,
         )
         self.breaker.load(frontier.store.hosts())
+        if context.recovery.last_run is None:
+            self.breaker.forget_given_up(context.clock())
         self.decisions = RetryDecisions(context, frontier, policy=policy, breaker=self.breaker)
+        self._probes = KnownPageProbes(context.crawler, self.decisions)
         self.handlers = Handlers(handlers, config.retry_handler_timeout, self)
         self.timer = RetryTimer(context, control, frontier, handlers=self.handlers)
-        self._idle_policy = IdlePolicy(context, self.timer, handlers=self.handlers, breaker=self.breaker)
+        self._idle_policy = IdlePolicy(
+            context,
+            self.timer,
+            handlers=self.handlers,
+            breaker=self.breaker,
+            answered=self.decisions.hosts.answered,
+        )
 
     # -- a run begins and ends -----------------------------------------------------------------------------------
 
@@ -99,6 +110,7 @@ class RetrySystem(CommitParticipant):
 
     def close(self) -> None:
         """Begin no attempt any more."""
+        self._probes.close()
         self.timer.close()
         self.handlers.close()
 
@@ -126,9 +138,16 @@ class RetrySystem(CommitParticipant):
 
     # -- hosts ---------------------------------------------------------------------------------------------------
 
-    def gate(self, queue: Any, slot_of: Callable[[Request], str]) -> HostGatedQueue:
+    def gate(self, queue: Any) -> HostGatedQueue:
         """Return *queue* behind a gate that holds back requests of hosts that are down or paused."""
-        self._gate = HostGatedQueue(queue, self.breaker, slot_of, clock=self._clock)
+        self._gate = HostGatedQueue(
+            queue,
+            self.breaker,
+            self.decisions.hosts,
+            ask_known_page=self._probes.begin,
+            fingerprint=self._frontier.fingerprint,
+            clock=self._clock,
+        )
         return self._gate
 
     def wait_for_hosts(self) -> None:
@@ -137,7 +156,9 @@ class RetrySystem(CommitParticipant):
             self.timer.wake_at(self._gate.next_opening())
 
     def idle(self) -> None:
-        """Decide what an idle spider does, as :meth:`IdlePolicy.idle` says."""
+        """Decide what an idle spider does, as :meth:`IdlePolicy.idle` says. A probe in flight will tell."""
+        if self._probes:
+            raise DontCloseSpider
         self._idle_policy.idle(self._gate.next_opening() if self._gate is not None else None)
 
     def fill(self, batch: CommitBatch) -> None:
@@ -233,13 +254,15 @@ class RetrySystem(CommitParticipant):
         failure, swallowed = self._noted.pop(request, None), self._raised.pop(request, None)
         if not in_memory and page.outcome is Outcome.REPLACED:
             failure = None  # the entry that has taken the page's place goes on
+        if failure is STOPPED and self._is_through(page):
+            failure = None
         if failure is STOPPED:
             self._let_come_again(request, page, in_memory=in_memory)
         elif failure is not None:
             self._act(request, page, failure, in_memory=in_memory)
         elif swallowed is not None:
             page.end_in_memory(swallowed) if in_memory else page.discard(swallowed)
-        elif not in_memory and page.outcome is Outcome.PENDING:
+        elif not in_memory and page.outcome is Outcome.PENDING and page.swapped is None:
             self.decisions.succeeded(request, page)
         self.decisions.forget(request)
         return failure is not None or swallowed is not None
@@ -251,6 +274,11 @@ class RetrySystem(CommitParticipant):
         else:
             self._act(request, page, failure, in_memory=False)
         self._control.end(page)
+
+    def _is_through(self, page: Page) -> bool:
+        """Whether a spider that closes itself on *page* has seen enough: it has items, and nothing else is left."""
+        self._control.flush()
+        return bool(page.items.entered) and self._frontier.record.start_done and len(self._frontier) <= 1
 
     def _let_come_again(self, request: Request, page: Page, *, in_memory: bool) -> None:
         try:
@@ -273,6 +301,12 @@ class RetrySystem(CommitParticipant):
         self._give_up(request, page, failure, in_memory=in_memory)
 
     def _give_up(self, request: Request, page: Page, failure: Failure, *, in_memory: bool) -> None:
+        if in_memory and page.swapped is not None:
+            # A request that a middleware has sent for the page's own has failed, and so has the page.
+            request, in_memory = page.swapped, False
+            page.swap(None)
+            if self._frontier.set_aside.remove_page(page):
+                self._control.end(page)
         cause = self._accepted_cause(request, failure)
         if cause is None:
             letter = self.decisions.dead_letter(request, page, failure, in_memory=in_memory)

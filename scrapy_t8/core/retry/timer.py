@@ -101,6 +101,7 @@ class RetryTimer(CommitParticipant):
         now = self._clock()
         while self._in_memory and self._in_memory[0][0] <= now:
             _, _, request, page = heapq.heappop(self._in_memory)
+            self._frontier.parts.add(request)
             self._crawl(request, page)
         # What is due has to be in the store, and what was taken before must not be there any more.
         if not self._control.commit():
@@ -116,7 +117,7 @@ class RetryTimer(CommitParticipant):
         scrapy_private.schedule_next_call(self._crawler)
 
     def _reactivate(self, waiting: ScheduledRetry) -> None:
-        page = self._frontier.reactivate(waiting)
+        page = self._frontier.replaceable(waiting.id, waiting.story, was_waiting=True)
         try:
             request = self._frontier.codec.decode_request(waiting.payload)
         except CannotLoad as error:

@@ -68,11 +68,13 @@ class InFlightLog:
         self._slots[entry] = slot
         os.pwrite(self._fd, entry.to_bytes(WIDTH, "little"), slot * WIDTH)
 
-    def discard(self, entry: int) -> None:
-        """Free the slot of *entry*."""
+    def discard(self, entry: int, *, erase: bool = False) -> None:
+        """Free the slot of *entry*, and *erase* it: the entry is not in flight, but still in the store."""
         slot = self._slots.pop(entry, None)
         if slot is not None:
             self._free.append(slot)
+            if erase:
+                os.pwrite(self._fd, bytes(WIDTH), slot * WIDTH)
 
     def close(self) -> None:
         os.close(self._fd)

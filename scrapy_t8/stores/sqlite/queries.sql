@@ -35,6 +35,9 @@ SELECT id, payload, crashes, story FROM entry WHERE id >= ? AND id < ? ORDER BY 
 -- name: OLDEST
 SELECT id, payload, crashes, story FROM entry WHERE id > ? AND id <= ? ORDER BY id LIMIT ?
 
+-- name: PAYLOAD
+SELECT payload FROM entry WHERE id = ?
+
 -- name: COUNT_ENTRIES
 SELECT count(*) FROM entry
 

@@ -227,6 +227,12 @@ class SQLiteStore(StateFile):
             rows = self.rows(sql.OLDEST, (first - 1 if beyond is None else beyond, last, limit))
         return [Entry(*row) for row in rows]
 
+    def payload(self, entry: int) -> bytes | None:
+        """Return the stored form of one entry; None if the store does not have the entry."""
+        with self._guard("read"):
+            row = self._db.execute(sql.PAYLOAD, (entry,)).fetchone()
+            return None if row is None else row[0]
+
     def count_entries(self) -> int:
         """Count the entries one by one, to check the ledger. It is slow."""
         return int(self.value(sql.COUNT_ENTRIES))
@@ -277,9 +283,9 @@ class SQLiteStore(StateFile):
         except OSError as error:
             raise self._error("write", error) from error
 
-    def unmark_in_flight(self, entry: int) -> None:
-        """Remove the note of :meth:`mark_in_flight`."""
-        self._marks.discard(entry)
+    def unmark_in_flight(self, entry: int, *, is_stored: bool = False) -> None:
+        """Remove the note of :meth:`mark_in_flight`; from the file, too, if the entry *is_stored* and will stay so."""
+        self._marks.discard(entry, erase=is_stored)
 
     def is_ready(self) -> bool:
         """Whether a commit would begin at once, without waiting for a checkpoint."""

@@ -193,3 +193,20 @@ def test_a_list_of_known_length_that_shrinks(crawl: Crawl) -> None:
     crawl.run("pages", tags="red", last="15")
     assert crawl.values("slug") == cars("red", pages=12)
     assert "page 13 of 15 is empty" in crawl.last.log
+
+
+@pytest.mark.parametrize("at_the_start", [False, True])
+def test_a_list_outlasts_an_outage(crawl: Crawl, at_the_start: bool) -> None:
+    """More failures than a page has retries, of fewer requests than open the breaker by default."""
+    crawl.site.set(pages=6, away=0)
+    settings = {"T8_BREAKER_PROBE": 0.1, "T8_BREAKER_PROBE_CAP": 0.1, "T8_RETRY_BASE": 0.05, "T8_RETRY_JITTER": 0}
+    if at_the_start:
+        crawl.site.set(away=1)
+    two_pages = crawl.site.alarm(12)
+    run = crawl.start("cursors", tags="red", **settings).until(two_pages.is_set, "two pages")
+    crawl.site.set(away=20)
+    crawl.site.go_on()
+    assert run.wait().reason == "finished"
+    assert crawl.values("slug") == cars("red", pages=6)
+    assert crawl.letters() == {}
+    assert crawl.site.values["away"] == 0

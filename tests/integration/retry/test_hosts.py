@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from itertools import pairwise
 
 import pytest
@@ -61,6 +62,18 @@ def test_an_outage_charges_no_attempts(crawl: Crawl, variant: str) -> None:
     assert len(probes) >= 5
     assert all(after - before >= 0.5 for before, after in pairwise(probes))
     assert crawl.site.most_at_once <= AT_ONCE
+
+
+def test_a_bad_page_of_a_host_that_answers_is_no_outage(crawl: Crawl) -> None:
+    """In the end nothing but bad pages is left. A page that was had before shows that the host is up."""
+    bad = [f"status/503/{n}" for n in range(8)]
+    log = run(crawl, "ok/a", *bad, T8_RETRY_BASE=0.02, CONCURRENT_REQUESTS=AT_ONCE).log
+    assert "looks down" not in log
+    assert items(crawl) == both("ok/a")
+    assert crawl.letters() == {"host": 8}
+    asked = Counter(hit.path for hit in crawl.site.hits)
+    assert all(7 <= asked[f"/{path}"] <= 8 for path in bad)
+    assert asked["/ok/a"] < 20
 
 
 def test_the_next_run_spares_a_host_that_is_down(crawl: Crawl) -> None:

@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred, succeed
 from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.scrapy_private import TABLE, check
 from scrapy_t8.errors import ConfigError, ScrapyChanged
+from scrapy_t8.utils.tracebacks import mute_tracebacks_of
 
 
 class Owner:
@@ -174,7 +175,7 @@ def log(request: pytest.FixtureRequest) -> Iterator[logging.Logger]:
 
 def test_one_traceback_of_one_error_is_muted(log: logging.Logger, caplog: pytest.LogCaptureFixture) -> None:
     others = [logging.getLogger(name) for name in ("asyncio", "twisted")]
-    scrapy_private.mute_tracebacks_of(ConfigError("first"))
+    mute_tracebacks_of(ConfigError("first"))
 
     for error in (ConfigError("second"), ValueError("first"), ConfigError("first"), ConfigError("first")):
         log.error("Nobody has handled it", exc_info=error)
@@ -191,7 +192,7 @@ def test_one_traceback_of_one_error_is_muted(log: logging.Logger, caplog: pytest
 
 def test_a_traceback_as_text_is_muted_too(caplog: pytest.LogCaptureFixture) -> None:
     log = logging.getLogger("twisted")
-    scrapy_private.mute_tracebacks_of(ConfigError("first"))
+    mute_tracebacks_of(ConfigError("first"))
     log.critical("Unhandled error in Deferred:\n\nTraceback\nscrapy_t8.errors.ConfigError: first\n")
     log.critical("", exc_info=ConfigError("first"))
     assert not caplog.records
@@ -201,7 +202,7 @@ def test_a_traceback_as_text_is_muted_too(caplog: pytest.LogCaptureFixture) -> N
 def test_failed_starts_leave_no_filters_behind() -> None:
     for number in range(3):
         error = ConfigError(str(number))
-        scrapy_private.mute_tracebacks_of(error)
+        mute_tracebacks_of(error)
         logging.getLogger("asyncio").error("", exc_info=error)
     assert not logging.getLogger("asyncio").filters
     assert not logging.getLogger("twisted").filters

@@ -137,6 +137,23 @@ def test_a_crash_is_charged_to_the_requests_in_flight(make: Any) -> None:
     assert {e.id: e.crashes for e in entries(again)} == {ids[0]: 0, ids[1]: 1, ids[2]: 0}
 
 
+def test_no_crash_is_charged_to_a_request_that_is_set_aside(make: Any) -> None:
+    """The request is still in the store, but not in flight."""
+    store = make()
+    queue = begun(store)
+    ids = [entry_id(queue.id, n) for n in (1, 2)]
+    queue.stored = 2
+    store.commit(CommitBatch(added=[(i, b"", None) for i in ids], queues=[queue]), job(), 2.0)
+    for entry in ids:
+        store.mark_in_flight(entry)
+    store.unmark_in_flight(ids[0], is_stored=True)
+    die(store)
+    again = make()
+    again.open()
+    assert again.begin_run(5.0, 5).recovered == 1
+    assert {e.id: e.crashes for e in entries(again)} == {ids[0]: 0, ids[1]: 1}
+
+
 def test_a_clean_end_charges_no_crash(make: Any) -> None:
     store = make()
     queue = begun(store)

@@ -14,7 +14,7 @@ from scrapy import Request
 from scrapy_t8.core.frontier.frontier import Frontier
 from scrapy_t8.core.frontier.queues import FifoQueue, FrontierQueue, LifoQueue
 from scrapy_t8.core.items.expectations import Expectations
-from scrapy_t8.core.page import Page, leave_page
+from scrapy_t8.core.page import Page, enter_request, leave_page
 from scrapy_t8.core.resume_points import ResumePointTracker
 from scrapy_t8.model.batch import CommitBatch
 from tests.unit.core.parts import Control, kill, run_context
@@ -109,6 +109,27 @@ class FrontierMachine(RuleBasedStateMachine):
         self.ready.append(self.number)
         page.release()
         self.ended.append(page)
+
+    @precondition(lambda self: self.flying)
+    @rule(data=st.data(), kinds=st.lists(st.sampled_from(["held", "plain", "trim"]), max_size=9))
+    def push_for_the_time_being(self, data: st.DataObject, kinds: list[str]) -> None:
+        """A callback yields requests that may share something, others are pushed meanwhile, and the callback ends."""
+        source, page = self.flying[data.draw(st.sampled_from(sorted(self.flying)))]
+        self.frontier.in_flight[source] = page
+        for kind in kinds:
+            if kind == "trim":
+                self.queue.trim(1)
+                continue
+            if kind == "held":
+                page.enter()
+                enter_request(source)
+            self.queue.push(self._request(meta={"own": {}} if kind == "held" else {}))
+            self.ready.append(self.number)
+            leave_page()
+        assert page.pending == 1 + kinds.count("held")
+        self.frontier.sharing.end(source)
+        assert page.pending == 1
+        del self.frontier.in_flight[source]
 
     @rule()
     def commit(self) -> None:

@@ -2,44 +2,114 @@
 
 from __future__ import annotations
 
-from scrapy_t8.core.retry.breaker import Breaker
+import pytest
+
+from scrapy_t8.core.retry.breaker import KNOWN_PAGE, REPEATED, SILENT, Breaker, Evidence
 
 
 def breaker(failures: int = 3) -> Breaker:
     return Breaker(failures=failures, probe=5, longest=20, give_up=1000)
 
 
+def answered_with_503(request: int) -> Evidence:
+    return Evidence(request, is_silence=False)
+
+
+def after_an_answer(request: int, *, is_first: bool = True) -> Evidence:
+    """A failure at a host that has answered a page before."""
+    return Evidence(request, is_first, known_page_from=99.0)
+
+
 def opened() -> Breaker:
     """One whose host went down at 100."""
     made = breaker()
-    assert [made.failed("h", request, 100) for request in (1, 2, 3)] == [False, False, True]
+    assert [made.failed("h", Evidence(request), 100) for request in (1, 2, 3)] == [False, False, True]
     return made
 
 
-def test_only_a_run_of_different_requests_opens_it() -> None:
+def suspect() -> Breaker:
+    """One whose host is suspect since 100."""
     made = breaker()
-    assert not any(made.failed("h", 1, now) for now in range(100))
-    assert not made.failed("h", 2, 100)
+    assert not any(made.failed("h", after_an_answer(1), 100) for _ in range(REPEATED))
+    return made
+
+
+def test_failures_of_different_requests_open_it() -> None:
+    made = breaker()
+    assert not any(made.failed("h", answered_with_503(1), now) for now in range(100))
+    assert not made.failed("h", answered_with_503(2), 100)
     made.succeeded("h", 101)
-    assert not any(made.failed("h", request, 102) for request in (3, 4))
+    assert not any(made.failed("h", answered_with_503(request), 102) for request in (3, 4))
     assert made.takes("h", 103)
-    assert made.failed("h", 5, 104)
+    assert made.failed("h", answered_with_503(5), 104)
     assert not made.takes("h", 104)
     assert made.takes("other", 104)
+
+
+def test_one_request_without_an_answer_opens_it_after_some_attempts() -> None:
+    made = breaker(100)
+    assert [made.failed("h", Evidence(1), now) for now in range(SILENT)] == [False] * (SILENT - 1) + [True]
+
+
+def test_a_host_that_has_answered_before_is_suspect_until_the_first_probe() -> None:
+    made = suspect()
+    assert made["h"].is_suspect
+    assert not made.takes("h", 100)
+    assert made.wants_probe("h", 100)
+    assert made.dump() == {}, "a suspicion is not stored"
+
+
+def test_a_known_page_is_not_asked_for_again_at_once() -> None:
+    made = breaker()
+    for _ in range(REPEATED):
+        made.failed("h", Evidence(1, known_page_from=100.7), 100)
+    assert not made.wants_probe("h", 100.6)
+    assert made.wants_probe("h", 100.7)
+
+
+def test_a_known_page_that_is_answered_shows_that_the_host_is_up() -> None:
+    made = suspect()
+    made.probe("h")
+    assert not made.known_page_answered("h", 101), "it was not down"
+    assert made.takes("h", 101)
+    assert not any(made.failed("h", after_an_answer(page, is_first=False), 103) for page in range(10))
+    assert made.takes("h", 103), "pages that had failed before are no news"
+
+
+def test_a_known_page_that_fails_shows_that_the_host_is_down() -> None:
+    made = suspect()
+    made.probe("h")
+    assert made.probe_failed("h", 101)
+    assert not made["h"].is_suspect
+    assert made.opens_at("h") == 106
+    assert made.dump()["h"] == {"since": 101, "interval": 5, "probe_at": 106, "paused_until": 0.0, "is_given_up": False}
+
+
+def test_what_was_charged_before_the_host_counted_as_down_is_taken_back() -> None:
+    made = suspect()
+    made.failed("h", after_an_answer(2), 100)
+    made.probe("h")
+    made.probe_failed("h", 101)
+    assert [made.refund("h", request) for request in (1, 2, 3, 1)] == [REPEATED, 1, 0, 0]
+
+
+def test_the_failure_that_opens_it_is_not_charged_and_not_taken_back() -> None:
+    made = opened()
+    assert [made.refund("h", request) for request in (1, 2, 3)] == [1, 1, 0]
 
 
 def test_probes_at_growing_intervals() -> None:
     made, asked = opened(), []
     now = 100.0
-    for _ in range(5):
+    for _ in range(9):
         while not made.wants_probe("h", now):
             now += 1
-        made.probe("h")
+        made.probe("h", 9)
         assert not made.wants_probe("h", now + 100)
         asked.append(now)
-        made.failed("h", 9, now)
-    assert asked == [105, 115, 135, 155, 175]
-    made.probe("h")
+        made.failed("h", Evidence(9), now)
+    assert asked == [105, 110, 115, 120, 127, 136, 148, 164, 184]
+    made.probe("h", 9)
     assert made.succeeded("h", now)
     assert made.takes("h", now)
     assert not made
@@ -47,15 +117,35 @@ def test_probes_at_growing_intervals() -> None:
 
 def test_others_that_fail_meanwhile_change_nothing() -> None:
     made = opened()
-    made.failed("h", 4, 101)
+    made.failed("h", Evidence(4), 101)
     assert made.opens_at("h") == 105
+    made.probe("h", 5)
+    made.failed("h", Evidence(4), 106)
+    assert made["h"].probing == 5
 
 
-def test_a_probe_that_tells_nothing_is_followed_by_another() -> None:
+def test_a_probe_that_says_nothing_is_followed_by_another() -> None:
     made = opened()
+    made.probe("h", 7)
+    made.ended("h", 6, 106)
+    assert not made.wants_probe("h", 200)
+    made.ended("h", 7, 106)
+    assert [made.wants_probe("h", now) for now in (110, 111)] == [False, True]
+
+
+def test_a_suspicion_that_cannot_be_confirmed_is_dropped() -> None:
+    made = suspect()
     made.probe("h")
-    made.ended("h")
-    assert made.wants_probe("h", 105)
+    made.ended("h", KNOWN_PAGE, 101)
+    assert made.takes("h", 101)
+
+
+def test_an_answer_that_comes_before_that_of_the_probe() -> None:
+    made = suspect()
+    made.probe("h")
+    made.succeeded("h", 101)
+    assert not made.probe_failed("h", 102)
+    assert made.takes("h", 102)
 
 
 def test_a_pause() -> None:
@@ -74,6 +164,16 @@ def test_a_host_that_stays_down_is_given_up() -> None:
     assert made.takes("h", 1100)
 
 
+def test_a_host_can_be_given_up_at_any_time_and_is_tried_anew_by_another_job() -> None:
+    made = opened()
+    made.forget_given_up(110)
+    made.give_up("h")
+    assert made.takes("h", 110)
+    made.forget_given_up(110)
+    assert not made
+    assert made.dump() == {"h": None}
+
+
 def test_it_survives_a_restart() -> None:
     made = opened()
     made.pause("p", 300)
@@ -87,7 +187,8 @@ def test_it_survives_a_restart() -> None:
     assert again.dump() == {"h": None}
 
 
-def test_without_a_limit_it_never_opens() -> None:
+@pytest.mark.parametrize("evidence", [Evidence(1), after_an_answer(1)])
+def test_without_a_limit_it_never_opens(evidence: Evidence) -> None:
     made = breaker(0)
-    assert not any(made.failed("h", request, 1) for request in range(100))
+    assert not any(made.failed("h", evidence, 1) for _ in range(100))
     assert made.takes("h", 1)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Any
 from urllib.parse import urlsplit
 
+import pytest
 from scrapy import Request
+from scrapy.pqueues import DownloaderAwarePriorityQueue
 
-from scrapy_t8.core.retry.breaker import Breaker
-from scrapy_t8.core.retry.host_gate import HELD, HostGatedQueue
+from scrapy_t8.core.retry.breaker import Breaker, Evidence
+from scrapy_t8.core.retry.host_gate import HELD, HELD_OF_PORT, HostGatedQueue
 from tests.support.clock import Clock
 
 
@@ -32,14 +35,115 @@ def host(request: Request) -> str:
     return urlsplit(request.url).netloc
 
 
-def gated(clock: Clock) -> tuple[HostGatedQueue, Breaker]:
+class Slots:
+    """The hosts of requests, and their download slots, which do not tell ports apart."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
+        self.has_known_page = False
+
+    def name(self, request: Request) -> str:
+        return host(request)
+
+    def slot(self, request: Request) -> str:
+        return host(request).partition(":")[0]
+
+    def ask_known_page(self, name: str, slot: str) -> bool:
+        self.asked.append((name, slot))
+        return self.has_known_page
+
+
+class BySlot(DownloaderAwarePriorityQueue):
+    """Scrapy's queue by slot, without a downloader."""
+
+    def __init__(self) -> None:
+        self.pqueues: dict[str, Any] = {}
+        self.pqfactory = lambda slot: Plain()  # type: ignore[assignment, method-assign]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.pqueues.values()))
+
+    def push(self, request: Request) -> None:
+        self.pqueues.setdefault(Slots().slot(request), Plain()).push(request)
+
+    def pop(self) -> Request | None:
+        filled = [queue for queue in self.pqueues.values() if len(queue)]
+        return filled[0].pop() if filled else None
+
+
+def gated(clock: Clock, queue: Any = None, slots: Slots | None = None) -> tuple[HostGatedQueue, Breaker]:
     breaker = Breaker(failures=2, probe=10.0, longest=60.0, give_up=600.0)
-    return HostGatedQueue(Plain(), breaker, host, clock=clock), breaker
+    slots = slots or Slots()
+    gate = HostGatedQueue(
+        Plain() if queue is None else queue,
+        breaker,
+        slots,  # type: ignore[arg-type]
+        ask_known_page=slots.ask_known_page,
+        fingerprint=lambda request: hash(request.url),
+        clock=clock,
+    )
+    return gate, breaker
 
 
 def take_down(breaker: Breaker, name: str, clock: Clock) -> None:
-    breaker.failed(name, 1, clock.now)
-    assert breaker.failed(name, 2, clock.now)
+    breaker.failed(name, Evidence(1), clock.now)
+    assert breaker.failed(name, Evidence(2), clock.now)
+
+
+def test_the_probe_is_a_page_that_was_had_before_if_there_is_one(clock: Clock) -> None:
+    slots = Slots()
+    slots.has_known_page = True
+    gate, breaker = gated(clock, slots=slots)
+    gate.push(Request("http://down/1"))
+    take_down(breaker, "down", clock)
+    assert gate.pop() is None
+    clock.now += 10
+    assert gate.pop() is None
+    assert slots.asked == [("down", "down")]
+    assert gate.pop() is None
+    assert len(slots.asked) == 1, "one probe at a time"
+    breaker.known_page_answered("down", clock.now)
+    assert gate.pop() is not None
+
+
+@pytest.mark.parametrize("queue", [Plain, BySlot])
+def test_ports_of_a_host_are_told_apart(clock: Clock, queue: type[Plain | BySlot]) -> None:
+    gate, breaker = gated(clock, queue())
+    for number in range(3):
+        gate.push(Request(f"http://one:8001/{number}"))
+        gate.push(Request(f"http://one:8002/{number}"))
+    take_down(breaker, "one:8001", clock)
+    popped = [gate.pop() for _ in range(4)]
+    assert [request and host(request) for request in popped] == ["one:8002"] * 3 + [None]
+    breaker.succeeded("one:8001", clock.now)
+    assert [request is not None for request in (gate.pop(), gate.pop(), gate.pop(), gate.pop())] == [True] * 3 + [False]
+
+
+def test_the_queue_of_a_slot_is_set_aside_as_a_whole(clock: Clock) -> None:
+    gate, breaker = gated(clock, BySlot())
+    for number in range(3):
+        gate.push(Request(f"http://down/{number}"))
+        gate.push(Request(f"http://up/{number}"))
+    take_down(breaker, "down", clock)
+    assert [request and host(request) for request in (gate.pop(), gate.pop(), gate.pop(), gate.pop())] == [
+        *["up"] * 3,
+        None,
+    ]
+    gate.push(Request("http://down/4"))
+    assert gate.parked == {"down"}
+    breaker.succeeded("down", clock.now)
+    assert sum(gate.pop() is not None for _ in range(9)) == 4
+
+
+def test_too_many_requests_of_a_port_are_set_aside_with_their_slot(clock: Clock) -> None:
+    gate, breaker = gated(clock, BySlot())
+    for number in range(HELD_OF_PORT + 10):
+        gate.push(Request(f"http://one:8001/{number}"))
+    take_down(breaker, "one:8001", clock)
+    assert gate.pop() is None
+    assert sum(map(len, gate._held.values())) == HELD_OF_PORT
+    breaker.succeeded("one:8001", clock.now)
+    assert sum(gate.pop() is not None for _ in range(HELD_OF_PORT + 20)) == HELD_OF_PORT + 10
 
 
 def test_requests_of_a_host_that_is_down_wait_for_the_probe(clock: Clock) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from scrapy.exceptions import CloseSpider, DontCloseSpider
 
+from scrapy_t8.core.retry.breaker import Evidence
 from scrapy_t8.core.retry.idle import REASON, IdlePolicy
 from scrapy_t8.core.run import RunContext
 from tests.support.clock import Clock
@@ -35,11 +36,24 @@ def run(context: RunContext, timers: Timers) -> RetryRun:
     return RetryRun(context)
 
 
-def policy(run: RetryRun, due: float | None) -> tuple[IdlePolicy, Waits]:
+def policy(run: RetryRun, due: float | None, *answered: str) -> tuple[IdlePolicy, Waits]:
     waits = Waits(due)
     retries = run.retries
-    made = IdlePolicy(run.context, waits, handlers=retries.handlers, breaker=retries.breaker)  # type: ignore[arg-type]
+    made = IdlePolicy(
+        run.context,
+        waits,  # type: ignore[arg-type]
+        handlers=retries.handlers,
+        breaker=retries.breaker,
+        answered=lambda: set(answered),
+    )
     return made, waits
+
+
+def take_down(run: RetryRun, host: str) -> float:
+    """Return when the host is to be probed."""
+    for number in range(run.context.config.breaker_failures):
+        run.retries.breaker.failed(host, Evidence(number), run.context.clock())
+    return run.retries.breaker.opens_at(host)
 
 
 def patience(run: RetryRun) -> float:
@@ -71,16 +85,41 @@ def test_a_handler_at_work_keeps_the_crawl_open(run: RetryRun) -> None:
         policy(run, None)[0].idle(None)
 
 
-def test_a_host_that_went_down_is_waited_for_as_long_as_for_a_retry(run: RetryRun, clock: Clock) -> None:
-    made, _ = policy(run, None)
-    for number in range(run.context.config.breaker_failures):
-        run.retries.breaker.failed("a", number, clock.now)
-    opening = run.retries.breaker.opens_at("a")
+@pytest.mark.parametrize("answered", [(), ("a", "b")], ids=["nothing has answered", "it has answered before"])
+def test_a_host_that_went_down_is_waited_for_and_left_to_the_next_run(
+    run: RetryRun, clock: Clock, answered: tuple[str, ...]
+) -> None:
+    made, _ = policy(run, None, *answered)
+    opening = take_down(run, "a")
     with pytest.raises(DontCloseSpider):
         made.idle(opening)
     clock.now += patience(run)
     with pytest.raises(CloseSpider):
         made.idle(clock.now + 1)
+
+
+def test_a_host_that_never_answers_is_given_up_where_another_one_answers(run: RetryRun, clock: Clock) -> None:
+    made, _ = policy(run, None, "b")
+    opening = take_down(run, "a")
+    with pytest.raises(DontCloseSpider):
+        made.idle(opening)
+    assert run.retries.breaker.is_open("a", clock.now)
+    clock.now += patience(run)
+    with pytest.raises(DontCloseSpider):
+        made.idle(clock.now + 1)
+    assert run.retries.breaker.takes("a", clock.now)
+
+
+def test_what_waits_is_logged_once_a_minute(run: RetryRun, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    made, waits = policy(run, None)
+    with caplog.at_level("INFO"):
+        for _ in range(700):
+            clock.now += 0.1
+            waits.due = clock.now + 1
+            with pytest.raises(DontCloseSpider):
+                made.idle(None)
+    assert caplog.text.count("wait for a retry") == 2
+    assert len(waits.wakes) == 700
 
 
 def test_a_paused_host_is_waited_for_if_the_pause_is_short(run: RetryRun, clock: Clock) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scrapy_t8.core.retry.failure import KINDS, Failure, RetryPage, kind_of_status, retry_after
-from scrapy_t8.core.retry.policy import TIMES, Decision, Policy, Rule
+from scrapy_t8.core.retry.policy import TIMES, Decision, HostState, Policy, Rule
 from scrapy_t8.errors import ConfigError
 
 NOW = 1_000_000.0
@@ -127,23 +127,28 @@ def test_a_retry_of_no_kind() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "earlier", "host_opens", "due", "charged"),
+    ("kind", "earlier", "host", "due", "charged"),
     [
         ("http", 0, None, NOW + 1, True),
         ("http", 1, None, NOW + 2, True),
         ("http", 2, None, None, True),
-        ("http", 2, NOW + 60, None, True),
+        ("http", 2, HostState(NOW + 60), None, True),
         ("host", 5, None, NOW + 32, True),
         ("host", 6, None, None, True),
-        ("host", 6, NOW + 60, NOW + 60, False),
-        ("host", 6, NOW + 0.5, NOW + 32, False),
-        ("network", 0, NOW - 1, NOW + 1, False),
+        ("host", 6, HostState(NOW + 60), NOW + 60, False),
+        ("host", 6, HostState(NOW + 0.5), NOW + 1, False),
+        ("network", 0, HostState(NOW - 1), NOW + 1, False),
+        ("network", 1, HostState(NOW, is_suspect=True), NOW + 2, True),
+        ("network", 1, HostState(NOW + 30, is_suspect=True), NOW + 30, True),
+        ("network", 6, HostState(NOW, is_suspect=True), NOW + 1, False),
+        ("network", 6, HostState(NOW + 3, is_suspect=True), NOW + 3, False),
+        ("http", 2, HostState(NOW, is_suspect=True), None, True),
     ],
 )
-def test_decisions(kind: str, earlier: int, host_opens: float | None, due: float | None, charged: bool) -> None:
-    """A failure that the host is known to be down for is not charged, and waits for the host."""
+def test_decisions(kind: str, earlier: int, host: HostState | None, due: float | None, charged: bool) -> None:
+    """A failure that the host is known to be down for is not charged. What is only suspected gives no request up."""
     rule = policy().rule(kind, {})
-    decision = policy().decide(Failure(kind, ""), rule, earlier=earlier, now=NOW, chance=1, host_opens=host_opens)
+    decision = policy().decide(Failure(kind, ""), rule, earlier=earlier, now=NOW, chance=1, host=host)
     assert decision == Decision(due, charged)
 
 

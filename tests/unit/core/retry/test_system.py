@@ -8,7 +8,7 @@ import pytest
 from scrapy import Request
 
 from scrapy_t8.core.page import Outcome, Page
-from scrapy_t8.core.retry.failure import BAN, HOST, NETWORK, PARSE, THROTTLED, Failure
+from scrapy_t8.core.retry.failure import BAN, HANDLED, HOST, NETWORK, PARSE, THROTTLED, Failure
 from scrapy_t8.core.retry.system import DUE, RetrySystem
 from scrapy_t8.core.run import RunContext
 from scrapy_t8.errors import CannotStore
@@ -118,6 +118,45 @@ def test_an_outage_is_charged_to_no_request(run: RetryRun, clock: Clock) -> None
     assert run.retries.breaker.is_open("a", clock.now)
     charged = [page.history.retries for page in pages if page.history is not None]
     assert charged == [1] * (failures - 1) + [0] * 4
+
+
+def test_a_proxy_that_fails_says_nothing_about_the_host(run: RetryRun, clock: Clock) -> None:
+    for number in range(run.context.config.breaker_failures + 3):
+        request = Request(f"http://a/{number}", meta={"proxy": "http://user:word@proxy:8080"})
+        run.lease(request)
+        assert run.retries.retry(request, TIMEOUT, None) is not None
+    assert not run.retries.breaker
+
+
+@pytest.mark.parametrize("own", [None, "http://own:1"], ids=["of a middleware", "of the spider"])
+def test_a_retry_keeps_only_a_proxy_that_the_spider_has_chosen(run: RetryRun, own: str | None) -> None:
+    request = Request("http://a/1", meta={"proxy": own} if own else {})
+    run.lease(request)
+    request.meta.update({"proxy": own or "http://chosen:1", "_auth_proxy": "x"})
+    again = run.retries.retry(request, TIMEOUT, None)
+    assert again is not None
+    assert again.meta.get("proxy") == own
+    assert ("_auth_proxy" in again.meta) == (own is not None)
+
+
+def test_a_handler_that_fails_says_nothing_about_the_host(run: RetryRun) -> None:
+    request = Request("http://a/1")
+    page = run.lease(request)
+    attempts = 0
+    while page.outcome is not Outcome.DEAD:
+        attempts += 1
+        run.retries.handler_ended(request, page, Failure(HOST, "no answer", reason=HANDLED))
+    assert attempts == 7
+    assert not run.retries.breaker
+
+
+def test_one_request_is_enough_to_see_an_outage(run: RetryRun, clock: Clock) -> None:
+    request = Request("http://a/1")
+    run.lease(request)
+    for _ in range(20):
+        clock.now += 60
+        assert run.retries.retry(request, TIMEOUT, None) is not None
+    assert run.retries.breaker.is_open("a", clock.now)
 
 
 def test_a_host_that_throttles_is_paused_for_as_long_as_it_asks(run: RetryRun, clock: Clock) -> None:

@@ -79,8 +79,13 @@ REBUILT: dict[str, Callable[[type], bool]] = {
     "request": lambda cls: issubclass(cls, Request),
     "item": ItemAdapter.is_item_class,
     "enum": lambda cls: issubclass(cls, Enum),
-    "named tuple": lambda cls: issubclass(cls, tuple) and hasattr(cls, "_fields"),
+    "named tuple": lambda cls: is_named_tuple(cls),
 }
+
+
+def is_named_tuple(cls: type) -> bool:
+    """Whether *cls* is a class of named tuples."""
+    return issubclass(cls, tuple) and hasattr(cls, "_fields")
 
 
 def find_class(path: str, what: str) -> Any:

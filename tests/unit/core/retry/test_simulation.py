@@ -1,0 +1,76 @@
+"""An outage is told from a bad tail: thousands of hosts by chance, each in simulated time."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from scrapy_t8.core.retry.failure import HOST, NETWORK
+
+from .simulation import NEVER, PROBE, Clairvoyant, Crawl, Outage, Result, WithBreaker, World
+
+BUDGET = 63.0
+"""Seconds that the retries of a page take at the most: 1 + 2 + 4 + 8 + 16 + 32."""
+
+
+def check(world: World) -> None:
+    """Compare what the project does with plain backoff, and with the best that can be done."""
+    plain, best, ours = Crawl(world).run(), Clairvoyant(world).run(), WithBreaker(world).run()
+    must = {page for page in best.had if world.can_be_had(page)}
+    assert must <= ours.had, f"{world}: {sorted(must - ours.had)} were not had"
+    slowest = max([world.takes, *(outage.takes for outage in world.outages)])
+    assert ours.end <= 1.5 * fair_end(world, plain, best, ours) + 2 * (PROBE + slowest), world
+    for outage in world.outages:
+        probes = [when for when, is_down in ours.hits if is_down and outage.begin <= when < outage.end]
+        assert all(after - before >= PROBE - 1e-6 for before, after in pairwise(probes)), world
+
+
+def fair_end(world: World, plain: Result, best: Result, ours: Result) -> float:
+    """Return when a crawl has to end. Whoever is a second slower may meet an outage that others escape."""
+    met = [outage.end for outage in world.outages if outage.begin < ours.end]
+    uses_all_retries = NEVER in world.failures or world.short_outages
+    return max(plain.end, best.end, *met, BUDGET if uses_all_retries else 0.0)
+
+
+def test_a_thousand_hosts() -> None:
+    for seed in range(1000):
+        check(World.of(seed))
+
+
+@pytest.mark.slow
+def test_ten_thousand_hosts() -> None:
+    for seed in range(1000, 11_000):
+        check(World.of(seed))
+
+
+def world(failures: list[int], *outages: Outage, kind: str = HOST, at_once: int = 8, is_chain: bool = False) -> World:
+    return World(tuple(failures), (kind,) * len(failures), outages, at_once, 0.05, seed=1, is_chain=is_chain)
+
+
+@pytest.mark.parametrize("kind", [HOST, NETWORK])
+@pytest.mark.parametrize("times", [4, NEVER])
+def test_a_bad_tail_ends_by_the_budgets_of_its_pages(kind: str, times: int) -> None:
+    """A tenth of the pages fails, and nothing else is left in the end."""
+    of_tail = world([times if page % 10 == 3 else 0 for page in range(300)], kind=kind)
+    plain, ours = Crawl(of_tail).run(), WithBreaker(of_tail).run()
+    assert ours.had == plain.had
+    assert ours.end <= 1.5 * plain.end
+    assert len(ours.hits) <= 1.5 * len(plain.hits)
+
+
+@pytest.mark.parametrize("is_silent", [True, False])
+@pytest.mark.parametrize("length", [70.0, 580.0])
+def test_a_list_outlasts_an_outage(is_silent: bool, length: float) -> None:
+    """One request at a time: no five requests ever fail."""
+    listed = world([0] * 30, Outage(0.5, 0.5 + length, is_silent), at_once=1, is_chain=True)
+    ours = WithBreaker(listed).run()
+    assert len(Crawl(listed).run().had) < 30
+    assert len(ours.had) == 30
+    assert len([when for when, _ in ours.hits if 0.5 <= when < 0.5 + length]) <= 20
+
+
+def test_a_list_whose_host_is_down_at_the_start_is_had_later() -> None:
+    listed = world([0] * 30, Outage(0.0, 70.0), at_once=1, is_chain=True)
+    assert len(Crawl(listed).run().had) == 0
+    assert len(WithBreaker(listed).run().had) == 30
