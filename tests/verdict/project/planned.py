@@ -178,7 +178,7 @@ class Pipeline:
                 raise ValueError("of a pipeline")
             if "pipeline-cancelled" in HAZARDS:
                 raise asyncio.CancelledError
-            if "no-serializer" in HAZARDS:
+            if "no-serializer" in HAZARDS and PLAN["feed_format"] in ("json", "jsonlines"):
                 return {**item, "number": object()}
         return item
 
