@@ -199,7 +199,8 @@ def end_on_base_exception(crawler: Crawler, raised: Callable[[Request, BaseExcep
         try:
             await scrape(result, request)
         except BaseException as error:
-            if not is_of_code(error):
+            # The download itself is cancelled at a forced stop: then the request must not end.
+            if not is_of_code(error) or isinstance(result, Failure):
                 raise
             raised(request, error)
 
