@@ -61,9 +61,12 @@ def tasks(t8: T8ResumeAndRetry, number: int) -> None:
         check("add", measure(f"{number:,} add_failed_task, {BATCH}", add, number))
     few = min(number, 10_000)
     measure(f"{few:,} add_failed_task more, each committed", add, few)
-    book, types = t8.state_manager.parts.tasks, ["DETAIL_COLLECTION", "IMAGE_DOWNLOAD"]
-    check("due", measure("a look at when the next is due", lambda _: book.next_due(types), 100))
-    check("due", measure("a lease of 10 tasks that are due", lambda _: book.lease(types, 10), 100))
+    parts, types = t8.state_manager.parts, ["DETAIL_COLLECTION", "IMAGE_DOWNLOAD"]
+    check(
+        "due",
+        measure("a look at when the next is due", lambda _: parts.context.stored_tasks.next_due(types), 100),
+    )
+    check("due", measure("a lease of 10 tasks that are due", lambda _: parts.tasks.lease(types, 10), 100))
     measure("get_metrics", lambda _: t8.get_metrics(), 10)
 
 

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 from scrapy_t8.commands.selfcheck.demo import demo
 from scrapy_t8.commands.selfcheck.selftest import selftest
-from scrapy_t8.config.listing import lines
 from scrapy_t8.config.settings import CHOICES, effective
 from scrapy_t8.config.sources import PROFILES
 
@@ -32,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0 if demo(found.config, _print_line) else 1
         if options.mode == "test":
             return 0 if selftest(_print_line) else 1
-        for line in lines(found):
+        for line in found.lines():
             _print_line(line)
     except T8Error as error:
         sys.stderr.write(f"{error}\n")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+# Before all else: what the downloader imports scans all modules that are loaded, once for each of its classes.
+import scrapy.core.downloader.contextfactory  # noqa: F401
 from scrapy.downloadermiddlewares.cookies import CookiesMiddleware
 from scrapy.downloadermiddlewares.retry import RetryMiddleware
 from scrapy.downloadermiddlewares.robotstxt import RobotsTxtMiddleware

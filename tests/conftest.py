@@ -19,6 +19,7 @@ from .support.pages import VALUES, CommonPages
 from .support.site import Server, Site, serving
 
 TRIALS = 20
+VERDICTS = 0
 # How long a machine takes for an example says nothing about the code.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
@@ -27,6 +28,7 @@ settings.load_profile("any machine")
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("crash tests")
     group.addoption("--trials", type=int, default=TRIALS, help="trials with kills at random moments")
+    group.addoption("--verdicts", type=int, default=VERDICTS, help="generated projects whose verdict is recounted")
     group.addoption("--seed", type=int, default=None, help="repeat the moments of an earlier session")
 
 

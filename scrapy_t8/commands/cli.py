@@ -24,9 +24,6 @@ class Parser(argparse.ArgumentParser):
         self.exit(USAGE, f"{self.prog}: {printable(message)}. See {self.prog} --help\n")
 
 
-# -- the parsers -------------------------------------------------------------------------------------------------
-
-
 def add_commands(parser: argparse.ArgumentParser) -> None:
     """Add all commands to the *parser* of ``scrapy t8``."""
     parser.set_defaults(command=None, usage=parser.print_help)
@@ -49,7 +46,8 @@ def _add_family(parser: argparse.ArgumentParser, family: list[Command], prog: st
             _add_family(own, list(command.family), f"{prog} {command.name}")
         else:
             own.set_defaults(command=command)
-            command.arguments(own)
+            for add in command.arguments:
+                add(own)
             _add_common(own, command)
 
 
@@ -70,7 +68,7 @@ def _add_common(parser: argparse.ArgumentParser, command: Command) -> None:
 
 
 def _epilog(command: Command) -> str:
-    width = max(len(typed) for typed, _ in command.examples)
+    width = max((len(typed) for typed, _ in command.examples), default=0)
     lines = ["examples:", *(f"  scrapy t8 {typed:<{width}}  {what}" for typed, what in command.examples)]
     if not command.family:
         meaning = MEANING | command.statuses
@@ -78,14 +76,8 @@ def _epilog(command: Command) -> str:
     return "\n".join(lines)
 
 
-# -- a call ------------------------------------------------------------------------------------------------------
-
-
 def run(unknown: list[str], options: argparse.Namespace, settings: BaseSettings) -> int:
-    """Run the command of *options* and return its exit status.
-
-    :param unknown: arguments that no parser knows.
-    """
+    """Run the command of *options* and return its exit status. *unknown* arguments are an error."""
     try:
         status = _run(unknown, options, settings)
         sys.stdout.flush()

@@ -5,18 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from scrapy_t8.config.settings import MASK
 from scrapy_t8.errors import CommandError
 from scrapy_t8.report.mask import Mask
 from scrapy_t8.utils.text import escape_surrogates, printable
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-WIDE = 10_000
-"""Columns of an output that is not a terminal: there, no line is wrapped or cut."""
+WIDE = 10_000  # Columns of an output that is not a terminal: there, no line is wrapped or cut
 
 Row = Sequence[object]
 
@@ -37,10 +33,13 @@ class Terminal:
     def print_table(self, title: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
         """Print rows of values. A column whose name begins with ``#`` is aligned to the right."""
         from rich.box import SIMPLE_HEAD
+        from rich.console import Console
         from rich.table import Table
         from rich.text import Text
 
-        console = self._console()
+        console = Console(file=self._out, highlight=False, markup=False, emoji=False)
+        if not console.is_terminal:
+            console.width = WIDE
         table = Table(box=SIMPLE_HEAD if console.is_terminal else None, pad_edge=False, header_style="bold")
         for name in columns:
             right = name.startswith("#")
@@ -63,11 +62,7 @@ class Terminal:
         return document if self.mask is None else self.mask.all(document, given=given)
 
     def confirm(self, question: str, *, yes: bool) -> bool:
-        """Whether the user agrees.
-
-        :param yes: whether the user has agreed already.
-        :raises CommandError: if nobody can be asked.
-        """
+        """Whether the user agrees, or has agreed already (*yes*). It is an error if nobody can be asked."""
         if yes:
             return True
         if not sys.stdin.isatty():
@@ -80,14 +75,6 @@ class Terminal:
             return True
         self.print_line("Nothing was changed.")
         return False
-
-    def _console(self) -> Console:
-        from rich.console import Console
-
-        console = Console(file=self._out, highlight=False, markup=False, emoji=False)
-        if not console.is_terminal:
-            console.width = WIDE
-        return console
 
     def _display(self, text: str) -> str:
         return printable(text if self.mask is None else self.mask.text(text))

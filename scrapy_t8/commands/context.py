@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from scrapy.settings import BaseSettings
 
 from scrapy_t8.config.settings import effective
 from scrapy_t8.core.job.jobdir import default_directory
-from scrapy_t8.core.offline.dead_letters import DeadLetterReader, StubSpider
+from scrapy_t8.core.offline.dead_letters import DeadLetterReader, StubSpider, failed_tasks
+from scrapy_t8.core.offline.resume_points import states_of
 from scrapy_t8.errors import CommandError, JobError
+from scrapy_t8.model.batch import PointRecord
 from scrapy_t8.model.codec import Codec
+from scrapy_t8.model.failed_task import FailedTask
 from scrapy_t8.model.job import SERVICE, JobRecord
+from scrapy_t8.model.resume_point import DIED, RUNNING, RUNS, CollectionState, ResumePoint
 from scrapy_t8.report.files import mask_of
+from scrapy_t8.service.runs import StoredRun, collection_states
 from scrapy_t8.stores.base import DeadLetterStore, ResumePointStore
 from scrapy_t8.stores.owned import open_for_changes
 from scrapy_t8.stores.reader.reader import Reader, open_read_only
@@ -26,9 +32,10 @@ from scrapy_t8.stores.shared.tasks import SQLiteTasks
 
 from .console import Terminal
 
+Points = dict[tuple[str, str], ResumePoint]  # Resume points by task type and name
 
-@dataclass(frozen=True, slots=True)
-class JobView:
+
+class JobView(NamedTuple):
     """A job as it is now, for reading."""
 
     reader: Reader
@@ -44,24 +51,40 @@ class JobView:
     def kind(self) -> str:
         return "service" if self.is_service else "crawl"
 
+    def points(self) -> Points:
+        """Return all resume points, by task type and name."""
+        found = ((name, PointRecord("?", name, 0.0, record).point()) for name, record in self.reader.points())
+        return {(point.task_type, name): point for name, point in found}
 
-@dataclass(frozen=True, slots=True)
-class OwnedJob:
+    def tasks(self) -> Iterator[FailedTask]:
+        """Yield every failed task: those that wait, then those that were given up."""
+        return failed_tasks(self.reader.all_waiting(), self.letters, self.job.id, Codec())
+
+    def stored_runs(self) -> dict[str, StoredRun]:
+        """Return the newest run of each task type of a service."""
+        running = self.reader.is_running()
+        runs = map(StoredRun.loads, self.reader.kept_as(RUNS).values())
+        return {run.task_type: run if running or run.status != RUNNING else replace(run, status=DIED) for run in runs}
+
+    def states(self) -> Iterator[CollectionState]:
+        """Yield how far each task type is of which anything is known."""
+        if self.is_service:
+            yield from collection_states(self.stored_runs(), self.points(), self.tasks())
+        elif runs := self.reader.runs():
+            yield from states_of(self.job, runs[-1], self.points(), self.tasks())
+
+
+class OwnedJob(NamedTuple):
     """A job for changing: nobody else changes it meanwhile."""
 
     box: DeadLetterStore
     points: ResumePointStore
     job: JobRecord
-    tasks: SQLiteTasks | None
-    """The failed tasks of a service."""
+    tasks: SQLiteTasks | None  # The failed tasks of a service
 
 
 class CommandContext:
-    """One call of a command.
-
-    :param options: the options of the command line.
-    :param settings: the settings of the project, with those of ``-s``.
-    """
+    """One call of a command. *settings* are those of the project, with those of ``-s``."""
 
     def __init__(self, options: argparse.Namespace, settings: BaseSettings, terminal: Terminal) -> None:
         self.options = options
@@ -70,10 +93,7 @@ class CommandContext:
 
     @cached_property
     def directory(self) -> Path:
-        """The job directory.
-
-        :raises T8Error: if it is not clear which one is meant.
-        """
+        """The job directory. An error says if it is not clear which one is meant."""
         return job_directory(self.options.jobdir, self.options.spider, self.settings)
 
     @contextmanager
@@ -81,8 +101,6 @@ class CommandContext:
         """Open the job for reading. From now on the terminal hides the secrets that the crawl hid.
 
         A crawl or service that uses the job is not held up.
-
-        :raises T8Error: if there is no job, or it cannot be read.
         """
         with open_read_only(self.directory / "t8") as reader:
             job = reader.job()
@@ -91,31 +109,22 @@ class CommandContext:
 
     @contextmanager
     def open_for_changes(self, *, is_service: bool) -> Iterator[OwnedJob]:
-        """Open the job for changes. A crawl must not run meanwhile; services may run, and wait.
-
-        :raises T8Error: if a crawl is running, or the job cannot be changed.
-        """
+        """Open the job for changes. A crawl must not run meanwhile; services may run, and wait."""
         path = self.directory / "t8"
-        if is_service:
-            shared = SharedStore(path)
-            shared.open()
-            try:
-                with shared.alone() as job:
-                    yield OwnedJob(shared.box, shared.points, job, SQLiteTasks(shared))
-            finally:
-                shared.close()
+        if not is_service:
+            with open_for_changes(path) as (store, job):
+                yield OwnedJob(store.box, store.points, job, None)
             return
-        with open_for_changes(path) as (store, found):
-            yield OwnedJob(store.box, store.points, found, None)
+        shared = SharedStore(path)
+        shared.open()
+        with closing(shared), shared.alone() as job:
+            yield OwnedJob(shared.box, shared.points, job, SQLiteTasks(shared))
 
 
 def job_directory(jobdir: str | None, spider: str | None, settings: BaseSettings) -> Path:
-    """Return the directory that was given, or the one that a crawl or a service of this project would use.
+    """Return *jobdir*, or the directory that a crawl of *spider*, or of this project, or a service would use.
 
-    :param jobdir: the value of ``--jobdir``. It comes before everything else.
-    :param spider: the spider whose job is meant, if no JOBDIR is set.
-    :raises CommandError: if several jobs may be meant.
-    :raises JobError: if there is no job.
+    It is an error if there is no job, or several may be meant.
     """
     if jobdir:
         return Path(jobdir)

@@ -15,17 +15,45 @@ from scrapy_t8.model.resume_point import ResumePoint
 from scrapy_t8.utils.checked import checked_metadata, checked_text
 from scrapy_t8.utils.times import moment
 
-from .context import CommandContext
-from .job_view import Points
-from .job_view import points as points_of
-from .registry import CHANGES, ERROR, OK, Command
+from .context import CommandContext, Points
+from .registry import CHANGES, ERROR, OK, YES, Command, argument, command, flag
 
+PLACE = ("current_page", "last_cursor", "last_slug", "total_processed")
 COLUMNS = ("task type", "name", "#page", "cursor", "slug", "#processed", "last update", "metadata")
 
 
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"not a whole number of at least 0: {text!r}")
+    return int(text)
+
+
+def _metadata(text: str) -> dict[str, Any]:
+    try:
+        return checked_metadata(json.loads(text))
+    except (ValueError, RecursionError, T8Error) as error:
+        raise argparse.ArgumentTypeError(f"not a JSON object: {text!r:.80}: {error}") from None
+
+
+KEY = (
+    argument("task_type", metavar="TASK_TYPE", help="as LIST_COLLECTION"),
+    argument("--name", help="where there are several of one task type"),
+)
+
+
+@command(
+    "list",
+    argument("task_type", nargs="?", metavar="TASK_TYPE", help="only those of this task type"),
+    has_json=True,
+)
 def _list(call: CommandContext) -> int:
+    """The resume points of a job.
+
+    points list  # all of them
+    points list LIST_COLLECTION --json  # of one task type, as JSON
+    """
     with call.view() as look:
-        found = points_of(look)
+        found = look.points()
     if call.options.task_type:
         found = {key: point for key, point in found.items() if key[0] == call.options.task_type}
     documents = [{"name": name, **point.to_dict()} for (_, name), point in found.items()]
@@ -40,48 +68,72 @@ def _list(call: CommandContext) -> int:
 
 def _cells(point: dict[str, Any]) -> tuple[Any, ...]:
     metadata = json.dumps(point["metadata"], ensure_ascii=False) if point["metadata"] else ""
-    place = (point["current_page"], point["last_cursor"], point["last_slug"], point["total_processed"])
-    return (point["task_type"], point["name"], *place, when(point["last_update"]), metadata)
+    place = (point[name] for name in ("task_type", "name", *PLACE))
+    return (*place, when(point["last_update"]), metadata)
 
 
-# -- changing ----------------------------------------------------------------------------------------------------
-
-
+@command(
+    "set",
+    *KEY,
+    argument(
+        "--page", dest="current_page", type=_number, metavar="N", help="the last page that is done; 0 before the first"
+    ),
+    argument("--cursor", dest="last_cursor", metavar="TEXT", help="what leads to the next page"),
+    argument("--slug", dest="last_slug", metavar="TEXT", help="the last one that is done"),
+    argument("--processed", dest="total_processed", type=_number, metavar="N", help="how much was done so far"),
+    argument("--metadata", type=_metadata, metavar="JSON", help="an object, in the place of what is there"),
+    note=CHANGES,
+)
 def _set(call: CommandContext) -> int:
+    """Say where work is to go on.
+
+    points set LIST_COLLECTION --page 12  # after page 12
+    points set LIST_COLLECTION --name new --cursor abc  # one of several of this task type
+
+    What is not given stays as it is.
+    """
     options, terminal = call.options, call.terminal
     checked_text("task_type", options.task_type)
     with call.view() as look:
-        found, of_service, finished = points_of(look), look.is_service, look.job.finished
+        found, of_service, finished = look.points(), look.is_service, look.job.finished
     name = _name(found, options.task_type, options.name)
     point = _changed(found.get((options.task_type, name)) or ResumePoint(options.task_type), options)
     with call.open_for_changes(is_service=of_service) as owned:
         owned.points.put(record_of(point, name))
     terminal.print_line(f"The resume point {_label(options.task_type, name)} is set: {json.dumps(point.to_dict())}")
     if not of_service and not finished:
-        terminal.print_line(
-            "The job is not finished: it goes on from its frontier. The point counts for the job after it."
-        )
+        note = "The job is not finished: it goes on from its frontier. The point counts for the job after it."
+        terminal.print_line(note)
     return OK
 
 
 def _changed(point: ResumePoint, options: argparse.Namespace) -> ResumePoint:
-    given = {
-        "current_page": options.page,
-        "last_cursor": options.cursor,
-        "last_slug": options.slug,
-        "total_processed": options.processed,
-        "metadata": options.metadata,
-    }
+    given = {name: getattr(options, name) for name in (*PLACE, "metadata")}
     changes = {name: value for name, value in given.items() if value is not None}
     if not changes:
         raise CommandError("give what to set: --page, --cursor, --slug, --processed or --metadata")
     return replace(point, **changes, last_update=moment(time.time()))
 
 
+@command(
+    "delete",
+    *KEY,
+    flag("--all", text="all of this task type"),
+    YES,
+    note=CHANGES,
+    statuses={ERROR: "it could not be done, or you said no"},
+)
 def _delete(call: CommandContext) -> int:
+    """Have work begin at its beginning.
+
+    points delete LIST_COLLECTION  # the only one of this task type
+    points delete LIST_COLLECTION --all --yes  # all of it, without being asked
+
+    You are asked before.
+    """
     options, terminal = call.options, call.terminal
     with call.view() as look:
-        found, of_service = points_of(look), look.is_service
+        found, of_service = look.points(), look.is_service
     if options.all:
         names = [name for task_type, name in found if task_type == options.task_type]
     else:
@@ -99,10 +151,7 @@ def _delete(call: CommandContext) -> int:
 
 
 def _name(found: Points, task_type: str, name: str | None) -> str:
-    """Return *name*, or the name of the only point of *task_type*.
-
-    :raises CommandError: if no name was given and there are several points.
-    """
+    """Return *name*, or the name of the only point of *task_type*. Several points without a *name* are an error."""
     if name is not None:
         return name
     names = [known for kind, known in found if kind == task_type]
@@ -115,46 +164,6 @@ def _label(task_type: str, name: str) -> str:
     return f"{task_type} {name!r}" if name else task_type
 
 
-# -- arguments ---------------------------------------------------------------------------------------------------
-
-
-def _arguments_of_list(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("task_type", nargs="?", metavar="TASK_TYPE", help="only those of this task type")
-
-
-def _arguments_of_set(parser: argparse.ArgumentParser) -> None:
-    _add_key(parser)
-    parser.add_argument("--page", type=_number, metavar="N", help="the last page that is done; 0 before the first")
-    parser.add_argument("--cursor", metavar="TEXT", help="what leads to the next page")
-    parser.add_argument("--slug", metavar="TEXT", help="the last one that is done")
-    parser.add_argument("--processed", type=_number, metavar="N", help="how much was done so far")
-    parser.add_argument("--metadata", type=_metadata, metavar="JSON", help="an object, in the place of what is there")
-
-
-def _arguments_of_delete(parser: argparse.ArgumentParser) -> None:
-    _add_key(parser)
-    parser.add_argument("--all", action="store_true", help="all of this task type")
-    parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
-
-
-def _add_key(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("task_type", metavar="TASK_TYPE", help="as LIST_COLLECTION")
-    parser.add_argument("--name", help="where there are several of one task type")
-
-
-def _number(text: str) -> int:
-    if not text.isascii() or not text.isdigit():
-        raise argparse.ArgumentTypeError(f"not a whole number of at least 0: {text!r}")
-    return int(text)
-
-
-def _metadata(text: str) -> dict[str, Any]:
-    try:
-        return checked_metadata(json.loads(text))
-    except (ValueError, RecursionError, T8Error) as error:
-        raise argparse.ArgumentTypeError(f"not a JSON object: {text!r:.80}: {error}") from None
-
-
 COMMANDS = (
     Command(
         "points",
@@ -163,38 +172,6 @@ COMMANDS = (
             ("points list", "where is each piece of work?"),
             ("points set LIST_COLLECTION --page 12", "the next job begins after page 12"),
         ),
-        family=(
-            Command(
-                "list",
-                "The resume points of a job.",
-                (("points list", "all of them"), ("points list LIST_COLLECTION --json", "of one task type, as JSON")),
-                _arguments_of_list,
-                _list,
-                has_json=True,
-            ),
-            Command(
-                "set",
-                "Say where work is to go on.",
-                (
-                    ("points set LIST_COLLECTION --page 12", "after page 12"),
-                    ("points set LIST_COLLECTION --name new --cursor abc", "one of several of this task type"),
-                ),
-                _arguments_of_set,
-                _set,
-                about=f"What is not given stays as it is. {CHANGES}",
-            ),
-            Command(
-                "delete",
-                "Have work begin at its beginning.",
-                (
-                    ("points delete LIST_COLLECTION", "the only one of this task type"),
-                    ("points delete LIST_COLLECTION --all --yes", "all of it, without being asked"),
-                ),
-                _arguments_of_delete,
-                _delete,
-                about=f"You are asked before. {CHANGES}",
-                statuses={ERROR: "it could not be done, or you said no"},
-            ),
-        ),
+        family=(_list, _set, _delete),
     ),
 )

@@ -13,6 +13,7 @@ from scrapy.utils.misc import build_from_crawler, load_object
 
 from scrapy_t8.core.frontier.set_aside import Aside
 from scrapy_t8.core.job.job import Job
+from scrapy_t8.core.job.refused import RefusedRequests
 from scrapy_t8.core.page import Page, current_page, inside, leave_page
 from scrapy_t8.errors import ConfigError
 from scrapy_t8.model.entry import QueueRecord
@@ -49,6 +50,7 @@ class T8Scheduler(Scheduler):
         assert self.crawler is not None
         self._job = Job.required(self.crawler)
         self._alone: Page | None = None
+        self._refused: RefusedRequests | None = None
         self._start_class = queue_class(self.crawler.settings, "SCHEDULER_START")
         self._keeping = self._job.guard("keep a request")
         self._taking = self._job.guard("take a request")
@@ -57,6 +59,7 @@ class T8Scheduler(Scheduler):
         opened = super().open(spider)
         engine = self._job.crawler.engine
         assert engine is not None
+        self._refused = RefusedRequests.watch(self._job.crawler, self._job)
         slot_of, frontier = engine.downloader.get_slot_key, self._job.frontier
         has_seen_set = adopt(self.df, frontier, self._job.crawler.request_fingerprinter)
         self._gate = self._job.use_frontier(self._durable_queue(), slot_of, has_seen_set=has_seen_set)
@@ -77,6 +80,8 @@ class T8Scheduler(Scheduler):
         """Admit *request*, unless it was seen before. It is durable with the next commit, or with its page."""
         if not self._job.works:
             return False
+        if self._refused is not None:
+            self._refused.reached(request)
         # An exception would only vanish in a log line of the parallel consumer, with the request.
         with self._keeping:
             page, set_aside = current_page(), self._job.frontier.set_aside

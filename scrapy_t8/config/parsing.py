@@ -16,10 +16,8 @@ from scrapy_t8.errors import ConfigError
 
 from .sources import ENV, PREFIX, layers
 
-DEFAULT = "the default"
-"""The origin of a value that nobody has given."""
-TRUE = {"1", "true", "yes", "on"}
-FALSE = {"0", "false", "no", "off", ""}
+DEFAULT = "the default"  # The origin of a value that nobody has given
+BOOLEANS = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off", ""), False)
 EXPECTED = {bool: "true or false", dict: "a dict, or one as JSON", list: "a list, or one as JSON"}
 
 
@@ -89,17 +87,15 @@ def _typed(field: Field[Any], value: Any) -> Any:
         return value.copy_to_dict() if isinstance(value, BaseSettings) else value
     try:
         if kind is bool:
-            return _bool(value)
+            return BOOLEANS[str(value).strip().lower()]
         if kind in (dict, list):
             return _collection(kind, value)
-        if kind is not str and isinstance(value, bool):
-            raise ValueError
-        if kind is str and not isinstance(value, (str, PathLike)):
-            raise ValueError
-        if kind is int and isinstance(value, float) and not value.is_integer():
+        is_text = isinstance(value, (str, PathLike))
+        is_part = kind is int and isinstance(value, float) and not value.is_integer()
+        if is_part or (not is_text if kind is str else isinstance(value, bool)):
             raise ValueError
         return kind(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, KeyError):
         raise bad_value(field.name, value, EXPECTED.get(kind, f"of type {kind.__name__}")) from None
 
 
@@ -110,12 +106,3 @@ def _collection(kind: type, value: Any) -> Any:
     if not isinstance(value, kind):
         raise ValueError(value)
     return value
-
-
-def _bool(value: Any) -> bool:
-    text = str(value).strip().lower()
-    if text in TRUE:
-        return True
-    if text in FALSE:
-        return False
-    raise ValueError(value)

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from scrapy_t8.errors import ConfigError
 
@@ -18,34 +17,16 @@ PREFIX = "T8_"
 ENV = "T8_ENV"
 FILE = Path(".env")
 
+IN_PROFILE = ("T8_MAX_WORKERS", "T8_RETRY_CHECK_INTERVAL", "T8_ENABLE_METRICS", "T8_LOG_LEVEL")
 PROFILES: dict[str, dict[str, Any]] = {
-    "development": {
-        "T8_MAX_WORKERS": 3,
-        "T8_RETRY_CHECK_INTERVAL": 60.0,
-        "T8_ENABLE_METRICS": False,
-        "T8_LOG_LEVEL": "DEBUG",
-    },
-    "testing": {
-        "T8_MAX_WORKERS": 2,
-        "T8_RETRY_CHECK_INTERVAL": 120.0,
-        "T8_ENABLE_METRICS": True,
-        "T8_LOG_LEVEL": "INFO",
-    },
-    "production": {
-        "T8_MAX_WORKERS": 10,
-        "T8_RETRY_CHECK_INTERVAL": 15.0,
-        "T8_ENABLE_METRICS": True,
-        "T8_LOG_LEVEL": "WARNING",
-    },
+    "development": dict(zip(IN_PROFILE, (3, 60.0, False, "DEBUG"), strict=True)),
+    "testing": dict(zip(IN_PROFILE, (2, 120.0, True, "INFO"), strict=True)),
+    "production": dict(zip(IN_PROFILE, (10, 15.0, True, "WARNING"), strict=True)),
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """The ``T8_*`` values of one source.
-
-    :param origin: the source in words, for messages.
-    """
+class Layer(NamedTuple):
+    """The ``T8_*`` values of one source, which *origin* names for messages."""
 
     origin: str
     values: Mapping[str, Any]

@@ -10,19 +10,21 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from scrapy import Request
 
 from scrapy_t8.errors import FormatError
 from scrapy_t8.model.batch import CommitBatch, PointRecord
-from scrapy_t8.model.resume_point import ResumePoint
 from scrapy_t8.stores.base import ResumePointStore
 from scrapy_t8.utils.times import moment
 
 from .page import Page
 from .run import CommitParticipant, RunContext
 from .watermark import Value, Watermark
+
+if TYPE_CHECKING:
+    from scrapy_t8.model.resume_point import ResumePoint
 
 logger = logging.getLogger(__name__)
 
@@ -240,6 +242,8 @@ class ResumePointTracker(CommitParticipant):
         return PointRecord.of(stored, name, updated=now, track=track, historic=is_historic)
 
     def _resume_point(self, task_type: str, point: Point) -> ResumePoint:
+        from scrapy_t8.model.resume_point import ResumePoint
+
         track = point.track
         values = {ours: track.value[theirs] for theirs, ours in FIELDS.items() if theirs in track.value}
         return ResumePoint(

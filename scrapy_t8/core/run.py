@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from scrapy import Request
 from scrapy.crawler import Crawler
@@ -27,8 +26,7 @@ ANSWERS = (CloseSpider, DontCloseSpider)
 """Exceptions that are answers to Scrapy, not errors."""
 
 
-@dataclass(frozen=True)
-class RunContext:
+class RunContext(NamedTuple):
     """What every part of a run may need, and what never changes during the run.
 
     :param directory: the JOBDIR.

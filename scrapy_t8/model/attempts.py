@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from hashlib import blake2b
 
-HISTORY = 20
-"""Attempts of one request whose errors are kept."""
+TASK_TYPE = "DETAIL_COLLECTION"  # The task type of a request that has none of its own
+HISTORY = 20  # Attempts of one request whose errors are kept
 
 
 @dataclass(slots=True)
@@ -15,8 +16,7 @@ class AttemptHistory:
 
     attempts: list[tuple[float, str, str]] = field(default_factory=list)
     """The latest failures: (Unix seconds, kind, error)."""
-    counts: dict[str, int] = field(default_factory=dict)
-    """Failures charged to the request, by kind."""
+    counts: dict[str, int] = field(default_factory=dict)  # Failures charged to the request, by kind
     delivered: list[int] = field(default_factory=list)
     """Fingerprints of the records that are in the feeds although the page has failed."""
     task_type: str = ""
@@ -59,3 +59,8 @@ class ScheduledRetry:
     slot: str
     payload: bytes
     story: str
+
+
+def request_task_id(task_type: str, job: str, entry: int) -> str:
+    """Return the task id of the request that is stored as *entry* of *job*."""
+    return f"{task_type}_{blake2b(f'{job}/{entry}'.encode(), digest_size=4).hexdigest()}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scrapy_t8.errors import FormatError
 from scrapy_t8.utils.text import to_json
@@ -14,11 +14,12 @@ from .dead_letter import DeadLetter
 from .entry import QueueRecord
 from .items import ExpectationChange, ItemKey, ItemLoss
 from .json_document import compressed
-from .resume_point import ResumePoint
+
+if TYPE_CHECKING:
+    from .resume_point import ResumePoint
 
 
-@dataclass(frozen=True, slots=True)
-class PointRecord:
+class PointRecord(NamedTuple):
     """A resume point as it is stored.
 
     :param name: tells several points of one task type apart; may be empty.
@@ -42,14 +43,11 @@ class PointRecord:
         name: str,
         *,
         updated: float,
-        track: str = "",
         historic: bool = False,
         compress: bool = False,
+        track: str = "",
     ) -> PointRecord:
-        """Return the stored form of *point*.
-
-        :param compress: store large metadata compressed.
-        """
+        """Return the stored form of *point*. With *compress*, large metadata is compressed."""
         document = point.to_dict()
         if compress:
             document["metadata"] = compressed(point.metadata)
@@ -60,18 +58,19 @@ class PointRecord:
 
         :raises FormatError: if the stored JSON is not one, as after a change by hand.
         """
+        from .resume_point import ResumePoint
+
         try:
             return ResumePoint.from_dict(json.loads(self.record))
         except ValueError as error:
             raise FormatError(f"the resume point {self.task_type} {self.name} is no JSON: {error}") from None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class CommitBatch:
     """Everything that one commit changes: all of it, or nothing."""
 
-    added: list[tuple[int, bytes, str | None]] = field(default_factory=list)
-    """(id, payload, story) of new entries."""
+    added: list[tuple[int, bytes, str | None]] = field(default_factory=list)  # (id, payload, story) of new entries
     removed: list[int] = field(default_factory=list)
     buried: list[DeadLetter] = field(default_factory=list)
     seen: list[int] = field(default_factory=list)
@@ -80,8 +79,7 @@ class CommitBatch:
     inherited: list[tuple[int, int]] = field(default_factory=list)
     """(old, new): a retry or redirect that takes over the children of the old entry."""
     waiting: list[ScheduledRetry] = field(default_factory=list)
-    reactivated: list[int] = field(default_factory=list)
-    """Ids of entries that wait no longer."""
+    reactivated: list[int] = field(default_factory=list)  # Ids of entries that wait no longer
     resolved: list[int] = field(default_factory=list)
     """Fingerprints of requests that have succeeded, so that their dead letters can go."""
     hosts: dict[str, dict[str, Any] | None] = field(default_factory=dict)
@@ -95,20 +93,15 @@ class CommitBatch:
     """Changes of expected items, by the hash of their key."""
     collected: list[int] = field(default_factory=list)
     """Expected items that their only request has collected (the common case)."""
-    announced: dict[str, int] = field(default_factory=dict)
-    """Announced numbers of items, by source."""
+    announced: dict[str, int] = field(default_factory=dict)  # Announced numbers of items, by source
     items: list[ItemKey] = field(default_factory=list)
     touched: list[int] = field(default_factory=list)
     """Keys of items of earlier jobs that were scraped again, and not exported."""
-    superseded: list[int] = field(default_factory=list)
-    """Exported items, counted from 0, that a later one has replaced."""
+    superseded: list[int] = field(default_factory=list)  # Exported items, counted from 0, that a later one has replaced
     losses: list[ItemLoss] = field(default_factory=list)
-    tally: dict[tuple[str, str], int] = field(default_factory=dict)
-    """Increments of counters, by (what, name)."""
-    progress: tuple[int, int, int] = (0, 0, 0)
-    """Pages, items and retries since the last commit."""
-    kept: dict[str, bytes] = field(default_factory=dict)
-    """Other data of the job, by name."""
+    tally: dict[tuple[str, str], int] = field(default_factory=dict)  # Increments of counters, by (what, name)
+    progress: tuple[int, int, int] = (0, 0, 0)  # Pages, items and retries since the last commit
+    kept: dict[str, bytes] = field(default_factory=dict)  # Other data of the job, by name
 
     @property
     def has_failures(self) -> bool:

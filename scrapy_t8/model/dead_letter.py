@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
+class DeadLetter(NamedTuple):
     """An entry that was given up, and the reason.
 
     :param entry: the id that it had in the frontier of its ``job``.
@@ -38,18 +38,13 @@ class DeadLetter:
     id: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class LetterFilter:
+class LetterFilter(NamedTuple):
     """Selects the dead letters that meet every given condition.
 
-    :param error: a part of the error, in any case.
     :param host: the host of the URL.
-    :param callback: the name of the spider's method.
-    :param status: the status of the HTTP response.
-    :param task_type: as in a :class:`~scrapy_t8.model.failed_task.FailedTask`.
+    :param error: a part of the error, in any case.
     :param text: a part of the error, the URL or the target, in any case.
-    :param older_than: buried at least so many seconds ago.
-    :param newer_than: buried at most so many seconds ago.
+    :param older_than: buried at least so many seconds ago; *newer_than*: at most.
     :param ids: the numbers of letters.
     """
 
@@ -69,12 +64,9 @@ class LetterFilter:
 ALL = LetterFilter()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LetterGroup:
-    """Dead letters with the same cause.
-
-    :param example: the number of one of the letters.
-    """
+    """Dead letters with the same cause. *example* is the number of one of them."""
 
     kind: str
     error: str

@@ -6,18 +6,14 @@ import json
 import zlib
 from dataclasses import dataclass, field
 from datetime import datetime
-from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 from scrapy_t8.utils.text import to_json
 from scrapy_t8.utils.times import moment
 
-from .attempts import AttemptHistory, ScheduledRetry
+from .attempts import TASK_TYPE, AttemptHistory, ScheduledRetry, request_task_id
 from .dead_letter import DeadLetter
 from .json_document import LARGE, JsonRecord
-
-TASK_TYPE = "DETAIL_COLLECTION"
-"""The task type of a request that has none of its own."""
 
 
 @dataclass(slots=True)
@@ -44,8 +40,6 @@ class FailedTask(JsonRecord):
     metadata: dict[str, Any] = field(default_factory=dict)
 
 
-# -- ids -----------------------------------------------------------------------------------------------------------
-#
 # An id has room for 32 bits. There are two ways to get an id from the entry under which a task is stored:
 #
 # - The entries of a crawl have more bits, and each job of a directory counts them anew. So the id is a hash of job and
@@ -54,14 +48,8 @@ class FailedTask(JsonRecord):
 #   have the same id, and the service finds a task by its id without an index. Tasks that were imported with ids of
 #   their own are in the table ``task_name``.
 
-MULTIPLIER = 0x9E3779B1
-"""An odd number, so that multiplication by it is a bijection of the 32-bit numbers."""
+MULTIPLIER = 0x9E3779B1  # An odd number, so that multiplication by it is a bijection of the 32-bit numbers
 INVERSE = pow(MULTIPLIER, -1, 1 << 32)
-
-
-def request_task_id(task_type: str, job: str, entry: int) -> str:
-    """Return the task id of the request that is stored as *entry* of *job*."""
-    return f"{task_type}_{blake2b(f'{job}/{entry}'.encode(), digest_size=4).hexdigest()}"
 
 
 def service_task_id(task_type: str, entry: int) -> str:
@@ -78,18 +66,11 @@ def service_entry(task_id: str) -> int | None:
         return None
 
 
-# -- tasks of the service --------------------------------------------------------------------------------------------
-
-PLAIN, PACKED = b"{", b"z"
-"""The first byte of a task's payload, which differs from that of every request's payload."""
+PLAIN, PACKED = b"{", b"z"  # The first byte of a task's payload, which differs from that of every request's payload
 
 
-@dataclass(frozen=True, slots=True)
-class TaskRecord:
-    """The part of a task that never changes. Its attempts are an :class:`~scrapy_t8.model.attempts.AttemptHistory`.
-
-    :param created_at: in Unix seconds.
-    """
+class TaskRecord(NamedTuple):
+    """The part of a task that never changes; ``created_at`` is in Unix seconds. Its attempts are an AttemptHistory."""
 
     task_id: str
     task_type: str
@@ -100,8 +81,7 @@ class TaskRecord:
 
     def dumps(self, *, compress: bool) -> bytes:
         """Return the record as bytes, compressed if they are many. The metadata must be a JSON object."""
-        fields = {name: getattr(self, name) for name in self.__slots__}
-        data = to_json(fields, separators=(",", ":")).encode()
+        data = to_json(self._asdict(), separators=(",", ":")).encode()
         return PACKED + zlib.compress(data) if compress and len(data) >= LARGE else data
 
     @classmethod
@@ -112,14 +92,10 @@ class TaskRecord:
         return cls(**json.loads(payload)) if payload[:1] == PLAIN else None
 
 
-# -- conversion --------------------------------------------------------------------------------------------------------
-
-
 def task_of_waiting(waiting: ScheduledRetry, job: str, url: str) -> FailedTask:
     """Return *waiting*, an entry of *job* for *url*, as a task with a next attempt."""
     story, due = AttemptHistory.loads(waiting.story), moment(waiting.due)
-    record = TaskRecord.loads(waiting.payload)
-    if record is not None:
+    if record := TaskRecord.loads(waiting.payload):
         return _of_service(record, story, due)
     kind = story.attempts[-1][1] if story.attempts else ""
     return _of_request(story, request_task_id(_type(story), job, waiting.id), url, kind, (waiting.due, ""), due)
@@ -128,8 +104,7 @@ def task_of_waiting(waiting: ScheduledRetry, job: str, url: str) -> FailedTask:
 def task_of_letter(letter: DeadLetter) -> FailedTask:
     """Return *letter*, which has its payload and story, as a task that was given up."""
     story = AttemptHistory.loads(letter.story)
-    record = TaskRecord.loads(letter.payload)
-    if record is not None:
+    if record := TaskRecord.loads(letter.payload):
         return _of_service(record, story, None)
     story.task_type, story.target = story.task_type or letter.task_type, story.target or letter.target
     task_id = request_task_id(_type(story), letter.job, letter.entry)

@@ -77,7 +77,7 @@ def unpack_notes(data: bytes) -> list[ItemOutcome]:
     ]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class ExpectationChange:
     """What a commit changes about an expected item.
 
@@ -104,8 +104,7 @@ class RefetchStatus(IntEnum):
     """Whether a missing item is fetched again."""
 
     REQUESTED = 1
-    BY_SPIDER = -1
-    """The spider is to be asked for a request."""
+    BY_SPIDER = -1  # The spider is to be asked for a request
     IMPOSSIBLE = -2
 
 
@@ -147,3 +146,8 @@ class Expectation(NamedTuple):
     depth: int = 0
     is_counted: bool = True
     is_listed: bool = True
+
+
+def integrity_score(unique_valid: int, expected: int) -> float | None:
+    """Return ``unique_valid / expected``, from 0 to 1; None if nothing is expected."""
+    return max(0.0, min(1.0, unique_valid / expected)) if expected > 0 else None

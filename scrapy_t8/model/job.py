@@ -5,20 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from .entry import Entry
 
-SERVICE = "t8-service"
-"""The spider's name in the job of a service."""
+SERVICE = "t8-service"  # The spider's name in the job of a service
 
 
-@dataclass(frozen=True, slots=True)
-class PastJob:
-    """A job that has ended.
-
-    :param good: whether it was finished and complete.
-    """
+class PastJob(NamedTuple):
+    """A job that has ended. It is *good* if it was finished and complete."""
 
     id: str
     number: int
@@ -29,8 +24,7 @@ class PastJob:
     good: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """One process's turn at a job. Times are Unix seconds; ``ended`` is None for a run that died."""
 
     id: int
@@ -57,12 +51,9 @@ class Ledger:
     duplicate: int = 0
     dropped: int = 0
     failed: int = 0
-    changed: int = 0
-    """Exported items whose key was exported before with another content."""
-    again: int = 0
-    """Items scraped by this job that earlier jobs had exported."""
-    invalid: int = 0
-    """Exported items that failed validation."""
+    changed: int = 0  # Exported items whose key was exported before with another content
+    again: int = 0  # Items scraped by this job that earlier jobs had exported
+    invalid: int = 0  # Exported items that failed validation
 
     def difference(self, frontier: int) -> int:
         """Return by how much the account of requests is out of balance."""
@@ -86,32 +77,24 @@ class JobRecord:
     start_done: bool = False
     next_seq: int = 1
     ledger: Ledger = field(default_factory=Ledger)
-    follows: str = ""
-    """The id of the finished job in the same directory that this job repeats."""
-    number: int = 1
-    """The number of the job in its directory, from 1."""
-    policy: str = "first"
-    """Which of several items with the same key stays. It decides how feeds are written."""
+    follows: str = ""  # The id of the finished job in the same directory that this job repeats
+    number: int = 1  # The number of the job in its directory, from 1
+    policy: str = "first"  # Which of several items with the same key stays. It decides how feeds are written
 
 
-@dataclass(frozen=True, slots=True)
-class Recovery:
+class Recovery(NamedTuple):
     """What a new run found: the job, its last run, and the number of entries in flight when that run died."""
 
     job: JobRecord
     run: int
     last_run: Run | None = None
     recovered: int = 0
-    crashed: Sequence[Entry] = ()
-    """The entries during which the process has died at least as often as the crash limit."""
+    crashed: Sequence[Entry] = ()  # The entries during which the process has died at least as often as the crash limit
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The spider of a crawl and its arguments.
-
-    :param arguments: in a form that can be stored and compared; None if they are not known.
-    """
+    """The spider of a crawl and its arguments, in a form that can be stored and compared; None: they are not known."""
 
     spider: str
     arguments: dict[str, Any] | None
@@ -139,7 +122,6 @@ class Identity:
         if self.spider != job.spider:
             return f"spider {job.spider!r}, not {self.spider!r}"
         before, now = job.arguments, self.arguments or {}
-        names = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
-        return "other spider arguments: " + ", ".join(
-            f"{name} was {before.get(name)!r}, is {now.get(name)!r}" for name in names
-        )
+        values = {name: (before.get(name), now.get(name)) for name in sorted({*before, *now})}
+        changes = (f"{name} was {old!r}, is {new!r}" for name, (old, new) in values.items() if old != new)
+        return f"other spider arguments: {', '.join(changes)}"

@@ -20,8 +20,7 @@ IMAGE = "IMAGE_DOWNLOAD"
 RUNNING, FINISHED, STOPPED, DIED = STATUSES = "RUNNING", "FINISHED", "STOPPED", "DIED"
 """What a collection state can say about its run."""
 
-RUNS = "collection:"
-"""The names under which a service keeps its runs: this, followed by a task type."""
+RUNS = "collection:"  # The names under which a service keeps its runs: this, followed by a task type
 
 
 @dataclass(slots=True)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from scrapy_t8.config.settings import THRESHOLDS
 from scrapy_t8.core.items.checks import coverage_problems, fraction
@@ -13,23 +12,17 @@ from scrapy_t8.errors import ConfigError
 from scrapy_t8.utils.times import parse_time
 
 SETTING = "T8_ALERT_THRESHOLDS"
+Parts = Mapping[str, tuple[float | None, str]]
+"""By the name of a threshold: a part from 0 to 1 (None if it is not known), and what the part is, for the message."""
 
-ENOUGH = 5
-"""Earlier jobs that are needed to learn from."""
-TO_DEVIATION = 1.4826
-"""Makes the median absolute deviation of a normal distribution its standard deviation."""
+ENOUGH = 5  # Earlier jobs that are needed to learn from
+TO_DEVIATION = 1.4826  # Makes the median absolute deviation of a normal distribution its standard deviation
 DEVIATIONS = 3.0
-CEILING = 0.9
-"""A loss above this is an alert whatever the earlier jobs did."""
+CEILING = 0.9  # A loss above this is an alert whatever the earlier jobs did
 
 
-@dataclass(frozen=True, slots=True)
-class Alert:
-    """A finding that somebody should look at.
-
-    :param setting: the setting that governs the alert.
-    :param message: one line, with value and threshold.
-    """
+class Alert(NamedTuple):
+    """A finding that somebody should look at, and the setting that governs it. *message* has value and threshold."""
 
     name: str
     setting: str
@@ -63,19 +56,12 @@ def alerts_of(
 ) -> list[Alert]:
     """Return the alerts of a report. A value that is not known (null) is no alert.
 
-    :param document: the report, as in docs/report.md.
-    :param thresholds: T8_ALERT_THRESHOLDS.
+    :param thresholds: T8_ALERT_THRESHOLDS; *items_drop*, *host_down*, *coverage*: the settings of these names.
     :param history: how many items each earlier finished and complete job of the spider exported, the oldest first.
-    :param items_drop: T8_ALERT_ITEMS_DROP: a smaller drop is never an alert. 1: no drop is.
-    :param host_down: T8_ALERT_HOST_DOWN: seconds that a host may be down. 0: any time.
     :param now: Unix seconds.
-    :param coverage: T8_FIELD_COVERAGE.
     """
-    at = {**THRESHOLDS, **thresholds}
     return [
-        *_failed_tasks(document["ledger"]["requests"], _accepted_dead(document), at["failed_task_ratio"]),
-        *_retries(document.get("retry_outcomes") or {}, at["retry_success_rate"]),
-        *_integrity(document["validation"], at["data_integrity_score"]),
+        *by_thresholds(_parts(document), {**THRESHOLDS, **thresholds}),
         *_ledger(document["ledger"]),
         *_items(document, history, items_drop),
         *_deaths(document["runs"]),
@@ -84,43 +70,34 @@ def alerts_of(
     ]
 
 
-def _accepted_dead(document: Mapping[str, Any]) -> int:
-    """Return how many requests are dead for a cause that the user accepts."""
-    rows = document.get("without_result", {}).get("causes", ())
-    return sum(row["dead"] for row in rows if row["accepted"])
-
-
-def _failed_tasks(requests: Mapping[str, Any], accepted: int, most: float) -> Iterator[Alert]:
+def _parts(document: Mapping[str, Any]) -> Parts:
+    requests, outcomes = document["ledger"]["requests"], document.get("retry_outcomes") or {}
     admitted, dead, waiting = (requests.get(name) or 0 for name in ("admitted", "dead", "waiting"))
-    dead -= accepted
-    if admitted and (dead + waiting) / admitted > most:
-        message = (
-            f"{_percent((dead + waiting) / admitted)} of {admitted} requests have failed "
-            f"({dead} dead, {waiting} waiting): over {_percent(most)}"
-        )
-        yield _by_threshold("failed_task_ratio", (dead + waiting) / admitted, most, message)
-
-
-def _retries(outcomes: Mapping[str, Any], least: float) -> Iterator[Alert]:
+    causes = document.get("without_result", {}).get("causes", ())
+    dead -= sum(row["dead"] for row in causes if row["accepted"])
     succeeded, buried = (outcomes.get(name) or 0 for name in ("succeeded", "buried"))
-    tried = succeeded + buried
-    if tried and succeeded / tried < least:
-        message = (
-            f"{_percent(succeeded / tried)} of {tried} requests that had failed succeeded in the end: "
-            f"under {_percent(least)}"
-        )
-        yield _by_threshold("retry_success_rate", succeeded / tried, least, message)
+    failed, tried = dead + waiting, succeeded + buried
+    what = f"of {admitted} requests have failed ({dead} dead, {waiting} waiting)"
+    return {
+        "failed_task_ratio": (failed / admitted if admitted else None, what),
+        "retry_success_rate": (
+            succeeded / tried if tried else None,
+            f"of {tried} requests that had failed succeeded in the end",
+        ),
+        "data_integrity_score": (
+            document["validation"].get("integrity_score"),
+            "of the expected items are there, once and valid",
+        ),
+    }
 
 
-def _integrity(validation: Mapping[str, Any], least: float) -> Iterator[Alert]:
-    score = validation.get("integrity_score")
-    if score is not None and score < least:
-        message = f"{_percent(score)} of the expected items are there, once and valid: under {_percent(least)}"
-        yield _by_threshold("data_integrity_score", score, least, message)
-
-
-def _by_threshold(name: str, value: float, threshold: float, message: str) -> Alert:
-    return Alert(name, f"{SETTING}[{name!r}]", value, threshold, message)
+def by_thresholds(parts: Parts, thresholds: Mapping[str, float]) -> Iterator[Alert]:
+    """Yield an alert for each of *parts* that is over or under its threshold."""
+    for name, (part, what) in parts.items():
+        threshold, is_over = thresholds[name], name == "failed_task_ratio"
+        if part is not None and (part > threshold if is_over else part < threshold):
+            message = f"{_percent(part)} {what}: {'over' if is_over else 'under'} {_percent(threshold)}"
+            yield Alert(name, f"{SETTING}[{name!r}]", part, threshold, message)
 
 
 def _ledger(ledger: Mapping[str, Mapping[str, Any]]) -> Iterator[Alert]:
@@ -140,10 +117,8 @@ def _items(document: Mapping[str, Any], history: Sequence[int], least: float) ->
     exported += document.get("duplicates", {}).get("again") or 0
     drop, most = 1 - exported / history[-1], tolerance(history, least)
     if drop > most:
-        message = (
-            f"{exported} items, {_percent(drop)} fewer than the {history[-1]} of the last good job: "
-            f"more than {_percent(most)}"
-        )
+        fewer = f"{_percent(drop)} fewer than the {history[-1]} of the last good job"
+        message = f"{exported} items, {fewer}: more than {_percent(most)}"
         yield Alert("items_drop", "T8_ALERT_ITEMS_DROP", drop, most, message)
 
 

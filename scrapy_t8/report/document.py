@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from typing import Any
 
 from scrapy_t8.config.causes import Accepted
@@ -14,17 +13,16 @@ from scrapy_t8.core.items.ledger import DUPLICATES, duplicates_of
 from scrapy_t8.core.items.statistics import OUTCOMES
 from scrapy_t8.core.items.tracker import VALIDATION
 from scrapy_t8.core.retry.breaker import Health
+from scrapy_t8.model.items import integrity_score
 from scrapy_t8.model.job import JobRecord, Ledger, Run
 from scrapy_t8.stores.reader.reader import Reader
 from scrapy_t8.utils.times import moment
-from scrapy_t8.validation.item_audit import integrity_score
 
 from .shortfall.missing import Missing
 from .shortfall.without_result import without_result
 
 VERSION = 1
-ROWS = 500
-"""Rows of the timeline, about."""
+ROWS = 500  # Rows of the timeline, about
 HOSTS = CALLBACKS = GROUPS = 200
 END = {None: "killed", "died": "killed", "finished": "finished"}
 """How a run ended, by its close reason. A run with any other reason was stopped."""
@@ -35,9 +33,8 @@ Document = dict[str, Any]
 def collect(
     reader: Reader, job: JobRecord, now: float, generator: str, *, running: bool, accepted: Accepted
 ) -> Document:
-    """Collect all that is known of *job*.
+    """Collect all that is known of *job* at *now* (Unix seconds).
 
-    :param now: Unix seconds.
     :param running: whether a crawl is using the job.
     :param accepted: the causes for which requests may end without a result.
     """
@@ -96,23 +93,14 @@ def exit_status(document: Document) -> int:
     return 4 if document["alerts"] else 0
 
 
-# -- parts that scrapy t8 status shows, too ------------------------------------------------------------------------
-
-
 def iso(seconds: float | None) -> str | None:
     """Return Unix seconds in ISO 8601."""
     return None if seconds is None else moment(seconds).isoformat()
 
 
 def job_row(job: JobRecord) -> Document:
-    return {
-        "id": job.id,
-        "spider": job.spider,
-        "arguments": job.arguments,
-        "begun": iso(job.begun),
-        "finished": job.finished,
-        "follows": job.follows,
-    }
+    row = {name: getattr(job, name) for name in ("id", "spider", "arguments", "begun", "finished", "follows")}
+    return {**row, "begun": iso(job.begun)}
 
 
 def run_rows(runs: list[Run], *, running: bool) -> list[Document]:
@@ -154,20 +142,15 @@ def point_row(name: str, record: str) -> Document:
 
 
 def busiest(column: str, counts: Mapping[str, Mapping[str, int]], *names: str) -> list[Document]:
-    """Return a row for each host or callback, the busiest first.
+    """Return a row for each host or callback, the busiest first, with its name in *column* and its *counts*.
 
-    :param column: the column of the name.
-    :param counts: the other columns: what is counted, by name.
-    :param names: which have a row though nothing is counted.
+    *names* have a row though nothing is counted.
     """
     every = {*names, *(name for column_counts in counts.values() for name in column_counts)}
     rows: list[Document] = [
         {column: name, **{what: column_counts.get(name, 0) for what, column_counts in counts.items()}} for name in every
     ]
     return sorted(rows, key=lambda row: (-row["done"] - row.get("ready", 0) - row.get("waiting", 0), row[column]))
-
-
-# -- parts ---------------------------------------------------------------------------------------------------------
 
 
 def _ledger(ledger: Ledger, missing: Missing, stored: int, waiting: int, leased: int) -> dict[str, dict[str, int]]:
@@ -211,12 +194,12 @@ def _healing(reader: Reader, job: JobRecord) -> Document:
 
 
 def _dead(reader: Reader, job: JobRecord) -> list[Document]:
-    rows = []
-    for group in reader.dead_groups(job, GROUPS):
-        row = {**asdict(group), "first": iso(group.first), "last": iso(group.last), "letter": group.example}
-        del row["example"]
-        rows.append(row)
-    return rows
+    names = ("kind", "error", "host", "callback", "count")
+    return [
+        {name: getattr(group, name) for name in names}
+        | {"first": iso(group.first), "last": iso(group.last), "letter": group.example}
+        for group in reader.dead_groups(job, GROUPS)
+    ]
 
 
 def _tallies(reader: Reader, job: JobRecord) -> Document:
@@ -247,15 +230,11 @@ def _tallies(reader: Reader, job: JobRecord) -> Document:
 
 
 def _coverage(reader: Reader) -> list[Document]:
-    counts = coverage.coverage_of(reader.kept(coverage.KEPT))
-    return [
-        {
-            "item": cls,
-            "count": count,
-            "fields": {name: round(filled / count, 6) for name, filled in sorted(fields.items())} if count else {},
-        }
-        for cls, (count, fields) in sorted(counts.items())
-    ]
+    rows = []
+    for cls, (count, fields) in sorted(coverage.coverage_of(reader.kept(coverage.KEPT)).items()):
+        parts = {name: round(filled / count, 6) for name, filled in sorted(fields.items())} if count else {}
+        rows.append({"item": cls, "count": count, "fields": parts})
+    return rows
 
 
 def _validation(reader: Reader, ledger: Ledger, missing: Missing) -> Document:

@@ -6,7 +6,6 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import msgpack
 
 from scrapy_t8.config.causes import Accepted
 from scrapy_t8.config.settings import MASK
+from scrapy_t8.core.frontier.endings import accepted_by
 from scrapy_t8.errors import ConfigError, WriteError, remedy
 from scrapy_t8.stores.reader.reader import Reader, open_read_only
 from scrapy_t8.utils.files import replacing
@@ -22,13 +22,11 @@ from .alerts import Alert
 from .document import Document, collect, exit_status, verdict
 from .html import render
 from .mask import KEPT, Mask
-from .shortfall.without_result import accepted_by
 
 logger = logging.getLogger(__name__)
 
 JSON, HTML = "report.json", "report.html"
-DIRECTORY = "report"
-"""Where a report is written, in the job directory."""
+DIRECTORY = "report"  # Where a report is written, in the job directory
 
 
 def read_report(jobdir: str | Path, accepted: Accepted | None = None) -> Document:
@@ -87,9 +85,8 @@ def final_report(
     accepted: Accepted,
     unproven: list[str],
 ) -> Document:
-    """Collect the report of a run that has ended.
+    """Collect the report of a run that has ended, from the state file in *directory*.
 
-    :param directory: the directory of the state file.
     :param hidden: the names that the report hides, as for :class:`~scrapy_t8.report.mask.Mask`.
     :param custom: what the validator of the project found.
     :param alerts: returns the alerts of the report, given the numbers of items of earlier good jobs, the oldest first.
@@ -102,7 +99,7 @@ def final_report(
         job = reader.job()
         history = [past.items for past in reader.past_jobs(job.spider) if past.good and past.number != job.number]
     document["validation"]["custom"] = mask.all(custom, given=True)
-    document["alerts"] = [asdict(alert) for alert in alerts(document, history)]
+    document["alerts"] = [alert._asdict() for alert in alerts(document, history)]
     doubt(document, unproven)
     return document
 
@@ -115,27 +112,21 @@ def doubt(document: Document, reasons: Iterable[str]) -> None:
 
 
 def write(document: Document, directory: Path) -> Path:
-    """Write *document* and return the file for people: report.html, or report.json without the extra ``report``.
-
-    :raises WriteError: if a file cannot be written.
-    """
+    """Write *document* and return the file for people: report.html, or report.json without the extra ``report``."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        _replace(directory / JSON, json.dumps(document, ensure_ascii=False, indent=1, default=str) + "\n")
+        with replacing(directory / JSON) as file:
+            file.write(json.dumps(document, ensure_ascii=False, indent=1, default=str) + "\n")
         try:
             page = render(document)
         except ConfigError as error:
             logger.info("%s", error)
             return directory / JSON
-        _replace(directory / HTML, page)
+        with replacing(directory / HTML) as file:
+            file.write(page)
     except OSError as error:
         raise WriteError(f"the report cannot be written to {directory}: {error}. {remedy(error)}") from error
     return directory / HTML
-
-
-def _replace(path: Path, text: str) -> None:
-    with replacing(path) as file:
-        file.write(text)
 
 
 def _last_findings(path: Path, document: Document) -> Document:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +20,13 @@ from . import charts
 from .text import MOST, legible, number, percent, time_of
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
     from markupsafe import Markup
 
 PAGE = Path(__file__).parent / "page"
 """The templates: ``page.html`` is the frame, the others are its parts."""
+COMPILED = PAGE / "__pycache__"
+"""The compiled templates, kept as Python keeps modules: compiling takes longer than a short crawl."""
 
 FIRST = 10
 """Rows of a table that are visible; the others unfold."""
@@ -55,24 +59,39 @@ def render(document: Mapping[str, Any]) -> str:
     """
     Document("report", document)
     try:
-        import jinja2
+        from jinja2 import UndefinedError
     except ImportError as error:
         raise ConfigError(f"report.html needs {error.name}: pip install scrapy-t8[report]") from None
 
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(PAGE),
+    limits = {"first": FIRST, "rows": ROWS, "examples": EXAMPLES}
+    try:
+        page = _templates().get_template("page.html")
+        return page.render(document, charts=charts, show=_Show(document), causes=CAUSES, **limits)
+    except (UndefinedError, KeyError, IndexError) as error:
+        raise FormatError(f"this report is not as docs/report.md says and cannot be shown: {error}") from error
+
+
+def _templates() -> Environment:
+    from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
+    from jinja2.bccache import Bucket
+
+    class Compiled(FileSystemBytecodeCache):
+        """Where the package is read-only, templates are compiled for each page."""
+
+        def dump_bytecode(self, bucket: Bucket) -> None:
+            with suppress(OSError):
+                COMPILED.mkdir(exist_ok=True)
+                super().dump_bytecode(bucket)
+
+    return Environment(
+        loader=FileSystemLoader(PAGE),
+        bytecode_cache=Compiled(str(COMPILED)),
         autoescape=True,
-        undefined=jinja2.StrictUndefined,
+        undefined=StrictUndefined,
         finalize=_clean,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page = environment.get_template("page.html")
-    limits = {"first": FIRST, "rows": ROWS, "examples": EXAMPLES}
-    try:
-        return page.render(document, charts=charts, show=_Show(document), causes=CAUSES, **limits)
-    except (jinja2.UndefinedError, KeyError, IndexError) as error:
-        raise FormatError(f"this report is not as docs/report.md says and cannot be shown: {error}") from error
 
 
 class _Show:

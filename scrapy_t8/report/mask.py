@@ -7,19 +7,14 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
-KEPT = "report:mask"
-"""The store keeps the names that the crawl hides under this name, for reports that are made later."""
+KEPT = "report:mask"  # The store keeps the names that the crawl hides under this name, for reports that are made later
 HIDDEN = "***"
-KNOWN, SHORT = 2000, 200
-"""How many masked texts are remembered, and the longest text that is."""
+KNOWN, SHORT = 2000, 200  # How many masked texts are remembered, and the longest text that is
 HEADERS = re.compile("authorization|cookie", re.IGNORECASE)
 
 
 class Mask:
-    """Hides the values of certain names in any text.
-
-    :param names: parts of the names of query parameters, headers and arguments, in any case.
-    """
+    """Hides, in any text, the values of query parameters, headers and arguments with one of *names* in their names."""
 
     def __init__(self, names: Iterable[str]) -> None:
         parts = "|".join(re.escape(name).replace("_", "[-_]?") for name in names if name)
@@ -34,7 +29,7 @@ class Mask:
         self._pairs = re.compile(pair, re.IGNORECASE) if parts else None
         # Of a hundred thousand failures, most names and many values are the same.
         self._known = lru_cache(KNOWN)(self._masked)
-        self._is_secret = lru_cache(KNOWN)(self._has_secret_name)
+        self._is_secret = lru_cache(KNOWN)(lambda name: self._name is not None and self._name.search(name) is not None)
 
     def text(self, text: str) -> str:
         """Return *text* without secrets."""
@@ -67,6 +62,3 @@ class Mask:
         if self._is_secret(name) and (isinstance(value, str) or (given and value is not None)):
             return HIDDEN
         return self.all(value, given=given)
-
-    def _has_secret_name(self, name: str) -> bool:
-        return self._name is not None and self._name.search(name) is not None

@@ -78,7 +78,9 @@ class _Service:
             service: Any = Apprise.instantiate(url, asset=asset) if isinstance(url, str) else None
             if service is None:
                 raise ConfigError(f"{where} is {_scheme(url)}, which is no URL that Apprise understands")
-            self._shown = _masked(service.url(privacy=True))
+            # Apprise masks secrets, but leaves paths and parameters as they are.
+            masked = urlsplit(service.url(privacy=True))
+            self._shown = f"{masked.scheme}://{masked.netloc.rpartition('@')[2]}/***"
         self._apprise = Apprise(service, asset=asset)
         self._options: dict[str, Any] = {"notify_type": NotifyType.WARNING, "body_format": NotifyFormat.TEXT}
         self._secrets = _parts(url) - _parts(self._shown)
@@ -109,20 +111,12 @@ def _scheme(url: object) -> str:
     return f"{scheme[:20]}://***" if colon else "***"
 
 
-def _masked(url: str) -> str:
-    """Return scheme and host of a URL that Apprise has masked, for Apprise leaves paths and parameters as they are."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/***"
-
-
 def _parts(url: str) -> set[str]:
     """Return the parts of a URL, without those so short that any text may contain them."""
     _, _, rest = url.partition("://")
     parts = re.split(r"[/:@?&=#,]+", rest)
     return {part for found in parts for part in (found, unquote(found)) if len(part) > 3}
 
-
-# -- log records of other libraries ------------------------------------------------------------------------------
 
 _warnings: ContextVar[list[str] | None] = ContextVar("warnings", default=None)
 

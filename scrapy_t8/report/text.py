@@ -10,11 +10,10 @@ from unicodedata import east_asian_width
 from scrapy_t8.utils.text import escape_surrogates
 from scrapy_t8.utils.times import parse_time
 
-MOST = 500
-"""Characters of a text that are shown."""
+MOST = 500  # Characters of a text that are shown
 
-ILLEGAL = re.compile("[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Control characters, surrogates and noncharacters, which no page may contain."""
+ILLEGAL = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+"""Control characters, surrogates and noncharacters, which no page may contain. A negated class compiles slowly."""
 
 
 def legible(text: str, most: int = MOST) -> str:

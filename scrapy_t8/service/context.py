@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from weakref import finalize
 
@@ -25,68 +24,44 @@ MEND: dict[str, IfDamaged] = {"continue": "salvage", "fresh": "replace"}
 """What T8_RESUME makes of a damaged state."""
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
 class StateContext:
-    """An open state.
-
-    :param stored_tasks: the failed tasks in *store*, and the leases on them.
-    :param job_id: of the job in *store*.
-    :param run: the number of the store's run, which lasts as long as the state is open.
-    :param clock: the time, in Unix seconds.
-    :param chance: draws evenly from 0 to 1.
-    """
-
-    config: Config
-    store: SharedStore
-    stored_tasks: SQLiteTasks
-    writes: WriteBatch
-    job_id: str
-    run: int
-    holder: LeaseHolder
-    clock: Callable[[], float]
-    chance: Callable[[], float]
-
-
-def open_context(
-    config: Config, holder: LeaseHolder | None, *, clock: Callable[[], float], chance: Callable[[], float]
-) -> StateContext:
-    """Open the state in ``T8_STATE_DIR``, which is made if there is none.
+    """The open state in ``T8_STATE_DIR``, which is made if there is none.
 
     :param holder: of an earlier opening. It is used if it still holds a lease, as a handler has not ended.
+    :param clock: the time, in Unix seconds.
+    :param chance: draws evenly from 0 to 1.
     :raises T8Error: if a crawl owns it, if it is damaged or of another version, if it cannot be written.
     """
-    directory = Path(config.state_dir).absolute() / "t8"
-    is_lost = (directory / "lock").exists() and not (directory / "state.db").exists()
-    store = _open_store(directory, config)
-    try:
-        job = store.job()
-        if job is not None and job.spider != SERVICE:
-            owner = f"the crawl {job.spider!r}"
-            raise JobMismatch(f"the state in {config.state_dir} is that of {owner}: use another T8_STATE_DIR")
-        tasks = SQLiteTasks(store)
-        job, run = tasks.begin(_new_job(clock()), clock())
-        if holder is None or not holder.is_held:
-            holder = LeaseHolder(directory / "holders")
-    except BaseException:
-        store.close()
-        raise
-    logger.debug("The state in %s is open", directory)
-    if is_lost:
-        logger.warning("State file missing in %s; starting without earlier state", directory)
-    context = StateContext(
-        config=config,
-        store=store,
-        stored_tasks=tasks,
-        writes=WriteBatch(tasks, config.batch_update_size),
-        job_id=job.id,
-        run=run,
-        holder=holder,
-        clock=clock,
-        chance=chance,
-    )
-    # At the end of the interpreter at the latest, with the locks that closing needs.
-    finalize(context, store.close)
-    return context
+
+    def __init__(
+        self, config: Config, holder: LeaseHolder | None, *, clock: Callable[[], float], chance: Callable[[], float]
+    ) -> None:
+        self.config = config
+        self.clock = clock
+        self.chance = chance
+        directory = Path(config.state_dir).absolute() / "t8"
+        is_lost = (directory / "lock").exists() and not (directory / "state.db").exists()
+        self.store = _open_store(directory, config)
+        try:
+            job = self.store.job()
+            if job is not None and job.spider != SERVICE:
+                owner = f"the crawl {job.spider!r}"
+                raise JobMismatch(f"the state in {config.state_dir} is that of {owner}: use another T8_STATE_DIR")
+            now = clock()
+            new_id = f"service_{moment(now):%Y%m%d_%H%M%S}_{secrets.token_hex(2)}"
+            job, self.run = self.store.begin(JobRecord(new_id, SERVICE, {}, now), now)
+            self.holder = holder if holder is not None and holder.is_held else LeaseHolder(directory / "holders")
+        except BaseException:
+            self.store.close()
+            raise
+        logger.debug("The state in %s is open", directory)
+        if is_lost:
+            logger.warning("State file missing in %s; starting without earlier state", directory)
+        self.job_id = job.id
+        self.stored_tasks = SQLiteTasks(self.store, self.holder.name)
+        self.writes = WriteBatch(self.stored_tasks, config.batch_update_size)
+        # At the end of the interpreter at the latest, with the locks that closing needs.
+        finalize(self, self.store.close)
 
 
 def _open_store(directory: Path, config: Config) -> SharedStore:
@@ -102,7 +77,3 @@ def _open_store(directory: Path, config: Config) -> SharedStore:
         mended.close()
         store.open()
     return store
-
-
-def _new_job(now: float) -> JobRecord:
-    return JobRecord(f"service_{moment(now):%Y%m%d_%H%M%S}_{secrets.token_hex(2)}", SERVICE, {}, now)

@@ -8,25 +8,22 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakMethod
 
 from scrapy_t8.config.settings import Config, from_dict
 from scrapy_t8.errors import ConfigError
-from scrapy_t8.model.failed_task import FailedTask
-from scrapy_t8.model.resume_point import ResumePoint
+from scrapy_t8.utils.forwarding import forwarded
 from scrapy_t8.utils.threads import in_loop
 from scrapy_t8.utils.times import moment
+from scrapy_t8.validation.database import Database
+from scrapy_t8.validation.validator import ResumeValidator
 
 from . import logs
 from .logs import logger
 from .metrics import alerts, metrics
 from .retry_manager import RetryManager
 from .state_manager import StateManager
-
-if TYPE_CHECKING:
-    from scrapy_t8.validation.database import Database
-    from scrapy_t8.validation.validator import ResumeValidator
 
 
 class T8ResumeAndRetry:
@@ -98,48 +95,19 @@ class T8ResumeAndRetry:
 
     # -- resume points and failed tasks --------------------------------------------------------------------------
 
-    def create_resume_point(
-        self,
-        task_type: str,
-        current_page: int = 0,
-        total_processed: int = 0,
-        last_cursor: str | None = None,
-        last_slug: str | None = None,
-        metadata: dict[str, Any] | None = None,
-        *,
-        name: str = "",
-    ) -> str:
-        """See :meth:`StateManager.create_resume_point`."""
-        values = (task_type, current_page, total_processed, last_cursor, last_slug, metadata)
-        return self.state_manager.create_resume_point(*values, name=name)
+    def _state(self) -> StateManager:
+        return self.state_manager
 
-    def get_resume_point(self, task_type: str, name: str | None = None) -> ResumePoint | None:
-        """See :meth:`StateManager.get_resume_point`."""
-        return self.state_manager.get_resume_point(task_type, name)
-
-    def add_failed_task(
-        self,
-        task_type: str,
-        target: str,
-        error_message: str = "",
-        metadata: dict[str, Any] | None = None,
-        *,
-        max_retries: int | None = None,
-    ) -> str:
-        """See :meth:`StateManager.add_failed_task`."""
-        return self.state_manager.add_failed_task(task_type, target, error_message, metadata, max_retries=max_retries)
-
-    def get_failed_task(self, task_id: str) -> FailedTask | None:
-        """See :meth:`StateManager.get_failed_task`."""
-        return self.state_manager.get_failed_task(task_id)
+    create_resume_point = forwarded(_state, StateManager.create_resume_point)
+    get_resume_point = forwarded(_state, StateManager.get_resume_point)
+    add_failed_task = forwarded(_state, StateManager.add_failed_task)
+    get_failed_task = forwarded(_state, StateManager.get_failed_task)
 
     # -- validation ----------------------------------------------------------------------------------------------
 
     @cached_property
     def validator(self) -> ResumeValidator:
         """Checks the state and the user's database. A validator of your own may be assigned."""
-        from scrapy_t8.validation.validator import ResumeValidator
-
         return ResumeValidator(self.state_manager, self.db_manager)
 
     async def validate(self) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from scrapy_t8.model.failed_task import (
     task_of_letter,
     task_of_waiting,
 )
+from scrapy_t8.stores.shared.tasks import Verdict
 from scrapy_t8.utils.checked import checked_metadata, checked_number, checked_text
 from scrapy_t8.utils.text import one_line, printable
 
@@ -34,10 +35,7 @@ ANY = ""
 
 @dataclass(frozen=True, slots=True)
 class LeasedTask:
-    """A task that this process may work on.
-
-    :param payload: *record* as it is stored.
-    """
+    """A task that this process may work on. *payload* is *record* as it is stored."""
 
     entry: int
     record: TaskRecord
@@ -73,16 +71,18 @@ class FailedTasks:
 
     # -- adding --------------------------------------------------------------------------------------------------
 
-    def add(
+    def add_failed_task(
         self,
         task_type: str,
         target: str,
-        error_message: str,
-        metadata: dict[str, Any] | None,
-        max_retries: int | None,
+        error_message: str = "",
+        metadata: dict[str, Any] | None = None,
+        *,
+        max_retries: int | None = None,
     ) -> str:
-        """Add a task. Return its id.
+        """Have *target* tried again later. Return the id of the task.
 
+        :param max_retries: None leaves it to the policy (``T8_RETRY_KINDS["handler"]``).
         :raises FormatError: naming the argument that makes no sense.
         """
         now = self._clock()
@@ -144,18 +144,18 @@ class FailedTasks:
 
     # -- looking -------------------------------------------------------------------------------------------------
 
-    def waiting(self, task_type: str | None = None) -> Iterator[FailedTask]:
-        """Return the tasks that are going to be retried, in the order in which they were added."""
+    def failed_tasks(self, task_type: str | None = None) -> Iterator[FailedTask]:
+        """Return the tasks that wait for their next try, in the order in which they were added."""
         self._writes.flush()
         return (task_of_waiting(found, self._job_id, "") for found in self._tasks.all(task_type))
 
-    def dead(self, task_type: str | None = None) -> Iterator[FailedTask]:
+    def dead_tasks(self, task_type: str | None = None) -> Iterator[FailedTask]:
         """Return the tasks that were given up, in the order in which they were."""
         self._writes.flush()
         return map(task_of_letter, whole_letters(self._store.box, LetterFilter(task_type=task_type)))
 
-    def get(self, task_id: str) -> FailedTask | None:
-        """Return the task of this id, which waits or is dead; None if there is none."""
+    def get_failed_task(self, task_id: str) -> FailedTask | None:
+        """Return the task of this id, whether it waits or is dead (then without a next time); None if there is none."""
         self._writes.flush()
         found = self._find(task_id)
         if isinstance(found, ScheduledRetry):
@@ -164,26 +164,24 @@ class FailedTasks:
 
     def _find(self, task_id: str) -> ScheduledRetry | DeadLetter | None:
         for entry in (self._tasks.named(task_id), service_entry(task_id)):
-            found = None if entry is None else self._stored(entry)
-            if found is not None and _has_id(found, task_id):
+            found = None if entry is None else self._tasks.get(entry) or self._tasks.letter(entry, self._job_id)
+            record = None if found is None else TaskRecord.loads(found.payload)
+            if record is not None and record.task_id == task_id:
                 return found
         return None
 
-    def _stored(self, entry: int) -> ScheduledRetry | DeadLetter | None:
-        waiting = self._tasks.get(entry)
-        if waiting is not None:
-            return waiting
-        number = self._tasks.letter(entry, self._job_id)
-        return None if number is None else self._store.box.letter(number)
-
-    def counts(self) -> tuple[int, int]:
+    def task_counts(self) -> tuple[int, int]:
         """Return how many tasks wait, and how many are dead."""
         self._writes.flush()
         return self._tasks.count(), self._store.box.count()
 
+    def retry_outcomes(self) -> tuple[int, int]:
+        """Return how many tasks have succeeded by a retry, and how many were given up, since the state began."""
+        return self._tasks.outcomes()
+
     # -- leaving by hand -----------------------------------------------------------------------------------------
 
-    def remove(self, task_id: str) -> bool:
+    def remove_failed_task(self, task_id: str) -> bool:
         """Delete a task, whether it waits or is dead. Return whether it was there, and no handler at work on it."""
         self._writes.flush()
         found = self._find(task_id)
@@ -194,10 +192,10 @@ class FailedTasks:
         with self._store.alone() as job:
             return self._store.box.discard(LetterFilter(ids=(found.id,)), job) > 0
 
-    def revive(self, which: LetterFilter) -> int:
-        """Let the chosen dead tasks be retried from the beginning. Return how many."""
+    def revive(self, which: LetterFilter | None = None) -> int:
+        """Let dead tasks be tried again from the beginning; all, without *which*. Return how many."""
         with self._store.alone() as job:
-            revived = self._store.box.revive(which, job, self._clock())
+            revived = self._store.box.revive(which or LetterFilter(), job, self._clock())
         if revived:
             self.added(ANY, self._clock())
         return revived
@@ -216,56 +214,35 @@ class FailedTasks:
 
     def lease(self, task_types: Iterable[str], limit: int) -> list[LeasedTask]:
         """Lease up to *limit* tasks that are due: no other process gets them."""
-        return list(map(_leased, self._tasks.lease(list(task_types), self._clock(), limit, self._holder.name)))
+        return list(map(_leased, self._tasks.lease(list(task_types), self._clock(), limit)))
 
     def reload(self, task: LeasedTask) -> tuple[LeasedTask, float] | None:
         """Return *task* as it is stored now and its due time, or None if it has left the queue."""
         waiting = self._tasks.get(task.entry)
         return None if waiting is None else (_leased(waiting), waiting.due)
 
-    def next_due(self, task_types: Iterable[str]) -> float | None:
-        return self._tasks.next_due(task_types)
-
-    def waiting_types(self) -> set[str]:
-        return self._tasks.slots()
-
     def succeed(self, task: LeasedTask) -> bool:
         """Take *task* out of the queue: it is done. Return False if this process had lost its lease."""
-        won = self._tasks.succeed(task.entry, self._holder.name)
-        if won:
-            message = "Task %s succeeded on attempt %d and left the queue"
-            logger.info(message, printable(task.record.task_id), task.attempt)
-        return won
+        if not self._tasks.settle(task.entry, None):
+            return False
+        name = printable(task.record.task_id)
+        logger.info("Task %s succeeded on attempt %d and left the queue", name, task.attempt)
+        return True
 
     def fail(self, task: LeasedTask, error: str, *, keep: bool = False) -> bool:
-        """Make *task* due again later, or bury it: a retry has failed. Return False if this process had lost its lease.
-
-        :param keep: keep the lease, as the handler has not ended.
-        """
-        outcome = self._outcome(task, Failure(HANDLER, error))
-        if isinstance(outcome, DeadLetter):
-            return self._tasks.bury(outcome, self._holder.name)
-        return self._tasks.postpone(task.entry, *outcome, self._holder.name, keep=keep)
-
-    def release(self, task: LeasedTask) -> None:
-        """Give *task* back as it was."""
-        self._tasks.release(task.entry, self._holder.name)
-
-    def give_back(self, task: LeasedTask) -> None:
-        """Give *task* back as it was once its handler ends, or once this process does: nobody gets it before."""
-        self._tasks.give_back(task.entry, self._holder.name)
+        """Make *task* due again, or bury it. Return False if this process had lost its lease, which it may *keep*."""
+        verdict = self._verdict(task, Failure(HANDLER, error))
+        return self._tasks.settle(task.entry, verdict, keep=keep and not isinstance(verdict, DeadLetter))
 
     def break_leases(self) -> int:
         """Take back the tasks of dead processes, and charge each with the crash. Return how many."""
-        freed = self._tasks.break_leases(self._holder, self._crashed)
+        crash = Failure(CRASH, "the process died while the handler was at work")
+        freed = self._tasks.break_leases(self._holder.is_alive, lambda waiting: self._verdict(_leased(waiting), crash))
         if freed:
             logger.warning("%d tasks came back from a process that has died", freed)
         return freed
 
-    def _crashed(self, waiting: ScheduledRetry) -> tuple[float, str] | DeadLetter:
-        return self._outcome(_leased(waiting), Failure(CRASH, "the process died while the handler was at work"))
-
-    def _outcome(self, task: LeasedTask, failure: Failure) -> tuple[float, str] | DeadLetter:
+    def _verdict(self, task: LeasedTask, failure: Failure) -> Verdict:
         """Return the due time and history of *task* after *failure*, or its dead letter."""
         now, name = self._clock(), printable(task.record.task_id)
         history = AttemptHistory.loads(task.history.dumps())  # a copy: this may have to be done again
@@ -275,7 +252,7 @@ class FailedTasks:
         history.add(now, failure.kind, failure.error, charged=True)
         if due is None:
             logger.error("Task %s is given up after %d attempts: %s", name, task.attempt, printable(failure.error))
-            return self._letter(replace(task, history=history), failure)
+            return self._letter(replace(task, history=history))
         message = "Task %s failed on attempt %d: %s. The next one is due in %.3g s"
         logger.warning(message, name, task.attempt, printable(failure.error), due - now)
         return due, history.dumps()
@@ -288,18 +265,18 @@ class FailedTasks:
             rule = replace(self._rule, times=record.max_retries)
         return self._policy.decide(failure, rule, earlier=earlier, now=now, chance=self._chance()).due
 
-    def _letter(self, task: LeasedTask, failure: Failure | None = None) -> DeadLetter:
-        record, history = task.record, task.history
+    def _letter(self, task: LeasedTask) -> DeadLetter:
+        record, (_, kind, error) = task.record, task.history.attempts[-1]
         return DeadLetter(
             entry=task.entry,
             payload=task.payload,
-            kind=failure.kind if failure else HANDLER,
-            error=one_line(failure.error if failure else history.attempts[-1][2]),
+            kind=kind,
+            error=one_line(error),
             buried_at=self._clock(),
             host=record.task_type,
             task_type=record.task_type,
             target=record.target,
-            story=history.dumps(),
+            story=task.history.dumps(),
         )
 
 
@@ -314,8 +291,3 @@ def _leased(waiting: ScheduledRetry) -> LeasedTask:
     record = TaskRecord.loads(waiting.payload)
     assert record is not None  # the state of a crawl, which has requests, is refused
     return LeasedTask(waiting.id, record, AttemptHistory.loads(waiting.story), waiting.payload)
-
-
-def _has_id(stored: ScheduledRetry | DeadLetter, task_id: str) -> bool:
-    record = TaskRecord.loads(stored.payload)
-    return record is not None and record.task_id == task_id

@@ -20,14 +20,12 @@ from scrapy_t8.model.failed_task import FailedTask
 from scrapy_t8.model.json_document import VERSION
 from scrapy_t8.model.resume_point import CollectionState, ResumePoint
 from scrapy_t8.utils.checked import checked_metadata, checked_number, checked_text
-from scrapy_t8.utils.files import replacing
-from scrapy_t8.utils.text import to_json
 from scrapy_t8.utils.times import isoformat, moment
 
 from .failed_tasks import ANY, FailedTasks
 from .resume_points import StoredResumePoints, check_point
 from .runs import NUMBERS, Runs, StoredRun, checked_status
-from .write_batch import EVERYTHING, WriteBatch
+from .write_batch import EVERYTHING
 
 Source: TypeAlias = "str | Path | Mapping[str, Any] | list[Any]"
 """A file, or the content of one."""
@@ -39,10 +37,7 @@ Place = tuple[str, Any]
 
 
 def export_document(states: Iterable[CollectionState], points: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """Return *states* as a JSON object.
-
-    :param points: task types and names of the resume points, in the order in which these are in the states.
-    """
+    """Return *states* as JSON. *points* are task types and names of their resume points, in this order."""
     names: dict[str, list[str]] = {}
     for task_type, name in points:
         names.setdefault(task_type, []).append(name)
@@ -55,12 +50,6 @@ def _with_names(state: dict[str, Any], names: list[str]) -> dict[str, Any]:
         if name:
             point["name"] = name
     return state
-
-
-def write_json(path: Path, document: dict[str, Any]) -> None:
-    """Write *document* to *path*, whole or not at all."""
-    with replacing(path) as file:
-        file.write(to_json(document, indent=1) + "\n")
 
 
 # -- in ----------------------------------------------------------------------------------------------------------
@@ -76,10 +65,7 @@ class ImportPlan:
 
 
 def read_plan(source: Source) -> ImportPlan:
-    """Return what is in *source*.
-
-    :raises FormatError: naming what makes no sense, and where it is.
-    """
+    """Return what is in *source*. A FormatError says what makes no sense, and where it is."""
     plan = ImportPlan()
     for where, document in _documents(source):
         with located(where):
@@ -96,16 +82,11 @@ def located(where: str) -> Iterator[None]:
         raise FormatError(f"{where}: {error}" if where else str(error), error.field) from None
 
 
-def import_plan(
-    plan: ImportPlan, *, points: StoredResumePoints, tasks: FailedTasks, runs: Runs, writes: WriteBatch
-) -> dict[str, int]:
-    """Add what is in *plan* in one transaction, but for tasks that are there and points and runs that are newer there.
-
-    :returns: how many ``resume_points``, ``failed_tasks`` and ``states`` were added.
-    """
+def import_plan(plan: ImportPlan, points: StoredResumePoints, tasks: FailedTasks, runs: Runs) -> dict[str, int]:
+    """Add what is in *plan* in one transaction, but for what is there or is newer there. Return the numbers."""
     added = {"resume_points": 0, "failed_tasks": 0, "states": 0}
-    known_points, known_runs = points.all(), runs.all()
-    with writes.batch(size=EVERYTHING):
+    known_points, known_runs = points.resume_points(), runs.all()
+    with runs.writes.batch(size=EVERYTHING):
         for name, point in plan.points:
             old = known_points.get((point.task_type, name))
             if old is None or old.last_update < point.last_update:

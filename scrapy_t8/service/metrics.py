@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from scrapy_t8.model.resume_point import CollectionState, ResumePoint
-from scrapy_t8.report.alerts import SETTING, Alert
+from scrapy_t8.report.alerts import by_thresholds
 
 
 def metrics(
@@ -44,17 +43,9 @@ def metrics(
 
 def alerts(numbers: Mapping[str, Any], thresholds: Mapping[str, float]) -> list[dict[str, Any]]:
     """Return what is over or under its threshold: name, setting, value, threshold and a message, each."""
-    return [asdict(alert) for alert in _alerts(numbers, thresholds)]
-
-
-def _alerts(numbers: Mapping[str, Any], at: Mapping[str, float]) -> Iterator[Alert]:
-    for name, what in (
-        ("failed_task_ratio", "of all that is known has failed"),
-        ("retry_success_rate", "of the retried tasks succeeded in the end"),
-        ("data_integrity_score", "of the expected items are there"),
-    ):
-        value, threshold = numbers[name], at[name]
-        over = name == "failed_task_ratio"
-        if value is not None and (value > threshold if over else value < threshold):
-            message = f"{100 * value:.4g} % {what}: {'over' if over else 'under'} {100 * threshold:.4g} %"
-            yield Alert(name, f"{SETTING}[{name!r}]", value, threshold, message)
+    parts = {
+        "failed_task_ratio": (numbers["failed_task_ratio"], "of all that is known has failed"),
+        "retry_success_rate": (numbers["retry_success_rate"], "of the retried tasks succeeded in the end"),
+        "data_integrity_score": (numbers["data_integrity_score"], "of the expected items are there"),
+    }
+    return [alert._asdict() for alert in by_thresholds(parts, thresholds)]

@@ -12,6 +12,7 @@ from typing import Any
 
 from scrapy_t8.config.settings import Config
 from scrapy_t8.errors import ConfigError, StoreError, T8Error
+from scrapy_t8.stores.shared.tasks import SQLiteTasks
 from scrapy_t8.utils.checked import checked_text
 from scrapy_t8.utils.handler_call import Handler, HandlerCall
 from scrapy_t8.utils.text import printable
@@ -102,13 +103,12 @@ class RetryManager:
             self._thread = Thread(target=self._main, args=(begun,), name="t8-retry-service", daemon=True)
             self._thread.start()
             begun.wait()
-        interval, workers = self._config.retry_check_interval, self._config.max_workers
-        logger.info("The retry service has started: a look every %g s, up to %d handlers at once", interval, workers)
+        message = "The retry service has started: a look every %g s, up to %d handlers at once"
+        logger.info(message, self._config.retry_check_interval, self._config.max_workers)
         return True
 
     def stop(self, timeout: float | None = None) -> None:
-        """Stop retrying. After *timeout* seconds (default ``T8_STOP_GRACE``) the tasks of running handlers are given
-        back."""
+        """Stop retrying. After *timeout* seconds (None: ``T8_STOP_GRACE``), give back the tasks of running handlers."""
         with self._lock:
             if self._thread is None:
                 return
@@ -150,6 +150,10 @@ class RetryManager:
     @property
     def _tasks(self) -> FailedTasks:
         return self._state.parts.tasks
+
+    @property
+    def _stored(self) -> SQLiteTasks:
+        return self._state.parts.context.stored_tasks
 
     def _main(self, begun: Event) -> None:
         try:
@@ -197,7 +201,7 @@ class RetryManager:
         """Do what is to be done every ``retry_check_interval`` seconds."""
         self._tasks.break_leases()
         self._state.prune()
-        for task_type in sorted(self._tasks.waiting_types() - set(self._handlers) - self._unhandled):
+        for task_type in sorted(self._stored.slots() - set(self._handlers) - self._unhandled):
             self._unhandled.add(task_type)
             logger.warning(
                 "Tasks of the type %s wait: no handler is registered for it. Register one with "
@@ -221,7 +225,7 @@ class RetryManager:
         """Return the seconds until the next look, unless something wakes us earlier."""
         if len(self._running) >= self._config.max_workers:
             return self._config.retry_check_interval
-        due = await asyncio.to_thread(self._tasks.next_due, list(self._handlers))
+        due = await asyncio.to_thread(self._stored.next_due, list(self._handlers))
         return self._config.retry_check_interval if due is None else max(0.0, due - self._clock())
 
     def _start(self, task: LeasedTask) -> None:
@@ -243,21 +247,15 @@ class RetryManager:
             logger.error("The retry service could not take note of a result", exc_info=work.exception())
 
     async def _retry(self, task: LeasedTask, call: HandlerCall) -> None:
-        answer = await call.run()
-        if answer is None:
-            await self._give_up(task, call)
-        elif answer.succeeded:
-            await self._write(lambda: self._tasks.succeed(task))
-        else:
-            await self._write(lambda: self._tasks.fail(task, answer.error))
-
-    async def _give_up(self, task: LeasedTask, call: HandlerCall) -> None:
-        """The handler has taken too long, and that is charged; or the service stops, and that is not."""
+        in_time = await call.run()
         answer, ended = call.answer, call.answer is not None
         if answer is not None and answer.succeeded:
             await self._write(lambda: self._tasks.succeed(task))
+        elif in_time is not None:
+            await self._write(lambda: self._tasks.fail(task, in_time.error))
         elif call.is_hurried:
-            await self._write(lambda: self._tasks.release(task) if ended else self._tasks.give_back(task))
+            # The service stops, which is not charged. A handler that has taken too long is.
+            await self._write(lambda: (self._stored.release if ended else self._stored.give_back)(task.entry))
         else:
             await self._write(lambda: self._tasks.fail(task, call.no_answer, keep=not ended))
         if not ended:
@@ -303,17 +301,15 @@ class RetryManager:
         if call.answer.succeeded:
             self._tasks.succeed(task)
         else:
-            self._tasks.release(task)
+            self._stored.release(task.entry)
         self.wake()
 
     async def _finish(self) -> None:
         if self._running:
             await asyncio.wait(self._running, timeout=self._grace)
-        late = list(self._running.values())
-        for call in late:
-            call.hurry()
-        if self._running:
+        if late := list(self._running.values()):
+            for call in late:
+                call.hurry()
             await asyncio.wait(self._running)
-        if late:
             message = "%d tasks were given back: their handlers took longer than the %g s that a stop may take"
             logger.warning(message, len(late), self._grace)

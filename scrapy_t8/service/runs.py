@@ -12,6 +12,7 @@ from scrapy_t8.errors import FormatError, StoreError
 from scrapy_t8.model.failed_task import FailedTask
 from scrapy_t8.model.resume_point import (
     DIED,
+    FINISHED,
     RUNNING,
     RUNS,
     STATUSES,
@@ -48,10 +49,7 @@ class StoredRun:
 
     @classmethod
     def loads(cls, data: bytes) -> StoredRun:
-        """Return the run in *data*.
-
-        :raises StoreError: if there is none in it.
-        """
+        """Return the run in *data*, or raise a StoreError."""
         try:
             return cls(**json.loads(data))
         except (TypeError, ValueError) as error:
@@ -77,15 +75,18 @@ class Runs:
 
     def __init__(self, context: StateContext) -> None:
         self._store = context.store
-        self._writes = context.writes
+        self.writes = context.writes
         self._holder = context.holder
         self._clock = context.clock
         self._own: dict[str, StoredRun] = {}
         """The runs of this process, by task type."""
         self._lock = RLock()
 
-    def start(self, task_type: str, total_items: int = 0) -> str:
-        """Begin a run. Return its id."""
+    def start_run(self, task_type: str, total_items: int = 0) -> str:
+        """Begin a run of a collector. Return its id.
+
+        :param total_items: how many items there are; 0 if that is not known.
+        """
         now = self._clock()
         last = self.all().get(checked_text("task_type", task_type))
         day = f"run_{moment(now):%Y%m%d}_"
@@ -95,8 +96,10 @@ class Runs:
         self.put(StoredRun(run_id, task_type, RUNNING, now, now, total, holder=self._holder.name))
         return run_id
 
-    def update(self, task_type: str, **changes: Any) -> None:
-        """Set numbers or the status of the run of *task_type*, which is begun if there is none.
+    def update_run(self, /, task_type: str, **changes: Any) -> None:
+        """Set ``total_items``, ``processed_items``, ``failed_items`` or ``status`` of the run of *task_type*.
+
+        A run is begun if there is none.
 
         :raises FormatError: naming the change that is not a field, or has a value that makes no sense.
         """
@@ -109,18 +112,26 @@ class Runs:
                 checked_status(value)
         with self._lock:
             if task_type not in self._own:
-                self.start(task_type)
+                self.start_run(task_type)
             self.put(replace(self._own[task_type], **changes, last_update=self._clock()))
+
+    def finish_run(self, task_type: str, status: str = FINISHED) -> None:
+        """End the run of *task_type*."""
+        self.update_run(task_type, status=status)
+
+    def run_states(self) -> list[CollectionState]:
+        """Return the newest run of each task type, without resume points and tasks."""
+        return [run.state() for run in self.all().values()]
 
     def put(self, run: StoredRun) -> None:
         """Store *run* as it is."""
         self._own[run.task_type] = run
-        with self._writes.change() as changes:
+        with self.writes.change() as changes:
             changes.kept[RUNS + run.task_type] = run.dumps()
 
     def all(self) -> dict[str, StoredRun]:
         """Return the newest run of each task type. One whose process has died is DIED."""
-        self._writes.flush()
+        self.writes.flush()
         runs = map(StoredRun.loads, self._store.kept(RUNS).values())
         return {run.task_type: replace(run, status=DIED) if self._has_died(run) else run for run in runs}
 
@@ -137,11 +148,7 @@ class Runs:
 def collection_states(
     runs: Mapping[str, StoredRun], points: Mapping[tuple[str, str], ResumePoint], tasks: Iterable[FailedTask]
 ) -> Iterator[CollectionState]:
-    """Yield how far each task type is that has a run, a resume point or a failed task, sorted by task type.
-
-    :param runs: by task type.
-    :param points: by task type and name.
-    """
+    """Yield how far each task type is that has a run, a resume point or a failed task, sorted by task type."""
     groups = by_task_type(points, tasks)
     for task_type in sorted({*groups, *runs}):
         run = runs[task_type].state() if task_type in runs else None
@@ -149,10 +156,7 @@ def collection_states(
 
 
 def checked_status(status: object) -> str:
-    """Return *status*, if a run can have it.
-
-    :raises FormatError: else.
-    """
+    """Return *status* if a run can have it, else raise a FormatError."""
     if status not in STATUSES:
         raise FormatError(f"status: one of {', '.join(STATUSES)} is needed, not {status!r:.60}", "status")
     return str(status)

@@ -10,102 +10,78 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from threading import RLock
 
-from scrapy_t8.model.attempts import ScheduledRetry
-from scrapy_t8.model.batch import PointRecord
-from scrapy_t8.model.dead_letter import DeadLetter
-from scrapy_t8.stores.shared.tasks import SQLiteTasks
+from scrapy_t8.stores.shared.tasks import SQLiteTasks, TaskBatch
 
 EVERYTHING = 1 << 62
 """Size of a batch that is one commit, however much is changed in it."""
 
 
-@dataclass(slots=True)
-class Changes:
-    """What one commit is going to write."""
+class Batch:
+    """Changes that are written together when there are *size*. Changes can be added while it *is_open*."""
 
-    points: dict[tuple[str, str], PointRecord] = field(default_factory=dict)
-    history: list[PointRecord] = field(default_factory=list)
-    tasks: list[ScheduledRetry] = field(default_factory=list)
-    letters: list[DeadLetter] = field(default_factory=list)
-    kept: dict[str, bytes] = field(default_factory=dict)
-    names: dict[str, int] = field(default_factory=dict)
-    """Entries of tasks whose ids were made elsewhere."""
-    count: int = 0
-    size: int = 1
-    """Number of changes at which they are written."""
-    is_open: bool = False
-    """Whether changes may be added later on."""
-
-    def add_point(self, point: PointRecord) -> None:
-        """Add a change of a resume point. Of several changes of a point, the last and the historic ones are written."""
-        before = self.points.get((point.task_type, point.name))
-        if before is not None and before.historic:
-            self.history.append(before)
-        self.points[point.task_type, point.name] = point
+    def __init__(self, size: int = 1, *, is_open: bool = False) -> None:
+        self.changes = TaskBatch()
+        self.count = 0
+        self.size = size
+        self.is_open = is_open
 
 
 class WriteBatch:
-    """Writes changes.
-
-    :param size: changes in one commit of a batch, at the most.
-    """
+    """Writes changes: at once, or in batches of *size*."""
 
     def __init__(self, tasks: SQLiteTasks, size: int) -> None:
         self._tasks = tasks
         self._size = size
         self._lock = RLock()
         # Not of the thread: two coroutines may share one.
-        self._batch: ContextVar[Changes | None] = ContextVar("t8_batch", default=None)
+        self._batch: ContextVar[Batch | None] = ContextVar("t8_batch", default=None)
 
     @contextmanager
     def batch(self, size: int | None = None) -> Iterator[None]:
-        """Commit together what is changed inside, also if the block ends by an exception.
+        """Commit what is changed inside in groups of ``batch_update_size``, and the rest at the end of the block.
 
-        :param size: changes in one commit, in place of the usual number.
+        A kill inside of the block loses the changes that were not committed yet: one group at the most.
+
+        :param size: changes in one commit, in place of ``batch_update_size``.
         """
         if self._current() is not None:
             yield
             return
-        changes = Changes(is_open=True, size=size or self._size)
-        token = self._batch.set(changes)
+        batch = Batch(size or self._size, is_open=True)
+        token = self._batch.set(batch)
         try:
             yield
         finally:
             self._batch.reset(token)
             with self._lock:
-                changes.is_open = False
-                self._write(changes)
+                batch.is_open = False
+                self._write(batch)
 
     @contextmanager
-    def change(self) -> Iterator[Changes]:
+    def change(self) -> Iterator[TaskBatch]:
         """Add one change to the batch, or write it at once."""
         with self._lock:
-            changes = self._current() or Changes()
-            yield changes
-            changes.count += 1
-            if changes.count >= changes.size:
-                self._write(changes)
+            batch = self._current() or Batch()
+            yield batch.changes
+            batch.count += 1
+            if batch.count >= batch.size:
+                self._write(batch)
 
     def flush(self) -> None:
         """Write what the batch has so far, for whoever reads."""
-        changes = self._current()
-        if changes is not None:
+        batch = self._current()
+        if batch is not None:
             with self._lock:
-                self._write(changes)
+                self._write(batch)
 
-    def _current(self) -> Changes | None:
-        changes = self._batch.get()
+    def _current(self) -> Batch | None:
+        batch = self._batch.get()
         # An asyncio task that was begun inside of a batch may outlive it.
-        return changes if changes is not None and changes.is_open else None
+        return batch if batch is not None and batch.is_open else None
 
-    def _write(self, changes: Changes) -> None:
-        if not changes.count:
-            return
-        points = [*changes.history, *changes.points.values()]
-        self._tasks.commit(points, changes.tasks, changes.letters, changes.names, changes.kept)
-        for part in (changes.points, changes.history, changes.tasks, changes.letters, changes.names, changes.kept):
-            part.clear()
-        changes.count = 0
+    def _write(self, batch: Batch) -> None:
+        if batch.count:
+            self._tasks.commit(batch.changes)
+            batch.changes, batch.count = TaskBatch(), 0

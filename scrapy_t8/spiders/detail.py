@@ -73,8 +73,6 @@ class DetailSpider(T8SpiderMixin, Spider):
         """Return what is called with the response and the slug."""
         return self.parse_detail
 
-    # -- how -----------------------------------------------------------------------------------------------------
-
     async def start(self) -> AsyncIterator[Any]:
         if self.slug_file is not None and not Path(self.slug_file).is_file():
             raise ConfigError(f"{self.name}: slug_file is {str(self.slug_file)!r}, and there is no such file")

@@ -68,10 +68,9 @@ class JobHandle:
             self.describe(task_type, name, metadata)
 
     def at(self, request: R, task_type: str, name: str = "", *, position: int, **value: Any) -> R:
-        """Make *request* stand for a position, which is done when the request, or what takes its place, has settled.
+        """Return *request*, made to stand for a position, which is done when it or what takes its place has settled.
 
         :param value: what the resume point says at this position: ``page``, ``cursor``, ``slug``.
-        :returns: the request.
         """
         generation = self._points.generation(task_type, name)
         mark: Mark = {"task": task_type, "name": name, "at": position, "generation": generation, "value": value}
@@ -164,20 +163,17 @@ class JobHandle:
         self._job.expect([(source, key_text(key), None) for key in keys])
 
     def expect_from(self, request: R, key: object, source: str = "") -> R:
-        """Announce the item with this key, which *request* will bring. That counts when the request is admitted.
+        """Return *request*, which announces that it will bring the item with this key. That counts when it is admitted.
 
         The report can then tell what became of the request, and :func:`~scrapy_t8.heal` can repeat it.
-
-        :returns: the request.
         """
         expecting(request, key_text(key), source, by_page=False)
         return request
 
     def expect_page(self, request: R, name: str | None = None, source: str = "") -> R:
-        """Announce that the page of *request*, or a page that it leads to, will have an item, whatever its key.
+        """Return *request*, which announces that its page, or one it leads to, will have an item, whatever its key.
 
         :param name: the name of the item in the report; by default the URL.
-        :returns: the request.
         """
         expecting(request, name if name is not None else request.url, source, by_page=True)
         return request

@@ -89,14 +89,11 @@ class MediaSpider(DetailSpider):
         async for output in super().start():
             yield output
 
-    def parse_media(self, response: Response, slug: str) -> AsyncIterator[Any]:
-        """Yield what :meth:`parse_detail` yields, but for an item with files the request for its first file."""
-        return self._parse_media(response, slug)
-
     def detail_callback(self) -> Any:
         return self.parse_media
 
-    async def _parse_media(self, response: Response, slug: str) -> AsyncIterator[Any]:
+    async def parse_media(self, response: Response, slug: str) -> AsyncIterator[Any]:
+        """Yield what :meth:`parse_detail` yields, but for an item with files the request for its first file."""
         async for output in outputs(self.parse_detail(response, slug)):
             urls = [] if isinstance(output, Request) else self._urls(output)
             yield self._go_on(output, urls, [], response.request) if urls else output
@@ -128,7 +125,7 @@ class MediaSpider(DetailSpider):
     async def t8_stored(self, request: Request) -> Any:
         """Return what the media store knows of the file of *request*, or None."""
         item = request.cb_kwargs.get("item")
-        return await ensure_awaitable(self._pipeline.media_to_download(request, self._info, item=item))
+        return await ensure_awaitable(self._pipeline.media_to_download(request, self._pipeline.spiderinfo, item=item))
 
     async def _media_arrived(
         self, response: Response, item: Any, urls: list[str], results: list[Any]
@@ -136,7 +133,7 @@ class MediaSpider(DetailSpider):
         assert response.request is not None
         try:
             result = response.meta.get("t8_stored") or await ensure_awaitable(
-                self._pipeline.media_downloaded(response, response.request, self._info, item=item)
+                self._pipeline.media_downloaded(response, response.request, self._pipeline.spiderinfo, item=item)
             )
         except Exception as error:
             if response.meta.get("retry_times", 0) < self.t8.retries(MEDIA) or response.meta.get("t8_alone"):
@@ -175,7 +172,3 @@ class MediaSpider(DetailSpider):
         pipeline = load_object(self.media_pipeline).from_crawler(self.crawler)
         pipeline.open_spider()
         return pipeline
-
-    @property
-    def _info(self) -> Any:
-        return self._pipeline.spiderinfo

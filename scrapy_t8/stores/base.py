@@ -6,17 +6,11 @@ must not be used again: the last commit is the state.
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 from scrapy_t8.model.dead_letter import ALL
-from scrapy_t8.stores.sqlite.dead_letters import SQLiteDeadLetters
-from scrapy_t8.stores.sqlite.items import SQLiteItems
-from scrapy_t8.stores.sqlite.resume_points import SQLiteResumePoints
-from scrapy_t8.stores.sqlite.store import IfDamaged, SQLiteStore
+from scrapy_t8.stores.sqlite.dead_letters import SQLiteDeadLetters as DeadLetterStore
+from scrapy_t8.stores.sqlite.items import SQLiteItems as ItemStore
+from scrapy_t8.stores.sqlite.resume_points import SQLiteResumePoints as ResumePointStore
+from scrapy_t8.stores.sqlite.store import IfDamaged
+from scrapy_t8.stores.sqlite.store import SQLiteStore as Store
 
 __all__ = ["ALL", "DeadLetterStore", "IfDamaged", "ItemStore", "ResumePointStore", "Store"]
-
-Store: TypeAlias = SQLiteStore
-DeadLetterStore: TypeAlias = SQLiteDeadLetters
-ResumePointStore: TypeAlias = SQLiteResumePoints
-ItemStore: TypeAlias = SQLiteItems

@@ -9,12 +9,7 @@ from scrapy_t8.errors import FormatError
 
 
 def checked_text(name: str, value: object, *, empty: bool = False) -> str:
-    """Return *value* if it is text that can be stored.
-
-    :param name: what the error calls the value.
-    :param empty: whether the text may be empty.
-    :raises FormatError: if it is not.
-    """
+    """Return *value* if it is text that can be stored, else raise a FormatError that says *name*."""
     if not isinstance(value, str):
         raise FormatError(f"{name}: text is needed, not {type(value).__name__} {value!r:.60}", name)
     if not value and not empty:
@@ -27,31 +22,23 @@ def checked_text(name: str, value: object, *, empty: bool = False) -> str:
 
 
 def checked_number(name: str, value: object) -> int:
-    """Return *value* if it is a whole number of at least 0.
-
-    :raises FormatError: if it is not.
-    """
+    """Return *value* if it is a whole number of at least 0, else raise a FormatError that says *name*."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise FormatError(f"{name}: a whole number of at least 0 is needed, not {value!r:.60}", name)
     return value
 
 
 def checked_metadata(metadata: object) -> dict[str, Any]:
-    """Return a copy of *metadata* if it is a JSON object; an empty dict for None.
-
-    :raises FormatError: naming the part that JSON does not allow.
-    """
+    """Return a copy of *metadata* if JSON allows it, else raise a FormatError; an empty dict for None."""
     if metadata is None:
         return {}
     if not isinstance(metadata, Mapping):
-        raise FormatError(
-            f"metadata: a JSON object is needed, not {type(metadata).__name__} {metadata!r:.60}", "metadata"
-        )
+        kind = type(metadata).__name__
+        raise FormatError(f"metadata: a JSON object is needed, not {kind} {metadata!r:.60}", "metadata")
     try:
-        copied: dict[str, Any] = _checked(metadata, "metadata")
+        return dict(_checked(metadata, "metadata"))
     except RecursionError:
         raise FormatError("metadata: it is nested too deeply, or contains itself", "metadata") from None
-    return copied
 
 
 def _checked(value: Any, where: str) -> Any:
@@ -63,11 +50,8 @@ def _checked(value: Any, where: str) -> Any:
     elif isinstance(value, (list, tuple)):
         return [_checked(part, f"{where}[{number}]") for number, part in enumerate(value)]
     elif isinstance(value, Mapping):
-        return {_checked_key(key, where): _checked(part, f"{where}[{key!r}]") for key, part in value.items()}
+        for key in value:
+            if not isinstance(key, str):
+                raise FormatError(f"{where}: the keys of a JSON object are text, not {key!r:.60}", "metadata")
+        return {key: _checked(part, f"{where}[{key!r}]") for key, part in value.items()}
     raise FormatError(f"{where}: JSON has no {type(value).__name__} such as {value!r:.60}", "metadata")
-
-
-def _checked_key(key: object, where: str) -> str:
-    if not isinstance(key, str):
-        raise FormatError(f"{where}: the keys of a JSON object are text, not {key!r:.60}", "metadata")
-    return key

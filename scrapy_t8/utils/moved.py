@@ -59,10 +59,7 @@ NAMES = {
 
 
 def renamed(module: ModuleType, name: str) -> Any:
-    """Return what replaces the old *name* in *module*, with a warning that says how it is called now.
-
-    :raises AttributeError: if *name* is not an old name of something in *module*.
-    """
+    """Return what replaces the old *name* in *module*, with a warning that says how it is called now."""
     new = NAMES.get(name)
     if new is None:
         raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")

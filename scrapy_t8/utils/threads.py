@@ -28,19 +28,14 @@ def in_loop() -> bool:
 
 def run_blocking(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Return what *work* returns or raises, for plain code. A loop that runs in this thread stands still meanwhile."""
-    return run_in_loop_thread(work) if in_loop() else asyncio.run(work())
+    return in_loop_thread(work).result() if in_loop() else asyncio.run(work())
 
 
-def run_in_loop_thread(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Return what *work* returns or raises in a thread with a loop of its own.
+def in_loop_thread(work: Callable[[], Coroutine[Any, Any, T]]) -> Future[T]:
+    """Start *work* in a thread with a loop of its own, which does not keep the process from ending.
 
     Tasks that *work* leaves behind in that loop are not waited for.
     """
-    return start_in_loop_thread(work).result()
-
-
-def start_in_loop_thread(work: Callable[[], Coroutine[Any, Any, T]]) -> Future[T]:
-    """Start *work* in a thread with a loop of its own, which does not keep the process from ending."""
     answer: Future[T] = Future()
 
     async def run() -> None:

@@ -79,8 +79,6 @@ class BoundedDatabase:
             await self._watch(keys.follow(rest), keys)
         return not keys.is_none
 
-    # -- how -----------------------------------------------------------------------------------------------------
-
     async def _call(self, method: Callable[..., Any], *args: str) -> Any:
         async def call() -> Any:
             answer = await self._in_thread(lambda: method(*args))

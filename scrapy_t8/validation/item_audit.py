@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from typing import Any
 
 from scrapy_t8.errors import DatabaseError
+from scrapy_t8.model.items import integrity_score
 from scrapy_t8.model.resume_point import FINISHED, RUNNING, CollectionState
 from scrapy_t8.utils.threads import NoAnswer
 
@@ -21,11 +23,6 @@ LOOKED_UP = 1000
 Items = dict[str, Any]
 """``expected``, ``there``, ``unique``, ``invalid``, ``duplicates``, ``duplicate_keys``, ``missing``, ``missing_keys``,
 ``unexpected``, as in :meth:`ResumeValidator.validate`."""
-
-
-def integrity_score(unique_valid: int, expected: int) -> float | None:
-    """Return ``unique_valid / expected``, from 0 to 1; None if nothing is expected."""
-    return max(0.0, min(1.0, unique_valid / expected)) if expected > 0 else None
 
 
 def score_of(items: Mapping[str, Items]) -> float | None:
@@ -89,15 +86,9 @@ class ItemAudit:
         self.problems: list[Finding] = []
 
     async def run(self) -> Items:
-        """Return the items. Afterwards ``problems`` has the findings.
-
-        :raises DatabaseError: if the database does not answer.
-        """
-        counter = KeyCounter()
-        try:
+        """Return the items. Afterwards ``problems`` has the findings. A DatabaseError is raised without an answer."""
+        with closing(KeyCounter()) as counter:
             return await self._run(counter)
-        finally:
-            counter.close()
 
     async def _run(self, counter: KeyCounter) -> Items:
         task_type = self._state.task_type
@@ -105,17 +96,18 @@ class ItemAudit:
         await self._database.keys(task_type, lambda keys: self._take(keys, counter))
         self.count = await self._database.count(task_type)
         self._compare_counts(before, self.count)
-        expected, unique, missing_keys = self._state.total_items, counter.unique, []
-        if await self._expect(counter):
-            missing_keys = await self._missing(counter)
-            expected = self.wanted = counter.expected
-            unique = counter.collected
+        missing_keys = await self._missing(counter) if await self._expect(counter) else None
+        counts = counter.counts()
+        expected, unique = self._state.total_items, counts.unique
+        if missing_keys is not None:
+            expected = self.wanted = counts.expected
+            unique = counts.collected
         items = _items(expected, self._there, unique) | {
             "invalid": self._invalid,
-            "duplicates": counter.repeated,
+            "duplicates": counts.repeated,
             "duplicate_keys": counter.duplicates(EXAMPLES),
-            "missing_keys": missing_keys[:EXAMPLES],
-            "unexpected": counter.unique - unique,
+            "missing_keys": (missing_keys or [])[:EXAMPLES],
+            "unexpected": counts.unique - unique,
         }
         self._judge(items)
         return items

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
+from typing import NamedTuple
 
 TABLES = """
     PRAGMA journal_mode = OFF;
@@ -13,19 +14,27 @@ TABLES = """
 """
 ADD = "INSERT INTO there VALUES (?, 1) ON CONFLICT (key) DO UPDATE SET times = times + 1"
 EXPECT = "INSERT OR IGNORE INTO expected VALUES (?)"
-UNIQUE = "SELECT count(*) FROM there"
-WANTED = "SELECT count(*) FROM expected"
-COLLECTED = "SELECT count(*) FROM expected JOIN there USING (key)"
-REPEATED = "SELECT count(*) FROM there WHERE times > 1"
+COUNTS = """
+    SELECT (SELECT count(*) FROM there), (SELECT count(*) FROM there WHERE times > 1), (SELECT count(*) FROM expected),
+        (SELECT count(*) FROM expected JOIN there USING (key))
+"""
 DUPLICATES = "SELECT key, times FROM there WHERE times > 1 ORDER BY times DESC, key LIMIT ?"
 MISSING = "SELECT key FROM expected WHERE key NOT IN (SELECT key FROM there) ORDER BY key LIMIT ?"
 
 
-class KeyCounter:
-    """Counts existing and expected keys. For one thread at a time.
+class KeyCounts(NamedTuple):
+    """How many different keys there are."""
 
-    SQLite puts what does not fit into its cache into a temporary file, which is deleted at the end.
-    """
+    unique: int
+    repeated: int
+    """Existing keys that exist more than once."""
+    expected: int
+    collected: int
+    """Expected keys that exist."""
+
+
+class KeyCounter:
+    """Counts keys, for one thread at a time. What SQLite cannot cache goes into a temporary file."""
 
     def __init__(self) -> None:
         self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
@@ -40,25 +49,8 @@ class KeyCounter:
         """Add expected keys."""
         self._db.executemany(EXPECT, ((_bytes(key),) for key in keys))
 
-    @property
-    def unique(self) -> int:
-        """The number of different existing keys."""
-        return self._count(UNIQUE)
-
-    @property
-    def expected(self) -> int:
-        """The number of different expected keys."""
-        return self._count(WANTED)
-
-    @property
-    def collected(self) -> int:
-        """The number of expected keys that exist."""
-        return self._count(COLLECTED)
-
-    @property
-    def repeated(self) -> int:
-        """The number of keys that exist more than once."""
-        return self._count(REPEATED)
+    def counts(self) -> KeyCounts:
+        return KeyCounts(*self._db.execute(COUNTS).fetchone())
 
     def duplicates(self, most: int) -> dict[str, int]:
         """Return the *most* most frequent keys that exist more than once, with their counts."""
@@ -70,9 +62,6 @@ class KeyCounter:
 
     def close(self) -> None:
         self._db.close()
-
-    def _count(self, query: str) -> int:
-        return int(self._db.execute(query).fetchone()[0])
 
 
 def _bytes(key: str) -> bytes:

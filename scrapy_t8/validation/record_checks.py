@@ -42,10 +42,7 @@ def wrong_points(
     work_of: Work,
     now: datetime,
 ) -> list[Finding]:
-    """Return the findings about resume points, each by itself and in their order.
-
-    :param histories: the earlier states of the points, by task type and name.
-    """
+    """Return the findings about resume points, each by itself and in the order of their *histories*."""
     pairs = [(point, state) for state in states for point in state.resume_points]
     found = [finding for point, state in pairs for finding in _check(wrong_point, point, state, now)]
     try:

@@ -62,16 +62,14 @@ class SQLDatabase:
         """
         from sqlalchemy import func, select
 
-        with self._connected() as connection:
-            column = self._column(task_type, connection)
+        with self._connected(task_type) as (connection, column):
             return int(connection.scalar(select(func.count()).select_from(column.table)) or 0)
 
     def has_item(self, task_type: str, key: str) -> bool:
         """Whether there is a row with this *key*."""
         from sqlalchemy import String, cast, literal, select
 
-        with self._connected() as connection:
-            column = self._column(task_type, connection)
+        with self._connected(task_type) as (connection, column):
             kind = _kind(column)
             if kind is int and not re.fullmatch(r"-?\d{1,18}", key):
                 return False
@@ -83,8 +81,7 @@ class SQLDatabase:
         """Yield the keys of all rows as text; an empty one for NULL."""
         from sqlalchemy import select
 
-        with self._connected() as connection:
-            column = self._column(task_type, connection)
+        with self._connected(task_type) as (connection, column):
             streaming = connection.execution_options(stream_results=True, yield_per=AT_ONCE)
             for key in streaming.scalars(select(column)):
                 yield "" if key is None else str(key)
@@ -120,8 +117,6 @@ class SQLDatabase:
             return found.columns[key]
         raise self._failed(f"there is no table {name!r}, which is named for {task_type}")
 
-    # -- connecting ----------------------------------------------------------------------------------------------
-
     def _create(self, given: str) -> Engine:
         try:
             from sqlalchemy import create_engine, make_url
@@ -134,7 +129,8 @@ class SQLDatabase:
             self._file = _file(url)
             if url.get_dialect().is_async:
                 raise ConfigError(f"the driver of {self._name} is an async one: name a plain one, or none")
-            return create_engine(url, pool_pre_ping=True, connect_args=_limits(url))
+            limits = {"connect_timeout": CONNECTING} if url.get_driver_name() in CAN_LIMIT else {}
+            return create_engine(url, pool_pre_ping=True, connect_args=limits)
         except ModuleNotFoundError as error:
             package = PACKAGES.get(str(error.name), error.name)
             raise ConfigError(f"{self._name} needs the driver {error.name}: pip install {package}") from None
@@ -144,14 +140,14 @@ class SQLDatabase:
             raise ConfigError(f"the URL of the database cannot be used: {message}") from None
 
     @contextmanager
-    def _connected(self) -> Iterator[Connection]:
+    def _connected(self, task_type: str) -> Iterator[tuple[Connection, Column[Any]]]:
         from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
         if self._file is not None and not self._file.exists():
             raise self._failed(f"there is no file {self._file}")  # which SQLite would make
         try:
             with self._engine.connect() as connection:
-                yield connection
+                yield connection, self._column(task_type, connection)
         except DBAPIError as error:
             # Without the statement and its parameters.
             cause = error.orig if error.orig is not None else error
@@ -169,15 +165,11 @@ class SQLDatabase:
 
 
 def _pair(task_type: object, names: object) -> tuple[str, str]:
-    if (
-        isinstance(names, (tuple, list))
-        and len(names) == 2
-        and all(isinstance(name, str) and name and "\0" not in name for name in names)
-    ):
-        return names[0], names[1]
-    raise ConfigError(
-        f"tables[{task_type!r}] is {names!r:.100}, but must be the names of a table and of its key column"
-    )
+    match names:
+        case [str(table), str(key)] if table and key and "\0" not in table + key:
+            return table, key
+    message = f"tables[{task_type!r}] is {names!r:.100}, but must be the names of a table and of its key column"
+    raise ConfigError(message)
 
 
 def _places(name: str) -> Iterator[tuple[str | None, str]]:
@@ -204,10 +196,6 @@ def _with_driver(url: URL) -> URL:
         return url
     module = next(filter(find_spec, modules), modules[-1])
     return url.set(drivername=f"{url.drivername}+{module.lower()}")
-
-
-def _limits(url: URL) -> dict[str, Any]:
-    return {"connect_timeout": CONNECTING} if url.get_driver_name() in CAN_LIMIT else {}
 
 
 def _file(url: URL) -> Path | None:

@@ -11,12 +11,13 @@ from datetime import datetime, timezone
 from typing import Any, Protocol
 
 from scrapy_t8.errors import DatabaseError
+from scrapy_t8.model.items import integrity_score
 from scrapy_t8.model.resume_point import CollectionState, ResumePoint
 from scrapy_t8.utils.text import one_line
-from scrapy_t8.utils.threads import NoAnswer, in_thread, run_in_loop_thread, start_in_loop_thread, with_timeout
+from scrapy_t8.utils.threads import NoAnswer, in_loop_thread, in_thread, with_timeout
 
 from .database import TIMEOUT, BoundedDatabase, Database, named
-from .item_audit import ItemAudit, Items, integrity_score, no_items, reported_items, score_of
+from .item_audit import ItemAudit, Items, no_items, reported_items, score_of
 from .record_checks import Finding, finding_of, wrong_points, wrong_states, wrong_tasks
 
 Histories = dict[str, dict[str, list[ResumePoint]]]
@@ -116,14 +117,15 @@ class ResumeValidator:
 
         :param now: the time, with a time zone; None: the current time.
         """
-        read = await asyncio.to_thread(self._read) if self._reads_anywhere else self._read()
+        reads_anywhere = getattr(self.state_manager, "is_for_all_threads", False)
+        read = await asyncio.to_thread(self._read) if reads_anywhere else self._read()
         return await self._validate(*read, now or datetime.now(timezone.utc))
 
     def validate_sync(self, now: datetime | None = None) -> dict[str, Any]:
         """Check everything as :meth:`validate` does, for plain code. A running event loop waits until then."""
         # The store of a crawl can be read in this thread only.
         read = self._read()
-        return run_in_loop_thread(lambda: self._validate(*read, now or datetime.now(timezone.utc)))
+        return in_loop_thread(lambda: self._validate(*read, now or datetime.now(timezone.utc))).result()
 
     async def score(self) -> float | None:
         """Return the integrity score quickly: the database only counts.
@@ -141,16 +143,10 @@ class ResumeValidator:
         if self._bounded_database is None:
             return score_of({run.task_type: reported_items(run) for run in runs})
         if wait:
-            return run_in_loop_thread(lambda: self._quick_score(runs))
+            return in_loop_thread(lambda: self._quick_score(runs)).result()
         if self._next_score is None or self._next_score.done():
-            self._next_score = start_in_loop_thread(lambda: self._quick_score(runs))
+            self._next_score = in_loop_thread(lambda: self._quick_score(runs))
         return self._score
-
-    # -- how -----------------------------------------------------------------------------------------------------
-
-    @property
-    def _reads_anywhere(self) -> bool:
-        return bool(getattr(self.state_manager, "is_for_all_threads", False))
 
     def _runs(self) -> list[CollectionState]:
         """Return the states; without their points and tasks, of which there may be many, if the manager can do so."""
@@ -171,12 +167,14 @@ class ResumeValidator:
     async def _validate(
         self, states: list[CollectionState], histories: Histories, unread: list[Finding], now: datetime
     ) -> dict[str, Any]:
-        runs, points, tasks = await asyncio.to_thread(self._records, states, histories, now)
+        runs = await asyncio.to_thread(wrong_states, states, now)
+        points = unread + await asyncio.to_thread(wrong_points, states, histories, self.work_of, now)
+        tasks = await asyncio.to_thread(wrong_tasks, states, now)
         custom = await self._custom(states)
         items, database = await self._items(states)
         self._score = score_of(items)
-        points = unread + points
-        bad = runs or points or tasks or database.get("problems") or any(map(_is_bad, custom.values()))
+        failed = any(one.get("error") or one.get("valid") is False for one in custom.values())
+        bad = runs or points or tasks or database.get("problems") or failed
         return {
             "valid": not bad,
             "integrity_score": self._score,
@@ -187,12 +185,6 @@ class ResumeValidator:
             "custom": custom,
             "database": database,
         }
-
-    def _records(
-        self, states: list[CollectionState], histories: Histories, now: datetime
-    ) -> tuple[list[Finding], list[Finding], list[Finding]]:
-        points = wrong_points(states, histories, self.work_of, now)
-        return wrong_states(states, now), points, wrong_tasks(states, now)
 
     async def _custom(self, states: list[CollectionState]) -> dict[str, dict[str, Any]]:
         results: dict[str, dict[str, Any]] = {}
@@ -230,21 +222,18 @@ class ResumeValidator:
         for state in states:
             audit = ItemAudit(self._bounded_database, state, is_valid=self.is_valid, expected_keys=self.expected_keys)
             try:
-                items[state.task_type] = await audit.run()
-                self._remember(state.task_type, items[state.task_type], audit.wanted)
+                found = items[state.task_type] = await audit.run()
+                self._surplus[state.task_type] = found["there"] - found["unique"]
             except DatabaseError as error:
                 self.trouble = str(error)
                 items[state.task_type] = no_items(state)
                 problems.append(finding_of(state.task_type, "", "database", "", self.trouble))
+            if audit.wanted is not None:
+                self._wanted[state.task_type] = audit.wanted
             if audit.count is not None:
                 counts[state.task_type] = audit.count
             problems += audit.problems
         return items, {"counts": counts, "problems": problems}
-
-    def _remember(self, task_type: str, items: Items, wanted: int | None) -> None:
-        self._surplus[task_type] = items["there"] - items["unique"]
-        if wanted is not None:
-            self._wanted[task_type] = wanted
 
     async def _quick_score(self, runs: list[CollectionState]) -> float | None:
         if self._bounded_database is None:
@@ -265,7 +254,3 @@ class ResumeValidator:
             self.trouble = str(error)
             return 0
         return max(0, count - self._surplus.get(task_type, 0))
-
-
-def _is_bad(custom: dict[str, Any]) -> bool:
-    return bool(custom.get("error")) or custom.get("valid") is False

@@ -20,12 +20,7 @@ class CannotCount(Exception):
 
 
 def files_of(state: Path, name: str, record: dict[str, Any]) -> Iterator[tuple[Path, int, int | None]]:
-    """Yield each file of an appended feed, with begin and end of the job's part (None: the end of the file).
-
-    :param state: the directory of the state file.
-    :param name: the name of the feed in the store.
-    :raises ValueError: if the note of where the feed begins cannot be read.
-    """
+    """Yield each file of the appended feed *name*, with begin and end of the job's part (None: the end of the file)."""
     log = state / f"feed-{blake2b(name.encode(), digest_size=6).hexdigest()}.undo"
     noted = log.read_bytes()[: record["noted"]] if log.exists() else b""
     last = Path(record["path"]).resolve()
@@ -37,12 +32,10 @@ def files_of(state: Path, name: str, record: dict[str, Any]) -> Iterator[tuple[P
 
 
 def count(path: Path, start: int, end: int | None, format_: str, header: bytes = b"") -> int:
-    """Count the items in the bytes of *path* from *start* to *end* (None: the end of the file).
+    """Count the items in the bytes of *path* from *start* to *end*. A *header* in front of them is skipped.
 
-    :param header: bytes in front of the items, skipped if the part begins with them.
     :raises CannotCount: for a format that only its exporter can read.
     :raises ValueError: if the file is not of this format.
-    :raises OSError: if the file cannot be read.
     """
     counter = COUNTERS.get(format_)
     if counter is None:
@@ -50,15 +43,13 @@ def count(path: Path, start: int, end: int | None, format_: str, header: bytes =
     with path.open("rb") as file:
         file.seek(start)
         size = (path.stat().st_size if end is None else end) - start
-        if file.read(len(GZIP)) == GZIP:
+        begin = file.read(max(len(GZIP), len(header)))
+        if begin.startswith(GZIP):
             file.seek(start)
             return counter(gzip.GzipFile(fileobj=file))
-        file.seek(start)
-        if header and file.read(len(header)) == header:
-            size -= len(header)
-        else:
-            file.seek(start)
-        return counter(_Part(file, size))
+        skipped = len(header) if begin.startswith(header) else 0
+        file.seek(start + skipped)
+        return counter(_Part(file, size - skipped))
 
 
 class _Part(io.RawIOBase):
@@ -95,10 +86,6 @@ def _rows(file: Any) -> int:
     return sum(1 for row in csv.reader(text) if row)
 
 
-def _rows_and_header(file: Any) -> int:
-    return max(0, _rows(file) - 1)
-
-
 def _list(file: Any) -> int:
     found = json.load(io.BufferedReader(file))
     if not isinstance(found, list):
@@ -121,7 +108,7 @@ COUNTERS: dict[str, Callable[[Any], int]] = {
     "jsonl": _lines,
     "jl": _lines,
     "csv": _rows,
-    "csv with header": _rows_and_header,
+    "csv with header": lambda file: max(0, _rows(file) - 1),
     "json": _list,
     "xml": _elements,
 }

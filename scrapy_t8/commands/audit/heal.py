@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import asdict
 
 from scrapy_t8.commands.context import CommandContext
-from scrapy_t8.commands.registry import OK, Command
-from scrapy_t8.core.offline.heal import Healing, heal, would_heal
+from scrapy_t8.commands.registry import OK, command, flag
+from scrapy_t8.core.offline.heal import heal, would_heal
 from scrapy_t8.errors import CommandError
 
 
+@command("heal", flag("-n", "--dry-run", text="only show what would be done"), has_json=True)
 def _run(context: CommandContext) -> int:
+    """Put what is missing back into the frontier.
+
+    heal --dry-run  # what would it do?
+    heal --jobdir jobs/cars  # do it; then run the crawl again
+
+    The next run fetches it, and only that. Without --dry-run, no crawl may be using the job.
+    """
     options, terminal = context.options, context.terminal
     with context.view() as view:
         if view.is_service:
@@ -23,38 +30,20 @@ def _run(context: CommandContext) -> int:
         left = f": {healing.under_way:,} are under way anyway" if healing.under_way else ""
         terminal.print_line(f"There is nothing to heal{left}.")
     else:
-        terminal.print_line(
-            f"{healing.total:,} missing items {'would be' if options.dry_run else 'are'} requested again:"
-        )
-        for line in _lines(healing):
-            terminal.print_line(f"  {line}")
+        are = "would be" if options.dry_run else "are"
+        terminal.print_line(f"{healing.total:,} missing items {are} requested again:")
+        counts = {
+            "whose dead letter is revived": healing.revived,
+            "whose request is made again": healing.repeated,
+            "of which only the key is known: the spider is asked (t8_request_for)": healing.asked,
+            "more are under way anyway": healing.under_way,
+        }
+        for what, count in counts.items():
+            if count:
+                terminal.print_line(f"  {count:,} {what}")
         if not options.dry_run:
             terminal.print_line("Run the crawl again: it fetches them.")
     return OK
 
 
-def _lines(healing: Healing) -> list[str]:
-    counts = {
-        "whose dead letter is revived": healing.revived,
-        "whose request is made again": healing.repeated,
-        "of which only the key is known: the spider is asked (t8_request_for)": healing.asked,
-        "more are under way anyway": healing.under_way,
-    }
-    return [f"{count:,} {what}" for what, count in counts.items() if count]
-
-
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-n", "--dry-run", action="store_true", help="only show what would be done")
-
-
-COMMANDS = (
-    Command(
-        "heal",
-        "Put what is missing back into the frontier.",
-        (("heal --dry-run", "what would it do?"), ("heal --jobdir jobs/cars", "do it; then run the crawl again")),
-        _arguments,
-        _run,
-        has_json=True,
-        about="The next run fetches it, and only that. Without --dry-run, no crawl may be using the job.",
-    ),
-)
+COMMANDS = (_run,)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 from scrapy_t8.commands.context import CommandContext
-from scrapy_t8.commands.registry import ALERTS, MISMATCH, OK, Command
+from scrapy_t8.commands.registry import ALERTS, MISMATCH, OK, argument, command, flag
 from scrapy_t8.config.causes import Accepted
 from scrapy_t8.config.parsing import DEFAULT
 from scrapy_t8.config.settings import effective
@@ -15,11 +14,30 @@ from scrapy_t8.report.files import DIRECTORY, HTML, JSON, read_report, write
 from scrapy_t8.report.summary import summary
 
 
+@command(
+    "report",
+    argument("--output", metavar="DIR", help="where to write report.json and report.html (default: as a crawl)"),
+    flag("--check", text="end as scrapy crawl does with T8_EXIT_STATUS"),
+    has_json=True,
+    statuses={
+        MISMATCH: "with --check: something is missing, or the books do not balance",
+        ALERTS: "with --check: the job is complete, but there are alerts",
+    },
+)
 def _run(context: CommandContext) -> int:
+    """Write the integrity report, and print its summary.
+
+    report  # report.json and report.html, and a summary here
+    report --json  # report.json to standard output, and no file; docs/report.md lists the keys
+    report --output /var/www/cars --check  # elsewhere; 3 if something is missing
+
+    It works while the crawl runs, too.
+    """
     options, terminal = context.options, context.terminal
     document = read_report(context.directory, _accepted(context))
     if options.output or not options.json:
-        page = write(document, _output(context))
+        given = options.output or effective(context.settings).config.report_dir
+        page = write(document, Path(given) if given else context.directory / DIRECTORY)
     if options.json:
         terminal.print_json(document)
     else:
@@ -37,34 +55,4 @@ def _accepted(context: CommandContext) -> Accepted | None:
     return None if found.origins["accept"] == DEFAULT else Accepted(found.config.accept)
 
 
-def _output(context: CommandContext) -> Path:
-    given = context.options.output or effective(context.settings).config.report_dir
-    return Path(given) if given else context.directory / DIRECTORY
-
-
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--output", metavar="DIR", help="where to write report.json and report.html (default: as a crawl)"
-    )
-    parser.add_argument("--check", action="store_true", help="end as scrapy crawl does with T8_EXIT_STATUS")
-
-
-COMMANDS = (
-    Command(
-        "report",
-        "Write the integrity report, and print its summary.",
-        (
-            ("report", "report.json and report.html, and a summary here"),
-            ("report --json", "report.json to standard output, and no file; docs/report.md lists the keys"),
-            ("report --output /var/www/cars --check", "elsewhere; 3 if something is missing"),
-        ),
-        _arguments,
-        _run,
-        has_json=True,
-        about="It works while the crawl runs, too.",
-        statuses={
-            MISMATCH: "with --check: something is missing, or the books do not balance",
-            ALERTS: "with --check: the job is complete, but there are alerts",
-        },
-    ),
-)
+COMMANDS = (_run,)

@@ -5,38 +5,30 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from scrapy_t8.commands.context import CommandContext, JobView, OwnedJob
-from scrapy_t8.commands.registry import CHANGES, ERROR, OK, Command
+from scrapy_t8.commands.registry import CHANGES, ERROR, OK, YES, command, flag
 from scrapy_t8.model.dead_letter import LetterFilter
 
 from . import selection
-from .filters import add_filters
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(NamedTuple):
     """What is going to be changed: dead letters, and tasks of a service that wait."""
 
     letters: tuple[int, ...]
     waiting: tuple[int, ...]
     is_service: bool
 
-    def __len__(self) -> int:
-        return len(self.letters) + len(self.waiting)
 
-
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One of the two changes, and how the command words it."""
 
     verb: str
     done: str
     why_not: str
     apply: Callable[[OwnedJob, Selection], int]
-    also_waiting: bool
-    """Whether tasks that wait are changed, too."""
 
 
 def _select(view: JobView, options: argparse.Namespace, *, also_waiting: bool) -> Selection:
@@ -51,22 +43,22 @@ def _select(view: JobView, options: argparse.Namespace, *, also_waiting: bool) -
 def _change(context: CommandContext, change: Change) -> int:
     options, terminal = context.options, context.terminal
     with context.view() as view:
-        selected = _select(view, options, also_waiting=change.also_waiting)
-    noun = "task" if selected.is_service else "dead letter"
-    what = f"{len(selected):,} {noun}{'' if len(selected) == 1 else 's'}"
-    if options.dry_run or not len(selected):
-        line = f"{what} would be {change.done}." if len(selected) else f"There is no such {noun}: nothing was changed."
+        selected = _select(view, options, also_waiting=change is DISCARDING)
+    noun, number = "task" if selected.is_service else "dead letter", len(selected.letters) + len(selected.waiting)
+    what = f"{number:,} {noun}{'' if number == 1 else 's'}"
+    if options.dry_run or not number:
+        line = f"{what} would be {change.done}." if number else f"There is no such {noun}: nothing was changed."
         terminal.print_line(line)
         return OK
-    is_named = len(selected) == 1 and bool(options.ids)
+    is_named = number == 1 and bool(options.ids)
     if not terminal.confirm(f"{change.verb} {what}?", yes=options.yes or (is_named and change is REVIVAL)):
         return ERROR
     # Only what the user has confirmed, whatever has failed meanwhile.
     with context.open_for_changes(is_service=selected.is_service) as owned:
         changed = change.apply(owned, selected)
     terminal.print_line(f"{changed:,} of {what} {'is' if changed == 1 else 'are'} {change.done}.")
-    if changed < len(selected):
-        terminal.print_line(change.why_not)
+    if changed < number:
+        terminal.print_line(f"The others stay: {change.why_not}, or have left the box meanwhile.")
     if change is REVIVAL and changed and not selected.is_service:
         terminal.print_line("Run the crawl again: it fetches them.")
     return OK
@@ -83,50 +75,32 @@ def _discard(owned: OwnedJob, selected: Selection) -> int:
     return discarded
 
 
-REVIVAL = Change(
-    "Revive",
-    "tried again from the beginning",
-    "The others stay: their requests could not be stored, or they have left the box meanwhile.",
-    _revive,
-    also_waiting=False,
-)
-DISCARDING = Change(
-    "Discard",
-    "discarded for good",
-    "The others stay: they are leased, or have left the box meanwhile.",
-    _discard,
-    also_waiting=True,
-)
+REVIVAL = Change("Revive", "tried again from the beginning", "their requests could not be stored", _revive)
+DISCARDING = Change("Discard", "discarded for good", "they are leased", _discard)
+DRY_RUN = flag("-n", "--dry-run", text="only show how many there are")
+OPTIONS: dict[str, Any] = {"note": CHANGES, "statuses": {ERROR: "it could not be done, or you said no"}}
 
 
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-n", "--dry-run", action="store_true", help="only show how many there are")
-    parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
-    add_filters(parser)
+@command("revive", DRY_RUN, YES, selection.add_filters, **OPTIONS)
+def revive(context: CommandContext) -> int:
+    """Try again what failed.
+
+    failed revive 17  # one dead letter
+    failed revive --kind host --since 1h --dry-run  # how many would it be?
+    failed revive --kind host --since 1h --yes  # all of these, without a question
+
+    It asks first, unless a single ID is given.
+    """
+    return _change(context, REVIVAL)
 
 
-REVIVE = Command(
-    "revive",
-    "Try again what failed.",
-    (
-        ("failed revive 17", "one dead letter"),
-        ("failed revive --kind host --since 1h --dry-run", "how many would it be?"),
-        ("failed revive --kind host --since 1h --yes", "all of these, without a question"),
-    ),
-    _arguments,
-    lambda context: _change(context, REVIVAL),
-    about=f"It asks first, unless a single ID is given. {CHANGES}",
-    statuses={ERROR: "it could not be done, or you said no"},
-)
-DISCARD = Command(
-    "discard",
-    "Discard what failed, for good.",
-    (
-        ("failed discard --status 404", "pages that do not exist; it asks first"),
-        ("failed discard --until 30d --yes", "what failed more than 30 days ago, without a question"),
-    ),
-    _arguments,
-    lambda context: _change(context, DISCARDING),
-    about=f"It asks first. {CHANGES}",
-    statuses={ERROR: "it could not be done, or you said no"},
-)
+@command("discard", DRY_RUN, YES, selection.add_filters, **OPTIONS)
+def discard(context: CommandContext) -> int:
+    """Discard what failed, for good.
+
+    failed discard --status 404  # pages that do not exist; it asks first
+    failed discard --until 30d --yes  # what failed more than 30 days ago, without a question
+
+    It asks first.
+    """
+    return _change(context, DISCARDING)

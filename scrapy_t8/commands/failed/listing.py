@@ -7,22 +7,28 @@ from dataclasses import asdict
 from typing import Any
 
 from scrapy_t8.commands.context import CommandContext, JobView
-from scrapy_t8.commands.registry import OK, Command
+from scrapy_t8.commands.registry import OK, Command, command
 from scrapy_t8.commands.status.status import when
 from scrapy_t8.report.document import iso
 
 from . import selection
-from .change import DISCARD, REVIVE
-from .filters import add_filters, is_filtered
-from .show import EXPORT, SHOW
+from .change import discard, revive
+from .show import export, show
 
-ROWS = 50
-"""Rows that people see without ``--limit``."""
+ROWS = 50  # Rows that people see without ``--limit``
 LETTER_COLUMNS = ("#id", "buried at", "kind", "#status", "error", "url", "callback")
 TASK_COLUMNS = ("task id", "state", "target", "error", "#retries", "#of", "next try")
 
 
+@command("list", selection.add_filters, has_json=True)
 def _list(context: CommandContext) -> int:
+    """What failed, one by one: dead letters of a crawl, failed tasks of a service.
+
+    failed list  # everything
+    failed list --kind http --status 404 --since 2d  # not found, in the last two days
+    failed list --text timeout --limit 10 --json  # the first ten with timeout in error, URL or target
+    failed list --jobdir data/state --state waiting  # tasks of a service that wait for a retry
+    """
     options, terminal = context.options, context.terminal
     with context.view() as view:
         total = selection.count(view, options)
@@ -34,7 +40,7 @@ def _list(context: CommandContext) -> int:
         options.limit = options.limit or ROWS
         cells = [_cells(row, is_service=view.is_service) for row in selection.rows(view, options)]
         if not cells:
-            terminal.print_line(f"Nothing {'of that kind ' if total or is_filtered(options) else ''}failed.")
+            terminal.print_line(f"Nothing {'of that kind ' if total or selection.is_filtered(options) else ''}failed.")
             return OK
         title = "Failed tasks" if view.is_service else "Dead letters"
         shown = f"{title} ({len(cells):,} of {total:,}; --limit shows more)" if len(cells) < total else title
@@ -51,10 +57,13 @@ def _cells(row: dict[str, Any], *, is_service: bool) -> tuple[Any, ...]:
     return (str(row["id"]), when(row["buried_at"]), *what)
 
 
-# -- by cause ----------------------------------------------------------------------------------------------------
-
-
+@command("groups", lambda parser: selection.add_filters(parser, ids=False), has_json=True)
 def _groups(context: CommandContext) -> int:
+    """What failed, by cause, the most frequent first.
+
+    failed groups  # everything
+    failed groups --host shop.example.com  # one host
+    """
     terminal = context.terminal
     with context.view() as view:
         groups = _by_error(view, context.options) if view.is_service else _by_cause(view, context.options)
@@ -65,13 +74,10 @@ def _groups(context: CommandContext) -> int:
     elif not groups:
         terminal.print_line("Nothing failed.")
     else:
-        names = [name for name in groups[0] if name not in ("first", "last", "example")]
-        cells = [
-            [*(row[name] for name in names), when(row["first"]), when(row["last"]), str(row["example"])]
-            for row in groups
-        ]
-        columns = ["#count" if name == "count" else name.replace("_", " ") for name in names]
-        terminal.print_table("By cause", [*columns, "first", "last", "example"], cells)
+        columns = ["#count" if name == "count" else name.replace("_", " ") for name in groups[0]]
+        for row in groups:
+            row |= {"first": when(row["first"]), "last": when(row["last"]), "example": str(row["example"])}
+        terminal.print_table("By cause", columns, [[*row.values()] for row in groups])
     return OK
 
 
@@ -83,46 +89,16 @@ def _by_cause(view: JobView, options: argparse.Namespace) -> list[dict[str, Any]
 def _by_error(view: JobView, options: argparse.Namespace) -> list[dict[str, Any]]:
     groups: dict[tuple[str, str, str], list[Any]] = {}
     for task in selection.tasks(view, argparse.Namespace(**{**vars(options), "limit": None})):
-        cause = (task.state, task.task.task_type, task.task.error_message)
-        groups.setdefault(cause, []).append((task.task.created_at, task.task.task_id))
-    rows = [
-        {
-            "count": len(found),
-            "state": state,
-            "task_type": task_type,
-            "error": error,
-            "first": min(found)[0].isoformat(),
-            "last": max(found)[0].isoformat(),
-            "example": max(found)[1],
-        }
-        for (state, task_type, error), found in groups.items()
-    ]
+        key = (task.state, task.task.task_type, task.task.error_message)
+        groups.setdefault(key, []).append((task.task.created_at, task.task.task_id))
+    rows = []
+    for (state, task_type, error), found in groups.items():
+        (first, _), (last, example) = min(found), max(found)
+        cause = {"count": len(found), "state": state, "task_type": task_type, "error": error}
+        rows.append({**cause, "first": first.isoformat(), "last": last.isoformat(), "example": example})
     return sorted(rows, key=lambda row: -row["count"])
 
 
-# -- the family --------------------------------------------------------------------------------------------------
-
-LIST = Command(
-    "list",
-    "What failed, one by one: dead letters of a crawl, failed tasks of a service.",
-    (
-        ("failed list", "everything"),
-        ("failed list --kind http --status 404 --since 2d", "not found, in the last two days"),
-        ("failed list --text timeout --limit 10 --json", "the first ten with timeout in error, URL or target"),
-        ("failed list --jobdir data/state --state waiting", "tasks of a service that wait for a retry"),
-    ),
-    add_filters,
-    _list,
-    has_json=True,
-)
-GROUPS = Command(
-    "groups",
-    "What failed, by cause, the most frequent first.",
-    (("failed groups", "everything"), ("failed groups --host shop.example.com", "one host")),
-    lambda parser: add_filters(parser, ids=False),
-    _groups,
-    has_json=True,
-)
 COMMANDS = (
     Command(
         "failed",
@@ -131,6 +107,6 @@ COMMANDS = (
             ("failed groups", "what are the causes?"),
             ("failed revive --kind host", "try again what failed because a host was down"),
         ),
-        family=(LIST, SHOW, GROUPS, REVIVE, DISCARD, EXPORT),
+        family=(_list, show, _groups, revive, discard, export),
     ),
 )

@@ -1,30 +1,32 @@
-"""The dead letters of a crawl, or the failed tasks of a service, that the filters choose."""
+"""The filters of the commands of ``failed``, and the dead letters or failed tasks that they choose."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
+import time
+from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from scrapy_t8.commands.context import JobView
-from scrapy_t8.core.offline.dead_letters import AT_ONCE
 from scrapy_t8.core.retry.failure import KINDS
 from scrapy_t8.errors import CommandError
 from scrapy_t8.model.dead_letter import DeadLetter, LetterFilter
 from scrapy_t8.model.failed_task import FailedTask, task_of_letter, task_of_waiting
 from scrapy_t8.report.document import iso
-
-from .filters import DEAD, WAITING, letter_filter, task_filter
+from scrapy_t8.utils.times import parse_time
 
 ALL_KINDS = (*KINDS, "crash", "callback", "class", "payload")
 """Kinds of failures, with those of requests that a run could not even start."""
-HEAD = ("kind", "error", "status", "url", "host", "callback", "task_type", "target")
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+OF_CRAWLS = ("host", "callback", "status", "job")  # Filters that do not apply to the tasks of a service
+NAMES = ("ids", "kind", *OF_CRAWLS, "task_type", "text", "since", "until", "state")  # All filters but the limit
+WAITING, DEAD = "waiting", "dead"
+HEAD = "id kind error status url host callback task_type target buried_at job spider".split()
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(NamedTuple):
     """A failed task of a service: a dead letter, or an entry that waits."""
 
     task: FailedTask
@@ -50,12 +52,15 @@ def rows(view: JobView, options: argparse.Namespace) -> Iterator[dict[str, Any]]
     """Return each chosen letter or task as a JSON object."""
     if view.is_service:
         return (task.to_dict() for task in tasks(view, options))
-    return map(_letter_row, letters(view, options))
+    return (
+        {name: getattr(letter, name) for name in HEAD} | {"buried_at": iso(letter.buried_at)}
+        for letter in letters(view, options)
+    )
 
 
 def letters(view: JobView, options: argparse.Namespace) -> Iterator[DeadLetter]:
     """Return the chosen letters of a crawl, without their bodies."""
-    return islice(_letters(view, checked_filter(view, options)), options.limit)
+    return islice(view.letters.heads(checked_filter(view, options)), options.limit)
 
 
 def tasks(view: JobView, options: argparse.Namespace) -> Iterator[Task]:
@@ -64,29 +69,22 @@ def tasks(view: JobView, options: argparse.Namespace) -> Iterator[Task]:
 
 
 def checked_filter(view: JobView, options: argparse.Namespace) -> LetterFilter:
-    """Return the filter of letters.
+    """Return which dead letters of a crawl the options choose.
 
-    :raises CommandError: for a kind or a number that does not exist, which is a mistake of the user.
+    A filter for tasks, or a kind or a number that does not exist, is an error of the user.
     """
-    which, letters = letter_filter(options), view.letters
+    if options.state is not None:
+        raise CommandError("--state is about tasks of a service, and this is the state of a crawl")
+    same = {name: getattr(options, name) for name in ("kind", "task_type", "text", *OF_CRAWLS)}
+    ids = tuple(map(_number, getattr(options, "ids", ()))) or None
+    which = LetterFilter(**same, newer_than=options.since, older_than=options.until, ids=ids)
+    letters = view.letters
     if which.kind is not None and which.kind not in ALL_KINDS and not letters.count(LetterFilter(kind=which.kind)):
         raise CommandError(f"there is no kind of failure {which.kind!r}: {', '.join(ALL_KINDS)}")
     missing = [str(number) for number in which.ids or () if not letters.count(LetterFilter(ids=(number,)))]
     if missing:
         raise CommandError(f"there is no dead letter {', '.join(missing)}: 'scrapy t8 failed list' shows all")
     return which
-
-
-def _letter_row(letter: DeadLetter) -> dict[str, Any]:
-    head = {name: getattr(letter, name) for name in HEAD}
-    return {"id": letter.id, **head, "buried_at": iso(letter.buried_at), "job": letter.job, "spider": letter.spider}
-
-
-def _letters(view: JobView, which: LetterFilter) -> Iterator[DeadLetter]:
-    last = 0
-    while some := view.letters.list(which, AT_ONCE, last):
-        yield from some
-        last = some[-1].id
 
 
 def _tasks(view: JobView, options: argparse.Namespace) -> Iterator[Task]:
@@ -101,3 +99,79 @@ def _tasks(view: JobView, options: argparse.Namespace) -> Iterator[Task]:
             task = task_of_letter(letter)
             if matches(task, DEAD):
                 yield Task(task, letter.id)
+
+
+def add_filters(parser: argparse.ArgumentParser, *, ids: bool = True) -> None:
+    """Add the filters to *parser*, with *ids* those that name single letters or tasks."""
+    group = parser.add_argument_group("which (all filters that are given must match)")
+    if ids:
+        group.add_argument("ids", nargs="*", metavar="ID", help="the number of a dead letter, or the id of a task")
+    group.add_argument("--kind", help="kind of failure: http, network, timeout, parse, ...")
+    group.add_argument("--host", help="host of the URL")
+    group.add_argument("--callback", metavar="NAME", help="method of the spider")
+    group.add_argument("--status", type=int, metavar="CODE", help="HTTP status of the response")
+    group.add_argument("--task-type", metavar="TYPE", help="task type, such as DETAIL_COLLECTION")
+    group.add_argument("--text", help="part of the error, the URL or the target, in any case")
+    group.add_argument("--since", type=ago, metavar="WHEN", help="failed since: 2h, 3d, or a time in ISO 8601")
+    group.add_argument("--until", type=ago, metavar="WHEN", help="failed before: the same forms")
+    group.add_argument("--job", metavar="ID", help="id of the job; the box also has dead letters of earlier jobs")
+    group.add_argument("--state", choices=(WAITING, DEAD), help="of a service: only tasks that wait, or are dead")
+    group.add_argument("--limit", type=positive, metavar="N", help="at most so many, the oldest first")
+
+
+def ago(text: str) -> float:
+    """Return how many seconds ago a time was, given as 90s, 30m, 2h, 3d, 1w or in ISO 8601."""
+    span = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text.strip())
+    if span:
+        return float(span[1]) * UNITS[span[2]]
+    try:
+        # A time without an offset was typed by somebody who looks at the clock of this machine.
+        moment = parse_time(text.strip(), local=True)
+    except ValueError:
+        message = f"invalid time {text!r}: give 90s, 30m, 2h, 3d, 1w, or a time in ISO 8601, such as 2026-01-15T10:30"
+        raise argparse.ArgumentTypeError(message) from None
+    return time.time() - moment.timestamp()
+
+
+def positive(text: str) -> int:
+    """Return *text* as a positive integer."""
+    if not text.isascii() or not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"not a positive integer: {text!r}")
+    return int(text)
+
+
+def task_filter(options: argparse.Namespace) -> Callable[[FailedTask, str], bool]:
+    """Return a function that tells whether the options choose a task of a service in a given state.
+
+    A filter that applies to requests of a crawl only is an error.
+    """
+    for name in OF_CRAWLS:
+        if getattr(options, name) is not None:
+            raise CommandError(f"--{name} is about requests of a crawl, and this is the state of a service")
+    since = None if options.since is None else time.time() - options.since
+    until = None if options.until is None else time.time() - options.until
+    ids, text = set(getattr(options, "ids", ())), (options.text or "").casefold()
+
+    def matches(task: FailedTask, state: str) -> bool:
+        created = task.created_at.timestamp()
+        return (
+            (not ids or task.task_id in ids)
+            and options.task_type in (None, task.task_type)
+            and options.state in (None, state)
+            and (not text or text in task.error_message.casefold() or text in task.target.casefold())
+            and (since is None or created >= since)
+            and (until is None or created <= until)
+        )
+
+    return matches
+
+
+def is_filtered(options: argparse.Namespace) -> bool:
+    """Whether any filter is given."""
+    return any(getattr(options, name, None) not in (None, []) for name in NAMES)
+
+
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise CommandError(f"not the number of a dead letter: {text!r}. 'scrapy t8 failed list' shows the numbers")
+    return int(text)

@@ -2,43 +2,48 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Iterator
 from typing import Any
 
 from scrapy_t8.commands.console import Terminal, json_text
 from scrapy_t8.commands.context import CommandContext, JobView
-from scrapy_t8.commands.registry import OK, Command
+from scrapy_t8.commands.registry import OK, argument, command, flag, output
 from scrapy_t8.commands.status.status import when
 from scrapy_t8.errors import CommandError
 from scrapy_t8.utils.files import STDOUT, writing
 
 from . import selection
-from .filters import NAMES, add_filters
+
+SECRETS = flag("--secrets", text="do not hide credentials, cookies and tokens")
 
 
 def _facts(context: CommandContext, view: JobView) -> Iterator[dict[str, Any]]:
-    """Yield all that is known of each chosen letter or task, without secrets unless ``--secrets`` is given."""
+    """Return all that is known of each chosen letter or task, without secrets unless ``--secrets`` is given."""
     if context.options.secrets:
         context.terminal.mask = None
-    return (context.terminal.masked(facts, given=True) for facts in _all_facts(view, context.options))
-
-
-def _all_facts(view: JobView, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    found: Iterator[dict[str, Any]]
     if view.is_service:
-        yield from (task.to_dict() for task in selection.tasks(view, options))
-        return
-    for letter in selection.letters(view, options):
-        whole = view.letters.get(letter.id)
-        if whole is not None:
-            yield view.letters.facts(whole)
+        found = (task.to_dict() for task in selection.tasks(view, context.options))
+    else:
+        whole = (view.letters.get(letter.id) for letter in selection.letters(view, context.options))
+        found = (view.letters.facts(letter) for letter in whole if letter is not None)
+    return (context.terminal.masked(facts, given=True) for facts in found)
 
 
-# -- show --------------------------------------------------------------------------------------------------------
+@command(
+    "show",
+    argument("ids", nargs="+", metavar="ID", help="the number of a dead letter, or the id of a task"),
+    lambda parser: parser.set_defaults(limit=None, **{name: None for name in selection.NAMES if name != "ids"}),
+    SECRETS,
+    has_json=True,
+)
+def show(context: CommandContext) -> int:
+    """One failure with all that is known: request, attempts, traceback, part of the body.
 
-
-def _show(context: CommandContext) -> int:
+    failed show 17  # the dead letter number 17
+    failed show DETAIL_COLLECTION_a1b2c3d4 --json  # a task of a service
+    """
     options = context.options
     with context.view() as view:
         found = list(_facts(context, view))
@@ -77,10 +82,20 @@ def _request_lines(request: dict[str, Any]) -> Iterator[str]:
                 yield f"    {name} {json.dumps(request[name], ensure_ascii=False)}"
 
 
-# -- export ------------------------------------------------------------------------------------------------------
+@command(
+    "export",
+    output("the file, which is replaced; - is standard output (default)"),
+    argument("--format", choices=("jsonl", "json"), help="default: by the name of the file, else jsonl"),
+    SECRETS,
+    selection.add_filters,
+)
+def export(context: CommandContext) -> int:
+    """Write what failed, with all that is known, as JSON lines or JSON.
 
-
-def _export(context: CommandContext) -> int:
+    failed export -o dead.jsonl  # everything, one JSON object a line
+    failed export --kind parse -o bugs.json  # pages that failed by a bug, as one JSON list
+    failed export | head -3  # to standard output
+    """
     options = context.options
     as_json = (options.format or ("json" if options.file.endswith(".json") else "jsonl")) == "json"
     written = 0
@@ -94,45 +109,3 @@ def _export(context: CommandContext) -> int:
     if options.file != STDOUT:
         context.terminal.print_line(f"{written:,} written to {options.file}")
     return OK
-
-
-def _add_secrets(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--secrets", action="store_true", help="do not hide credentials, cookies and tokens")
-
-
-def _arguments_of_show(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("ids", nargs="+", metavar="ID", help="the number of a dead letter, or the id of a task")
-    parser.set_defaults(limit=None, **{name: None for name in NAMES if name != "ids"})
-    _add_secrets(parser)
-
-
-def _arguments_of_export(parser: argparse.ArgumentParser) -> None:
-    help_ = "the file, which is replaced; - is standard output (default)"
-    parser.add_argument("-o", "--output", dest="file", metavar="FILE", default=STDOUT, help=help_)
-    parser.add_argument("--format", choices=("jsonl", "json"), help="default: by the name of the file, else jsonl")
-    _add_secrets(parser)
-    add_filters(parser)
-
-
-SHOW = Command(
-    "show",
-    "One failure with all that is known: request, attempts, traceback, part of the body.",
-    (
-        ("failed show 17", "the dead letter number 17"),
-        ("failed show DETAIL_COLLECTION_a1b2c3d4 --json", "a task of a service"),
-    ),
-    _arguments_of_show,
-    _show,
-    has_json=True,
-)
-EXPORT = Command(
-    "export",
-    "Write what failed, with all that is known, as JSON lines or JSON.",
-    (
-        ("failed export -o dead.jsonl", "everything, one JSON object a line"),
-        ("failed export --kind parse -o bugs.json", "pages that failed by a bug, as one JSON list"),
-        ("failed export | head -3", "to standard output"),
-    ),
-    _arguments_of_export,
-    _export,
-)

@@ -2,36 +2,55 @@
 
 from __future__ import annotations
 
-import argparse
-
 from scrapy_t8.commands.context import CommandContext
-from scrapy_t8.commands.registry import ERROR, OK, Command
-from scrapy_t8.config.listing import lines, rows
+from scrapy_t8.commands.registry import ERROR, OK, argument, command
 from scrapy_t8.config.settings import CHOICES, Effective, effective
 from scrapy_t8.config.sources import PROFILES
 
 HERE = "the command line"
+ARGUMENTS = (
+    argument("--env", help=f"the profile: {', '.join(PROFILES)} (default: T8_ENV)"),
+    argument("--log-level", metavar="LEVEL", help=f"of the service: {', '.join(CHOICES['log_level'])}"),
+)
 
 
+@command("demo", *ARGUMENTS, finds_job=False, statuses={ERROR: "not all was collected"})
 def _demo(call: CommandContext) -> int:
+    """See a collector killed and resumed, and a failing target tried again.
+
+    demo  # takes some seconds
+    demo --log-level warning  # with less of the service's log
+    """
     from .demo import demo
 
     return OK if demo(_effective(call).config, call.terminal.print_line) else ERROR
 
 
+@command("selftest", *ARGUMENTS, finds_job=False, statuses={ERROR: "something does not work"})
 def _selftest(call: CommandContext) -> int:
+    """Does the package work on this machine? Store, lock, kill and recover, retry, report.
+
+    selftest  # takes some seconds
+    selftest --env production  # with the profile for production
+    """
     from .selftest import selftest
 
     _effective(call)  # a setting that cannot be used is an error before the tests begin
     return OK if selftest(call.terminal.print_line) else ERROR
 
 
+@command("config", *ARGUMENTS, finds_job=False, has_json=True)
 def _config(call: CommandContext) -> int:
+    """The configuration that holds, and where each value comes from.
+
+    config  # all settings
+    config --env production --json  # as JSON, with the profile for production
+    """
     found = _effective(call)
     if call.options.json:
-        call.terminal.print_json({"version": 1, "settings": rows(found)})
+        call.terminal.print_json({"version": 1, "settings": found.rows()})
         return OK
-    for line in lines(found):
+    for line in found.lines():
         call.terminal.print_line(line)
     return OK
 
@@ -47,38 +66,4 @@ def _effective(call: CommandContext) -> Effective:
     return Effective(found.config, found.origins | {name[3:].lower(): HERE for name in given})
 
 
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--env", help=f"the profile: {', '.join(PROFILES)} (default: T8_ENV)")
-    levels = ", ".join(CHOICES["log_level"])
-    parser.add_argument("--log-level", metavar="LEVEL", help=f"of the service: {levels}")
-
-
-COMMANDS = (
-    Command(
-        "demo",
-        "See a collector killed and resumed, and a failing target tried again.",
-        (("demo", "takes some seconds"), ("demo --log-level warning", "with less of the service's log")),
-        _arguments,
-        _demo,
-        finds_job=False,
-        statuses={ERROR: "not all was collected"},
-    ),
-    Command(
-        "selftest",
-        "Does the package work on this machine? Store, lock, kill and recover, retry, report.",
-        (("selftest", "takes some seconds"), ("selftest --env production", "with the profile for production")),
-        _arguments,
-        _selftest,
-        finds_job=False,
-        statuses={ERROR: "something does not work"},
-    ),
-    Command(
-        "config",
-        "The configuration that holds, and where each value comes from.",
-        (("config", "all settings"), ("config --env production --json", "as JSON, with the profile for production")),
-        _arguments,
-        _config,
-        finds_job=False,
-        has_json=True,
-    ),
-)
+COMMANDS = (_demo, _selftest, _config)

@@ -15,64 +15,49 @@ from .processes import lines, run, wait_until
 
 PAGES = 12
 DELAY = 0.1
-KILL_AT = 5
-"""Pages after which the collector is killed."""
+KILL_AT = 5  # Pages after which the collector is killed
 
 
 def demo(config: Config, say: Callable[[str], None]) -> bool:
-    """Run the demonstration. Return whether all cars were collected.
-
-    :param config: gives the log level and the number of workers. The state is kept in a temporary directory.
-    """
+    """Run the demonstration, with log level and workers of *config*. Return whether all cars were collected."""
     with tempfile.TemporaryDirectory(prefix="t8-demo-") as folder:
-        return _Demo(Path(folder), config, say).perform()
+        state, out = Path(folder, "state"), Path(folder, "out")
+        _collect(state, out, say)
+        _retry(state, out, config, say)
+        collected = {slug for line in lines(out) for slug in line.split(": ")[1].split()}
+    expected = {slug for page in range(1, PAGES + 1) for slug in cars(page)}
+    missing = len(expected - collected)
+    say(f"{len(expected) - missing} of {len(expected)} cars collected, {missing} lost.")
+    return collected == expected
 
 
-class _Demo:
-    def __init__(self, folder: Path, config: Config, say: Callable[[str], None]) -> None:
-        self._out, self._log = folder / "out", folder / "log"
-        self._arguments = ("collector", str(folder / "state"), str(self._out), str(PAGES), str(DELAY))
-        self._config = {
-            "state_dir": str(folder / "state"),
-            "retry_base": 0.2,
-            "retry_cap": 1.0,
-            "log_level": config.log_level,
-            "max_workers": config.max_workers,
-        }
-        self._say = say
-        self._tries = 0
+def _collect(state: Path, out: Path, say: Callable[[str], None]) -> None:
+    command, log = ("collector", str(state), str(out), str(PAGES), str(DELAY)), out.with_name("log")
+    say(f"A collector goes through {PAGES} pages of {CARS} cars. {BAD} does not answer.")
+    status = run(*command, log=log, kill_when=lambda: len(lines(out)) >= KILL_AT)
+    done = len(lines(out))
+    say(f"kill -9 after page {done} (exit status {status}). The same command again:")
+    status = run(*command, log=log)
+    say(f"It went on with {lines(out)[done].split(':')[0]} and ended with exit status {status}.")
 
-    def perform(self) -> bool:
-        self._say(f"A collector goes through {PAGES} pages of {CARS} cars. {BAD} does not answer.")
-        status = run(*self._arguments, log=self._log, kill_when=lambda: len(lines(self._out)) >= KILL_AT)
-        done = len(lines(self._out))
-        self._say(f"kill -9 after page {done} (exit status {status}). The same command again:")
-        status = run(*self._arguments, log=self._log)
-        after = lines(self._out)[done:]
-        self._say(f"It went on with {after[0].split(':')[0]} and ended with exit status {status}.")
-        self._retry()
-        return self._count()
 
-    def _retry(self) -> None:
-        with T8ResumeAndRetry(self._config) as t8:
-            self._say("The retry service starts. What failed is tried again, later each time:")
-            t8.retry_manager.register_retry_handler(DETAIL, self._try)
-            wait_until(lambda: not any(t8.state_manager.task_counts()), f"{BAD} to be collected")
-            point = t8.get_resume_point(LIST)
-            self._say(f"Resume point: page {point.current_page if point else 0} of {PAGES}.")
+def _retry(state: Path, out: Path, config: Config, say: Callable[[str], None]) -> None:
+    tries = 0
 
-    def _try(self, target: str, metadata: dict[str, Any]) -> bool:
-        self._tries += 1
-        self._say(f"  {target}, try {self._tries}: {'here it is' if self._tries >= 3 else 'no answer'}")
-        if self._tries < 3:
+    def handler(target: str, metadata: dict[str, Any]) -> bool:
+        nonlocal tries
+        tries += 1
+        say(f"  {target}, try {tries}: {'here it is' if tries >= 3 else 'no answer'}")
+        if tries < 3:
             return False
-        with self._out.open("a", encoding="utf-8") as file:
+        with out.open("a", encoding="utf-8") as file:
             file.write(f"retry: {target}\n")
         return True
 
-    def _count(self) -> bool:
-        collected = {slug for line in lines(self._out) for slug in line.split(": ")[1].split()}
-        expected = {slug for page in range(1, PAGES + 1) for slug in cars(page)}
-        missing = len(expected - collected)
-        self._say(f"{len(expected) - missing} of {len(expected)} cars collected, {missing} lost.")
-        return collected == expected
+    settings = {"log_level": config.log_level, "max_workers": config.max_workers}
+    with T8ResumeAndRetry({"state_dir": str(state), "retry_base": 0.2, "retry_cap": 1.0, **settings}) as t8:
+        say("The retry service starts. What failed is tried again, later each time:")
+        t8.retry_manager.register_retry_handler(DETAIL, handler)
+        wait_until(lambda: not any(t8.state_manager.task_counts()), f"{BAD} to be collected")
+        point = t8.get_resume_point(LIST)
+        say(f"Resume point: page {point.current_page if point else 0} of {PAGES}.")

@@ -9,8 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 POLL = 0.02
-LIMIT = 60.0
-"""Seconds that something may take, at the most."""
+LIMIT = 60.0  # Seconds that something may take, at the most
 
 
 class TookTooLong(Exception):
@@ -24,10 +23,7 @@ def lines(path: Path) -> list[str]:
 
 
 def wait_until(holds: Callable[[], bool], what: str, limit: float = LIMIT) -> None:
-    """Wait until *holds* is true.
-
-    :raises TookTooLong: saying *what* was waited for.
-    """
+    """Wait until *holds* is true, or raise an error that says *what* was waited for."""
     end = time.monotonic() + limit
     while not holds():
         if time.monotonic() > end:
@@ -36,10 +32,7 @@ def wait_until(holds: Callable[[], bool], what: str, limit: float = LIMIT) -> No
 
 
 def run(module: str, *arguments: str, log: Path, kill_when: Callable[[], bool] = lambda: False) -> int:
-    """Run a module of this package to its end, or kill it as soon as *kill_when* is true. Return its exit status.
-
-    :param log: where its output goes.
-    """
+    """Run a module of this package to its end, or kill it as soon as *kill_when* is true. Return its exit status."""
     command = [sys.executable, "-m", f"scrapy_t8.commands.selfcheck.{module}", *arguments]
     with log.open("ab") as file:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT)

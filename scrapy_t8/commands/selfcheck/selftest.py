@@ -17,8 +17,7 @@ from scrapy_t8.stores.sqlite.store import SQLiteStore
 from .collector import LIST
 from .processes import lines, run, wait_until
 
-PAGES = 400
-"""Pages of the crawl."""
+PAGES = 400  # Pages of the crawl
 
 
 class SelfTestFailed(Exception):

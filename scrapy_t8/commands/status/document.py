@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from scrapy_t8.commands.context import JobView
-from scrapy_t8.commands.job_view import stored_runs
 from scrapy_t8.core.retry.failure import PARSE
 from scrapy_t8.model.codec import NO_CALLBACK_NAME, Codec
 from scrapy_t8.model.job import Run
@@ -17,8 +16,7 @@ from scrapy_t8.report.document import busiest, iso, item_account, job_row, point
 VERSION = 1
 MOST = 100_000
 """Pending requests up to which they are counted by callback, unless that is asked for: each must be decoded."""
-UNKNOWN = "?"
-"""The callback of a request that only its own spider can read."""
+UNKNOWN = "?"  # The callback of a request that only its own spider can read
 
 Document = dict[str, Any]
 
@@ -74,68 +72,46 @@ def _rate(view: JobView, runs: list[Run], now: float, *, running: bool) -> Docum
     }
 
 
-# -- of a crawl ----------------------------------------------------------------------------------------------------
-
-
 def _requests(view: JobView, exact: bool, *, running: bool) -> Document:
-    reader = view.reader
+    reader, backlog = view.reader, view.reader.backlog
     stored, waiting, _ = reader.sizes()
-    leased = reader.backlog.leased() if running else []
-    tallies, dead = reader.tallies(), reader.dead_by_host_and_callback(view.job.id)
     exact = exact or stored + waiting <= MOST
+    leased = backlog.leased() if running else []
+    dead = reader.dead_by_host_and_callback(view.job.id)
+    by_host: dict[str, Mapping[str, int]] = {
+        "ready": backlog.ready_by_slot(),
+        "waiting": backlog.waiting_by_slot(),
+        "leased": Counter(slot for slot, _ in leased),
+        "dead": _sums((host, count) for host, _, count in dead),
+    }
+    by_callback: dict[str, Mapping[str, int]] = {
+        "ready": _callbacks(backlog.ready()) if exact else {},
+        "waiting": _callbacks(backlog.waiting()) if exact else {},
+        "leased": _callbacks(payload for _, payload in leased),
+        "dead": _sums((callback, count) for _, callback, count in dead),
+    }
+    callbacks = _rows(view, "callback", by_callback)
     return {
         "requests": request_account(view.job.ledger, stored, waiting, len(leased)),
         "items": item_account(view.job.ledger),
-        "hosts": _by_host(view, leased, dead, tallies),
-        "callbacks": _by_callback(view, leased, dead, tallies, exact=exact),
+        "hosts": _rows(view, "host", by_host),
+        "callbacks": callbacks if exact else [{**row, "ready": None, "waiting": None} for row in callbacks],
         "callbacks_exact": exact,
         "dead_letters": reader.box.count(),
     }
 
 
-Leased = list[tuple[str, bytes]]
-Dead = list[tuple[str, str, int]]
-Tallies = Mapping[str, Mapping[str, int]]
-
-
-def _by_host(view: JobView, leased: Leased, dead: Dead, tallies: Tallies) -> list[Document]:
-    leased_by_host = Counter(slot for slot, _ in leased)
-    columns = {
-        "ready": _less(view.reader.backlog.ready_by_slot(), leased_by_host),
-        "waiting": view.reader.backlog.waiting_by_slot(),
-        "leased": leased_by_host,
-        "dead": _sums((host, count) for host, _, count in dead),
-        "done": tallies.get("host/done", {}),
-        "items": tallies.get("host/items", {}),
-    }
-    return busiest("host", columns)
-
-
-def _by_callback(view: JobView, leased: Leased, dead: Dead, tallies: Tallies, *, exact: bool) -> list[Document]:
-    leased_by_callback = _callbacks(payload for _, payload in leased)
-    backlog = view.reader.backlog
-    columns = {
-        "ready": _less(_callbacks(backlog.ready()), leased_by_callback) if exact else {},
-        "waiting": _callbacks(backlog.waiting()) if exact else {},
-        "leased": leased_by_callback,
-        "dead": _sums((callback, count) for _, callback, count in dead),
-        "done": tallies.get("callback/done", {}),
-        "items": tallies.get("callback/items", {}),
-    }
-    rows = busiest("callback", columns)
-    return rows if exact else [{**row, "ready": None, "waiting": None} for row in rows]
+def _rows(view: JobView, column: str, counts: dict[str, Mapping[str, int]]) -> list[Document]:
+    """Return *counts* as rows, with the tallies of the job. Among the ready requests, the leased ones do not count."""
+    tallies = {what: view.reader.tallies().get(f"{column}/{what}", {}) for what in ("done", "items")}
+    return busiest(column, {**counts, "ready": _less(counts["ready"], counts["leased"]), **tallies})
 
 
 def _callbacks(payloads: Iterable[bytes]) -> Counter[str]:
     """Count stored requests by callback."""
-    codec = Codec()
-    return Counter(_callback(codec.callback_name(payload)) for payload in payloads)
-
-
-def _callback(name: str | None) -> str:
-    if name is None:
-        return UNKNOWN
-    return name.lstrip("!") if name == NO_CALLBACK_NAME else name or PARSE
+    names = map(Codec().callback_name, payloads)
+    shown = {None: UNKNOWN, "": PARSE, NO_CALLBACK_NAME: NO_CALLBACK_NAME.lstrip("!")}
+    return Counter(shown.get(name, name or "") for name in names)
 
 
 def _less(counts: Mapping[str, int], others: Mapping[str, int]) -> dict[str, int]:
@@ -147,9 +123,6 @@ def _sums(parts: Iterable[tuple[str, int]]) -> Counter[str]:
     for name, count in parts:
         sums[name] += count
     return sums
-
-
-# -- of a service --------------------------------------------------------------------------------------------------
 
 
 def _tasks(view: JobView, *, running: bool) -> Document:
@@ -168,6 +141,7 @@ def _tasks(view: JobView, *, running: bool) -> Document:
         "tasks": {**tasks, "waiting": waiting - sum(leased.values()), "leased": sum(leased.values())},
         "task_types": [{"task_type": n, **{what: c.get(n, 0) for what, c in by_type.items()}} for n in names],
         "collections": [
-            {**run.state().to_dict(), "resume_points": None, "failed_tasks": None} for run in stored_runs(view).values()
+            {**run.state().to_dict(), "resume_points": None, "failed_tasks": None}
+            for run in view.stored_runs().values()
         ],
     }

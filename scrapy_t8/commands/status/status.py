@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -10,25 +9,32 @@ from typing import Any
 
 from scrapy_t8.commands.console import Terminal
 from scrapy_t8.commands.context import CommandContext
-from scrapy_t8.commands.failed.filters import count
-from scrapy_t8.commands.registry import MISMATCH, OK, Command
+from scrapy_t8.commands.failed.selection import positive
+from scrapy_t8.commands.registry import MISMATCH, OK, argument, command, flag
 from scrapy_t8.report.summary import account_lines, difference_lines
 
 from .document import Document, counts
 
-LATEST = 5
-"""Runs that are shown."""
+LATEST = 5  # Runs that are shown
 ROWS = 20
 STATES = ("ready", "waiting", "leased", "dead", "done")
 
 
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--check", action="store_true", help="end with 3 unless the job is finished or running")
-    parser.add_argument("--exact", action="store_true", help="count by callback also beyond 100,000 requests")
-    parser.add_argument("--limit", type=count, default=ROWS, metavar="N", help="rows of a table (default: %(default)s)")
-
-
+@command(
+    "status",
+    flag("--check", text="end with 3 unless the job is finished or running"),
+    flag("--exact", text="count by callback also beyond 100,000 requests"),
+    argument("--limit", type=positive, default=ROWS, metavar="N", help="rows of a table (default: %(default)s)"),
+    has_json=True,
+    statuses={MISMATCH: "with --check: the job is not finished, and no crawl is running"},
+)
 def _run(context: CommandContext) -> int:
+    """How far a job is: its runs, its rate, what is ready, waiting, leased, dead and done.
+
+    status  # the job of this project
+    status --jobdir jobs/cars --json  # the same for programs; docs/commands.md lists the keys
+    status --check --jobdir jobs/cars  # for cron: 3 if the job is neither running nor finished
+    """
     with context.view() as view:
         document = counts(view, context.directory, time.time(), exact=context.options.exact)
     if context.options.json:
@@ -43,9 +49,6 @@ def _is_well(document: Document) -> bool:
         return document["state"] in ("running", "finished")
     tasks = document["tasks"]
     return not tasks["waiting"] and not tasks["dead"]
-
-
-# -- for people --------------------------------------------------------------------------------------------------
 
 
 def _print(document: Document, terminal: Terminal, limit: int) -> None:
@@ -124,18 +127,4 @@ def span(seconds: float) -> str:
     return f"{minutes} min {whole % 60} s" if minutes else f"{seconds:.1f} s"
 
 
-COMMANDS = (
-    Command(
-        "status",
-        "How far a job is: its runs, its rate, what is ready, waiting, leased, dead and done.",
-        (
-            ("status", "the job of this project"),
-            ("status --jobdir jobs/cars --json", "the same for programs; docs/commands.md lists the keys"),
-            ("status --check --jobdir jobs/cars", "for cron: 3 if the job is neither running nor finished"),
-        ),
-        _arguments,
-        _run,
-        has_json=True,
-        statuses={MISMATCH: "with --check: the job is not finished, and no crawl is running"},
-    ),
-)
+COMMANDS = (_run,)

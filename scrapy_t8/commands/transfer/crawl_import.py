@@ -1,38 +1,38 @@
-"""Imports exported state into the job of a crawl."""
+"""Imports exported state into the job of a crawl. Dead letters as JSON, and back."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from scrapy_t8.core.offline.resume_points import record_of
 from scrapy_t8.errors import FormatError
 from scrapy_t8.model.attempts import AttemptHistory
 from scrapy_t8.model.batch import CommitBatch, PointRecord
 from scrapy_t8.model.dead_letter import DeadLetter
-from scrapy_t8.model.json_document import VERSION
+from scrapy_t8.model.json_document import VERSION, Document, json_value
 from scrapy_t8.model.resume_point import ResumePoint
 from scrapy_t8.service.import_export import located
 from scrapy_t8.stores.base import Store
 from scrapy_t8.stores.owned import open_for_changes
 from scrapy_t8.utils.checked import checked_text
+from scrapy_t8.utils.times import moment
 
-from .letter_json import to_letter
+FIELDS = {name: kind.__forward_arg__ for name, kind in DeadLetter.__annotations__.items() if name != "id"}
+FIELDS["buried_at"] = "datetime"
+"""The fields of a dead letter as JSON, and their kinds. Its id belongs to the store."""
 
 
-@dataclass(frozen=True, slots=True)
-class ImportSummary:
+class ImportSummary(NamedTuple):
     """What was imported, and what was left out."""
 
     resume_points: int = 0
     failed_tasks: int = 0
     states: int = 0
     dead_letters: int = 0
-    left: int = 0
-    """Tasks for which a crawl has no place, or dead letters for which a service has none."""
+    left: int = 0  # Tasks for which a crawl has no place, or dead letters for which a service has none
 
     def lines(self) -> Iterator[str]:
         names = ("resume_points", "failed_tasks", "states", "dead_letters")
@@ -45,9 +45,6 @@ def import_into_crawl(directory: Path, document: Any) -> ImportSummary:
     """Import *document* into the crawl's job in *directory*, in one transaction.
 
     Points that are newer in the job stay, as do dead letters that the job has, or has had itself.
-
-    :raises FormatError: naming what is not as it must be, and where.
-    :raises JobLocked: if the crawl is running.
     """
     points, letters, left = _read(document)
     with open_for_changes(directory / "t8") as (store, job):
@@ -85,7 +82,7 @@ def _read(document: Any) -> tuple[list[PointRecord], list[DeadLetter], int]:
                 points.append(_point(point))
     for where, letter in _each(document, "dead_letters"):
         with located(where):
-            letters.append(_letter(letter))
+            letters.append(to_letter(letter))
     return points, letters, left
 
 
@@ -106,10 +103,18 @@ def _point(document: Mapping[str, Any]) -> PointRecord:
     return record_of(point, checked_text("name", document.get("name", ""), empty=True))
 
 
-def _letter(document: Mapping[str, Any]) -> DeadLetter:
-    letter = to_letter(document)
+def from_letter(letter: DeadLetter) -> dict[str, Any]:
+    """Return all of *letter*, which was read whole, as a JSON object. ``payload`` is its request as it is stored."""
+    values = {name: getattr(letter, name) for name in FIELDS} | {"buried_at": moment(letter.buried_at)}
+    return {name: json_value(value) for name, value in values.items()}
+
+
+def to_letter(document: Mapping[str, Any]) -> DeadLetter:
+    """Return the letter of a JSON object. An error names the field that is missing, or is not what it should be."""
+    given = Document("DeadLetter", document)
+    values = {name: given.read(name, FIELDS[name]) for name in ("payload", *FIELDS)}
     try:
-        AttemptHistory.loads(letter.story)
+        AttemptHistory.loads(values["story"])
     except (ValueError, TypeError) as error:
         raise FormatError(f"story: {error}", "story") from None
-    return letter
+    return DeadLetter(**values | {"buried_at": values["buried_at"].timestamp()})

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from scrapy_t8.commands.console import json_text
 from scrapy_t8.commands.context import CommandContext, JobView
-from scrapy_t8.commands.job_view import points, states
-from scrapy_t8.commands.registry import CHANGES, OK, Command
+from scrapy_t8.commands.registry import CHANGES, OK, argument, command, flag, output
 from scrapy_t8.config.settings import from_dict
 from scrapy_t8.errors import CommandError, FormatError
 from scrapy_t8.model.json_document import VERSION
@@ -19,17 +18,23 @@ from scrapy_t8.service import StateManager
 from scrapy_t8.service.import_export import export_document
 from scrapy_t8.utils.files import STDOUT, writing
 
-from .crawl_import import ImportSummary, import_into_crawl
-from .letter_json import from_letter
+from .crawl_import import ImportSummary, from_letter, import_into_crawl
 
 LIMITS = ("failed_task_ttl", "resume_point_ttl", "max_failed_tasks", "max_resume_points")
 NO_LIMITS = dict.fromkeys(LIMITS, 1 << 40)
 """With these nothing is pruned: how much a state may hold is for its own service to say."""
 
-# -- out ---------------------------------------------------------------------------------------------------------
 
-
+@command("export", output("the file, made anew; - is standard output (default)"))
 def _export(call: CommandContext) -> int:
+    """Write the whole state as JSON.
+
+    export -o state.json  # to a file
+    export --jobdir jobs/cars | jq .states  # to standard output
+
+    Resume points, failed tasks, run states; and dead letters of a crawl, with secrets and all that it has sent: the
+    file is readable by you alone.
+    """
     options = call.options
     with call.view() as look:
         document = _document(look)
@@ -42,7 +47,7 @@ def _export(call: CommandContext) -> int:
 
 
 def _document(look: JobView) -> dict[str, Any]:
-    document = export_document(states(look), points(look))
+    document = export_document(look.states(), look.points())
     if not look.is_service:
         job = look.job
         document["job"] = {"id": job.id, "spider": job.spider, "arguments": job.arguments, "finished": job.finished}
@@ -50,10 +55,20 @@ def _document(look: JobView) -> dict[str, Any]:
     return document
 
 
-# -- in ----------------------------------------------------------------------------------------------------------
-
-
+@command(
+    "import",
+    argument("file", metavar="FILE", help="JSON of export, or of the earlier module; - is standard input"),
+    flag("--create", text="make the state of a service if there is none"),
+    note=CHANGES,
+)
 def _import(call: CommandContext) -> int:
+    """Import JSON state, all or nothing.
+
+    import state.json  # what export has written
+    import old.json --jobdir data/state --create  # state of the earlier module, for a service
+
+    What is there already stays: what is newer, or has the same id.
+    """
     document, source = _read(call.options.file), call.options.file
     try:
         summary = _import_document(call, document)
@@ -73,19 +88,13 @@ def _import_document(call: CommandContext, document: Any) -> ImportSummary:
 
 
 def import_into_service(directory: Path, document: Any) -> ImportSummary:
-    """Import *document* into the service state in *directory*, which is made if there is none: all of it, or nothing.
-
-    :raises T8Error: naming what is not as it must be; if the state cannot be used.
-    """
+    """Import *document* into the service state in *directory*, made if there is none: all of it, or nothing."""
     left = 0
     if isinstance(document, dict) and "states" in document and isinstance(document.get("dead_letters"), list):
         left = len(document["dead_letters"])
         document = {"version": document.get("version", VERSION), "states": document["states"]}
-    manager = StateManager(from_dict({**NO_LIMITS, "state_dir": str(directory)}))
-    try:
+    with closing(StateManager(from_dict({**NO_LIMITS, "state_dir": str(directory)}))) as manager:
         return ImportSummary(**manager.import_state(document), left=left)
-    finally:
-        manager.close()
 
 
 def _read(name: str) -> Any:
@@ -98,35 +107,4 @@ def _read(name: str) -> Any:
         raise FormatError(f"{name} is not JSON: {error}. Nothing was imported") from None
 
 
-def _arguments_of_export(parser: argparse.ArgumentParser) -> None:
-    help_ = "the file, made anew; - is standard output (default)"
-    parser.add_argument("-o", "--output", dest="file", metavar="FILE", default=STDOUT, help=help_)
-
-
-def _arguments_of_import(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", help="JSON of export, or of the earlier module; - is standard input")
-    parser.add_argument("--create", action="store_true", help="make the state of a service if there is none")
-
-
-COMMANDS = (
-    Command(
-        "export",
-        "Write the whole state as JSON.",
-        (("export -o state.json", "to a file"), ("export --jobdir jobs/cars | jq .states", "to standard output")),
-        _arguments_of_export,
-        _export,
-        about="Resume points, failed tasks, run states; and dead letters of a crawl, with secrets and all that it has "
-        "sent: the file is readable by you alone.",
-    ),
-    Command(
-        "import",
-        "Import JSON state, all or nothing.",
-        (
-            ("import state.json", "what export has written"),
-            ("import old.json --jobdir data/state --create", "state of the earlier module, for a service"),
-        ),
-        _arguments_of_import,
-        _import,
-        about=f"What is there already stays: what is newer, or has the same id. {CHANGES}",
-    ),
-)
+COMMANDS = (_export, _import)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.dead_letter import DeadLetter
 from scrapy_t8.model.entry import Entry
@@ -32,7 +30,7 @@ class DeadLetterOutbox:
     def bury(self, letter: DeadLetter) -> None:
         """Add a dead letter, and count it in the ledger."""
         record = self._record
-        self._buried.append(replace(letter, job=record.id, spider=record.spider))
+        self._buried.append(letter._replace(job=record.id, spider=record.spider))
         record.ledger.dead += 1
         if letter.fingerprint is not None:
             self.fingerprints.add(letter.fingerprint)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgpack
 
-from scrapy_t8.config.causes import REPLACED, UNKNOWN
+from scrapy_t8.config.causes import REPLACED, UNKNOWN, Accepted
 from scrapy_t8.core.page import Page
 from scrapy_t8.model.attempts import ScheduledRetry
 from scrapy_t8.model.batch import CommitBatch
@@ -19,6 +19,9 @@ from scrapy_t8.stores.base import Store
 from scrapy_t8.utils.text import escape_surrogates
 
 from .dead_letter_outbox import DeadLetterOutbox
+
+if TYPE_CHECKING:
+    from scrapy_t8.stores.reader.reader import Reader
 
 CAUSES = 300
 """Different causes that are counted separately."""
@@ -64,7 +67,8 @@ class Endings:
         if not page.delivered or page.history is None:
             return entry
         page.history.delivered += page.delivered
-        return replace(entry, story=page.history.dumps())
+        story = page.history.dumps()
+        return entry._replace(story=story) if isinstance(entry, DeadLetter) else replace(entry, story=story)
 
     def book_in_memory(self, page: Page) -> None:
         """Book the requests of *page* that ran from memory.
@@ -108,3 +112,9 @@ def examples_of(kept: dict[str, bytes]) -> dict[str, list[list[str]]]:
     """Return the stored examples by cause: URL, callback and note of each."""
     examples: dict[str, list[list[str]]] = msgpack.unpackb(kept[KEPT]) if KEPT in kept else {}
     return examples
+
+
+def accepted_by(reader: Reader) -> Accepted:
+    """Return the causes that the last run of the crawl accepted."""
+    kept = reader.kept(ACCEPT)
+    return Accepted(msgpack.unpackb(kept[ACCEPT]) if kept else ())

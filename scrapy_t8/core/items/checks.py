@@ -13,7 +13,7 @@ from itertools import islice
 from numbers import Integral, Real
 from pathlib import Path
 from reprlib import Repr
-from typing import Any
+from typing import Any, NamedTuple
 
 from itemadapter import ItemAdapter
 
@@ -262,8 +262,7 @@ def _read(path: str | Path, where: str) -> Mapping[str, Any]:
 # -- field coverage ----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
+class Gap(NamedTuple):
     """A field that too few items of a class have.
 
     :param part: of the items that have it, from 0 to 1.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgpack
 
@@ -42,8 +42,7 @@ NOTHING = b"\x80"
 """The digest of an item without fields."""
 
 
-@dataclass(frozen=True, slots=True)
-class Dedup:
+class Dedup(NamedTuple):
     """The rule for duplicates.
 
     :param which: ``keyed``: an item whose key was there before; ``all``: also one without a key whose content was;

@@ -6,9 +6,9 @@ A page has settled when the engine is through with its request *and* with every 
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 
 from scrapy import Request
-from scrapy.downloadermiddlewares.offsite import OffsiteMiddleware
 from scrapy.exceptions import IgnoreRequest
 from scrapy.http import Response
 from scrapy.spidermiddlewares.httperror import HttpError, HttpErrorMiddleware
@@ -28,7 +28,7 @@ from scrapy_t8.core.run import RunContext, RunControl
 from scrapy_t8.model.entry import Ending
 from scrapy_t8.utils.text import one_line
 
-from .ignored import ending_of_ignored
+from .ignored import ending_of_ignored, is_offsite
 
 logger = logging.getLogger(__name__)
 
@@ -106,6 +106,8 @@ class EngineWatch:
         except HttpError:
             failure = of_response(response, self._clock(), body_sample=self._body_sample, final=True)
             self._retries.record_first_failure(request, failure)
+        except Exception:
+            return  # of a subclass of the project, which Scrapy calls again and hears of the error
         else:
             self._retries.status_is_taken(request, response.status)
 
@@ -173,10 +175,10 @@ class EngineWatch:
 
     def _not_taken(self, request: Request, other: Request) -> Ending:
         """Return the ending of a *request* for which an *other* one came back that no queue has taken."""
-        offsite = self._crawler.get_downloader_middleware(OffsiteMiddleware)
-        assert self._crawler.spider is not None
-        is_offsite = offsite is not None and not offsite.should_follow(other, self._crawler.spider)
-        return Ending(OFFSITE if is_offsite else REPLACED, request.url, callback_of(request), one_line(other))
+        cause = REPLACED
+        with suppress(Exception):  # of a subclass of the project
+            cause = OFFSITE if is_offsite(self._crawler, other) else REPLACED
+        return Ending(cause, request.url, callback_of(request), one_line(other))
 
 
 class ResumePointWatch:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 
 from scrapy import Request
+from scrapy.crawler import Crawler
 from scrapy.downloadermiddlewares.offsite import OffsiteMiddleware
 from scrapy.downloadermiddlewares.redirect import BaseRedirectMiddleware
 from scrapy.downloadermiddlewares.robotstxt import RobotsTxtMiddleware
@@ -38,6 +39,15 @@ def ending_of_rejected(request: Request, original: Request | None, fingerprint: 
     if cause == DUPLICATE and fingerprint(request) in (fingerprint(request.replace(url=url)) for url in before):
         cause = REDIRECTS
     return Ending(cause, first_url(request if original is None else original), callback_of(request), one_line(request))
+
+
+def is_offsite(crawler: Crawler, request: Request) -> bool:
+    """Whether Scrapy ignores *request* because it leads to another site."""
+    offsite = crawler.get_downloader_middleware(OffsiteMiddleware)
+    assert crawler.spider is not None
+    if offsite is None or request.dont_filter or request.meta.get("allow_offsite"):
+        return False
+    return not offsite.should_follow(request, crawler.spider)
 
 
 def first_url(request: Request) -> str:

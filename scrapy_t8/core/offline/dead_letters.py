@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any, TypeAlias
 
 from itemadapter import ItemAdapter
-from scrapy import Request, Spider
+from scrapy import Spider
 
 from scrapy_t8.errors import CannotLoad
 from scrapy_t8.model.attempts import AttemptHistory, ScheduledRetry
@@ -28,18 +28,13 @@ from scrapy_t8.utils.times import moment
 Letters: TypeAlias = list[DeadLetter]
 Groups: TypeAlias = list[LetterGroup]
 
-AT_ONCE = 1000
-"""Letters that are looked up together where all are wanted."""
+AT_ONCE = 1000  # Letters that are looked up together where all are wanted
 
-DEEP = 20
-"""Levels of nesting in ``meta`` that are shown as JSON; what is deeper is shown as Python would."""
+DEEP = 20  # Levels of nesting in ``meta`` that are shown as JSON; what is deeper is shown as Python would
 
 
 class DeadLetterReader:
-    """Reads dead letters, and changes none.
-
-    :param codec: decodes the stored requests.
-    """
+    """Reads dead letters, and changes none."""
 
     def __init__(self, box: DeadLetterStore, codec: Codec) -> None:
         self._box = box
@@ -61,6 +56,10 @@ class DeadLetterReader:
         """Return how many letters there are."""
         return self._box.count(which)
 
+    def heads(self, which: LetterFilter = ALL) -> Iterator[DeadLetter]:
+        """Yield the chosen letters without their bodies."""
+        return heads_of_letters(self._box, which)
+
     def whole(self, which: LetterFilter = ALL) -> Iterator[DeadLetter]:
         """Yield the chosen letters with their bodies, of which only one at a time is in memory."""
         return whole_letters(self._box, which)
@@ -80,7 +79,7 @@ class DeadLetterReader:
     def facts(self, letter: DeadLetter) -> dict[str, Any]:
         """Return all that is known of *letter*, which was read whole, in values that JSON has."""
         bodies = ("payload", "story", "detail")
-        facts = {"id": letter.id, **{n: getattr(letter, n) for n in DeadLetter.__slots__ if n not in bodies}}
+        facts = {"id": letter.id, **{name: value for name, value in letter._asdict().items() if name not in bodies}}
         story = AttemptHistory.loads(letter.story)
         return {
             **facts,
@@ -95,16 +94,23 @@ class DeadLetterReader:
         if not payload:
             return {"request": None, "request_error": "it ran from memory and was not stored"}
         try:
-            return {"request": request_facts(self._codec.decode_request(payload))}
+            request = self._codec.decode_request(payload)
         except CannotLoad as error:
             return {"request": None, "request_error": str(error)}
+        parts = {"headers": dict(request.headers), "body": request.body, "meta": request.meta}
+        return {"request": {"url": request.url, "method": request.method, **plain(parts, DEEP + 1)}}
 
 
 def whole_letters(box: DeadLetterStore, which: LetterFilter = ALL) -> Iterator[DeadLetter]:
     """Yield the chosen letters of *box* with their bodies, of which only one at a time is in memory."""
+    yield from filter(None, (box.letter(letter.id) for letter in heads_of_letters(box, which)))
+
+
+def heads_of_letters(box: DeadLetterStore, which: LetterFilter) -> Iterator[DeadLetter]:
+    """Yield the chosen letters of *box* without their bodies."""
     last = 0
     while letters := box.letters(which, limit=AT_ONCE, after=last):
-        yield from filter(None, (box.letter(letter.id) for letter in letters))
+        yield from letters
         last = letters[-1].id
 
 
@@ -112,8 +118,6 @@ class DeadLetters(DeadLetterReader):
     """The dead letters of *job*, and what can be done about them while no crawl runs.
 
     Every change is one transaction: it happens with all of the chosen letters, or not at all.
-
-    :param job: the job that lives in *store*; its ledger is kept with each change.
     """
 
     def __init__(self, store: Store, job: JobRecord, codec: Codec, *, clock: Callable[[], float] = time.time) -> None:
@@ -166,31 +170,16 @@ class StubSpider(Spider):
     name = "any"
 
     def __getattr__(self, name: str) -> Callable[..., None]:
-        return _nothing
-
-
-def _nothing(*args: Any, **kwargs: Any) -> None:
-    pass
-
-
-# -- a request as JSON -------------------------------------------------------------------------------------------
-
-
-def request_facts(request: Request) -> dict[str, Any]:
-    """Return *request* in values that JSON has."""
-    return {
-        "url": request.url,
-        "method": request.method,
-        "headers": plain(dict(request.headers)),
-        "body": plain(request.body),
-        "meta": plain(request.meta),
-    }
+        return lambda *args, **kwargs: None
 
 
 def plain(value: Any, deep: int = DEEP) -> Any:
     """Return *value* in values that JSON has; what JSON has no form for is shown as Python would."""
     if isinstance(value, bytes):
-        return _text_or_base64(value)
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return {"base64": base64.b64encode(value).decode()}
     if isinstance(value, float):
         return value if math.isfinite(value) else repr(value)
     if value is None or isinstance(value, (str, int)):
@@ -203,16 +192,6 @@ def plain(value: Any, deep: int = DEEP) -> Any:
         if not ItemAdapter.is_item(value):
             return repr(value)
         value = ItemAdapter(value)
-    return {_key(key): plain(part, deep - 1) for key, part in value.items()}
-
-
-def _key(key: Any) -> str:
-    shown = plain(key, 0)
-    return shown if isinstance(shown, str) else json.dumps(shown)
-
-
-def _text_or_base64(value: bytes) -> str | dict[str, str]:
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return {"base64": base64.b64encode(value).decode()}
+    keys = (plain(key, 0) for key in value)
+    texts = (key if isinstance(key, str) else json.dumps(key) for key in keys)
+    return {text: plain(part, deep - 1) for text, part in zip(texts, value.values(), strict=True)}

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from scrapy import Request
 
-from scrapy_t8.core.items.expectations import DEAD, expecting
+from scrapy_t8.core.frontier.endings import accepted_by
+from scrapy_t8.core.items.expectations import DEAD, DISCARDED, expecting
 from scrapy_t8.errors import CannotLoad
 from scrapy_t8.model.attempts import AttemptHistory
 from scrapy_t8.model.codec import Codec
@@ -57,7 +59,7 @@ def heal(jobdir: str | Path) -> Healing:
         with open_read_only(directory) as reader:
             plan = _plan(reader, job)
         store.box.refetch(plan.refetched, LetterFilter(ids=tuple(plan.letters)), job, time.time())
-    return plan.healing()
+    return plan.healing
 
 
 def would_heal(jobdir: str | Path) -> Healing:
@@ -67,36 +69,35 @@ def would_heal(jobdir: str | Path) -> Healing:
     :raises StoreError: if its state cannot be read.
     """
     with open_read_only(Path(jobdir) / "t8") as reader:
-        return _plan(reader, reader.job()).healing()
+        return _plan(reader, reader.job()).healing
 
 
-@dataclass(slots=True)
-class _Plan:
-    """The letters to be revived, and the items to be fetched again."""
-
+class _Plan(NamedTuple):
     letters: list[int]
     refetched: list[RefetchRequest]
-    under_way: int
-
-    def healing(self) -> Healing:
-        repeated = sum(item.payload is not None for item in self.refetched)
-        asked = sum(item.status == RefetchStatus.BY_SPIDER for item in self.refetched)
-        return Healing(len(self.letters), repeated, asked, self.under_way)
+    healing: Healing
 
 
 def _plan(reader: Reader, job: JobRecord) -> _Plan:
-    plan = _Plan([], [], 0)
+    """Return the letters to be revived, and the items to be fetched again."""
+    letters: list[int] = []
+    refetched: list[RefetchRequest] = []
+    under_way, accepted = 0, accepted_by(reader)
     for missing in reader.missing(job.number):
-        kind = (missing.cause or "").partition("\t")[0]
+        kind, _, detail = (missing.cause or "").partition("\t")
+        if kind == DISCARDED and accepted.names(detail):
+            continue
         letter = reader.letter(missing.request) if kind == DEAD and missing.request is not None else None
         if letter is not None:
-            plan.letters.append(letter[0])
-            plan.refetched.append(RefetchRequest(missing.key, RefetchStatus.REQUESTED))
+            letters.append(letter[0])
+            refetched.append(RefetchRequest(missing.key, RefetchStatus.REQUESTED))
         elif missing.open > 0:
-            plan.under_way += 1
+            under_way += 1
         else:
-            plan.refetched.append(_refetched(missing, reader.payload(missing.key)))
-    return plan
+            refetched.append(_refetched(missing, reader.payload(missing.key)))
+    repeated = sum(item.payload is not None for item in refetched)
+    asked = sum(item.status == RefetchStatus.BY_SPIDER for item in refetched)
+    return _Plan(letters, refetched, Healing(len(letters), repeated, asked, under_way))
 
 
 def _refetched(missing: MissingItem, payload: bytes | None) -> RefetchRequest:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from scrapy_t8.model.batch import PointRecord
@@ -78,10 +78,8 @@ def open_resume_points(jobdir: str | Path) -> Iterator[ResumePoints]:
     """
     store = SQLiteStore(Path(jobdir) / "t8")
     store.open()
-    try:
+    with closing(store):
         yield ResumePoints(store)
-    finally:
-        store.close()
 
 
 def record_of(point: ResumePoint, name: str) -> PointRecord:
@@ -93,20 +91,11 @@ def states_of(
     job: JobRecord, run: Run, points: Mapping[tuple[str, str], ResumePoint], tasks: Iterable[FailedTask]
 ) -> Iterator[CollectionState]:
     """Yield how far each task type of a crawl is that has resume points or failed tasks, sorted by task type."""
+    began, now = moment(job.begun), moment(run.ended or run.last_commit or run.started)
+    run_id, status = f"run_{moment(run.started):%Y%m%d}_{run.id:03}", STATUS.get(run.reason, STOPPED)
     for task_type, (mine, failed) in sorted(by_task_type(points, tasks).items()):
-        yield collection_state(_run_state(job, run, task_type, mine), mine, failed)
-
-
-def _run_state(job: JobRecord, run: Run, task_type: str, points: list[ResumePoint]) -> CollectionState:
-    began = moment(run.started)
-    return CollectionState(
-        run_id=f"run_{began:%Y%m%d}_{run.id:03}",
-        task_type=task_type,
-        status=STATUS.get(run.reason, STOPPED),
-        start_time=moment(job.begun),
-        last_update=moment(run.ended or run.last_commit or run.started),
-        total_items=_total(points),
-    )
+        state = CollectionState(run_id, task_type, status, began, now, _total(mine))
+        yield collection_state(state, mine, failed)
 
 
 def _total(points: list[ResumePoint]) -> int:

@@ -14,9 +14,8 @@ from scrapy_t8.core.frontier.frontier import Frontier
 from scrapy_t8.core.page import Page
 from scrapy_t8.core.run import RunContext
 from scrapy_t8.errors import CannotStore, ConfigError
-from scrapy_t8.model.attempts import AttemptHistory, ScheduledRetry
+from scrapy_t8.model.attempts import TASK_TYPE, AttemptHistory, ScheduledRetry, request_task_id
 from scrapy_t8.model.dead_letter import DeadLetter
-from scrapy_t8.model.failed_task import TASK_TYPE, request_task_id
 
 from .breaker import Breaker
 from .code_version import code_of

@@ -6,9 +6,11 @@ import dataclasses
 import sys
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
+from operator import attrgetter
 from pathlib import PosixPath
 from typing import Any
 from uuid import UUID
@@ -20,31 +22,20 @@ from scrapy.http import Headers
 
 from scrapy_t8.errors import CannotLoad, CannotStore
 
-# -- classes -----------------------------------------------------------------------------------------------------
-
 
 def class_path(cls: type) -> str:
-    """Return the name of *cls* under which :func:`find_class` finds it.
-
-    :raises CannotStore: if there is no such name, as for a class inside of a function.
-    """
+    """Return the name of *cls* for :func:`find_class`; an error for a class without one, as inside of a function."""
     path = f"{cls.__module__}:{cls.__qualname__}"
-    try:
-        same = _lookup(path) is cls
-    except (KeyError, AttributeError):
-        same = False
-    if not same:
-        raise CannotStore(f"the class {path} cannot be found again by its name")
-    return path
+    with suppress(KeyError, AttributeError):
+        if _lookup(path) is cls:
+            return path
+    raise CannotStore(f"the class {path} cannot be found again by its name")
 
 
 def _lookup(path: str) -> Any:
     """Return an object by its name. It never imports: a state file must not be able to name code to run."""
     module, _, name = path.partition(":")
-    found: Any = sys.modules[module]
-    for part in name.split("."):
-        found = getattr(found, part)
-    return found
+    return attrgetter(name)(sys.modules[module])
 
 
 REBUILT: dict[str, Callable[[type], bool]] = {
@@ -84,34 +75,24 @@ def make_item(path: str, values: dict[str, Any]) -> Any:
     cls = find_class(path, "item")
     if hasattr(cls, "model_construct"):
         return cls.model_construct(**values)
+    item = cls.__new__(cls)
     if dataclasses.is_dataclass(cls) or hasattr(cls, "__attrs_attrs__"):
-        item = cls.__new__(cls)
         for name, value in values.items():
             object.__setattr__(item, name, value)
         return item
-    item = cls.__new__(cls)
     if isinstance(item, Item):
         Item.__init__(item, values)
         return item
     return cls(**values)
 
 
-# -- datetimes ---------------------------------------------------------------------------------------------------
-
-
-def _zone_name(value: datetime | time) -> str | None:
+def _encode_time(value: datetime | time) -> list[Any]:
     zone = value.tzinfo
     if zone is None or isinstance(zone, timezone):
-        return None
+        return [value.isoformat(), value.fold, None]
     if isinstance(zone, ZoneInfo) and zone.key:
-        return zone.key
+        return [value.replace(tzinfo=None).isoformat(), value.fold, zone.key]
     raise CannotStore(f"a time zone of {type(zone).__qualname__} cannot be stored")
-
-
-def _encode_time(value: Any) -> list[Any]:
-    zone = _zone_name(value)
-    plain = value.replace(tzinfo=None) if zone else value
-    return [plain.isoformat(), value.fold, zone]
 
 
 def _decode_time(cls: Any) -> Callable[[list[Any]], Any]:

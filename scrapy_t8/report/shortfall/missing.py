@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from functools import cached_property
 from sys import intern
 from typing import Any
 
@@ -17,14 +17,11 @@ from scrapy_t8.stores.reader.reader import MissingItem, Reader
 from scrapy_t8.utils.times import moment
 
 NOT_FETCHED, WAITING, NEVER_LINKED, UNNAMED = "not_fetched", "waiting", "never_linked", "unnamed"
-EXAMPLES = 20
-"""Examples of one cause."""
-CAUSES = 500
-"""Causes with a detail of their own. The details of others are counted together."""
+EXAMPLES = 20  # Examples of one cause
+CAUSES = 500  # Causes with a detail of their own. The details of others are counted together
 OTHERS = "(others)"
 
-Cause = tuple[str, str, bool]
-"""A cause, its detail, and whether the user accepts it."""
+Cause = tuple[str, str, bool]  # A cause, its detail, and whether the user accepts it
 
 
 class Missing:
@@ -41,7 +38,6 @@ class Missing:
         named = sum(count for _, count, _ in by_sources)
         self._counts: Counter[Cause] = Counter()
         self._examples: dict[Cause, list[dict[str, Any]]] = {}
-        self._waiting: dict[str, tuple[int, str]] | None = None
         self._codec = Codec()
         for item in reader.missing(job.number):
             self._add(item)
@@ -72,8 +68,6 @@ class Missing:
             ],
         }
 
-    # -- by key --------------------------------------------------------------------------------------------------
-
     def _add(self, item: MissingItem) -> None:
         why, entry, facts = self._why(item)
         if why not in self._counts and len(self._counts) >= CAUSES:
@@ -90,8 +84,7 @@ class Missing:
         if item.open <= 0:
             is_accepted = kind == DISCARDED and self._is_accepted(detail)
             return (kind or NEVER_LINKED, detail, is_accepted), None, {"url": item.url} if kind else {}
-        retry = self._retry_of(item)
-        if retry is not None:
+        if retry := self._retries.get(item.text):
             return (WAITING, retry[1], False), retry[0], {}
         letter = self._reader.letter(item.request) if kind == DEAD and item.request is not None else None
         if letter is None:
@@ -100,28 +93,21 @@ class Missing:
         why = (DEAD, f"{kind}: {error}", self._is_accepted(cause_of_failure(kind, status)))
         return why, None, {"url": url, "letter": number, "error": error, "status": status}
 
-    def _retry_of(self, item: MissingItem) -> tuple[int, str] | None:
-        """Return the entry that waits to bring an item, and the kind of its last failure."""
-        if self._waiting is None:
-            self._waiting = dict(self._retries())
-        return self._waiting.get(item.text)
-
-    def _retries(self) -> Iterator[tuple[str, tuple[int, str]]]:
+    @cached_property
+    def _retries(self) -> dict[str, tuple[int, str]]:
+        """By item, the entry that waits to bring the item, and the kind of its last failure."""
         # There may be as many retries as there are items, so as little as possible is held of each.
+        found = {}
         for entry, payload, story in self._reader.waiting():
             expected = self._codec.envelope(payload)[1].get(META)
             if isinstance(expected, dict) and "key" in expected:
-                yield shown(str(expected["key"])), (entry, intern(_last_failure(story)[0]))
+                found[shown(str(expected["key"]))] = entry, intern(_last_failure(story)[0])
+        return found
 
     def _retry_facts(self, entry: int) -> dict[str, Any]:
         due, payload, story = self._reader.one_waiting(entry)
-        return {
-            "url": self._codec.envelope(payload)[0],
-            "until": moment(due).isoformat(),
-            "error": _last_failure(story)[1],
-        }
-
-    # -- by number -----------------------------------------------------------------------------------------------
+        url, error = self._codec.envelope(payload)[0], _last_failure(story)[1]
+        return {"url": url, "until": moment(due).isoformat(), "error": error}
 
     def _totals(self, by_sources: list[tuple[str, int, int]], exported: int) -> tuple[list[dict[str, Any]], int]:
         """Return what each source announced, and how many items of sources without keys are there.
@@ -149,15 +135,8 @@ class Missing:
             if unnamed:
                 self._counts[UNNAMED, source, False] = unnamed
                 self._examples[UNNAMED, source, False] = [{"source": source}]
-            rows.append(
-                {
-                    "source": source,
-                    "announced": announced,
-                    "keys": keys[source],
-                    "collected": there,
-                    "missing": keys[source] - collected[source] + unnamed,
-                }
-            )
+            row = {"source": source, "announced": announced, "keys": keys[source], "collected": there}
+            rows.append({**row, "missing": keys[source] - collected[source] + unnamed})
         return rows, collected_by_number
 
 

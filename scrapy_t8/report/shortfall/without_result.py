@@ -18,7 +18,7 @@ from scrapy_t8.config.causes import (
     Accepted,
     cause_of_failure,
 )
-from scrapy_t8.core.frontier.endings import ACCEPT, BESIDES, EXAMPLES, KEPT, REQUESTS, examples_of
+from scrapy_t8.core.frontier.endings import BESIDES, EXAMPLES, KEPT, REQUESTS, examples_of
 from scrapy_t8.model.job import JobRecord
 from scrapy_t8.stores.reader.reader import Reader
 
@@ -34,12 +34,6 @@ FILTERED = {
 """Scrapy's statistics of requests that it leaves out on purpose."""
 
 Document = dict[str, Any]
-
-
-def accepted_by(reader: Reader) -> Accepted:
-    """Return the causes that the last run of the crawl accepted."""
-    kept = reader.kept(ACCEPT)
-    return Accepted(msgpack.unpackb(kept[ACCEPT]) if kept else ())
 
 
 def without_result(reader: Reader, job: JobRecord, accepted: Accepted) -> Document:

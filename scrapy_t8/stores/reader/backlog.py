@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from array import array
 from collections.abc import Iterator
 from pathlib import Path
 
 from scrapy_t8.errors import StoreError
+from scrapy_t8.stores.sqlite.inflight_log import ids_in
+from scrapy_t8.stores.statements import load_statements
 
-from . import queries as ask
+ask = load_statements(Path(__file__).parent)
 
 
 class Backlog:
@@ -42,8 +43,7 @@ class Backlog:
             data = path.read_bytes() if path.exists() else b""
         except OSError as error:
             raise StoreError(f"cannot read the state in {self._directory}: {error}") from error
-        numbers = array("q", data[: len(data) // 8 * 8])[1:]
-        rows = (self._db.execute(ask.LEASED_ENTRY, (number,)).fetchone() for number in numbers)
+        rows = (self._db.execute(ask.LEASED_ENTRY, (entry,)).fetchone() for entry in ids_in(data)[1:])
         return [(slot, payload) for slot, payload in filter(None, rows)]
 
     def leased_tasks(self) -> dict[str, int]:

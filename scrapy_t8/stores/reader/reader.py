@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -19,12 +18,11 @@ from scrapy_t8.model.items import ItemLoss
 from scrapy_t8.model.job import JobRecord, PastJob, Run
 from scrapy_t8.stores.locks import FileLock
 from scrapy_t8.stores.sqlite.dead_letters import SQLiteDeadLetters
-from scrapy_t8.stores.sqlite.file import check_file, check_version, no_job
+from scrapy_t8.stores.sqlite.file import check_file, check_version, damage_of, no_job
 from scrapy_t8.stores.sqlite.items import STRETCH
-from scrapy_t8.stores.sqlite.tables import load_job
+from scrapy_t8.stores.sqlite.tables import SQLiteReader, load_job, sql
 
-from . import queries as ask
-from .backlog import Backlog
+from .backlog import Backlog, ask
 
 
 class MissingItem(NamedTuple):
@@ -40,12 +38,8 @@ class MissingItem(NamedTuple):
     healed: int
 
 
-class Reader:
-    """A snapshot of a state file: everything is as of one moment.
-
-    :param db: a connection that cannot write, in a transaction.
-    :param directory: the directory of the state file.
-    """
+class Reader(SQLiteReader):
+    """A snapshot of the state file in *directory*, as of one moment. *db* cannot write, and is in a transaction."""
 
     def __init__(self, db: sqlite3.Connection, directory: Path) -> None:
         self._db = db
@@ -53,17 +47,14 @@ class Reader:
         self.backlog = Backlog(db, directory)
 
     def job(self) -> JobRecord:
-        """Return the job.
-
-        :raises JobError: if none has begun in this directory.
-        """
-        row = self._db.execute(ask.JOB).fetchone()
-        if row is None:
+        """Return the job, or raise a JobError if none has begun in this directory."""
+        record = self.value(sql.GET_JOB)
+        if record is None:
             raise no_job(self._directory.parent)
-        return load_job(row[0])
+        return load_job(record)
 
     def runs(self) -> list[Run]:
-        return [Run(*row) for row in self._db.execute(ask.RUNS)]
+        return [Run(*row) for row in self.rows(ask.RUNS)]
 
     def is_running(self) -> bool:
         """Whether another process owns the job. The owner itself must not call this."""
@@ -78,56 +69,49 @@ class Reader:
     @cached_property
     def box(self) -> SQLiteDeadLetters:
         """The dead-letter box, which can be read only."""
-        return SQLiteDeadLetters(self._db, lambda what: nullcontext(), _refuse_change)
+        return SQLiteDeadLetters(self._db, self._reading, _refuse_change)
+
+    def _reading(self, what: str) -> AbstractContextManager[None]:
+        return nullcontext()  # open_read_only() names what has failed
 
     def sizes(self) -> tuple[int, int, float | None]:
         """Return how many requests are stored, how many wait, and when the first of the latter is due."""
-        stored, waiting, due = self._db.execute(ask.SIZES).fetchone()
-        return stored, waiting, due
-
-    def hosts(self) -> dict[str, dict[str, Any]]:
-        """Return the stored health of each host that is or was down or paused."""
-        return {slot: json.loads(record) for slot, record in self._db.execute(ask.HOSTS)}
-
-    def feeds(self) -> dict[str, dict[str, Any]]:
-        return {name: json.loads(record) for name, record in self._db.execute(ask.FEEDS)}
+        return self._row(ask.SIZES)
 
     def points(self) -> list[tuple[str, str]]:
         """Return name and record of each resume point."""
-        return list(self._db.execute(ask.POINTS))
+        return self.rows(ask.POINTS)
 
     def kept(self, name: str) -> dict[str, bytes]:
-        row = self._db.execute(ask.KEPT, (name,)).fetchone()
-        return {} if row is None else {name: row[0]}
+        return dict(self.rows(ask.KEPT, (name,)))
 
     def kept_as(self, prefix: str) -> dict[str, bytes]:
         """Return what is kept under names that begin with *prefix*."""
-        return dict(self._db.execute(ask.KEPT_AS, {"prefix": prefix}))
+        return dict(self.rows(sql.GET_KEPT, {"prefix": prefix}))
 
     def past_jobs(self, spider: str) -> list[PastJob]:
-        return [PastJob(*row) for row in self._db.execute(ask.PAST_JOBS, (spider,))]
+        return [PastJob(*row) for row in self.rows(ask.PAST_JOBS, (spider,))]
 
     def losses(self) -> list[ItemLoss]:
-        return [ItemLoss(*row) for row in self._db.execute(ask.LOSSES)]
+        return [ItemLoss(*row) for row in self.rows(ask.LOSSES)]
 
     def tallies(self) -> dict[str, dict[str, int]]:
         """Return the counts of the job: by what is counted, then by host, callback or kind."""
         tallies: dict[str, dict[str, int]] = {}
-        for what, name, count in self._db.execute(ask.TALLY):
+        for what, name, count in self.rows(ask.TALLY):
             tallies.setdefault(what, {})[name] = count
         return tallies
 
     def timeline(self, rows: int) -> list[tuple[int, int, int, int]]:
         """Return begin, pages, items and retries of equal stretches of time, about as many as *rows*."""
-        return list(self._db.execute(ask.TIMELINE, {"rows": rows}))
+        return self.rows(ask.TIMELINE, {"rows": rows})
 
     def since(self, when: float) -> tuple[int, int]:
         """Return how many pages have settled and how many items came since *when*, to about ten seconds."""
-        pages, items = self._db.execute(ask.SINCE, (when - STRETCH,)).fetchone()
-        return pages, items
+        return self._row(ask.SINCE, (when - STRETCH,))
 
     def dead_by_host_and_callback(self, job: str) -> list[tuple[str, str, int]]:
-        return list(self._db.execute(ask.DEAD_BY_HOST_AND_CALLBACK, (job,)))
+        return self.rows(ask.DEAD_BY_HOST_AND_CALLBACK, (job,))
 
     def dead_by_failure(self, job: str) -> list[tuple[str, int | None, int]]:
         """Return how many requests of *job* are dead, by kind of failure and status."""
@@ -143,11 +127,11 @@ class Reader:
 
     def dead_tasks(self) -> dict[str, int]:
         """Return how many tasks of a service are given up, by task type."""
-        return dict(self._db.execute(ask.DEAD_TASKS))
+        return dict(self.rows(ask.DEAD_TASKS))
 
     def dead_groups(self, job: JobRecord, limit: int) -> list[LetterGroup]:
         values = {"job": job.id, "spider": job.spider, "limit": limit}
-        return [LetterGroup(*row) for row in self._db.execute(ask.DEAD_GROUPS, values)]
+        return [LetterGroup(*row) for row in self.rows(ask.DEAD_GROUPS, values)]
 
     def waiting(self) -> Iterator[tuple[int, bytes, str]]:
         """Yield id, payload and attempt history of each request that waits."""
@@ -158,18 +142,17 @@ class Reader:
 
     def one_waiting(self, entry: int) -> tuple[float, bytes, str]:
         """Return due time, payload and attempt history of a request that waits."""
-        due, payload, story = self._db.execute(ask.ONE_WAITING, (entry,)).fetchone()
-        return due, payload, story
+        return self._row(ask.ONE_WAITING, (entry,))
 
     # -- expected items ------------------------------------------------------------------------------------------
 
     def announced(self) -> dict[str, int]:
         """Return the announced number of items by source."""
-        return dict(self._db.execute(ask.ANNOUNCED))
+        return dict(self.rows(ask.ANNOUNCED))
 
     def by_sources(self, number: int) -> list[tuple[str, int, int]]:
         """Return sources (one a line), the number of keys that exactly these announced, how many of those are there."""
-        return list(self._db.execute(ask.BY_SOURCES, {"number": number}))
+        return self.rows(ask.BY_SOURCES, {"number": number})
 
     def missing(self, number: int) -> Iterator[MissingItem]:
         """Yield the expected items of job *number* that were not collected, by key."""
@@ -177,41 +160,39 @@ class Reader:
 
     def healed(self, number: int) -> tuple[int, int, int]:
         """Return how many items heal() asked for, how many of them came, how many cannot be requested."""
-        asked, collected, impossible = self._db.execute(ask.HEALED, {"number": number}).fetchone()
-        return asked, collected, impossible
+        return self._row(ask.HEALED, {"number": number})
 
     def payload(self, key: int) -> bytes | None:
         """Return the stored request that did not bring an expected item, if there is one."""
-        row = self._db.execute(ask.PAYLOAD, (key,)).fetchone()
-        return None if row is None else row[0]
+        payload: bytes | None = self.value(ask.PAYLOAD, (key,))
+        return payload
 
     def letter(self, fingerprint: int) -> tuple[int, str, str, int | None, str] | None:
         """Return number, kind, error, status and URL of the newest dead letter of a request."""
-        row: tuple[int, str, str, int | None, str] | None = self._db.execute(ask.LETTER, (fingerprint,)).fetchone()
-        return row
+        letters: list[tuple[int, str, str, int | None, str]] = self.rows(ask.LETTER, (fingerprint,))
+        return letters[0] if letters else None
 
     # -- recounting ----------------------------------------------------------------------------------------------
 
     def damage(self) -> str:
         """Return what is wrong with the file, page by page, or "". It takes about a second for each gigabyte."""
-        try:
-            found = str(self._db.execute(ask.QUICK_CHECK).fetchone()[0])
-        except sqlite3.DatabaseError as error:
-            return str(error)
-        return "" if found == "ok" else found
+        return damage_of(self._db)
 
     def count_dead(self, job: str) -> int:
-        count: int = self._db.execute(ask.COUNT_DEAD, (job,)).fetchone()[0]
-        return count
+        return int(self.value(ask.COUNT_DEAD, (job,)))
 
     def wrong_queues(self) -> list[tuple[str, int, int]]:
         """Return key, noted and real number of entries of each queue where the two numbers differ."""
-        return list(self._db.execute(ask.WRONG_QUEUES))
+        return self.rows(ask.WRONG_QUEUES)
 
     def strays(self) -> tuple[int, int]:
         """Return how many entries are in no queue, and how many dead letters have no body."""
-        homeless, bodiless = (self._db.execute(question).fetchone()[0] for question in (ask.HOMELESS, ask.BODILESS))
-        return homeless, bodiless
+        return self.value(ask.HOMELESS), self.value(ask.BODILESS)
+
+    def _row(self, statement: str, values: Any = ()) -> tuple[Any, ...]:
+        """Return the only row that *statement* finds."""
+        (row,) = self.rows(statement, values)
+        return tuple(row)
 
 
 def _refuse_change() -> NoReturn:

@@ -10,16 +10,18 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from threading import RLock
 
 from scrapy_t8.errors import StoreDamaged, StoreError, StoreVersion
 from scrapy_t8.model.job import JobRecord
 from scrapy_t8.stores.locks import FileLock, is_inode
-from scrapy_t8.stores.sqlite import queries as sql
 from scrapy_t8.stores.sqlite.file import OPEN_HERE, StateFile, transaction
-from scrapy_t8.stores.sqlite.tables import dump_job
+from scrapy_t8.stores.sqlite.tables import dump_job, sql
+from scrapy_t8.stores.statements import load_statements
+
+ask = load_statements(Path(__file__).parent)
 
 PATIENCE = 0.5
 """Seconds to wait for the lock of the state: a reader that checks for an owner holds the lock for an instant."""
@@ -28,10 +30,12 @@ ROWS = 1500
 
 
 class SharedStore(StateFile):
-    """The state in the directory *path* (created if it is missing), open to several processes at once.
+    """The state in the directory *path* (created if it is missing), open to several processes at once."""
 
-    :param power: commits survive a power cut, not only the death of the process.
-    """
+    IN_USE = (
+        "the state in {where} is in use by a crawl, or by a tool that owns it (pid {pid}): "
+        "wait for it to end, stop it, or use another T8_STATE_DIR"
+    )
 
     def __init__(self, path: Path, *, power: bool = False) -> None:
         super().__init__(path, power=power)
@@ -51,7 +55,7 @@ class SharedStore(StateFile):
         :raises StoreVersion: if another version wrote the state.
         """
         try:
-            with self._opening(lambda: self._lock.share(PATIENCE), self._in_use), self._writer.owned():
+            with self._opening(lambda: self._lock.share(PATIENCE)), self._writer.owned():
                 self._connect()
                 self._pid, self._real = os.getpid(), os.path.realpath(self.path)
                 OPEN_HERE[self._real] += 1
@@ -74,50 +78,50 @@ class SharedStore(StateFile):
             self._writer.release()
             self._lock.release()
 
-    def _in_use(self, pid: str) -> str:
-        return (
-            f"the state in {self._directory.parent} is in use by a crawl, or by a tool that owns it (pid {pid}): "
-            "wait for it to end, stop it, or use another T8_STATE_DIR"
-        )
-
     @property
     def is_mine(self) -> bool:
         """Whether this process has opened the store, and not its parent."""
         return self._pid == os.getpid()
 
+    def begin(self, new: JobRecord, now: float) -> tuple[JobRecord, int]:
+        """Begin a run. Return the job of this state, which is *new* if there was none, and the number of the run."""
+        with self.writing() as db:
+            job = self.job()
+            if job is None:
+                # There may be tasks without a job: the readable part of a damaged file.
+                job = new
+                job.next_seq, job.ledger.admitted = db.execute(ask.LEFT).fetchone()
+                db.execute(sql.PUT_JOB, (dump_job(job),))
+            run = db.execute(sql.OPEN_RUN, (now, now)).lastrowid or 0
+        return job, run
+
+    def end(self, run: int, now: float) -> None:
+        """End a run, which has not died."""
+        with self.writing() as db:
+            db.execute(sql.END_RUN, (now, "closed", run))
+
     # -- using ---------------------------------------------------------------------------------------------------
-
-    def keep(self, values: dict[str, bytes]) -> None:
-        """Store other data by name. To be called inside of :meth:`writing`."""
-        self._db.executemany(sql.PUT_KEPT, values.items())
-
-    @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
-        """Give the connection to one thread at a time.
-
-        :raises StoreError: if a statement of the block fails.
-        """
-        with self._reading("read"):
-            yield self._db
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """Make the changes of the block in one transaction.
-
-        :raises StoreError: if a statement of the block fails.
-        """
+        """Make the changes of the block in one transaction."""
         with self._guard("write"), self._change() as db:
             yield db
 
     @contextmanager
     def writing_job(self) -> Iterator[tuple[sqlite3.Connection, JobRecord]]:
         """Make the changes of the block, and those of the job's record, in one transaction."""
-        with self.writing() as db:
-            job = self._job()
-            before = dump_job(job)
+        with self.writing() as db, self.changing_job() as job:
             yield db, job
-            if (after := dump_job(job)) != before:
-                db.execute(sql.PUT_JOB, (after,))
+
+    @contextmanager
+    def changing_job(self) -> Iterator[JobRecord]:
+        """Store the job's record at the end of the block, which is a part of a transaction, if it has changed."""
+        job = self._job()
+        before = dump_job(job)
+        yield job
+        if (after := dump_job(job)) != before:
+            self._db.execute(sql.PUT_JOB, (after,))
 
     @contextmanager
     def alone(self) -> Iterator[JobRecord]:
@@ -140,19 +144,12 @@ class SharedStore(StateFile):
     def _change(self) -> Iterator[sqlite3.Connection]:
         with self._threads:
             self._check()
-            if self._nested:
+            with nullcontext() if self._nested else self._writer.owned():
                 with transaction(self._db) as db:
                     yield db
-                return
-            with self._writer.owned():
-                with transaction(self._db) as db:
-                    yield db
-                self._move_log()
-
-    def _move_log(self) -> None:
-        if self._db.total_changes - self._moved >= ROWS:
-            self._moved = self._db.total_changes
-            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                if not self._nested and db.total_changes - self._moved >= ROWS:
+                    self._moved = db.total_changes
+                    db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def _check(self) -> None:
         if not self.is_open:

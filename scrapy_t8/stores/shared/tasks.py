@@ -4,107 +4,95 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from typing import TypeAlias
 
 from scrapy_t8.model.attempts import ScheduledRetry
 from scrapy_t8.model.batch import PointRecord
 from scrapy_t8.model.dead_letter import DeadLetter
 from scrapy_t8.model.job import JobRecord
-from scrapy_t8.stores.locks import LeaseHolder
-from scrapy_t8.stores.reader.queries import TALLY
-from scrapy_t8.stores.sqlite import queries as sql
-from scrapy_t8.stores.sqlite.tables import dump_job
+from scrapy_t8.stores.sqlite.tables import sql
 
-from . import queries as ask
-from .store import SharedStore
+from .store import SharedStore, ask
 
 SUCCEEDED, BURIED = ("outcomes", "succeeded"), ("outcomes", "buried")
 """Counters of tasks, the same as those of requests."""
 AT_ONCE = 1000
 """Tasks that one statement reads where all are wanted."""
 
+Verdict: TypeAlias = "tuple[float, str] | DeadLetter"
+"""Due time and attempt history of a task that failed, or its dead letter."""
+
+
+class TaskBatch:
+    """Everything that one commit of the service writes."""
+
+    def __init__(self) -> None:
+        self.points: dict[tuple[str, str], PointRecord] = {}
+        self.history: list[PointRecord] = []
+        self.tasks: list[ScheduledRetry] = []
+        self.letters: list[DeadLetter] = []
+        """New tasks that are dead already."""
+        self.names: dict[str, int] = {}
+        """The entries of tasks whose ids were made elsewhere."""
+        self.kept: dict[str, bytes] = {}
+
+    def add_point(self, point: PointRecord) -> None:
+        """Add a change of a resume point. Of several changes of a point, the last and the historic ones are written."""
+        before = self.points.get((point.task_type, point.name))
+        if before is not None and before.historic:
+            self.history.append(before)
+        self.points[point.task_type, point.name] = point
+
 
 class SQLiteTasks:
-    """The tasks in *store*, and their leases. Each change is one transaction, with the ledger of the job."""
+    """The tasks in *store*. Each change is one transaction, with the ledger of the job. *holder* has the leases."""
 
-    def __init__(self, store: SharedStore) -> None:
+    def __init__(self, store: SharedStore, holder: str = "") -> None:
         self._store = store
-
-    def begin(self, new: JobRecord, now: float) -> tuple[JobRecord, int]:
-        """Begin a run. Return the job of this state, which is *new* if there was none, and the number of the run."""
-        with self._store.writing() as db:
-            job = self._store.job()
-            if job is None:
-                # There may be tasks without a job: the readable part of a damaged file.
-                job = new
-                job.next_seq, job.ledger.admitted = db.execute(ask.LEFT).fetchone()
-                db.execute(sql.PUT_JOB, (dump_job(job),))
-            run = db.execute(sql.OPEN_RUN, (now, now)).lastrowid or 0
-        return job, run
-
-    def end(self, run: int, now: float) -> None:
-        """End a run, which has not died."""
-        with self._store.writing() as db:
-            db.execute(sql.END_RUN, (now, "closed", run))
+        self._holder = holder
 
     def outcomes(self) -> tuple[int, int]:
         """Return how many tasks have succeeded, and how many were given up, since the state began."""
-        with self._store.reading() as db:
-            counts = {(what, name): count for what, name, count in db.execute(TALLY)}
+        counts = {(what, name): count for what, name, count in self._store.rows(ask.TALLY)}
         return counts.get(SUCCEEDED, 0), counts.get(BURIED, 0)
 
     # -- reading -------------------------------------------------------------------------------------------------
 
     def get(self, entry: int) -> ScheduledRetry | None:
         """Return the waiting task that is stored as *entry*."""
-        with self._store.reading() as db:
-            row = db.execute(ask.GET, (entry,)).fetchone()
-        return None if row is None else ScheduledRetry(*row)
+        return next((ScheduledRetry(*row) for row in self._store.rows(ask.GET, (entry,))), None)
 
     def named(self, task_id: str) -> int | None:
         """Return the entry of a task that was imported with this id."""
-        with self._store.reading() as db:
-            row = db.execute(ask.NAMED, (task_id,)).fetchone()
-        return None if row is None else row[0]
+        entry: int | None = self._store.value(ask.NAMED, (task_id,))
+        return entry
+
+    def letter(self, entry: int, job: str) -> DeadLetter | None:
+        """Return the dead letter of *entry*."""
+        number = self._store.value(ask.DEAD_ENTRY, (entry, job))
+        return None if number is None else self._store.box.letter(number)
 
     def all(self, slot: str | None = None) -> Iterator[ScheduledRetry]:
         """Yield the waiting tasks, of one task type or of all, in the order in which they were added."""
         last = 0
-        while True:
-            with self._store.reading() as db:
-                if slot is None:
-                    rows = db.execute(ask.ALL, (last, AT_ONCE)).fetchall()
-                else:
-                    rows = db.execute(ask.SOME, (slot, last, AT_ONCE)).fetchall()
-            if not rows:
-                return
+        while rows := self._store.rows(ask.SOME, {"slot": slot, "last": last, "limit": AT_ONCE}):
             yield from (ScheduledRetry(*row) for row in rows)
             last = rows[-1][0]
 
     def count(self) -> int:
         """Return the number of waiting tasks."""
-        with self._store.reading() as db:
-            count: int = db.execute(ask.COUNT).fetchone()[0]
-        return count
+        return int(self._store.value(ask.COUNT))
 
     def slots(self) -> set[str]:
         """Return the task types of the waiting tasks."""
-        with self._store.reading() as db:
-            return {row[0] for row in db.execute(ask.TYPES)}
+        return {row[0] for row in self._store.rows(ask.TYPES)}
 
     def next_due(self, slots: Iterable[str]) -> float | None:
         """Return when the first task of some task types is due that is not leased."""
-        with self._store.reading() as db:
-            found = [db.execute(ask.NEXT_DUE, (slot,)).fetchone() for slot in slots]
-        return min((row[0] for row in found if row is not None), default=None)
+        found = [self._store.value(ask.NEXT_DUE, (slot,)) for slot in slots]
+        return min((due for due in found if due is not None), default=None)
 
-    def letter(self, entry: int, job: str) -> int | None:
-        """Return the number of the dead letter of *entry*, or None."""
-        with self._store.reading() as db:
-            row = db.execute(ask.DEAD_ENTRY, (entry, job)).fetchone()
-        return None if row is None else row[0]
-
-    # -- adding and removing --------------------------------------------------------------------------------------
+    # -- adding and removing -------------------------------------------------------------------------------------
 
     def reserve(self, count: int) -> int:
         """Reserve *count* successive entries for new tasks. Return the first."""
@@ -113,40 +101,21 @@ class SQLiteTasks:
             job.next_seq += count
         return first
 
-    def commit(
-        self,
-        points: list[PointRecord],
-        tasks: list[ScheduledRetry],
-        letters: list[DeadLetter],
-        names: dict[str, int],
-        kept: dict[str, bytes],
-    ) -> None:
-        """Write everything in one transaction.
+    def commit(self, batch: TaskBatch) -> None:
+        """Write everything in one transaction."""
+        with self._store.writing() as db:
+            self._store.points.write([*batch.history, *batch.points.values()])
+            db.executemany(sql.PUT_KEPT, batch.kept.items())
+            if batch.tasks or batch.letters:
+                with self._store.changing_job() as job:
+                    self._add(db, job, batch)
 
-        :param letters: new tasks that are dead already.
-        :param names: the entries of imported tasks, by their ids.
-        :param kept: other data, by name.
-        """
-        if not tasks and not letters:
-            with self._store.writing():
-                self._write(points, kept)
-            return
-        with self._store.writing_job() as (db, job):
-            self._write(points, kept)
-            db.executemany(ask.ADD, [(t.id, t.due, t.slot, t.payload, t.story) for t in tasks])
-            self._store.box.bury([replace(letter, job=job.id, spider=job.spider) for letter in letters])
-            db.executemany(ask.NAME, names.items())
-            job.ledger.admitted += len(tasks) + len(letters)
-            job.ledger.dead += len(letters)
-            given_up = sum(letter.entry not in names.values() for letter in letters)
-            if given_up:
-                db.execute(sql.ADD_TALLY, (*BURIED, given_up))
-
-    def _write(self, points: list[PointRecord], kept: dict[str, bytes]) -> None:
-        if points:
-            self._store.points.write(points)
-        if kept:
-            self._store.keep(kept)
+    def _add(self, db: sqlite3.Connection, job: JobRecord, batch: TaskBatch) -> None:
+        db.executemany(ask.ADD, [(t.id, t.due, t.slot, t.payload, t.story) for t in batch.tasks])
+        db.executemany(ask.NAME, batch.names.items())
+        job.ledger.admitted += len(batch.tasks) + len(batch.letters)
+        given_up = sum(letter.entry not in batch.names.values() for letter in batch.letters)
+        self._bury(db, job, batch.letters, given_up=given_up)
 
     def remove(self, entry: int) -> bool:
         """Delete a task. Return whether it was waiting and not leased."""
@@ -158,87 +127,64 @@ class SQLiteTasks:
 
     # -- leases --------------------------------------------------------------------------------------------------
 
-    def lease(self, slots: Iterable[str], now: float, limit: int, holder: str) -> list[ScheduledRetry]:
-        """Lease up to *limit* due tasks of some task types to *holder*, the earliest first. Return them."""
-        if not self._is_due(slots, now):
+    def lease(self, slots: Iterable[str], now: float, limit: int) -> list[ScheduledRetry]:
+        """Lease up to *limit* due tasks of some task types, the earliest first. Return them."""
+        first = self.next_due(slots)
+        if first is None or first > now:
             return []
         with self._store.writing() as db:
             rows = [row for slot in slots for row in db.execute(ask.DUE, (slot, now, limit))]
             found = [ScheduledRetry(*row) for row in sorted(rows, key=lambda row: row[1])[:limit]]
-            db.executemany(ask.LEASE, [(task.id, holder, now) for task in found])
+            db.executemany(ask.LEASE, [(task.id, self._holder, now) for task in found])
         return found
 
-    def _is_due(self, slots: Iterable[str], now: float) -> bool:
-        first = self.next_due(slots)
-        return first is not None and first <= now
-
-    def succeed(self, entry: int, holder: str) -> bool:
-        """Delete a task that is done. Return whether *holder* had its lease."""
+    def settle(self, entry: int, verdict: Verdict | None, *, keep: bool = False) -> bool:
+        """End the lease of a task that is done (None), due again or dead; or *keep* it. Return whether it was there."""
         with self._store.writing_job() as (db, job):
-            if not db.execute(ask.RELEASE, (entry, holder)).rowcount:
+            if not db.execute(ask.RETURN if keep else ask.RELEASE, (entry, self._holder)).rowcount:
                 return False
-            if db.execute(ask.REMOVE, (entry,)).rowcount:
+            if verdict is not None:
+                self._charge(db, job, entry, verdict)
+            elif db.execute(ask.REMOVE, (entry,)).rowcount:
                 job.ledger.done += 1
                 db.execute(sql.ADD_TALLY, (*SUCCEEDED, 1))
         return True
 
-    def postpone(self, entry: int, due: float, story: str, holder: str, *, keep: bool = False) -> bool:
-        """Make a failed task due again. Return whether *holder* had its lease, which it may *keep*."""
-        with self._store.writing() as db:
-            if not db.execute(ask.RETURN if keep else ask.RELEASE, (entry, holder)).rowcount:
-                return False
-            db.execute(ask.POSTPONE, (due, story, entry))
-        return True
-
-    def bury(self, letter: DeadLetter, holder: str) -> bool:
-        """Replace a task by its dead *letter*. Return whether *holder* had its lease."""
-        with self._store.writing_job() as (db, job):
-            if not db.execute(ask.RELEASE, (letter.entry, holder)).rowcount:
-                return False
-            if db.execute(ask.REMOVE, (letter.entry,)).rowcount:
-                self._bury(db, job, letter)
-        return True
-
-    def release(self, entry: int, holder: str) -> None:
+    def release(self, entry: int) -> None:
         """End the lease of a task, which stays as it was."""
         with self._store.writing() as db:
-            db.execute(ask.RELEASE, (entry, holder))
+            db.execute(ask.RELEASE, (entry, self._holder))
 
-    def give_back(self, entry: int, holder: str) -> None:
-        """Return a task whose handler has not ended yet. Nobody can lease it before *holder* retires or dies."""
+    def give_back(self, entry: int) -> None:
+        """Return a task whose handler has not ended yet. Nobody can lease it before this process retires or dies."""
         with self._store.writing() as db:
-            db.execute(ask.RETURN, (entry, holder))
+            db.execute(ask.RETURN, (entry, self._holder))
 
-    def break_leases(
-        self, holder: LeaseHolder, charge: Callable[[ScheduledRetry], tuple[float, str] | DeadLetter]
-    ) -> int:
+    def break_leases(self, is_alive: Callable[[str], bool], charge: Callable[[ScheduledRetry], Verdict]) -> int:
         """End the leases of dead holders. Return their number.
 
-        :param charge: returns due time and story of a task whose holder died, or its dead letter.
+        :param is_alive: whether the holder of a name is alive.
+        :param charge: returns what becomes of a task whose holder died.
         """
-        with self._store.reading() as db:
-            holders = [row[0] for row in db.execute(ask.HOLDERS)]
-        if not any(name != holder.name for name in holders):
+        if not any(name != self._holder for (name,) in self._store.rows(ask.HOLDERS)):
             return 0
         freed = 0
         with self._store.writing_job() as (db, job):
             for (name,) in db.execute(ask.HOLDERS).fetchall():
-                if not holder.is_alive(name):
-                    for row in db.execute(ask.LEASED_BY, (name,)).fetchall():
-                        self._charge(db, job, charge(ScheduledRetry(*row)), row[0])
+                if not is_alive(name):
+                    for task in [ScheduledRetry(*row) for row in db.execute(ask.LEASED_BY, (name,))]:
+                        self._charge(db, job, task.id, charge(task))
                     freed += db.execute(ask.RELEASE_ALL, (name,)).rowcount
         return freed
 
-    def _charge(
-        self, db: sqlite3.Connection, job: JobRecord, verdict: tuple[float, str] | DeadLetter, entry: int
-    ) -> None:
-        if isinstance(verdict, DeadLetter):
-            db.execute(ask.REMOVE, (entry,))
-            self._bury(db, job, verdict)
-        else:
+    def _charge(self, db: sqlite3.Connection, job: JobRecord, entry: int, verdict: Verdict) -> None:
+        if not isinstance(verdict, DeadLetter):
             db.execute(ask.POSTPONE, (*verdict, entry))
+        elif db.execute(ask.REMOVE, (entry,)).rowcount:
+            self._bury(db, job, [verdict], given_up=1)
 
-    def _bury(self, db: sqlite3.Connection, job: JobRecord, letter: DeadLetter) -> None:
-        self._store.box.bury([replace(letter, job=job.id, spider=job.spider)])
-        job.ledger.dead += 1
-        db.execute(sql.ADD_TALLY, (*BURIED, 1))
+    def _bury(self, db: sqlite3.Connection, job: JobRecord, letters: list[DeadLetter], *, given_up: int) -> None:
+        self._store.box.bury([letter._replace(job=job.id, spider=job.spider) for letter in letters])
+        job.ledger.dead += len(letters)
+        if given_up:
+            db.execute(sql.ADD_TALLY, (*BURIED, given_up))

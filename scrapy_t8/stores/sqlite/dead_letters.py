@@ -20,8 +20,7 @@ from scrapy_t8.model.items import RefetchRequest, RefetchStatus
 from scrapy_t8.model.job import JobRecord
 from scrapy_t8.utils.text import escape_surrogates
 
-from . import queries as sql
-from .tables import SQLiteTables, dump_job
+from .tables import SQLiteTables, dump_job, sql
 
 logger = logging.getLogger(__name__)
 
@@ -82,8 +81,7 @@ class SQLiteDeadLetters(SQLiteTables):
 
     def count(self, which: LetterFilter = ALL) -> int:
         """Return the number of letters."""
-        count: int = self._read(sql.COUNT_LETTERS, which)[0][0]
-        return count
+        return int(self._read(sql.COUNT_LETTERS, which)[0][0])
 
     def groups(self, which: LetterFilter = ALL) -> list[LetterGroup]:
         """Return the letters by cause, the most frequent cause first."""
@@ -95,8 +93,7 @@ class SQLiteDeadLetters(SQLiteTables):
 
     def _read(self, statement: str, which: LetterFilter, **values: Any) -> list[Any]:
         where, chosen = _where(which, self._clock())
-        with self._guard("read"):
-            return self._db.execute(statement.format(where=where), {**chosen, **values}).fetchall()
+        return self.rows(statement.format(where=where), {**chosen, **values})
 
     # -- changes, each a transaction of its own ------------------------------------------------------------------
 
@@ -150,13 +147,9 @@ class SQLiteDeadLetters(SQLiteTables):
     def bury(self, letters: list[DeadLetter]) -> None:
         """Add *letters* with new numbers."""
         first = self._db.execute(sql.NEXT_LETTER).fetchone()[0]
-        heads: list[tuple[Any, ...]] = []
-        bodies: list[tuple[Any, ...]] = []
-        for number, letter in enumerate(letters, first):
-            heads.append((number, *_head(letter)))
-            bodies.append((number, letter.payload, _storable(letter.story), _storable(letter.detail)))
-        self._db.executemany(sql.BURY, heads)
-        self._db.executemany(sql.BURY_BODY, bodies)
+        rows = [{**_storable(letter), "id": number} for number, letter in enumerate(letters, first)]
+        self._db.executemany(sql.BURY, rows)
+        self._db.executemany(sql.BURY_BODY, rows)
 
     def resolve(self, fingerprints: Collection[int], job: JobRecord) -> int:
         """Delete the letters of requests that have succeeded, and update the ledger of *job*. Return their number."""
@@ -166,8 +159,6 @@ class SQLiteDeadLetters(SQLiteTables):
         chosen = self._choose_with(sql.CHOOSE_RESOLVED, values)
         self._delete(job, chosen, RESOLVED)
         return sum(chosen)
-
-    # -- how -----------------------------------------------------------------------------------------------------
 
     @contextmanager
     def _change(self, job: JobRecord) -> Iterator[sqlite3.Connection]:
@@ -194,8 +185,8 @@ class SQLiteDeadLetters(SQLiteTables):
         """Choose more letters. Return how many letters of the running job, and of others, are chosen so far."""
         self._db.execute(sql.CHOSEN)
         self._db.execute(statement, values)
-        mine, foreign = self._db.execute(sql.COUNT_CHOSEN).fetchone()
-        return mine, foreign
+        chosen: tuple[int, int] = self._db.execute(sql.COUNT_CHOSEN).fetchone()
+        return chosen
 
     def _revive(self, db: sqlite3.Connection, which: LetterFilter, job: JobRecord, now: float) -> int:
         old = sum(self._choose(sql.CHOOSE_OLD_IDS, which, job, now))
@@ -224,8 +215,8 @@ class SQLiteDeadLetters(SQLiteTables):
 
     def _remove_chosen(self) -> None:
         everything = self._db.execute(sql.ALL_ARE_CHOSEN).fetchone()[0]
-        for statement in sql.REMOVE_ALL if everything else sql.REMOVE_CHOSEN:
-            self._db.execute(statement)
+        self._db.execute(sql.REMOVE_ALL_BODIES if everything else sql.REMOVE_CHOSEN_BODIES)
+        self._db.execute(sql.REMOVE_ALL if everything else sql.REMOVE_CHOSEN)
         self._db.execute(sql.NOTHING_CHOSEN)
 
 
@@ -238,10 +229,7 @@ def _where(which: LetterFilter, now: float) -> tuple[str, dict[str, Any]]:
     return where, {**given, "now": now}
 
 
-def _head(letter: DeadLetter) -> tuple[Any, ...]:
-    return tuple(_storable(getattr(letter, name)) for name in sql.HEAD)
-
-
-def _storable(value: Any) -> Any:
+def _storable(letter: DeadLetter) -> dict[str, Any]:
+    values = letter._asdict()
     # An error may quote half of a character, as from the name of a file.
-    return escape_surrogates(value) if isinstance(value, str) else value
+    return {name: escape_surrogates(value) if isinstance(value, str) else value for name, value in values.items()}

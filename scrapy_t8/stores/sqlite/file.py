@@ -9,15 +9,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import ClassVar
 
 from scrapy_t8.errors import JobError, JobLocked, StoreDamaged, StoreError, StoreVersion, remedy
 from scrapy_t8.model.job import JobRecord
 from scrapy_t8.stores.locks import FileLock
 
-from . import queries as sql
 from .dead_letters import SQLiteDeadLetters
 from .resume_points import SQLiteResumePoints
-from .tables import load_job
+from .tables import SQLiteReader, load_job, sql
 
 MAGIC = b"SQLite format 3\0"
 APPLICATION_ID = 0x54384A42  # "T8JB"
@@ -27,11 +27,14 @@ OPEN_HERE: Counter[str] = Counter()
 """How often this process has each state file open that it shares with others, by real path."""
 
 
-class StateFile:
+class StateFile(SQLiteReader):
     """The state file in *directory*, as this process has it open: the common part of the stores.
 
     :param power: commits survive a power cut, not only the death of the process.
     """
+
+    IN_USE: ClassVar[str]
+    """The message for a lock that is not free."""
 
     def __init__(self, directory: Path, *, power: bool = False) -> None:
         self.path = directory / "state.db"
@@ -40,7 +43,6 @@ class StateFile:
         self._lock = FileLock(directory / "lock")
         self._holder = directory / "holder"
         self._inode = 0
-        self._db: sqlite3.Connection
         self.box: SQLiteDeadLetters
         self.points: SQLiteResumePoints
 
@@ -51,22 +53,18 @@ class StateFile:
 
     def kept(self, prefix: str) -> dict[str, bytes]:
         """Return other data of the job whose names begin with *prefix*."""
-        with self._reading("read"):
-            return dict(self._db.execute(sql.GET_KEPT, {"prefix": prefix}))
+        return dict(self.rows(sql.GET_KEPT, {"prefix": prefix}))
 
     # -- opening -------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _opening(self, lock: Callable[[], bool], in_use: Callable[[str], str]) -> Iterator[None]:
-        """Lock the state for the block that opens it, and unlock it if the block fails.
-
-        :param lock: acquires the lock; returns whether it was free.
-        :param in_use: returns the message for a lock that is not free, by the process that has the state open.
-        """
+    def _opening(self, lock: Callable[[], bool]) -> Iterator[None]:
+        """Lock the state with *lock* for the block that opens it, and unlock it if the block fails."""
         with self._guard("open"):
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not lock():
-                raise JobLocked(in_use(self._holder.read_text() if self._holder.exists() else "unknown"))
+                pid = self._holder.read_text() if self._holder.exists() else "unknown"
+                raise JobLocked(self.IN_USE.format(where=self._directory.parent, pid=pid))
         try:
             with self._guard("open"):
                 self._holder.touch(mode=0o600)
@@ -102,7 +100,6 @@ class StateFile:
         raise NotImplementedError
 
     def _reading(self, what: str) -> AbstractContextManager[None]:
-        """Return a context for statements, whose errors are those of a store."""
         return self._guard(what)
 
     @contextmanager
@@ -170,10 +167,7 @@ def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 
 
 def check_file(path: Path) -> None:
-    """Check that *path* can be a database. SQLite accepts an empty file as a new one, and misses a lost end.
-
-    :raises StoreDamaged: if it cannot.
-    """
+    """Check that *path* can be a database. SQLite accepts an empty file as a new one, and misses a lost end."""
     # POSIX: to close any descriptor of a file frees all locks of the process on that file, those of SQLite included.
     # Another process would then consider itself the last one to close, and remove a log that is in use here.
     if OPEN_HERE[os.path.realpath(path)]:
@@ -192,11 +186,7 @@ def check_file(path: Path) -> None:
 
 
 def check_version(db: sqlite3.Connection, path: Path) -> None:
-    """Check that the database is a state file of this version.
-
-    :raises StoreDamaged: if another program made it.
-    :raises StoreVersion: if another version made it.
-    """
+    """Check that the database is a state file, and of this version."""
     if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
         raise damaged(path, "it is a database of another program")
     version = db.execute("PRAGMA user_version").fetchone()[0]
@@ -207,18 +197,8 @@ def check_version(db: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def check_all(db: sqlite3.Connection, path: Path) -> None:
-    """Check every page of the database, which takes a second per gigabyte.
-
-    :raises StoreDamaged: if a page is damaged. The connection is closed then.
-    """
-    if found := damage_of(db):
-        db.close()
-        raise damaged(path, found)
-
-
 def damage_of(db: sqlite3.Connection) -> str:
-    """Return the first damage of any page of the database; empty if there is none."""
+    """Return the first damage of any page of the database; empty if there is none. It takes a second per gigabyte."""
     try:
         found = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
     except sqlite3.DatabaseError as error:

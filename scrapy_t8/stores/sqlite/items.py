@@ -11,8 +11,7 @@ from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.items import ExpectationChange, ExportPlace, ItemKey, LastExport, RefetchStatus
 from scrapy_t8.model.job import JobRecord, PastJob
 
-from . import queries as sql
-from .tables import SQLiteTables
+from .tables import SQLiteTables, sql
 
 STRETCH = 10
 """Seconds in each row of the timeline."""
@@ -42,8 +41,7 @@ class SQLiteItems(SQLiteTables):
 
     def items_to_request(self) -> dict[str, int]:
         """Return the missing items that the spider is to be asked for: the hash of the key, by its text."""
-        with self._guard("read"):
-            return {text: key for key, text in self._db.execute(sql.ITEMS_TO_REQUEST)}
+        return {text: key for key, text in self.rows(sql.ITEMS_TO_REQUEST)}
 
     def set_refetch_status(self, keys: list[int], status: RefetchStatus) -> None:
         """Set whether missing items are fetched again."""
@@ -68,24 +66,16 @@ class SQLiteItems(SQLiteTables):
     def write(self, batch: CommitBatch, job: JobRecord, run: int, now: float) -> None:
         """Write everything of *batch* that is about items."""
         db = self._db
-        if batch.items:
-            # In order, neighbouring keys share a page of the table.
-            rows = [(item.key, job.number, run, item.text, _digest(item)) for item in sorted(batch.items)]
-            db.executemany(sql.UPSERT_ITEM, rows)
-        if batch.touched:
-            db.executemany(sql.TOUCH_ITEM, [(job.number, key) for key in batch.touched])
-        if batch.superseded:
-            db.executemany(sql.SUPERSEDE, [(position,) for position in batch.superseded])
-        if batch.collected:
-            db.executemany(sql.MARK_COLLECTED, [(key,) for key in batch.collected])
-        if batch.expected:
-            self._expect(batch.expected)
-        if batch.announced:
-            db.executemany(sql.ANNOUNCE, batch.announced.items())
-        if batch.losses:
-            db.executemany(sql.ADD_LOSS, batch.losses)
-        if batch.tally:
-            db.executemany(sql.ADD_TALLY, [(*which, count) for which, count in batch.tally.items()])
+        # In order, neighbouring keys share a page of the table.
+        rows = [(item.key, job.number, run, item.text, _digest(item)) for item in sorted(batch.items)]
+        db.executemany(sql.UPSERT_ITEM, rows)
+        db.executemany(sql.TOUCH_ITEM, [(job.number, key) for key in batch.touched])
+        db.executemany(sql.SUPERSEDE, [(position,) for position in batch.superseded])
+        db.executemany(sql.MARK_COLLECTED, [(key,) for key in batch.collected])
+        self._expect(batch.expected)
+        db.executemany(sql.ANNOUNCE, batch.announced.items())
+        db.executemany(sql.ADD_LOSS, batch.losses)
+        db.executemany(sql.ADD_TALLY, [(*which, count) for which, count in batch.tally.items()])
         if any(batch.progress):
             db.execute(sql.ADD_TIMELINE, (int(now) // STRETCH * STRETCH, *batch.progress))
 

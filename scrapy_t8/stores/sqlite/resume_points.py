@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from scrapy_t8.model.batch import PointRecord
 
-from . import queries as sql
-from .tables import SQLiteTables
+from .tables import SQLiteTables, sql
 
 
 class SQLiteResumePoints(SQLiteTables):
@@ -13,13 +12,11 @@ class SQLiteResumePoints(SQLiteTables):
 
     def all(self) -> list[PointRecord]:
         """Return the current state of every point."""
-        with self._guard("read"):
-            return [PointRecord(*row) for row in self._db.execute(sql.POINTS)]
+        return [PointRecord(*row) for row in self.rows(sql.POINTS)]
 
     def history(self, task_type: str) -> list[PointRecord]:
         """Return the earlier states of the points of one task type, the newest first."""
-        with self._guard("read"):
-            return [PointRecord(*row) for row in self._db.execute(sql.POINT_HISTORY, (task_type,))]
+        return [PointRecord(*row) for row in self.rows(sql.POINT_HISTORY, (task_type,))]
 
     def put(self, point: PointRecord) -> None:
         """Add or replace a point."""

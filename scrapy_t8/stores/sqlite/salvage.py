@@ -42,14 +42,16 @@ def salvage(damaged: Path, into: sqlite3.Connection, why: str) -> dict[str, int]
         columns, key = _columns(into, table)
         insert = f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
         kept[table] = 0
-        for row in _rows(old, f"SELECT {', '.join(columns)} FROM {table}", table, key):
+        query = f"SELECT {', '.join(columns)} FROM {table}"
+        for row in _readable(old, query) if key is None else _between(old, query, key, *_ends(old, table, key)):
             with suppress(sqlite3.Error):
                 kept[table] += into.execute(insert, row).rowcount
     # The counts of the queues may be wrong: the entries themselves are the truth.
     into.execute(f"UPDATE queue SET stored = (SELECT count(*) FROM entry WHERE entry.id >> {SEQ_BITS} = queue.id)")
     into.execute("COMMIT")
     old.close()
-    logger.warning("%s It is kept as %s. Read from it: %s", why.split(". ")[0] + ".", damaged, _counts(kept))
+    counts = ", ".join(f"{count} {table}" for table, count in kept.items() if count) or "nothing"
+    logger.warning("%s It is kept as %s. Read from it: %s", why.split(". ")[0] + ".", damaged, counts)
     return kept
 
 
@@ -60,27 +62,21 @@ def _columns(db: sqlite3.Connection, table: str) -> tuple[list[str], str | None]
     return [column[1] for column in columns], keys[0][0] if [kind for _, kind in keys] == ["INTEGER"] else None
 
 
-def _rows(db: sqlite3.Connection, query: str, table: str, key: str | None) -> Iterator[tuple[object, ...]]:
-    if key is None:
-        return _readable(db, query, ())
-    return _between(db, f"{query} WHERE {key} BETWEEN ? AND ? ORDER BY {key}", *_ends(db, table, key))
-
-
 def _ends(db: sqlite3.Connection, table: str, key: str) -> tuple[int, int]:
     ends = []
     for end, default in (("min", LOWEST), ("max", HIGHEST)):
-        found = list(_readable(db, f"SELECT {end}({key}) FROM {table}", ()))
+        found = list(_readable(db, f"SELECT {end}({key}) FROM {table}"))
         ends.append(found[0][0] if found and isinstance(found[0][0], int) else default)
     return ends[0], ends[1]
 
 
-def _between(db: sqlite3.Connection, query: str, low: int, high: int) -> Iterator[tuple[object, ...]]:
-    """Yield the rows of a range; where reading fails, those of its halves, down to single rows."""
+def _between(db: sqlite3.Connection, query: str, key: str, low: int, high: int) -> Iterator[tuple[object, ...]]:
+    """Yield the rows of a range of *key*; where reading fails, those of its halves, down to single rows."""
     stack, patience = [(low, high)], PATIENCE
     while stack and patience:
         low, high = stack.pop()
         try:
-            rows = db.execute(query, (low, high)).fetchall()
+            rows = db.execute(f"{query} WHERE {key} BETWEEN ? AND ? ORDER BY {key}", (low, high)).fetchall()
             patience += len(rows)
             yield from rows
         except sqlite3.Error:
@@ -90,12 +86,6 @@ def _between(db: sqlite3.Connection, query: str, low: int, high: int) -> Iterato
                 stack += [(middle + 1, high), (low, middle)]
 
 
-def _readable(db: sqlite3.Connection, query: str, arguments: tuple[object, ...]) -> Iterator[tuple[object, ...]]:
-    try:
-        yield from db.execute(query, arguments)
-    except sqlite3.Error:
-        return
-
-
-def _counts(kept: dict[str, int]) -> str:
-    return ", ".join(f"{count} {table}" for table, count in kept.items() if count) or "nothing"
+def _readable(db: sqlite3.Connection, query: str) -> Iterator[tuple[object, ...]]:
+    with suppress(sqlite3.Error):
+        yield from db.execute(query)

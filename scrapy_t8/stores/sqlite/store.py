@@ -8,9 +8,8 @@ import math
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from scrapy_t8.config.causes import UNKNOWN
 from scrapy_t8.errors import StoreDamaged, StoreError
@@ -20,12 +19,11 @@ from scrapy_t8.model.entry import Entry, QueueRecord, queue_range
 from scrapy_t8.model.job import JobRecord, Recovery, Run
 from scrapy_t8.stores.locks import is_inode
 
-from . import queries as sql
-from .file import StateFile, check_all, connect, transaction
+from .file import StateFile, connect, damage_of, damaged, transaction
 from .inflight_log import InFlightLog
 from .items import SQLiteItems
 from .salvage import salvage, set_aside
-from .tables import dump_job
+from .tables import dump_job, sql
 from .wal import WalCheckpointer
 
 logger = logging.getLogger(__name__)
@@ -33,15 +31,21 @@ logger = logging.getLogger(__name__)
 IfDamaged = Literal["refuse", "salvage", "replace"]
 
 FORGET_SLICE = 500
+OF_A_JOB = """
+    queue entry waiting seen spawned feed run kept expected announced loss superseded tally timeline lease task_name
+""".split()
+"""Tables that a new job empties."""
 PATIENCE = 0.2
 """Seconds that a start waits for the lock of a job: a reader that checks for an owner holds the lock for an instant."""
 
 
 class SQLiteStore(StateFile):
-    """One job's durable state in the directory *path*, created if it is missing; owned by one process at a time.
+    """One job's durable state in the directory *path*, created if it is missing; owned by one process at a time."""
 
-    :param power: commits survive a power cut, not only the death of the process.
-    """
+    IN_USE = (
+        "the job in {where} is in use by another process (pid {pid}): "
+        "wait for it to end, stop it, or use another JOBDIR"
+    )
 
     def __init__(self, path: Path, *, power: bool = False) -> None:
         super().__init__(path, power=power)
@@ -63,7 +67,7 @@ class SQLiteStore(StateFile):
         :raises StoreDamaged: if the state is damaged and is to be refused.
         :raises StoreVersion: if another version wrote the state.
         """
-        with self._opening(lambda: self._lock.own(PATIENCE), self._in_use):
+        with self._opening(lambda: self._lock.own(PATIENCE)):
             self._connect_or(if_damaged)
             self._marks = InFlightLog(self._directory / "marks")
 
@@ -76,17 +80,12 @@ class SQLiteStore(StateFile):
             self._holder.unlink(missing_ok=True)
             self._lock.release()
 
-    def _in_use(self, pid: str) -> str:
-        return (
-            f"the job in {self._directory.parent} is in use by another process (pid {pid}): "
-            "wait for it to end, stop it, or use another JOBDIR"
-        )
-
     def _connect_or(self, if_damaged: IfDamaged) -> None:
         try:
             self._connect()
-            if if_damaged != "refuse":
-                check_all(self._db, self.path)
+            if if_damaged != "refuse" and (found := damage_of(self._db)):
+                self._db.close()
+                raise damaged(self.path, found)
         except StoreDamaged as damage:
             if if_damaged == "refuse":
                 raise
@@ -135,17 +134,14 @@ class SQLiteStore(StateFile):
                 db.execute(sql.DROP_POINTS)
             if not (keep or keep_items):
                 db.execute(sql.DROP_ITEMS)
-            for table in () if keep else sql.OF_A_JOB:
+            for table in () if keep else OF_A_JOB:
                 db.execute(f"DELETE FROM {table}")
             db.execute(sql.PUT_JOB, (dump_job(job),))
             if keep:  # what became of the other requests of the lost job is not known
                 db.execute(sql.ADD_TALLY, ("cause besides", UNKNOWN, 1))
 
     def begin_run(self, now: float, crash_limit: int) -> Recovery:
-        """Begin a run. If the last run died, charge a crash to each entry that was in flight.
-
-        :param crash_limit: crashes from which an entry is reported as crashed.
-        """
+        """Begin a run. If the last one died, charge a crash to what was in flight. Report those with *crash_limit*."""
         with self._guard("recover"):
             job, last = self.job(), self.last_run()
             if job is None:
@@ -154,7 +150,7 @@ class SQLiteStore(StateFile):
             recovered = 0
             with transaction(self._db) as db:
                 if last is not None and last.ended is None:
-                    last = replace(last, ended=last.last_commit, reason="died")
+                    last = last._replace(ended=last.last_commit, reason="died")
                     db.execute(sql.END_RUN, (last.ended, last.reason, last.id))
                     # Only the marks of that very run: a crash in the middle of this must not charge them twice.
                     in_flight = in_flight if marked_by == last.id else []
@@ -188,12 +184,11 @@ class SQLiteStore(StateFile):
     def read(self, queue: int, *, newest_first: bool, beyond: int | None, limit: int) -> list[Entry]:
         """Return up to *limit* entries of *queue* below the id *beyond* (newest first) or above it (oldest first)."""
         first, last = queue_range(queue)
-        with self._guard("read"):
-            if newest_first:
-                rows = self._db.execute(sql.NEWEST, (first, last + 1 if beyond is None else beyond, limit))
-            else:
-                rows = self._db.execute(sql.OLDEST, (first - 1 if beyond is None else beyond, last, limit))
-            return [Entry(*row) for row in rows]
+        if newest_first:
+            rows = self.rows(sql.NEWEST, (first, last + 1 if beyond is None else beyond, limit))
+        else:
+            rows = self.rows(sql.OLDEST, (first - 1 if beyond is None else beyond, last, limit))
+        return [Entry(*row) for row in rows]
 
     def payload(self, entry: int) -> bytes | None:
         """Return the stored form of one entry; None if the store does not have the entry."""
@@ -203,8 +198,7 @@ class SQLiteStore(StateFile):
 
     def count_entries(self) -> int:
         """Count the entries one by one, to check the ledger. It is slow."""
-        count: int = self._db.execute(sql.COUNT_ENTRIES).fetchone()[0]
-        return count
+        return int(self.value(sql.COUNT_ENTRIES))
 
     def seen(self, fingerprint: int) -> bool:
         """Whether a request with this fingerprint was ever admitted."""
@@ -216,48 +210,32 @@ class SQLiteStore(StateFile):
 
     def some_seen(self, limit: int) -> set[int]:
         """Return all fingerprints that were admitted, or any *limit* of them if there are more."""
-        with self._guard("read"):
-            return {row[0] for row in self._db.execute(sql.SOME_SEEN, (limit,))}
+        return {row[0] for row in self.rows(sql.SOME_SEEN, (limit,))}
 
     def spawned(self, parent: int, fingerprint: int, before: int) -> list[int]:
         """Return the children of an unsettled *parent* with this fingerprint, from attempts older than *before*."""
-        with self._guard("read"):
-            return [row[0] for row in self._db.execute(sql.SPAWNED, (parent, fingerprint, before))]
+        return [row[0] for row in self.rows(sql.SPAWNED, (parent, fingerprint, before))]
 
     def parents(self) -> set[int]:
         """Return the unsettled entries that have children."""
-        with self._guard("read"):
-            return {row[0] for row in self._db.execute(sql.PARENTS)}
+        return {row[0] for row in self.rows(sql.PARENTS)}
 
     def count_waiting(self, *, until: float = math.inf) -> int:
         """Count the waiting entries that are due at *until* or earlier."""
-        with self._guard("read"):
-            count: int = self._db.execute(sql.COUNT_WAITING, (until,)).fetchone()[0]
-            return count
+        return int(self.value(sql.COUNT_WAITING, (until,)))
 
     def due(self, now: float, limit: int) -> list[ScheduledRetry]:
         """Return up to *limit* waiting entries that are due, the earliest first."""
-        with self._guard("read"):
-            return [ScheduledRetry(*row) for row in self._db.execute(sql.DUE, (now, limit))]
+        return [ScheduledRetry(*row) for row in self.rows(sql.DUE, (now, limit))]
 
     def next_due(self, *, after: float = 0.0) -> float | None:
         """Return the first time after *after* at which a waiting entry is due."""
-        with self._guard("read"):
-            first: float | None = self._db.execute(sql.NEXT_DUE, (after,)).fetchone()[0]
-            return first
+        first: float | None = self.value(sql.NEXT_DUE, (after,))
+        return first
 
     def waiting(self, *, limit: int | None = None) -> list[ScheduledRetry]:
         """Return the waiting entries, the earliest first."""
         return self.due(math.inf, -1 if limit is None else limit)
-
-    def hosts(self) -> dict[str, dict[str, Any]]:
-        """Return the states of the hosts that are down or paused, by download slot."""
-        with self._guard("read"):
-            return {slot: json.loads(record) for slot, record in self._db.execute(sql.GET_HOSTS)}
-
-    def feeds(self) -> dict[str, dict[str, Any]]:
-        """Return what each feed has stored about itself with the last commit."""
-        return {name: json.loads(record) for name, record in self._db.execute(sql.GET_FEEDS)}
 
     # -- work ----------------------------------------------------------------------------------------------------
 
@@ -289,14 +267,11 @@ class SQLiteStore(StateFile):
                 db.executemany(sql.ADD_SEEN, [(fingerprint,) for fingerprint in sorted(batch.seen)])
                 db.executemany(sql.PUT_QUEUE, [(q.id, q.key, q.slot, q.stored) for q in batch.queues])
                 db.executemany(sql.PUT_FEED, [(name, json.dumps(r)) for name, r in batch.feeds.items()])
-                if batch.inherited or batch.spawned:
-                    db.executemany(sql.INHERIT, [(new, old) for old, new in batch.inherited])
-                    db.executemany(sql.ADD_SPAWNED, batch.spawned)
-                if batch.points:
-                    self.points.write(batch.points)
+                db.executemany(sql.INHERIT, [(new, old) for old, new in batch.inherited])
+                db.executemany(sql.ADD_SPAWNED, batch.spawned)
+                db.executemany(sql.PUT_KEPT, batch.kept.items())
+                self.points.write(batch.points)
                 self.items.write(batch, job, self._run, now)
-                if batch.kept:
-                    db.executemany(sql.PUT_KEPT, batch.kept.items())
                 if batch.has_failures:
                     self._commit_failures(db, batch, job)
                 db.execute(sql.PUT_JOB, (dump_job(job),))

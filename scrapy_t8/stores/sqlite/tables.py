@@ -1,4 +1,4 @@
-"""The common base of the parts of a store, each of which has tables of its own."""
+"""What all parts of a store have in common: its statements, how they read, and the record of the job."""
 
 from __future__ import annotations
 
@@ -6,17 +6,44 @@ import json
 import sqlite3
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
 
 from scrapy_t8.model.job import JobRecord, Ledger
+from scrapy_t8.stores.statements import load_statements
+
+sql = load_statements(Path(__file__).parent)
 
 
-class SQLiteTables:
-    """Some tables of the database of a store.
+class SQLiteReader:
+    """Reads from the database of a store."""
 
-    :param db: the store's connection.
-    :param guard: returns a context that raises errors of the database as those of a store.
-    :param transaction: returns a context that commits, or rolls back.
-    """
+    _db: sqlite3.Connection
+
+    def _reading(self, what: str) -> AbstractContextManager[None]:
+        """Return a context that raises errors of the database as those of a store. *what* is a verb for the message."""
+        raise NotImplementedError
+
+    def rows(self, statement: str, values: Any = ()) -> list[Any]:
+        """Return the rows that *statement* finds."""
+        with self._reading("read"):
+            return self._db.execute(statement, values).fetchall()
+
+    def value(self, statement: str, values: Any = ()) -> Any:
+        """Return the first value of the first row that *statement* finds, or None if it finds no row."""
+        return next((row[0] for row in self.rows(statement, values)), None)
+
+    def hosts(self) -> dict[str, dict[str, Any]]:
+        """Return the states of the hosts that are or were down or paused, by download slot."""
+        return {slot: json.loads(record) for slot, record in self.rows(sql.GET_HOSTS)}
+
+    def feeds(self) -> dict[str, dict[str, Any]]:
+        """Return what each feed has stored about itself with the last commit."""
+        return {name: json.loads(record) for name, record in self._db.execute(sql.GET_FEEDS)}
+
+
+class SQLiteTables(SQLiteReader):
+    """Some tables of the database of a store, with its *guard* (see ``_reading``) and its *transaction*."""
 
     def __init__(
         self,
@@ -27,6 +54,9 @@ class SQLiteTables:
         self._db = db
         self._guard = guard
         self._transaction = transaction
+
+    def _reading(self, what: str) -> AbstractContextManager[None]:
+        return self._guard(what)
 
 
 def load_job(text: str) -> JobRecord:

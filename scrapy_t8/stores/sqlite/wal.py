@@ -20,11 +20,7 @@ ROWS = 3000
 
 
 class WalCheckpointer:
-    """Counts changed rows, and starts a checkpoint when there are enough.
-
-    :param log: the write-ahead log.
-    :param connect: opens another connection to the database.
-    """
+    """Counts changed rows, and moves *log* when there are enough. *connect* opens a connection of its own."""
 
     def __init__(self, log: Path, connect: Callable[[], sqlite3.Connection]) -> None:
         self._log = log

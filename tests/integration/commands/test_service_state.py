@@ -113,7 +113,7 @@ def test_a_leased_task_is_not_discarded(t8: T8, filled: T8ResumeAndRetry) -> Non
     assert t8.json("status")["tasks"]["leased"] == 1
     assert t8("failed", "discard", task.record.task_id, "--yes") == 0
     assert t8.out.startswith("0 of 1 task are discarded for good.\nThe others stay: they are leased")
-    filled.state_manager.parts.tasks.release(task)
+    filled.state_manager.parts.context.stored_tasks.release(task.entry)
 
 
 def test_reading_and_importing_prune_nothing(t8: T8, filled: T8ResumeAndRetry) -> None:

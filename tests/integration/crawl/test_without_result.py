@@ -78,6 +78,14 @@ def test_an_errback_is_accepted_by_name(lab: Lab) -> None:
     assert rows == {"errback:failed": True, "status:404": False}
 
 
+def test_requests_that_a_handler_of_the_signal_refuses_are_named(lab: Lab) -> None:
+    crawl = lab.crawl("doubtful", kinds="refused", **PROVE)
+    assert crawl.run().code == 3
+    (row,) = read_report(crawl.job)["without_result"]["causes"]
+    assert (row["cause"], row["count"]) == (f"ignored:{MODULE}.Doubtful", 3)
+    assert crawl.values("page") == Counter(["refuses", "p/good"])
+
+
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="a task does not say whether it was cancelled")
 def test_a_callback_that_is_cancelled_has_failed(lab: Lab) -> None:
     crawl = lab.crawl("doubtful", kinds="cancelled", **PROVE)

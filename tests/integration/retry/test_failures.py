@@ -48,7 +48,7 @@ def test_a_crawl_that_waits_for_retries_is_not_closed_for_yielding_no_items(craw
 
 def test_a_crawl_that_yields_no_items_is_closed(crawl: Crawl) -> None:
     held = [f"held/{n}" for n in range(9)]
-    done = run(crawl, "later-1/x", *held, CLOSESPIDER_TIMEOUT_NO_ITEM=2, T8_STOP_GRACE=1, NO_ITEMS=1)
+    done = run(crawl, "later-1/x", *held, CLOSESPIDER_TIMEOUT_NO_ITEM=2, DOWNLOAD_TIMEOUT=4, NO_ITEMS=1)
     assert done.reason == "closespider_timeout_no_item"
 
 

@@ -30,7 +30,7 @@ def test_the_parts_are_there_only_while_it_is_open(manager: StateManager) -> Non
     manager.close()
     assert not manager.is_open
     with pytest.raises(StoreError, match="is closed"):
-        parts.tasks.add("A", "a", "", None, None)
+        parts.tasks.add_failed_task("A", "a")
     assert manager.task_counts() == (0, 0)  # which opens it again
     assert manager.is_open
     manager.close()

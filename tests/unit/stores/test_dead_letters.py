@@ -21,10 +21,9 @@ from scrapy_t8.model.attempts import AttemptHistory, ScheduledRetry
 from scrapy_t8.model.dead_letter import DeadLetter, LetterFilter, LetterGroup
 from scrapy_t8.model.entry import entry_id
 from scrapy_t8.model.job import JobRecord, Ledger
-from scrapy_t8.stores.sqlite import queries as sql
 from scrapy_t8.stores.sqlite.dead_letters import SQLiteDeadLetters
 from scrapy_t8.stores.sqlite.file import connect, create
-from scrapy_t8.stores.sqlite.tables import dump_job
+from scrapy_t8.stores.sqlite.tables import dump_job, sql
 
 NOW = 1_000_000.0
 
@@ -144,11 +143,11 @@ def test_a_letter_comes_back_as_it_was_buried(bench: Bench) -> None:
         detail='{"traceback": "…"}',
     )
     bench.bury(whole, letter(2))
-    assert bench.box.letter(1) == replace(whole, id=1)
-    assert bench.box.letter(2) == replace(letter(2), id=2)
+    assert bench.box.letter(1) == whole._replace(id=1)
+    assert bench.box.letter(2) == letter(2)._replace(id=2)
     assert bench.box.letters() == [
-        replace(whole, id=1, payload=b"", story=None, detail=None),
-        replace(letter(2), id=2, payload=b""),
+        whole._replace(id=1, payload=b"", story=None, detail=None),
+        letter(2)._replace(id=2, payload=b""),
     ]
     assert bench.box.fingerprints() == {2**63 - 1}
     assert bench.box.letter(3) is None
@@ -428,7 +427,7 @@ LETTERS = st.builds(
     job=st.sampled_from(["job", "other"]),
 )
 WHICH = st.builds(
-    LetterFilter,
+    lambda **which: LetterFilter(**which),
     kind=st.none() | st.sampled_from(["http", "timeout"]),
     older_than=st.none() | st.integers(0, 10),
     job=st.none() | st.sampled_from(["job", "other"]),

@@ -6,7 +6,6 @@ import os
 import sqlite3
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -194,7 +193,7 @@ def entries(store: Any) -> list[Entry]:
 def letters(store: Any) -> list[DeadLetter]:
     """All of them, whole, without the numbers that the box has given them."""
     whole = (store.box.letter(letter.id) for letter in store.box.letters())
-    return [replace(letter, id=0) for letter in whole]
+    return [letter._replace(id=0) for letter in whole]
 
 
 def test_one_owner_at_a_time(make: Any) -> None:

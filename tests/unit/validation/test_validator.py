@@ -19,10 +19,10 @@ import pytest
 
 from scrapy_t8.errors import FormatError
 from scrapy_t8.model.failed_task import FailedTask
+from scrapy_t8.model.items import integrity_score
 from scrapy_t8.model.resume_point import CollectionState, ResumePoint
 from scrapy_t8.utils import threads
 from scrapy_t8.validation import database as database_module
-from scrapy_t8.validation.item_audit import integrity_score
 from scrapy_t8.validation.validator import ResumeValidator
 from tests.support.clock import Clock
 from tests.support.process import HANG

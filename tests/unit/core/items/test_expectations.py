@@ -7,12 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import pytest
 from scrapy import Request, Spider
 
 from scrapy_t8.config.causes import Accepted
+from scrapy_t8.core.frontier.endings import ACCEPT
 from scrapy_t8.core.items.expectations import META, Expectations, expecting, url_key
-from scrapy_t8.core.offline.heal import heal
+from scrapy_t8.core.offline.heal import heal, would_heal
 from scrapy_t8.core.page import Page
 from scrapy_t8.model.attempts import AttemptHistory, ScheduledRetry
 from scrapy_t8.model.batch import CommitBatch
@@ -100,11 +102,11 @@ class Books:
             if "key" in example
         }
 
-    def missing(self) -> Missing:
+    def missing(self, *accept: str) -> Missing:
         with open_read_only(self.jobdir / "t8") as reader:
             job = reader.job()
             assert job is not None
-            return Missing(reader, job, Accepted())
+            return Missing(reader, job, Accepted(accept))
 
     def missing_section(self) -> dict[str, Any]:
         missing = self.missing()
@@ -152,6 +154,20 @@ def test_every_cause_has_its_name(books: Books) -> None:
     missing = books.missing()
     assert (missing.expected, missing.collected, missing.count) == (10, 2, 8)
     del ready
+
+
+def test_a_missing_item_is_accepted_with_the_cause_of_its_request(books: Books) -> None:
+    books.settle(books.admit("http://a/gone", "gone"), discarded=True)
+    books.settle(books.admit("http://a/none", "none"))
+    dead = books.admit("http://a/dead", "dead")
+    books.settle(dead, letter=letter(dead))
+    books.job.finished = True
+    books.commit(buried=[letter(dead)], kept={ACCEPT: msgpack.packb(["ignored:shop.*"])})
+    assert [books.missing(*accept).accepted for accept in ((), ("ignored:shop.*",), ("failure:host",))] == [0, 1, 1]
+    books.store.close()
+    healing = would_heal(books.jobdir)
+    assert (healing.revived, healing.total) == (1, 2), "what is accepted is not fetched again"
+    books.store.open()
 
 
 def test_a_page_that_waits_for_a_retry_has_no_outcome_yet(books: Books) -> None:

@@ -118,7 +118,7 @@ def test_an_item_that_cannot_be_noted_ends_the_run(
 
 
 def test_without_a_ledger_nothing_is_noted(context: RunContext, control: Control, page: Page) -> None:
-    context = replace(context, config=replace(context.config, enable_integrity_check=False, dedup="off"))
+    context = context._replace(config=replace(context.config, enable_integrity_check=False, dedup="off"))
     ledger = ItemLedger(
         context.store,
         context.record,

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Any, ClassVar
 
 from base import NotingSpider, page_of
-from scrapy import Request
+from scrapy import Request, signals
 from scrapy.exceptions import CloseSpider, DropItem, IgnoreRequest
 
 from scrapy_t8.validation.validator import ResumeValidator
@@ -62,6 +62,17 @@ class Doubtful(NotingSpider):
         "ROBOTSTXT_OBEY": False,
     }
 
+    @classmethod
+    def from_crawler(cls, crawler: Any, *args: Any, **kwargs: Any) -> Any:
+        spider = super().from_crawler(crawler, *args, **kwargs)
+        if "refused" in spider.kinds:
+            crawler.signals.connect(spider.refuse, signals.request_scheduled)
+        return spider
+
+    def refuse(self, request: Request) -> None:
+        if "refused" in request.url:
+            raise IgnoreRequest("not today")
+
     async def start(self) -> AsyncIterator[Any]:
         for kind in self.kinds.split():
             for output in getattr(self, f"of_{kind}")():
@@ -85,6 +96,16 @@ class Doubtful(NotingSpider):
 
     def of_memory(self) -> Iterable[Any]:
         yield self.to("p/parent", self.parent)
+
+    def of_refused(self) -> Iterable[Any]:
+        yield self.to("p/refused", self.leaf)
+        yield self.to("p/refuses", self.refuses)
+
+    def refuses(self, response: Any) -> Any:
+        yield {"page": "refuses"}
+        yield self.to("p/refused-too", self.leaf)
+        yield self.to("p/good", self.leaf)
+        yield Request("http://elsewhere.test/refused", self.leaf)
 
     def of_items(self) -> Iterable[Any]:
         yield {"page": "head"}
