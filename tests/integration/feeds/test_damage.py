@@ -149,12 +149,13 @@ def test_a_feed_that_is_changed_while_the_crawl_runs(end: str, tmp_path: Path) -
     feeds = {"a.jsonl": FEEDS["a.jsonl"]}
     runs: list[Run] = [crawl(tmp_path, feeds, end=end)]
     assert runs[0].stats["t8/verdict"] != "complete"
-    while runs[-1].reason != "finished":
+    while runs[-1].reason != "finished" or runs[-1].lines("but the job is not"):
         assert len(runs) < 4
         runs.append(crawl(tmp_path, feeds))
-    assert records(tmp_path / "a.jsonl").total() < ALL
+    there = records(tmp_path / "a.jsonl").total() if (tmp_path / "a.jsonl").exists() else 0
+    assert there < ALL
     assert runs[-1].stats["t8/verdict"] == "unbalanced"
-    assert runs[-1].stats["t8/items/exported"] == records(tmp_path / "a.jsonl").total()
+    assert runs[-1].stats["t8/items/exported"] == there
 
 
 def test_items_that_no_feed_takes_are_not_exported(tmp_path: Path) -> None:
