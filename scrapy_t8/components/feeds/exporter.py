@@ -301,9 +301,11 @@ class T8FeedExporter(FeedExporter):
     def _written(self, slot: FeedSlot, item: Any, spider: Spider) -> list[FeedSlot]:
         """Write *item* to *slot*. Return the slots to go on with: the next batch, or none if there is no file."""
         self.slots, culprit, at, own_filter = [slot], type(slot.filter).__qualname__, None, slot.filter
+        is_accepted = False
         try:
             if not slot.filter.accepts(item):
                 return [slot]
+            is_accepted = True
             slot.start_exporting()
             culprit, at = type(slot.exporter).__qualname__, position(slot)
             slot.filter = EVERYTHING
@@ -311,7 +313,7 @@ class T8FeedExporter(FeedExporter):
         except (FeedError, OSError) as error:
             return self._give_up(slot, error)
         except Exception as error:
-            if not take_back(slot, at):
+            if is_accepted and not take_back(slot, at):
                 return self._give_up(slot, error)
             why = self._count_refused(item, slot, culprit, error)
             target = self._targets.get(f"target:{slot.batch_id} {slot.uri_template}")

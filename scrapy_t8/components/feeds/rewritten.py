@@ -127,9 +127,7 @@ def position(slot: FeedSlot) -> int | None:
 
 def take_back(slot: FeedSlot, at: int | None) -> bool:
     """Cut off what an item has left in the file of *slot* before it failed. Return whether nothing of it is there."""
-    if slot.file is None:
-        return True  # the filter has failed, before anything was written
-    if at is None:
+    if slot.file is None or at is None:
         return False
     slot.file.seek(at)
     slot.file.truncate()

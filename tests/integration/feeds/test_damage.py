@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -114,9 +115,12 @@ def test_a_damaged_job_directory(name: str, damage: Callable[[Path], None], torn
 
 def is_right(place: Path) -> bool:
     """Whether each item stands in each feed once."""
-    found = [records(place / name) if (place / name).exists() else {} for name in ("a.jsonl", "c.json")]
-    batches = [records(path) for path in sorted(place.glob("b-*.jsonl"))]
-    found.append(sum(batches[1:], batches[0]) if batches else {})
+    try:
+        found = [records(place / name) for name in ("a.jsonl", "c.json")]
+        batches = [records(path) for path in sorted(place.glob("b-*.jsonl"))]
+    except (AssertionError, ValueError, FileNotFoundError):
+        return False  # one is torn, or gone
+    found.append(sum(batches[1:], batches[0]) if batches else Counter())
     return all(len(rows) == ALL and set(rows.values()) == {1} for rows in found)
 
 
@@ -145,12 +149,13 @@ def test_a_feed_that_is_changed_while_the_crawl_runs(end: str, tmp_path: Path) -
     feeds = {"a.jsonl": FEEDS["a.jsonl"]}
     runs: list[Run] = [crawl(tmp_path, feeds, end=end)]
     assert runs[0].stats["t8/verdict"] != "complete"
-    while runs[-1].reason != "finished":
+    while runs[-1].reason != "finished" or runs[-1].lines("but the job is not"):
         assert len(runs) < 4
         runs.append(crawl(tmp_path, feeds))
-    assert records(tmp_path / "a.jsonl").total() < ALL
+    there = records(tmp_path / "a.jsonl").total() if (tmp_path / "a.jsonl").exists() else 0
+    assert there < ALL
     assert runs[-1].stats["t8/verdict"] == "unbalanced"
-    assert runs[-1].stats["t8/items/exported"] == records(tmp_path / "a.jsonl").total()
+    assert runs[-1].stats["t8/items/exported"] == there
 
 
 def test_items_that_no_feed_takes_are_not_exported(tmp_path: Path) -> None:
