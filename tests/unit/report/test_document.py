@@ -15,7 +15,7 @@ from scrapy_t8.core.items.coverage import Coverage, shape_of
 from scrapy_t8.core.items.ledger import DUPLICATES
 from scrapy_t8.core.items.problems import ProblemCounter
 from scrapy_t8.core.items.statistics import OUTCOMES
-from scrapy_t8.core.retry.breaker import Breaker
+from scrapy_t8.core.retry.breaker import Breaker, Evidence
 from scrapy_t8.errors import JobError
 from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.items import ItemLoss
@@ -38,7 +38,7 @@ def test_the_report_shows_what_components_have_stored(tmp_path: Path) -> None:
     )
     counted.count(shape_of({"name": "bmw", "price": None}))
     found.add([("required", "dict", "price", "is missing")], "bmw")
-    breaker.failed("down.example", 7, 3.0)
+    breaker.failed("down.example", Evidence(7), 3.0)
     breaker.pause("paused.example", 9.0)
     job.ledger.duplicate = 1
     batch = CommitBatch(
