@@ -19,7 +19,7 @@ from .support.pages import VALUES, CommonPages
 from .support.site import Server, Site, serving
 
 TRIALS = 20
-VERDICTS = 0
+VERDICTS = 100
 # How long a machine takes for an example says nothing about the code.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")

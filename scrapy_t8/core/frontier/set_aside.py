@@ -100,6 +100,8 @@ class SetAside:
 
 def is_same_work(other: Request, request: Request) -> bool:
     """Whether the response to *other* goes where the response to *request* would go."""
+    if _is_on_board(other, request):
+        return True
     if (other.callback, other.errback, other.cb_kwargs) != (request.callback, request.errback, request.cb_kwargs):
         return False
     return request.callback is not None or _leads_back(other, request) or _known(request) <= other.meta.keys()
@@ -110,7 +112,15 @@ def takes_over(other: Request, request: Request) -> bool:
 
     Then it can take the place of *request* in the store.
     """
-    return is_same_work(other, request) and _leads_back(other, request)
+    return is_same_work(other, request) and (_leads_back(other, request) or _is_on_board(other, request))
+
+
+def _is_on_board(other: Request, request: Request) -> bool:
+    """Whether *request*, as one for a token, has in its meta the request that *other* repeats."""
+    return any(
+        isinstance(value, Request) and (value.url, value.callback) == (other.url, other.callback)
+        for value in request.meta.values()
+    )
 
 
 def _leads_back(other: Request, request: Request) -> bool:

@@ -46,6 +46,10 @@ DEFAULT = Request(URL, meta={"depth": 2, "download_timeout": 180.0})
         (Request("http://shop/token"), DEFAULT, False, False),
         (DEFAULT.replace(url="http://m.shop/page"), DEFAULT, True, False),
         (Request("http://proxy/", meta={"real": URL}), DEFAULT, True, True),
+        # A token came back: what waited for the token is sent.
+        (DEFAULT.replace(dont_filter=True), Request("http://shop/token", meta={"original": DEFAULT}), True, True),
+        (REQUEST.copy(), Request("http://shop/token", other, meta={"original": REQUEST}), True, True),
+        (REQUEST.copy(), Request("http://shop/token", other, meta={"original": DEFAULT}), False, False),
     ],
 )
 def test_what_a_request_does_in_the_place_of_another(sent: Request, request_: Request, same: bool, takes: bool) -> None:
