@@ -14,7 +14,7 @@ from scrapy.settings import BaseSettings
 
 from scrapy_t8.config.settings import effective
 from scrapy_t8.core.job.jobdir import default_directory
-from scrapy_t8.core.offline.dead_letters import DeadLetterReader, StubSpider, failed_tasks
+from scrapy_t8.core.offline.dead_letters import DeadLetterReader, OfflineCodec, failed_tasks
 from scrapy_t8.core.offline.resume_points import states_of
 from scrapy_t8.errors import CommandError, JobError
 from scrapy_t8.model.batch import PointRecord
@@ -105,7 +105,7 @@ class CommandContext:
         with open_read_only(self.directory / "t8") as reader:
             job = reader.job()
             self.terminal.mask = mask_of(reader)
-            yield JobView(reader, job, DeadLetterReader(reader.box, Codec(StubSpider())))
+            yield JobView(reader, job, DeadLetterReader(reader.box, OfflineCodec()))
 
     @contextmanager
     def open_for_changes(self, *, is_service: bool) -> Iterator[OwnedJob]:

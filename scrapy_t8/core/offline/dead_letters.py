@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import IO, Any, TypeAlias
 
 from itemadapter import ItemAdapter
-from scrapy import Spider
 
 from scrapy_t8.errors import CannotLoad
 from scrapy_t8.model.attempts import AttemptHistory, ScheduledRetry
@@ -161,15 +160,13 @@ def open_dead_letters(jobdir: str | Path) -> Iterator[DeadLetters]:
     :raises StoreError: if its state cannot be read.
     """
     with open_for_changes(Path(jobdir) / "t8") as (store, job):
-        yield DeadLetters(store, job, Codec(StubSpider()))
+        yield DeadLetters(store, job, OfflineCodec())
 
 
-class StubSpider(Spider):
-    """Stands in for a spider whose code is not available: it has a method of every name, which does nothing."""
+class OfflineCodec(Codec):
+    """Decodes requests whose spider's code is not available: their callbacks do nothing."""
 
-    name = "any"
-
-    def __getattr__(self, name: str) -> Callable[..., None]:
+    def _callback(self, name: str, attribute: str) -> Callable[..., Any]:
         return lambda *args, **kwargs: None
 
 
