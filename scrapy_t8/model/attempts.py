@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from typing import NamedTuple
 
-TASK_TYPE = "DETAIL_COLLECTION"  # The task type of a request that has none of its own
+LIST = "LIST_COLLECTION"
+DETAIL = "DETAIL_COLLECTION"  # Also the task type of a request that has none of its own
+IMAGE = "IMAGE_DOWNLOAD"
 HISTORY = 20  # Attempts of one request whose errors are kept
 
 
@@ -50,8 +53,7 @@ class AttemptHistory:
         return story
 
 
-@dataclass(frozen=True, slots=True)
-class ScheduledRetry:
+class ScheduledRetry(NamedTuple):
     """An entry that failed and is due again at a later time. It keeps the id that it had in its queue.
 
     :param due: in Unix seconds.

@@ -41,8 +41,7 @@ class Ending(NamedTuple):
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One stored request. ``story`` has its attempts, as :meth:`AttemptHistory.dumps` returns them."""
 
     id: int

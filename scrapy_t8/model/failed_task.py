@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from scrapy_t8.utils.text import to_json
 from scrapy_t8.utils.times import moment
 
-from .attempts import TASK_TYPE, AttemptHistory, ScheduledRetry, request_task_id
+from .attempts import DETAIL, AttemptHistory, ScheduledRetry, request_task_id
 from .dead_letter import DeadLetter
 from .json_document import LARGE, JsonRecord
 
@@ -112,7 +112,7 @@ def task_of_letter(letter: DeadLetter) -> FailedTask:
 
 
 def _type(story: AttemptHistory) -> str:
-    return story.task_type or TASK_TYPE
+    return story.task_type or DETAIL
 
 
 def _of_request(

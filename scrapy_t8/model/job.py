@@ -94,8 +94,7 @@ class Recovery(NamedTuple):
     crashed: Sequence[Entry] = ()  # The entries during which the process has died at least as often as the crash limit
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """The spider of a crawl and its arguments, in a form that can be stored and compared; None: they are not known."""
 
     spider: str

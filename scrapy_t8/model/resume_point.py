@@ -13,10 +13,6 @@ from scrapy_t8.utils.times import moment
 from .failed_task import FailedTask
 from .json_document import OF, JsonRecord
 
-LIST = "LIST_COLLECTION"
-DETAIL = "DETAIL_COLLECTION"
-IMAGE = "IMAGE_DOWNLOAD"
-
 RUNNING, FINISHED, STOPPED, DIED = STATUSES = "RUNNING", "FINISHED", "STOPPED", "DIED"
 """What a collection state can say about its run."""
 

@@ -19,7 +19,7 @@ from twisted.python.failure import Failure as TwistedFailure
 
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.core.retry.failure import MEDIA, Failure
-from scrapy_t8.model.resume_point import IMAGE
+from scrapy_t8.model.attempts import IMAGE
 from scrapy_t8.utils.text import one_line
 
 if TYPE_CHECKING:

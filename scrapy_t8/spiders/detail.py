@@ -14,7 +14,7 @@ from scrapy.http import Response
 from scrapy_t8.core.items.expectations import META as EXPECT
 from scrapy_t8.core.watermark import Value
 from scrapy_t8.errors import ConfigError
-from scrapy_t8.model.resume_point import DETAIL
+from scrapy_t8.model.attempts import DETAIL
 
 from .base import T8SpiderMixin
 

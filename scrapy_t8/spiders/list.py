@@ -13,7 +13,7 @@ from scrapy.http import Response
 
 from scrapy_t8.core.items.expectations import META as EXPECT
 from scrapy_t8.errors import ConfigError
-from scrapy_t8.model.resume_point import DETAIL, LIST
+from scrapy_t8.model.attempts import DETAIL, LIST
 
 from .base import T8SpiderMixin, outputs
 from .list_page import ListMemory, ListPage, is_whole_round, output_key, title

@@ -23,8 +23,8 @@ from scrapy_t8.core.items.expectations import META as EXPECT
 from scrapy_t8.core.page import current_page
 from scrapy_t8.core.retry.failure import MEDIA, RetryPage
 from scrapy_t8.errors import ConfigError
+from scrapy_t8.model.attempts import IMAGE
 from scrapy_t8.model.entry import Ending
-from scrapy_t8.model.resume_point import IMAGE
 
 from .base import outputs
 from .detail import DetailSpider

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 import msgpack
@@ -68,7 +67,7 @@ class Endings:
             return entry
         page.history.delivered += page.delivered
         story = page.history.dumps()
-        return entry._replace(story=story) if isinstance(entry, DeadLetter) else replace(entry, story=story)
+        return entry._replace(story=story)
 
     def book_in_memory(self, page: Page) -> None:
         """Book the requests of *page* that ran from memory.

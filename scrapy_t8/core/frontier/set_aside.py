@@ -23,7 +23,7 @@ MOST = 10_000
 """Requests that are set aside at a time. If there are more, the oldest have ended."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False, slots=True)
 class Aside:
     """A request that is set aside.
 

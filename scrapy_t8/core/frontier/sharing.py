@@ -47,7 +47,7 @@ class Shelf(Protocol):
         """Let the request run as an entry of its own."""
 
 
-@dataclasses.dataclass(eq=False, slots=True)
+@dataclasses.dataclass(eq=False, repr=False, slots=True)
 class Child:
     """A request that runs from memory for the time being."""
 
@@ -65,7 +65,7 @@ class Child:
         return any(len(value.children) > 1 and not value.is_read_only for value in self.values)
 
 
-@dataclasses.dataclass(eq=False, slots=True)
+@dataclasses.dataclass(eq=False, repr=False, slots=True)
 class Value:
     """Something changeable that requests of a page carry."""
 

@@ -23,7 +23,7 @@ A host is also *paused* when the host asks for a pause (Retry-After), whether it
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 STORED = ("since", "interval", "probe_at", "paused_until", "is_given_up")
 
@@ -61,8 +61,7 @@ class Health:
         return self.interval > 0
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(NamedTuple):
     """What a failed attempt says about the host.
 
     :param request: the fingerprint of the request.

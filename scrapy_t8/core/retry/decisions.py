@@ -15,9 +15,8 @@ from scrapy_t8.core.frontier.frontier import Frontier
 from scrapy_t8.core.page import Page
 from scrapy_t8.core.run import RunContext
 from scrapy_t8.errors import CannotLoad, CannotStore, ConfigError
-from scrapy_t8.model.attempts import TASK_TYPE, AttemptHistory, ScheduledRetry, request_task_id
+from scrapy_t8.model.attempts import DETAIL, LIST, AttemptHistory, ScheduledRetry, request_task_id
 from scrapy_t8.model.dead_letter import DeadLetter
-from scrapy_t8.model.resume_point import LIST
 
 from .breaker import KNOWN_PAGE, Breaker, Evidence
 from .code_version import code_of
@@ -288,7 +287,7 @@ class RetryDecisions:
         return page.history
 
     def _task_type(self, request: Request) -> str:
-        return str(request.meta.get("t8_task_type") or getattr(self._spider, "task_type", None) or TASK_TYPE)
+        return str(request.meta.get("t8_task_type") or getattr(self._spider, "task_type", None) or DETAIL)
 
     def _target(self, request: Request) -> str:
         return str(request.meta.get("t8_target") or request.url)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from scrapy_t8.errors import ConfigError
 
@@ -105,8 +105,7 @@ class Rule:
         return longest * (1 - self.jitter * (1 - chance))
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What follows from one failed attempt.
 
     :param due: when to try again, in Unix seconds; None to give up.
@@ -117,8 +116,7 @@ class Decision:
     charged: bool
 
 
-@dataclass(frozen=True, slots=True)
-class HostState:
+class HostState(NamedTuple):
     """A host whose requests are held back.
 
     :param opens: when the next request may go to the host, in Unix seconds.

@@ -16,9 +16,9 @@ from scrapy_t8 import CollectionState, ResumePoint, open_resume_points
 from scrapy_t8.config import Config
 from scrapy_t8.core.resume_points import ResumePointTracker
 from scrapy_t8.errors import FormatError
+from scrapy_t8.model.attempts import LIST
 from scrapy_t8.model.batch import CommitBatch, PointRecord
 from scrapy_t8.model.job import JobRecord
-from scrapy_t8.model.resume_point import LIST
 from scrapy_t8.stores.sqlite.store import SQLiteStore
 from tests.support.clock import Clock
 
