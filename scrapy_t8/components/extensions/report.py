@@ -86,9 +86,7 @@ class T8Report:
             self._custom = await self._validated()
             document, text = await asyncio.to_thread(self._write)
         except T8Error as error:
-            # If the state or the disk has failed, that was logged as an error already.
-            level = logging.ERROR if self._job.error is None else logging.WARNING
-            logger.log(level, "There is no integrity report: %s", error)
+            self._log_absence(error)
             return
         except Exception:
             logger.exception("There is no integrity report: a bug in scrapy_t8")
@@ -99,6 +97,11 @@ class T8Report:
             await self._notifier.send(title, text)
         if self._job.config.exit_status:
             scrapy_private.set_exit_status(self._crawler, document["exit_status"])
+
+    def _log_absence(self, error: T8Error) -> None:
+        # If the state or the disk has failed, that was logged as an error already.
+        level = logging.ERROR if self._job.error is None else logging.WARNING
+        logger.log(level, "There is no integrity report: %s", error)
 
     def write(self) -> None:
         """Write the report of a process that ends at once, and nothing else."""
@@ -147,7 +150,7 @@ class T8Report:
                 path = write(document, Path(job.config.report_dir or job.directory / DIRECTORY))
                 more = f"\n  more in {path}"
             except WriteError as error:
-                logger.error("There is no integrity report: %s", error)
+                self._log_absence(error)
                 doubt(document, [str(error)])
         return document, summary(document, job.directory) + more
 

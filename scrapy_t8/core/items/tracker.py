@@ -110,21 +110,19 @@ class ItemTracker:
         if is_orphan or not self._counts_entries:
             items.enter()
         items.leave()
-        refused = ""
+        refused, is_item = "", True
         if outcome == EXPORTED:
-            for listener in self._listeners:
+            is_item = ItemAdapter.is_item(item)
+            for listener in self._listeners if is_item else ():
                 refused = listener(item) or refused
         if self.keeps_ledger:
             with self._guard:
-                try:
-                    if refused:
-                        self._lose(page, FAILED, item, (*refused.partition(": ")[::2], url_of(response)))
-                    else:
-                        self._note(page, outcome, item, error, response)
-                except TypeError:
-                    if ItemAdapter.is_item(item):
-                        raise
+                if not is_item:
                     outcome = self._lose_what_is_no_item(page, item)
+                elif refused:
+                    self._lose(page, FAILED, item, (*refused.partition(": ")[::2], url_of(response)))
+                else:
+                    self._note(page, outcome, item, error, response)
         else:
             items.forget_entered()
             if outcome == EXPORTED:

@@ -16,6 +16,9 @@ _OF_THE_MOMENT = (4, 6, 11)
 _OF_AN_ATTEMPT = frozenset(("proxy", "retry_times", "download_latency", "download_slot", "download_timeout"))
 """Keys of meta that a page passes on with its own meta, and that may differ between two attempts of the page."""
 
+LEFT_OUT = "t8_left_out"
+"""Key in the meta of a request: names of cb_kwargs that may differ between two attempts of its page."""
+
 
 def identity_of(payload: bytes) -> bytes:
     """Return bytes that are equal for two stored requests of one fingerprint that are the same request.
@@ -27,8 +30,10 @@ def identity_of(payload: bytes) -> bytes:
     try:
         fields = _unpack(payload[HEADER.size :])
         meta = {key: value for key, value in (fields.get("meta") or {}).items() if _is_kept(key)}
+        for name in (fields.get("meta") or {}).get(LEFT_OUT, ()):
+            fields["cb_kwargs"].pop(name)
         return _canonical([[fields.get(name) for name in _FIELDS], meta])
-    except (ValueError, TypeError, AttributeError, RecursionError, msgpack.UnpackException):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, msgpack.UnpackException):
         return b""
 
 
