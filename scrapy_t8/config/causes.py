@@ -16,6 +16,7 @@ ITEM, MEDIA = "item", "media"
 REDIRECTS, REPLACED, UNKNOWN = "redirects", "replaced", "unknown"
 DUPLICATE, OFFSITE, ROBOTS, DEPTH, URL_LENGTH = "duplicate", "offsite", "robotstxt", "depth", "url_length"
 DISCARDED, RESOLVED = "discarded", "resolved"
+FEED = "feed"
 
 WITH_NAME = {
     STATUS: "404",
@@ -24,6 +25,7 @@ WITH_NAME = {
     IGNORED: "shop.middlewares.Stock",
     SWALLOWED: "KeyError",
     ITEM: "PricePipeline",
+    FEED: "batches",
 }
 """Causes that have a name, with an example of it."""
 ALONE = (REDIRECTS, REPLACED, MEDIA, UNKNOWN)

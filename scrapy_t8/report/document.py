@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from scrapy_t8.config.causes import Accepted
+from scrapy_t8.config.causes import FEED, Accepted
 from scrapy_t8.core.items import coverage, problems
 from scrapy_t8.core.items.ledger import DUPLICATES, duplicates_of
 from scrapy_t8.core.items.statistics import OUTCOMES
@@ -41,7 +41,7 @@ def collect(
     stored, waiting, due = reader.sizes()
     missing = Missing(reader, job, accepted)
     ledger = _ledger(job.ledger, missing, stored, waiting, len(reader.backlog.leased()) if running else 0)
-    feeds = list(_feeds(reader, job.ledger))
+    feeds = list(_feeds(reader, job.ledger, accepted))
     _take_off_what_is_nowhere(ledger["items"], feeds, reader)
     document: Document = {
         "version": VERSION,
@@ -85,7 +85,7 @@ def verdict(document: Document) -> str:
     left = requests["ready"] + requests["waiting"] + requests["leased"]
     missing = document["missing"]["count"] - document["missing"]["accepted"]
     doubts = left or missing or document["without_result"]["count"] or document["unproven"] or document["job"]["doubt"]
-    has_all_bytes = not any(feed["missing"] or feed["foreign"] for feed in document["feeds"])
+    has_all_bytes = not any(feed["doubts"] for feed in document["feeds"])
     return "complete" if document["job"]["finished"] and not doubts and has_all_bytes else "incomplete"
 
 
@@ -182,7 +182,7 @@ def _duplicates(reader: Reader, ledger: Ledger) -> Document:
     return {"count": ledger.duplicate, "changed": ledger.changed, "again": ledger.again, "examples": examples}
 
 
-def _feeds(reader: Reader, ledger: Ledger) -> Iterable[Document]:
+def _feeds(reader: Reader, ledger: Ledger, accepted: Accepted) -> Iterable[Document]:
     records = reader.feeds()
     spool = FeedBalance.of(records.get("spool"))
     for name, record in records.items():
@@ -191,12 +191,31 @@ def _feeds(reader: Reader, ledger: Ledger) -> Iterable[Document]:
             items = record.get("total", record["items"]) if kind == "feed" else record.get("items")
             balance = FeedBalance.of(record)
             row = {"uri": record["uri"], "format": record.get("format", ""), "items": items}
-            lost = balance.lost + balance.lost_batches
-            missing = balance.missing(ledger.exported)
+            lost, missing = balance.lost, balance.missing(ledger.exported)
             if kind == "target":
                 lost += spool.lost + spool.lost_batches
                 missing += spool.missing(ledger.exported)
-            yield {**row, "missing": missing, "lost": lost, "refused": balance.refused, "foreign": balance.foreign}
+            counts = {
+                "missing": missing,
+                "lost": lost,
+                "batches": balance.lost_batches,
+                "refused": balance.refused,
+                "foreign": balance.foreign,
+            }
+            yield {**row, **counts, "doubts": [name for name in _doubts(counts) if name not in accepted]}
+
+
+def _doubts(feed: Document) -> Iterable[str]:
+    """Yield the causes for which a feed does not have exactly the items that were exported."""
+    refused = sum(feed["refused"].values())
+    unnamed = feed["missing"] - feed["lost"] - feed["batches"] - refused
+    counts = {**feed, "refused": refused, "unnamed": unnamed}
+    yield from (f"{FEED}:{what}" for what in ("lost", "batches", "refused", "unnamed", "foreign") if counts[what])
+
+
+def _gone(feed: Document) -> int:
+    """Return how many items were written to a feed and are gone, for no reason that is accepted."""
+    return sum(feed[what] for what in ("lost", "batches") if f"{FEED}:{what}" in feed["doubts"])
 
 
 def _take_off_what_is_nowhere(items: dict[str, int], feeds: list[Document], reader: Reader) -> None:
@@ -205,7 +224,7 @@ def _take_off_what_is_nowhere(items: dict[str, int], feeds: list[Document], read
     items["exported"] -= untaken
     items["failed"] += untaken
     # What one feed has lost another one may have.
-    lost = min(min((feed["lost"] for feed in feeds), default=0), items["exported"])
+    lost = min(min(map(_gone, feeds), default=0), items["exported"])
     items["exported"] -= lost
     items["difference"] += lost
 

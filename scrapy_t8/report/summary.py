@@ -49,6 +49,9 @@ def _lines(document: dict[str, Any], jobdir: Path) -> Iterator[str]:
     yield from account_lines({"items": ledger["items"], "requests": ledger["requests"]})
     yield from difference_lines(ledger)
     yield from feed_lines(document["feeds"])
+    if doubts := [cause for feed in document["feeds"] for cause in feed["doubts"]]:
+        line = Accepted(document["without_result"]["accept"]).line_with(doubts)
+        yield f"    accept these causes, in settings.py: {line}"
     if document["job"].get("doubt"):
         yield f"  DOUBT: {document['job']['doubt']}"
     for alert in document["alerts"][:MOST]:
@@ -100,10 +103,11 @@ def account_lines(accounts: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
 def feed_lines(feeds: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Yield a line for each feed that lacks items, or holds what nobody counts."""
     for feed in feeds:
-        if feed["missing"] or feed["foreign"]:
+        if feed["doubts"]:
             refused = [f"{count:,} not taken ({why})" for why, count in feed["refused"].items()]
-            rest = feed["missing"] - feed["lost"] - sum(feed["refused"].values())
+            rest = feed["missing"] - feed["lost"] - feed["batches"] - sum(feed["refused"].values())
             parts = [f"{feed['lost']:,} lost"] * bool(feed["lost"]) + refused
+            parts += [f"{feed['batches']:,} lost with their batches"] * bool(feed["batches"])
             parts += [f"{rest:,} from when it was not named"] * bool(rest)
             parts += [f"{feed['foreign']:,} bytes of other programs in it"] * bool(feed["foreign"])
             yield f"  FEED {feed['uri']}: lacks {feed['missing']:,} items: {'; '.join(parts)}"

@@ -121,6 +121,16 @@ def test_feeds_changed_between_runs_are_named(torn: Path) -> None:
     assert records(torn / "e.json").total() == ALL
 
 
+@pytest.mark.parametrize("accept", [[], ["feed:batches"]])
+def test_batches_that_another_program_takes_away(torn: Path, accept: list[str]) -> None:
+    next(torn.glob("one-*.jsonl")).unlink()
+
+    run = crawl(torn, FEEDS, T8_ACCEPT=accept)
+
+    assert ("FEED" in run.log, 'T8_ACCEPT = ["feed:batches"]' in run.log) == (not accept, not accept)
+    assert run.stats["t8/verdict"] == ("complete" if accept else "incomplete")
+
+
 def finished(run: Run) -> None:
     assert run.code == 0
     assert run.reason == "finished"

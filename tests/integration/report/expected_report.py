@@ -50,8 +50,10 @@ def document(site: str) -> dict[str, Any]:
                 "items": 36,
                 "missing": 0,
                 "lost": 0,
+                "batches": 0,
                 "refused": {},
                 "foreign": 0,
+                "doubts": [],
             }
         ],
         "totals": [
