@@ -112,6 +112,7 @@ class FeedBalance:
     :param late: items that were exported before the feed was named.
     :param absent_since: how many items were exported when the feed was named last; None while the feed is named.
     :param foreign: bytes of other programs, between or after the items.
+    :param altered: items with a value that could not be stored, which is in the feed as text.
     :param untaken: items that no feed has taken, of those that are written at the end of each run.
     """
 
@@ -120,6 +121,7 @@ class FeedBalance:
     late: int = 0
     absent_since: int | None = None
     foreign: int = 0
+    altered: int = 0
     untaken: int = 0
     refused: dict[str, int] = field(default_factory=dict)
     """Items that the feed did not take, by what raised an exception."""

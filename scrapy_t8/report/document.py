@@ -200,6 +200,7 @@ def _feeds(reader: Reader, ledger: Ledger, accepted: Accepted) -> Iterable[Docum
                 "lost": lost,
                 "batches": balance.lost_batches,
                 "refused": balance.refused,
+                "altered": spool.altered if kind == "target" else 0,
                 "foreign": balance.foreign,
             }
             yield {**row, **counts, "doubts": [name for name in _doubts(counts) if name not in accepted]}
@@ -210,7 +211,8 @@ def _doubts(feed: Document) -> Iterable[str]:
     refused = sum(feed["refused"].values())
     unnamed = feed["missing"] - feed["lost"] - feed["batches"] - refused
     counts = {**feed, "refused": refused, "unnamed": unnamed}
-    yield from (f"{FEED}:{what}" for what in ("lost", "batches", "refused", "unnamed", "foreign") if counts[what])
+    kinds = ("lost", "batches", "refused", "unnamed", "altered", "foreign")
+    yield from (f"{FEED}:{what}" for what in kinds if counts[what])
 
 
 def _gone(feed: Document) -> int:

@@ -11,7 +11,7 @@ Report: TypeAlias = dict[str, Any]
 BEGUN = datetime(2026, 5, 12, 6, 30, tzinfo=timezone.utc)
 SHOP = "https://shop.example/cars"
 
-WHOLE: dict[str, Any] = {"missing": 0, "lost": 0, "batches": 0, "refused": {}, "foreign": 0, "doubts": []}
+WHOLE: dict[str, Any] = {"missing": 0, "lost": 0, "batches": 0, "refused": {}, "altered": 0, "foreign": 0, "doubts": []}
 """Of a feed that lacks nothing."""
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import VERDICTS
 from tests.support.site import Server
 
 from .plan import draw
@@ -13,20 +15,35 @@ from .trial import run_trial
 
 pytestmark = pytest.mark.slow
 
-FOUND: tuple[int, ...] = ()
+FOUND = (106, 132, 123101)
 """Seeds that have found something, kept."""
+FIXED = 1000
+"""The first seed of those that each session runs."""
 GROUP = 5
 """Plans of one test."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    seed, plans = (metafunc.config.getoption(name) for name in ("seed", "verdicts"))
-    metafunc.parametrize("first", [seed + number * GROUP for number in range(plans // GROUP)])
+    if "seeds" in metafunc.fixturenames:
+        seed, plans = (metafunc.config.getoption(name) for name in ("seed", "verdicts"))
+        # The same hundred in each session; others, and more, are drawn by the seed of the session.
+        first = FIXED if plans == VERDICTS else seed
+        groups = [range(begin, begin + GROUP) for begin in range(first, first + plans, GROUP)]
+        metafunc.parametrize("seeds", groups, ids=[f"{group[0]}" for group in groups])
 
 
-def test_the_verdict_is_a_proof(server: Server, tmp_path: Path, first: int) -> None:
+def test_the_verdict_is_a_proof(server: Server, tmp_path: Path, seeds: range) -> None:
     """``--seed N --verdicts 5`` repeats the test whose parameter is N."""
-    trials = [run_trial(server, draw(seed), tmp_path / str(seed)) for seed in range(first, first + GROUP)]
+    check(server, tmp_path, seeds)
+
+
+def test_what_was_found_is_mended(server: Server, tmp_path: Path) -> None:
+    check(server, tmp_path, FOUND)
+
+
+def check(server: Server, directory: Path, seeds: Iterable[int]) -> None:
+    """Run the plans of *seeds*: none says that it is complete and is not, none doubts without a cause."""
+    trials = [run_trial(server, draw(seed), directory / str(seed)) for seed in seeds]
     lies = [str(trial) for trial in trials if trial.is_lie]
     dark = [str(trial) for trial in trials if trial.is_dark]
     assert not lies, "\n\n".join(lies)

@@ -77,6 +77,7 @@ class ItemSpool:
         try:
             return self._framed(self._codec.encode_item(item)), None
         except CannotStore as error:
+            self.balance.altered += 1
             return self._framed(self._codec.encode_item(storable(self._codec, item))), error
 
     def _framed(self, data: bytes) -> bytes:

@@ -52,6 +52,7 @@ def document(site: str) -> dict[str, Any]:
                 "lost": 0,
                 "batches": 0,
                 "refused": {},
+                "altered": 0,
                 "foreign": 0,
                 "doubts": [],
             }
