@@ -107,7 +107,8 @@ class Demo:
         from scrapy_t8 import read_report
         from scrapy_t8.report.summary import summary
 
-        print(f"{summary(read_report(self._folder / 'job'))}\n")
+        job = self._folder / "job"
+        print(f"{summary(read_report(job), job)}\n")
 
     def _site_command(self) -> list[str]:
         site = [sys.executable, "-m", "catalogue", "--port", "0"]
