@@ -49,9 +49,8 @@ def _lines(document: dict[str, Any], jobdir: Path) -> Iterator[str]:
     yield from account_lines({"items": ledger["items"], "requests": ledger["requests"]})
     yield from difference_lines(ledger)
     yield from feed_lines(document["feeds"])
-    if doubts := [cause for feed in document["feeds"] for cause in feed["doubts"]]:
-        line = Accepted(document["without_result"]["accept"]).line_with(doubts)
-        yield f"    accept these causes, in settings.py: {line}"
+    if not _open_causes(document) and any(feed["doubts"] for feed in document["feeds"]):
+        yield _accepting(document)
     if document["job"].get("doubt"):
         yield f"  DOUBT: {document['job']['doubt']}"
     for alert in document["alerts"][:MOST]:
@@ -60,8 +59,7 @@ def _lines(document: dict[str, Any], jobdir: Path) -> Iterator[str]:
 
 def _without_result(document: dict[str, Any], jobdir: Path) -> Iterator[str]:
     """Yield lines about requests without a result: those not accepted, what to do about them, those accepted."""
-    causes = document["without_result"]["causes"]
-    open_causes = [row for row in causes if not row["accepted"]]
+    causes, open_causes = document["without_result"]["causes"], _open_causes(document)
     if open_causes:
         yield f"  {document['without_result']['count']:,} without a result:"
     for row in open_causes[:MOST]:
@@ -73,12 +71,23 @@ def _without_result(document: dict[str, Any], jobdir: Path) -> Iterator[str]:
     if any(row["dead"] for row in open_causes):
         yield f"    try again: scrapy t8 failed revive --jobdir {quote(str(jobdir))}, then the same crawl"
     if open_causes:
-        names = [row["cause"] for row in open_causes]
-        line = Accepted(document["without_result"]["accept"]).line_with(names)
-        yield f"    accept these causes, in settings.py: {line}"
+        yield _accepting(document)
     accepted = [f"{row['count']:,} {row['cause']}" for row in causes if row["accepted"]]
     if accepted:
         yield f"  accepted without a result: {', '.join(accepted[:MOST])}{', ...' if len(accepted) > MOST else ''}"
+
+
+def _open_causes(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the causes of requests without a result that are not accepted."""
+    return [row for row in document["without_result"]["causes"] if not row["accepted"]]
+
+
+def _accepting(document: dict[str, Any]) -> str:
+    """Return the line that accepts all causes at once, those of requests and those of feeds."""
+    names = [row["cause"] for row in _open_causes(document)]
+    names += [cause for feed in document["feeds"] for cause in feed["doubts"]]
+    line = Accepted(document["without_result"]["accept"]).line_with(names)
+    return f"    accept these causes, in settings.py: {line}"
 
 
 def _what(row: Mapping[str, Any]) -> str:
@@ -111,7 +120,8 @@ def feed_lines(feeds: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             parts += [f"{rest:,} from when it was not named"] * bool(rest)
             parts += [f"{feed['altered']:,} with a value as text"] * bool(feed["altered"])
             parts += [f"{feed['foreign']:,} bytes of other programs in it"] * bool(feed["foreign"])
-            yield f"  FEED {feed['uri']}: lacks {feed['missing']:,} items: {'; '.join(parts)}"
+            lack = f"lacks {feed['missing']:,} items: " if feed["missing"] else ""
+            yield f"  FEED {feed['uri']}: {lack}{'; '.join(parts)}"
 
 
 def difference_lines(accounts: Mapping[str, Mapping[str, int]]) -> Iterator[str]:

@@ -31,9 +31,10 @@ def identity_of(payload: bytes) -> bytes:
         fields = _unpack(payload[HEADER.size :])
         meta = {key: value for key, value in (fields.get("meta") or {}).items() if _is_kept(key)}
         for name in (fields.get("meta") or {}).get(LEFT_OUT, ()):
-            fields["cb_kwargs"].pop(name)
+            # A request that copies the meta of another one may have no such argument.
+            (fields.get("cb_kwargs") or {}).pop(name, None)
         return _canonical([[fields.get(name) for name in _FIELDS], meta])
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, msgpack.UnpackException):
+    except (ValueError, TypeError, AttributeError, RecursionError, msgpack.UnpackException):
         return b""
 
 

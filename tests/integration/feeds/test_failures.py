@@ -138,6 +138,9 @@ def test_a_value_stored_as_text_is_reported_once(tmp_path: Path) -> None:
     (line,) = run.lines("is kept as text")
     assert "price of an item is kept as text: a feed_parts.Opaque cannot be stored" in line
     assert run.stats["t8/verdict"] == "incomplete", "a feed lacks what it has not taken"
+    report = json.loads((tmp_path / "job/report/report.json").read_text())
+    doubts = {feed["uri"]: feed["doubts"] for feed in report["feeds"]}
+    assert doubts == {"items.json": ["feed:refused", "feed:altered"], "items.jsonl": ["feed:refused"]}
     assert len(run.at("ERROR")) == 4, "three of items.jsonl, one of items.json"
     assert run.stats["feedexport/failed_items/jsonlines"] == 3
     assert run.stats["feedexport/failed_items/json"] == 1

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scrapy import Request
 
 from scrapy_t8.model.codec import Codec
-from scrapy_t8.model.stored.identity import identity_of
+from scrapy_t8.model.stored.identity import LEFT_OUT, identity_of
 from tests.support.item_classes import SampleSpider
 
 spider = SampleSpider()
@@ -76,6 +76,16 @@ def test_what_each_attempt_of_a_page_makes_anew_says_nothing() -> None:
     made = [{"at": datetime.now(timezone.utc), "id": uuid4(), "took": random.random()} for _ in range(2)]
     assert identity(meta=made[0]) == identity(meta=made[1])
     assert identity(meta={"proxy": "a", "retry_times": 1, "t8_x": 1}) == identity(meta={"proxy": "b"})
+
+
+def test_arguments_that_are_left_out_say_nothing() -> None:
+    left_out = {LEFT_OUT: ["results"]}
+    assert identity(meta=left_out, item=1, results=["new"]) == identity(meta=left_out, item=1, results=["stored"])
+    assert identity(meta=left_out, item=1, results=[]) != identity(meta=left_out, item=2, results=[])
+    assert identity(item=1, results=["new"]) != identity(item=1, results=["stored"])
+    # The meta was copied to a request that has no such argument, or none at all.
+    assert identity(meta=left_out, item=1) != identity(meta=left_out, item=2)
+    assert identity(meta=left_out) == identity() != b""
 
 
 def test_what_cannot_be_read_has_no_identity() -> None:
