@@ -8,10 +8,11 @@ import runpy
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from multiprocessing import get_context
+from multiprocessing import connection, get_context
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ class Process:
         self.log = log
         self._what = " ".join(arguments)
         target = (list(arguments), directory, dict(environment), log, output or log, before)
-        self._process = Interpreter(*target) if fresh else CONTEXT.Process(target=_main, args=target, daemon=True)
+        self._process = Interpreter(*target) if fresh else Forked(*target)
         self._process.start()
         pid = self._process.pid
         assert pid is not None
@@ -120,6 +121,40 @@ class Process:
         self._process.join()
         assert self.code is not None
         return self.code
+
+
+class Forked:
+    """A process that is forked off, of which several threads may ask.
+
+    To start a process, and to ask for its exit status, reads the status of *any* process of :mod:`multiprocessing` that
+    has ended. Two threads that read the same one at once would find 255, so one at a time asks.
+    """
+
+    _lock = threading.Lock()
+
+    def __init__(self, *target: object) -> None:
+        self._process = CONTEXT.Process(target=_main, args=target, daemon=True)
+
+    def start(self) -> None:
+        with self._lock:
+            self._process.start()
+        self.pid = self._process.pid
+
+    def is_alive(self) -> bool:
+        with self._lock:
+            return self._process.is_alive()
+
+    @property
+    def exitcode(self) -> int | None:
+        with self._lock:
+            return self._process.exitcode
+
+    def join(self, seconds: float | None = None) -> None:
+        connection.wait([self._process.sentinel], seconds)
+
+    def kill(self) -> None:
+        with self._lock:
+            self._process.kill()
 
 
 class Interpreter:
