@@ -87,6 +87,7 @@ class T8Checkpoint:
     def spider_idle(self) -> None:
         """Keep the spider open for retries that are due soon, and leave later ones to the next run."""
         with self._job.guard("wait"):
+            self._job.pair_held_back()
             self._job.retries.idle()
 
     async def spider_closed(self, reason: str) -> None:

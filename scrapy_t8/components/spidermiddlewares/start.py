@@ -55,6 +55,7 @@ class T8StartMiddleware:
                 raise RuntimeError(f"start() has ended with {error!r}") from error
             raise
         else:
+            job.frontier.replay.pair(page)
             job.frontier.sharing.end_of_start(page)
             job.end(page)
 

@@ -23,8 +23,9 @@ from scrapy_t8.core.page import Page, enter_request, leave_page
 from scrapy_t8.core.resume_points import marks_of
 from scrapy_t8.core.retry.decisions import callback_of
 from scrapy_t8.core.retry.failure import PARSE, PIPELINE, Failure, of_code, of_download, of_response
-from scrapy_t8.core.retry.system import DUE, RetrySystem
+from scrapy_t8.core.retry.system import RetrySystem
 from scrapy_t8.core.run import RunContext, RunControl
+from scrapy_t8.model.attempts import DUE
 from scrapy_t8.model.entry import Ending, Outcome
 from scrapy_t8.utils.text import one_line
 
@@ -125,7 +126,7 @@ class EngineWatch:
         other, ignored = self._replaced.pop(request, None), self._ignored.pop(request, None)
         if page.is_handing_over and not in_memory:
             page.discard(self._not_taken(request, other or request))
-        elif page.items.entered > page.items.left and page.pending == 1:
+        elif page.items.entered > page.items.left and page.pending == 1 + self._frontier.replay.holds_back(page):
             self._lose_items(request, page)
         with self._guard:
             has_failed = self._retries.request_left_engine(request, page, in_memory=in_memory)
@@ -148,6 +149,7 @@ class EngineWatch:
         sharing = self._frontier.sharing
         if sharing:
             sharing.end(request)
+        self._frontier.replay.output_ended(page)
         if missing is None or in_memory:
             self._control.end(page)
 

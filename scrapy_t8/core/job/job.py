@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from scrapy import Request
 from scrapy.crawler import Crawler
-from scrapy.exceptions import NotConfigured
+from scrapy.exceptions import DontCloseSpider, NotConfigured
 
 from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.frontier.frontier import Frontier
@@ -158,10 +158,10 @@ class Job(CommitParticipant):
         ResumePointWatch(self.context, self._commits, self.frontier)
 
     def intercept(self, request: Request, page: Page | None) -> bool:
-        """Whether *request* needs no place in a queue: a replayed page yields it again, or it is a retry due later."""
+        """Whether *request* needs no place in a queue: a replayed page may have yielded it, or it is due later."""
         if page is None:
             return False
-        if page.is_replay and not page.is_handing_over and self.frontier.is_known_child(page, request):
+        if self.frontier.is_known_child(page, request):
             return True
         due = self.retries.take_due(request)
         if due is not None:
@@ -173,6 +173,15 @@ class Job(CommitParticipant):
             if page.expectations:
                 self.expectations.pass_on(page, request)
         return False
+
+    def pair_held_back(self) -> None:
+        """Pair the requests that replayed pages hold back.
+
+        :raises DontCloseSpider: if there were any.
+        """
+        if self.frontier.replay.pair_all():
+            scrapy_private.schedule_next_call(self.crawler)
+            raise DontCloseSpider
 
     def rejected(self, request: Request, page: Page | None) -> None:
         """Note that *request* was seen before, and does not enter the frontier."""

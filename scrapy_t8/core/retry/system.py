@@ -15,6 +15,7 @@ from scrapy_t8.core.frontier.frontier import Frontier
 from scrapy_t8.core.page import Page, current_page
 from scrapy_t8.core.run import CommitParticipant, RunContext, RunControl
 from scrapy_t8.errors import CannotStore
+from scrapy_t8.model.attempts import DUE
 from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.dead_letter import LetterFilter
 from scrapy_t8.model.entry import Ending, Outcome
@@ -30,10 +31,6 @@ from .hosts import KnownPageProbes
 from .idle import IdlePolicy
 from .policy import Policy
 from .timer import RetryTimer
-
-DUE = "t8_due"
-"""Key in the meta of a retry, between the retry middleware and the scheduler: when the retry is due."""
-
 
 STOPPED = Failure("stop", "CloseSpider")
 """Noted for a request whose callback ends the crawl: no failure, but not done."""

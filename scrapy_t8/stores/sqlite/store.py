@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from scrapy_t8.config.causes import UNKNOWN
 from scrapy_t8.errors import StoreDamaged, StoreError
@@ -249,9 +249,9 @@ class SQLiteStore(StateFile):
         """Return all fingerprints that were admitted, or any *limit* of them if there are more."""
         return {row[0] for row in self.rows(sql.SOME_SEEN, (limit,))}
 
-    def spawned(self, parent: int, fingerprint: int, before: int) -> list[int]:
-        """Return the children of an unsettled *parent* with this fingerprint, from attempts older than *before*."""
-        return [row[0] for row in self.rows(sql.SPAWNED, (parent, fingerprint, before))]
+    def spawned(self, parent: int, first: int | bytes, last: int | bytes, *, before: int) -> list[tuple[Any, int]]:
+        """Return the children of an unsettled *parent* in a range of keys, from attempts older than *before*."""
+        return self.rows(sql.SPAWNED, (parent, first, last, before))
 
     def parents(self) -> set[int]:
         """Return the unsettled entries that have children."""

@@ -9,10 +9,10 @@ from scrapy import Request
 
 from scrapy_t8.core.page import Outcome, Page
 from scrapy_t8.core.retry.failure import BAN, HANDLED, HOST, NETWORK, PARSE, THROTTLED, Failure
-from scrapy_t8.core.retry.system import DUE, RetrySystem
+from scrapy_t8.core.retry.system import RetrySystem
 from scrapy_t8.core.run import RunContext
 from scrapy_t8.errors import CannotStore
-from scrapy_t8.model.attempts import AttemptHistory
+from scrapy_t8.model.attempts import DUE, AttemptHistory
 from scrapy_t8.model.dead_letter import DeadLetter
 from tests.support.clock import Clock
 from tests.unit.core.conftest import Timers
