@@ -37,7 +37,7 @@ def test_killed_in_the_middle_of_its_output(lab: Lab, way: str, carries: str) ->
     assert killed_and_finished(crawl, ("yielded:2", "yielded:4")) == expected(carries)
 
 
-@pytest.mark.parametrize("way", ["generator", "coroutine", "errback", "from_memory"])
+@pytest.mark.parametrize("way", ["generator", "coroutine", "errback", "by_lambda"])
 def test_killed_when_it_has_yielded_everything(lab: Lab, way: str) -> None:
     crawl = lab.crawl("renewing", way=way, carries="both")
     assert killed_and_finished(crawl, ("item", "item")) == expected("both")

@@ -92,7 +92,7 @@ def test_many_values_share_bytes() -> None:
     keys = [identity(meta={str(number): number * factor for number in range(500)}) for factor in (1, 2)]
     assert {len(key) for key in keys} == {KIN + PART * PARTS}
     assert keys[0] != keys[1]
-    assert identity(meta=dict.fromkeys("abc", {})) != identity(meta=dict.fromkeys("ab", {}))
+    assert identity(meta={"a": {}, "b": {}}) != identity(meta={"a": {}})
 
 
 def test_what_cannot_be_read_is_told_apart_by_its_fingerprint() -> None:
@@ -155,9 +155,7 @@ def test_in_the_same_order_each_request_comes_once(yielded: list[tuple[int, bool
     ]
     new, left = replayed(keys[0][:committed], keys[1])
     assert not left
-    assert new == list(range(len(yielded)))[committed:] or Counter(
-        keys[1][place] for place in range(len(yielded)) if place not in new
-    ) == Counter(keys[1][:committed])
+    assert Counter(keys[1][place] for place in new) == Counter(keys[1][committed:])
 
 
 @given(st.lists(st.binary(min_size=KIN + PART, max_size=KIN + 3 * PART), max_size=6), st.data())

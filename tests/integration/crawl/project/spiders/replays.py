@@ -45,13 +45,10 @@ class Renewing(NotingSpider):
                 await asyncio.sleep(0.03)
                 may_end("yielded")
             return
-        callback = getattr(self, self.way)
         if self.way == "errback":
-            yield self.to("status/404/root", self.child, errback=callback)
-        elif self.way == "from_memory":
-            yield self.to("p/root", lambda response: self.generator(response))
+            yield self.to("status/404/root", self.child, errback=self.errback)
         else:
-            yield self.to("p/root", callback)
+            yield self.to("p/root", getattr(self, self.way))
 
     def requests(self) -> Iterator[Request]:
         for name in NAMES:
@@ -87,6 +84,11 @@ class Renewing(NotingSpider):
 
     def errback(self, failure: Any) -> Iterator[Any]:
         return self.generator(failure)
+
+    def by_lambda(self, response: Any) -> Iterator[Any]:
+        """Leaves everything to a request that runs from memory."""
+        note("page root")
+        yield self.to("p/other", lambda response: self.generator(response), dont_filter=True)
 
     def retried(self, response: Any) -> Iterator[Any]:
         """Raises when everything is yielded, until its request has been tried three times."""
