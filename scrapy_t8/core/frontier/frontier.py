@@ -61,7 +61,7 @@ class Frontier(CommitParticipant):
         self.registry = QueueRegistry(store)
         self.outbox = DeadLetterOutbox(store, self.record)
         self.endings = Endings(store, self.record, self.outbox)
-        self.replay = ReplayGuard(store, self.codec, self.fingerprint, control)
+        self.replay = ReplayGuard(store, self.codec, self.fingerprint, control=control)
         self.seen = SeenSet(store)
         self.has_seen_set = True
         """Whether requests pass the seen-set. Not so where the project has a duplicate filter of its own."""

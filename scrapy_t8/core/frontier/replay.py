@@ -43,9 +43,14 @@ Remembered: TypeAlias = dict[bytes, deque[int]]
 
 
 class ReplayGuard:
-    """The children of unsettled pages: remembered in the store until their page settles."""
+    """The children of unsettled pages: remembered in the store until their page settles.
 
-    def __init__(self, store: Store, codec: Codec, fingerprint: Callable[[Request], int], control: RunControl) -> None:
+    :param control: ends pages whose last requests were held back.
+    """
+
+    def __init__(
+        self, store: Store, codec: Codec, fingerprint: Callable[[Request], int], *, control: RunControl
+    ) -> None:
         self._store = store
         self._codec = codec
         self._fingerprint = fingerprint

@@ -33,7 +33,7 @@ class Run:
         self._open()
 
     def _open(self) -> None:
-        self.guard = ReplayGuard(self.context.store, self.context.codec, fingerprint63, self.control)
+        self.guard = ReplayGuard(self.context.store, self.context.codec, fingerprint63, control=self.control)
         self.guard.begin(self._admit)
 
     def page(self, entry: int = PAGE) -> Page:
