@@ -102,7 +102,7 @@ def _set(call: CommandContext) -> int:
         owned.points.put(record_of(point, name))
     terminal.print_line(f"The resume point {_label(options.task_type, name)} is set: {json.dumps(point.to_dict())}")
     if not of_service and not finished:
-        note = "The job is not finished: it goes on from its frontier. The point counts for the job after it."
+        note = "The job is not finished: it resumes from its frontier. The point counts for the next job."
         terminal.print_line(note)
     return OK
 

@@ -128,4 +128,4 @@ def difference_lines(accounts: Mapping[str, Mapping[str, int]]) -> Iterator[str]
     """Yield a line for each account that does not balance."""
     for name, account in accounts.items():
         if account["difference"]:
-            yield f"  THE BOOKS DO NOT BALANCE: {account['difference']:,} {name} are unaccounted for"
+            yield f"  THE LEDGER DOES NOT BALANCE: {account['difference']:,} {name} are unaccounted for"

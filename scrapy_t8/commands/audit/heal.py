@@ -35,7 +35,7 @@ def _run(context: CommandContext) -> int:
         counts = {
             "whose dead letter is revived": healing.revived,
             "whose request is made again": healing.repeated,
-            "of which only the key is known: the spider is asked (t8_request_for)": healing.asked,
+            "of which only the key is known: the spider makes the request (t8_request_for)": healing.asked,
             "more are under way anyway": healing.under_way,
         }
         for what, count in counts.items():

@@ -20,7 +20,7 @@ from scrapy_t8.report.summary import summary
     flag("--check", text="end as scrapy crawl does with T8_EXIT_STATUS"),
     has_json=True,
     statuses={
-        MISMATCH: "with --check: something is missing, or the books do not balance",
+        MISMATCH: "with --check: something is missing, or the ledger does not balance",
         ALERTS: "with --check: the job is complete, but there are alerts",
     },
 )

@@ -112,7 +112,7 @@ def add_filters(parser: argparse.ArgumentParser, *, ids: bool = True) -> None:
     group = parser.add_argument_group("which (all filters that are given must match)")
     if ids:
         group.add_argument("ids", nargs="*", metavar="ID", help="the number of a dead letter, or the id of a task")
-    group.add_argument("--kind", help="kind of failure: http, network, timeout, parse, ...")
+    group.add_argument("--kind", help="kind of failure: network, host, http, parse, ...")
     group.add_argument("--host", help="host of the URL")
     group.add_argument("--callback", metavar="NAME", help="method of the spider")
     group.add_argument("--status", type=int, metavar="CODE", help="HTTP status of the response")
