@@ -66,7 +66,9 @@ class Terminal:
         if yes:
             return True
         if not sys.stdin.isatty():
-            raise CommandError(f"{self._display(question)} There is no terminal to answer on: give --yes. Nothing was changed")
+            raise CommandError(
+                f"{self._display(question)} There is no terminal to answer on: give --yes. Nothing was changed"
+            )
         try:
             answer = input(f"{self._display(question)} [y/N] ")
         except EOFError:
