@@ -111,7 +111,7 @@ def _changed(point: ResumePoint, options: argparse.Namespace) -> ResumePoint:
     given = {name: getattr(options, name) for name in (*PLACE, "metadata")}
     changes = {name: value for name, value in given.items() if value is not None}
     if not changes:
-        raise CommandError("give what to set: --page, --cursor, --slug, --processed or --metadata")
+        raise CommandError("name what to set: --page, --cursor, --slug, --processed or --metadata")
     return replace(point, **changes, last_update=moment(time.time()))
 
 

@@ -48,5 +48,5 @@ def queue_class(settings: BaseSettings, prefix: str) -> type[FrontierQueue] | No
         return T8LifoQueue
     if issubclass(cls, (T8FifoQueue, *FIFO)):
         return T8FifoQueue
-    logger.warning("%s is %s, whose order T8 does not know: last in, first out is used", chosen, settings[chosen])
+    logger.warning("%s is %s, whose order is unknown to T8: using last in, first out", chosen, settings[chosen])
     return T8LifoQueue

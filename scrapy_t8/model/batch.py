@@ -63,7 +63,7 @@ class PointRecord(NamedTuple):
         try:
             return ResumePoint.from_dict(json.loads(self.record))
         except ValueError as error:
-            raise FormatError(f"the resume point {self.task_type} {self.name} is no JSON: {error}") from None
+            raise FormatError(f"the resume point {self.task_type} {self.name} is not JSON: {error}") from None
 
 
 @dataclass(slots=True, eq=False, repr=False)

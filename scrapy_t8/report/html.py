@@ -68,7 +68,7 @@ def render(document: Mapping[str, Any]) -> str:
         page = _templates().get_template("page.html")
         return page.render(document, charts=charts, show=_Show(document), causes=CAUSES, **limits)
     except (UndefinedError, KeyError, IndexError) as error:
-        raise FormatError(f"this report is not as docs/report.md says and cannot be shown: {error}") from error
+        raise FormatError(f"this report does not have the form that docs/report.md describes: {error}") from error
 
 
 def _templates() -> Environment:

@@ -77,7 +77,7 @@ class _Service:
         with _captured_warnings():
             service: Any = Apprise.instantiate(url, asset=asset) if isinstance(url, str) else None
             if service is None:
-                raise ConfigError(f"{where} is {_scheme(url)}, which is no URL that Apprise understands")
+                raise ConfigError(f"{where} is {_scheme(url)}, which is not a URL that Apprise supports")
             # Apprise masks secrets, but leaves paths and parameters as they are.
             masked = urlsplit(service.url(privacy=True))
             self._shown = f"{masked.scheme}://{masked.netloc.rpartition('@')[2]}/***"

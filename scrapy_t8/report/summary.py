@@ -117,7 +117,7 @@ def feed_lines(feeds: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             rest = feed["missing"] - feed["lost"] - feed["batches"] - sum(feed["refused"].values())
             parts = [f"{feed['lost']:,} lost"] * bool(feed["lost"]) + refused
             parts += [f"{feed['batches']:,} lost with their batches"] * bool(feed["batches"])
-            parts += [f"{rest:,} from when it was not named"] * bool(rest)
+            parts += [f"{rest:,} exported when it was not named"] * bool(rest)
             parts += [f"{feed['altered']:,} with a value as text"] * bool(feed["altered"])
             parts += [f"{feed['foreign']:,} bytes of other programs in it"] * bool(feed["foreign"])
             lack = f"lacks {feed['missing']:,} items: " if feed["missing"] else ""

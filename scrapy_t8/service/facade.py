@@ -166,7 +166,7 @@ def _config(config: Config | Mapping[str, Any] | None) -> Config:
         return config
     if config is None or isinstance(config, Mapping):
         return from_dict(config or {})
-    raise ConfigError(f"the configuration is {config!r:.60}, but must be of get_config, or a dict")
+    raise ConfigError(f"the configuration is {config!r:.60}, but must be a Config, as of get_config, or a dict")
 
 
 def _stop_at_exit(method: WeakMethod[Callable[..., None]]) -> None:

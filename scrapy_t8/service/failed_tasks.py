@@ -239,7 +239,7 @@ class FailedTasks:
         crash = Failure(CRASH, "the process died while the handler was at work")
         freed = self._tasks.break_leases(self._holder.is_alive, lambda waiting: self._verdict(_leased(waiting), crash))
         if freed:
-            logger.warning("%d tasks came back from a process that has died", freed)
+            logger.warning("%d tasks of a process that has died were returned to the queue", freed)
         return freed
 
     def _verdict(self, task: LeasedTask, failure: Failure) -> Verdict:

@@ -107,7 +107,7 @@ class Runs:
             if name in NUMBERS:
                 checked_number(name, value)
             elif name != "status":
-                raise FormatError(f"{name}: a run has no such field that can be set", name)
+                raise FormatError(f"{name}: a run has no field of this name that can be set", name)
             else:
                 checked_status(value)
         with self._lock:

@@ -81,7 +81,7 @@ class ListSpider(T8SpiderMixin, Spider):
 
     async def start(self) -> AsyncIterator[Any]:
         if not self.lists:
-            logger.warning("There are no lists: nothing to do")
+            logger.warning("The spider has no lists: nothing to do")
         if self.last_page is not None and self.last_page < self.first_page:
             raise ConfigError(f"{self.name}: last_page is {self.last_page}, before first_page ({self.first_page})")
         for name, metadata in self.lists.items():
@@ -320,7 +320,7 @@ class ListSpider(T8SpiderMixin, Spider):
         if walks > MAX_WALKS:
             self._fail(page, f"page {page.number} {trouble}, and did so after the list was walked {MAX_WALKS} times")
             return
-        message = "%s cannot go on: page %d %s. It is followed again from page %d, and taken up after page %d"
+        message = "%s cannot go on: page %d %s. It is followed again from page %d, and resumed after page %d"
         logger.warning(message, title(page.name), page.number, trouble, self.first_page, until)
         self._memory[page.name].forget_pages()
         self.t8.forget(page.response.request)  # the position is passed when the list has come there again

@@ -138,8 +138,8 @@ class MediaSpider(DetailSpider):
             )
         except Exception as error:
             if response.meta.get("retry_times", 0) < self.t8.retries(MEDIA) or response.meta.get("t8_alone"):
-                raise RetryPage(f"{urls[0]} is no file: {error}", kind=MEDIA) from error
-            logger.warning("%s is no file (%s); its item goes on without it", urls[0], error)
+                raise RetryPage(f"{urls[0]} is not a file: {error}", kind=MEDIA) from error
+            logger.warning("%s is not a file (%s); its item goes on without it", urls[0], error)
             self._doubt(urls[0])
         else:
             results = [*results, result]

@@ -90,7 +90,7 @@ class LeaseHolder:
         self._lock = FileLock(directory / self.name)
         # A process that removes the files of dead holders may hold the lock for an instant.
         if not self._lock.own(PATIENCE):
-            raise OSError(f"{directory / self.name} cannot be locked: does this file system know flock?")
+            raise OSError(f"{directory / self.name} cannot be locked: does this file system support flock?")
         for path in directory.iterdir():
             self.is_alive(path.name)
 

@@ -89,7 +89,7 @@ class T8Report:
             self._log_absence(error)
             return
         except Exception:
-            logger.exception("There is no integrity report: a bug in scrapy_t8")
+            logger.exception("There is no integrity report: please report this as a bug of scrapy_t8")
             return
         self._publish(document, text)
         if document["alerts"] and self._notifier is not None:
@@ -212,5 +212,5 @@ def _validator(config: Config) -> type[ResumeValidator] | None:
 
     found = load_callable("T8_VALIDATOR", config.validator)
     if not (isinstance(found, type) and issubclass(found, ResumeValidator)):
-        raise ConfigError(f"T8_VALIDATOR names {config.validator!r}, which is no subclass of ResumeValidator")
+        raise ConfigError(f"T8_VALIDATOR names {config.validator!r}, which is not a subclass of ResumeValidator")
     return found

@@ -94,7 +94,9 @@ class AppendFile:
                 change = REPLACED
         if change:
             what = f"is {change}" if change in (GONE, REPLACED) else f"is {change} than what was written to it"
-            raise FeedError(f"{self.path} {what}: somebody has moved or changed it while the crawl ran. Put it back")
+            raise FeedError(
+                f"{self.path} {what}: another program has moved or changed it while the crawl ran. Put it back"
+            )
 
     def close(self) -> None:
         if self._fd is not None:

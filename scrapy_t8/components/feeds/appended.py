@@ -153,7 +153,7 @@ class AppendedFeed:
             self.balance.foreign += foreign
             message = (
                 "The feed %s has %d bytes more than at the last commit: another program has appended to it, and its "
-                "rows stay. Nobody counts them, so the crawl will not be complete"
+                "rows stay, uncounted, so the crawl will not be complete"
             )
             logger.error(message, path, foreign)
         elif change:
@@ -176,9 +176,9 @@ class AppendedFeed:
         self._start = self._start if left else size(path)
         what = {GONE: "is gone", SHORTER: f"has {length - size(path)} bytes less than at the last commit"}
         message = (
-            "The feed %s %s: somebody has changed it, and %d items that it had are lost. If there is a copy, stop the "
-            "crawl, and put feed and JOBDIR back from it; to have the items fetched anew, begin anew with -s "
-            "T8_RESUME=fresh. Else the crawl goes on without them, and will not be complete"
+            "The feed %s %s: another program has changed it, and %d of its items are lost. If there is a copy, stop the "
+            "crawl, and put feed and JOBDIR back from it; to fetch the items again, begin anew with -s T8_RESUME=fresh. "
+            "Otherwise the crawl goes on without them, and will not be complete"
         )
         logger.error(message, path, what.get(change, "has another content than at the last commit"), lost)
 

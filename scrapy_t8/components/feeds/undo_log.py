@@ -106,7 +106,7 @@ class UndoLog:
                 path = current if current is not None and Path(write.path) == was else Path(write.path)
                 if path is not current and not self._owns(write.path):
                     raise FeedError(
-                        f"{self._path} names {write.path}, which is no file of this feed: was the command run in "
+                        f"{self._path} names {write.path}, which is not a file of this feed: was the command run in "
                         "another directory, or has somebody changed the job directory? Nothing was changed. Run the "
                         "same command in the same directory, or give the job up with -s T8_RESUME=fresh"
                     )
@@ -222,7 +222,7 @@ def _undo(path: Path, start: int | None, end: int) -> None:
     if path.is_file() and size(path) > end:
         raise FeedError(
             f"the feed {path} has {size(path) - end} bytes more than this crawl has written: another program has "
-            f"appended to it after the crawl had died. {_advice(path, start or 0)}"
+            f"appended to it after the crawl died. {_advice(path, start or 0)}"
         )
     _cut(path, start)
 

@@ -67,7 +67,7 @@ class ItemKeys:
         except NoKey:
             raise
         except Exception as error:
-            raise NoKey(f"its key cannot be had: {error!r:.200}") from error
+            raise NoKey(f"its key cannot be computed: {error!r:.200}") from error
         if value is None or value == "":
             raise NoKey("its key is empty")
         return value if type(value) is str else key_text(value)

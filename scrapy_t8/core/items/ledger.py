@@ -198,7 +198,7 @@ class ItemLedger:
             self._unkeyed.add(type(item))
             logger.warning(
                 "An item of the class %s has no key: %s. The item is kept, and so are its "
-                "duplicates. Not said again for this class",
+                "duplicates. Further warnings for this class are suppressed",
                 type(item).__qualname__,
                 error,
             )

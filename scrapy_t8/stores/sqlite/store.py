@@ -100,7 +100,7 @@ class SQLiteStore(StateFile):
         job, last = self.job(), self.last_run()
         missing = self._marks.missing(last.id if last is not None else 0, job.commits if job is not None else 0)
         if missing:
-            why = f"is older than the crawl has left it ({missing}): its log state.db-wal is gone or damaged"
+            why = f"is older than the last commit of the crawl ({missing}): its log state.db-wal is gone or damaged"
             self._miss("The last commits are missing in %s; going on without them", why, if_damaged)
 
     def _miss(self, what: str, why: str, if_damaged: IfDamaged) -> None:

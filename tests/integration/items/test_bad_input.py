@@ -34,7 +34,7 @@ def test_keys_that_are_huge_or_cannot_be_hashed(tmp_path: Path) -> None:
 def test_a_key_function_that_raises_is_reported(tmp_path: Path) -> None:
     run = crawl(tmp_path, PAGES, T8_ITEM_KEY="given.bad_key")
     assert len(run.items) == 3
-    assert "its key cannot be had: ZeroDivisionError" in run.log
+    assert "its key cannot be computed: ZeroDivisionError" in run.log
 
 
 @pytest.mark.parametrize(

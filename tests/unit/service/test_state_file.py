@@ -298,7 +298,7 @@ def test_runs(service: T8ResumeAndRetry, make_service: Make, clock: Clock) -> No
     assert state.status == "STOPPED"
     with pytest.raises(FormatError, match="status: one of RUNNING, FINISHED, STOPPED, DIED"):
         manager.update_run(TYPE, status="DONE")
-    with pytest.raises(FormatError, match="colour: a run has no such field"):
+    with pytest.raises(FormatError, match="colour: a run has no field of this name"):
         manager.update_run(TYPE, colour="red")
 
 

@@ -167,7 +167,7 @@ def test_a_note_of_another_file_is_refused(log: Path, tmp_path: Path) -> None:
     undo = UndoLog(log, 0)
     undo.note(mine, None, 5)
     undo.note(theirs, None, 100)
-    with pytest.raises(FeedError, match=r"names .*thesis\.txt, which is no file of this feed"):
+    with pytest.raises(FeedError, match=r"names .*thesis\.txt, which is not a file of this feed"):
         UndoLog(log, 0, owns=lambda path: path == str(mine)).undo()
     assert theirs.read_text() == "precious"
 
