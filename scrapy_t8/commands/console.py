@@ -62,7 +62,7 @@ class Terminal:
         return document if self.mask is None else self.mask.all(document, given=given)
 
     def confirm(self, question: str, *, yes: bool) -> bool:
-        """Whether the user agrees, or has agreed already (*yes*). It is an error if nobody can be asked."""
+        """Whether the user agrees, or has agreed already (*yes*). Without a terminal to answer on, it is an error."""
         if yes:
             return True
         if not sys.stdin.isatty():

@@ -85,12 +85,12 @@ def _cells(point: dict[str, Any]) -> tuple[Any, ...]:
     note=CHANGES,
 )
 def _set(call: CommandContext) -> int:
-    """Say where work is to go on.
+    """Set where work resumes.
 
     points set LIST_COLLECTION --page 12  # after page 12
     points set LIST_COLLECTION --name new --cursor abc  # one of several of this task type
 
-    What is not given stays as it is.
+    Values that are not given stay as they are.
     """
     options, terminal = call.options, call.terminal
     checked_text("task_type", options.task_type)
@@ -124,12 +124,12 @@ def _changed(point: ResumePoint, options: argparse.Namespace) -> ResumePoint:
     statuses={ERROR: "it could not be done, or you said no"},
 )
 def _delete(call: CommandContext) -> int:
-    """Have work begin at its beginning.
+    """Delete resume points: their work starts again.
 
     points delete LIST_COLLECTION  # the only one of this task type
-    points delete LIST_COLLECTION --all --yes  # all of it, without being asked
+    points delete LIST_COLLECTION --all --yes  # all of them, without a question
 
-    You are asked before.
+    The command asks first.
     """
     options, terminal = call.options, call.terminal
     with call.view() as look:

@@ -40,7 +40,7 @@ class Accepted:
     """The causes that are accepted.
 
     :param patterns: T8_ACCEPT. In a name, ``*`` stands for any text and ``?`` for any character.
-    :raises ConfigError: for a pattern that can be no cause.
+    :raises ConfigError: for a pattern that cannot be a cause.
     """
 
     def __init__(self, patterns: Iterable[object] = ()) -> None:

@@ -121,7 +121,7 @@ class _Show:
         return writers.get(kind, self.text)(value)
 
     def cause(self, row: Mapping[str, Any]) -> str:
-        """Return what a row of ``missing.causes`` is about, on one line."""
+        """Return the cause and the detail of a row of ``missing.causes``, on one line."""
         words, _ = CAUSES.get(row["cause"], (row["cause"], ""))
         return f"{words}: {row['detail']}" if row["detail"] else str(words)
 

@@ -1,7 +1,7 @@
 """Sends alerts to people through Apprise: mail, chat, webhooks and many other services.
 
 The log records that Apprise and its HTTP library make while they send may hold the secrets of a URL, so they are kept
-out of the log. What a person needs to know is logged here, masked.
+out of the log. The log gets their problems here, masked.
 """
 
 from __future__ import annotations

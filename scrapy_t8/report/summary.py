@@ -110,7 +110,7 @@ def account_lines(accounts: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
 
 
 def feed_lines(feeds: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield a line for each feed that lacks items, or holds what nobody counts."""
+    """Yield a line for each feed that lacks items, or has data that are not counted."""
     for feed in feeds:
         if feed["doubts"]:
             refused = [f"{count:,} not taken ({why})" for why, count in feed["refused"].items()]

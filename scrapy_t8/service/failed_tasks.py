@@ -281,7 +281,7 @@ class FailedTasks:
 
 
 def _history(record: TaskRecord, error: str) -> AttemptHistory:
-    """Return the history of a new task, whose first error is charged to nobody."""
+    """Return the history of a new task, whose first error counts as no attempt."""
     history = AttemptHistory(task_type=record.task_type, target=record.target, max_retries=record.max_retries)
     history.add(record.created_at, HANDLER, error, charged=False)
     return history

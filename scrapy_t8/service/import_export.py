@@ -65,7 +65,7 @@ class ImportPlan:
 
 
 def read_plan(source: Source) -> ImportPlan:
-    """Return what is in *source*. A FormatError says what makes no sense, and where it is."""
+    """Return the content of *source*. A FormatError names an invalid value and its place."""
     plan = ImportPlan()
     for where, document in _documents(source):
         with located(where):
@@ -83,7 +83,7 @@ def located(where: str) -> Iterator[None]:
 
 
 def import_plan(plan: ImportPlan, points: StoredResumePoints, tasks: FailedTasks, runs: Runs) -> dict[str, int]:
-    """Add what is in *plan* in one transaction, but for what is there or is newer there. Return the numbers."""
+    """Add *plan* in one transaction, except what the state already has, or has newer. Return the numbers."""
     added = {"resume_points": 0, "failed_tasks": 0, "states": 0}
     known_points, known_runs = points.resume_points(), runs.all()
     with runs.writes.batch(size=EVERYTHING):

@@ -132,7 +132,7 @@ class RetryManager:
                 loop.call_soon_threadsafe(wake.set)
 
     def run_due(self) -> int:
-        """Try what is due now, once, in this thread, and wait for it. Return how many tasks were tried.
+        """Try the tasks that are due now, once, in this thread, and wait for them. Return how many tasks were tried.
 
         For programs that run now and then, as by cron, in place of :meth:`start`.
         """
@@ -200,7 +200,7 @@ class RetryManager:
         return count
 
     def _check(self) -> None:
-        """Do what is to be done every ``retry_check_interval`` seconds."""
+        """Do the work that is due every ``retry_check_interval`` seconds."""
         self._tasks.break_leases()
         self._state.prune()
         for task_type in sorted(self._stored.slots() - set(self._handlers) - self._unhandled):

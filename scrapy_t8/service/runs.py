@@ -63,7 +63,7 @@ class StoredRun:
         return cls(**{**values, **times, "status": STOPPED if state.status == RUNNING else state.status})
 
     def state(self) -> CollectionState:
-        """Return the run in the form in which others know it, without resume points and tasks."""
+        """Return the run as a CollectionState without resume points and tasks."""
         values = asdict(self)
         del values["holder"]
         times = {name: moment(values[name]) for name in ("start_time", "last_update")}

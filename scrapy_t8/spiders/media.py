@@ -124,7 +124,7 @@ class MediaSpider(DetailSpider):
         return item
 
     async def t8_stored(self, request: Request) -> Any:
-        """Return what the media store knows of the file of *request*, or None."""
+        """Return the record of the media store for the file of *request*, or None."""
         item = request.cb_kwargs.get("item")
         return await ensure_awaitable(self._pipeline.media_to_download(request, self._pipeline.spiderinfo, item=item))
 
@@ -147,7 +147,7 @@ class MediaSpider(DetailSpider):
             yield self._go_on(item, urls[1:], results, response.request)
 
     async def _media_failed(self, failure: Failure) -> AsyncIterator[Any]:
-        """Let the item go on without a file that is given up. The dead letter stands for the file alone."""
+        """Let the item go on without a file that is given up. The dead letter is that of the file alone."""
         request: Request = failure.request  # type: ignore[attr-defined]
         if request.meta.get("t8_alone"):
             return

@@ -64,7 +64,7 @@ class FileLock:
         fd = _open(self._path)
         try:
             fcntl.flock(fd, how | fcntl.LOCK_NB)
-            # Another process may have removed the file since it was opened: then this lock excludes nobody.
+            # Another process may have removed the file since it was opened: then this lock excludes no process.
             if is_inode(self._path, os.fstat(fd).st_ino):
                 self._fd = fd
         except BlockingIOError:

@@ -50,7 +50,7 @@ def _run(context: CommandContext) -> int:
 
 
 def _accepted(context: CommandContext) -> Accepted | None:
-    """Return what the settings accept now; None if they say nothing, and that of the last run counts."""
+    """Return the causes that the settings accept; None without the setting: the causes of the last run count."""
     found = effective(context.settings)
     return None if found.origins["accept"] == DEFAULT else Accepted(found.config.accept)
 

@@ -20,7 +20,7 @@ class Check(NamedTuple):
 
     :param books: the number that the ledger has.
     :param found: the number that was counted.
-    :param ok: None if it cannot be counted; then *note* says why.
+    :param ok: None if it cannot be counted; *note* gives the reason.
     """
 
     what: str

@@ -133,7 +133,7 @@ def ago(text: str) -> float:
     if span:
         return float(span[1]) * UNITS[span[2]]
     try:
-        # A time without an offset was typed by somebody who looks at the clock of this machine.
+        # A time without an offset is local time.
         moment = parse_time(text.strip(), local=True)
     except ValueError:
         message = f"invalid time {text!r}: give 90s, 30m, 2h, 3d, 1w, or a time in ISO 8601, such as 2026-01-15T10:30"
@@ -149,7 +149,7 @@ def positive(text: str) -> int:
 
 
 def task_filter(options: argparse.Namespace) -> Callable[[FailedTask, str], bool]:
-    """Return a function that tells whether the options choose a task of a service in a given state.
+    """Return a function that decides whether the options choose a task of a service in a given state.
 
     A filter that applies to requests of a crawl only is an error.
     """

@@ -73,7 +73,7 @@ class T8Report:
         job.persist(self)
 
     def dump(self, *, force: bool) -> Mapping[str, bytes]:
-        """Return what a report on demand needs from the crawl, once."""
+        """Return the data of the crawl that a report on demand needs, once."""
         kept, self._kept = self._kept, {}
         return kept
 

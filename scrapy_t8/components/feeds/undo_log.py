@@ -1,4 +1,4 @@
-"""The write-ahead notes of one feed: they tell after a crash what was written since the last commit."""
+"""The write-ahead log of one feed: after a crash, it has the writes since the last commit."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class UndoLog:
         owns: Callable[[str], bool] = lambda path: True,
     ) -> None:
         self.is_whole = True
-        """Whether all notes since the last commit could be read. Else nobody knows what was written since."""
+        """Whether all notes since the last commit could be read. If not, the writes since then are unknown."""
         self.noted = noted
         self._owns = owns
         self.files = files or BegunFiles(path.with_suffix(".files"), 0)

@@ -51,7 +51,7 @@ class T8StartMiddleware:
         except T8Error as error:
             job.fail(error)
         except BaseException as error:
-            if scrapy_private.is_of_code(error):  # Scrapy would wait for more of start() for ever
+            if scrapy_private.is_of_code(error):  # Scrapy would wait for start() for ever
                 raise RuntimeError(f"start() has ended with {error!r}") from error
             raise
         else:

@@ -117,7 +117,7 @@ class Frontier(CommitParticipant):
         self.has_seen_set = False
 
     def is_filtered(self, request: Request) -> bool:
-        """Whether the seen-set knows *request*, so that a page that yields it again is understood without more."""
+        """Whether the seen-set has *request*, so that a replayed page that yields it again needs no other record."""
         return self.has_seen_set and not request.dont_filter
 
     def is_known_child(self, page: Page, request: Request) -> bool:
@@ -220,7 +220,7 @@ class Frontier(CommitParticipant):
         self.lease(entry, request)
 
     def release_part(self, request: Request, page: Page) -> None:
-        """Note that *request* is a part of *page* no more: it is an entry of its own."""
+        """Record that *request* is no longer a part of *page*, but an entry of its own."""
         if self.is_filtered(request):
             self.seen.release(page, self.fingerprint(request))
         self.control.end(page)

@@ -1,4 +1,4 @@
-"""The queues of the frontier: those that are in use, and the records that the store keeps of all."""
+"""The queues of the frontier: the open queues, and the stored records of all queues."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scrapy_t8.stores.base import Store
 
 
 class OpenQueue(Protocol):
-    """What is asked of a queue that is in use."""
+    """The interface of an open queue."""
 
     def trim(self, keep: int) -> None:
         """Leave all but *keep* requests to the store, as far as the store has them already."""

@@ -81,11 +81,11 @@ class ReplayGuard:
             self._parents.add(entry)
 
     def keep(self, entry: int) -> None:
-        """Go on remembering the children of *entry*: its page has failed and comes again."""
+        """Keep the children of *entry*: its page has failed and will be replayed."""
         self._parents.add(entry)
 
     def forget(self, page: Page) -> None:
-        """Forget the children of *page*: the page will not come again."""
+        """Forget the children of *page*: the page will not be replayed."""
         if page.entry is not None and (page.has_child_rows or page.is_replay):
             self._forgotten.append(page.entry)
             self._parents.discard(page.entry)
@@ -98,12 +98,12 @@ class ReplayGuard:
         batch.spawned, batch.inherited, batch.forgotten = self._rows, self._inherited, self._forgotten
 
     def committed(self) -> None:
-        """Forget what the store knows by now."""
+        """Forget what is stored now."""
         self._rows, self._inherited, self._forgotten = [], [], []
         for kept in (self._children, self._reclaimed, self._heirs):
             kept.clear()
 
 
 def _child(fingerprint: int, payload: bytes) -> int:
-    """Return what tells a request from the other children of its page."""
+    """Return the fingerprint that distinguishes a request from the other children of its page."""
     return hash63(b"%d:%b" % (fingerprint, identity_of(payload)))

@@ -6,7 +6,7 @@ from scrapy_t8.core.page import Page
 from scrapy_t8.stores.base import Store
 
 HELD = 100_000
-"""Fingerprints kept in memory, about 8 MB. A job that has seen no more never asks the store."""
+"""Maximum number of fingerprints in memory, about 8 MB. A job with fewer of them does not read the store."""
 
 
 class SeenSet:

@@ -72,7 +72,7 @@ class SetAside:
         return self._by_number.get(request.meta.pop(MARK)) if MARK in request.meta else None
 
     def remove(self, aside: Aside) -> None:
-        """Note that a request is not set aside any more."""
+        """Record that a request is no longer set aside."""
         del self._by_number[aside.number]
         fingerprint = self._fingerprint(aside.request)
         self._by_fingerprint[fingerprint].remove(aside)
@@ -80,7 +80,7 @@ class SetAside:
             del self._by_fingerprint[fingerprint]
 
     def remove_page(self, page: Page) -> bool:
-        """Note that the request of *page* is not set aside any more. Return whether it was."""
+        """Record that the request of *page* is no longer set aside. Return whether it was."""
         found = [aside for aside in self._by_number.values() if aside.page is page and not aside.in_memory]
         for aside in found:
             self.remove(aside)

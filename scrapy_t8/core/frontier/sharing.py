@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 ATOMS = frozenset((str, int, float, bool, type(None), bytes, date, datetime))
 """Types of values that cannot be changed, and have no parts."""
 OF_SCRAPY = frozenset(("handle_httpstatus_list", "redirect_urls", "redirect_reasons"))
-"""Keys of meta whose values nobody changes."""
+"""Keys of meta whose values do not change."""
 NODES = 50
 """Parts of the values of one request that are looked at."""
 READERS = 3
@@ -132,7 +132,7 @@ class Sharing:
                 value.before[request] = self._bytes(value)
 
     def end(self, request: Request) -> None:
-        """Note that *request* has left the engine. Store the requests that need not run from memory any more."""
+        """Record that *request* has left the engine. Store the requests that no longer need to run from memory."""
         child = self._children.pop(request, None)
         if child is not None:
             for value in child.values:

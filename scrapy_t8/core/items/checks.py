@@ -70,7 +70,7 @@ class ItemChecks:
 
     @classmethod
     def of(cls, required: Any, schemas: Any) -> ItemChecks:
-        """Return the checks that the settings ask for.
+        """Return the checks that the settings define.
 
         :param required: names of fields, for every item, or by class.
         :param schemas: a schema for every item, or a dict of them by class. A schema is a JSON Schema as a dict, the

@@ -38,7 +38,7 @@ def expecting(request: Request, key: str, source: str, *, by_page: bool) -> None
 
 
 def url_key(url: str) -> str:
-    """Return the key of a page of which any item is expected: its URL in canonical form."""
+    """Return the key of a page that is expected to have any item: its URL in canonical form."""
     return canonicalize_url(url)
 
 
@@ -151,7 +151,7 @@ class Expectations:
         return bool(page.items.passed) or by_handler
 
     def _keep(self, page: Page, change: ExpectationChange) -> None:
-        """Store the request of *page*, so that it can be repeated should somebody want the item all the same."""
+        """Store the request of *page*, so that ``heal`` can repeat it."""
         if page.request is not None:
             change.url = page.request.url
             try:

@@ -1,4 +1,4 @@
-"""The key of an item, which tells it from other items; or its content."""
+"""The key of an item, which identifies the item; or a hash of its content."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class ItemKeys:
     def key(self, item: Any) -> str | None:
         """Return the key of *item* as text; None if there is no rule for it.
 
-        :raises NoKey: if there is one, and the item lacks what it asks for.
+        :raises NoKey: if there is one, and the item lacks a field of it.
         """
         cls = type(item)
         if cls not in self._known:

@@ -28,7 +28,7 @@ EXPORTED, DUPLICATE, DROPPED, FAILED = range(4)
 """The outcomes of an item."""
 LOST = {DROPPED: "dropped", FAILED: "failed"}
 HELD = 50_000
-"""Keys that are kept in memory. A job with no more keys never asks the store."""
+"""Maximum number of keys in memory. A job with fewer keys does not read the store."""
 LATELY = 100
 """Keys whose hash is kept in memory: those of items that are in the pipelines."""
 REASONS = 100

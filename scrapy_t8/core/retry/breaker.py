@@ -1,4 +1,4 @@
-"""Which hosts are not asked for a while, and until when. Pure: the time is an argument.
+"""Which hosts get no requests for a while, and until when. Pure: the time is an argument.
 
 ::
 
@@ -37,7 +37,7 @@ KNOWN_PAGE = 0
 
 @dataclass(slots=True)
 class Health:
-    """What is known of one host that is failing, down or paused."""
+    """The health of one host that is failing, down or paused."""
 
     failing: dict[int, int] = field(default_factory=dict)
     """How often each request has failed since the last answer."""
@@ -48,7 +48,7 @@ class Health:
     probe_at: float = 0.0
     paused_until: float = 0.0
     is_given_up: bool = False
-    """Whether the host is not waited for any more, although it is down."""
+    """Whether the crawl has stopped waiting for the host, although the host is down."""
     is_suspect: bool = False
     """Whether the breaker is open for the first probe only, and that has not ended yet."""
     trusted_until: float = 0.0
@@ -62,7 +62,7 @@ class Health:
 
 
 class Evidence(NamedTuple):
-    """What a failed attempt says about the host.
+    """What a failed attempt shows about the host.
 
     :param request: the fingerprint of the request.
     :param is_first: whether the request has not failed before.
@@ -188,7 +188,7 @@ class Breaker:
             health.is_suspect, health.interval = False, 0.0  # nothing can confirm the suspicion
 
     def pause(self, host: str, until: float) -> None:
-        """Pause the host, as it has asked for."""
+        """Pause the host until the time that it has demanded."""
         health = self._hosts.setdefault(host, Health())
         if until > health.paused_until:
             health.paused_until = until
@@ -199,7 +199,7 @@ class Breaker:
         return self._refunds.get(host, {}).pop(request, 0)
 
     def give_up(self, host: str) -> None:
-        """Wait no longer for a host that is down."""
+        """Stop waiting for a host that is down."""
         self._hosts[host].is_given_up = True
         self.changed.add(host)
 
@@ -260,5 +260,5 @@ class Breaker:
         return {**record, "interval": 0.0, "probe_at": 0.0} if health.is_suspect else record
 
     def load(self, hosts: dict[str, dict[str, Any]]) -> None:
-        """Go on from what an earlier run has stored."""
+        """Load what an earlier run has stored."""
         self._hosts = {host: Health(**record) for host, record in hosts.items()}

@@ -293,7 +293,7 @@ class RetryDecisions:
         return str(request.meta.get("t8_target") or request.url)
 
     def write_stats(self) -> None:
-        """Put into the statistics how the run went, if anything failed."""
+        """Write the retry statistics of the run, if anything failed."""
         waiting = len(self._frontier.waiting)
         stats = self._crawler.stats
         assert stats is not None
@@ -323,7 +323,7 @@ def callback_of(request: Request) -> str:
 
 
 def _lineage(request: Request) -> dict[str, Any]:
-    """Return how the crawl came to *request*."""
+    """Return how the crawl reached *request*."""
     meta = request.meta
     known = {
         "referer": (request.headers.get("Referer") or b"").decode("latin-1"),

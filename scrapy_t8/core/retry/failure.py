@@ -1,4 +1,4 @@
-"""What can go wrong with a page, by kind: each kind has a budget of retries of its own."""
+"""The failures of a page, by kind: each kind has its own number of retries."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ INVALID = "invalid"
 HANDLER = "handler"
 """A task of the service whose handler has failed."""
 HANDLED = "handler"
-"""The reason of a failure that a retry handler has told of."""
+"""The reason of a failure that a retry handler has reported."""
 KINDS = (NETWORK, HOST, THROTTLED, BAN, PARSE, PIPELINE, MEDIA, HTTP, DOWNLOAD, INVALID, HANDLER)
 
 NETWORK_ERRORS = (
@@ -66,14 +66,14 @@ INSIDE_A_CALLBACK = (*NETWORK_ERRORS[:-1], ConnectionError, TimeoutError)
 """Network errors of downloads that a callback makes itself. Any other OSError is a bug of the callback."""
 
 OF_THE_HOST = (NETWORK, HOST)
-"""The kinds that say something about the health of a host."""
+"""The kinds that count as failures of a host."""
 
 OF_THE_CODE = (PARSE, PIPELINE, DOWNLOAD, INVALID, "callback", "class")
-"""The kinds that a change of the spider's code may mend."""
+"""The kinds that a change of the spider's code may fix."""
 
 
 AFTER_THE_DOWNLOAD = (PARSE, PIPELINE, INVALID)
-"""The kinds that no errback hears of. An errback itself can fail with them."""
+"""The kinds for which no errback is called. An errback itself can fail with them."""
 
 
 class RetryPage(Exception):

@@ -37,7 +37,7 @@ TIMES = {
     HANDLER: 3,
     **dict.fromkeys((DOWNLOAD, PARSE, PIPELINE, INVALID), 0),
 }
-"""Retries of each kind by default: a minute of trouble is waited out, a bug is not retried."""
+"""Retries of each kind by default: failures of up to a minute are survived, a bug is not retried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ class Policy:
 
     :param general: the rule for all kinds, from T8_RETRY_* and RETRY_TIMES.
     :param changes: changes for some kinds, as in ``{"ban": {"times": 1, "base": 60}}``.
-    :param retry_after_cap: seconds that a server may ask for, at the most.
+    :param retry_after_cap: maximum seconds that a server may demand.
     :raises ConfigError: for an unknown kind or an invalid value.
     """
 
@@ -169,7 +169,7 @@ class Policy:
         return rule
 
     def capped(self, seconds: float) -> float:
-        """Return the seconds that a server has asked for, capped."""
+        """Return the seconds that a server has demanded, capped."""
         return min(seconds, self._retry_after_cap)
 
     def due(self, failure: Failure, charged: int, rule: Rule, now: float, chance: float) -> float | None:

@@ -170,7 +170,7 @@ def connect(path: Path, *, power: bool) -> sqlite3.Connection:
 
 
 def distrust(db: sqlite3.Connection) -> None:
-    """Let nothing in a state file call a function or fill the memory: it may come from somebody else."""
+    """Prevent a state file from calling functions or filling the memory: it may come from another person."""
     db.execute("PRAGMA trusted_schema = OFF")
     db.execute("PRAGMA cell_size_check = ON")
     if sys.version_info >= (3, 11):

@@ -15,7 +15,7 @@ COMMIT = struct.Struct("<QQ")
 WIDTH = 8
 """Bytes of an id."""
 COMMITS = ".commits"
-"""The end of the name of the file beside the log: the run, and the number of its last commit."""
+"""Suffix of the second file of the log, which has the run and the number of its last commit."""
 
 
 class InFlightLog:
@@ -37,11 +37,11 @@ class InFlightLog:
         return run, [entry for entry in entries if entry]
 
     def last_commit(self) -> tuple[int, int]:
-        """Return the run and the number of the last commit that was noted; zeros if none was, or nobody can tell."""
+        """Return the run and the number of the last recorded commit; zeros if there is none, or it cannot be read."""
         return COMMIT.unpack(data) if len(data := os.pread(self._commits, COMMIT.size, 0)) == COMMIT.size else (0, 0)
 
     def missing(self, run: int, number: int) -> str:
-        """Return what was noted beyond this run and the number of its last commit; empty if nothing was."""
+        """Return the recorded commit beyond this run and the number of its last commit; empty if there is none."""
         noted = self.last_commit()
         noted = noted if any(noted) else (self.read()[0], 0)
         return (
