@@ -143,17 +143,17 @@ class Page:
         self.outcome = Outcome.PENDING
 
     def swap(self, request: Request | None) -> None:
-        """Note that a middleware has sent another request for *request*, the page's own; None: that one has ended."""
+        """Record that a middleware has sent another request for *request*, the page's own; None: that one has ended."""
         self.swapped = request
 
     def came_back(self) -> None:
-        """Note that the request, which a middleware had set aside, is in the frontier again."""
+        """Record that the request, which a middleware had set aside, is in the frontier again."""
         self.swapped = None
         if self.outcome is not Outcome.REPLACED:
             self.outcome = Outcome.PENDING
 
     def replace(self) -> None:
-        """Note that another entry has taken the place of this page's."""
+        """Record that another entry has taken the place of this page's."""
         self.outcome = Outcome.REPLACED
 
     def discard(self, ending: Ending) -> None:
@@ -161,7 +161,7 @@ class Page:
         self.outcome, self.ending = Outcome.DISCARDED, self.ending or ending
 
     def doubt(self, ending: Ending) -> None:
-        """Note that something of the page is missing for which no request can be given up."""
+        """Record that something of the page is missing for which no request can be given up."""
         self.doubts += (ending,)
 
     def end_in_memory(self, end: DeadLetter | Ending | None) -> None:
@@ -202,7 +202,7 @@ class Page:
         self.pending += 1
 
     def release(self) -> bool:
-        """Note that one thing has ended. Return whether it was the last one."""
+        """Record that one thing has ended. Return whether it was the last one."""
         self.pending -= 1
         return not self.pending
 
@@ -251,7 +251,7 @@ class Page:
         self.start_item_fingerprint = fingerprint
 
     def remember_children(self) -> None:
-        """Note that the store remembers children of this page."""
+        """Record that the store remembers children of this page."""
         self.has_child_rows = True
 
     def begin_history(self, history: AttemptHistory) -> AttemptHistory:

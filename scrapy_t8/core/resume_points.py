@@ -161,7 +161,7 @@ class ResumePointTracker(CommitParticipant):
                 meta[PART] = {key: whole[key] for key in ("task", "name", "at", "generation") if key in whole}
 
     def admitted(self, request: Request, *, live: bool = False) -> None:
-        """Note that *request* has entered the frontier, or runs from memory (*live*)."""
+        """Record that *request* has entered the frontier, or runs from memory (*live*)."""
         for mark in marks_of(request):
             point, at = self._of(mark), mark["at"]
             if point is None:
@@ -194,7 +194,7 @@ class ResumePointTracker(CommitParticipant):
                 self.pass_position(mark)
 
     def pass_position(self, mark: Mark) -> None:
-        """Note that a position, or a part of one, needs no more work."""
+        """Record that a position, or a part of one, needs no more work."""
         point = self._of(mark)
         if point is None:
             return

@@ -98,7 +98,7 @@ with; the reason."""
 
 
 def check() -> None:
-    """See that this Scrapy still has everything in the table.
+    """Check that this release of Scrapy has everything in the table.
 
     :raises ScrapyChanged: naming what is missing.
     """

@@ -158,7 +158,7 @@ class MediaSpider(DetailSpider):
         yield self._go_on(item, urls[1:], results, request)
 
     def _doubt(self, url: str) -> None:
-        """Note that an item goes on without a file, which the item in the feed will lack should the file come later."""
+        """Record that an item goes on without a file. If the file comes later, the item in the feed still lacks it."""
         page = current_page()
         if page is not None:
             page.doubt(Ending(MEDIA_CAUSE, url, note="the item is exported without this file"))

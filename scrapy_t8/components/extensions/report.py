@@ -187,7 +187,7 @@ class T8Report:
             self._remember(good=document["verdict"] == "complete")
 
     def _remember(self, *, good: bool) -> None:
-        """Note the finished job: later jobs are compared with it."""
+        """Record the finished job: later jobs are compared with it."""
         record = self._job.record
         items = record.ledger.exported + record.ledger.again
         past = PastJob(record.id, record.number, record.spider, record.begun, self._job.clock(), items, good=good)

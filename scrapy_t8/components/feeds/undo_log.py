@@ -69,7 +69,7 @@ class UndoLog:
             cut_back(self._path, 0)
 
     def note(self, file: Path, start: int | None, end: int) -> None:
-        """Note that *file*, which has *start* bytes (None if it does not exist), will have *end* bytes."""
+        """Record that *file*, which has *start* bytes (None if it does not exist), will have *end* bytes."""
         if self._fd is None:
             self._fd = self._open()
         if self.noted == self._committed:
@@ -167,13 +167,13 @@ class BegunFiles:
         self._power = power
 
     def note(self, file: Path, *, keep: bool) -> int:
-        """Note that *file* begins: at the end of its content (*keep*), or in place of it. Return where it begins."""
+        """Record that *file* begins: at the end of its content (*keep*), or in place of it. Return where it begins."""
         length = (size(file) if keep else 0) if file.exists() else None
         self._write({"path": str(file.resolve()), "length": length})
         return length or 0
 
     def note_end(self, file: str, items: int, proof: FileProof) -> None:
-        """Note that *file* is a complete batch of so many *items*."""
+        """Record that *file* is a complete batch of so many *items*."""
         self._write({"end": file, "items": items, "proof": proof})
 
     def ended(self) -> Iterator[EndedFile]:

@@ -24,7 +24,7 @@ METHOD = "t8_item_key"
 SHOWN = 200
 """Characters of a key that are kept as they are."""
 DIGEST = 6
-"""Bytes that stand for the content of a field."""
+"""Bytes of the digest of a field."""
 
 Rule = Callable[[Any], Any]
 
@@ -42,7 +42,7 @@ class ItemKeys:
     :param setting: the name of a field, several, a callable or its import path; or a dict of these by class, which is
         named by its import path or its bare name (``*``: any other).
     :param exclude: fields that do not count as content.
-    :raises ConfigError: if the setting makes no sense.
+    :raises ConfigError: if the setting is invalid.
     """
 
     def __init__(self, setting: Any, exclude: Collection[str] = (), spider: Spider | None = None) -> None:
@@ -123,7 +123,7 @@ def key_bytes(text: str) -> bytes:
 
 
 def shown(text: str) -> str:
-    """Return *text* in a length that can be stored and shown; still different for different keys."""
+    """Return *text*, shortened for the store and for display; still different for different keys."""
     if len(text) <= SHOWN and text.isascii():
         return text
     if len(text) > SHOWN:

@@ -175,7 +175,7 @@ class Job(CommitParticipant):
         return False
 
     def rejected(self, request: Request, page: Page | None) -> None:
-        """Note that *request* was seen before, and does not enter the frontier."""
+        """Record that *request* was seen before, and does not enter the frontier."""
         if page is not None and page.is_handing_over:
             page.discard(ending_of_rejected(request, current_request(), self.fingerprint))
             return
@@ -191,11 +191,11 @@ class Job(CommitParticipant):
             self.flush()
 
     def leased(self) -> None:
-        """Note that a request has been leased."""
+        """Record that a request has been leased."""
         self._after_crash.leased()
 
     def record_item_failure(self, failure: Failure) -> None:
-        """Note that the request whose output is being produced here has failed because of an item."""
+        """Record that the request whose output is being produced here has failed because of an item."""
         request = current_request()
         if request is not None:
             self.retries.record_failure(request, failure)
@@ -231,7 +231,7 @@ class Job(CommitParticipant):
         self.end(page)
 
     def end(self, page: Page) -> None:
-        """Note that one of the things that *page* waits for has ended. With the last one, the page settles."""
+        """Record that one of the things that *page* waits for has ended. With the last one, the page settles."""
         self._commits.end(page)
 
     # -- commits -------------------------------------------------------------------------------------------------

@@ -121,5 +121,5 @@ class PageOutputs:
         return {name: self._sinks[name].record() for name in self._written}
 
     def committed(self) -> None:
-        """Note that what :meth:`flush` has returned is durable."""
+        """Record that what :meth:`flush` has returned is durable."""
         self._written.clear()

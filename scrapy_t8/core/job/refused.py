@@ -53,7 +53,7 @@ class RefusedRequests:
             call_later(0, self._look, request)
 
     def reached(self, request: Request) -> None:
-        """Note that the scheduler was given *request*."""
+        """Record that the scheduler was given *request*."""
         self._under_way.pop(request, None)
 
     def _look(self, request: Request) -> None:

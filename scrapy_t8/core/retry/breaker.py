@@ -112,7 +112,7 @@ class Breaker:
     # -- what is heard of a host ---------------------------------------------------------------------------------
 
     def failed(self, host: str, evidence: Evidence, now: float) -> bool:
-        """Note that a request has failed because of the host. Return whether the host counts as down from now on."""
+        """Record that a request has failed because of the host. Return whether the host counts as down from now on."""
         if not self._limit:
             return False
         health, request = self._hosts.setdefault(host, Health()), evidence.request
@@ -138,7 +138,7 @@ class Breaker:
         return times >= REPEATED if evidence.known_page_from is not None else evidence.is_silence and times >= SILENT
 
     def probe_failed(self, host: str, now: float, request: int = KNOWN_PAGE) -> bool:
-        """Note that *request* has failed, which may be the probe. Return whether that has confirmed a suspicion."""
+        """Record that *request* has failed, which may be the probe. Return whether that has confirmed a suspicion."""
         health = self._hosts.get(host)
         if health is None or health.probing != request:
             return False
@@ -160,7 +160,7 @@ class Breaker:
         self.changed.add(host)
 
     def succeeded(self, host: str, now: float) -> bool:
-        """Note that a request was answered. Return whether the host was down until now."""
+        """Record that a request was answered. Return whether the host was down until now."""
         health = self._hosts.get(host)
         if health is None:
             return False
@@ -174,12 +174,12 @@ class Breaker:
         return was_down
 
     def known_page_answered(self, host: str, now: float) -> bool:
-        """Note that the probe with a known page was answered. Return whether the host was down until now."""
+        """Record that the probe with a known page was answered. Return whether the host was down until now."""
         self._hosts.setdefault(host, Health()).trusted_until = now + self._probe
         return self.succeeded(host, now)
 
     def ended(self, host: str, request: int, now: float) -> None:
-        """Note that *request* has ended: if it was a probe that says nothing, another probe follows."""
+        """Record that *request* has ended: if it was a probe that says nothing, another probe follows."""
         health = self._hosts.get(host)
         if health is None or health.probing != request:
             return
@@ -225,7 +225,7 @@ class Breaker:
         return health is None or (health.paused_until <= now and not self.is_open(host, now))
 
     def wants_probe(self, host: str, now: float) -> bool:
-        """Whether one request may go to a *host* that is down. To be followed by :meth:`probe`."""
+        """Whether one request may go to a *host* that is down. Call :meth:`probe` afterwards."""
         health = self._hosts.get(host)
         return (
             health is not None
@@ -235,7 +235,7 @@ class Breaker:
         )
 
     def probe(self, host: str, request: int = KNOWN_PAGE) -> None:
-        """Note that a request goes to a host that is down."""
+        """Record that a request goes to a host that is down."""
         self._hosts[host].probing = request
 
     def opens_at(self, host: str) -> float:

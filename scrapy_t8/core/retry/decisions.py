@@ -56,22 +56,22 @@ class RetryDecisions:
         return self.hosts.slot(request)
 
     def host_answered(self, request: Request) -> None:
-        """Note that the host of *request* has given an answer."""
+        """Record that the host of *request* has given an answer."""
         if self.breaker:
             host = self.hosts.name(request)
             self._log_recovery(host, self.breaker.succeeded(host, self._clock()))
 
     def known_page_answered(self, host: str) -> None:
-        """Note that *host* has answered a probe."""
+        """Record that *host* has answered a probe."""
         self._log_recovery(host, self.breaker.known_page_answered(host, self._clock()))
 
     def known_page_failed(self, host: str, error: str) -> None:
-        """Note that *host* has not answered a probe."""
+        """Record that *host* has not answered a probe."""
         if self.breaker.probe_failed(host, self._clock()):
             self._warn_of_outage(host, error)
 
     def known_page_not_asked(self, host: str) -> None:
-        """Note that a probe of *host* was kept back by a middleware: pages that wait are the probes from now on."""
+        """Record that a probe of *host* was kept back by a middleware: pages that wait are the probes from now on."""
         self.hosts.ask_no_more(host)
         self.breaker.ended(host, KNOWN_PAGE, self._clock())
 
@@ -80,7 +80,7 @@ class RetryDecisions:
             logger.info("Host %s is up again, resuming its requests", host)
 
     def request_ended(self, request: Request) -> None:
-        """Note that *request* has left the engine, with or without an answer."""
+        """Record that *request* has left the engine, with or without an answer."""
         if self.breaker:
             self.breaker.ended(self.hosts.name(request), self._frontier.fingerprint(request), self._clock())
 
@@ -226,7 +226,7 @@ class RetryDecisions:
         return ScheduledRetry(entry, now if due is None else due, slot, payload, history.dumps())
 
     def succeeded(self, request: Request, page: Page) -> None:
-        """Note that the page was fetched, by the crawl or by a retry handler. Its dead letters are resolved."""
+        """Record that the page was fetched, by the crawl or by a retry handler. Its dead letters are resolved."""
         if page.history is not None and page.history.attempts:
             self._count("succeeded")
             self._log(logging.DEBUG, "Retry succeeded", request, page, f"after {len(page.history.attempts)} failures")

@@ -63,7 +63,7 @@ class InFlightLog:
         self._free.clear()
 
     def add(self, entry: int) -> None:
-        """Note that *entry* is in flight."""
+        """Record that *entry* is in flight."""
         slot = self._free.pop() if self._free else len(self._slots) + 1
         self._slots[entry] = slot
         os.pwrite(self._fd, entry.to_bytes(WIDTH, "little"), slot * WIDTH)

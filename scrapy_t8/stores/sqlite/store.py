@@ -277,7 +277,7 @@ class SQLiteStore(StateFile):
     # -- work ----------------------------------------------------------------------------------------------------
 
     def mark_in_flight(self, entry: int) -> None:
-        """Note that *entry* is in flight, so that a crash is charged to it. The note survives a kill immediately."""
+        """Record that *entry* is in flight, so that a crash is charged to it. The note survives a kill immediately."""
         try:
             self._marks.add(entry)
         except OSError as error:

@@ -20,7 +20,7 @@ ROWS = 3000
 
 
 class WalCheckpointer:
-    """Counts changed rows, and moves *log* when there are enough. *connect* opens a connection of its own."""
+    """Counts changed rows, and moves *log* when there are enough. *connect* opens a separate connection."""
 
     def __init__(self, log: Path, connect: Callable[[], sqlite3.Connection]) -> None:
         self._log = log

@@ -257,7 +257,9 @@ def test_a_schema_in_a_file(tmp_path: Path, as_path: Any) -> None:
     assert ItemChecks.of(None, {"*": as_path(path)}).check({"name": "x", "price": 1})[0].rule == "minLength"
 
 
-@pytest.mark.parametrize(("text", "message"), [("{", "cannot be read as JSON"), ("[]", "does not contain a JSON object")])
+@pytest.mark.parametrize(
+    ("text", "message"), [("{", "cannot be read as JSON"), ("[]", "does not contain a JSON object")]
+)
 def test_a_file_without_a_schema(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "car.json").write_text(text)
     with pytest.raises(ConfigError, match=message):
