@@ -61,7 +61,7 @@ class PageItems:
         self.passed += 1
 
     def lose(self, cause: str) -> None:
-        """Note why a pipeline has lost an item. The first cause stays."""
+        """Record why a pipeline has lost an item. The first cause stays."""
         self.loss_cause = self.loss_cause or cause
 
     def end_item(self) -> None:

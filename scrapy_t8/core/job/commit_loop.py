@@ -87,7 +87,7 @@ class CommitLoop(RunControl):
             self.end(page.parent)
 
     def changed(self) -> None:
-        """Note a change. The change is committed within the commit interval."""
+        """Record a change. The change is committed within the commit interval."""
         if not self._is_running:
             return
         if self._timer is None:

@@ -51,7 +51,7 @@ class InFlightLog:
         )
 
     def note_commit(self, run: int, number: int) -> None:
-        """Note a commit that has been made: a state that does not have this commit has lost its log."""
+        """Record a commit that has been made: a state that does not have this commit has lost its log."""
         os.pwrite(self._commits, COMMIT.pack(run, number), 0)
 
     def reset(self, run: int) -> None:
