@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class PointRecord(NamedTuple):
     """A resume point as it is stored.
 
-    :param name: tells several points of one task type apart; may be empty.
+    :param name: distinguishes several points of one task type; may be empty.
     :param updated: in Unix seconds.
     :param record: JSON of the :class:`~scrapy_t8.model.resume_point.ResumePoint`.
     :param track: JSON of the positions settled beyond the point; empty for a point that no crawl has set.

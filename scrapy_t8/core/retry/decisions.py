@@ -1,4 +1,4 @@
-"""What becomes of a failed request: the policy decides, the breaker hears of the failure, the history remembers it."""
+"""Decides on each failure: adds it to the history, reports it to the breaker, and applies the policy."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ class RetryDecisions:
         self.breaker = breaker
         self.hosts = Hosts(context.crawler, clock=context.clock, pause=context.config.retry_base)
         self.code = code_of(self._spider)
-        """A hash of the spider's code: tells whether a bug may have been mended."""
+        """A hash of the spider's code: if it changes, a bug may have been fixed."""
         self._random = random.Random()
         self._capped: set[str] = set()
-        """Hosts that have asked for a longer pause than T8_RETRY_AFTER_CAP."""
+        """Hosts that have demanded a longer pause than T8_RETRY_AFTER_CAP."""
         self._in_memory: dict[Request, AttemptHistory] = {}
         """The earlier attempts of requests that run from memory."""
 
@@ -71,7 +71,7 @@ class RetryDecisions:
             self._warn_of_outage(host, error)
 
     def known_page_not_asked(self, host: str) -> None:
-        """Record that a probe of *host* was kept back by a middleware: pages that wait are the probes from now on."""
+        """Record that a probe of *host* was held back by a middleware: waiting pages are the probes from now on."""
         self.hosts.ask_no_more(host)
         self.breaker.ended(host, KNOWN_PAGE, self._clock())
 
@@ -169,7 +169,7 @@ class RetryDecisions:
         return again
 
     def _unpin_proxy(self, again: Request, page: Page) -> None:
-        """Take off the proxy that a middleware has chosen for the last attempt: the proxy may be what is down."""
+        """Remove the proxy that a middleware has chosen for the last attempt: the proxy may be down."""
         frontier, entry = self._frontier, page.entry
         payload = None if entry is None else frontier.added.get(entry) or frontier.store.payload(entry)
         with suppress(CannotLoad):

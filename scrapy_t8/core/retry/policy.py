@@ -151,7 +151,7 @@ class Policy:
             for kind in KINDS
         }
         if "times" in general:
-            # The user's RETRY_TIMES holds for what Scrapy itself retries.
+            # The user's RETRY_TIMES applies to the failures that Scrapy itself retries.
             for kind in (NETWORK, HOST, THROTTLED, HTTP):
                 if "times" not in changes.get(kind, {}):
                     self._rules[kind] = self._rules[kind].changed({"times": general["times"]}, "RETRY_TIMES")
@@ -199,7 +199,7 @@ class Policy:
     ) -> Decision:
         """Decide on *failure* by *rule*.
 
-        A failure that a host is known to be down for is not charged, and the next attempt waits for the host. While a
+        A failure is not charged if its host is known to be down; the next attempt waits for the host. While a
         host is only suspected, failures are charged, but a request that has used up its retries has one attempt more.
 
         :param earlier: failures of this kind that were charged before.

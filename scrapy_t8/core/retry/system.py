@@ -1,4 +1,4 @@
-"""Everything of one run that has to do with failed requests: failures are noted, decided on, and acted upon."""
+"""The failed requests of one run: records failures, decides on them, and acts on the decisions."""
 
 from __future__ import annotations
 
