@@ -7,13 +7,16 @@ from typing import Any
 
 from scrapy import Request, signals
 from scrapy.crawler import Crawler
-from scrapy.utils.asyncio import call_later
+from scrapy.utils.asyncio import AsyncioLoopingCall, call_later, create_looping_call
+from twisted.internet.task import LoopingCall
 
 from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.core.page import Page, current_page
 from scrapy_t8.errors import CannotStore, T8Error
 from scrapy_t8.utils.hashes import content_fingerprint
+
+LOOK = 0.1  # Seconds between two looks whether a spider that is being closed has items of start() in the pipelines
 
 
 class T8StartMiddleware:
@@ -31,6 +34,7 @@ class T8StartMiddleware:
         self._job = job
         self._items: set[Page] = set()
         self._listens = False
+        self._looking: LoopingCall | AsyncioLoopingCall | None = None
 
     async def process_start(self, start: AsyncIterator[Any]) -> AsyncIterator[Any]:
         job = self._job
@@ -79,8 +83,18 @@ class T8StartMiddleware:
         # Not before there is an item of start(): Scrapy makes a task for each handler of each item.
         if not self._listens:
             self._listens = True
+            scrapy_private.call_around_close(self._job.crawler, self._closing, self._closed)
             for signal in (signals.item_scraped, signals.item_dropped, signals.item_error):
                 self._job.crawler.signals.connect(self.item_ended, signal)
+
+    def _closing(self, reason: str) -> None:
+        """Have the spider wait for items of ``start()`` no longer than until they have left: Scrapy would for ever."""
+        self._looking = create_looping_call(scrapy_private.end_wait_for_items, self._job.crawler)
+        self._looking.start(LOOK)
+
+    def _closed(self) -> None:
+        if self._looking is not None and self._looking.running:
+            self._looking.stop()
 
     def item_ended(self) -> None:
         page = current_page()

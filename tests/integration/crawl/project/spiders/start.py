@@ -52,6 +52,37 @@ class Sieve:
         return item
 
 
+class Offered(NotingSpider):
+    """Yields nothing but items, from ``start()``, and its pipeline takes *seconds* for each of the first run."""
+
+    name = "offered"
+    custom_settings: ClassVar = {"ITEM_PIPELINES": {f"{__name__}.Slow": 100}}
+    seconds = "0"
+
+    async def start(self) -> AsyncIterator[Any]:
+        for number in range(12):
+            yield {"start": number}
+            await asyncio.sleep(0.01)
+            may_end(f"start {number}")
+
+
+class Slow:
+    """Takes as long for an item as the spider says."""
+
+    @classmethod
+    def from_crawler(cls, crawler: Any) -> Slow:
+        slow = cls()
+        slow.crawler = crawler
+        return slow
+
+    crawler: Any
+
+    async def process_item(self, item: Any) -> Any:
+        note(f"enters {item['start']}")
+        await asyncio.sleep(float(self.crawler.spider.seconds))
+        return item
+
+
 class Raising(NotingSpider):
     """Its ``start()`` raises in the middle, as long as nobody has mended it."""
 
