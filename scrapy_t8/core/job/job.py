@@ -82,6 +82,7 @@ class Job(CommitParticipant):
         self._commits = commits
         self._is_open = True
         self._is_closing = False
+        self._is_complete = False
         self._components: list[PersistedComponent] = []
         self._finalizers: list[Callable[[], Awaitable[bool]]] = []
         self._after_run: list[Callable[[], Awaitable[None]]] = []
@@ -272,7 +273,7 @@ class Job(CommitParticipant):
     # -- the end -------------------------------------------------------------------------------------------------
 
     def at_close(self, finalizer: Callable[[], Awaitable[bool]]) -> None:
-        """Call *finalizer* before the run ends. If it returns False, the job is not finished."""
+        """Call *finalizer* when the last item has left the pipelines. If it returns False, the job is not finished."""
         self._finalizers.append(finalizer)
 
     def after_run(self, report: Callable[[], Awaitable[None]], *, at_exit: Callable[[], None]) -> None:
@@ -280,9 +281,9 @@ class Job(CommitParticipant):
         self._after_run.append(report)
         self._at_exit.append(at_exit)
 
-    async def close(self, reason: str) -> None:
-        """Finish the feeds, balance the ledger, end the run and give the job up."""
-        if not self._is_open:
+    async def finish_feeds(self, reason: str) -> None:
+        """Finish the feeds, once all items have left the pipelines. Do nothing if that is done."""
+        if not self._is_open or self._is_closing:
             return
         self.retries.close()
         self._is_closing = True
@@ -293,10 +294,17 @@ class Job(CommitParticipant):
         for finalizer in self._finalizers:
             with self.guard("finish"):
                 is_complete = await finalizer() and is_complete
+        self._is_complete = is_complete
+
+    async def close(self, reason: str) -> None:
+        """Finish the feeds, balance the ledger, end the run and give the job up."""
+        if not self._is_open:
+            return
+        await self.finish_feeds(reason)
         self.flush()
         if self.error is None:
             with self.guard("finish"):
-                self._finish(reason, is_complete=is_complete)
+                self._finish(reason, is_complete=self._is_complete)
         self._end_run(self.error.reason if self.error else reason)
         # From here on a second Ctrl-C cuts short nothing but reports and notifications.
         atexit.unregister(self._abandon)
