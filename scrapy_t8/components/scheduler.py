@@ -130,7 +130,7 @@ class T8Scheduler(Scheduler):
     def next_request(self) -> Request | None:
         # What follows in this context (downloads, idle handlers) is no page's output.
         leave_page()
-        if not self._job.works:
+        if not self._job.works or self._job.is_held:
             return None
         with self._taking:
             if self._alone is not None or self._job.frontier.suspects:

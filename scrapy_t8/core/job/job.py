@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import atexit
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from scrapy import Request
 from scrapy.crawler import Crawler
@@ -20,7 +20,7 @@ from scrapy_t8.core.resume_points import POINT, Mark
 from scrapy_t8.core.retry.failure import Failure
 from scrapy_t8.core.retry.host_gate import HostGatedQueue
 from scrapy_t8.core.retry.system import RetrySystem
-from scrapy_t8.core.run import CommitParticipant, RunContext, StopOnError
+from scrapy_t8.core.run import CommitParticipant, PersistedComponent, RunContext, StopOnError
 from scrapy_t8.errors import T8Error
 from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.entry import START
@@ -36,13 +36,6 @@ logger = logging.getLogger(__name__)
 
 _open: dict[Crawler, Job] = {}
 """The open jobs of this process, from their opening to their end: no crawler is kept for longer."""
-
-
-class PersistedComponent(Protocol):
-    """A component whose state is part of each commit, and read back with ``store.kept``."""
-
-    def dump(self, *, force: bool) -> Mapping[str, bytes]:
-        """Return changes to store now, by name; all pending changes if *force*."""
 
 
 class Job(CommitParticipant):
@@ -81,6 +74,7 @@ class Job(CommitParticipant):
         """Requests that were buried and dead letters that were revived when the run began."""
         self._commits = commits
         self._is_open = True
+        self.is_held = False
         self._is_closing = False
         self._is_complete = False
         self._components: list[PersistedComponent] = []
@@ -140,6 +134,10 @@ class Job(CommitParticipant):
     def fail(self, error: T8Error) -> None:
         """End the run because of *error*."""
         self._commits.fail(error)
+
+    def hold_requests(self, is_held: bool) -> None:
+        """Send no request while *is_held*: the run needs something first."""
+        self.is_held = is_held
 
     # -- requests ------------------------------------------------------------------------------------------------
 
