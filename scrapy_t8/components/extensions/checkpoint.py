@@ -6,6 +6,7 @@ import logging
 
 from scrapy import signals
 from scrapy.crawler import Crawler
+from scrapy.exceptions import DontCloseSpider
 
 from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.job.job import Job
@@ -37,7 +38,7 @@ class T8Checkpoint:
             mute_tracebacks_of(error)
             raise
         logger.debug("The state in %s is open", job.state_directory)
-        # Whatever happens from here on, only a report that says complete makes it 0.
+        # From here on, only a report with the verdict complete makes it 0.
         assert crawler.stats is not None
         crawler.stats.set_value("t8/exit_status", INCOMPLETE)
         if job.config.exit_status:
@@ -87,7 +88,9 @@ class T8Checkpoint:
     def spider_idle(self) -> None:
         """Keep the spider open for retries that are due soon, and leave later ones to the next run."""
         with self._job.guard("wait"):
-            self._job.pair_held_back()
+            if self._job.frontier.replay.pair_all():
+                scrapy_private.schedule_next_call(self._job.crawler)
+                raise DontCloseSpider
             self._job.retries.idle()
 
     async def spider_closed(self, reason: str) -> None:
