@@ -22,7 +22,7 @@ PENDING = 1000
 
 
 class CommitLoop(RunControl):
-    """Commits what has settled, and ends the run when a commit fails.
+    """Commits what has settled, and ends the run when a commit fails. ``RunControl`` says what its methods do.
 
     :param outputs: the staged outputs of pages.
     """
@@ -49,7 +49,6 @@ class CommitLoop(RunControl):
 
     @property
     def works(self) -> bool:
-        """Whether the run has begun, has not ended, and has met no error."""
         return self._is_running
 
     def begin(self, *participants: CommitParticipant) -> None:
@@ -62,7 +61,6 @@ class CommitLoop(RunControl):
         self._is_running = False
 
     def fail(self, error: T8Error) -> None:
-        """End the run because of *error*. The last commit is the state, as after a kill."""
         if self.error is None:
             self.error = error
             self._is_running = False
@@ -70,13 +68,11 @@ class CommitLoop(RunControl):
             scrapy_private.close_spider(self._crawler, error.reason)
 
     def guard(self, what: str) -> StopOnError:
-        """Return a context in which any exception ends the run."""
         return StopOnError(self, what)
 
     # -- what changes --------------------------------------------------------------------------------------------
 
     def end(self, page: Page) -> None:
-        """Note that one of the things that *page* waits for has ended. With the last one, the page settles."""
         if not page.release() or not self._is_running:
             return
         self._outputs.add(page)
@@ -87,7 +83,6 @@ class CommitLoop(RunControl):
             self.end(page.parent)
 
     def changed(self) -> None:
-        """Note a change. The change is committed within the commit interval."""
         if not self._is_running:
             return
         if self._timer is None:
@@ -109,21 +104,13 @@ class CommitLoop(RunControl):
     # -- commits -------------------------------------------------------------------------------------------------
 
     def commit(self) -> bool:
-        """Commit what has settled. Large staged outputs are written in slices first, over several turns.
-
-        :returns: whether everything is durable now.
-        """
+        # Large staged outputs are written in slices first, over several turns of the event loop.
         return self._commit(SLICE)
 
     def flush(self) -> None:
-        """Commit everything that has settled, before anything else happens."""
         self._commit(None)
 
     def flush_or_raise(self) -> None:
-        """Commit as :meth:`flush` does.
-
-        :raises T8Error: the error that has ended the run, if one has.
-        """
         self._commit(None)
         if self.error is not None:
             raise self.error

@@ -82,7 +82,7 @@ class RetrySystem(CommitParticipant):
             self.breaker.forget_given_up(context.clock())
         self.decisions = RetryDecisions(context, frontier, policy=policy, breaker=self.breaker)
         self._probes = KnownPageProbes(context.crawler, self.decisions)
-        self.handlers = Handlers(handlers, config.retry_handler_timeout, self)
+        self.handlers = Handlers(handlers, config.retry_handler_timeout, self.handler_ended)
         self.timer = RetryTimer(context, control, frontier, handlers=self.handlers)
         self._idle_policy = IdlePolicy(
             context,
