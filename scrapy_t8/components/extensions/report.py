@@ -25,7 +25,7 @@ from scrapy_t8.model.job import PastJob
 from scrapy_t8.report.alerts import Alert, alert_thresholds, alerts_of
 from scrapy_t8.report.mask import KEPT
 from scrapy_t8.utils.text import one_line
-from scrapy_t8.utils.tracebacks import mute_tracebacks_of
+from scrapy_t8.utils.tracebacks import in_one_line
 
 if TYPE_CHECKING:
     from scrapy_t8.report.notify import Notifier
@@ -49,12 +49,8 @@ class T8Report:
         job = Job.required(crawler)
         if not (job.config.enable_integrity_check or job.config.exit_status):
             raise NotConfigured
-        try:
+        with in_one_line(logger):
             report = cls(crawler, job)
-        except T8Error as error:
-            logger.critical("%s", error)
-            mute_tracebacks_of(error)
-            raise
         job.after_run(report.end, at_exit=report.write)
         return report
 

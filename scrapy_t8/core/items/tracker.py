@@ -20,7 +20,7 @@ from scrapy_t8.model.items import ItemOutcome
 from scrapy_t8.utils.text import escape_surrogates, one_line
 
 from .checks import ItemChecks
-from .ledger import DROPPED, DUPLICATE, EXPORTED, FAILED, ItemLedger
+from .ledger import DROPPED, DUPLICATE, EXPORTED, FAILED, ItemLedger, cause_of
 
 logger = logging.getLogger(__name__)
 
@@ -139,7 +139,7 @@ class ItemTracker:
             items.leave()
             if self.keeps_ledger:
                 items.add_outcome(ItemOutcome(items.current, FAILED, loss=loss), self._directory)
-        items.lose(self.ledger.cause(FAILED, *loss[:2]))
+        items.lose(cause_of(FAILED, *loss[:2]))
         items.end_item()
         return lost
 
@@ -167,7 +167,7 @@ class ItemTracker:
     def _lose(
         self, page: Page, outcome: int, item: Any, loss: tuple[str, str, str], problems: Sequence[list[str]] = ()
     ) -> None:
-        page.own_items().lose(self.ledger.cause(outcome, *loss[:2]))
+        page.own_items().lose(cause_of(outcome, *loss[:2]))
         self._add(page, self.ledger.outcome_of(outcome, item, page, loss, list(problems)))
 
     def _add(self, page: Page, noted: ItemOutcome) -> None:

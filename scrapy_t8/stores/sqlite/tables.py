@@ -19,10 +19,8 @@ class SQLiteReader:
     """Reads from the database of a store."""
 
     _db: sqlite3.Connection
-
-    def _reading(self, what: str) -> AbstractContextManager[None]:
-        """Return a context that raises errors of the database as those of a store. *what* is a verb for the message."""
-        raise NotImplementedError
+    _reading: Callable[[str], AbstractContextManager[None]]
+    """Returns a context that raises errors of the database as those of a store, given a verb for the message."""
 
     def rows(self, statement: str, values: Any = ()) -> list[Any]:
         """Return the rows that *statement* finds."""
@@ -52,11 +50,8 @@ class SQLiteTables(SQLiteReader):
         transaction: Callable[[], AbstractContextManager[sqlite3.Connection]],
     ) -> None:
         self._db = db
-        self._guard = guard
+        self._guard = self._reading = guard
         self._transaction = transaction
-
-    def _reading(self, what: str) -> AbstractContextManager[None]:
-        return self._guard(what)
 
 
 def load_job(text: str) -> JobRecord:

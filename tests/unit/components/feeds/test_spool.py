@@ -55,7 +55,7 @@ def spool_of(path: Path, record: dict[str, Any] | None = None) -> ItemSpool:
 def through(path: Path, *items: Any) -> list[Any]:
     spool = spool_of(path)
     spool.write([spool.encode(item)[0] for item in items])
-    return list(spool.items())
+    return [item for _, item in spool.numbered()]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -147,7 +147,7 @@ def test_only_what_is_committed_is_there(path: Path) -> None:
 
 def test_a_new_job_begins_with_an_empty_one(path: Path) -> None:
     assert through(path, {"n": 1}) == [{"n": 1}]
-    assert list(spool_of(path).items()) == []
+    assert list(spool_of(path).numbered()) == []
     assert through(path, {"n": 2}) == [{"n": 2}]
 
 
