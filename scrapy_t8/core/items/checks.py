@@ -13,7 +13,7 @@ from itertools import islice
 from numbers import Integral, Real
 from pathlib import Path
 from reprlib import Repr
-from typing import Any, NamedTuple
+from typing import Any
 
 from itemadapter import ItemAdapter
 
@@ -262,19 +262,6 @@ def _read(path: str | Path, where: str) -> Mapping[str, Any]:
 # -- field coverage ----------------------------------------------------------------------------------------------
 
 
-class Gap(NamedTuple):
-    """A field that too few items of a class have.
-
-    :param part: of the items that have it, from 0 to 1.
-    :param least: the part that should.
-    """
-
-    item: str
-    field: str
-    part: float
-    least: float
-
-
 def coverage_thresholds(value: Any) -> dict[str, dict[str, float]]:
     """Return T8_FIELD_COVERAGE by class, where ``*`` stands for every class.
 
@@ -304,20 +291,22 @@ def fraction(value: Any, where: str) -> float:
     return float(value)
 
 
-def coverage_problems(coverage: Iterable[Mapping[str, Any]], thresholds: Mapping[str, Any]) -> list[Gap]:
-    """Return the fields that too few items have. A field that no item has is one; a class without items has none.
+def coverage_problems(
+    coverage: Iterable[Mapping[str, Any]], thresholds: Mapping[str, Any]
+) -> Iterator[tuple[str, str, float, float]]:
+    """Yield the fields that too few items of a class have: class, field, the part that has it, the part that should.
+
+    A field that no item has is one; a class without items has none.
 
     :param coverage: as in the report, ``[{"item": ..., "count": ..., "fields": {name: part}}]``.
     :param thresholds: as for :func:`coverage_thresholds`.
     """
     parts = coverage_thresholds(thresholds)
-    gaps: list[Gap] = []
     for row in coverage if parts else ():
         for name, least in _least(str(row["item"]), parts).items():
             part = float(row["fields"].get(name, 0))
             if row["count"] and part < least:
-                gaps.append(Gap(str(row["item"]), name, part, least))
-    return gaps
+                yield str(row["item"]), name, part, least
 
 
 def _least(item: str, parts: Mapping[str, Mapping[str, float]]) -> dict[str, float]:

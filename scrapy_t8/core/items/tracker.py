@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from traceback import walk_tb
 from types import TracebackType
 from typing import Any
 
@@ -186,11 +187,9 @@ def url_of(response: Any) -> str:
 def pipeline_of_traceback(trace: TracebackType | None) -> str:
     """Return the class of the pipeline that an exception has come from, as far as its traceback tells."""
     found = ""
-    while trace is not None:
-        frame = trace.tb_frame
+    for frame, _ in walk_tb(trace):
         if frame.f_code.co_name == "process_item" and "self" in frame.f_locals:
             found = type(frame.f_locals["self"]).__qualname__
-        trace = trace.tb_next
     return found
 
 

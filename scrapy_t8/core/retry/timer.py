@@ -121,10 +121,8 @@ class RetryTimer(CommitParticipant):
         try:
             request = self._frontier.codec.decode_request(waiting.payload)
         except CannotLoad as error:
-            number, payload, story = waiting.id, waiting.payload, waiting.story
-            page.bury(
-                DeadLetter(number, payload, error.kind, str(error), self._clock(), host=waiting.slot, story=story)
-            )
+            number, payload, host, story = waiting.id, waiting.payload, waiting.slot, waiting.story
+            page.bury(DeadLetter(number, payload, error.kind, str(error), self._clock(), host=host, story=story))
             self._control.end(page)
             return
         page.carry(marks_of(request), self._frontier.expectations.of(request))

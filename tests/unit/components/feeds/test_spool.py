@@ -142,7 +142,7 @@ def test_only_what_is_committed_is_there(path: Path) -> None:
     first.write([first.encode({"n": 9})[0][:-1]])
     second = spool_of(path, record)
     second.write([second.encode({"n": 3})[0]])
-    assert [item["n"] for item in second.items()] == [0, 1, 2, 3]
+    assert [item["n"] for _, item in second.numbered()] == [0, 1, 2, 3]
 
 
 def test_a_new_job_begins_with_an_empty_one(path: Path) -> None:
@@ -203,5 +203,5 @@ def test_a_spool_that_is_gone_goes_on(path: Path) -> None:
     spool = damaged(path, 500)
     path.unlink()
     again = spool_of(path, spool.record())
-    assert list(again.items()) == []
+    assert list(again.numbered()) == []
     assert FeedBalance.of(again.record()).missing(10) == 10

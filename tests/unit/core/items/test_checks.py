@@ -20,7 +20,7 @@ from scrapy import Field as ScrapyField
 from scrapy import Item
 from scrapy.settings import BaseSettings
 
-from scrapy_t8.core.items.checks import Gap, ItemChecks, Problem, coverage_problems, coverage_thresholds
+from scrapy_t8.core.items.checks import ItemChecks, Problem, coverage_problems, coverage_thresholds
 from scrapy_t8.errors import ConfigError
 
 HERE = "tests.unit.core.items.test_checks"
@@ -285,18 +285,18 @@ COVERAGE = [
     ("thresholds", "gaps"),
     [
         ({}, []),
-        ({"name": 0.9}, [Gap("Tyre", "name", 0.5, 0.9)]),
+        ({"name": 0.9}, [("Tyre", "name", 0.5, 0.9)]),
         ({"name": 0.9, "Tyre": {"name": 0.5}}, []),
         ({"Car": {"price": 0.9}}, []),
-        ({"Car": {"price": 0.91}}, [Gap("Car", "price", 0.9, 0.91)]),
-        ({"shop.items.Car": {"size": 0.1}}, [Gap("Car", "size", 0.0, 0.1)]),
-        ({"*": {"price": 0.5}}, [Gap("Tyre", "price", 0.0, 0.5)]),
+        ({"Car": {"price": 0.91}}, [("Car", "price", 0.9, 0.91)]),
+        ({"shop.items.Car": {"size": 0.1}}, [("Car", "size", 0.0, 0.1)]),
+        ({"*": {"price": 0.5}}, [("Tyre", "price", 0.0, 0.5)]),
         ({"Never": {"name": 1}}, []),
     ],
 )
-def test_coverage(thresholds: dict[str, Any], gaps: list[Gap]) -> None:
-    assert coverage_problems(COVERAGE, thresholds) == gaps
-    assert coverage_problems(COVERAGE, coverage_thresholds(json.dumps(thresholds))) == gaps
+def test_coverage(thresholds: dict[str, Any], gaps: list[tuple[str, str, float, float]]) -> None:
+    assert list(coverage_problems(COVERAGE, thresholds)) == gaps
+    assert list(coverage_problems(COVERAGE, coverage_thresholds(json.dumps(thresholds)))) == gaps
 
 
 @pytest.mark.parametrize(

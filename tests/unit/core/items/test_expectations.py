@@ -83,7 +83,7 @@ class Books:
         if letter is not None:
             page.bury(letter)
         page.settle()
-        self.expectations.settle(page, self)
+        self.expectations.settle(page, self.has)
         return page
 
     def has(self, key: int) -> bool:
