@@ -89,7 +89,10 @@ class ItemAudit:
             before = self.count = await self._database.count(task_type)
             await self._database.keys(task_type, self._take)
             self.count = await self._database.count(task_type)
-            self._compare_counts(before, self.count)
+            if not min(before, self.count) <= self._there <= max(before, self.count):
+                self._find("contradictory", "", f"count_items says {self.count}, iter_keys gives {self._there}")
+            for problem in wrong_count(self.count, self._state):
+                self._find(*problem)
             missing_keys = await self._missing() if await self._expect() else None
             counts, duplicate_keys = counter.counts(), counter.duplicates(EXAMPLES)
         expected, unique = self._state.total_items, counts.unique
@@ -127,12 +130,6 @@ class ItemAudit:
         self._counter.add(added)
         self._there += len(added)
         return [key for key in missing if key not in added]
-
-    def _compare_counts(self, before: int, after: int) -> None:
-        if not min(before, after) <= self._there <= max(before, after):
-            self._find("contradictory", "", f"count_items says {after}, iter_keys gives {self._there}")
-        for problem in wrong_count(after, self._state):
-            self._find(*problem)
 
     def _judge(self, items: Items) -> None:
         duplicates, invalid, missing = items["duplicates"], items["invalid"], items["missing"]

@@ -52,9 +52,6 @@ class T8Checkpoint:
         if self._job.config.gc_freeze:
             gc_freeze.freeze()
             self._has_frozen = True
-        self._log_start()
-
-    def _log_start(self) -> None:
         if not self._job.has_frontier:
             logger.warning(
                 "The scheduler is not T8's: resume points are kept, but requests in flight at a kill are lost"

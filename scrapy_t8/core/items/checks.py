@@ -111,17 +111,13 @@ def _required_check(names: list[str]) -> Check:
     def check(item: Any) -> Iterator[Finding]:
         fields = dict(fields_of(item))
         for name in names:
+            value = fields.get(name)
             if name not in fields:
                 yield "required", name, "is missing", ""
-            elif is_unfilled(fields[name]):
-                yield "required", name, "is empty", SHOWN.repr(fields[name])
+            elif value is None or (isinstance(value, Sized) and not len(value)):
+                yield "required", name, "is empty", SHOWN.repr(value)
 
     return check
-
-
-def is_unfilled(value: Any) -> bool:
-    """Whether a required field must not have this value: None, ``""``, an empty container."""
-    return value is None or (isinstance(value, Sized) and not len(value))
 
 
 # -- JSON Schema -------------------------------------------------------------------------------------------------

@@ -109,7 +109,7 @@ class ItemTracker:
             page.doubt(Ending(cause, note=loss_reason(error, outcome)))
         items = page.own_items()
         if is_orphan or not self._counts_entries:
-            items.enter()
+            items.entered += 1
         items.leave()
         refused, is_item = "", True
         if outcome == EXPORTED:
@@ -119,16 +119,16 @@ class ItemTracker:
         if self.keeps_ledger:
             with self._guard:
                 if not is_item:
-                    outcome = self._lose_what_is_no_item(page, item)
+                    self._lose_what_is_no_item(page, item)
                 elif refused:
                     self._lose(page, FAILED, item, (*refused.partition(": ")[::2], url_of(response)))
                 else:
                     self._note(page, outcome, item, error, response)
         else:
-            items.forget_entered()
+            items.entered = 0  # nobody keeps the ledger
             if outcome == EXPORTED:
-                items.let_pass()
-        items.end_item()
+                items.passed += 1
+        items.current = 0
         if is_orphan:
             self._control.end(page)
 
@@ -141,17 +141,15 @@ class ItemTracker:
             if self.keeps_ledger:
                 items.add_outcome(ItemOutcome(items.current, FAILED, loss=loss), self._directory)
         items.lose(cause_of(FAILED, *loss[:2]))
-        items.end_item()
+        items.current = 0
         return lost
 
-    def _lose_what_is_no_item(self, page: Page, item: Any) -> int:
-        """Let an item fail in whose place a pipeline has returned something else, as None. Return that outcome."""
+    def _lose_what_is_no_item(self, page: Page, item: Any) -> None:
+        """Let an item fail in whose place a pipeline has returned something else, as None."""
         reason = f"a pipeline has returned {type(item).__name__}, which is no item: process_item must return the item"
         page.doubt(Ending(f"{ITEM}:{UNKNOWN}", note=reason))
-        page.own_items().add_outcome(
-            ItemOutcome(page.items.current, FAILED, loss=(UNKNOWN, reason, "")), self._directory
-        )
-        return FAILED
+        lost = ItemOutcome(page.items.current, FAILED, loss=(UNKNOWN, reason, ""))
+        page.own_items().add_outcome(lost, self._directory)
 
     def _note(self, page: Page, outcome: int, item: Any, error: BaseException | None, response: Any) -> None:
         problems = getattr(error, "problems", [])
@@ -162,7 +160,7 @@ class ItemTracker:
         if self._find_problems is not None and outcome == EXPORTED:
             problems = self._find_problems(item)
         noted = self.ledger.outcome_of(outcome, item, page, None, problems)
-        page.own_items().let_pass()
+        page.own_items().passed += 1
         self._add(page, noted)
 
     def _lose(
@@ -174,7 +172,7 @@ class ItemTracker:
     def _add(self, page: Page, noted: ItemOutcome) -> None:
         items = page.own_items()
         if page.history is not None and page.was_delivered(ITEMS, self.ledger.identity(noted)):
-            items.enter_again()
+            items.entered -= 1  # an earlier attempt has brought the item into the ledger
         else:
             items.add_outcome(noted, self._directory)
 

@@ -71,7 +71,7 @@ class Books:
     ) -> Page:
         page = self.page(request)
         for _ in range(passed):
-            page.own_items().let_pass()
+            page.own_items().passed += 1
         if lost:
             page.own_items().lose(lost)
         if discarded:
@@ -204,7 +204,7 @@ def test_an_item_further_down_counts_for_the_page_that_led_to_it(books: Books) -
 
 def test_a_page_that_has_brought_its_item_passes_nothing_on(books: Books) -> None:
     page = books.page(books.admit("http://a/1", "1"))
-    page.own_items().enter()
+    page.own_items().entered += 1
     child = Request("http://a/2")
     books.expectations.pass_on(page, child)
     assert META not in child.meta
