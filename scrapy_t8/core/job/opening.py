@@ -28,7 +28,7 @@ from scrapy_t8.core.run import RunContext
 from scrapy_t8.model.codec import Codec
 from scrapy_t8.model.job import Identity
 from scrapy_t8.stores.base import IfDamaged
-from scrapy_t8.stores.sqlite import SQLiteStore
+from scrapy_t8.stores.sqlite.store import SQLiteStore
 from scrapy_t8.utils.hashes import hash63, truncate63
 
 from .commit_loop import CommitLoop
