@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ _current: ContextVar[Page | None] = ContextVar("t8_page", default=None)
 _request: ContextVar[Request | None] = ContextVar("t8_request", default=None)
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Page:
     """What is known of a page until the page is settled.
 
@@ -42,95 +44,60 @@ class Page:
     :param was_waiting: whether the entry was waiting for a retry and takes its place in a queue again.
     """
 
-    __slots__ = (
-        "_items",
-        "_undelivered",
-        "announcements",
-        "attempt",
-        "callback",
-        "delivered",
-        "doubts",
-        "ending",
-        "ends_in_memory",
-        "entry",
-        "expectations",
-        "fingerprints_on_settle",
-        "has_child_rows",
-        "history",
-        "host",
-        "is_replay",
-        "is_settled",
-        "letter",
-        "new_retries",
-        "outcome",
-        "parent",
-        "pending",
-        "positions",
-        "request",
-        "retry",
-        "start_item_fingerprint",
-        "swapped",
-        "was_waiting",
-    )
+    entry: int | None
+    attempt: int = 0
+    parent: Page | None = None
+    _: KW_ONLY
+    is_replay: bool = False
+    was_waiting: bool = False
+    pending: int = 1
+    """What the page still waits for: its own end, its requests that run from memory, its child pages."""
+    outcome: Outcome = Outcome.PENDING
+    retry: ScheduledRetry | None = None
+    """The entry of the next attempt, if the outcome is a retry."""
+    letter: DeadLetter | None = None
+    """The dead letter, if the outcome is dead."""
+    ending: Ending | None = None
+    """Why there is no result, if the outcome is discarded."""
+    doubts: tuple[Ending, ...] = ()
+    """What is missing of the page although the page is done, or no request stands for it."""
+    ends_in_memory: Sequence[DeadLetter | Ending | None] = ()
+    """What became of the requests of the page that ran from memory: None if all is well."""
+    is_settled: bool = False
+    """Whether the page goes into the next commit, so that nothing of the page needs to be remembered any more."""
+    history: AttemptHistory | None = None
+    """The earlier attempts of the request, if they have failed."""
+    request: Request | None = None
+    """The request, once it has left the engine, if the request was to bring something and may not have."""
+    host: str = ""
+    """Where the request went, once the request has left the engine."""
+    callback: str = ""
+    """Who handled the response, once the request has left the engine."""
+    positions: tuple[Any, ...] = ()
+    """Positions of resume points that are passed when the page settles."""
+    expectations: tuple[Expectation, ...] = ()
+    """Items that the request was to bring."""
+    announcements: Sequence[tuple[str, str, int | None]] = ()
+    """What the page says should be there: source, key, total."""
+    new_retries: tuple[ScheduledRetry, ...] = ()
+    """Entries that the page brings about, and that wait from the beginning."""
+    fingerprints_on_settle: Set[int] = frozenset()
+    """Fingerprints of requests that run from memory: durable only with the page."""
+    start_item_fingerprint: int | None = None
+    """The fingerprint by which the unsettled parent remembers this page, if the page is an item of ``start()``."""
+    swapped: Request | None = None
+    """The request of the page, while a request of another kind that a middleware has sent for it is on its way."""
+    has_child_rows: bool = False
+    """Whether the store remembers children of this page."""
+    delivered: tuple[int, ...] = ()
+    """Fingerprints of the records that have reached the feeds although the page has failed."""
+    _items: PageItems | None = None
+    _undelivered: Counter[int] | None = None
+    """Records that earlier attempts have delivered, and this attempt has not yielded yet."""
 
-    def __init__(
-        self,
-        entry: int | None,
-        attempt: int = 0,
-        parent: Page | None = None,
-        *,
-        is_replay: bool = False,
-        was_waiting: bool = False,
-    ) -> None:
-        self.entry = entry
-        self.attempt = attempt
-        self.parent = parent
-        self.is_replay = is_replay
-        self.was_waiting = was_waiting
-        self.pending = 1
-        """What the page still waits for: its own end, its requests that run from memory, its child pages."""
-        self.outcome = Outcome.PENDING
-        self.retry: ScheduledRetry | None = None
-        """The entry of the next attempt, if the outcome is a retry."""
-        self.letter: DeadLetter | None = None
-        """The dead letter, if the outcome is dead."""
-        self.ending: Ending | None = None
-        """Why there is no result, if the outcome is discarded."""
-        self.doubts: tuple[Ending, ...] = ()
-        """What is missing of the page although the page is done, or no request stands for it."""
-        self.ends_in_memory: Sequence[DeadLetter | Ending | None] = ()
-        """What became of the requests of the page that ran from memory: None if all is well."""
-        self.is_settled = False
-        """Whether the page goes into the next commit, so that nothing of the page needs to be remembered any more."""
-        self.history: AttemptHistory | None = None
-        """The earlier attempts of the request, if they have failed."""
-        self.request: Request | None = None
-        """The request, once it has left the engine, if the request was to bring something and may not have."""
-        self.host = self.callback = ""
-        """Where the request went and who handled the response, once the request has left the engine."""
-        self.positions: tuple[Any, ...] = ()
-        """Positions of resume points that are passed when the page settles."""
-        self.expectations: tuple[Expectation, ...] = ()
-        """Items that the request was to bring."""
-        self.announcements: Sequence[tuple[str, str, int | None]] = ()
-        """What the page says should be there: source, key, total."""
-        self.new_retries: tuple[ScheduledRetry, ...] = ()
-        """Entries that the page brings about, and that wait from the beginning."""
-        self.fingerprints_on_settle: Set[int] = frozenset()
-        """Fingerprints of requests that run from memory: durable only with the page."""
-        self.start_item_fingerprint: int | None = None
-        """The fingerprint by which the unsettled parent remembers this page, if the page is an item of ``start()``."""
-        self.swapped: Request | None = None
-        """The request of the page, while a request of another kind that a middleware has sent for it is on its way."""
-        self.has_child_rows = False
-        """Whether the store remembers children of this page."""
-        self._items: PageItems | None = None
-        self.delivered: tuple[int, ...] = ()
-        """Fingerprints of the records that have reached the feeds although the page has failed."""
-        self._undelivered: Counter[int] | None = None
-        """Records that earlier attempts have delivered, and this attempt has not yielded yet."""
-        if parent is not None:
-            parent.hold()
+    def __post_init__(self) -> None:
+        if self.parent is not None:
+            self.parent.hold()
 
     # -- outcome -------------------------------------------------------------------------------------------------
 

@@ -68,6 +68,7 @@ class RunControl(Protocol):
 
     def guard(self, what: str) -> StopOnError:
         """Return a context in which any exception ends the run."""
+        return StopOnError(self, what)
 
     def end(self, page: Page) -> None:
         """Note that one of the things that *page* waits for has ended. With the last one, the page settles."""
@@ -86,6 +87,9 @@ class RunControl(Protocol):
 
         :raises T8Error: the error that has ended the run, if one has.
         """
+        self.flush()
+        if self.error is not None:
+            raise self.error
 
 
 class CommitParticipant:

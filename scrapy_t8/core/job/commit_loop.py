@@ -9,7 +9,7 @@ from scrapy.utils.asyncio import CallLaterResult, call_later
 
 from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.page import Page
-from scrapy_t8.core.run import CommitParticipant, RunContext, RunControl, StopOnError
+from scrapy_t8.core.run import CommitParticipant, RunContext, RunControl
 from scrapy_t8.errors import T8Error
 from scrapy_t8.model.batch import CommitBatch
 
@@ -36,7 +36,7 @@ class CommitLoop(RunControl):
         self._pages = context.config.commit_pages
         self._outputs = outputs
         self._participants: list[CommitParticipant] = []
-        self._guard = StopOnError(self, "commit")
+        self._guard = self.guard("commit")
         self._timer: CallLaterResult | None = None
         self._postponed_at: float | None = None
         self._is_running = False
@@ -66,9 +66,6 @@ class CommitLoop(RunControl):
             self._is_running = False
             logger.critical("%s", error)
             scrapy_private.close_spider(self._crawler, error.reason)
-
-    def guard(self, what: str) -> StopOnError:
-        return StopOnError(self, what)
 
     # -- what changes --------------------------------------------------------------------------------------------
 
@@ -109,11 +106,6 @@ class CommitLoop(RunControl):
 
     def flush(self) -> None:
         self._commit(None)
-
-    def flush_or_raise(self) -> None:
-        self._commit(None)
-        if self.error is not None:
-            raise self.error
 
     def settle_ended(self) -> None:
         """Settle what has ended, without a commit: what comes next must know of it."""
