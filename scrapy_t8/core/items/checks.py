@@ -60,30 +60,19 @@ Check = Callable[[Any], Iterable[Finding]]
 class ItemChecks:
     """The checks for each item, by its class: named by its import path or its bare name (``*``: any other).
 
-    :param required: fields that must be filled, by class.
-    :param schemas: what else is looked at, by class.
+    :param required: names of fields that must be filled, for every item, or by class.
+    :param schemas: a schema for every item, or a dict of them by class. A schema is a JSON Schema as a dict, the path
+        of a ``.json`` file with one, or a pydantic model or its import path.
+    :raises ConfigError: naming the setting, for what cannot be used.
     """
 
-    def __init__(self, required: Mapping[str, list[str]], schemas: Mapping[str, Check]) -> None:
-        self._of_class = ({name: _required_check(fields) for name, fields in required.items()}, schemas)
-        self._known: dict[type, list[Check]] = {}
-
-    @classmethod
-    def of(cls, required: Any, schemas: Any) -> ItemChecks:
-        """Return the checks that the settings ask for.
-
-        :param required: names of fields, for every item, or by class.
-        :param schemas: a schema for every item, or a dict of them by class. A schema is a JSON Schema as a dict, the
-            path of a ``.json`` file with one, or a pydantic model or its import path.
-        :raises ConfigError: naming the setting, for what cannot be used.
-        """
-        return cls(
-            {
-                name: _names(fields, _of(REQUIRED, name))
-                for name, fields in by_class(required or None, REQUIRED).items()
-            },
-            {name: _schema(schema, _of(SCHEMA, name)) for name, schema in by_class(schemas or None, SCHEMA).items()},
+    def __init__(self, required: Any, schemas: Any) -> None:
+        fields, schemas = by_class(required or None, REQUIRED), by_class(schemas or None, SCHEMA)
+        self._of_class: tuple[dict[str, Check], dict[str, Check]] = (
+            {name: _required_check(_names(given, _of(REQUIRED, name))) for name, given in fields.items()},
+            {name: _schema(schema, _of(SCHEMA, name)) for name, schema in schemas.items()},
         )
+        self._known: dict[type, list[Check]] = {}
 
     def __bool__(self) -> bool:
         """Whether there is anything to check."""

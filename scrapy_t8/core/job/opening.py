@@ -94,7 +94,7 @@ def _load(crawler: Crawler, spider: Spider, config: Config) -> Loaded:
         {kind: load_callable("T8_RETRY_HANDLERS", name) for kind, name in named.items()},
         [load_callable("T8_RETRY_CHECKS", name) for name in config.retry_checks],
         [load_callable("T8_REQUEST_CHECKS", name) for name in config.request_checks],
-        ItemChecks.of(config.required_fields, config.item_schema),
+        ItemChecks(config.required_fields, config.item_schema),
         ItemKeys(config.item_key, [*config.item_key_exclude, config.changed_field], spider),
     )
 
