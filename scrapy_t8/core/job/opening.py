@@ -107,7 +107,7 @@ def _build(context: RunContext, objects: Loaded) -> Job:
         context.store, record, context.recovery.run, keys=objects.item_keys, dedup=dedup, expectations=expectations
     )
     commits = CommitLoop(context, PageOutputs(ledger))
-    points = ResumePointTracker.open(context)
+    points = ResumePointTracker(context)
     frontier = Frontier(context, commits, points, expectations=expectations)
     items = ItemTracker(context, commits, ledger, checks=objects.item_checks)
     retries = RetrySystem(
