@@ -106,7 +106,8 @@ class Expectations:
     def settle(self, page: Page, has_item: Callable[[int], bool]) -> None:
         """Note which expected items *page* has brought, unless its work goes on in another attempt or entry.
 
-        :param has_item: whether the job has exported an item whose key has this hash.
+        :param has_item: whether the job has exported an item whose key has this hash, as far as is known without a
+            look-up.
         """
         if not page.goes_on:
             for expectation in page.expectations:
@@ -133,6 +134,7 @@ class Expectations:
             is_discarded = page.outcome is Outcome.DISCARDED
             change.cause = page.items.loss_cause or (discarded if is_discarded else NO_ITEM)
             if page.request is not None:
+                # So that it can be repeated, should somebody want the item all the same.
                 change.url, change.payload = page.request.url, None
                 with suppress(CannotStore):
                     change.payload = self._codec.encode_request(page.request)
