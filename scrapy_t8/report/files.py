@@ -123,12 +123,7 @@ def _last_findings(path: Path, document: Document) -> Document:
         last = json.loads(path.read_text(encoding="utf-8"))
         if last["job"]["id"] != document["job"]["id"]:
             return {}
-        custom = last["validation"]["custom"]
-        unproven = list(last.get("unproven", ()))
-        return {
-            "alerts": last["alerts"],
-            "unproven": unproven,
-            "validation": {**document["validation"], "custom": custom},
-        }
+        validation = {**document["validation"], "custom": last["validation"]["custom"]}
+        return {"alerts": last["alerts"], "unproven": list(last.get("unproven", ())), "validation": validation}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
