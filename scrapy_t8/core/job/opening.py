@@ -68,7 +68,8 @@ def open_job(crawler: Crawler, clock: Callable[[], float] = time.time) -> Job:
     refuse_job_of_scrapy(directory, config.resume)
     store.open(if_damaged=IF_DAMAGED[config.resume])
     try:
-        identity = Identity.of(spider.name, scrapy_private.spider_arguments(crawler))
+        arguments = scrapy_private.spider_arguments(crawler)
+        identity = Identity.of(spider.name, arguments, config.ignored_arguments)
         context = RunContext(
             crawler=crawler,
             config=config,
