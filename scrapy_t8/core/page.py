@@ -1,7 +1,7 @@
-"""A page: one request from the frontier, together with everything that the request brings about.
+"""A page: one request from the frontier, with all outputs of its callback.
 
-The context (:mod:`contextvars`) in which an output is produced says which page the output belongs to: Scrapy runs each
-callback in a task of its own, and tasks inherit their context, through generators, item pipelines and signals alike.
+The context (:mod:`contextvars`) in which an output is produced determines the page of the output: Scrapy runs each
+callback in its own task, and tasks inherit their context, through generators, item pipelines and signals.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from scrapy_t8.model.items import Expectation
 from .staging import NO_ITEMS, PageItems, record_fingerprint
 
 ITEMS = "items"
-"""Name under which the outcomes of items are fingerprinted, beside the names of sinks."""
+"""Pseudo name of a sink, for the fingerprints of item outcomes."""
 
 _current: ContextVar[Page | None] = ContextVar("t8_page", default=None)
 _request: ContextVar[Request | None] = ContextVar("t8_request", default=None)
@@ -32,16 +32,16 @@ _request: ContextVar[Request | None] = ContextVar("t8_request", default=None)
 
 @dataclass(slots=True, eq=False, repr=False)
 class Page:
-    """What is known of a page until the page is settled.
+    """The state of a page until the page is settled.
 
     Most attributes are empty for most pages, and then no container is made: each container that lives until the commit
     brings the next run of the garbage collector nearer, which costs more than all else that is done here.
 
-    :param entry: the id of the stored request; None for work that no stored request stands for.
+    :param entry: the id of the stored request; None for work without a stored request.
     :param attempt: a number that grows with every lease of the job, so that older attempts can be recognised.
     :param parent: a page that must not settle before this one.
     :param is_replay: whether an earlier attempt has already yielded some of the page's children.
-    :param was_waiting: whether the entry was waiting for a retry and takes its place in a queue again.
+    :param was_waiting: whether the entry waited for a retry, and is now in a queue again.
     """
 
     entry: int | None
@@ -102,37 +102,37 @@ class Page:
     # -- outcome -------------------------------------------------------------------------------------------------
 
     def hand_over(self) -> None:
-        """Let the next request that is enqueued in the context of this page take the page's place."""
+        """Let the next request that is enqueued in the context of this page replace the page."""
         self.outcome = Outcome.HANDED_OVER
 
     def go_on(self) -> None:
-        """Take a hand-over back: the page goes on by itself, from memory or by a retry handler."""
+        """Cancel :meth:`hand_over`: the page goes on itself, from memory or by a retry handler."""
         self.outcome = Outcome.PENDING
 
     def swap(self, request: Request | None) -> None:
-        """Note that a middleware has sent another request for *request*, the page's own; None: that one has ended."""
+        """Record that a middleware has sent another request for *request*, the page's own; None: that one has ended."""
         self.swapped = request
 
     def came_back(self) -> None:
-        """Note that the request, which a middleware had set aside, is in the frontier again."""
+        """Record that the request, which a middleware had set aside, is in the frontier again."""
         self.swapped = None
         if self.outcome is not Outcome.REPLACED:
             self.outcome = Outcome.PENDING
 
     def replace(self) -> None:
-        """Note that another entry has taken the place of this page's."""
+        """Record that another entry has replaced the entry of this page."""
         self.outcome = Outcome.REPLACED
 
     def discard(self, ending: Ending) -> None:
-        """Note why the request ends without a result. The first cause stays."""
+        """Record the cause for which the request ends without a result. The first cause stays."""
         self.outcome, self.ending = Outcome.DISCARDED, self.ending or ending
 
     def doubt(self, ending: Ending) -> None:
-        """Note that something of the page is missing for which no request can be given up."""
+        """Record that an output of the page is missing, for which no request can be given up."""
         self.doubts += (ending,)
 
     def end_in_memory(self, end: DeadLetter | Ending | None) -> None:
-        """Note what became of a request of the page that ran from memory."""
+        """Record the outcome of a request of the page that ran from memory."""
         if not isinstance(self.ends_in_memory, list):
             self.ends_in_memory = []
         self.ends_in_memory.append(end)
@@ -146,7 +146,7 @@ class Page:
         self.outcome, self.letter = Outcome.DEAD, letter
 
     def settle(self) -> None:
-        """Fix the outcome: everything that the page waited for has ended, and its outputs are written."""
+        """Fix the outcome: all outputs of the page have ended and are written."""
         self.is_settled = True
         if self.outcome is Outcome.PENDING:
             self.outcome = Outcome.DONE
@@ -159,37 +159,37 @@ class Page:
 
     @property
     def goes_on(self) -> bool:
-        """Whether the work of this page goes on elsewhere: in another attempt, or in the entry that replaced it."""
+        """Whether the work of this page continues: in another attempt, or in the entry that replaced it."""
         return self.outcome is Outcome.RETRY or self.outcome is Outcome.REPLACED
 
     # -- what the page waits for ---------------------------------------------------------------------------------
 
     def hold(self) -> None:
-        """Wait for one thing more."""
+        """Wait for one more end."""
         self.pending += 1
 
     def release(self) -> bool:
-        """Note that one thing has ended. Return whether it was the last one."""
+        """Record one end. Return whether it was the last one."""
         self.pending -= 1
         return not self.pending
 
     def leave_engine(self, host: str, callback: str) -> None:
-        """Note where the request went and who has handled the response."""
+        """Record host and callback of the request."""
         self.host, self.callback = host, callback
 
     def keep_request(self, request: Request) -> None:
-        """Keep the request, so that it can be repeated: an item that it was to bring may be missing."""
+        """Keep the request, so that it can be repeated: an item that it was expected to bring may be missing."""
         self.request = request
 
     # -- what the page brings about ------------------------------------------------------------------------------
 
     def carry(self, positions: tuple[Any, ...], expectations: tuple[Expectation, ...] = ()) -> None:
-        """Add positions to pass, and expected items, that a request of this page stands for."""
+        """Add positions and expected items of a request of this page."""
         self.positions += positions
         self.expectations += expectations
 
     def uncarry(self, positions: Sequence[Any]) -> None:
-        """Take positions off this page."""
+        """Remove positions from this page."""
         self.positions = tuple(position for position in self.positions if position not in positions)
 
     def add_retry(self, retry: ScheduledRetry) -> None:
@@ -209,16 +209,16 @@ class Page:
         self.fingerprints_on_settle.add(fingerprint)
 
     def see_now(self, fingerprint: int) -> None:
-        """Take back a fingerprint that was to be seen when the page settles."""
+        """Remove a fingerprint that would be seen when the page settles."""
         if isinstance(self.fingerprints_on_settle, set):
             self.fingerprints_on_settle.discard(fingerprint)
 
     def stand_for_start_item(self, fingerprint: int) -> None:
-        """Let the page stand for one item of ``start()``."""
+        """Make this the page of one item of ``start()``."""
         self.start_item_fingerprint = fingerprint
 
     def remember_children(self) -> None:
-        """Note that the store remembers children of this page."""
+        """Record that the store remembers children of this page."""
         self.has_child_rows = True
 
     def begin_history(self, history: AttemptHistory) -> AttemptHistory:
@@ -240,7 +240,7 @@ class Page:
         return self._items
 
     def take_back_items(self) -> None:
-        """Forget all items that were yielded so far: the request is going to be tried again, or given up."""
+        """Forget all items that were yielded so far: the request will be tried again, or given up."""
         self._items = None
 
     def stage(self, sink: str, data: bytes, directory: Path) -> None:
@@ -249,7 +249,7 @@ class Page:
             self.own_items().stage(sink, data, directory)
 
     def was_delivered(self, sink: str, identity: bytes) -> bool:
-        """Whether an earlier attempt has delivered the record that *identity* recognises. Each record counts once."""
+        """Whether an earlier attempt has delivered the record with *identity*. Each record counts once."""
         if self.history is None or not self.history.delivered:
             return False
         if self._undelivered is None:
@@ -260,16 +260,16 @@ class Page:
         return was_delivered
 
     def add_delivered(self, sink: str, identities: Sequence[bytes]) -> None:
-        """Remember records that have reached a feed, should the page be revived."""
+        """Remember records that are in a feed, in case the page is revived."""
         self.delivered += tuple(record_fingerprint(sink, identity) for identity in identities)
 
     @property
     def may_lack_items(self) -> bool:
-        """Whether an item that the request was to bring may be missing."""
+        """Whether an item that the request was expected to bring may be missing."""
         return not self.items.passed or not all(expectation.by_page for expectation in self.expectations)
 
     def enter(self) -> None:
-        """Let outputs belong to this page, from here on and in every task begun from here."""
+        """Attribute the following outputs to this page, here and in every task begun from here."""
         _current.set(self)
 
 
@@ -280,18 +280,18 @@ def current_page() -> Page | None:
 
 
 def current_request() -> Request | None:
-    """Return the request that the engine has in flight for what is done here, whatever ``response.request`` says."""
+    """Return the request in flight in whose context the caller runs, whatever ``response.request`` is."""
     return _request.get()
 
 
 def enter_request(request: Request) -> None:
-    """Let what is done belong to *request*, from here on and in every task begun from here."""
+    """Attribute the following work to *request*, here and in every task begun from here."""
     _request.set(request)
 
 
 @contextmanager
 def inside(page: Page) -> Iterator[None]:
-    """Let outputs belong to *page* for a while."""
+    """Attribute the outputs of the block to *page*."""
     token = _current.set(page)
     try:
         yield
@@ -300,6 +300,6 @@ def inside(page: Page) -> Iterator[None]:
 
 
 def leave_page() -> None:
-    """Let outputs belong to no page, and to no request, from here on."""
+    """Attribute the following outputs to no page and no request."""
     _current.set(None)
     _request.set(None)

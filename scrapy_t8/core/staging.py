@@ -1,4 +1,4 @@
-"""The outputs of a page that wait until the page settles."""
+"""The outputs of a page until the page settles."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NO_DIGESTS: Mapping[int, bytes] = MappingProxyType({})
 
 
 class PageItems:
-    """The items of one page: how many there are, what became of each, and the records staged for the sinks."""
+    """The items of one page: their numbers, their outcomes, and the records staged for the sinks."""
 
     __slots__ = ("_earlier", "current", "digests", "entered", "left", "loss_cause", "outcomes", "passed", "staged")
 
@@ -34,12 +34,12 @@ class PageItems:
         self.current = 0
         """The number of the item whose records are being staged; 0 if there is none."""
         self.loss_cause = ""
-        """Why the first item was lost that a pipeline has dropped or failed on."""
+        """The cause of the first item that a pipeline has dropped or failed on."""
         self.digests: Mapping[int, bytes] = NO_DIGESTS
         """The latest content of items that have a key, where the content matters."""
         self.staged: dict[str, Staged] = {}
         self.outcomes: Sequence[ItemOutcome] = ()
-        """What became of the items: the latest ones, if there are many."""
+        """The outcomes of the items: the latest ones, if there are many."""
         self._earlier: Staged | None = None
         """The outcomes before them."""
 
@@ -49,7 +49,7 @@ class PageItems:
         self.current = self.left
 
     def lose(self, cause: str) -> None:
-        """Note why a pipeline has lost an item. The first cause stays."""
+        """Record why a pipeline has lost an item. The first cause stays."""
         self.loss_cause = self.loss_cause or cause
 
     def digest(self, key: int, digest: bytes) -> None:
@@ -148,5 +148,5 @@ class Spilled:
 
 
 def record_fingerprint(sink: str, record: bytes) -> int:
-    """Return 63 bits that tell one record of a sink from another."""
+    """Return a fingerprint of 63 bits for one record of a sink."""
     return hash63(sink.encode() + b"\0" + record)

@@ -1,4 +1,4 @@
-"""Why a request was ignored: by which part of Scrapy, or by which class of the project."""
+"""Finds the cause of an ignored request: a part of Scrapy, or a class of the project."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def ending_of_ignored(request: Request, error: IgnoreRequest) -> Ending:
 def ending_of_rejected(request: Request, original: Request | None, fingerprint: Callable[[Request], int]) -> Ending:
     """Return the ending of an *original* request for which *request* came back, which was seen before.
 
-    That is harmless if the original was redirected to another page, which brings what is there. If that page has itself
-    led here, it brings nothing: a loop. Without a redirect, a middleware has swapped the requests.
+    That is harmless if the original was redirected to another page, which brings the items. If that page has itself
+    led here, it is a loop. Without a redirect, a middleware has replaced the request.
     """
     before = request.meta.get("redirect_urls", ())
     cause = DUPLICATE if before and original is not None and before[-1] == original.url else REPLACED

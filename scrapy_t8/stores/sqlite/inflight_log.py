@@ -15,7 +15,7 @@ COMMIT = struct.Struct("<QQ")
 WIDTH = 8
 """Bytes of an id."""
 COMMITS = ".commits"
-"""The end of the name of the file beside the log: the run, and the number of its last commit."""
+"""Suffix of the second file of the log, which has the run and the number of its last commit."""
 
 
 class InFlightLog:
@@ -45,7 +45,7 @@ class InFlightLog:
         return f"run {run}, commit {number}, in place of run {noted[0]}, commit {noted[1]}"
 
     def note_commit(self, run: int, number: int) -> None:
-        """Note a commit that has been made: a state that does not have this commit has lost its log."""
+        """Record a commit that has been made: a state that does not have this commit has lost its log."""
         os.pwrite(self._commits, COMMIT.pack(run, number), 0)
 
     def reset(self, run: int) -> None:
@@ -57,7 +57,7 @@ class InFlightLog:
         self._free.clear()
 
     def add(self, entry: int) -> None:
-        """Note that *entry* is in flight."""
+        """Record that *entry* is in flight."""
         slot = self._free.pop() if self._free else len(self._slots) + 1
         self._slots[entry] = slot
         os.pwrite(self._fd, entry.to_bytes(WIDTH, "little"), slot * WIDTH)
