@@ -51,46 +51,46 @@ class Page:
     is_replay: bool = False
     was_waiting: bool = False
     pending: int = 1
-    """What the page still waits for: its own end, its requests that run from memory, its child pages."""
+    """The number of ends that the page waits for: its own, those of its requests from memory, of child pages."""
     outcome: Outcome = Outcome.PENDING
     retry: ScheduledRetry | None = None
     """The entry of the next attempt, if the outcome is a retry."""
     letter: DeadLetter | None = None
     """The dead letter, if the outcome is dead."""
     ending: Ending | None = None
-    """Why there is no result, if the outcome is discarded."""
+    """The reason without a result, if the outcome is discarded."""
     doubts: tuple[Ending, ...] = ()
-    """What is missing of the page although the page is done, or no request stands for it."""
+    """Missing outputs of a page that is done, or that belongs to no request."""
     ends_in_memory: Sequence[DeadLetter | Ending | None] = ()
-    """What became of the requests of the page that ran from memory: None if all is well."""
+    """The outcomes of the requests of the page that ran from memory: None for success."""
     is_settled: bool = False
-    """Whether the page goes into the next commit, so that nothing of the page needs to be remembered any more."""
+    """Whether the page is part of the next commit, so that its children need not be remembered."""
     history: AttemptHistory | None = None
     """The earlier attempts of the request, if they have failed."""
     request: Request | None = None
-    """The request, once it has left the engine, if the request was to bring something and may not have."""
+    """The request, after it has left the engine, if it may not have brought its expected items."""
     host: str = ""
-    """Where the request went, once the request has left the engine."""
+    """Host and callback of the request, after it has left the engine."""
     callback: str = ""
     """Who handled the response, once the request has left the engine."""
     positions: tuple[Any, ...] = ()
-    """Positions of resume points that are passed when the page settles."""
+    """Positions of resume points that are done when the page settles."""
     expectations: tuple[Expectation, ...] = ()
-    """Items that the request was to bring."""
+    """Items that the request is expected to bring."""
     announcements: Sequence[tuple[str, str, int | None]] = ()
-    """What the page says should be there: source, key, total."""
+    """Announcements of the page: source, key, total."""
     new_retries: tuple[ScheduledRetry, ...] = ()
-    """Entries that the page brings about, and that wait from the beginning."""
+    """New entries of the page that wait from the beginning."""
     fingerprints_on_settle: Set[int] = frozenset()
     """Fingerprints of requests that run from memory: durable only with the page."""
     start_item_fingerprint: int | None = None
     """The fingerprint by which the unsettled parent remembers this page, if the page is an item of ``start()``."""
     swapped: Request | None = None
-    """The request of the page, while a request of another kind that a middleware has sent for it is on its way."""
+    """The request of the page, while a request that a middleware has sent instead is in flight."""
     has_child_rows: bool = False
     """Whether the store remembers children of this page."""
     delivered: tuple[int, ...] = ()
-    """Fingerprints of the records that have reached the feeds although the page has failed."""
+    """Fingerprints of the records that are in the feeds although the page has failed."""
     _items: PageItems | None = None
     _undelivered: Counter[int] | None = None
     """Records that earlier attempts have delivered, and this attempt has not yielded yet."""
