@@ -26,7 +26,7 @@ else:
         """
         shared = {"__init__": _init, "__repr__": _repr, "__eq__": _eq}
         if frozen:
-            shared |= {"__hash__": _hash, "__setattr__": _refuse, "__delattr__": _refuse}
+            shared |= {"__hash__": _hash, "__setattr__": _refuse, "__delattr__": _refuse, "__setstate__": _restore}
 
         def decorate(cls: type) -> type:
             for name, method in shared.items():
@@ -77,6 +77,11 @@ def _hash(self: Any) -> int:
 
 def _refuse(self: Any, name: str, value: object = None) -> None:
     raise FrozenInstanceError(f"cannot change field {name!r}")
+
+
+def _restore(self: Any, state: tuple[None, dict[str, Any]]) -> None:
+    for name, value in state[1].items():
+        object.__setattr__(self, name, value)
 
 
 def forwarded(
