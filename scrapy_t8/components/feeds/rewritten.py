@@ -14,6 +14,7 @@ from scrapy.extensions.feedexport import FeedSlot, FileFeedStorage
 from scrapy.extensions.postprocessing import PostProcessingManager
 
 from scrapy_t8.model.items import FeedBalance
+from scrapy_t8.utils.classes import record_class
 
 from .truncate import copy, feed_errors, size
 
