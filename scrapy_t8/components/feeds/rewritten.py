@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -31,7 +31,7 @@ class RecordOnly:
         """Do nothing: nothing was written."""
 
 
-@dataclass
+@record_class(slots=True)
 class RewriteTarget(RecordOnly):
     """Where a batch of a rewritten feed goes. Chosen once in a job. Its items go to the spool.
 

@@ -13,7 +13,6 @@ from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.items import ExportPlace, ItemKey, ItemLoss, ItemOutcome, LastExport
 from scrapy_t8.model.job import JobRecord
 from scrapy_t8.stores.base import Store
-from scrapy_t8.utils.classes import record_class
 from scrapy_t8.utils.hashes import hash63
 from scrapy_t8.utils.text import escape_surrogates
 
