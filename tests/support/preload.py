@@ -5,6 +5,7 @@ Importing reads neither the environment, nor the arguments, nor the working dire
 
 from __future__ import annotations
 
+import gc
 import sys
 import warnings
 from contextlib import suppress
@@ -38,3 +39,6 @@ def preload() -> None:
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     preload()
+# A collection in a crawl that touched all of this would copy all of its memory.
+gc.collect()
+gc.freeze()
