@@ -9,7 +9,7 @@ OLDEST_TESTS := $(addprefix tests/, \
 	crash/test_crash_kills.py integration/crawl/test_graceful_stop.py \
 	integration/resume_points/test_detail_spider.py integration/resume_points/test_media_spider.py)
 
-.PHONY: test lint all fast slow oldest torture torture-verdict demo bench scale clean browser
+.PHONY: test lint all fast slow oldest torture torture-verdict torture-properties demo bench scale clean browser
 
 test: lint all oldest
 
@@ -47,6 +47,10 @@ torture: $(VENV)/.ready
 # A thousand hostile projects, drawn at random: no verdict that a recount denies. About half an hour.
 torture-verdict: $(VENV)/.ready
 	$(BIN)/python -m pytest -q $(XDIST) tests/verdict --verdicts 1000
+
+# Other examples of the properties than those of each session.
+torture-properties: $(VENV)/.ready
+	$(BIN)/python -m pytest -q $(XDIST) -m "not slow" tests/unit --hypothesis-profile random
 
 demo: $(VENV)/.ready
 	$(BIN)/python example_project/demo.py
