@@ -96,6 +96,8 @@ class Blow:
         for what, pause in self.signals:
             if pause and not run.sleep(pause):
                 return
+            if pause and not self.is_at_start and not run.sleep_until_noticed():
+                return
             run.send(what)
 
     def __str__(self) -> str:
