@@ -15,7 +15,7 @@ from scrapy_t8.service import T8ResumeAndRetry
 LIST, DETAIL = "LIST_COLLECTION", "DETAIL_COLLECTION"
 CARS = 5
 FOR_EVER = 3600.0  # seconds
-BAD = "car-model-013"  # The car that answers only the third time that it is asked for
+BAD = "car-model-013"  # The car that is available only at the third attempt
 
 
 def collect(t8: T8ResumeAndRetry, out: Path, pages: int, delay: float, last: int) -> None:
