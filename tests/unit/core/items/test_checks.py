@@ -217,6 +217,9 @@ values = st.recursive(
 )
 
 
+BOTH = [ItemChecks.of(["name"], {"*": schema}) for schema in (CAR, StrictCar)]
+
+
 @given(st.dictionaries(st.sampled_from(sorted(CAR["properties"])) | st.text(), values))  # type: ignore[call-overload]
 def test_checks_never_raise(item: dict[str, Any]) -> None:
     for schema in (CAR, StrictCar):
