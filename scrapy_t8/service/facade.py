@@ -13,7 +13,7 @@ from weakref import WeakMethod
 
 from scrapy_t8.config.settings import Config, from_dict
 from scrapy_t8.errors import ConfigError
-from scrapy_t8.utils.forwarding import forwarded
+from scrapy_t8.utils.classes import forwarded
 from scrapy_t8.utils.threads import in_loop
 from scrapy_t8.utils.times import moment
 from scrapy_t8.validation.database import Database

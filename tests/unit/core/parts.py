@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from scrapy import Request, Spider
+from scrapy.crawler import Crawler
 from scrapy.utils.request import fingerprint
 from scrapy.utils.test import get_crawler
 
 from scrapy_t8.config import Config
 from scrapy_t8.core.page import Page
-from scrapy_t8.core.run import RunContext, RunControl, StopOnError
+from scrapy_t8.core.run import RunContext, RunControl
 from scrapy_t8.errors import T8Error
 from scrapy_t8.model.codec import Codec
 from scrapy_t8.model.job import JobRecord
@@ -24,22 +25,32 @@ def fingerprint63(request: Request) -> int:
     return int.from_bytes(fingerprint(request)[:7], "big")
 
 
+def new_crawler() -> Crawler:
+    """Return a crawler with a spider."""
+    crawler = get_crawler(Spider)
+    crawler.spider = Spider("spider")
+    crawler.spider.crawler = crawler
+    return crawler
+
+
 def run_context(
     directory: Path,
     config: Config | None = None,
     clock: Callable[[], float] | None = None,
     job: JobRecord | None = None,
+    crawler: Crawler | None = None,
 ) -> RunContext:
-    """Begin a run of the job in *directory*; a new job if there is none yet."""
+    """Begin a run of the job in *directory*; a new job if there is none yet.
+
+    :param crawler: of an earlier run, as making another one costs more than all else.
+    """
     config = config or Config()
     store = SQLiteStore(directory / "t8")
     store.open()
     if store.job() is None:
         store.begin_job(job or JobRecord("job", "spider", {}, 0.0))
     recovery = store.begin_run(0.0, 1000)
-    crawler = get_crawler(Spider)
-    crawler.spider = Spider("spider")
-    crawler.spider.crawler = crawler
+    crawler = crawler or new_crawler()
     return RunContext(
         crawler=crawler,
         config=config,
@@ -68,9 +79,6 @@ class Control(RunControl):
     def fail(self, error: T8Error) -> None:
         self.error = error
 
-    def guard(self, what: str) -> StopOnError:
-        return StopOnError(self, what)
-
     def end(self, page: Page) -> None:
         if page.release():
             self.ended.append(page)
@@ -86,11 +94,6 @@ class Control(RunControl):
     def flush(self) -> None:
         self.asked.append("flush")
         self._flush()
-
-    def flush_or_raise(self) -> None:
-        self.flush()
-        if self.error is not None:
-            raise self.error
 
 
 def kill(context: RunContext) -> None:
