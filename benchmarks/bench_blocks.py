@@ -85,7 +85,7 @@ class Alternation:
     def engine_started(self) -> None:
         """Know what is to be switched."""
         assert self._crawler.engine is not None
-        self._job = Job.of(self._crawler)
+        self._job = Job.required(self._crawler)
         self._downloader = self._crawler.engine.downloader
         self._pipelines: Any = self._crawler.engine.scraper.itemproc.methods["process_item"]
         self._all_pipelines = list(self._pipelines)

@@ -59,8 +59,11 @@ class Spread:
     def of(cls, values: list[float]) -> Spread:
         """One value is its own spread."""
         if len(values) == 1:
-            return cls(*values * 4, math.nan)
-        return cls(*quantiles(values, n=4, method="inclusive"), fmean(values), stdev(values) / math.sqrt(len(values)))
+            values, error = values * 2, math.nan
+        else:
+            error = stdev(values) / math.sqrt(len(values))
+        lower, middle, upper = quantiles(values, n=4, method="inclusive")
+        return cls(lower, middle, upper, fmean(values), error)
 
 
 MEASURES = (

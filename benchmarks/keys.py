@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import random
 import sqlite3
@@ -17,7 +18,7 @@ BARS = {
     "open_s": ("the books are open in, s", 1.0),
     "item_us": ("an item from the pipeline to its commit, us of CPU", 100.0),
 }
-ITEMS, PER_COMMIT = 20_000, 30
+PER_COMMIT = 30
 
 
 def build(directory: Path, keys: int) -> None:
@@ -43,67 +44,58 @@ def build(directory: Path, keys: int) -> None:
     store.close()
 
 
-def measure(directory: Path, keys: int) -> dict[str, float]:
-    """Go on with the job: every other item was there before."""
+async def measure(directory: Path, keys: int, count: int) -> dict[str, float]:
+    """Go on with the job: every other one of *count* items was there before."""
     import psutil
 
-    from scrapy_t8.config.settings import Config
-    from scrapy_t8.core.items.expectations import Expectations
-    from scrapy_t8.core.items.keys import ItemKeys
-    from scrapy_t8.core.items.ledger import DUPLICATE, EXPORTED
-    from scrapy_t8.core.items.statistics import open_books
-    from scrapy_t8.core.job.page_outputs import PageOutputs
-    from scrapy_t8.core.page import Page
-    from scrapy_t8.model.batch import CommitBatch
-    from scrapy_t8.model.codec import Codec
-    from scrapy_t8.stores.sqlite.store import SQLiteStore
-    from scrapy_t8.utils.hashes import hash63
+    from benchmarks.bench_job import new_crawler
+    from scrapy_t8.core.items.tracker import Duplicate
+    from scrapy_t8.core.job.opening import open_job
+    from scrapy_t8.core.page import leave_page
 
     process, rng = psutil.Process(), random.Random(1)
+    crawler = new_crawler(directory, "bench", T8_ITEM_KEY="sku", T8_COMMIT_PAGES=count)
     before, began = process.memory_info().rss, time.perf_counter()
-    store = SQLiteStore(directory / "t8")
-    store.open()
-    recovery = store.begin_run(0.0, 5)
-    books = open_books(store, recovery.job, recovery.run, Config(), ItemKeys("sku"), Expectations(Codec(), hash63))
-    opened, outputs = time.perf_counter() - began, PageOutputs(books.items)
+    job = open_job(crawler)
+    opened, items = time.perf_counter() - began, job.items
     began = time.process_time()
-    for number in range(ITEMS):
+    for number in range(1, count + 1):
         item = {"sku": str(rng.randrange(keys) if number % 2 else keys + number), "name": "a name"}
-        page = Page(number + 1)
-        page.entered = page.item = page.kept = 1
-        is_duplicate = books.items.duplicate_of(item, page) is not None
-        note = books.items.note(DUPLICATE if is_duplicate else EXPORTED, item, page, None, [])
-        page.note(note, directory)
-        outputs.add(page)
-        if len(outputs) == PER_COMMIT or number == ITEMS - 1:
-            for settled in outputs.drain(None):
-                books.settle(settled)
-            batch = CommitBatch()
-            books.fill(batch)
-            store.commit(batch, recovery.job, 0.0)
+        page = job.frontier.new_page(None)
+        page.enter()
+        if items.ledger.duplicate_of(item, page) is None:
+            items.item_scraped(item)
+        else:
+            items.item_dropped(item, None, Duplicate("a duplicate"))
+        leave_page()
+        job.end(page)
+        if number % PER_COMMIT == 0:
+            job.commit()
+    job.flush()
     spent = time.process_time() - began
     grown = process.memory_info().rss - before
-    found = recovery.job.ledger.duplicate
-    store.end_run(0.0, "shutdown", recovery.job)
-    store.close()
-    assert found == ITEMS // 2, f"{found} of {ITEMS // 2} duplicates were found"
-    return {"memory_mb": grown / 2**20, "open_s": opened, "item_us": spent / ITEMS * 1e6}
+    found = job.record.ledger.duplicate
+    await job.close("shutdown")
+    assert found == count // 2, f"{found} of {count // 2} duplicates were found"
+    return {"memory_mb": grown / 2**20, "open_s": opened, "item_us": spent / count * 1e6}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.keys", description=__doc__)
     parser.add_argument("--keys", type=int, default=10_000_000)
+    parser.add_argument("--items", type=int, default=20_000, help="of the run that is measured")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
-        print(json.dumps(measure(options.measure, options.keys)))
+        print(json.dumps(asyncio.run(measure(options.measure, options.keys, options.items))))
         return 0
     with tempfile.TemporaryDirectory(prefix="t8-bench-") as name:
         build(Path(name), options.keys)
-        command = [sys.executable, "-m", "benchmarks.keys", "--measure", name, "--keys", str(options.keys)]
+        sizes = ["--keys", str(options.keys), "--items", str(options.items)]
+        command = [sys.executable, "-m", "benchmarks.keys", "--measure", name, *sizes]
         found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
         size = (Path(name) / "t8/state.db").stat().st_size >> 20
-    print(f"{options.keys:,} keys, state file {size} MB; {ITEMS:,} items, every other one a duplicate")
+    print(f"{options.keys:,} keys, state file {size} MB; {options.items:,} items, every other one a duplicate")
     for what, (told, bar) in BARS.items():
         print(f"{told:<52}{found[what]:8.2f}  <= {bar:g} {'pass' if found[what] <= bar else 'FAIL'}")
     print(f"SQLite {sqlite3.sqlite_version}, Python {sys.version.split()[0]}")

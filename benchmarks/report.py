@@ -44,7 +44,7 @@ def build(directory: Path, items: int) -> None:
             # As hashes are: in no order.
             key = number * 0x9E3779B97F4A7C15 % (1 << 63)
             expected = batch.expected[key] = ExpectationChange(
-                f"https://example.com/car/{number}", [f"list {number % 7}"], True
+                f"https://example.com/car/{number}", (f"list {number % 7}",), True
             )
             why = next((why for why, every in EVERY.items() if number % every == 0), None)
             request = Request(expected.text)

@@ -7,6 +7,7 @@ in a fresh process: memory, the time until a resume is ready, the CPU of a pop p
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import random
 import subprocess
@@ -23,7 +24,6 @@ BARS = {
     "page_us": ("a pop plus its settling, us of CPU", 150.0),
     "longest_ms": ("longest commit, ms, median of the runs", 25.0),
 }
-PAGES = 5000
 PER_COMMIT = 10
 LINKS = 10
 
@@ -39,7 +39,7 @@ def build(directory: Path, seen: int, pending: int) -> None:
     from scrapy_t8.stores.sqlite.store import SQLiteStore
 
     rng = random.Random(1)
-    store, job = SQLiteStore(directory), JobRecord("job", "scale", {}, 0.0)
+    store, job = SQLiteStore(directory / "t8"), JobRecord("job", "scale", {}, 0.0)
     store.open()
     store.begin_job(job)
     store.begin_run(0.0, 5)
@@ -48,95 +48,76 @@ def build(directory: Path, seen: int, pending: int) -> None:
     for start in range(0, seen, 200_000):
         store.commit(CommitBatch(seen=fingerprints[start : start + 200_000]), job, 0.0)
     codec = Codec()
+
+    def entry(number: int) -> tuple[int, bytes, str | None]:
+        request = Request(f"http://host/page/{number}", meta={"depth": 3})
+        return entry_id(queue.id, number + 1), codec.encode_request(request), None
+
     for start in range(0, pending, 50_000):
         numbers = range(start, min(start + 50_000, pending))
-        added = [
-            (entry_id(queue.id, n + 1), codec.encode_request(Request(f"http://host/page/{n}", meta={"depth": 3})), None)
-            for n in numbers
-        ]
         queue.stored = numbers.stop
-        store.commit(CommitBatch(added=added, queues=[queue]), job, 0.0)
+        store.commit(CommitBatch(added=[entry(number) for number in numbers], queues=[queue]), job, 0.0)
     job.next_seq, job.ledger = pending + 1, Ledger(admitted=pending)
     store.end_run(0.0, "shutdown", job)
     store.close()
 
 
-def measure(directory: Path) -> dict[str, float]:
+async def measure(directory: Path, pages: int) -> dict[str, float]:
     """One resumed run of it: open, then pages with links, ten pages a commit."""
     from scrapy import Request
-    from scrapy.utils.request import fingerprint
 
-    from scrapy_t8.core.frontier.frontier import Frontier
+    from benchmarks.bench_job import new_crawler
     from scrapy_t8.core.frontier.queues import LifoQueue
-    from scrapy_t8.core.items.expectations import Expectations
-    from scrapy_t8.core.page import Page, leave_page
-    from scrapy_t8.core.resume_points import ResumePointTracker
-    from scrapy_t8.model.codec import Codec
-    from scrapy_t8.stores.sqlite.store import SQLiteStore
+    from scrapy_t8.core.job.opening import open_job
+    from scrapy_t8.core.page import leave_page
 
+    crawler = new_crawler(directory, "scale", T8_COMMIT_PAGES=pages)
     before, began = memory(), time.perf_counter()
-    store = SQLiteStore(directory)
-    store.open()
-    recovery = store.begin_run(0.0, 5)
-
-    def number(request: Request) -> int:
-        return int.from_bytes(fingerprint(request)[:8], "big") >> 1
-
-    points = ResumePointTracker(store, lambda: 0.0, 60.0, by_details=False)
-    expectations = Expectations(Codec(), hash)
-    frontier = Frontier(
-        store, Codec(), number, lambda request, error: None, lambda: None, points, expectations, lambda: 0.0
-    )
-    frontier.open(recovery)
+    job = open_job(crawler)
+    frontier, seen = job.frontier, job.frontier.seen
     queue = LifoQueue(frontier, "/host/0", lambda request: "host")
     first = queue.pop()
     resume = time.perf_counter() - began
     assert first is not None
     commits: list[float] = []
 
-    def commit(pages: list[Page]) -> None:
+    def commit() -> None:
         start = time.perf_counter()
-        for page in pages:
-            page.pending = 0
-            frontier.settle(page)
-        store.commit(frontier.batch(), frontier.record, 0.0)
-        frontier.committed()
-        commits.append(time.perf_counter() - start)
+        if job.commit():  # else the crawl goes on while the store tidies up
+            commits.append(time.perf_counter() - start)
 
     def work(links: int, name: str) -> float:
-        """CPU seconds for PAGES pages with *links* new links each."""
+        """CPU seconds for the pages with *links* new links each."""
         start = time.process_time()
-        pages: list[Page] = []
-        for done in range(0, PAGES, PER_COMMIT):
-            for _ in range(PER_COMMIT):
-                request = queue.pop()
-                assert request is not None
-                pages.append(frontier.flying.pop(request))
-                leave_page()
-                for link in range(links):
-                    child = Request(f"http://host/{name}/{recovery.run}/{done}/{len(pages)}/{link}")
-                    key = number(child)
-                    if key not in frontier.seen:
-                        frontier.seen.add(key)
-                        queue.push(child)
-            if store.is_ready():  # as the job does: the crawl goes on while the store tidies up
-                commit(pages)
-                pages = []
-        commit(pages)
+        for done in range(1, pages + 1):
+            request = queue.pop()
+            assert request is not None
+            page = frontier.leave(request)
+            assert page is not None
+            leave_page()
+            for link in range(links):
+                child = Request(f"http://host/{name}/{job.recovery.run}/{done}/{link}")
+                key = job.fingerprint(child)
+                if key not in seen:
+                    seen.add(key)
+                    queue.push(child)
+            job.end(page)
+            if done % PER_COMMIT == 0:
+                commit()
+        job.flush()
         return time.process_time() - start
 
     bare = work(0, "bare")
     linked = work(LINKS, "linked")
     grown = memory() - before
-    store.end_run(0.0, "shutdown", frontier.record)
-    store.close()
+    await job.close("shutdown")
     return {
         "memory_mb": grown,
         "resume_s": resume,
-        "page_us": bare / PAGES * 1e6,
+        "page_us": bare / pages * 1e6,
         "longest_ms": max(commits) * 1e3,
         "commit_median_ms": median(commits) * 1e3,
-        "link_us": (linked - bare) / PAGES / LINKS * 1e6,
+        "link_us": (linked - bare) / pages / LINKS * 1e6,
     }
 
 
@@ -152,6 +133,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seen", type=int, default=10_000_000)
     parser.add_argument("--pending", type=int, default=1_000_000)
+    parser.add_argument("--pages", type=int, default=5000, help="without links, and as many with links")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--dir", type=Path, help="build the job here, or use the one that is here already")
     parser.add_argument("--step", choices=["build", "measure"], help=argparse.SUPPRESS)
@@ -160,26 +142,27 @@ def main() -> int:
         build(options.dir, options.seen, options.pending)
         return 0
     if options.step == "measure":
-        print(json.dumps(measure(options.dir)))
+        print(json.dumps(asyncio.run(measure(options.dir, options.pages))))
         return 0
     with tempfile.TemporaryDirectory(prefix="t8-scale-") as name:
-        directory = options.dir or Path(name, "t8")
+        directory = options.dir or Path(name, "job")
         return report(directory, options, lambda step: run(step, directory, options))
 
 
 def run(step: str, directory: Path, options: argparse.Namespace) -> str:
     """One step in a process of its own, so that what it leaves in memory disturbs nobody."""
-    sizes = ["--seen", str(options.seen), "--pending", str(options.pending)]
+    sizes = [f"--{size}={getattr(options, size)}" for size in ("seen", "pending", "pages")]
     command = [sys.executable, "-m", "benchmarks.scale", "--step", step, "--dir", str(directory), *sizes]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def report(directory: Path, options: argparse.Namespace, step: Callable[[str], str]) -> int:
-    if not (directory / "state.db").exists():
+    file = directory / "t8/state.db"
+    if not file.exists():
         began = time.perf_counter()
         step("build")
         print(f"built: {options.seen:,} seen, {options.pending:,} pending, in {time.perf_counter() - began:.0f} s")
-    print(f"state file: {(directory / 'state.db').stat().st_size / 2**20:.0f} MB")
+    print(f"state file: {file.stat().st_size / 2**20:.0f} MB")
     runs = [json.loads(step("measure")) for _ in range(options.runs)]
     passed = True
     for name, (told, bar) in BARS.items():

@@ -13,7 +13,10 @@ from .cars import DETAIL, LIST, Cars
 from .details import DetailCollector
 from .lists import ListCollector
 
-COLLECTORS = {"list": (LIST, ListCollector), "detail": (DETAIL, DetailCollector)}
+COLLECTORS: dict[str, tuple[str, type[ListCollector | DetailCollector]]] = {
+    "list": (LIST, ListCollector),
+    "detail": (DETAIL, DetailCollector),
+}
 
 
 async def main(options: argparse.Namespace) -> int:

@@ -48,7 +48,8 @@ class Cars:
     # For validation
 
     def count_items(self, task_type: str) -> int:
-        return self._db.execute(f"SELECT count(*) FROM {TABLE[task_type]}").fetchone()[0]
+        count: int = self._db.execute(f"SELECT count(*) FROM {TABLE[task_type]}").fetchone()[0]
+        return count
 
     def has_item(self, task_type: str, key: str) -> bool:
         return self._db.execute(f"SELECT 1 FROM {TABLE[task_type]} WHERE slug = ?", (key,)).fetchone() is not None
