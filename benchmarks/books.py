@@ -37,7 +37,7 @@ class Ratio:
         """What neighbours say, one with books and one without: the machine was in the same mood for both."""
         # Of logarithms: the mean of ratios is too high by the square of their noise, which is a hundredth here.
         logs = [math.log(books / without) for books, without in pairs]
-        error = stdev(logs) / math.sqrt(len(logs))
+        error = stdev(logs) / math.sqrt(len(logs)) if len(logs) > 1 else math.nan
         return cls(math.exp(fmean(logs)), error, fmean(without for _, without in pairs))
 
 
