@@ -20,7 +20,7 @@ from .json_document import LARGE, JsonRecord
 class FailedTask(JsonRecord):
     """A piece of work that failed, and waits for its next attempt or was given up.
 
-    :param task_id: the task type, ``_``, eight hex digits; always the same for a request of a job.
+    :param task_id: the task type, ``_``, eight hex digits; the same for all attempts of a request.
     :param target: what the work is about: a slug, a URL.
     :param error_message: the error of the last attempt.
     :param retry_count: attempts that have failed so far.
@@ -98,7 +98,8 @@ def task_of_waiting(waiting: ScheduledRetry, job: str, url: str) -> FailedTask:
     if record := TaskRecord.loads(waiting.payload):
         return _of_service(record, story, due)
     kind = story.attempts[-1][1] if story.attempts else ""
-    return _of_request(story, request_task_id(_type(story), job, waiting.id), url, kind, (waiting.due, ""), due)
+    task_id = story.task_id or request_task_id(_type(story), job, waiting.id)
+    return _of_request(story, task_id, url, kind, (waiting.due, ""), due)
 
 
 def task_of_letter(letter: DeadLetter) -> FailedTask:
@@ -107,7 +108,7 @@ def task_of_letter(letter: DeadLetter) -> FailedTask:
     if record := TaskRecord.loads(letter.payload):
         return _of_service(record, story, None)
     story.task_type, story.target = story.task_type or letter.task_type, story.target or letter.target
-    task_id = request_task_id(_type(story), letter.job, letter.entry)
+    task_id = story.task_id or request_task_id(_type(story), letter.job, letter.entry)
     return _of_request(story, task_id, letter.url, letter.kind, (letter.buried_at, letter.error), None)
 
 
