@@ -51,6 +51,8 @@ class StateContext:
             new_id = f"service_{moment(now):%Y%m%d_%H%M%S}_{secrets.token_hex(2)}"
             job, self.run = self.store.begin(JobRecord(new_id, SERVICE, {}, now), now)
             self.holder = holder if holder is not None and holder.is_held else LeaseHolder(directory / "holders")
+            self.stored_tasks = SQLiteTasks(self.store, self.holder.name)
+            self.stored_tasks.adopt(job)
         except BaseException:
             self.store.close()
             raise
@@ -58,7 +60,6 @@ class StateContext:
         if is_lost:
             logger.warning("State file missing in %s; starting without earlier state", directory)
         self.job_id = job.id
-        self.stored_tasks = SQLiteTasks(self.store, self.holder.name)
         self.writes = WriteBatch(self.stored_tasks, config.batch_update_size)
         # At the end of the interpreter at the latest, with the locks that closing needs.
         finalize(self, self.store.close)

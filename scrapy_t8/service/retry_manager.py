@@ -283,7 +283,6 @@ class RetryManager:
                 self._overdue.pop(entry, None)
             elif stored[1] <= self._clock() and time.monotonic() - call.began > self._config.retry_handler_timeout:
                 error = "the retry handler is still at work on an earlier attempt"
-                self._overdue[entry] = (stored[0], call)
                 await self._write(partial(self._tasks.fail, stored[0], error, keep=True))
 
     def _handler_ended(self, task: LeasedTask, call: HandlerCall) -> None:

@@ -65,7 +65,10 @@ def _change(context: CommandContext, change: Change) -> int:
 
 
 def _revive(owned: OwnedJob, selected: Selection) -> int:
-    return owned.box.revive(LetterFilter(ids=selected.letters), owned.job, time.time())
+    revived = owned.box.revive(LetterFilter(ids=selected.letters), owned.job, time.time())
+    if owned.tasks is not None:
+        owned.tasks.join_doubles()
+    return revived
 
 
 def _discard(owned: OwnedJob, selected: Selection) -> int:

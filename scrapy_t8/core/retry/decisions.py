@@ -218,7 +218,11 @@ class RetryDecisions:
         :raises CannotStore: if *request* has no stored form.
         """
         now = self._clock()
-        payload, slot, entry = self._frontier.codec.encode_request(request), self.slot(request), self._frontier.next_id(0)
+        payload, slot, entry = (
+            self._frontier.codec.encode_request(request),
+            self.slot(request),
+            self._frontier.next_id(0),
+        )
         history = self._new_history(request, entry)
         due = self._decide(request, history, failure, now=now)
         self._count("count", failure.kind)
