@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import random
 import time
@@ -12,9 +11,9 @@ from typing import Any
 from weakref import WeakMethod
 
 from scrapy_t8.config.settings import Config, from_dict
-from scrapy_t8.errors import ConfigError
+from scrapy_t8.errors import ConfigError, T8Error
 from scrapy_t8.utils.forwarding import forwarded
-from scrapy_t8.utils.threads import in_loop
+from scrapy_t8.utils.threads import in_loop, in_thread_or_here
 from scrapy_t8.utils.times import moment
 from scrapy_t8.validation.database import Database
 from scrapy_t8.validation.validator import ResumeValidator
@@ -60,9 +59,13 @@ class T8ResumeAndRetry:
     def start_service(self) -> bool:
         """Open the state and begin to retry what is due. Return whether it does: not with ``enable_auto_retry`` off.
 
-        :raises T8Error: if the state cannot be opened.
+        :raises T8Error: if the state cannot be opened, or the machine allows no thread for the service.
         """
-        started = self.retry_manager.start()
+        try:
+            started = self.retry_manager.start()
+        except T8Error:
+            self.state_manager.close()
+            raise
         if self._at_exit is None:
             # A handler that the end of the interpreter kills must not be charged to its task.
             self._at_exit = atexit.register(partial(_stop_at_exit, WeakMethod(self.stop_service)))
@@ -87,11 +90,11 @@ class T8ResumeAndRetry:
         self.stop_service()
 
     async def __aenter__(self) -> T8ResumeAndRetry:
-        await asyncio.to_thread(self.start_service)
+        await in_thread_or_here(self.start_service)
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        await asyncio.to_thread(self.stop_service)
+        await in_thread_or_here(self.stop_service)
 
     # -- resume points and failed tasks --------------------------------------------------------------------------
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from typing import Any, Protocol
 
 from scrapy import Request
 
 from scrapy_t8.core.page import Page
-from scrapy_t8.utils.handler_call import Handler, HandlerCall
+from scrapy_t8.utils.handler_call import Handler, HandlerCall, NoThread
 
 from .failure import HANDLED, NETWORK, Failure
+
+logger = logging.getLogger(__name__)
+
+PAUSE = 5.0
+"""Seconds until a handler is called again for which the machine had no thread."""
 
 
 class HandlerResults(Protocol):
@@ -81,7 +87,12 @@ class Handlers:
     async def _try(self, handler: Handler, target: str, metadata: dict[str, Any]) -> str | None:
         """Return why *handler* failed, or None if it succeeded."""
         call = HandlerCall(handler, target, metadata, limit=self._limit)
-        answer = await call.run()
+        try:
+            answer = await call.run()
+        except NoThread as error:
+            logger.warning("The retry handler of %s waits %g s: %s", target, PAUSE, error)
+            await asyncio.sleep(PAUSE)
+            return await self._try(handler, target, metadata)
         if answer is None:
             return call.no_answer
         return None if answer.succeeded else answer.error
