@@ -195,6 +195,7 @@ class SQLiteDeadLetters(SQLiteTables):
         db.execute(sql.LEAVE_UNREVIVED)
         db.execute(sql.CLEAR_CAUSE)
         mine, foreign = db.execute(sql.COUNT_CHOSEN).fetchone()
+        db.execute(sql.TAKE_BACK_BURIED, (mine,))
         job.ledger.dead -= mine
         job.ledger.admitted += foreign
         job.finished = job.finished and not revived

@@ -157,3 +157,17 @@ def test_ids_of_one_state_are_all_different_and_lead_back() -> None:
         ids = {service_task_id(TYPE, entry, job) for entry in range(2000)}
         assert len(ids) == 2000
         assert all(service_entry(service_task_id(TYPE, entry, job), job) == entry for entry in (0, 1, 1999, 2**32 - 1))
+
+
+def test_a_revival_takes_back_that_a_task_was_given_up(make_service: Make, clock: Clock) -> None:
+    service = make_service(retry_kinds={"handler": {"times": 0}}, enable_auto_retry=False)
+    for number in range(4):
+        service.add_failed_task(TYPE, str(number), "a bug")
+    assert service.get_metrics()["retry_success_rate"] == 0
+    assert service.state_manager.revive() == 4
+    assert service.get_metrics()["retry_success_rate"] is None
+    service.retry_manager.register_retry_handler(TYPE, lambda target, metadata: True)
+    clock.now += 1
+    service.retry_manager.run_due()
+    assert service.get_metrics()["retry_success_rate"] == 1
+    assert service.check_alerts() == []
