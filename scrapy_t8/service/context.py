@@ -14,6 +14,7 @@ from scrapy_t8.stores.base import IfDamaged
 from scrapy_t8.stores.locks import LeaseHolder
 from scrapy_t8.stores.shared.store import SharedStore
 from scrapy_t8.stores.shared.tasks import SQLiteTasks
+from scrapy_t8.stores.sqlite.file import check_access
 from scrapy_t8.stores.sqlite.store import SQLiteStore
 from scrapy_t8.utils.times import moment
 
@@ -40,6 +41,7 @@ class StateContext:
         self.clock = clock
         self.chance = chance
         directory = Path(config.state_dir).absolute() / "t8"
+        check_access(directory, writes=True)
         is_lost = (directory / "lock").exists() and not (directory / "state.db").exists()
         self.store = _open_store(directory, config)
         try:

@@ -35,7 +35,7 @@ def _select(view: JobView, options: argparse.Namespace, *, also_waiting: bool) -
     if not view.is_service:
         return Selection(tuple(letter.id for letter in selection.letters(view, options)), (), is_service=False)
     found = list(selection.tasks(view, options))
-    waiting = [task.entry for task in found if task.entry is not None and also_waiting]
+    waiting = [task.waiting.id for task in found if task.waiting is not None and also_waiting]
     letters = [task.letter for task in found if task.letter is not None]
     return Selection(tuple(letters), tuple(waiting), is_service=True)
 
