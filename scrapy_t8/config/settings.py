@@ -37,7 +37,7 @@ CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda value: value >= 0,
         (
             "retry_after_cap retry_wait breaker_give_up failed_task_ttl update_interval resume_point_ttl "
-            "stop_grace alert_host_down"
+            "stop_grace alert_host_down alert_interval"
         ),
     ),
     "a whole number of at least 0": (lambda value: value >= 0, "breaker_failures body_sample"),
@@ -76,6 +76,7 @@ class Config:
     retry_cap: float = 600.0  # maximum seconds before any retry
     retry_jitter: float = 0.5  # the random part of each delay: 1 is full jitter, 0 none
     retry_kinds: dict[str, Any] = field(default_factory=dict)  # other rules for some kinds: {"ban": {"times": 1}}
+    retry_types: dict[str, Any] = field(default_factory=dict)  # of the service: other rules for some task types
     retry_after_cap: float = 3600.0  # maximum seconds that a Retry-After header can demand
     retry_wait: float = 600.0  # an idle crawl stays open so many seconds, for retries and hosts that are down
     retry_checks: list[Any] = field(default_factory=list)  # callables, or paths, that check each response
@@ -121,6 +122,7 @@ class Config:
     alert_thresholds: dict[str, Any] = field(default_factory=THRESHOLDS.copy)  # missing ones keep their defaults
     alert_items_drop: float = 0.1  # alert if more than this part is missing, compared with the last good job
     alert_host_down: float = 3600.0  # alert if a host is down for more seconds; 0: never
+    alert_interval: float = 60.0  # seconds between two looks for alerts while a crawl runs; 0: only at its end
     notify_urls: list[Any] = field(default_factory=list)  # URLs of Apprise to which alerts are sent
     notify_timeout: float = 20.0  # maximum seconds that sending may take
     exit_status: bool = False  # whether "scrapy crawl" exits with 3 if incomplete, with 4 if there are alerts
@@ -132,6 +134,7 @@ class Config:
     enable_auto_retry: bool = True  # whether the service retries tasks, or only collects them
     enable_metrics: bool = False  # whether the service logs its metrics and alerts at each search
     log_level: str = "INFO"  # of the service
+    log_file: str = ""  # a file for the log of the service, beside the log of the program; empty: none
     batch_update_size: int = 100  # maximum number of updates in one commit inside of a batch
     enable_compression: bool = True  # whether large metadata is stored compressed
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any
 
+from scrapy_t8.config.settings import Config
 from scrapy_t8.core.offline.dead_letters import whole_letters
 from scrapy_t8.core.retry.failure import HANDLER, Failure
 from scrapy_t8.core.retry.policy import Policy, Rule
+from scrapy_t8.errors import ConfigError
 from scrapy_t8.model.attempts import AttemptHistory, ScheduledRetry
 from scrapy_t8.model.dead_letter import DeadLetter, LetterFilter
 from scrapy_t8.model.failed_task import (
@@ -67,7 +70,7 @@ class FailedTasks:
         self._clock = context.clock
         self._chance = context.chance
         self._policy = Policy(config.retry_rule(), config.retry_kinds, config.retry_after_cap)
-        self._rule = self._policy.rule(HANDLER, {})
+        self._rules = rules_of(config)
         self._free = range(0)
         self._lock = Lock()
         self.added = added
@@ -85,11 +88,11 @@ class FailedTasks:
     ) -> str:
         """Have *target* tried again later. Return the id of the task.
 
-        :param max_retries: None leaves it to the policy (``T8_RETRY_KINDS["handler"]``).
+        :param max_retries: None leaves it to the policy (``T8_RETRY_TYPES``, ``T8_RETRY_KINDS["handler"]``).
         :raises FormatError: naming the argument that makes no sense.
         """
         now, name = self._clock(), target_name(checked_text("task_type", task_type), checked_text("target", target))
-        times = self._rule.times if max_retries is None else checked_number("max_retries", max_retries)
+        times = self._rules[task_type].times if max_retries is None else checked_number("max_retries", max_retries)
         record = TaskRecord("", task_type, target, times, now, checked_metadata(metadata))
         history = _history(record, checked_text("error_message", error_message, empty=True))
         due = self._due(Failure(HANDLER, error_message), record, earlier=0, now=now)
@@ -246,7 +249,8 @@ class FailedTasks:
                 logger.info("Task %s succeeded on attempt %d and left the queue", name, task.attempt)
                 return None
             logger.info("Task %s succeeded on attempt %d, but has failed again meanwhile: it waits", name, task.attempt)
-            return self._clock() + self._rule.delay(1, self._chance()), history.dumps()
+            delay = self._rules[task.record.task_type].delay(1, self._chance())
+            return self._clock() + delay, history.dumps()
 
         return self._tasks.settle(task.entry, judge)
 
@@ -283,7 +287,7 @@ class FailedTasks:
             # The kill may have other causes; but a task whose handler is at work at every kill is given up.
             rule = Rule(self._config.crash_limit - 1, base=0.0)
         else:
-            rule = replace(self._rule, times=record.max_retries)
+            rule = replace(self._rules[record.task_type], times=record.max_retries)
         return self._policy.decide(failure, rule, earlier=earlier, now=now, chance=self._chance()).due
 
     def _letter(self, task: LeasedTask) -> DeadLetter:
@@ -299,6 +303,21 @@ class FailedTasks:
             target=record.target,
             story=task.history.dumps(),
         )
+
+
+def rules_of(config: Config) -> Mapping[str, Rule]:
+    """Return the retry rule of each task type, from T8_RETRY_TYPES; that of any other is that of handlers.
+
+    :raises ConfigError: naming the rule that makes no sense.
+    """
+    general = Policy(config.retry_rule(), config.retry_kinds, config.retry_after_cap).rule(HANDLER, {})
+    rules: defaultdict[str, Rule] = defaultdict(lambda: general)
+    for task_type, changes in config.retry_types.items():
+        where = f"T8_RETRY_TYPES[{task_type!r}]"
+        if not isinstance(changes, Mapping):
+            raise ConfigError(f"{where} is {changes!r:.60}, but must be a dict")
+        rules[task_type] = general.changed(changes, where)
+    return rules
 
 
 def _history(record: TaskRecord, error: str) -> AttemptHistory:

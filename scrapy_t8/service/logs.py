@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
+from logging.handlers import WatchedFileHandler
+
+from scrapy_t8.errors import ConfigError
 
 NAME = "T8ResumeAndRetry"
 FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
@@ -21,10 +25,21 @@ class Fallback(logging.StreamHandler):  # type: ignore[type-arg]  # which Python
             super().emit(record)
 
 
-def set_up(level: str) -> None:
-    """Log records of *level* and above."""
+def set_up(level: str, file: str = "") -> None:
+    """Log records of *level* and above, also to *file* if there is one.
+
+    :raises ConfigError: if the file cannot be written.
+    """
     logger.setLevel(level)
     if not logger.handlers:
         handler = Fallback()
         handler.setFormatter(logging.Formatter(FORMAT, TIME))
         logger.addHandler(handler)
+    path = os.path.abspath(file) if file else ""
+    if path and path not in [getattr(handler, "baseFilename", "") for handler in logger.handlers]:
+        try:
+            to_file = WatchedFileHandler(path, encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"T8_LOG_FILE is {file!r}, which cannot be written: {error.strerror}") from None
+        to_file.setFormatter(logging.Formatter(FORMAT, TIME))
+        logger.addHandler(to_file)

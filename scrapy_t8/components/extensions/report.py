@@ -27,6 +27,8 @@ from scrapy_t8.report.mask import KEPT
 from scrapy_t8.utils.text import one_line
 from scrapy_t8.utils.tracebacks import mute_tracebacks_of
 
+from .running_alerts import RunningAlerts
+
 if TYPE_CHECKING:
     from scrapy_t8.report.notify import Notifier
     from scrapy_t8.validation.validator import ResumeValidator
@@ -66,6 +68,7 @@ class T8Report:
         self._accepted = Accepted(job.config.accept)
         self._validator = _validator(job.config)
         self._notifier = _notifier(job.config)
+        self._running_alerts = RunningAlerts(crawler, job, self._notifier)
         self._custom: Document = {}
         self._hidden = [str(name) for name in job.config.report_mask]
         self._kept = {KEPT: msgpack.packb(self._hidden), ACCEPT: msgpack.packb(self._accepted.patterns)}
