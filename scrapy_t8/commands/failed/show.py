@@ -28,8 +28,8 @@ def _facts(context: CommandContext, view: JobView) -> Iterator[dict[str, Any]]:
 
 def _tasks(context: CommandContext, view: JobView) -> Iterator[dict[str, Any]]:
     for task in selection.tasks(view, context.options):
-        is_request = task.waiting is not None and not view.is_service
-        yield {**task.to_dict(), **(view.letters.facts_of_waiting(task.waiting) if is_request else {})}
+        waiting = None if view.is_service else task.waiting
+        yield {**task.to_dict(), **({} if waiting is None else view.letters.facts_of_waiting(waiting))}
 
 
 def _letters(context: CommandContext, view: JobView) -> Iterator[dict[str, Any]]:
