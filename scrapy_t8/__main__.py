@@ -30,7 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.mode == "demo":
             return 0 if demo(found.config, _print_line) else 1
         if options.mode == "test":
-            return 0 if selftest(_print_line) else 1
+            level = (options.log_level or "CRITICAL").upper()
+            return 0 if selftest(found.config, _print_line, log_level=level) else 1
         for line in found.lines():
             _print_line(line)
     except T8Error as error:

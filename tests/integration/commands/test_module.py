@@ -68,6 +68,20 @@ def test_the_demo(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_selftest_takes_the_flags(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(selftest, "CHECKS", (selftest._retry,))
+    assert main(["--mode", "test", "--env", "production", "--log-level", "info"]) == 0
+    out = capsys.readouterr().out
+    assert "The profile production: 10 workers, durability process" in out
+    assert "up to 10 handlers at once" in caplog.text
+    caplog.clear()
+    assert main(["--mode", "test"]) == 0
+    assert "profile" not in capsys.readouterr().out
+    assert not caplog.records
+
+
 @pytest.mark.slow
 def test_the_selftest(tmp_path: Path) -> None:
     done = run("-m", "scrapy_t8", "--mode", "test")
