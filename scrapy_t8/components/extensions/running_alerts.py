@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from scrapy import signals
 from scrapy.crawler import Crawler
-from scrapy.utils.asyncio import create_looping_call
+from scrapy.utils.asyncio import AsyncioLoopingCall, create_looping_call
 from scrapy.utils.defer import deferred_from_coro
+from twisted.internet.task import LoopingCall
 
 from scrapy_t8.components.signals import t8_alert
 from scrapy_t8.core.job.job import Job
@@ -33,16 +34,17 @@ class RunningAlerts:
         self._notifier = notifier
         self._thresholds = alert_thresholds(job.config.alert_thresholds)
         self._incidents = Incidents()
-        self._timer = create_looping_call(self._look)
+        self._timer: AsyncioLoopingCall | LoopingCall | None = None
         if job.config.alert_interval:
             crawler.signals.connect(self._begin, signals.spider_opened)
             crawler.signals.connect(self._end, signals.spider_closed)
 
     def _begin(self) -> None:
+        self._timer = create_looping_call(self._look)
         self._timer.start(self._job.config.alert_interval, now=False)
 
     def _end(self) -> None:
-        if self._timer.running:
+        if self._timer is not None and self._timer.running:
             self._timer.stop()
 
     def _look(self) -> None:
