@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -70,10 +70,10 @@ class RunControl(Protocol):
         """Return a context in which any exception ends the run."""
 
     def end(self, page: Page) -> None:
-        """Note that one of the things that *page* waits for has ended. With the last one, the page settles."""
+        """Record that one of the outputs of *page* has ended. With the last output, the page settles."""
 
     def changed(self) -> None:
-        """Note a change. The change is committed within the commit interval."""
+        """Record a change. The change is committed within the commit interval."""
 
     def commit(self) -> bool:
         """Commit what has settled, unless the commit would take long. Return whether nothing is left to commit."""
@@ -129,3 +129,10 @@ class StopOnError:
             return WriteError(f"cannot {self._what}: {error}. {remedy(error)}")
         logger.error("Unexpected error, please report it as a bug of scrapy_t8", exc_info=error)
         return T8Error(f"cannot {self._what}: {error!r}. {remedy(error)}")
+
+
+class PersistedComponent(Protocol):
+    """A component whose state is part of each commit, and read back with ``store.kept``."""
+
+    def dump(self, *, force: bool) -> Mapping[str, bytes]:
+        """Return changes to store now, by name; all pending changes if *force*."""

@@ -84,7 +84,7 @@ def unpack_notes(data: bytes) -> list[ItemOutcome]:
 class ExpectationChange:
     """What a commit changes about an expected item.
 
-    :param sources: who has announced the item.
+    :param sources: the source of the announcement.
     :param is_announced: whether to add the item; if not, the change has an effect only if the item is expected already.
     :param opened: the change of the number of requests that are to bring the item.
     :param cause: why the item is missing, in the words of the report; an empty cause takes an earlier one back.
@@ -142,7 +142,7 @@ class FeedBalance:
         self.refused[culprit] = self.refused.get(culprit, 0) + times
 
     def begin(self, exported: int) -> None:
-        """Note that the feed is named again, or for the first time, when so many items were exported."""
+        """Record that the feed is named again, or for the first time, when so many items were exported."""
         if self.absent_since is not None:
             self.late += max(0, exported - self.absent_since)
             self.absent_since = None

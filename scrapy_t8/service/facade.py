@@ -63,7 +63,7 @@ class T8ResumeAndRetry:
     # -- the service ---------------------------------------------------------------------------------------------
 
     def start_service(self) -> bool:
-        """Open the state and begin to retry what is due. Return whether it does: not with ``enable_auto_retry`` off.
+        """Open the state and start to retry due tasks. Return whether it retries: not with ``enable_auto_retry`` off.
 
         :raises T8Error: if the state cannot be opened, or the machine allows no thread for the service.
         """
@@ -120,11 +120,11 @@ class T8ResumeAndRetry:
         return ResumeValidator(self.state_manager, self.db_manager)
 
     async def validate(self) -> dict[str, Any]:
-        """Return what the validator finds: see :meth:`ResumeValidator.validate`."""
+        """Return the result of the validator: see :meth:`ResumeValidator.validate`."""
         return await self.validator.validate(moment(self._clock()))
 
     def validate_sync(self) -> dict[str, Any]:
-        """Return what the validator finds, for plain code; a running loop stands still meanwhile."""
+        """Return the result of the validator, for plain code. A running loop is blocked until then."""
         return self.validator.validate_sync(moment(self._clock()))
 
     # -- metrics -------------------------------------------------------------------------------------------------
@@ -153,7 +153,7 @@ class T8ResumeAndRetry:
         )
 
     def check_alerts(self) -> list[dict[str, Any]]:
-        """Return what is over or under its threshold (``alert_thresholds``): name, value, threshold, message each."""
+        """Return the metrics above or below their ``alert_thresholds``: name, value, threshold, message of each."""
         found = alerts(self.get_metrics(), self.config.alert_thresholds)
         for line in told(found, ()):
             logger.warning("%s", line)
@@ -182,7 +182,7 @@ def _config(config: Config | Mapping[str, Any] | None) -> Config:
         return config
     if config is None or isinstance(config, Mapping):
         return from_dict(config or {})
-    raise ConfigError(f"the configuration is {config!r:.60}, but must be of get_config, or a dict")
+    raise ConfigError(f"the configuration is {config!r:.60}, but must be a Config, as of get_config, or a dict")
 
 
 def _stop_at_exit(method: WeakMethod[Callable[..., None]]) -> None:

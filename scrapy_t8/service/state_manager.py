@@ -150,7 +150,7 @@ class StateManager:
     # -- all of it -----------------------------------------------------------------------------------------------
 
     def states(self) -> Iterator[CollectionState]:
-        """Yield how far each task type is of which anything is known."""
+        """Yield the state of each task type that has points, tasks or runs."""
         state = self._opened()
         tasks = chain(state.tasks.failed_tasks(), state.tasks.dead_tasks())
         yield from collection_states(state.runs.all(), state.points.resume_points(), tasks)

@@ -13,7 +13,7 @@ from scrapy_t8.service import T8ResumeAndRetry
 
 LIST, DETAIL = "LIST_COLLECTION", "DETAIL_COLLECTION"
 CARS = 5
-BAD = "car-model-013"  # The car that answers only the third time that it is asked for
+BAD = "car-model-013"  # The car that is available only at the third attempt
 
 
 def collect(t8: T8ResumeAndRetry, out: Path, pages: int, delay: float) -> None:

@@ -1,4 +1,4 @@
-"""A demonstration: a small collector is killed and goes on; what failed is tried again until it works."""
+"""A demonstration: a small collector is killed and resumed, and a failed task is retried until it succeeds."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ class AtomicFileStorage(FileFeedStorage):
         if self._target.exists():
             shutil.copymode(self._target, self._new)
         if size(self._target) < self.base:
-            logger.error("The feed %s is shorter than before the job: somebody has changed it", self.path)
+            logger.error("The feed %s is shorter than before the job: another program has changed it", self.path)
         if self.base and self._target.exists():
             with self._target.open("rb") as old:
                 copy(old, file, self.base)

@@ -173,7 +173,7 @@ def connect(path: Path, *, power: bool) -> sqlite3.Connection:
 
 
 def distrust(db: sqlite3.Connection) -> None:
-    """Let nothing in a state file call a function or fill the memory: it may come from somebody else."""
+    """Prevent a state file from calling functions or filling the memory: it may come from another person."""
     db.execute("PRAGMA trusted_schema = OFF")
     db.execute("PRAGMA cell_size_check = ON")
     if sys.version_info >= (3, 11):
@@ -236,7 +236,7 @@ def check_schema(db: sqlite3.Connection, path: Path) -> None:
     for table in ("job", "feed", "host"):
         size = db.execute(f"SELECT max(length(record)) FROM {table}").fetchone()[0] or 0
         if size > LARGEST_RECORD:
-            raise damaged(path, f"a record of {size} bytes in the table {table} is none of a crawl's")
+            raise damaged(path, f"a record of {size} bytes in the table {table} is larger than a crawl writes")
 
 
 @cache
@@ -302,7 +302,7 @@ def check_directory(directory: Path) -> None:
             if entry.is_symlink() or not (entry.is_file() or entry.is_dir()):
                 raise StoreDamaged(
                     f"{entry.path} is a link, a pipe or a device, which no crawl has put there. Nothing was changed. "
-                    "Take it away, and run the same command again"
+                    "Remove it, and run the same command again"
                 )
 
 
@@ -324,7 +324,7 @@ def damaged(path: Path, why: str) -> StoreDamaged:
 
 
 def lost(path: Path, what: str) -> StoreDamaged:
-    """Return the error for a state that is gone, or is older than the crawl has left it."""
+    """Return the error for a state that is gone, or is older than the last commit of the crawl."""
     return StoreDamaged(
         f"the state file {path} {what}. Nothing was changed. Put JOBDIR and the feeds back from a copy; or go on from "
         "there with -s T8_RESUME=continue; or begin anew with -s T8_RESUME=fresh, and an empty feed (-O)"

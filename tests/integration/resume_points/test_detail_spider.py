@@ -114,7 +114,7 @@ def test_duplicate_slugs(crawl: Crawl) -> None:
 def test_no_slugs(crawl: Crawl, how: str) -> None:
     (crawl.work / "slugs.txt").write_text("")
     log = crawl.run(how).log
-    assert "There are no slugs: nothing to do" in log
+    assert "The spider has no slugs: nothing to do" in log
     assert "(finished)" in log
 
 

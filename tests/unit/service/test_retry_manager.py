@@ -393,7 +393,7 @@ def test_lines_go_to_standard_error_unless_the_program_logs_itself(here: Path) -
 
 
 def test_a_running_service_tries_by_itself(service: T8ResumeAndRetry) -> None:
-    with service, pytest.raises(T8Error, match="it tries what is due by itself"):
+    with service, pytest.raises(T8Error, match="it tries due tasks by itself"):
         service.retry_manager.run_due()
 
 
