@@ -66,7 +66,6 @@ class RetryManager:
         self._next_look = float("inf")
         self._running: dict[asyncio.Task[None], HandlerCall] = {}
         self._overdue: dict[int, tuple[LeasedTask, HandlerCall]] = {}
-        """Tasks whose handlers were given up and have not ended, by entry."""
         state_manager.on_new_task(self._wake_for)
 
     def register_retry_handler(self, task_type: str, handler: Handler) -> None:
