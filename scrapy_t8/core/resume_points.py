@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from scrapy import Request
@@ -17,6 +17,7 @@ from scrapy import Request
 from scrapy_t8.errors import FormatError
 from scrapy_t8.model.batch import CommitBatch, PointRecord
 from scrapy_t8.stores.base import ResumePointStore
+from scrapy_t8.utils.classes import record_class
 from scrapy_t8.utils.times import moment
 
 from .page import Page
@@ -49,7 +50,7 @@ class Mark(TypedDict, total=False):
     part: bool
 
 
-@dataclass
+@record_class(slots=True)
 class Point:
     """One piece of work: its settled positions and its metadata."""
 

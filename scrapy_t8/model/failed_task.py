@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from scrapy_t8.errors import StoreError
+from scrapy_t8.utils.classes import record_class
 from scrapy_t8.utils.text import to_json
 from scrapy_t8.utils.times import moment
 
@@ -18,7 +19,7 @@ from .dead_letter import DeadLetter
 from .json_document import LARGE, JsonRecord
 
 
-@dataclass(slots=True)
+@record_class(slots=True)
 class FailedTask(JsonRecord):
     """A piece of work that failed, and waits for its next attempt or was given up.
 

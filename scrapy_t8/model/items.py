@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import msgpack
 
+from scrapy_t8.utils.classes import record_class
+
 CULPRITS = 20
 """Different causes for which the items that a feed did not take are counted one by one."""
 
@@ -103,7 +105,7 @@ class ExpectationChange:
     payload: bytes | None = None
 
 
-@dataclass(slots=True)
+@record_class(slots=True)
 class FeedBalance:
     """What a feed lacks of the items that were exported, as its record in the store has it.
 

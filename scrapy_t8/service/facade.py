@@ -14,7 +14,7 @@ from scrapy_t8.config.settings import Config, from_dict
 from scrapy_t8.errors import ConfigError, T8Error
 from scrapy_t8.report.alerts import Incidents, told
 from scrapy_t8.report.notify import Notifier
-from scrapy_t8.utils.forwarding import forwarded
+from scrapy_t8.utils.classes import forwarded
 from scrapy_t8.utils.threads import in_loop, in_loop_thread, in_thread_or_here
 from scrapy_t8.utils.times import moment
 from scrapy_t8.validation.database import Database

@@ -15,8 +15,8 @@ from scrapy_t8.config.settings import Config
 from scrapy_t8.errors import StoreError
 from scrapy_t8.model.resume_point import CollectionState
 from scrapy_t8.stores.locks import LeaseHolder
+from scrapy_t8.utils.classes import forwarded
 from scrapy_t8.utils.files import replacing
-from scrapy_t8.utils.forwarding import forwarded
 from scrapy_t8.utils.text import to_json
 
 from .context import StateContext

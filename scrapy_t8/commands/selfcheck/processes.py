@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 POLL = 0.02
-LIMIT = 60.0  # Seconds that something may take, at the most
+LIMIT = 900.0  # Seconds that something may take, at the most
 
 
 class TookTooLong(Exception):

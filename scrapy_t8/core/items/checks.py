@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
-from dataclasses import dataclass
 from datetime import date, time
 from decimal import Decimal
 from enum import Enum
@@ -19,6 +18,7 @@ from itemadapter import ItemAdapter
 
 from scrapy_t8.config.parsing import load_callable
 from scrapy_t8.errors import ConfigError
+from scrapy_t8.utils.classes import record_class
 from scrapy_t8.utils.text import one_line
 
 from .by_class import ANY, by_class, parse_json, part_for
@@ -34,7 +34,7 @@ SHOWN = Repr()
 SHOWN.maxstring = SHOWN.maxother = 120
 
 
-@dataclass(frozen=True, slots=True)
+@record_class(frozen=True, slots=True)
 class Problem:
     """One problem of an item. Equal for all items of a class with the same problem, so that problems can be counted.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, NamedTuple
 
 import msgpack
@@ -14,6 +14,7 @@ from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.items import ExportPlace, ItemKey, ItemLoss, ItemOutcome, LastExport
 from scrapy_t8.model.job import JobRecord
 from scrapy_t8.stores.base import Store
+from scrapy_t8.utils.classes import record_class
 from scrapy_t8.utils.hashes import hash63
 from scrapy_t8.utils.text import escape_surrogates
 
@@ -57,7 +58,7 @@ class Dedup(NamedTuple):
     scope: str = "job"
 
 
-@dataclass(slots=True)
+@record_class(slots=True)
 class DuplicateExamples:
     """Examples of duplicates, for the report."""
 

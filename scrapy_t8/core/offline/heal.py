@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -20,9 +19,10 @@ from scrapy_t8.model.items import RefetchRequest, RefetchStatus
 from scrapy_t8.model.job import JobRecord
 from scrapy_t8.stores.owned import open_for_changes
 from scrapy_t8.stores.reader.reader import MissingItem, Reader, open_read_only
+from scrapy_t8.utils.classes import record_class
 
 
-@dataclass(frozen=True, slots=True)
+@record_class(frozen=True, slots=True)
 class Healing:
     """The result of :func:`heal`, in numbers of items.
 

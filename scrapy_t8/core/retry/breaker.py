@@ -22,8 +22,10 @@ A host is also *paused* when the host asks for a pause (Retry-After), whether it
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, NamedTuple
+
+from scrapy_t8.utils.classes import record_class
 
 STORED = ("since", "interval", "probe_at", "paused_until", "is_given_up")
 
@@ -35,7 +37,7 @@ KNOWN_PAGE = 0
 """The fingerprint of a probe that asks for a page that the host has answered before."""
 
 
-@dataclass(slots=True)
+@record_class(slots=True)
 class Health:
     """The health of one host that is failing, down or paused."""
 

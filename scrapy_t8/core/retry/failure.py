@@ -7,7 +7,7 @@ import math
 import re
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timezone
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -23,6 +23,7 @@ from scrapy.http import Response
 from scrapy.utils.response import response_status_message
 
 from scrapy_t8.errors import ConfigError
+from scrapy_t8.utils.classes import record_class
 from scrapy_t8.utils.text import one_line
 
 logger = logging.getLogger(__name__)
@@ -96,7 +97,7 @@ class RetryPage(Exception):
             raise ConfigError(f"RetryPage: the delay is {delay!r}, but must be seconds of at least 0")
 
 
-@dataclass(frozen=True, slots=True)
+@record_class(frozen=True, slots=True)
 class Failure:
     """One failed attempt.
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
 from scrapy_t8.errors import ConfigError
+from scrapy_t8.utils.classes import record_class
 
 from .failure import (
     BAN,
@@ -40,7 +41,7 @@ TIMES = {
 """Retries of each kind by default: failures of up to a minute are survived, a bug is not retried."""
 
 
-@dataclass(frozen=True, slots=True)
+@record_class(frozen=True, slots=True)
 class Rule:
     """How one kind of failure is retried.
 

@@ -38,6 +38,8 @@ SCHEMA_OBJECTS = """
     ) FROM sqlite_master AS m WHERE type <> 'index' OR sql IS NOT NULL
 """
 
+MADE_HERE: set[frozenset[tuple[str, ...]]] = set()
+"""The schema of the files that this process has made, if any: it needs no second making to compare with."""
 OPEN_HERE: Counter[str] = Counter()
 """How often this process has each state file open that it shares with others, by real path."""
 
@@ -145,6 +147,7 @@ def create(path: Path) -> None:
     db.executescript((Path(__file__).parent / "schema.sql").read_text(encoding="utf-8"))
     db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    MADE_HERE.add(frozenset(db.execute(SCHEMA_OBJECTS)))
     db.close()
 
 
@@ -229,8 +232,8 @@ def check_schema(db: sqlite3.Connection, path: Path) -> None:
 
     :raises StoreDamaged: if it has something else, or a record that no crawl would write.
     """
-    found = set(db.execute(SCHEMA_OBJECTS))
-    if found != schema_objects():
+    found = frozenset(db.execute(SCHEMA_OBJECTS))
+    if found not in MADE_HERE and found != schema_objects():
         names = ", ".join(sorted({f"{kind} {name}" for kind, name, *_ in found ^ schema_objects()})[:3])
         raise damaged(path, f"its tables are not those of a state file ({names})")
     for table in ("job", "feed", "host"):

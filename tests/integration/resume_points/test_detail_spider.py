@@ -14,7 +14,7 @@ from tests.support.crawl import Crawl
 from .points import put_point
 
 pytestmark = pytest.mark.slow
-COUNT = int(os.environ.get("SLUGS", "1500"))
+COUNT = int(os.environ.get("SLUGS", "800"))
 """Slugs under kills. The figure that is promised is 100,000; it takes a while."""
 
 
