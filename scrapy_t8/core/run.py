@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -17,10 +16,11 @@ from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.codec import Codec
 from scrapy_t8.model.job import JobRecord, Recovery
 from scrapy_t8.stores.base import Store
+from scrapy_t8.utils.log.loggers import get_logger
 
 from .page import Page
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 ANSWERS = (CloseSpider, DontCloseSpider)
 """Exceptions that are answers to Scrapy, not errors."""

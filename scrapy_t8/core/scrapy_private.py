@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
@@ -36,8 +35,9 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from scrapy_t8.errors import ScrapyChanged
+from scrapy_t8.utils.log.loggers import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 SHUTDOWN = "shutdown"
 """The reason with which Scrapy closes the spider after a signal."""

@@ -23,15 +23,16 @@ from scrapy_t8.core.job.job import Job
 from scrapy_t8.errors import ConfigError, T8Error, WriteError
 from scrapy_t8.model.job import PastJob
 from scrapy_t8.report.alerts import Alert, alert_thresholds, alerts_of
-from scrapy_t8.report.mask import KEPT
+from scrapy_t8.utils.log.loggers import get_logger
+from scrapy_t8.utils.log.mask import KEPT
+from scrapy_t8.utils.log.tracebacks import mute_tracebacks_of
 from scrapy_t8.utils.text import one_line
-from scrapy_t8.utils.tracebacks import mute_tracebacks_of
 
 if TYPE_CHECKING:
     from scrapy_t8.report.notify import Notifier
     from scrapy_t8.validation.validator import ResumeValidator
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 Document = dict[str, Any]
 

@@ -8,7 +8,6 @@ Scrapy's own code, from a spool that holds every item of the job.
 from __future__ import annotations
 
 import asyncio
-import logging
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -24,6 +23,7 @@ from scrapy.utils.misc import build_from_crawler
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.core.page import leave_page
 from scrapy_t8.errors import CannotLoad, FeedError
+from scrapy_t8.utils.log.loggers import get_logger
 from scrapy_t8.utils.text import one_line
 
 from .appended import AppendedFeed
@@ -33,7 +33,7 @@ from .rewritten import AtomicFileStorage, RewriteTarget, position, take_back
 from .row_encoder import RowEncoder, can_be_appended
 from .spool import ItemSpool
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 AT_A_TIME = 200
 """Items that are written to rewritten feeds before the event loop gets its turn."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
@@ -15,13 +14,14 @@ from scrapy.extensions.feedexport import FeedSlot
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.errors import ConfigError, FeedError
 from scrapy_t8.model.items import FeedBalance
-from scrapy_t8.utils.tracebacks import mute_tracebacks_of
+from scrapy_t8.utils.log.loggers import get_logger
+from scrapy_t8.utils.log.tracebacks import mute_tracebacks_of
 
 from .feed_paths import FeedPaths
 from .rewritten import AbsentFeed
 from .undo_log import BegunFiles, UndoLog
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 def refuse_without_storage(crawler: Crawler) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
@@ -17,12 +16,13 @@ from scrapy_t8.core.page import ITEMS, Page, current_page
 from scrapy_t8.core.run import RunContext, RunControl
 from scrapy_t8.model.entry import Ending
 from scrapy_t8.model.items import ItemOutcome
+from scrapy_t8.utils.log.loggers import get_logger
 from scrapy_t8.utils.text import escape_surrogates, one_line
 
 from .checks import ItemChecks
 from .ledger import DROPPED, DUPLICATE, EXPORTED, FAILED, ItemLedger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 REASON = 200
 """Characters of a reason that are kept."""

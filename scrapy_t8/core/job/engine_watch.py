@@ -5,7 +5,6 @@ A page has settled when the engine is through with its request *and* with every 
 
 from __future__ import annotations
 
-import logging
 from contextlib import suppress
 
 from scrapy import Request
@@ -26,11 +25,12 @@ from scrapy_t8.core.retry.failure import PARSE, PIPELINE, Failure, of_code, of_d
 from scrapy_t8.core.retry.system import DUE, RetrySystem
 from scrapy_t8.core.run import RunContext, RunControl
 from scrapy_t8.model.entry import Ending, Outcome
+from scrapy_t8.utils.log.loggers import get_logger
 from scrapy_t8.utils.text import one_line
 
 from .ignored import ending_of_ignored, is_offsite
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 class EngineWatch:

@@ -30,6 +30,7 @@ from scrapy_t8.model.job import Identity, Recovery
 from scrapy_t8.stores.base import IfDamaged, Store
 from scrapy_t8.stores.sqlite import SQLiteStore
 from scrapy_t8.utils.hashes import hash63, truncate63
+from scrapy_t8.utils.log.loggers import secrets
 
 from .commit_loop import CommitLoop
 from .job import Job
@@ -60,6 +61,7 @@ def open_job(crawler: Crawler, clock: Callable[[], float] = time.time) -> Job:
     """
     scrapy_private.check()
     config = Config.from_settings(crawler.settings)
+    secrets.hide(map(str, config.report_mask))
     objects = _load(crawler, config)
     directory = _directory(crawler)
     store = _open_store(directory, config)
