@@ -18,6 +18,8 @@ KNOWN, SHORT = 2000, 200  # How many masked texts are remembered, and the longes
 HEADERS = re.compile("authorization|cookie", re.IGNORECASE)
 # user:password@ of a URL. Greedy: a password may contain an @. A URL may be a parameter of another one.
 CREDENTIALS = re.compile(r"(?<=://)[^/\s?#]+@")
+# As an error names a host: "invalid hostname: user:password@example.com".
+HOST_CREDENTIALS = re.compile(r"(?<![\w:/@%.-])(?!mailto:)[\w.~%+-]+:[^\s/@\"'<>]+@(?=[\w\[])", re.IGNORECASE)
 INNER_CREDENTIALS = re.compile(r"(?<=%3A%2F%2F)(?:(?!%2F|%3F|%23)[^/\s?#&])+%40", re.IGNORECASE)
 HEADER = re.compile(r"((?:proxy-)?authorization|(?:set-)?cookie)([\"']?\s*[:=]\s*)[^\r\n]+", re.IGNORECASE)
 # A number of a page may have these names, too: only a long value is a secret.
@@ -54,6 +56,8 @@ class Mask:
         # Most texts hide nothing, and to see that takes a tenth of the time of the substitutions.
         if "://" in text or "%2F%2F" in text.upper():
             text = INNER_CREDENTIALS.sub(f"{HIDDEN}%40", CREDENTIALS.sub(f"{HIDDEN}@", text))
+        if "@" in text:
+            text = HOST_CREDENTIALS.sub(f"{HIDDEN}@", text)
         if HEADERS.search(text):
             text = HEADER.sub(rf"\1\2{HIDDEN}", text)
         if self._pairs is not None and self._name is not None and self._name.search(text):
