@@ -17,6 +17,7 @@ from scrapy_t8.model.codec import Codec
 from scrapy_t8.model.job import JobRecord, Recovery
 from scrapy_t8.stores.base import Store
 from scrapy_t8.utils.log.loggers import get_logger
+from scrapy_t8.utils.log.tracebacks import culprit_of
 
 from .page import Page
 
@@ -127,5 +128,9 @@ class StopOnError:
             return error
         if isinstance(error, OSError):
             return WriteError(f"cannot {self._what}: {error}. {remedy(error)}")
-        logger.error("Unexpected error, please report it as a bug of scrapy_t8", exc_info=error)
-        return T8Error(f"cannot {self._what}: {error!r}. {remedy(error)}")
+        culprit = culprit_of(error)
+        if not culprit:
+            logger.error("Unexpected error, please report it as a bug of scrapy_t8", exc_info=error)
+            return T8Error(f"cannot {self._what}: {error!r}. {remedy(error)}")
+        logger.error("%s has raised an exception", culprit, exc_info=error)
+        return T8Error(f"cannot {self._what}: {culprit} has raised {error!r}. Mend it, and run the same command again")

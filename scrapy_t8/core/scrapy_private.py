@@ -190,7 +190,7 @@ def replace_fingerprints(dupefilter: RFPDupeFilter, fingerprints: object) -> boo
 
 
 def end_on_base_exception(crawler: Crawler, raised: Callable[[Request, BaseException], object]) -> None:
-    """Let a callback end that raises an exception that is no Exception, and call *raised* with it."""
+    """Let a callback or errback end that raises an exception that is no Exception, and call *raised* with it."""
     assert crawler.engine is not None
     scraper: Any = crawler.engine.scraper
     scrape, handle = scraper._scrape, scraper.handle_spider_output_async
@@ -199,8 +199,9 @@ def end_on_base_exception(crawler: Crawler, raised: Callable[[Request, BaseExcep
         try:
             await scrape(result, request)
         except BaseException as error:
-            # The download itself is cancelled at a forced stop: then the request must not end.
-            if not is_of_code(error) or isinstance(result, Failure):
+            # The download itself is cancelled at a forced stop: then the request must not end. Any other error comes
+            # from a callback or an errback.
+            if not is_of_code(error) or (isinstance(result, Failure) and result.value is error):
                 raise
             raised(request, error)
 

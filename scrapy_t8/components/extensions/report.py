@@ -25,7 +25,7 @@ from scrapy_t8.model.job import PastJob
 from scrapy_t8.report.alerts import Alert, alert_thresholds, alerts_of
 from scrapy_t8.utils.log.loggers import get_logger
 from scrapy_t8.utils.log.mask import KEPT
-from scrapy_t8.utils.log.tracebacks import mute_tracebacks_of
+from scrapy_t8.utils.log.tracebacks import culprit_of, mute_tracebacks_of
 from scrapy_t8.utils.text import one_line
 
 if TYPE_CHECKING:
@@ -89,8 +89,8 @@ class T8Report:
         except T8Error as error:
             self._log_absence(error)
             return
-        except Exception:
-            logger.exception("There is no integrity report: a bug in scrapy_t8")
+        except Exception as error:
+            logger.exception("There is no integrity report: a bug in %s", culprit_of(error) or "scrapy_t8")
             return
         self._publish(document, text)
         if document["alerts"] and self._notifier is not None:

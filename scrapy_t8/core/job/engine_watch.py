@@ -112,8 +112,9 @@ class EngineWatch:
             self._retries.status_is_taken(request, response.status)
 
     def broken_off(self, request: Request, error: BaseException) -> None:
-        """Take note that the callback of *request* has ended with an exception that is no Exception."""
-        logger.error("The callback of %s has ended with %s", request, one_line(repr(error)), exc_info=error)
+        """Take note that a callback or errback of *request* has ended with an exception that is no Exception."""
+        message = "The callback or errback of %s has ended with %s"
+        logger.error(message, request, one_line(repr(error)), exc_info=error)
         self._retries.record_failure(request, of_code(PARSE, error, None, body_sample=self._body_sample))
 
     def left(self, request: Request) -> None:
