@@ -61,6 +61,16 @@ def leave_feeds(job: Job, records: dict[str, dict[str, Any]]) -> None:
                 logger.warning(message, record.get("uri", name))
 
 
+def log_earlier_rows(job: Job, uri: str, length: int) -> None:
+    """Log that a feed of this new job begins with *length* bytes, if the job before was given up."""
+    if length and job.config.resume == "fresh":
+        message = (
+            "The feed %s keeps the %d bytes that it has held before this job: items of a job that was given up may be "
+            "among them, and come again. To begin with an empty file, use -O or remove it first"
+        )
+        logger.warning(message, uri, length)
+
+
 def same_feed(slot: FeedSlot, record: dict[str, Any], paths: FeedPaths) -> None:
     """Check that *record* is one of the feed of *slot*.
 
