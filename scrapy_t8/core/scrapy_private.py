@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -206,11 +206,20 @@ def end_on_base_exception(crawler: Crawler, raised: Callable[[Request, BaseExcep
             raised(request, error)
 
     async def handle_to_its_end(result: Any, request: Request, response: Any) -> None:
-        if isinstance(result, AsyncIterator):
-            result = _EndingOutput(result, partial(raised, request))
-        await handle(result, request, response)
+        is_async, end = isinstance(result, AsyncIterator), partial(raised, request)
+        await handle(_EndingOutput(result, end) if is_async else _ending_output(result, end), request, response)
 
     scraper._scrape, scraper.handle_spider_output_async = scrape_to_its_end, handle_to_its_end
+
+
+def _ending_output(output: Iterable[Any], raised: Callable[[BaseException], object]) -> Iterator[Any]:
+    """Yield the *output* of an errback. No task is cancelled inside: there is nothing to wait for."""
+    try:
+        yield from output
+    except (Exception, KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:
+        raised(error)
 
 
 class _EndingOutput(AsyncIterator[Any]):
