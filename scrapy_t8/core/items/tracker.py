@@ -8,10 +8,12 @@ from typing import Any
 
 from itemadapter import ItemAdapter
 from scrapy import signals
+from scrapy.crawler import Crawler
 from scrapy.exceptions import DropItem
 from twisted.python.failure import Failure
 
 from scrapy_t8.config.causes import ITEM, UNKNOWN
+from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.page import ITEMS, Page, current_page
 from scrapy_t8.core.run import RunContext, RunControl
 from scrapy_t8.model.entry import Ending
@@ -176,6 +178,28 @@ class ItemTracker:
             items.enter_again()
         else:
             items.add_outcome(noted, self._directory)
+
+
+def end_cancelled_items(crawler: Crawler) -> None:
+    """Let the processing of an item end if a pipeline raises an exception that is no Exception.
+
+    Scrapy processes items with CONCURRENT_ITEMS tasks for each page. Each such exception ends one of these tasks, and
+    the last one leaves the page hanging. The item has no outcome: :meth:`ItemTracker.end_unfinished` counts it.
+    """
+    assert crawler.engine is not None
+    scraper: Any = crawler.engine.scraper
+    process = scraper.start_itemproc_async
+
+    async def process_to_its_end(item: Any, **kwargs: Any) -> None:
+        try:
+            await process(item, **kwargs)
+        except BaseException as error:
+            if not scrapy_private.is_of_code(error):
+                raise
+            where = pipeline_of_traceback(error.__traceback__) or "An item pipeline"
+            logger.error("%s has ended with %s", where, one_line(repr(error)), exc_info=error)
+
+    scraper.start_itemproc_async = process_to_its_end
 
 
 def url_of(response: Any) -> str:

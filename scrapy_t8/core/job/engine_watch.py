@@ -17,7 +17,7 @@ from scrapy_t8.config.causes import IGNORED, OFFSITE, REPLACED
 from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.frontier.frontier import Frontier
 from scrapy_t8.core.frontier.set_aside import MOST, is_same_work, takes_over
-from scrapy_t8.core.items.tracker import ItemTracker
+from scrapy_t8.core.items.tracker import ItemTracker, end_cancelled_items
 from scrapy_t8.core.page import Page, enter_request, leave_page
 from scrapy_t8.core.resume_points import marks_of
 from scrapy_t8.core.retry.decisions import callback_of
@@ -54,6 +54,7 @@ class EngineWatch:
         scrapy_private.watch(context.crawler, self.arrived, self.left)
         scrapy_private.call_on_close_spider(context.crawler, retries.come_again)
         scrapy_private.end_on_base_exception(context.crawler, self.broken_off)
+        end_cancelled_items(context.crawler)
 
     def arrived(self, request: Request, result: object) -> None:
         """Take the result of a download: a response, a failure, or a request that takes the request's place."""
