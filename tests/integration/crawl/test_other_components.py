@@ -117,7 +117,6 @@ def _all_of(spider: str) -> Counter[str]:
     ("name", "value", "culprit"),
     [
         ("FEED_URI_PARAMS", "raising.uri_params", "raising.uri_params"),
-        ("FEED_STORAGES", {"file": "raising.Storage", "": "raising.Storage"}, "raising.Storage.__init__"),
         ("DUPEFILTER_CLASS", "raising.Filter", "raising.Filter.request_seen"),
         ("REQUEST_FINGERPRINTER_CLASS", "raising.Fingerprinter", "raising.Fingerprinter.fingerprint"),
     ],

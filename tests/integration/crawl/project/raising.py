@@ -6,7 +6,6 @@ from typing import Any
 
 from scrapy import Request
 from scrapy.dupefilters import RFPDupeFilter
-from scrapy.extensions.feedexport import FileFeedStorage
 from scrapy.utils.request import RequestFingerprinter
 
 
@@ -22,8 +21,3 @@ class Filter(RFPDupeFilter):
 class Fingerprinter(RequestFingerprinter):
     def fingerprint(self, request: Request) -> bytes:
         raise LookupError("no fingerprint today")
-
-
-class Storage(FileFeedStorage):
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        raise LookupError("no storage today")
