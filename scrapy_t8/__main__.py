@@ -56,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _print_line(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
+    sys.stdout.write(f"{Mask(NAMES).text(line)}\n")
     sys.stdout.flush()
 
 
