@@ -55,7 +55,17 @@ class Leaky(Spider):
 
     async def start(self) -> AsyncIterator[Any]:
         headers = {"Authorization": f"Basic {SECRET}", "Cookie": f"a={SECRET}; b={SECRET}"}
-        for path in ("status/404", "broken", "flaky-1", "cut-9", "asks-A", "p/again", "p/bug", "p/end", "p/give-up"):
+        for path in (
+            "status/404",
+            "broken",
+            "flaky-1",
+            "cut-9",
+            "asks-nonsense",
+            "p/again",
+            "p/bug",
+            "p/end",
+            "p/give-up",
+        ):
             yield Request(url(path), headers=headers)
         for path in ("p/ban", "p/choke", "p/drop", "to/p/well", "p/state"):
             yield Request(url(path))
