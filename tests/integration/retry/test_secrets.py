@@ -14,6 +14,7 @@ pytestmark = pytest.mark.slow
 
 SECRET = "geh3im"
 RECORD = re.compile(r"(?m)^(?=\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \[)")
+LOGGED = ("Request buried", "Retry scheduled", "looks down", "from memory", "Integrity report", "invalid Retry-After")
 SHOWN = (
     ("status",),
     ("status", "--json"),
@@ -36,7 +37,7 @@ def own_records(run: Run) -> list[str]:
 
 
 def called(job: Path, *words: str) -> str:
-    done = spawn(*words, "--jobdir", job, cwd=job.parent)
+    done = spawn(*words, "--jobdir", job, cwd=Path(__file__).parent)
     assert "Traceback" not in done.stderr, done.stderr
     return done.stdout + done.stderr
 

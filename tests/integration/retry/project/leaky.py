@@ -67,7 +67,7 @@ class Leaky(Spider):
             "p/give-up",
         ):
             yield Request(url(path), headers=headers)
-        for path in ("p/ban", "p/choke", "p/drop", "to/p/well", "p/state"):
+        for path in ("p/end", "p/give-up", "p/ban", "p/choke", "p/drop", "to/p/well", "p/state"):
             yield Request(url(path))
         yield Request(url("status/410"), errback=self.fail)
         yield Request(url("status/503"), meta={"t8_task_type": "BY_HAND"})
