@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from typing import Any, NamedTuple
 
 from scrapy.settings import BaseSettings
 
 from scrapy_t8.errors import ConfigError
+from scrapy_t8.utils.classes import record_class
 from scrapy_t8.utils.log.mask import NAMES
 
 from .causes import Accepted
@@ -55,7 +56,7 @@ THRESHOLDS = {"failed_task_ratio": 0.1, "retry_success_rate": 0.8, "data_integri
 """An alert fires above the first threshold, and below the others."""
 
 
-@dataclass(frozen=True, slots=True)
+@record_class(frozen=True, slots=True)
 class Config:
     """The settings of one job. Each field ``x`` is the setting ``T8_X``, which docs/settings.md describes.
 
@@ -69,6 +70,7 @@ class Config:
     allow_pickle: bool = False  # pickle values without a safe encoding; loading them can run code
     crash_limit: int = 5  # deaths of the process during a page after which the page is tried alone
     resume: str = "auto"  # "continue" in spite of other arguments or damage; "fresh": begin anew
+    ignored_arguments: list[Any] = field(default_factory=list)  # spider arguments that do not tell jobs apart
     gc_freeze: bool = True  # whether the garbage collector ignores what exists when the crawl begins
 
     retry_base: float = 1.0  # maximum seconds before the first retry

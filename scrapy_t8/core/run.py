@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -71,10 +71,10 @@ class RunControl(Protocol):
         """Return a context in which any exception ends the run."""
 
     def end(self, page: Page) -> None:
-        """Note that one of the things that *page* waits for has ended. With the last one, the page settles."""
+        """Record that one of the outputs of *page* has ended. With the last output, the page settles."""
 
     def changed(self) -> None:
-        """Note a change. The change is committed within the commit interval."""
+        """Record a change. The change is committed within the commit interval."""
 
     def commit(self) -> bool:
         """Commit what has settled, unless the commit would take long. Return whether nothing is left to commit."""
@@ -134,3 +134,10 @@ class StopOnError:
             return T8Error(f"cannot {self._what}: {error!r}. {remedy(error)}")
         logger.error("%s has raised an exception", culprit, exc_info=error)
         return T8Error(f"cannot {self._what}: {culprit} has raised {error!r}. Mend it, and run the same command again")
+
+
+class PersistedComponent(Protocol):
+    """A component whose state is part of each commit, and read back with ``store.kept``."""
+
+    def dump(self, *, force: bool) -> Mapping[str, bytes]:
+        """Return changes to store now, by name; all pending changes if *force*."""

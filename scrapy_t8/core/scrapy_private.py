@@ -1,8 +1,7 @@
-"""The one module that touches what Scrapy does not promise: one table of it, the check of the table at every start."""
+"""The only module that uses private or undocumented names of Scrapy: a table of them, checked at every start."""
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -36,6 +35,7 @@ from twisted.python.failure import Failure
 
 from scrapy_t8.errors import ScrapyChanged
 from scrapy_t8.utils.log.loggers import get_logger
+from scrapy_t8.utils.threads import is_of_code
 
 logger = get_logger(__name__)
 
@@ -71,7 +71,7 @@ TABLE: tuple[tuple[type, str, str], ...] = (
         "_scrape(result,request) handle_spider_output_async(result,request,response)",
         "Replaced: a callback that ends with a CancelledError, or another exception that is no Exception, would hang.",
     ),
-    (ScraperSlot, "queue active itemproc_size", "To end a stop although responses and items are being processed."),
+    (ScraperSlot, "queue active itemproc_size closing is_idle()", "To end a stop although items are being processed."),
     (Downloader, "slots per_slot_settings", "AutoThrottle's delays are kept across runs."),
     (Scheduler, "dqs", "Assigned: the durable queue is there without a JOBDIR of Scrapy's own."),
     (DownloaderAwarePriorityQueue, "pqueues pqfactory", "The queue of a host that is down is set aside."),
@@ -98,7 +98,7 @@ with; the reason."""
 
 
 def check() -> None:
-    """See that this Scrapy still has everything in the table.
+    """Check that this release of Scrapy has everything in the table.
 
     :raises ScrapyChanged: naming what is missing.
     """
@@ -239,15 +239,6 @@ class _EndingOutput(AsyncIterator[Any]):
             raise StopAsyncIteration from None
 
 
-def is_of_code(error: BaseException) -> bool:
-    """Whether *error* is no Exception, and was raised by code that ran: its task was not cancelled."""
-    if isinstance(error, (Exception, KeyboardInterrupt, SystemExit, GeneratorExit)):
-        return False
-    # Before Python 3.11 a task does not say whether it was cancelled.
-    was_cancelled = getattr(asyncio.current_task(), "cancelling", lambda: 1)
-    return not (isinstance(error, asyncio.CancelledError) and was_cancelled())
-
-
 def schedule_next_call(crawler: Crawler) -> None:
     """Have the engine ask the scheduler for requests soon."""
     if crawler.engine is not None and crawler.engine._slot is not None:
@@ -268,17 +259,29 @@ def _not_closed(failure: Failure) -> None:
     logger.debug("The spider was closed already: %s", failure.getErrorMessage())
 
 
-def call_on_shutdown(crawler: Crawler, begun: Callable[[], object]) -> None:
-    """Call *begun* when a signal makes Scrapy close the spider, before Scrapy waits for what is in flight."""
+def call_around_close(
+    crawler: Crawler, begins: Callable[[str], object], ended: Callable[[], object] = lambda: None
+) -> None:
+    """Call *begins* with the reason before Scrapy closes the spider and waits for what is in flight; *ended* after."""
     engine: Any = crawler.engine
     close = engine.close_spider_async
 
     async def close_and_tell(*, reason: str = "cancelled") -> None:
-        if reason == SHUTDOWN:
-            begun()
-        await close(reason=reason)
+        begins(reason)
+        try:
+            await close(reason=reason)
+        finally:
+            ended()
 
     engine.close_spider_async = close_and_tell
+
+
+def end_wait_for_items(crawler: Crawler) -> None:
+    """Let a spider close that waits for items, if none is left. Scrapy looks only when a response was processed."""
+    engine: Any = crawler.engine
+    slot = engine.scraper.slot
+    if slot is not None and slot.closing is not None and not slot.closing.called and slot.is_idle():
+        slot.closing.callback(crawler.spider)
 
 
 def release_in_flight(crawler: Crawler) -> None:
@@ -290,6 +293,7 @@ def release_in_flight(crawler: Crawler) -> None:
         engine.scraper.slot.queue.clear()
         engine.scraper.slot.active.clear()
         engine.scraper.slot.itemproc_size = 0
+        end_wait_for_items(crawler)
     if engine._slot is not None:
         for request in list(engine._slot.inprogress):
             engine._slot.remove_request(request)

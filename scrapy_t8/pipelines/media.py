@@ -28,7 +28,7 @@ else:
     _Base = object
 
 TOTAL = "media_total"
-"""The field of an item that says how many files it should have, if it has that field."""
+"""The field of an item with the number of its files, if the item has that field."""
 
 
 class _RetriesFiles(_Base):

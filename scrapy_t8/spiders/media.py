@@ -124,7 +124,7 @@ class MediaSpider(DetailSpider):
         return item
 
     async def t8_stored(self, request: Request) -> Any:
-        """Return what the media store knows of the file of *request*, or None."""
+        """Return the record of the media store for the file of *request*, or None."""
         item = request.cb_kwargs.get("item")
         return await ensure_awaitable(self._pipeline.media_to_download(request, self._pipeline.spiderinfo, item=item))
 
@@ -138,8 +138,8 @@ class MediaSpider(DetailSpider):
             )
         except Exception as error:
             if response.meta.get("retry_times", 0) < self.t8.retries(MEDIA) or response.meta.get("t8_alone"):
-                raise RetryPage(f"{urls[0]} is no file: {error}", kind=MEDIA) from error
-            logger.warning("%s is no file (%s); its item goes on without it", urls[0], error)
+                raise RetryPage(f"{urls[0]} is not a file: {error}", kind=MEDIA) from error
+            logger.warning("%s is not a file (%s); its item goes on without it", urls[0], error)
             self._doubt(urls[0])
         else:
             results = [*results, result]
@@ -147,7 +147,7 @@ class MediaSpider(DetailSpider):
             yield self._go_on(item, urls[1:], results, response.request)
 
     async def _media_failed(self, failure: Failure) -> AsyncIterator[Any]:
-        """Let the item go on without a file that is given up. The dead letter stands for the file alone."""
+        """Let the item go on without a file that is given up. The dead letter is that of the file alone."""
         request: Request = failure.request  # type: ignore[attr-defined]
         if request.meta.get("t8_alone"):
             return
@@ -158,7 +158,7 @@ class MediaSpider(DetailSpider):
         yield self._go_on(item, urls[1:], results, request)
 
     def _doubt(self, url: str) -> None:
-        """Note that an item goes on without a file, which the item in the feed will lack should the file come later."""
+        """Record that an item goes on without a file. If the file comes later, the item in the feed still lacks it."""
         page = current_page()
         if page is not None:
             page.doubt(Ending(MEDIA_CAUSE, url, note="the item is exported without this file"))

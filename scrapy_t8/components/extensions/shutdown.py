@@ -15,7 +15,7 @@ logger = get_logger(__name__)
 
 
 class T8GracefulStop:
-    """After a signal, waits T8_STOP_GRACE seconds for what is in flight, and then returns it to the frontier."""
+    """After a signal, waits T8_STOP_GRACE seconds for requests in flight, then returns the rest to the frontier."""
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> T8GracefulStop:
@@ -34,14 +34,14 @@ class T8GracefulStop:
         self._timer: CallLaterResult | None = None
 
     def engine_started(self) -> None:
-        scrapy_private.call_on_shutdown(self._crawler, self._begin)
+        scrapy_private.call_around_close(self._crawler, self._begin)
 
     def spider_closed(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _begin(self) -> None:
-        if self._timer is None:
+    def _begin(self, reason: str) -> None:
+        if reason == scrapy_private.SHUTDOWN and self._timer is None:
             self._job.retries.close()
             self._timer = call_later(self._seconds, self._give_up)
 

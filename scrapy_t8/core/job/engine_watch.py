@@ -1,6 +1,6 @@
-"""When a page is settled: what the engine shows of each request in flight, passed on to the page.
+"""Watches the engine: passes the result and the end of each request in flight on to its page.
 
-A page has settled when the engine is through with its request *and* with every request of it that runs from memory.
+A page has ended when the engine has removed its request *and* every request of the page that runs from memory.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ logger = get_logger(__name__)
 
 
 class EngineWatch:
-    """Lets pages of a T8 frontier end when the engine lets their requests go."""
+    """Ends pages of a T8 frontier when the engine removes their requests."""
 
     def __init__(
         self, context: RunContext, control: RunControl, frontier: Frontier, *, retries: RetrySystem, items: ItemTracker
@@ -57,7 +57,7 @@ class EngineWatch:
         end_cancelled_items(context.crawler)
 
     def arrived(self, request: Request, result: object) -> None:
-        """Take the result of a download: a response, a failure, or a request that takes the request's place."""
+        """Take the result of a download: a response, a failure, or a request that replaces this request."""
         sharing = self._frontier.sharing
         if sharing:
             sharing.begin(request)
@@ -76,7 +76,7 @@ class EngineWatch:
             self._check_status(request, result)
 
     def _take_over(self, request: Request, page: Page, other: Request) -> None:
-        """Let *other*, which a middleware has sent for *request*, take its place, or be a part of its page."""
+        """Let *other*, which a middleware has sent instead of *request*, replace it, or be a part of its page."""
         if request in self._frontier.in_memory:
             if DUE not in other.meta:
                 self._frontier.parts.add(other)
@@ -96,7 +96,7 @@ class EngineWatch:
             page.discard(ending)
 
     def _check_status(self, request: Request, response: Response) -> None:
-        """Note a failure if no callback takes the status of *response*, and none if a callback takes it.
+        """Record a failure if no callback handles the status of *response*, and none if a callback does.
 
         If the request has an errback, no other component sees the failure.
         """
@@ -108,18 +108,18 @@ class EngineWatch:
             failure = of_response(response, self._clock(), body_sample=self._body_sample, final=True)
             self._retries.record_first_failure(request, failure)
         except Exception:
-            return  # of a subclass of the project, which Scrapy calls again and hears of the error
+            return  # of a subclass of the project, which Scrapy calls again and then gets the error
         else:
             self._retries.status_is_taken(request, response.status)
 
     def broken_off(self, request: Request, error: BaseException) -> None:
-        """Take note that a callback or errback of *request* has ended with an exception that is no Exception."""
+        """Record that a callback or errback of *request* has ended with a BaseException that is not an Exception."""
         message = "The callback or errback of %s has ended with %s"
         logger.error(message, request, one_line(repr(error)), exc_info=error)
         self._retries.record_failure(request, of_code(PARSE, error, None, body_sample=self._body_sample))
 
     def left(self, request: Request) -> None:
-        """Take note that the engine is through with *request*, its callback, its items and its requests."""
+        """Record that the engine has removed *request*: callback, items and requests have ended."""
         leave_page()
         page, in_memory = self._frontier.in_flight.get(request), request in self._frontier.in_memory
         if page is None:
@@ -154,7 +154,7 @@ class EngineWatch:
             self._control.end(page)
 
     def _missing(self, request: Request, page: Page, other: Request | None, ignored: Ending | None) -> Ending | None:
-        """Return why *request* has no result yet, if a middleware may send it again; else None."""
+        """Return the ending of *request* if it has no result yet and a middleware may send it again; else None."""
         if other is not None and other in self._frontier.parts:
             self._frontier.parts.discard(other)
             return self._not_taken(request, other)
@@ -174,7 +174,7 @@ class EngineWatch:
             self._control.end(ended)
 
     def _lose_items(self, request: Request, page: Page) -> None:
-        """Note items that have entered the pipelines and will never leave them, as after a CancelledError."""
+        """Record items that have entered the pipelines and will never leave them, as after a CancelledError."""
         lost = self._items.end_unfinished(page, request.url)
         error = f"{lost} items did not leave the pipelines, which an exception such as CancelledError has ended"
         self._retries.record_first_failure(request, Failure(PIPELINE, error))
@@ -188,7 +188,7 @@ class EngineWatch:
 
 
 class ResumePointWatch:
-    """Moves resume points under a scheduler that is not T8's: when the engine lets their requests go."""
+    """Moves resume points under a scheduler that is not T8's: when the engine removes their requests."""
 
     def __init__(self, context: RunContext, control: RunControl, frontier: Frontier) -> None:
         self._control = control
