@@ -42,7 +42,7 @@ class Mask:
         # like this.
         segment = r"[\da-f-]{16,}|(?=[^/]*\d)(?=[^/]*[a-z])(?=[^/]*[A-Z])[\w.~%=-]{16,}"
         self._segments = (
-            re.compile(rf"(/[\w.-]*(?i:{parts})[\w.-]*/)(?:{segment})(?=[/?#\s\"'>),]|$)") if parts else None
+            re.compile(rf"(?<![\w.-])([\w.-]*(?i:{parts})[\w.-]*/)(?:{segment})(?=[/?#\s\"'>),]|$)") if parts else None
         )
         # Of a hundred thousand failures, most names and many values are the same.
         self._known = lru_cache(KNOWN)(self._masked)

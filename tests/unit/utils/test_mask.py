@@ -32,6 +32,7 @@ SECRET = "geh3im"
         f"https://example.com/?next=https%253A%252F%252Fx%253Ftoken%253D{SECRET}%2526a%253D1",
         f"https://example.com/?key=AIza{SECRET}0123456789",
         f"https://example.com/?sv=1&sig={SECRET}0123456789%2B%3D",
+        f"<a href='token/A1{SECRET}0123456789'>",
         f"https://example.com/api/token/A1{SECRET}0123456789/x",
         f"a proxy http://ann:{SECRET}@proxy.example:8080 refuses",
         f"b'user=ann&password={SECRET}'",
