@@ -22,7 +22,7 @@ SHOWN = (
     ("report",),
     ("report", "--json"),
     ("verify",),
-    ("points",),
+    ("points", "list"),
     ("failed", "list"),
     ("failed", "list", "--json"),
     ("failed", "list", "--state", "waiting"),
