@@ -71,7 +71,7 @@ class Leaky(Spider):
             yield Request(url(path))
         yield Request(url("status/410"), errback=self.fail)
         yield Request(url("status/503"), meta={"t8_task_type": "BY_HAND"})
-        yield Request(url("status/502"), meta={"t8_retry": {"nonsense": SECRET}})
+        yield Request(url("status/502"), meta={"t8_retry": {"token": SECRET}})
         yield Request(url("p/live"), lambda page: self.parse(page))
         yield Request(url("status/404/live"), meta={"lock": object()})
         yield Request(url("p/proxy"), meta={"proxy": f"http://ann:{SECRET}@127.0.0.1:1"})
