@@ -5,13 +5,28 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
+
+from scrapy_t8.errors import T8Error
 
 OURS = __name__.partition(".")[0]
 CALLED = frozenset(
     (OURS, *sys.stdlib_module_names, "itemadapter", "msgpack", "queuelib", "scrapy", "twisted", "w3lib", "zope")
 )
 """What this package calls itself. An exception that comes from any other code is not to be reported as its bug."""
+
+
+@contextmanager
+def in_one_line(logger: logging.Logger) -> Iterator[None]:
+    """Log an error of T8 that the block raises as one line, and keep its traceback out of the log."""
+    try:
+        yield
+    except T8Error as error:
+        logger.critical("%s", error)
+        mute_tracebacks_of(error)
+        raise
 
 
 def mute_tracebacks_of(error: Exception) -> None:
