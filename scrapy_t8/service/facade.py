@@ -49,7 +49,7 @@ class T8ResumeAndRetry:
     ) -> None:
         self.config = _config(config)
         self._clock = clock
-        logs.set_up(self.config.log_level)
+        logs.set_up(self.config.log_level, map(str, self.config.report_mask))
         self.db_manager = db_manager
         self.state_manager = StateManager(self.config, clock=clock, chance=chance)
         self.retry_manager = RetryManager(self.state_manager, clock=clock, after_check=self._after_check)

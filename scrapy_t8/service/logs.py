@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterable
+
+from scrapy_t8.utils.log.loggers import get_logger, secrets
 
 NAME = "T8ResumeAndRetry"
 FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
 TIME = "%Y-%m-%d %H:%M:%S"
 
-logger = logging.getLogger(NAME)
+logger = get_logger(NAME)
 
 
 class Fallback(logging.StreamHandler):  # type: ignore[type-arg]  # which Python 3.10 cannot subscribe
@@ -21,8 +24,9 @@ class Fallback(logging.StreamHandler):  # type: ignore[type-arg]  # which Python
             super().emit(record)
 
 
-def set_up(level: str) -> None:
-    """Log records of *level* and above."""
+def set_up(level: str, hidden: Iterable[str]) -> None:
+    """Log records of *level* and above, without the values of names with a part of *hidden*."""
+    secrets.hide(hidden)
     logger.setLevel(level)
     if not logger.handlers:
         handler = Fallback()

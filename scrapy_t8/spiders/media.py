@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator
 from functools import cached_property
 from typing import Any
@@ -25,11 +24,12 @@ from scrapy_t8.core.retry.failure import MEDIA, RetryPage
 from scrapy_t8.errors import ConfigError
 from scrapy_t8.model.attempts import IMAGE
 from scrapy_t8.model.entry import Ending
+from scrapy_t8.utils.log.loggers import get_logger
 
 from .base import outputs
 from .detail import DetailSpider
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 NEXT_TO_THE_ENGINE = 1
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -21,9 +20,10 @@ from scrapy_t8.core.items.expectations import expecting
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.errors import ConfigError
 from scrapy_t8.model.items import RefetchStatus
-from scrapy_t8.utils.tracebacks import in_one_line
+from scrapy_t8.utils.log.loggers import get_logger
+from scrapy_t8.utils.log.tracebacks import in_one_line
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 AT_A_TIME = 1000
 """Keys that are announced before the event loop gets its turn."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,6 +13,7 @@ from scrapy_t8.model.items import ExportPlace, ItemKey, ItemLoss, ItemOutcome, L
 from scrapy_t8.model.job import JobRecord
 from scrapy_t8.stores.base import Store
 from scrapy_t8.utils.hashes import hash63
+from scrapy_t8.utils.log.loggers import get_logger
 from scrapy_t8.utils.text import escape_surrogates
 
 from .coverage import Coverage, shape_of
@@ -21,7 +21,7 @@ from .expectations import Expectations
 from .keys import ItemKeys, NoKey, differences, key_bytes, shown
 from .problems import ProblemCounter
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 EXPORTED, DUPLICATE, DROPPED, FAILED = range(4)
 """The outcomes of an item."""
