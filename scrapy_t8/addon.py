@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 # Before all else: what the downloader imports scans all modules that are loaded, once for each of its classes.
@@ -38,8 +37,9 @@ from scrapy_t8.core import scrapy_private
 from scrapy_t8.pipelines.counting import T8ItemCounterPipeline
 from scrapy_t8.pipelines.dedup import T8ChangesPipeline, T8DedupPipeline
 from scrapy_t8.pipelines.validation import T8ValidationPipeline
+from scrapy_t8.utils.log.loggers import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 OUTERMOST = 1
 """The spider middleware nearest to the engine: it sees what ``start()`` yields in its final form."""

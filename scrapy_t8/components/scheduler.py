@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from scrapy import Request, Spider
@@ -12,17 +11,19 @@ from scrapy.pqueues import DownloaderAwarePriorityQueue
 from scrapy.utils.defer import deferred_from_coro, ensure_awaitable
 from scrapy.utils.misc import build_from_crawler, load_object
 
+from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.frontier.set_aside import Aside
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.core.job.refused import RefusedRequests
 from scrapy_t8.core.page import Page, current_page, inside, leave_page
 from scrapy_t8.errors import ConfigError
 from scrapy_t8.model.entry import QueueRecord
+from scrapy_t8.utils.log.loggers import get_logger
 
 from .dupefilter import adopt
 from .queues import queue_class
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 class T8Scheduler(Scheduler):
@@ -58,8 +59,9 @@ class T8Scheduler(Scheduler):
 
     def open(self, spider: Spider) -> Any:
         opened = super().open(spider)
-        self._refused = RefusedRequests.watch(self._job.crawler, self._job)
+        self._refused = RefusedRequests.watch(self._job)
         has_seen_set = adopt(self.df, self._job.frontier, self._job.crawler.request_fingerprinter)
+        self._job.frontier.replay.begin(self._enqueue_late)
         self._gate = self._job.use_frontier(self._durable_queue(), has_seen_set=has_seen_set)
         self.dqs = self._gate  # type: ignore[assignment]
         self._rehome()
@@ -108,11 +110,17 @@ class T8Scheduler(Scheduler):
             self._job.rejected(request, page)
         return accepted
 
+    def _enqueue_late(self, request: Request) -> None:
+        """Admit *request*, which was held back while its page was replayed."""
+        assert self.crawler is not None
+        self.enqueue_request(request)
+        scrapy_private.schedule_next_call(self.crawler)
+
     def _enqueue_again(self, request: Request, aside: Aside) -> bool:
         """Admit a request that a middleware had set aside, in its place or as a part of its page."""
         page, frontier = aside.page, self._job.frontier
         with inside(page):
-            accepted = frontier.is_known_child(page, request)
+            accepted = frontier.is_known_child(page, request, may_wait=False)
             if not accepted:
                 if aside.in_memory:
                     frontier.parts.add(request)

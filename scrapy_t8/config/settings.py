@@ -11,6 +11,7 @@ from scrapy.settings import BaseSettings
 
 from scrapy_t8.errors import ConfigError
 from scrapy_t8.utils.classes import record_class
+from scrapy_t8.utils.log.mask import NAMES
 
 from .causes import Accepted
 from .parsing import bad_value, read_layers, setting_name, unknown
@@ -51,7 +52,6 @@ CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
 """What a number must be, in words: as a check, and the fields that it is about."""
 SECRET = ("notify_urls",)  # Fields whose values contain passwords
 WIDEST = 60  # Maximum width of a column of a table of settings
-MASK = ("password", "passwd", "secret", "token", "api_key", "apikey", "authorization", "cookie", "session", "signature")
 THRESHOLDS = {"failed_task_ratio": 0.1, "retry_success_rate": 0.8, "data_integrity_score": 0.95}
 """An alert fires above the first threshold, and below the others."""
 
@@ -120,7 +120,7 @@ class Config:
     validator_timeout: float = 300.0  # maximum seconds that T8_VALIDATOR may take
     accept: list[Any] = field(default_factory=list)  # causes for which requests may end without a result
     report_dir: str = ""  # empty: "report" in the job directory
-    report_mask: list[Any] = field(default_factory=lambda: list(MASK))  # parts of the names whose values a report hides
+    report_mask: list[Any] = field(default_factory=lambda: list(NAMES))  # parts of the names whose values nothing shows
     alert_thresholds: dict[str, Any] = field(default_factory=THRESHOLDS.copy)  # missing ones keep their defaults
     alert_items_drop: float = 0.1  # alert if more than this part is missing, compared with the last good job
     alert_host_down: float = 3600.0  # alert if a host is down for more seconds; 0: never

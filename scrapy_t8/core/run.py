@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -17,10 +16,12 @@ from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.codec import Codec
 from scrapy_t8.model.job import JobRecord, Recovery
 from scrapy_t8.stores.base import Store
+from scrapy_t8.utils.log.loggers import get_logger
+from scrapy_t8.utils.log.tracebacks import culprit_of
 
 from .page import Page
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 ANSWERS = (CloseSpider, DontCloseSpider)
 """Exceptions that are answers to Scrapy, not errors."""
@@ -68,6 +69,7 @@ class RunControl(Protocol):
 
     def guard(self, what: str) -> StopOnError:
         """Return a context in which any exception ends the run."""
+        return StopOnError(self, what)
 
     def end(self, page: Page) -> None:
         """Record that one of the outputs of *page* has ended. With the last output, the page settles."""
@@ -86,6 +88,9 @@ class RunControl(Protocol):
 
         :raises T8Error: the error that has ended the run, if one has.
         """
+        self.flush()
+        if self.error is not None:
+            raise self.error
 
 
 class CommitParticipant:
@@ -127,8 +132,12 @@ class StopOnError:
             return error
         if isinstance(error, OSError):
             return WriteError(f"cannot {self._what}: {error}. {remedy(error)}")
-        logger.error("Unexpected error, please report it as a bug of scrapy_t8", exc_info=error)
-        return T8Error(f"cannot {self._what}: {error!r}. {remedy(error)}")
+        culprit = culprit_of(error)
+        if not culprit:
+            logger.error("Unexpected error, please report it as a bug of scrapy_t8", exc_info=error)
+            return T8Error(f"cannot {self._what}: {error!r}. {remedy(error)}")
+        logger.error("%s has raised an exception", culprit, exc_info=error)
+        return T8Error(f"cannot {self._what}: {culprit} has raised {error!r}. Mend it, and run the same command again")
 
 
 class PersistedComponent(Protocol):

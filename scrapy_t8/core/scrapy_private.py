@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
-import logging
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -36,8 +34,10 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from scrapy_t8.errors import ScrapyChanged
+from scrapy_t8.utils.log.loggers import get_logger
+from scrapy_t8.utils.threads import is_of_code
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 SHUTDOWN = "shutdown"
 """The reason with which Scrapy closes the spider after a signal."""
@@ -190,7 +190,7 @@ def replace_fingerprints(dupefilter: RFPDupeFilter, fingerprints: object) -> boo
 
 
 def end_on_base_exception(crawler: Crawler, raised: Callable[[Request, BaseException], object]) -> None:
-    """Let a callback end that raises an exception that is no Exception, and call *raised* with it."""
+    """Let a callback or errback end that raises an exception that is no Exception, and call *raised* with it."""
     assert crawler.engine is not None
     scraper: Any = crawler.engine.scraper
     scrape, handle = scraper._scrape, scraper.handle_spider_output_async
@@ -199,17 +199,27 @@ def end_on_base_exception(crawler: Crawler, raised: Callable[[Request, BaseExcep
         try:
             await scrape(result, request)
         except BaseException as error:
-            # The download itself is cancelled at a forced stop: then the request must not end.
-            if not is_of_code(error) or isinstance(result, Failure):
+            # The download itself is cancelled at a forced stop: then the request must not end. Any other error comes
+            # from a callback or an errback.
+            if not is_of_code(error) or (isinstance(result, Failure) and result.value is error):
                 raise
             raised(request, error)
 
     async def handle_to_its_end(result: Any, request: Request, response: Any) -> None:
-        if isinstance(result, AsyncIterator):
-            result = _EndingOutput(result, partial(raised, request))
-        await handle(result, request, response)
+        is_async, end = isinstance(result, AsyncIterator), partial(raised, request)
+        await handle(_EndingOutput(result, end) if is_async else _ending_output(result, end), request, response)
 
     scraper._scrape, scraper.handle_spider_output_async = scrape_to_its_end, handle_to_its_end
+
+
+def _ending_output(output: Iterable[Any], raised: Callable[[BaseException], object]) -> Iterator[Any]:
+    """Yield the *output* of an errback. No task is cancelled inside: there is nothing to wait for."""
+    try:
+        yield from output
+    except (Exception, KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:
+        raised(error)
 
 
 class _EndingOutput(AsyncIterator[Any]):
@@ -227,15 +237,6 @@ class _EndingOutput(AsyncIterator[Any]):
                 raise
             self._raised(error)
             raise StopAsyncIteration from None
-
-
-def is_of_code(error: BaseException) -> bool:
-    """Whether *error* is no Exception, and was raised by code that ran: its task was not cancelled."""
-    if isinstance(error, (Exception, KeyboardInterrupt, SystemExit, GeneratorExit)):
-        return False
-    # Before Python 3.11 a task does not say whether it was cancelled.
-    was_cancelled = getattr(asyncio.current_task(), "cancelling", lambda: 1)
-    return not (isinstance(error, asyncio.CancelledError) and was_cancelled())
 
 
 def schedule_next_call(crawler: Crawler) -> None:

@@ -12,6 +12,8 @@ from scrapy_t8.utils.classes import record_class
 LIST = "LIST_COLLECTION"
 DETAIL = "DETAIL_COLLECTION"  # Also the task type of a request that has none of its own
 IMAGE = "IMAGE_DOWNLOAD"
+DUE = "t8_due"
+"""Key in the meta of a retry, between the retry middleware and the scheduler: when the retry is due."""
 HISTORY = 20  # Attempts of one request whose errors are kept
 
 

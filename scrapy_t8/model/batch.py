@@ -74,8 +74,8 @@ class CommitBatch:
     removed: list[int] = field(default_factory=list)
     buried: list[DeadLetter] = field(default_factory=list)
     seen: list[int] = field(default_factory=list)
-    spawned: list[tuple[int, int, int, int]] = field(default_factory=list)
-    """(parent, fingerprint, child, attempt) of requests that an unsettled page has yielded."""
+    spawned: list[tuple[int, int | bytes, int, int]] = field(default_factory=list)
+    """(parent, key, child, attempt) of requests and items that an unsettled page has yielded."""
     inherited: list[tuple[int, int]] = field(default_factory=list)
     """(old, new): a retry or redirect that takes over the children of the old entry."""
     waiting: list[ScheduledRetry] = field(default_factory=list)

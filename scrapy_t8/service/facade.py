@@ -51,7 +51,7 @@ class T8ResumeAndRetry:
     ) -> None:
         self.config = _config(config)
         self._clock = clock
-        logs.set_up(self.config.log_level, self.config.log_file)
+        logs.set_up(self.config.log_level, map(str, self.config.report_mask), self.config.log_file)
         rules_of(self.config)
         self._notifier = Notifier(list(map(str, self.config.notify_urls)), self.config.notify_timeout)
         self._incidents = Incidents()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -15,10 +14,11 @@ from scrapy_t8.core.items.expectations import META as EXPECT
 from scrapy_t8.core.watermark import Value
 from scrapy_t8.errors import ConfigError
 from scrapy_t8.model.attempts import DETAIL
+from scrapy_t8.utils.log.loggers import get_logger
 
 from .base import T8SpiderMixin
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 LONGEST = 4096
 """Bytes that a slug may have, to be recognised in its file."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator
 from functools import cached_property
 from typing import Any
@@ -25,12 +24,12 @@ from scrapy_t8.core.retry.failure import MEDIA, RetryPage
 from scrapy_t8.errors import ConfigError
 from scrapy_t8.model.attempts import IMAGE
 from scrapy_t8.model.entry import Ending
-from scrapy_t8.model.stored.identity import LEFT_OUT
+from scrapy_t8.utils.log.loggers import get_logger
 
 from .base import outputs
 from .detail import DetailSpider
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 NEXT_TO_THE_ENGINE = 1
 
@@ -107,13 +106,10 @@ class MediaSpider(DetailSpider):
         return urls
 
     def _go_on(self, item: Any, urls: list[str], results: list[Any], before: Request | None) -> Any:
-        """Return the item if all its files are settled, else the request for the next file.
-
-        A page that is replayed has to yield what it yielded before: only the results depend on what is stored by now.
-        """
+        """Return the item if all its files are settled, else the request for the next file."""
         if urls:
             state = {"item": item, "urls": urls, "results": results}
-            meta = {"t8_task_type": IMAGE, "t8_target": urls[0], "t8_media": True, LEFT_OUT: ["results"]}
+            meta = {"t8_task_type": IMAGE, "t8_target": urls[0], "t8_media": True}
             if before is not None and EXPECT in before.meta:
                 meta[EXPECT] = before.meta[EXPECT]  # the page of any file may bring the expected item
             # Two items may have the same file, and each waits for it.

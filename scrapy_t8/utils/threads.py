@@ -174,3 +174,12 @@ async def with_timeout(
     if task.cancelled():
         raise RuntimeError("it was cancelled")
     return task.result()
+
+
+def is_of_code(error: BaseException) -> bool:
+    """Whether *error* is no Exception, and was raised by code that ran: its task was not cancelled."""
+    if isinstance(error, (Exception, KeyboardInterrupt, SystemExit, GeneratorExit)):
+        return False
+    # Before Python 3.11 a task does not say whether it was cancelled.
+    was_cancelled = getattr(asyncio.current_task(), "cancelling", lambda: 1)
+    return not (isinstance(error, asyncio.CancelledError) and was_cancelled())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from random import Random
 from typing import Any
@@ -13,6 +14,8 @@ LASTING = {"gone": 2, "down": 2, "circle": 1, "forbidden": 1}
 
 WAYS = ("method", "named", "lambda", "coroutine", "generator", "errback", "subclass", "shared", "cb_kwargs", "priority")
 """How a request is made."""
+RENEWED = "renewed"
+"""One more way: with texts that are new at each attempt of the page, and without the duplicate filter."""
 HARMLESS = ("replace", "rewrite", "token", "slow", "own-dupefilter", "extension-raises", "close-spider", "two-feeds")
 """What a project plugs in with which all can still be had."""
 HARMFUL = (
@@ -85,6 +88,7 @@ def draw(seed: int) -> Plan:
     numbers = iter(range(1000))
     pages = {name: Page(name, _behaviour(chance, harmful), _items(chance, numbers)) for name in names}
     _link(chance, pages, names)
+    _renew(Random(f"new texts {seed}"), pages, names[:2])
     start_items = [next(numbers) for _ in range(chance.choice((0, 0, 2)))]
     hazards = chance.sample(HARMLESS, chance.choice((0, 1, 1, 2)))
     if harmful:
@@ -126,3 +130,14 @@ def _link(chance: Random, pages: dict[str, Page], names: list[str]) -> None:
     for number, name in enumerate(names[1:], 1):
         for parent in {chance.choice(names[:number]) for _ in range(chance.choice((1, 1, 2)))}:
             pages[parent].links.append((name, chance.choice(WAYS)))
+
+
+def _renew(chance: Random, pages: dict[str, Page], start: list[str]) -> None:
+    """Have some pages that only one link leads to reached in one more way. It changes nothing else of a plan."""
+    reached = Counter(start)
+    reached.update(name for page in pages.values() for name, _ in page.links)
+    share = chance.choice((0, 0.5, 1))
+    for page in pages.values():
+        for number, (name, _) in enumerate(page.links):
+            if chance.random() < share and reached[name] == 1:
+                page.links[number] = (name, RENEWED)

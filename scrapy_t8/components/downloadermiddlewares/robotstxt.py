@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,8 +13,9 @@ from scrapy.utils.httpobj import urlparse_cached
 from scrapy.utils.misc import build_from_crawler, load_object
 
 from scrapy_t8.core.job.job import Job
+from scrapy_t8.utils.log.loggers import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 PREFIX = "robots:"
 LARGEST = 512 * 1024
@@ -57,7 +57,7 @@ class T8RobotsTxtMiddleware(RobotsTxtMiddleware):
             self._fresh[url.netloc] = response.body if response.status < 400 else b""
 
     async def robot_parser(self, request: Request) -> Any:
-        # If several requests wait for one robots.txt, Scrapy returns the parser to the first, and None to the others.
+        # Of several requests that wait for one robots.txt, Scrapy gives the first one the parser, and the others None.
         parser = await super().robot_parser(request) or await super().robot_parser(request)
         netloc = urlparse_cached(request).netloc
         if netloc in self._known and (parser is None or netloc in self._missing):

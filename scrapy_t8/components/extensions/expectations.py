@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -15,14 +14,16 @@ from scrapy.http.request import NO_CALLBACK
 from scrapy.utils.asyncio import sleep
 from scrapy.utils.gz import gunzip
 from scrapy.utils.sitemap import Sitemap, sitemap_urls_from_robots
+from w3lib.url import canonicalize_url
 
-from scrapy_t8.core.items.expectations import expecting, url_key
+from scrapy_t8.core.items.expectations import expecting
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.errors import ConfigError
 from scrapy_t8.model.items import RefetchStatus
-from scrapy_t8.utils.tracebacks import mute_tracebacks_of
+from scrapy_t8.utils.log.loggers import get_logger
+from scrapy_t8.utils.log.tracebacks import in_one_line
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 AT_A_TIME = 1000
 """Keys that are announced before the event loop gets its turn."""
@@ -45,12 +46,8 @@ class T8Expectations:
         config = job.config
         if not (config.expect_file or config.expect_sitemaps or job.store.items.items_to_request()):
             raise NotConfigured
-        try:
+        with in_one_line(logger):
             return cls(crawler, job, file=config.expect_file, sitemaps=list(map(str, config.expect_sitemaps)))
-        except ConfigError as error:
-            logger.critical("%s", error)
-            mute_tracebacks_of(error)
-            raise
 
     def __init__(self, crawler: Crawler, job: Job, *, file: str, sitemaps: list[str]) -> None:
         for setting, path in (("T8_EXPECT_FILE", file), *(("T8_EXPECT_SITEMAPS", path) for path in sitemaps)):
@@ -80,7 +77,7 @@ class T8Expectations:
                 except Exception as error:
                     logger.error("The sitemap %s cannot be read, so nothing is expected of it: %s", sitemap, error)
                     continue
-                await self._announce(sitemap, map(url_key, urls), "sitemap")
+                await self._announce(sitemap, map(canonicalize_url, urls), "sitemap")
 
     def dump(self, *, force: bool) -> Mapping[str, bytes]:
         read, self._read = self._read, {}

@@ -15,11 +15,12 @@ from twisted.internet.task import LoopingCall
 from scrapy_t8.components.signals import t8_alert
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.report.alerts import Incidents, alert_thresholds, alerts_now, told
+from scrapy_t8.utils.log.loggers import get_logger
 
 if TYPE_CHECKING:
     from scrapy_t8.report.notify import Notifier
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 class RunningAlerts:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
@@ -15,13 +14,14 @@ from scrapy.extensions.feedexport import FeedSlot
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.errors import ConfigError, FeedError
 from scrapy_t8.model.items import FeedBalance
-from scrapy_t8.utils.tracebacks import mute_tracebacks_of
+from scrapy_t8.utils.log.loggers import get_logger
+from scrapy_t8.utils.log.tracebacks import in_one_line
 
 from .feed_paths import FeedPaths
 from .rewritten import AbsentFeed
 from .undo_log import BegunFiles, UndoLog
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 def refuse_without_storage(crawler: Crawler) -> None:
@@ -32,14 +32,12 @@ def refuse_without_storage(crawler: Crawler) -> None:
     feeds = [str(uri) for uri in crawler.settings.getdict("FEEDS")]
     if feeds or crawler.settings["FEED_URI"]:
         named = ", ".join(feeds or [str(crawler.settings["FEED_URI"])])
-        error = ConfigError(
-            f"no feed would be written, of {named}: Scrapy cannot use one of them, and the line above says why (a "
-            "format or storage that it does not have, or a library that is not installed). Mend that, or take that "
-            "feed away"
-        )
-        logger.critical("%s", error)
-        mute_tracebacks_of(error)
-        raise error
+        with in_one_line(logger):
+            raise ConfigError(
+                f"no feed would be written, of {named}: Scrapy cannot use one of them, and the line above says why (a "
+                "format or storage that it does not have, or a library that is not installed). Mend that, or take "
+                "that feed away"
+            )
 
 
 def leave_feeds(job: Job, records: dict[str, dict[str, Any]]) -> None:
@@ -59,6 +57,16 @@ def leave_feeds(job: Job, records: dict[str, dict[str, Any]]) -> None:
                     "are not in it, and the crawl will not be complete. To go on with it, name it again"
                 )
                 logger.warning(message, record.get("uri", name))
+
+
+def log_earlier_rows(job: Job, uri: str, length: int) -> None:
+    """Log that a feed of this new job begins with *length* bytes, if the job before was given up."""
+    if length and job.config.resume == "fresh":
+        message = (
+            "The feed %s keeps the %d bytes that it has held before this job: items of a job that was given up may be "
+            "among them, and come again. To begin with an empty file, use -O or remove it first"
+        )
+        logger.warning(message, uri, length)
 
 
 def same_feed(slot: FeedSlot, record: dict[str, Any], paths: FeedPaths) -> None:
@@ -89,10 +97,8 @@ def reading_record(name: str) -> Iterator[None]:
 
 def undo_log(job: Job, name: str, record: dict[str, Any] | None, owns: Callable[[str], bool]) -> UndoLog:
     """Return the undo log of the feed *name*; a new one if the job has no *record* of the feed yet."""
-    path, power = (
-        job.state_directory / f"feed-{blake2b(name.encode(), digest_size=6).hexdigest()}",
-        job.config.durability == "power",
-    )
+    path = job.state_directory / f"feed-{blake2b(name.encode(), digest_size=6).hexdigest()}"
+    power = job.config.durability == "power"
     writes, begun = path.with_suffix(".writes"), path.with_suffix(".undo")
     if record is None:
         writes.unlink(missing_ok=True)

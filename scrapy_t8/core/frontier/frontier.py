@@ -6,7 +6,6 @@ that is pushed and settled between two commits is never written at all.
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,9 +17,10 @@ from scrapy_t8.core.page import Page
 from scrapy_t8.core.resume_points import ResumePointTracker, marks_of
 from scrapy_t8.core.run import CommitParticipant, RunContext, RunControl
 from scrapy_t8.errors import CannotLoad, CannotStore
-from scrapy_t8.model.attempts import AttemptHistory, ScheduledRetry
+from scrapy_t8.model.attempts import DUE, AttemptHistory, ScheduledRetry
 from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.entry import SEQ_BITS, START, Entry, Outcome, QueueRecord, entry_id
+from scrapy_t8.utils.log.loggers import get_logger
 
 from .dead_letter_outbox import DeadLetterOutbox, letter_of
 from .endings import BESIDES, Endings
@@ -32,7 +32,7 @@ from .sharing import Sharing
 from .unserializable import UnserializableRequests
 from .waiting import WaitingEntries
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 HELD = 20_000
 """Approximate number of requests of all queues together that stay in memory."""
@@ -61,7 +61,7 @@ class Frontier(CommitParticipant):
         self.registry = QueueRegistry(store)
         self.outbox = DeadLetterOutbox(store, self.record)
         self.endings = Endings(store, self.record, self.outbox)
-        self.replay = ReplayGuard(store, self.codec, self.fingerprint)
+        self.replay = ReplayGuard(store, self.codec, self.fingerprint, control=control)
         self.seen = SeenSet(store)
         self.has_seen_set = True
         """Whether requests pass the seen-set: not if the project has a duplicate filter of its own."""
@@ -120,9 +120,11 @@ class Frontier(CommitParticipant):
         """Whether the seen-set has *request*, so that a replayed page that yields it again needs no other record."""
         return self.has_seen_set and not request.dont_filter
 
-    def is_known_child(self, page: Page, request: Request) -> bool:
-        """Whether a replayed *page* yields *request* again, a request that the seen-set does not cover."""
-        return not self.is_filtered(request) and self.replay.is_known_request(page, request)
+    def is_known_child(self, page: Page, request: Request, *, may_wait: bool = True) -> bool:
+        """Whether a replayed *page* yields *request* again, or may; the seen-set does not cover *request*."""
+        if not page.is_replay or page.is_handing_over or self.is_filtered(request) or DUE in request.meta:
+            return False
+        return self.replay.is_known_request(page, request, may_wait=may_wait and request not in self.parts)
 
     # -- admission -----------------------------------------------------------------------------------------------
 
@@ -294,10 +296,7 @@ class Frontier(CommitParticipant):
     def _settle_entry(self, page: Page, entry: int) -> None:
         if entry == START:
             self.record.start_done = True
-        if page.retry is None and page.letter is None:
-            self.replay.forget(page)
-        elif page.has_child_rows or page.is_replay:
-            self.replay.keep(entry)
+        self.replay.settle(page)
         if page.was_waiting:
             self.waiting.remove(entry)
         elif entry >> SEQ_BITS:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
+from traceback import walk_tb
 from types import TracebackType
 from typing import Any
 
 from itemadapter import ItemAdapter
 from scrapy import signals
+from scrapy.crawler import Crawler
 from scrapy.exceptions import DropItem
 from twisted.python.failure import Failure
 
@@ -17,12 +18,14 @@ from scrapy_t8.core.page import ITEMS, Page, current_page
 from scrapy_t8.core.run import RunContext, RunControl
 from scrapy_t8.model.entry import Ending
 from scrapy_t8.model.items import ItemOutcome
+from scrapy_t8.utils.log.loggers import get_logger
 from scrapy_t8.utils.text import escape_surrogates, one_line
+from scrapy_t8.utils.threads import is_of_code
 
 from .checks import ItemChecks
-from .ledger import DROPPED, DUPLICATE, EXPORTED, FAILED, ItemLedger
+from .ledger import DROPPED, DUPLICATE, EXPORTED, FAILED, ItemLedger, cause_of
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 REASON = 200
 """Characters of a reason that are kept."""
@@ -108,7 +111,7 @@ class ItemTracker:
             page.doubt(Ending(cause, note=loss_reason(error, outcome)))
         items = page.own_items()
         if is_orphan or not self._counts_entries:
-            items.enter()
+            items.entered += 1
         items.leave()
         refused, is_item = "", True
         if outcome == EXPORTED:
@@ -118,16 +121,16 @@ class ItemTracker:
         if self.keeps_ledger:
             with self._guard:
                 if not is_item:
-                    outcome = self._lose_what_is_no_item(page, item)
+                    self._lose_what_is_no_item(page, item)
                 elif refused:
                     self._lose(page, FAILED, item, (*refused.partition(": ")[::2], url_of(response)))
                 else:
                     self._note(page, outcome, item, error, response)
         else:
-            items.forget_entered()
+            items.entered = 0  # nobody keeps the ledger
             if outcome == EXPORTED:
-                items.let_pass()
-        items.end_item()
+                items.passed += 1
+        items.current = 0
         if is_orphan:
             self._control.end(page)
 
@@ -139,18 +142,16 @@ class ItemTracker:
             items.leave()
             if self.keeps_ledger:
                 items.add_outcome(ItemOutcome(items.current, FAILED, loss=loss), self._directory)
-        items.lose(self.ledger.cause(FAILED, *loss[:2]))
-        items.end_item()
+        items.lose(cause_of(FAILED, *loss[:2]))
+        items.current = 0
         return lost
 
-    def _lose_what_is_no_item(self, page: Page, item: Any) -> int:
-        """Make an item fail that a pipeline has replaced by None or another non-item. Return that outcome."""
+    def _lose_what_is_no_item(self, page: Page, item: Any) -> None:
+        """Let an item fail in whose place a pipeline has returned something else, as None."""
         reason = f"a pipeline has returned {type(item).__name__}, which is no item: process_item must return the item"
         page.doubt(Ending(f"{ITEM}:{UNKNOWN}", note=reason))
-        page.own_items().add_outcome(
-            ItemOutcome(page.items.current, FAILED, loss=(UNKNOWN, reason, "")), self._directory
-        )
-        return FAILED
+        lost = ItemOutcome(page.items.current, FAILED, loss=(UNKNOWN, reason, ""))
+        page.own_items().add_outcome(lost, self._directory)
 
     def _note(self, page: Page, outcome: int, item: Any, error: BaseException | None, response: Any) -> None:
         problems = getattr(error, "problems", [])
@@ -161,21 +162,43 @@ class ItemTracker:
         if self._find_problems is not None and outcome == EXPORTED:
             problems = self._find_problems(item)
         noted = self.ledger.outcome_of(outcome, item, page, None, problems)
-        page.own_items().let_pass()
+        page.own_items().passed += 1
         self._add(page, noted)
 
     def _lose(
         self, page: Page, outcome: int, item: Any, loss: tuple[str, str, str], problems: Sequence[list[str]] = ()
     ) -> None:
-        page.own_items().lose(self.ledger.cause(outcome, *loss[:2]))
+        page.own_items().lose(cause_of(outcome, *loss[:2]))
         self._add(page, self.ledger.outcome_of(outcome, item, page, loss, list(problems)))
 
     def _add(self, page: Page, noted: ItemOutcome) -> None:
         items = page.own_items()
         if page.history is not None and page.was_delivered(ITEMS, self.ledger.identity(noted)):
-            items.enter_again()
+            items.entered -= 1  # an earlier attempt has brought the item into the ledger
         else:
             items.add_outcome(noted, self._directory)
+
+
+def end_cancelled_items(crawler: Crawler) -> None:
+    """Let the processing of an item end if a pipeline raises an exception that is no Exception.
+
+    Scrapy processes items with CONCURRENT_ITEMS tasks for each page. Each such exception ends one of these tasks, and
+    the last one leaves the page hanging. The item has no outcome: :meth:`ItemTracker.end_unfinished` counts it.
+    """
+    assert crawler.engine is not None
+    scraper: Any = crawler.engine.scraper
+    process = scraper.start_itemproc_async
+
+    async def process_to_its_end(item: Any, **kwargs: Any) -> None:
+        try:
+            await process(item, **kwargs)
+        except BaseException as error:
+            if not is_of_code(error):
+                raise
+            where = pipeline_of_traceback(error.__traceback__) or "An item pipeline"
+            logger.error("%s has ended with %s", where, one_line(repr(error)), exc_info=error)
+
+    scraper.start_itemproc_async = process_to_its_end
 
 
 def url_of(response: Any) -> str:
@@ -186,11 +209,9 @@ def url_of(response: Any) -> str:
 def pipeline_of_traceback(trace: TracebackType | None) -> str:
     """Return the class of the pipeline that has raised an exception, by the traceback."""
     found = ""
-    while trace is not None:
-        frame = trace.tb_frame
+    for frame, _ in walk_tb(trace):
         if frame.f_code.co_name == "process_item" and "self" in frame.f_locals:
             found = type(frame.f_locals["self"]).__qualname__
-        trace = trace.tb_next
     return found
 
 

@@ -5,7 +5,6 @@ A page has ended when the engine has removed its request *and* every request of 
 
 from __future__ import annotations
 
-import logging
 from contextlib import suppress
 
 from scrapy import Request
@@ -18,19 +17,21 @@ from scrapy_t8.config.causes import IGNORED, OFFSITE, REPLACED
 from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.frontier.frontier import Frontier
 from scrapy_t8.core.frontier.set_aside import MOST, is_same_work, takes_over
-from scrapy_t8.core.items.tracker import ItemTracker
+from scrapy_t8.core.items.tracker import ItemTracker, end_cancelled_items
 from scrapy_t8.core.page import Page, enter_request, leave_page
 from scrapy_t8.core.resume_points import marks_of
 from scrapy_t8.core.retry.decisions import callback_of
 from scrapy_t8.core.retry.failure import PARSE, PIPELINE, Failure, of_code, of_download, of_response
-from scrapy_t8.core.retry.system import DUE, RetrySystem
+from scrapy_t8.core.retry.system import RetrySystem
 from scrapy_t8.core.run import RunContext, RunControl
+from scrapy_t8.model.attempts import DUE
 from scrapy_t8.model.entry import Ending, Outcome
+from scrapy_t8.utils.log.loggers import get_logger
 from scrapy_t8.utils.text import one_line
 
 from .ignored import ending_of_ignored, is_offsite
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 class EngineWatch:
@@ -54,6 +55,7 @@ class EngineWatch:
         scrapy_private.watch(context.crawler, self.arrived, self.left)
         scrapy_private.call_on_close_spider(context.crawler, retries.come_again)
         scrapy_private.end_on_base_exception(context.crawler, self.broken_off)
+        end_cancelled_items(context.crawler)
 
     def arrived(self, request: Request, result: object) -> None:
         """Take the result of a download: a response, a failure, or a request that replaces this request."""
@@ -112,8 +114,9 @@ class EngineWatch:
             self._retries.status_is_taken(request, response.status)
 
     def broken_off(self, request: Request, error: BaseException) -> None:
-        """Record that the callback of *request* has ended with a BaseException that is not an Exception."""
-        logger.error("The callback of %s has ended with %s", request, one_line(repr(error)), exc_info=error)
+        """Record that a callback or errback of *request* has ended with a BaseException that is not an Exception."""
+        message = "The callback or errback of %s has ended with %s"
+        logger.error(message, request, one_line(repr(error)), exc_info=error)
         self._retries.record_failure(request, of_code(PARSE, error, None, body_sample=self._body_sample))
 
     def left(self, request: Request) -> None:
@@ -125,7 +128,7 @@ class EngineWatch:
         other, ignored = self._replaced.pop(request, None), self._ignored.pop(request, None)
         if page.is_handing_over and not in_memory:
             page.discard(self._not_taken(request, other or request))
-        elif page.items.entered > page.items.left and page.pending == 1:
+        elif page.items.entered > page.items.left and page.pending == 1 + self._frontier.replay.holds_back(page):
             self._lose_items(request, page)
         with self._guard:
             has_failed = self._retries.request_left_engine(request, page, in_memory=in_memory)
@@ -148,6 +151,7 @@ class EngineWatch:
         sharing = self._frontier.sharing
         if sharing:
             sharing.end(request)
+        self._frontier.replay.output_ended(page)
         if missing is None or in_memory:
             self._control.end(page)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import secrets
 import time
 from pathlib import Path
@@ -13,8 +12,9 @@ from scrapy_t8.errors import JobError, JobMismatch
 from scrapy_t8.model.job import Identity, JobRecord, PastJob, Recovery
 from scrapy_t8.stores.base import Store
 from scrapy_t8.stores.sqlite.file import check_access
+from scrapy_t8.utils.log.loggers import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 NOT_QUEUES = ("active.json", "info.json")
 """Files that a disk queue of Scrapy has even without requests."""

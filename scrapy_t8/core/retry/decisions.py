@@ -17,6 +17,7 @@ from scrapy_t8.core.run import RunContext
 from scrapy_t8.errors import CannotLoad, CannotStore, ConfigError
 from scrapy_t8.model.attempts import DETAIL, LIST, AttemptHistory, ScheduledRetry, request_task_id
 from scrapy_t8.model.dead_letter import DeadLetter
+from scrapy_t8.utils.log.loggers import get_logger
 
 from .breaker import KNOWN_PAGE, Breaker, Evidence
 from .code_version import code_of
@@ -24,7 +25,7 @@ from .failure import HANDLED, NETWORK, OF_THE_HOST, THROTTLED, Failure
 from .hosts import Hosts
 from .policy import HostState, Policy
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 UNLIMITED = 1 << 30
 

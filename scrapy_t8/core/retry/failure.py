@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import re
 import traceback
@@ -24,9 +23,10 @@ from scrapy.utils.response import response_status_message
 
 from scrapy_t8.errors import ConfigError
 from scrapy_t8.utils.classes import record_class
+from scrapy_t8.utils.log.loggers import get_logger
 from scrapy_t8.utils.text import one_line
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 NETWORK = "network"
 """No answer: DNS, connection, timeout, a body cut short."""

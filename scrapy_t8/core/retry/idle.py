@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
 from scrapy import signals
@@ -12,13 +11,14 @@ from scrapy.utils.asyncio import AsyncioLoopingCall
 from twisted.internet.task import LoopingCall
 
 from scrapy_t8.core.run import RunContext
+from scrapy_t8.utils.log.loggers import get_logger
 from scrapy_t8.utils.times import local_time
 
 from .breaker import Breaker
 from .handlers import Handlers
 from .timer import RetryTimer
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 REASON = "retries_waiting"
 LOGGED_EVERY = 60.0
@@ -76,10 +76,9 @@ class IdlePolicy:
         first = min(when for when in (due, opening) if when is not None)
         if now < ends:
             self._stay(min(first, ends))
-        if due is not None and due <= latest and (not ends or self._is_paused_shortly(now)):
-            self._stay(due)
-        if opening is not None and opening <= latest and (not ends or self._is_paused_shortly(now)):
-            self._stay(opening)
+        for when in (due, opening):
+            if when is not None and when <= latest and (not ends or self._is_paused_shortly(now)):
+                self._stay(when)
         if self._gives_up(now):
             self._stay(now)
         logger.info(

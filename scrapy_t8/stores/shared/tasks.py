@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeAlias
@@ -14,10 +13,11 @@ from scrapy_t8.model.dead_letter import DeadLetter
 from scrapy_t8.model.failed_task import id_of, joined, name_of, record_of, service_entry
 from scrapy_t8.model.job import JobRecord
 from scrapy_t8.stores.sqlite.tables import sql
+from scrapy_t8.utils.log.loggers import get_logger
 
 from .store import SharedStore, ask
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 SUCCEEDED, BURIED = ("outcomes", "succeeded"), ("outcomes", "buried")
 """Counters of tasks, the same as those of requests."""

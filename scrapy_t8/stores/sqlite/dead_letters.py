@@ -6,11 +6,10 @@ A change first selects its letters into a temporary table (``chosen``), then cha
 from __future__ import annotations
 
 import json
-import logging
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -18,11 +17,12 @@ from scrapy_t8.config.causes import DISCARDED, RESOLVED, cause_of_failure
 from scrapy_t8.model.dead_letter import ALL, DeadLetter, LetterFilter, LetterGroup
 from scrapy_t8.model.items import RefetchRequest, RefetchStatus
 from scrapy_t8.model.job import JobRecord
+from scrapy_t8.utils.log.loggers import get_logger
 from scrapy_t8.utils.text import escape_surrogates
 
-from .tables import SQLiteTables, dump_job, sql
+from .tables import Guard, SQLiteTables, Transaction, dump_job, sql
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 DAY = 86400
 
@@ -55,12 +55,7 @@ class SQLiteDeadLetters(SQLiteTables):
     """
 
     def __init__(
-        self,
-        db: sqlite3.Connection,
-        guard: Callable[[str], AbstractContextManager[None]],
-        transaction: Callable[[], AbstractContextManager[sqlite3.Connection]],
-        *,
-        clock: Callable[[], float] = time.time,
+        self, db: sqlite3.Connection, guard: Guard, transaction: Transaction, *, clock: Callable[[], float] = time.time
     ) -> None:
         super().__init__(db, guard, transaction)
         self._clock = clock

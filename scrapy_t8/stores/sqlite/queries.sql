@@ -63,7 +63,7 @@ SELECT fingerprint FROM seen LIMIT ?
 INSERT OR IGNORE INTO seen (fingerprint) VALUES (?)
 
 -- name: SPAWNED
-SELECT child FROM spawned WHERE parent = ? AND fingerprint = ? AND attempt < ? ORDER BY child
+SELECT fingerprint, child FROM spawned WHERE parent = ? AND fingerprint BETWEEN ? AND ? AND attempt < ? ORDER BY child
 
 -- name: PARENTS
 SELECT DISTINCT parent FROM spawned

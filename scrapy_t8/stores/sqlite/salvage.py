@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -12,10 +11,11 @@ from pathlib import Path
 
 from scrapy_t8.model.entry import SEQ_BITS
 from scrapy_t8.model.job import JobRecord
+from scrapy_t8.utils.log.loggers import get_logger
 
 from .tables import load_job
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 LARGEST_RECORD = 1 << 20
 """Bytes of the largest record of a job, a feed or a host."""
@@ -96,11 +96,8 @@ def _columns(db: sqlite3.Connection, table: str) -> tuple[list[str], str | None]
 
 
 def _ends(db: sqlite3.Connection, table: str, key: str) -> tuple[int, int]:
-    ends = []
-    for end, default in (("min", LOWEST), ("max", HIGHEST)):
-        found = list(_readable(db, f"SELECT {end}({key}) FROM {table}"))
-        ends.append(found[0][0] if found and isinstance(found[0][0], int) else default)
-    return ends[0], ends[1]
+    low, high = (next(_readable(db, f"SELECT {end}({key}) FROM {table}"), (None,))[0] for end in ("min", "max"))
+    return low if isinstance(low, int) else LOWEST, high if isinstance(high, int) else HIGHEST
 
 
 def _between(db: sqlite3.Connection, query: str, key: str, low: int, high: int) -> Iterator[tuple[object, ...]]:

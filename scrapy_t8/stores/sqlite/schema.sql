@@ -35,6 +35,7 @@ CREATE TABLE seen (
 );
 
 -- The children of pages that have not settled yet.
+-- fingerprint: a number for an item of start(), bytes for a request: those of its kin, then some for each value in it.
 CREATE TABLE spawned (
     parent INTEGER NOT NULL,
     fingerprint INTEGER NOT NULL,

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import logging
 import math
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from scrapy_t8.config.causes import UNKNOWN
 from scrapy_t8.errors import StoreDamaged, StoreError
@@ -18,6 +17,7 @@ from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.entry import Entry, QueueRecord, queue_range
 from scrapy_t8.model.job import JobRecord, Recovery, Run
 from scrapy_t8.stores.locks import is_inode
+from scrapy_t8.utils.log.loggers import get_logger
 
 from .file import StateFile, connect, damage_of, damaged, lost, transaction
 from .inflight_log import InFlightLog
@@ -26,7 +26,7 @@ from .salvage import salvage, set_aside
 from .tables import dump_job, sql
 from .wal import WalCheckpointer
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 IfDamaged = Literal["refuse", "salvage", "replace"]
 
@@ -249,9 +249,9 @@ class SQLiteStore(StateFile):
         """Return all fingerprints that were admitted, or any *limit* of them if there are more."""
         return {row[0] for row in self.rows(sql.SOME_SEEN, (limit,))}
 
-    def spawned(self, parent: int, fingerprint: int, before: int) -> list[int]:
-        """Return the children of an unsettled *parent* with this fingerprint, from attempts older than *before*."""
-        return [row[0] for row in self.rows(sql.SPAWNED, (parent, fingerprint, before))]
+    def spawned(self, parent: int, first: int | bytes, last: int | bytes, *, before: int) -> list[tuple[Any, int]]:
+        """Return the children of an unsettled *parent* in a range of keys, from attempts older than *before*."""
+        return self.rows(sql.SPAWNED, (parent, first, last, before))
 
     def parents(self) -> set[int]:
         """Return the unsettled entries that have children."""
@@ -270,9 +270,9 @@ class SQLiteStore(StateFile):
         first: float | None = self.value(sql.NEXT_DUE, (after,))
         return first
 
-    def waiting(self, *, limit: int | None = None) -> list[ScheduledRetry]:
+    def waiting(self) -> list[ScheduledRetry]:
         """Return the waiting entries, the earliest first."""
-        return self.due(math.inf, -1 if limit is None else limit)
+        return self.due(math.inf, -1)
 
     # -- work ----------------------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ def test_config_tells_value_and_origin(capsys: pytest.CaptureFixture[str], monke
     Path(".env").write_text("T8_BATCH_UPDATE_SIZE=7\n")
     monkeypatch.setenv("T8_MAX_RESUME_POINTS", "5")
     monkeypatch.setenv("T8_NOTIFY_URLS", '["mailto://user:hunter2@example.com"]')
+    monkeypatch.setenv("T8_EXPECT_SITEMAPS", '["https://user:hunter2@example.com/sitemap.xml?token=hunter2"]')
     assert main(["--mode", "config", "--env", "production", "--log-level", "error"]) == 0
     out = capsys.readouterr().out
     rows = {line.split()[0]: line.split(maxsplit=2)[1:] for line in out.splitlines()}

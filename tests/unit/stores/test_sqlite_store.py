@@ -72,7 +72,7 @@ def test_a_commit_survives_a_crash(make: Any) -> None:
     batch = CommitBatch(
         added=[(entry_id(queue.id, n), b"%d" % n, None) for n in (1, 2)],
         seen=[2**63 - 1, 0, 5],
-        spawned=[(7, 5, 8, 1)],
+        spawned=[(7, 5, 8, 1), (7, b"k1", 9, 1), (7, b"k2", 10, 2), (7, b"l", 11, 1)],
         queues=[queue],
         feeds={"feed:x": {"length": 3}},
         buried=[DeadLetter(9, b"p", "callback", "gone", 3.0)],
@@ -89,7 +89,10 @@ def test_a_commit_survives_a_crash(make: Any) -> None:
     assert again.some_seen(10) == {0, 5, 2**63 - 1}
     assert again.seen(5)
     assert not again.seen(6)
-    assert (again.parents(), again.spawned(7, 5, 2), again.spawned(7, 5, 1)) == ({7}, [8], [])
+    assert again.parents() == {7}
+    assert (again.spawned(7, 5, 5, before=2), again.spawned(7, 5, 5, before=1)) == ([(5, 8)], [])
+    assert again.spawned(7, b"k", b"k\xff", before=2) == [(b"k1", 9)]
+    assert again.spawned(7, b"k", b"k\xff", before=3) == [(b"k1", 9), (b"k2", 10)]
     assert again.feeds() == {"feed:x": {"length": 3}}
     assert letters(again) == batch.buried
 

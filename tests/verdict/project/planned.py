@@ -6,7 +6,9 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator, Iterator
+from datetime import datetime
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from scrapy import Request, Spider, signals
@@ -102,6 +104,9 @@ class PlannedSpider(Spider):
                 return Request(url, self.sharing, meta={"shared": shared})
             case "cb_kwargs":
                 return Request(url, self.keyed, cb_kwargs={"key": (name, {"deep": [1, (2, name)]})})
+            case "renewed":
+                meta, token = {"of": {"name": name, "at": datetime.now().isoformat()}}, token_hex(8)
+                return Request(url, self.renewed, meta=meta, cb_kwargs={"token": token}, dont_filter=True)
             case "priority":
                 return Request(url, self.page, priority=int(name))
         return Request(url, self.page)
@@ -155,6 +160,10 @@ class PlannedSpider(Spider):
     def keyed(self, response: Any, key: Any) -> Iterator[Any]:
         name = name_of(response.url)
         assert key == (name, {"deep": [1, (2, name)]}), f"the key has changed: {key!r}"
+        return self.page(response)
+
+    def renewed(self, response: Any, token: str) -> Iterator[Any]:
+        assert response.meta["of"]["name"] == name_of(response.url)
         return self.page(response)
 
     def failed(self, failure: Any) -> None:

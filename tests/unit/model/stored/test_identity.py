@@ -1,10 +1,11 @@
-"""Requests for one page are told apart by callback, meta and cb_kwargs, and by nothing that changes by itself."""
+"""The requests of one page are told apart by callback, meta and cb_kwargs, whatever is new in them at each attempt."""
 
 from __future__ import annotations
 
 import random
+from collections import Counter
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from hypothesis import given
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from scrapy import Request
 
 from scrapy_t8.model.codec import Codec
-from scrapy_t8.model.stored.identity import LEFT_OUT, identity_of
+from scrapy_t8.model.stored.identity import KIN, PART, PARTS, child_key, earlier_keys, pair
 from tests.support.item_classes import SampleSpider
 
 spider = SampleSpider()
@@ -31,7 +32,7 @@ values = st.recursive(
 
 
 def identity(callback: Any = None, meta: dict[str, Any] | None = None, **kwargs: Any) -> bytes:
-    return identity_of(codec.encode_request(Request("http://a", callback, meta=meta, cb_kwargs=kwargs)))
+    return child_key(1, codec.encode_request(Request("http://a", callback, meta=meta, cb_kwargs=kwargs)))
 
 
 def reordered(value: Any) -> Any:
@@ -72,22 +73,95 @@ def test_the_callback_says_something() -> None:
     assert identity(spider.parse) != identity(spider.detail) != identity()
 
 
-def test_what_each_attempt_of_a_page_makes_anew_says_nothing() -> None:
-    made = [{"at": datetime.now(timezone.utc), "id": uuid4(), "took": random.random()} for _ in range(2)]
-    assert identity(meta=made[0]) == identity(meta=made[1])
+def test_what_scrapy_puts_into_meta_says_nothing() -> None:
     assert identity(meta={"proxy": "a", "retry_times": 1, "t8_x": 1}) == identity(meta={"proxy": "b"})
 
 
-def test_arguments_that_are_left_out_say_nothing() -> None:
-    left_out = {LEFT_OUT: ["results"]}
-    assert identity(meta=left_out, item=1, results=["new"]) == identity(meta=left_out, item=1, results=["stored"])
-    assert identity(meta=left_out, item=1, results=[]) != identity(meta=left_out, item=2, results=[])
-    assert identity(item=1, results=["new"]) != identity(item=1, results=["stored"])
-    # The meta was copied to a request that has no such argument, or none at all.
-    assert identity(meta=left_out, item=1) != identity(meta=left_out, item=2)
-    assert identity(meta=left_out) == identity() != b""
+def test_each_value_has_bytes_of_its_own() -> None:
+    made = [
+        identity(meta={"at": datetime.now(timezone.utc), "of": {"id": uuid4(), "name": "a"}}, took=random.random())
+        for _ in range(2)
+    ]
+    parts = [{key[begin : begin + PART] for begin in range(KIN, len(key), PART)} for key in made]
+    assert made[0][:KIN] == made[1][:KIN]
+    assert [len(found) for found in parts] == [4, 4]
+    assert len(parts[0] & parts[1]) == 1
 
 
-def test_what_cannot_be_read_has_no_identity() -> None:
+def test_many_values_share_bytes() -> None:
+    keys = [identity(meta={str(number): number * factor for number in range(500)}) for factor in (1, 2)]
+    assert {len(key) for key in keys} == {KIN + PART * PARTS}
+    assert keys[0] != keys[1]
+    assert identity(meta={"a": {}, "b": {}}) != identity(meta={"a": {}})
+
+
+def test_what_cannot_be_read_is_told_apart_by_its_fingerprint() -> None:
     for payload in (b"", b"\x02abc", b"\x01\x00\x00\x00\x00\xc1", b"\x01\x00\x00\x00\x00\x93\x01"):
-        assert identity_of(payload) == b""
+        assert child_key(1, payload) == child_key(1, b"") != child_key(2, payload)
+        assert earlier_keys(1, payload) == earlier_keys(1, b"")
+
+
+# -- the rule: which requests of a replayed page are taken for which earlier ones --------------------------------------
+
+
+class Child(NamedTuple):
+    """A request of a page: what never changes in it, and whether it has a text that is new at each attempt."""
+
+    name: int
+    is_new_each_time: bool
+
+    def key(self, attempt: int) -> bytes:
+        meta = {"name": self.name, "at": f"attempt {attempt}, {self.name}" if self.is_new_each_time else ""}
+        return identity(meta=meta)
+
+
+def replayed(earlier: list[bytes], now: list[bytes]) -> tuple[list[int], list[int]]:
+    """Return which requests of a replayed page are new, and which of the earlier ones have no counterpart."""
+    unclaimed = dict(enumerate(earlier))
+    held = []
+    for place, key in enumerate(now):
+        same = next((number for number, other in unclaimed.items() if other == key), None)
+        if same is not None:
+            del unclaimed[same]
+        else:
+            held.append(place)
+    numbers = list(unclaimed)
+    pairs = pair([now[place] for place in held], [earlier[number] for number in numbers])
+    assert len(set(pairs.values())) == len(pairs) == min(len(held), len(numbers))
+    new = [place for number, place in enumerate(held) if number not in pairs]
+    return new, [number for place, number in enumerate(numbers) if place not in pairs.values()]
+
+
+children = st.lists(st.builds(Child, st.integers(0, 3), st.booleans()), max_size=8)
+
+
+@given(children, st.data())
+def test_in_any_order_each_request_comes_once(yielded: list[Child], data: st.DataObject) -> None:
+    """Whichever of them an earlier attempt has committed, as long as something tells different ones apart."""
+    committed = data.draw(st.lists(st.sampled_from(range(len(yielded))), unique=True) if yielded else st.just([]))
+    again = data.draw(st.permutations(yielded))
+    earlier = [yielded[place] for place in sorted(committed)]
+    new, left = replayed([child.key(1) for child in earlier], [child.key(2) for child in again])
+    assert not left
+    assert Counter(earlier) + Counter(again[place] for place in new) == Counter(yielded)
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.booleans()), max_size=8), st.integers(0, 8))
+def test_in_the_same_order_each_request_comes_once(yielded: list[tuple[int, bool]], committed: int) -> None:
+    """Also where nothing tells them apart but a text that is new at each attempt."""
+    keys = [
+        [identity(meta={"n": f"{attempt} {place}" if is_new else name}) for place, (name, is_new) in enumerate(yielded)]
+        for attempt in (1, 2)
+    ]
+    new, left = replayed(keys[0][:committed], keys[1])
+    assert not left
+    assert Counter(keys[1][place] for place in new) == Counter(keys[1][committed:])
+
+
+@given(st.lists(st.binary(min_size=KIN + PART, max_size=KIN + 3 * PART), max_size=6), st.data())
+def test_none_is_lost_or_doubled_by_number(keys: list[bytes], data: st.DataObject) -> None:
+    """Whatever is in them: as many are admitted as were not committed."""
+    keys = [bytes(KIN) + key[KIN : len(key) // PART * PART] for key in keys]
+    committed = data.draw(st.integers(0, len(keys)))
+    new, left = replayed(data.draw(st.permutations(keys))[:committed], data.draw(st.permutations(keys)))
+    assert (len(new), left) == (len(keys) - committed, [])
