@@ -138,12 +138,14 @@ def _changed(what: str, reason: str) -> ScrapyChanged:
 _released: WeakSet[Crawler] = WeakSet()
 
 
-def watch(crawler: Crawler, arrived: Callable[[Request, object], object], left: Callable[[Request], object]) -> None:
+def watch(
+    crawler: Crawler, arrived: Callable[[Request, object], Request | None], left: Callable[[Request], object]
+) -> None:
     """Report every scheduled request when it comes back, and when everything that it brought about has ended.
 
     :param arrived: called with the request and its outcome: a response, a failure, or another request that takes its
         place (a retry, a redirect). The context that it leaves behind is the one in which callbacks, pipelines and
-        signals of this request run.
+        signals of this request run. A request that it returns is the outcome instead.
     :param left: called when its callback or errback, its items and its requests have ended, whatever the path.
     """
     engine = crawler.engine
@@ -153,8 +155,8 @@ def watch(crawler: Crawler, arrived: Callable[[Request, object], object], left: 
     def watched(result: Any, request: Request) -> Deferred[None]:
         if crawler in _released:
             return Deferred()  # never called: the engine does not have the request any more
-        arrived(request, result)
-        deferred: Deferred[None] = handle(result, request)
+        again = arrived(request, result)
+        deferred: Deferred[None] = handle(result if again is None else again, request)
         deferred.addBoth(after, request)
         return deferred
 

@@ -55,6 +55,16 @@ def first_url(request: Request) -> str:
     return str((request.meta.get("redirect_urls") or [request.url])[0])
 
 
+def is_of_process_response(error: BaseException) -> bool:
+    """Whether a middleware has raised *error* in ``process_response``: then Scrapy asks no middleware what to do."""
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_name == "process_response":
+            return True
+        trace = trace.tb_next
+    return False
+
+
 def _cause(trace: TracebackType | None) -> str:
     """Return the cause that a traceback tells: it ends where the error was raised."""
     found = ""

@@ -181,6 +181,10 @@ class RetrySystem(CommitParticipant):
         elif failure.kind in AFTER_THE_DOWNLOAD:
             self._noted[request] = replace(noted, errback_failed=True)
 
+    def has_failed(self, request: Request) -> bool:
+        """Whether a failure was noted for *request*."""
+        return request in self._noted
+
     def record_first_failure(self, request: Request, failure: Failure) -> None:
         """Note that *request* has failed, unless a failure was noted before."""
         if request not in self._noted:
