@@ -93,6 +93,10 @@ def test_retry_after(value: bytes | str | None, seconds: float | None) -> None:
         (503, False, "host"),
         (408, False, "network"),
         (403, False, "http"),
+        (403, True, "throttled"),
+        (404, True, "throttled"),
+        (420, False, "throttled"),
+        (500, True, "host"),
     ],
 )
 def test_kinds_of_statuses(status: int, asks: bool, kind: str) -> None:
