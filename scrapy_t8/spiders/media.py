@@ -194,4 +194,5 @@ class MediaSpider(DetailSpider):
 
     @cached_property
     def _files(self) -> ItemFiles:
-        return ItemFiles(self.crawler, self.media_pipeline, self.media_urls_field, self.media_results_field)
+        fields = {"urls_field": self.media_urls_field, "results_field": self.media_results_field}
+        return ItemFiles(self.crawler, self.media_pipeline, **fields)

@@ -32,7 +32,7 @@ class ItemFiles:
     :param results_field: the field for what is stored; empty for the one that belongs to the field with the URLs.
     """
 
-    def __init__(self, crawler: Crawler, pipeline: Any, urls_field: str, results_field: str) -> None:
+    def __init__(self, crawler: Crawler, pipeline: Any, *, urls_field: str, results_field: str) -> None:
         self._stats = crawler.stats
         self._pipeline = load_object(pipeline).from_crawler(crawler)
         self._pipeline.open_spider()

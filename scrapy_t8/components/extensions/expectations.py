@@ -13,13 +13,14 @@ from scrapy.exceptions import NotConfigured
 from scrapy.http.request import NO_CALLBACK
 from scrapy.utils.asyncio import sleep
 
-from scrapy_t8.components.sitemaps import read_sitemap
 from scrapy_t8.core.items.expectations import expecting, url_key
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.errors import ConfigError
 from scrapy_t8.model.items import RefetchStatus
 from scrapy_t8.utils.text import escape_surrogates, lines_of
 from scrapy_t8.utils.tracebacks import mute_tracebacks_of
+
+from .sitemaps import read_sitemap
 
 logger = logging.getLogger(__name__)
 

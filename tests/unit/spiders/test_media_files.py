@@ -76,7 +76,7 @@ def files_of(
     stores = {"FILES_STORE": str(tmp_path), "IMAGES_STORE": str(tmp_path)}
     crawler: Crawler = get_crawler(Spider, {**stores, **settings})
     crawler.spider = Spider(name="any")
-    return ItemFiles(crawler, pipeline, urls, results)
+    return ItemFiles(crawler, pipeline, urls_field=urls, results_field=results)
 
 
 @pytest.mark.parametrize(

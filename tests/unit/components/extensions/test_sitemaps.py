@@ -6,7 +6,7 @@ import gzip
 
 import pytest
 
-from scrapy_t8.components.sitemaps import read_sitemap
+from scrapy_t8.components.extensions.sitemaps import read_sitemap
 
 NAME = "https://shop.example/maps/sitemap.xml"
 SPACE = 'xmlns="http://www.sitemaps.org/schemas/sitemap/0.9"'
