@@ -71,7 +71,11 @@ TABLE: tuple[tuple[type, str, str], ...] = (
         "_scrape(result,request) handle_spider_output_async(result,request,response)",
         "Replaced: a callback that ends with a CancelledError, or another exception that is no Exception, would hang.",
     ),
-    (ScraperSlot, "queue active itemproc_size", "To end a stop although responses and items are being processed."),
+    (
+        ScraperSlot,
+        "queue active itemproc_size",
+        "To end a stop although they are being processed; to count items.",
+    ),
     (Downloader, "slots per_slot_settings", "AutoThrottle's delays are kept across runs."),
     (Scheduler, "dqs", "Assigned: the durable queue is there without a JOBDIR of Scrapy's own."),
     (DownloaderAwarePriorityQueue, "pqueues pqfactory", "The queue of a host that is down is set aside."),
@@ -165,6 +169,12 @@ def watch(
         return Deferred() if crawler in _released else result
 
     engine._handle_downloader_output = watched  # type: ignore[method-assign]
+
+
+def items_in_pipelines(crawler: Crawler) -> int:
+    """Return how many items are in the item pipelines."""
+    slot = crawler.engine.scraper.slot if crawler.engine is not None else None
+    return 0 if slot is None else slot.itemproc_size
 
 
 def call_on_close_spider(crawler: Crawler, raised: Callable[[Request], object]) -> None:
