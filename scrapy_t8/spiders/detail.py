@@ -19,7 +19,7 @@ from scrapy_t8.model.attempts import DETAIL
 from scrapy_t8.utils.text import encoding_of_file, escape_surrogates, lines_of
 
 from .base import T8SpiderMixin
-from .slug_url import url_of_slug
+from .urls import url_of_slug
 
 logger = logging.getLogger(__name__)
 

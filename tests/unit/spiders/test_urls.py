@@ -1,4 +1,4 @@
-"""The URL of a slug leads to the page of that slug."""
+"""The URL of a slug leads to the page of that slug, and that of a cursor has the cursor."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 from scrapy import Request
 
-from scrapy_t8.spiders.slug_url import url_of_slug
+from scrapy_t8.spiders.urls import url_of_cursor, url_of_slug
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,17 @@ def test_the_site_reads_the_slug_that_was_meant(slug: str) -> None:
     assert unquote(path) == f"/p/{slug}"
     query = urlsplit(Request(url_of_slug("https://a/p?q={slug}", slug)).url).query
     assert parse_qs(query) == {"q": [slug]}
+
+
+@pytest.mark.parametrize(
+    ("template", "cursor", "url"),
+    [
+        ("https://a/api?after={cursor}&tag={tag}", "MTI+/w==", "https://a/api?after=MTI%2B%2Fw%3D%3D&tag=a&b=c"),
+        ("https://a/api?after={cursor}", "", "https://a/api?after="),
+        ("https://a/api?after={cursor}", "a%2Bb", "https://a/api?after=a%2Bb"),
+        ("https://a/list{cursor}", "?page=2&x=1", "https://a/list?page=2&x=1"),
+        ("https://a/{tag}/{page:03d}", "", "https://a/a&b=c/007"),
+    ],
+)
+def test_urls_of_cursors(template: str, cursor: str, url: str) -> None:
+    assert url_of_cursor(template, cursor, page=7, tag="a&b=c") == url
