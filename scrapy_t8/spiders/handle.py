@@ -160,6 +160,10 @@ class JobHandle:
         """Return how many retries a page, or *request*, has that fails with *kind*."""
         return self._job.retries.decisions.policy.rule(kind, {} if request is None else request.meta).times
 
+    def buries(self, request: Request, kind: str | None = None) -> bool:
+        """Whether *request* becomes a dead letter: for what was noted, or if it ends with *kind*. T8_ACCEPT decides."""
+        return self._job.retries.buries(request, None if kind is None else Failure(kind, ""))
+
     def register_retry_handler(self, task_type: str, handler: Handler) -> None:
         """Let *handler* do the retries of *task_type* from now on, in place of a new download."""
         self._job.retries.handlers.register(task_type, handler)

@@ -148,7 +148,8 @@ class MediaSpider(DetailSpider):
             result = request.meta.get("t8_stored") or await self._files.store(response, files[number], item)
         except Exception as error:
             reason = f"{files[number].url} is no file: {error}"
-            if self._waits_for_file(request) or request.meta.get("retry_times", 0) < self.t8.retries(MEDIA, request):
+            is_last = request.meta.get("retry_times", 0) >= self.t8.retries(MEDIA, request)
+            if not is_last or self._waits_for_file(request, MEDIA):
                 raise RetryPage(reason, kind=MEDIA) from error
             self.t8.give_up(reason, MEDIA, response.status)
             self._go_alone(request)
@@ -171,9 +172,16 @@ class MediaSpider(DetailSpider):
         state = request.cb_kwargs
         yield self._go_on(state["item"], state["files"], state["number"] + 1, state["results"], request)
 
-    def _waits_for_file(self, request: Request) -> bool:
-        """Whether nothing goes on without the file of *request*: its item is held, or has gone on before."""
-        return self.media_incomplete == HOLD or bool(request.meta.get(ALONE))
+    def _waits_for_file(self, request: Request, kind: str | None = None) -> bool:
+        """Whether nothing goes on without the file of *request*: its item has gone on before, or is held.
+
+        An item is held only by a dead letter, which brings it back: not by a robots.txt, or a cause that is accepted.
+
+        :param kind: that of the failure, if it was not noted yet.
+        """
+        if request.meta.get(ALONE):
+            return True
+        return self.media_incomplete == HOLD and self.t8.buries(request, kind)
 
     def _go_alone(self, request: Request) -> None:
         """Let *request*, whose file is given up, stand for the file alone."""

@@ -163,6 +163,16 @@ def test_an_item_that_is_held_waits_for_its_files(crawl: Crawl) -> None:
     assert verdict(crawl) == ("complete", [])
 
 
+@pytest.mark.parametrize(("slug", "cause"), [("gone", "status:404"), ("broken", "failure:media")])
+def test_an_item_is_not_held_by_what_is_accepted(crawl: Crawl, slug: str, cause: str) -> None:
+    (crawl.work / "slugs.txt").write_text(slug)
+    kinds = {"media": {"times": 0}}
+    settings = {"IMAGES_STORE": "images", "media_incomplete": "hold", "T8_ACCEPT": [cause], "T8_RETRY_KINDS": kinds}
+    crawl.run("pictures", **settings)
+    assert (crawl.values("slug"), crawl.letters()) == ({slug: 1}, {})
+    assert verdict(crawl) == ("complete", [])
+
+
 @pytest.mark.parametrize("how", ["of the spider", "of the settings"])
 def test_files_that_an_own_pipeline_asks_for(crawl: Crawl, how: str) -> None:
     (crawl.work / "slugs.txt").write_text("a\nb\n")
