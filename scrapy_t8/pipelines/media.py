@@ -1,8 +1,8 @@
 """Scrapy's files and images pipelines, with retries that survive a kill.
 
 An item goes on with the files that could be downloaded. Each other file waits for a retry, outside of the item and
-without its page, and ends in the dead-letter box if no retry succeeds. For items that are to wait for all their files
-there is :class:`~scrapy_t8.spiders.MediaSpider`.
+without its page, and ends in the dead-letter box if no retry succeeds. A file that comes later is not in its item, so
+the job is not complete unless the user accepts that. For items that are to wait for all their files there is :class:`~scrapy_t8.spiders.MediaSpider`.
 """
 
 from __future__ import annotations
@@ -90,9 +90,7 @@ class _RetriesFiles(_Base):
             job.retries.enqueue_task(retry, Failure(MEDIA, error))
         except CannotStore as reason:
             logger.error("%s (%s) cannot be retried: %s", request.url, error, reason)
-            page = current_page()
-            if page is not None:
-                page.doubt(Ending(MEDIA_CAUSE, request.url, note=f"{error}; it cannot be retried"))
+            _doubt(request.url, f"{error}; it cannot be retried")
 
     async def _fetch(self, target: str, metadata: dict[str, Any]) -> bool:
         """Download and store a file again, when its retry is due."""
@@ -103,7 +101,15 @@ class _RetriesFiles(_Base):
             self._modify_media_request(request)
             response = await self.crawler.engine.download_async(request)
             await ensure_awaitable(self.media_downloaded(response, request, self.spiderinfo, item=item))
+        _doubt(target, "the item was exported without this file")
         return True
+
+
+def _doubt(url: str, note: str) -> None:
+    """Note that an item has gone on without a file."""
+    page = current_page()
+    if page is not None:
+        page.doubt(Ending(MEDIA_CAUSE, url, note=note))
 
 
 class T8FilesPipeline(_RetriesFiles, FilesPipeline):

@@ -96,6 +96,7 @@ def test_the_pipeline_retries_pictures(crawl: Crawl) -> None:
     pages = Counter(path for path in paths(crawl) if path.startswith("/car/"))
     assert pages == {"/car/gone-mine": 1, "/car/mine": 1}
     assert "Retry succeeded: IMAGE_DOWNLOAD_" in log
+    assert verdict(crawl) == ("incomplete", ["failure:media", "media"])
 
 
 def revive(crawl: Crawl, count: int) -> None:
@@ -186,6 +187,8 @@ def test_files_that_an_own_pipeline_asks_for(crawl: Crawl, how: str) -> None:
     files = sorted(str(path.relative_to(crawl.work / "files")) for path in (crawl.work / "files").rglob("*.txt"))
     assert files == ["here/sku-a/a.txt", "here/sku-b/b.txt"]
     assert crawl.letters() == {}
+    # The item of a pipeline has gone on before its file came.
+    assert verdict(crawl) == (("complete", []) if how == "of the spider" else ("incomplete", ["media"]))
 
 
 def test_what_becomes_of_incomplete_items_must_be_a_choice(crawl: Crawl) -> None:
