@@ -2,7 +2,8 @@
 
 An item goes on with the files that could be downloaded. Each other file waits for a retry, outside of the item and
 without its page, and ends in the dead-letter box if no retry succeeds. A file that comes later is not in its item, so
-the job is not complete unless the user accepts that. For items that are to wait for all their files there is :class:`~scrapy_t8.spiders.MediaSpider`.
+the job is not complete unless the user accepts that. For items that are to wait for all their files there is
+:class:`~scrapy_t8.spiders.MediaSpider`.
 """
 
 from __future__ import annotations
