@@ -7,6 +7,7 @@
     +-- JobError             this job cannot be opened as asked
     |   +-- JobLocked        another live process owns it
     |   +-- JobMismatch      the spider or its arguments differ from the job's
+    +-- BeginFailed          the spider's own code could not begin a run
     +-- StoreError           the state cannot be read or written
     |   +-- StoreDamaged     the state file is not (or no longer) a database
     |   +-- StoreVersion     the state was written by another version
@@ -49,6 +50,10 @@ class JobLocked(JobError):
 
 class JobMismatch(JobError):
     reason = "t8_mismatch"
+
+
+class BeginFailed(T8Error):
+    reason = "t8_begin_failed"
 
 
 class StoreError(T8Error):

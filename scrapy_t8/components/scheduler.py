@@ -9,6 +9,7 @@ from scrapy import Request, Spider
 from scrapy.core.scheduler import Scheduler
 from scrapy.crawler import Crawler
 from scrapy.pqueues import DownloaderAwarePriorityQueue
+from scrapy.utils.defer import deferred_from_coro, ensure_awaitable
 from scrapy.utils.misc import build_from_crawler, load_object
 
 from scrapy_t8.core.frontier.set_aside import Aside
@@ -65,8 +66,13 @@ class T8Scheduler(Scheduler):
         return opened
 
     def close(self, reason: str) -> Any:
+        """Finish the feeds: what Scrapy calls next, such as ``closed()`` of the spider, finds them whole."""
         self._job.commit()
-        return self.df.close(reason)
+        return deferred_from_coro(self._close(reason))
+
+    async def _close(self, reason: str) -> None:
+        await self._job.finish_feeds(reason)
+        await ensure_awaitable(self.df.close(reason))
 
     def has_pending_requests(self) -> bool:
         if not self._job.works:
@@ -124,7 +130,7 @@ class T8Scheduler(Scheduler):
     def next_request(self) -> Request | None:
         # What follows in this context (downloads, idle handlers) is no page's output.
         leave_page()
-        if not self._job.works:
+        if not self._job.works or self._job.is_held:
             return None
         with self._taking:
             if self._alone is not None or self._job.frontier.suspects:

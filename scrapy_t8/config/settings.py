@@ -69,6 +69,7 @@ class Config:
     allow_pickle: bool = False  # pickle values without a safe encoding; loading them can run code
     crash_limit: int = 5  # deaths of the process during a page after which the page is tried alone
     resume: str = "auto"  # "continue" in spite of other arguments or damage; "fresh": begin anew
+    ignored_arguments: list[Any] = field(default_factory=list)  # spider arguments that do not tell jobs apart
     gc_freeze: bool = True  # whether the garbage collector ignores what exists when the crawl begins
 
     retry_base: float = 1.0  # maximum seconds before the first retry

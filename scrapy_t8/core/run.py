@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -129,3 +129,10 @@ class StopOnError:
             return WriteError(f"cannot {self._what}: {error}. {remedy(error)}")
         logger.error("Unexpected error, please report it as a bug of scrapy_t8", exc_info=error)
         return T8Error(f"cannot {self._what}: {error!r}. {remedy(error)}")
+
+
+class PersistedComponent(Protocol):
+    """A component whose state is part of each commit, and read back with ``store.kept``."""
+
+    def dump(self, *, force: bool) -> Mapping[str, bytes]:
+        """Return changes to store now, by name; all pending changes if *force*."""

@@ -53,11 +53,7 @@ TABLE: tuple[tuple[type, str, str], ...] = (
         # No signal says as much: after an IgnoreRequest there is none at all.
         "Replaced: every scheduled request passes here, and has ended when its callback, items and requests have.",
     ),
-    (
-        ExecutionEngine,
-        "close_spider_async(reason)",
-        "Replaced: it is called before the wait that T8_STOP_GRACE limits.",
-    ),
+    (ExecutionEngine, "close_spider_async(reason)", "Replaced: called before the wait that T8_STOP_GRACE limits."),
     (ExecutionEngine, "_slot", "Leads to the engine's slot."),
     (ENGINE_SLOT, "nextcall", "To have the engine ask for a request when one is due, not up to 5 s later."),
     (ENGINE_SLOT, "inprogress remove_request(request)", "To end a stop although requests are in flight."),
@@ -71,11 +67,7 @@ TABLE: tuple[tuple[type, str, str], ...] = (
         "_scrape(result,request) handle_spider_output_async(result,request,response)",
         "Replaced: a callback that ends with a CancelledError, or another exception that is no Exception, would hang.",
     ),
-    (
-        ScraperSlot,
-        "queue active itemproc_size",
-        "To end a stop although they are being processed; to count items.",
-    ),
+    (ScraperSlot, "queue active itemproc_size closing is_idle()", "To end a stop although items are under way."),
     (Downloader, "slots per_slot_settings", "AutoThrottle's delays are kept across runs."),
     (Scheduler, "dqs", "Assigned: the durable queue is there without a JOBDIR of Scrapy's own."),
     (DownloaderAwarePriorityQueue, "pqueues pqfactory", "The queue of a host that is down is set aside."),
@@ -142,9 +134,7 @@ def _changed(what: str, reason: str) -> ScrapyChanged:
 _released: WeakSet[Crawler] = WeakSet()
 
 
-def watch(
-    crawler: Crawler, arrived: Callable[[Request, object], Request | None], left: Callable[[Request], object]
-) -> None:
+def watch(crawler: Crawler, arrived: Callable[..., Request | None], left: Callable[[Request], object]) -> None:
     """Report every scheduled request when it comes back, and when everything that it brought about has ended.
 
     :param arrived: called with the request and its outcome: a response, a failure, or another request that takes its
@@ -173,8 +163,7 @@ def watch(
 
 def items_in_pipelines(crawler: Crawler) -> int:
     """Return how many items are in the item pipelines."""
-    slot = crawler.engine.scraper.slot if crawler.engine is not None else None
-    return 0 if slot is None else slot.itemproc_size
+    return crawler.engine.scraper.slot.itemproc_size if crawler.engine and crawler.engine.scraper.slot else 0
 
 
 def call_on_close_spider(crawler: Crawler, raised: Callable[[Request], object]) -> None:
@@ -270,17 +259,29 @@ def _not_closed(failure: Failure) -> None:
     logger.debug("The spider was closed already: %s", failure.getErrorMessage())
 
 
-def call_on_shutdown(crawler: Crawler, begun: Callable[[], object]) -> None:
-    """Call *begun* when a signal makes Scrapy close the spider, before Scrapy waits for what is in flight."""
+def call_around_close(
+    crawler: Crawler, begins: Callable[[str], object], ended: Callable[[], object] = lambda: None
+) -> None:
+    """Call *begins* with the reason before Scrapy closes the spider and waits for what is in flight; *ended* after."""
     engine: Any = crawler.engine
     close = engine.close_spider_async
 
     async def close_and_tell(*, reason: str = "cancelled") -> None:
-        if reason == SHUTDOWN:
-            begun()
-        await close(reason=reason)
+        begins(reason)
+        try:
+            await close(reason=reason)
+        finally:
+            ended()
 
     engine.close_spider_async = close_and_tell
+
+
+def end_wait_for_items(crawler: Crawler) -> None:
+    """Let a spider close that waits for items, if none is left. Scrapy looks only when a response was processed."""
+    engine: Any = crawler.engine
+    slot = engine.scraper.slot
+    if slot is not None and slot.closing is not None and not slot.closing.called and slot.is_idle():
+        slot.closing.callback(crawler.spider)
 
 
 def release_in_flight(crawler: Crawler) -> None:
@@ -292,6 +293,7 @@ def release_in_flight(crawler: Crawler) -> None:
         engine.scraper.slot.queue.clear()
         engine.scraper.slot.active.clear()
         engine.scraper.slot.itemproc_size = 0
+        end_wait_for_items(crawler)
     if engine._slot is not None:
         for request in list(engine._slot.inprogress):
             engine._slot.remove_request(request)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -95,22 +95,27 @@ class Recovery(NamedTuple):
 
 
 class Identity(NamedTuple):
-    """The spider of a crawl and its arguments, in a form that can be stored and compared; None: they are not known."""
+    """The spider of a crawl and its arguments, in a form that can be stored and compared; None: they are not known.
+
+    Arguments that differ in each run tell no jobs apart: those whose name begins with ``_``, as Scrapyd's ``_job``,
+    and those that are *ignored*.
+    """
 
     spider: str
     arguments: dict[str, Any] | None
+    ignored: Collection[str] = ()
 
     @classmethod
-    def of(cls, spider: str, arguments: dict[str, Any] | None) -> Identity:
+    def of(cls, spider: str, arguments: dict[str, Any] | None, ignored: Collection[str] = ()) -> Identity:
         """Return the identity of a spider with these *arguments*. An object among them is represented by its type."""
         if arguments is None:
-            return cls(spider, None)
+            return cls(spider, None, ignored)
         comparable = json.dumps(arguments, default=lambda value: type(value).__qualname__, sort_keys=True)
-        return cls(spider, json.loads(comparable))
+        return cls(spider, _telling(json.loads(comparable), ignored), ignored)
 
     def owns(self, job: JobRecord) -> bool:
         """Whether *job* was begun with this spider and these arguments."""
-        return self.spider == job.spider and self.arguments in (None, job.arguments)
+        return self.spider == job.spider and self.arguments in (None, _telling(job.arguments, self.ignored))
 
     def take_over(self, job: JobRecord) -> None:
         """Make *job* one of this spider and these arguments."""
@@ -122,7 +127,12 @@ class Identity(NamedTuple):
         """Return, in words, how this identity differs from that of *job*."""
         if self.spider != job.spider:
             return f"spider {job.spider!r}, not {self.spider!r}"
-        before, now = job.arguments, self.arguments or {}
+        before, now = _telling(job.arguments, self.ignored), self.arguments or {}
         values = {name: (before.get(name), now.get(name)) for name in sorted({*before, *now})}
         changes = (f"{name} was {old!r}, is {new!r}" for name, (old, new) in values.items() if old != new)
         return f"other spider arguments: {', '.join(changes)}"
+
+
+def _telling(arguments: dict[str, Any], ignored: Collection[str]) -> dict[str, Any]:
+    """Return the *arguments* that tell one job from another."""
+    return {name: value for name, value in arguments.items() if not name.startswith("_") and name not in ignored}

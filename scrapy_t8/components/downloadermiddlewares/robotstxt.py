@@ -57,7 +57,8 @@ class T8RobotsTxtMiddleware(RobotsTxtMiddleware):
             self._fresh[url.netloc] = response.body if response.status < 400 else b""
 
     async def robot_parser(self, request: Request) -> Any:
-        parser = await super().robot_parser(request)
+        # Of several requests that wait for one robots.txt, Scrapy gives the parser to the first, and None to the others.
+        parser = await super().robot_parser(request) or await super().robot_parser(request)
         netloc = urlparse_cached(request).netloc
         if netloc in self._known and (parser is None or netloc in self._missing):
             if self._missing.get(netloc) is None:

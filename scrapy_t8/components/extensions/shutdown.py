@@ -35,14 +35,14 @@ class T8GracefulStop:
         self._timer: CallLaterResult | None = None
 
     def engine_started(self) -> None:
-        scrapy_private.call_on_shutdown(self._crawler, self._begin)
+        scrapy_private.call_around_close(self._crawler, self._begin)
 
     def spider_closed(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _begin(self) -> None:
-        if self._timer is None:
+    def _begin(self, reason: str) -> None:
+        if reason == scrapy_private.SHUTDOWN and self._timer is None:
             self._job.retries.close()
             self._timer = call_later(self._seconds, self._give_up)
 

@@ -7,13 +7,18 @@ from typing import Any
 
 from scrapy import Request, signals
 from scrapy.crawler import Crawler
-from scrapy.utils.asyncio import call_later
+from scrapy.utils.asyncio import AsyncioLoopingCall, call_later, create_looping_call
+from twisted.internet.task import LoopingCall
 
 from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.core.page import Page, current_page
 from scrapy_t8.errors import CannotStore, T8Error
 from scrapy_t8.utils.hashes import content_fingerprint
+
+from .begin import RunBeginning
+
+LOOK = 0.1  # Seconds between two looks whether a spider that is being closed has items of start() in the pipelines
 
 
 class T8StartMiddleware:
@@ -25,21 +30,42 @@ class T8StartMiddleware:
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> T8StartMiddleware:
-        return cls(Job.required(crawler))
+        start = cls(Job.required(crawler))
+        crawler.signals.connect(start.spider_opened, signals.spider_opened)
+        return start
 
     def __init__(self, job: Job) -> None:
         self._job = job
         self._items: set[Page] = set()
         self._listens = False
+        self._beginning: RunBeginning | None = None
+        self._looking: LoopingCall | AsyncioLoopingCall | None = None
+
+    def spider_opened(self) -> None:
+        if self._job.works:
+            self._beginning = RunBeginning(self._job)
 
     async def process_start(self, start: AsyncIterator[Any]) -> AsyncIterator[Any]:
         job = self._job
-        if not job.works or job.record.start_done:
+        if not job.works:
+            return
+        beginning = self._beginning
+        assert beginning is not None
+        try:
+            await beginning.call_hook()
+            if job.record.start_done:
+                await beginning.repeat(start)
+                return
+        except T8Error as error:
+            job.fail(error)
             return
         page = job.start_page
         page.enter()
         try:
             async for output in start:
+                if beginning is not None:
+                    beginning.reached_output()
+                    beginning = None
                 if isinstance(output, Request):
                     yield output
                 else:
@@ -51,12 +77,18 @@ class T8StartMiddleware:
         except T8Error as error:
             job.fail(error)
         except BaseException as error:
+            if beginning is not None and beginning.is_waiting and isinstance(error, Exception):
+                job.fail(beginning.failed("start", error))
+                return
             if scrapy_private.is_of_code(error):  # Scrapy would wait for more of start() for ever
                 raise RuntimeError(f"start() has ended with {error!r}") from error
             raise
         else:
             job.frontier.sharing.end_of_start(page)
             job.end(page)
+        finally:
+            if beginning is not None:
+                beginning.go_on()
 
     def _item_page(self, item: Any, start: Page) -> Page | None:
         """Return a page for one item of ``start()``; None if an earlier run has already brought the item."""
@@ -79,8 +111,18 @@ class T8StartMiddleware:
         # Not before there is an item of start(): Scrapy makes a task for each handler of each item.
         if not self._listens:
             self._listens = True
+            scrapy_private.call_around_close(self._job.crawler, self._closing, self._closed)
             for signal in (signals.item_scraped, signals.item_dropped, signals.item_error):
                 self._job.crawler.signals.connect(self.item_ended, signal)
+
+    def _closing(self, reason: str) -> None:
+        """Have the spider wait for items of ``start()`` no longer than until they have left: Scrapy would for ever."""
+        self._looking = create_looping_call(scrapy_private.end_wait_for_items, self._job.crawler)
+        self._looking.start(LOOK)
+
+    def _closed(self) -> None:
+        if self._looking is not None and self._looking.running:
+            self._looking.stop()
 
     def item_ended(self) -> None:
         page = current_page()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import atexit
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from scrapy import Request
 from scrapy.crawler import Crawler
@@ -20,7 +20,7 @@ from scrapy_t8.core.resume_points import POINT, Mark
 from scrapy_t8.core.retry.failure import Failure
 from scrapy_t8.core.retry.host_gate import HostGatedQueue
 from scrapy_t8.core.retry.system import RetrySystem
-from scrapy_t8.core.run import CommitParticipant, RunContext, StopOnError
+from scrapy_t8.core.run import CommitParticipant, PersistedComponent, RunContext, StopOnError
 from scrapy_t8.errors import T8Error
 from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.entry import START
@@ -36,13 +36,6 @@ logger = logging.getLogger(__name__)
 
 _open: dict[Crawler, Job] = {}
 """The open jobs of this process, from their opening to their end: no crawler is kept for longer."""
-
-
-class PersistedComponent(Protocol):
-    """A component whose state is part of each commit, and read back with ``store.kept``."""
-
-    def dump(self, *, force: bool) -> Mapping[str, bytes]:
-        """Return changes to store now, by name; all pending changes if *force*."""
 
 
 class Job(CommitParticipant):
@@ -81,7 +74,9 @@ class Job(CommitParticipant):
         """Requests that were buried and dead letters that were revived when the run began."""
         self._commits = commits
         self._is_open = True
+        self.is_held = False
         self._is_closing = False
+        self._is_complete = False
         self._components: list[PersistedComponent] = []
         self._finalizers: list[Callable[[], Awaitable[bool]]] = []
         self._after_run: list[Callable[[], Awaitable[None]]] = []
@@ -139,6 +134,10 @@ class Job(CommitParticipant):
     def fail(self, error: T8Error) -> None:
         """End the run because of *error*."""
         self._commits.fail(error)
+
+    def hold_requests(self, is_held: bool) -> None:
+        """Send no request while *is_held*: the run needs something first."""
+        self.is_held = is_held
 
     # -- requests ------------------------------------------------------------------------------------------------
 
@@ -272,7 +271,7 @@ class Job(CommitParticipant):
     # -- the end -------------------------------------------------------------------------------------------------
 
     def at_close(self, finalizer: Callable[[], Awaitable[bool]]) -> None:
-        """Call *finalizer* before the run ends. If it returns False, the job is not finished."""
+        """Call *finalizer* when the last item has left the pipelines. If it returns False, the job is not finished."""
         self._finalizers.append(finalizer)
 
     def after_run(self, report: Callable[[], Awaitable[None]], *, at_exit: Callable[[], None]) -> None:
@@ -280,9 +279,9 @@ class Job(CommitParticipant):
         self._after_run.append(report)
         self._at_exit.append(at_exit)
 
-    async def close(self, reason: str) -> None:
-        """Finish the feeds, balance the ledger, end the run and give the job up."""
-        if not self._is_open:
+    async def finish_feeds(self, reason: str) -> None:
+        """Finish the feeds, once all items have left the pipelines. Do nothing if that is done."""
+        if not self._is_open or self._is_closing:
             return
         self.retries.close()
         self._is_closing = True
@@ -293,10 +292,17 @@ class Job(CommitParticipant):
         for finalizer in self._finalizers:
             with self.guard("finish"):
                 is_complete = await finalizer() and is_complete
+        self._is_complete = is_complete
+
+    async def close(self, reason: str) -> None:
+        """Finish the feeds, balance the ledger, end the run and give the job up."""
+        if not self._is_open:
+            return
+        await self.finish_feeds(reason)
         self.flush()
         if self.error is None:
             with self.guard("finish"):
-                self._finish(reason, is_complete=is_complete)
+                self._finish(reason, is_complete=self._is_complete)
         self._end_run(self.error.reason if self.error else reason)
         # From here on a second Ctrl-C cuts short nothing but reports and notifications.
         atexit.unregister(self._abandon)

@@ -100,7 +100,8 @@ def _open_store(directory: Path, config: Config) -> Store:
 
 def _begin_run(crawler: Crawler, store: Store, config: Config, *, directory: Path, clock_time: float) -> Recovery:
     assert crawler.spider is not None
-    identity = Identity.of(crawler.spider.name, scrapy_private.spider_arguments(crawler))
+    arguments = scrapy_private.spider_arguments(crawler)
+    identity = Identity.of(crawler.spider.name, arguments, config.ignored_arguments)
     return resume_or_begin(store, identity, config, directory=directory, clock_time=clock_time)
 
 

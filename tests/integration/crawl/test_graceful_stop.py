@@ -47,3 +47,15 @@ def test_a_signal_with_nothing_in_flight_takes_no_grace(crawl: Crawl) -> None:
     run = crawl.start("asking", paths=paths, DOWNLOAD_DELAY=0.02, T8_STOP_GRACE=FOR_EVER)
     run.until(lambda: len(crawl.site.hits) >= 10, "10 hits").send(SIGTERM)
     assert run.wait().reason == "shutdown"
+
+
+@pytest.mark.parametrize("seconds", ["0.5", str(FOR_EVER)], ids=["items-end-in-time", "items-take-for-ever"])
+def test_a_signal_with_items_of_start_in_the_pipelines(crawl: Crawl, seconds: str) -> None:
+    """Scrapy waits for ever for items that belong to no response."""
+    grace = "1" if seconds == str(FOR_EVER) else FOR_EVER
+    run = crawl.start("offered", T8_STOP_GRACE=grace, seconds=seconds, T8_RESUME="continue")
+    run.until(lambda: len(crawl.notes) >= 4, "4 items in the pipelines").send(SIGTERM)
+    stopped = run.wait()
+    assert (stopped.code, stopped.reason) == (0, "shutdown")
+    assert crawl.run("offered", T8_RESUME="continue").reason == "finished"
+    assert crawl.values("start") == Counter(range(12))

@@ -110,6 +110,17 @@ def test_other_arguments(lab: Lab) -> None:
     anew.check_ledger()
 
 
+def test_arguments_that_differ_in_each_run(lab: Lab) -> None:
+    """Those of a platform, and those that the settings name, tell no jobs apart."""
+    crawl = lab.crawl("simple", T8_IGNORED_ARGUMENTS=["night"])
+    crawl.killed("page:90", _job="a1", night="Monday")
+    run = crawl.run(_job="b2", _version="7", night="Tuesday", end="stop:page:110")
+    assert (run.code, run.reason) == (0, "shutdown")
+    assert_refused(crawl.run(_job="c3", tag="b"), "arguments: tag was None, is 'b'. To go on")
+    crawl.finished(night="Wednesday")
+    assert crawl.lines == ALL
+
+
 def test_another_spider(lab: Lab, broken: Crawl) -> None:
     before = ledger.content(broken.state_file)
     other = lab.crawl("other", JOBDIR=str(broken.job))

@@ -120,3 +120,15 @@ def test_robots_txt_that_cannot_be_fetched_any_more(
     assert "using the copy of an earlier run" in log
     assert set(crawl.values("slug")) == {f"/car/{n}" for n in range(40)}
     assert not any("secret" in hit.path for hit in crawl.site.hits)
+
+
+def test_robots_txt_holds_for_all_requests_that_wait_for_it(crawl: Crawl) -> None:
+    """Of several requests at once, plain Scrapy allows all but the first everything."""
+    assert crawl.site is not None
+    paths = ",".join([*(f"car/{n}" for n in range(20)), *(f"car/secret/{n}" for n in range(5))])
+    reverse = ",".join(reversed(paths.split(",")))
+    crawl.killed("page:5", "asking", paths=reverse, ROBOTSTXT_OBEY="1", CONCURRENT_REQUESTS=8)
+    finished = crawl.finished("asking", paths=reverse, ROBOTSTXT_OBEY="1", CONCURRENT_REQUESTS=8)
+    assert not any("robots.txt" in line for line in finished.at("WARNING"))
+    assert not any("secret" in hit.path for hit in crawl.site.hits)
+    assert set(crawl.values("slug")) == {f"/car/{n}" for n in range(20)}

@@ -9,7 +9,7 @@ import pytest
 from tests.support.crawl import OWN_FILES
 
 from .conftest import Snapshots
-from .crawls import files
+from .crawls import KILLED, crawl, files
 from .feed_options import BATCH, WHOLE
 from .records import records
 
@@ -66,3 +66,19 @@ def test_no_half_written_file_stays(undisturbed: Snapshots, stopped: Snapshots, 
     for snapshots in (undisturbed, stopped, killed):
         hidden = [path.name for path in Path(snapshots.directory).rglob(".*") if path.name not in OWN_FILES]
         assert not hidden
+
+
+def test_feeds_are_whole_when_the_spider_is_closed(tmp_path: Path) -> None:
+    """Plain Scrapy stores them later. Also after a stop, after a kill, and in the next job, which replaces the file."""
+    feeds = {"whole.json": {"format": "json", "overwrite": True}, "lines.jsonl": {"format": "jsonlines"}}
+    notes = tmp_path / ".runs/notes"
+    crawl(tmp_path, feeds, spider="reading", end="stop:page:9")
+    stopped = notes.read_text().splitlines()[1:]
+    assert len(stopped) == 2
+    assert len(set(stopped)) == 1
+    _, lines, whole = stopped[0].split()
+    assert lines == whole
+    assert crawl(tmp_path, feeds, spider="reading", end="kill:closed").code == KILLED
+    for items in (97, 2 * 97):
+        crawl(tmp_path, feeds, spider="reading")
+        assert notes.read_text().splitlines()[-2:] == [f"read {items} 97"] * 2

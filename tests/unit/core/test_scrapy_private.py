@@ -40,7 +40,7 @@ class Crawler:
             _slot=slot,
             _handle_downloader_output=lambda result, request: succeed(result),
             close_spider_async=self._close,
-            scraper=SimpleNamespace(slot=SimpleNamespace(queue=deque([1]), active={1}, itemproc_size=3)),
+            scraper=SimpleNamespace(slot=SimpleNamespace(queue=deque([1]), active={1}, itemproc_size=3, closing=None)),
         )
 
     def _schedule(self) -> None:
@@ -128,14 +128,16 @@ def test_everything_in_flight_is_released_and_the_log_left_alone(crawler: Any) -
     scrapy_private.release_in_flight(bare)
 
 
-def test_a_signal_is_told_from_other_reasons(crawler: Any) -> None:
-    calls: list[list[str]] = []
-    scrapy_private.call_on_shutdown(crawler, lambda: calls.append(list(crawler.reasons)))
-    asyncio.run(crawler.engine.close_spider_async(reason="finished"))
+def test_calls_around_the_close(crawler: Any) -> None:
+    calls: list[Any] = []
+    scrapy_private.call_around_close(
+        crawler,
+        lambda reason: calls.append((reason, list(crawler.reasons))),
+        lambda: calls.append(len(crawler.reasons)),
+    )
     asyncio.run(crawler.engine.close_spider_async())
     asyncio.run(crawler.engine.close_spider_async(reason="shutdown"))
-    assert calls == [["finished", "cancelled"]], "before the engine waits"
-    assert crawler.reasons == ["finished", "cancelled", "shutdown"]
+    assert calls == [("cancelled", []), 1, ("shutdown", ["cancelled"]), 2], "before the engine waits, and after"
 
 
 def test_the_next_call_is_scheduled_if_there_is_an_engine(crawler: Any) -> None:

@@ -1,5 +1,6 @@
 """The spiders of these tests: no network, always the same items."""
 
+import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,7 +11,7 @@ from scrapy.crawler import Crawler
 from scrapy.http import Response
 
 from scrapy_t8.stores.sqlite.store import SQLiteStore
-from tests.support.probe import may_end, resident, switched_on
+from tests.support.probe import may_end, note, resident, switched_on
 
 PAGES, CHILDREN = 24, 6
 LARGE, EMPTY = 5, 6
@@ -68,6 +69,26 @@ class AwkwardSpider(ShopSpider):
         if page == 4:
             yield from feed_parts.awkward()
         yield from super().items(page)
+
+
+class ReadingSpider(ShopSpider):
+    """Counts the items of its feeds when it is closed, in ``closed()`` and in a handler of the signal."""
+
+    name = "reading"
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> "ReadingSpider":
+        spider = super().from_crawler(crawler, *args, **kwargs)
+        crawler.signals.connect(spider.read, signals.spider_closed)
+        return spider
+
+    def closed(self, reason: str) -> None:
+        may_end("closed")
+        self.read()
+
+    def read(self) -> None:
+        lines = len(Path("lines.jsonl").read_text().splitlines())
+        note(f"read {lines} {len(json.loads(Path('whole.json').read_text()))}")
 
 
 class HugePageSpider(WatchedSpider):

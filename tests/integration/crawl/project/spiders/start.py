@@ -52,6 +52,77 @@ class Sieve:
         return item
 
 
+class Offered(NotingSpider):
+    """Yields nothing but items, from ``start()``, and its pipeline takes *seconds* for each of the first run."""
+
+    name = "offered"
+    custom_settings: ClassVar = {"ITEM_PIPELINES": {f"{__name__}.Slow": 100}}
+    seconds = "0"
+
+    async def start(self) -> AsyncIterator[Any]:
+        for number in range(12):
+            yield {"start": number}
+            await asyncio.sleep(0.01)
+            may_end(f"start {number}")
+
+
+class Slow:
+    """Takes as long for an item as the spider says."""
+
+    @classmethod
+    def from_crawler(cls, crawler: Any) -> Slow:
+        slow = cls()
+        slow.crawler = crawler
+        return slow
+
+    crawler: Any
+
+    async def process_item(self, item: Any) -> Any:
+        note(f"enters {item['start']}")
+        await asyncio.sleep(float(self.crawler.spider.seconds))
+        return item
+
+
+class LoggingIn(NotingSpider):
+    """Gets a token at the beginning of ``start()``, which each callback needs, and is slow to read to its end."""
+
+    name = "logging-in"
+    pause = "0"
+
+    async def start(self) -> AsyncIterator[Any]:
+        await self.log_in()
+        for number in range(8):
+            yield self.to(f"p/{number}")
+            await asyncio.sleep(float(self.pause))
+
+    async def log_in(self) -> None:
+        note("login begins")
+        if switched_on("locked out"):
+            raise PermissionError("wrong password")
+        response = await self.crawler.engine.download_async(self.to("slow/300/login", dont_filter=True))
+        self.session = {"token": f"token{response.status}"}
+        note("login ends")
+
+    def parse(self, response: Any) -> Any:
+        note(f"page {page_of(response)}")
+        may_end("page")
+        yield {"page": page_of(response)}
+        yield self.to(f"{page_of(response)}/{self.session['token']}", self.leaf)
+
+
+class Beginning(LoggingIn):
+    """Logs in with the method that each run calls."""
+
+    name = "beginning"
+
+    async def start(self) -> AsyncIterator[Any]:
+        for number in range(8):
+            yield self.to(f"p/{number}")
+
+    async def t8_begin(self) -> None:
+        await self.log_in()
+
+
 class Raising(NotingSpider):
     """Its ``start()`` raises in the middle, as long as nobody has mended it."""
 
