@@ -3,13 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 OLDEST := .venv-oldest
 BIN := $(VENV)/bin
-XDIST := -n 3 --dist worksteal
+XDIST := -n 4 --dist worksteal
 OLDEST_TESTS := $(addprefix tests/, \
 	unit/commands unit/components unit/config unit/core unit/model unit/pipelines unit/test_addon.py contract \
 	crash/test_crash_kills.py integration/crawl/test_graceful_stop.py \
 	integration/resume_points/test_detail_spider.py integration/resume_points/test_media_spider.py)
 
-.PHONY: test lint all fast slow oldest torture torture-verdict demo bench scale clean browser
+.PHONY: test lint all fast slow oldest torture torture-verdict torture-properties demo bench scale clean browser
 
 test: lint all oldest
 
@@ -31,7 +31,8 @@ slow: $(VENV)/.ready browser
 
 # The oldest supported Scrapy, which downloads with httpx where there is no reactor. Only what touches Scrapy runs again.
 oldest: $(OLDEST)/.ready
-	$(OLDEST)/bin/python -m pytest -q $(XDIST) --trials 5 $(OLDEST_TESTS)
+	$(OLDEST)/bin/python -m pytest -q $(XDIST) --trials 5 $(OLDEST_TESTS) \
+	--ignore tests/unit/core/retry/test_simulation.py
 
 # The tests of report.html use a real browser.
 browser:
@@ -47,6 +48,10 @@ torture: $(VENV)/.ready
 # A thousand hostile projects, drawn at random: no verdict that a recount denies. About half an hour.
 torture-verdict: $(VENV)/.ready
 	$(BIN)/python -m pytest -q $(XDIST) tests/verdict --verdicts 1000
+
+# Other examples of the properties than those of each session.
+torture-properties: $(VENV)/.ready
+	$(BIN)/python -m pytest -q $(XDIST) -m "not slow" tests/unit --hypothesis-profile random
 
 demo: $(VENV)/.ready
 	$(BIN)/python example_project/demo.py

@@ -123,7 +123,7 @@ def __getattr__(name: str) -> Any:
 
 
 class _OldModuleFinder:
-    """Asks :mod:`scrapy_t8.utils.moved` for modules of this package that nobody else has found."""
+    """Finds modules of this package by their old paths, with :mod:`scrapy_t8.utils.moved`."""
 
     @staticmethod
     def find_spec(fullname: str, path: Any = None, target: Any = None) -> Any:

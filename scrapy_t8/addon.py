@@ -93,7 +93,7 @@ INSTEAD = (
 class T8Addon:
     """``ADDONS = {"scrapy_t8.T8Addon": 500}`` turns everything on.
 
-    What the project has set itself stays: a scheduler of its own disables T8, with a warning. Commands that inspect one
+    Settings of the project stay: its own scheduler disables T8, with a warning. Commands that inspect one
     page (``scrapy shell``, ``fetch``, ``parse``, ...) are left alone.
     """
 

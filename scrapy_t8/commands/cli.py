@@ -84,7 +84,7 @@ def run(unknown: list[str], options: argparse.Namespace, settings: BaseSettings)
     except (CommandError, ConfigError) as error:
         return _complain(str(error), USAGE)
     except T8Error as error:
-        # The message advises somebody who starts a crawl. A command is not the one to repeat.
+        # The message is written for the start of a crawl, which is another command than this one.
         return _complain(str(error).replace("run the same command with -s", "run the crawl with -s"), ERROR)
     except BrokenPipeError:
         # What is left in the buffer has no reader; without this, the interpreter complains about it at its end.

@@ -62,11 +62,13 @@ class Terminal:
         return document if self.mask is None else self.mask.all(document, given=given)
 
     def confirm(self, question: str, *, yes: bool) -> bool:
-        """Whether the user agrees, or has agreed already (*yes*). It is an error if nobody can be asked."""
+        """Whether the user agrees, or has agreed already (*yes*). Without a terminal to answer on, it is an error."""
         if yes:
             return True
         if not sys.stdin.isatty():
-            raise CommandError(f"{self._display(question)} There is nobody to ask: give --yes. Nothing was changed")
+            raise CommandError(
+                f"{self._display(question)} There is no terminal to answer on: give --yes. Nothing was changed"
+            )
         try:
             answer = input(f"{self._display(question)} [y/N] ")
         except EOFError:

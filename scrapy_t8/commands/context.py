@@ -67,7 +67,7 @@ class JobView(NamedTuple):
         return {run.task_type: run if running or run.status != RUNNING else replace(run, status=DIED) for run in runs}
 
     def states(self) -> Iterator[CollectionState]:
-        """Yield how far each task type is of which anything is known."""
+        """Yield the state of each task type that has points, tasks or runs."""
         if self.is_service:
             yield from collection_states(self.stored_runs(), self.points(), self.tasks())
         elif runs := self.reader.runs():
@@ -75,7 +75,7 @@ class JobView(NamedTuple):
 
 
 class OwnedJob(NamedTuple):
-    """A job for changing: nobody else changes it meanwhile."""
+    """A job that is open for changes. No other process changes the job while it is open."""
 
     box: DeadLetterStore
     points: ResumePointStore
@@ -93,7 +93,7 @@ class CommandContext:
 
     @cached_property
     def directory(self) -> Path:
-        """The job directory. An error says if it is not clear which one is meant."""
+        """The job directory. It is an error if several directories may be meant."""
         return job_directory(self.options.jobdir, self.options.spider, self.settings)
 
     @contextmanager

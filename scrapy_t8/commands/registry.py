@@ -8,10 +8,11 @@ from __future__ import annotations
 import argparse
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from importlib import import_module
 from typing import Any
 
+from scrapy_t8.utils.classes import record_class
 from scrapy_t8.utils.files import STDOUT
 
 from .context import CommandContext
@@ -32,7 +33,7 @@ Run = Callable[[CommandContext], int]  # Runs a command and returns its exit sta
 Argument = Callable[[argparse.ArgumentParser], object]  # Adds one or more arguments to the parser of a command
 
 
-@dataclass(frozen=True, slots=True)
+@record_class(frozen=True, slots=True)
 class Command:
     """A command, or a family of commands.
 

@@ -85,12 +85,12 @@ def _cells(point: dict[str, Any]) -> tuple[Any, ...]:
     note=CHANGES,
 )
 def _set(call: CommandContext) -> int:
-    """Say where work is to go on.
+    """Set where work resumes.
 
     points set LIST_COLLECTION --page 12  # after page 12
     points set LIST_COLLECTION --name new --cursor abc  # one of several of this task type
 
-    What is not given stays as it is.
+    Values that are not given stay as they are.
     """
     options, terminal = call.options, call.terminal
     checked_text("task_type", options.task_type)
@@ -102,7 +102,7 @@ def _set(call: CommandContext) -> int:
         owned.points.put(record_of(point, name))
     terminal.print_line(f"The resume point {_label(options.task_type, name)} is set: {json.dumps(point.to_dict())}")
     if not of_service and not finished:
-        note = "The job is not finished: it goes on from its frontier. The point counts for the job after it."
+        note = "The job is not finished: it resumes from its frontier. The point counts for the next job."
         terminal.print_line(note)
     return OK
 
@@ -111,7 +111,7 @@ def _changed(point: ResumePoint, options: argparse.Namespace) -> ResumePoint:
     given = {name: getattr(options, name) for name in (*PLACE, "metadata")}
     changes = {name: value for name, value in given.items() if value is not None}
     if not changes:
-        raise CommandError("give what to set: --page, --cursor, --slug, --processed or --metadata")
+        raise CommandError("name what to set: --page, --cursor, --slug, --processed or --metadata")
     return replace(point, **changes, last_update=moment(time.time()))
 
 
@@ -124,12 +124,12 @@ def _changed(point: ResumePoint, options: argparse.Namespace) -> ResumePoint:
     statuses={ERROR: "it could not be done, or you said no"},
 )
 def _delete(call: CommandContext) -> int:
-    """Have work begin at its beginning.
+    """Delete resume points: their work starts again.
 
     points delete LIST_COLLECTION  # the only one of this task type
-    points delete LIST_COLLECTION --all --yes  # all of it, without being asked
+    points delete LIST_COLLECTION --all --yes  # all of them, without a question
 
-    You are asked before.
+    The command asks first.
     """
     options, terminal = call.options, call.terminal
     with call.view() as look:

@@ -38,7 +38,7 @@ class T8FifoQueue(FifoQueue):
 def queue_class(settings: BaseSettings, prefix: str) -> type[FrontierQueue] | None:
     """The T8 queue with the order that the project has chosen for *prefix*; None if it chose none (start requests)."""
     disk, memory = f"{prefix}_DISK_QUEUE", f"{prefix}_MEMORY_QUEUE"
-    # Plain Scrapy without a JOBDIR goes by the memory queue; a disk queue set on purpose says more.
+    # Plain Scrapy without a JOBDIR uses the memory queue; a disk queue set on purpose comes first.
     chosen = disk if (settings.getpriority(disk) or 0) > (settings.getpriority(memory) or 0) else memory
     if not settings[chosen]:
         return None
@@ -48,5 +48,5 @@ def queue_class(settings: BaseSettings, prefix: str) -> type[FrontierQueue] | No
         return T8LifoQueue
     if issubclass(cls, (T8FifoQueue, *FIFO)):
         return T8FifoQueue
-    logger.warning("%s is %s, whose order T8 does not know: last in, first out is used", chosen, settings[chosen])
+    logger.warning("%s is %s, whose order is unknown to T8: using last in, first out", chosen, settings[chosen])
     return T8LifoQueue

@@ -167,7 +167,7 @@ class T8Scheduler(Scheduler):
     # -- the durable queue ---------------------------------------------------------------------------------------
 
     def _durable_queue(self) -> Any:
-        """Make Scrapy's priority queue over the store's queues. What Scrapy keeps in active.json, the store knows."""
+        """Return Scrapy's priority queue over the store's queues. The store has what Scrapy keeps in active.json."""
         assert self.crawler is not None
         priority_queue: Any = self.pqclass
         return build_from_crawler(

@@ -1,4 +1,4 @@
-"""T8's own Scrapy signals."""
+"""The Scrapy signals of T8."""
 
 from __future__ import annotations
 

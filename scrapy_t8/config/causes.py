@@ -40,7 +40,7 @@ class Accepted:
     """The causes that are accepted.
 
     :param patterns: T8_ACCEPT. In a name, ``*`` stands for any text and ``?`` for any character.
-    :raises ConfigError: for a pattern that can be no cause.
+    :raises ConfigError: for a pattern that cannot be a cause.
     """
 
     def __init__(self, patterns: Iterable[object] = ()) -> None:
@@ -66,7 +66,7 @@ def _checked(pattern: object) -> str:
         return text
     if not isinstance(pattern, str) or kind not in (*WITH_NAME, *ALONE) or bool(name) != (kind in WITH_NAME):
         causes = ", ".join((*(f"{word}:{example}" for word, example in WITH_NAME.items()), *ALONE))
-        raise ConfigError(f"{SETTING} has {pattern!r}, which is no cause; causes look like {causes}")
+        raise ConfigError(f"{SETTING} has {pattern!r}, which is not a cause; causes look like {causes}")
     if kind == STATUS and not re.fullmatch(r"[0-9*?]+", name):
         raise ConfigError(f"{SETTING} has {pattern!r}, but a status is a number such as 404, or a pattern such as 4??")
     return text

@@ -16,7 +16,7 @@ from scrapy_t8.errors import ConfigError
 
 from .sources import ENV, PREFIX, layers
 
-DEFAULT = "the default"  # The origin of a value that nobody has given
+DEFAULT = "the default"  # The origin of a value that no source has
 BOOLEANS = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off", ""), False)
 EXPECTED = {bool: "true or false", dict: "a dict, or one as JSON", list: "a list, or one as JSON"}
 
@@ -38,7 +38,7 @@ def read_layers(record: type, given: Mapping[str, Any], origin: str) -> tuple[di
                 if name not in known:
                     raise unknown(name, known)
                 field = known[name]
-                # Checked also where a stronger layer has a value: that layer may be gone tomorrow.
+                # Checked also if a stronger layer has a value: that layer may be removed later.
                 typed = _typed(field, value)
             except ConfigError as error:
                 raise ConfigError(f"{error} (from {layer.origin})") from None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from typing import Any, NamedTuple
 
 from scrapy.settings import BaseSettings
 
 from scrapy_t8.errors import ConfigError
+from scrapy_t8.utils.classes import record_class
 
 from .causes import Accepted
 from .parsing import bad_value, read_layers, setting_name, unknown
@@ -55,7 +56,7 @@ THRESHOLDS = {"failed_task_ratio": 0.1, "retry_success_rate": 0.8, "data_integri
 """An alert fires above the first threshold, and below the others."""
 
 
-@dataclass(frozen=True, slots=True)
+@record_class(frozen=True, slots=True)
 class Config:
     """The settings of one job. Each field ``x`` is the setting ``T8_X``, which docs/settings.md describes.
 

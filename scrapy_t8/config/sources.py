@@ -66,7 +66,7 @@ def _outside() -> Iterator[Layer]:
         try:
             source = DotEnvSettingsSource(BaseSettings, env_file=FILE, env_file_encoding="utf-8", case_sensitive=True)
         except (OSError, ValueError) as error:
-            raise ConfigError(f"{where} cannot be read: {error}. Mend it, or take it away") from None
+            raise ConfigError(f"{where} cannot be read: {error}. Correct the file, or remove it") from None
         yield Layer(where, _ours(source.env_vars))
 
 

@@ -1,7 +1,7 @@
-"""A page: one request from the frontier, together with everything that the request brings about.
+"""A page: one request from the frontier, with all outputs of its callback.
 
-The context (:mod:`contextvars`) in which an output is produced says which page the output belongs to: Scrapy runs each
-callback in a task of its own, and tasks inherit their context, through generators, item pipelines and signals alike.
+The context (:mod:`contextvars`) in which an output is produced determines the page of the output: Scrapy runs each
+callback in its own task, and tasks inherit their context, through generators, item pipelines and signals.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from scrapy_t8.model.items import Expectation
 from .staging import NO_ITEMS, PageItems, record_fingerprint
 
 ITEMS = "items"
-"""Name under which the outcomes of items are fingerprinted, beside the names of sinks."""
+"""Pseudo name of a sink, for the fingerprints of item outcomes."""
 
 _current: ContextVar[Page | None] = ContextVar("t8_page", default=None)
 _request: ContextVar[Request | None] = ContextVar("t8_request", default=None)
 
 
 class Page:
-    """What is known of a page until the page is settled.
+    """The state of a page until the page is settled.
 
     Most attributes are empty for most pages, and then no container is made: each container that lives until the commit
     brings the next run of the garbage collector nearer, which costs more than all else that is done here.
 
-    :param entry: the id of the stored request; None for work that no stored request stands for.
+    :param entry: the id of the stored request; None for work without a stored request.
     :param attempt: a number that grows with every lease of the job, so that older attempts can be recognised.
     :param parent: a page that must not settle before this one.
     :param is_replay: whether an earlier attempt has already yielded some of the page's children.
-    :param was_waiting: whether the entry was waiting for a retry and takes its place in a queue again.
+    :param was_waiting: whether the entry waited for a retry, and is now in a queue again.
     """
 
     __slots__ = (
@@ -88,45 +88,45 @@ class Page:
         self.is_replay = is_replay
         self.was_waiting = was_waiting
         self.pending = 1
-        """What the page still waits for: its own end, its requests that run from memory, its child pages."""
+        """The number of ends that the page waits for: its own, those of its requests from memory, of child pages."""
         self.outcome = Outcome.PENDING
         self.retry: ScheduledRetry | None = None
         """The entry of the next attempt, if the outcome is a retry."""
         self.letter: DeadLetter | None = None
         """The dead letter, if the outcome is dead."""
         self.ending: Ending | None = None
-        """Why there is no result, if the outcome is discarded."""
+        """The reason without a result, if the outcome is discarded."""
         self.doubts: tuple[Ending, ...] = ()
-        """What is missing of the page although the page is done, or no request stands for it."""
+        """Missing outputs of a page that is done, or that belongs to no request."""
         self.ends_in_memory: Sequence[DeadLetter | Ending | None] = ()
-        """What became of the requests of the page that ran from memory: None if all is well."""
+        """The outcomes of the requests of the page that ran from memory: None for success."""
         self.is_settled = False
-        """Whether the page goes into the next commit, so that nothing of the page needs to be remembered any more."""
+        """Whether the page is part of the next commit, so that its children need not be remembered."""
         self.history: AttemptHistory | None = None
         """The earlier attempts of the request, if they have failed."""
         self.request: Request | None = None
-        """The request, once it has left the engine, if the request was to bring something and may not have."""
+        """The request, after it has left the engine, if it may not have brought its expected items."""
         self.host = self.callback = ""
-        """Where the request went and who handled the response, once the request has left the engine."""
+        """Host and callback of the request, after it has left the engine."""
         self.positions: tuple[Any, ...] = ()
-        """Positions of resume points that are passed when the page settles."""
+        """Positions of resume points that are done when the page settles."""
         self.expectations: tuple[Expectation, ...] = ()
-        """Items that the request was to bring."""
+        """Items that the request is expected to bring."""
         self.announcements: Sequence[tuple[str, str, int | None]] = ()
-        """What the page says should be there: source, key, total."""
+        """Announcements of the page: source, key, total."""
         self.new_retries: tuple[ScheduledRetry, ...] = ()
-        """Entries that the page brings about, and that wait from the beginning."""
+        """New entries of the page that wait from the beginning."""
         self.fingerprints_on_settle: Set[int] = frozenset()
         """Fingerprints of requests that run from memory: durable only with the page."""
         self.start_item_fingerprint: int | None = None
         """The fingerprint by which the unsettled parent remembers this page, if the page is an item of ``start()``."""
         self.swapped: Request | None = None
-        """The request of the page, while a request of another kind that a middleware has sent for it is on its way."""
+        """The request of the page, while a request that a middleware has sent instead is in flight."""
         self.has_child_rows = False
         """Whether the store remembers children of this page."""
         self._items: PageItems | None = None
         self.delivered: tuple[int, ...] = ()
-        """Fingerprints of the records that have reached the feeds although the page has failed."""
+        """Fingerprints of the records that are in the feeds although the page has failed."""
         self._undelivered: Counter[int] | None = None
         """Records that earlier attempts have delivered, and this attempt has not yielded yet."""
         if parent is not None:
@@ -135,37 +135,37 @@ class Page:
     # -- outcome -------------------------------------------------------------------------------------------------
 
     def hand_over(self) -> None:
-        """Let the next request that is enqueued in the context of this page take the page's place."""
+        """Let the next request that is enqueued in the context of this page replace the page."""
         self.outcome = Outcome.HANDED_OVER
 
     def go_on(self) -> None:
-        """Take a hand-over back: the page goes on by itself, from memory or by a retry handler."""
+        """Cancel :meth:`hand_over`: the page goes on itself, from memory or by a retry handler."""
         self.outcome = Outcome.PENDING
 
     def swap(self, request: Request | None) -> None:
-        """Note that a middleware has sent another request for *request*, the page's own; None: that one has ended."""
+        """Record that a middleware has sent another request for *request*, the page's own; None: that one has ended."""
         self.swapped = request
 
     def came_back(self) -> None:
-        """Note that the request, which a middleware had set aside, is in the frontier again."""
+        """Record that the request, which a middleware had set aside, is in the frontier again."""
         self.swapped = None
         if self.outcome is not Outcome.REPLACED:
             self.outcome = Outcome.PENDING
 
     def replace(self) -> None:
-        """Note that another entry has taken the place of this page's."""
+        """Record that another entry has replaced the entry of this page."""
         self.outcome = Outcome.REPLACED
 
     def discard(self, ending: Ending) -> None:
-        """Note why the request ends without a result. The first cause stays."""
+        """Record the cause for which the request ends without a result. The first cause stays."""
         self.outcome, self.ending = Outcome.DISCARDED, self.ending or ending
 
     def doubt(self, ending: Ending) -> None:
-        """Note that something of the page is missing for which no request can be given up."""
+        """Record that an output of the page is missing, for which no request can be given up."""
         self.doubts += (ending,)
 
     def end_in_memory(self, end: DeadLetter | Ending | None) -> None:
-        """Note what became of a request of the page that ran from memory."""
+        """Record the outcome of a request of the page that ran from memory."""
         if not isinstance(self.ends_in_memory, list):
             self.ends_in_memory = []
         self.ends_in_memory.append(end)
@@ -179,7 +179,7 @@ class Page:
         self.outcome, self.letter = Outcome.DEAD, letter
 
     def settle(self) -> None:
-        """Fix the outcome: everything that the page waited for has ended, and its outputs are written."""
+        """Fix the outcome: all outputs of the page have ended and are written."""
         self.is_settled = True
         if self.outcome is Outcome.PENDING:
             self.outcome = Outcome.DONE
@@ -192,37 +192,37 @@ class Page:
 
     @property
     def goes_on(self) -> bool:
-        """Whether the work of this page goes on elsewhere: in another attempt, or in the entry that replaced it."""
+        """Whether the work of this page continues: in another attempt, or in the entry that replaced it."""
         return self.outcome is Outcome.RETRY or self.outcome is Outcome.REPLACED
 
     # -- what the page waits for ---------------------------------------------------------------------------------
 
     def hold(self) -> None:
-        """Wait for one thing more."""
+        """Wait for one more end."""
         self.pending += 1
 
     def release(self) -> bool:
-        """Note that one thing has ended. Return whether it was the last one."""
+        """Record one end. Return whether it was the last one."""
         self.pending -= 1
         return not self.pending
 
     def leave_engine(self, host: str, callback: str) -> None:
-        """Note where the request went and who has handled the response."""
+        """Record host and callback of the request."""
         self.host, self.callback = host, callback
 
     def keep_request(self, request: Request) -> None:
-        """Keep the request, so that it can be repeated: an item that it was to bring may be missing."""
+        """Keep the request, so that it can be repeated: an item that it was expected to bring may be missing."""
         self.request = request
 
     # -- what the page brings about ------------------------------------------------------------------------------
 
     def carry(self, positions: tuple[Any, ...], expectations: tuple[Expectation, ...] = ()) -> None:
-        """Add positions to pass, and expected items, that a request of this page stands for."""
+        """Add positions and expected items of a request of this page."""
         self.positions += positions
         self.expectations += expectations
 
     def uncarry(self, positions: Sequence[Any]) -> None:
-        """Take positions off this page."""
+        """Remove positions from this page."""
         self.positions = tuple(position for position in self.positions if position not in positions)
 
     def add_retry(self, retry: ScheduledRetry) -> None:
@@ -242,16 +242,16 @@ class Page:
         self.fingerprints_on_settle.add(fingerprint)
 
     def see_now(self, fingerprint: int) -> None:
-        """Take back a fingerprint that was to be seen when the page settles."""
+        """Remove a fingerprint that would be seen when the page settles."""
         if isinstance(self.fingerprints_on_settle, set):
             self.fingerprints_on_settle.discard(fingerprint)
 
     def stand_for_start_item(self, fingerprint: int) -> None:
-        """Let the page stand for one item of ``start()``."""
+        """Make this the page of one item of ``start()``."""
         self.start_item_fingerprint = fingerprint
 
     def remember_children(self) -> None:
-        """Note that the store remembers children of this page."""
+        """Record that the store remembers children of this page."""
         self.has_child_rows = True
 
     def begin_history(self, history: AttemptHistory) -> AttemptHistory:
@@ -273,7 +273,7 @@ class Page:
         return self._items
 
     def take_back_items(self) -> None:
-        """Forget all items that were yielded so far: the request is going to be tried again, or given up."""
+        """Forget all items that were yielded so far: the request will be tried again, or given up."""
         self._items = None
 
     def stage(self, sink: str, data: bytes, directory: Path) -> None:
@@ -282,7 +282,7 @@ class Page:
             self.own_items().stage(sink, data, directory)
 
     def was_delivered(self, sink: str, identity: bytes) -> bool:
-        """Whether an earlier attempt has delivered the record that *identity* recognises. Each record counts once."""
+        """Whether an earlier attempt has delivered the record with *identity*. Each record counts once."""
         if self.history is None or not self.history.delivered:
             return False
         if self._undelivered is None:
@@ -293,16 +293,16 @@ class Page:
         return was_delivered
 
     def add_delivered(self, sink: str, identities: Sequence[bytes]) -> None:
-        """Remember records that have reached a feed, should the page be revived."""
+        """Remember records that are in a feed, in case the page is revived."""
         self.delivered += tuple(record_fingerprint(sink, identity) for identity in identities)
 
     @property
     def may_lack_items(self) -> bool:
-        """Whether an item that the request was to bring may be missing."""
+        """Whether an item that the request was expected to bring may be missing."""
         return not self.items.passed or not all(expectation.by_page for expectation in self.expectations)
 
     def enter(self) -> None:
-        """Let outputs belong to this page, from here on and in every task begun from here."""
+        """Attribute the following outputs to this page, here and in every task begun from here."""
         _current.set(self)
 
 
@@ -313,18 +313,18 @@ def current_page() -> Page | None:
 
 
 def current_request() -> Request | None:
-    """Return the request that the engine has in flight for what is done here, whatever ``response.request`` says."""
+    """Return the request in flight in whose context the caller runs, whatever ``response.request`` is."""
     return _request.get()
 
 
 def enter_request(request: Request) -> None:
-    """Let what is done belong to *request*, from here on and in every task begun from here."""
+    """Attribute the following work to *request*, here and in every task begun from here."""
     _request.set(request)
 
 
 @contextmanager
 def inside(page: Page) -> Iterator[None]:
-    """Let outputs belong to *page* for a while."""
+    """Attribute the outputs of the block to *page*."""
     token = _current.set(page)
     try:
         yield
@@ -333,6 +333,6 @@ def inside(page: Page) -> Iterator[None]:
 
 
 def leave_page() -> None:
-    """Let outputs belong to no page, and to no request, from here on."""
+    """Attribute the following outputs to no page and no request."""
     _current.set(None)
     _request.set(None)

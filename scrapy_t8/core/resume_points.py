@@ -1,7 +1,7 @@
 """The resume points of a job: moved by pages that settle, durable in the commit that settles the pages.
 
-A request may stand for a position of a named piece of work (its *mark*, in ``meta``), or for a part of a position. The
-mark travels with retries and redirects. A child that copies its parent's meta is not the parent: it loses the mark.
+A request may have a position of a named piece of work (its *mark*, in ``meta``), or be a part of a position. The
+mark is kept by retries and redirects. A child that copies its parent's meta loses the mark.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from scrapy import Request
@@ -17,6 +17,7 @@ from scrapy import Request
 from scrapy_t8.errors import FormatError
 from scrapy_t8.model.batch import CommitBatch, PointRecord
 from scrapy_t8.stores.base import ResumePointStore
+from scrapy_t8.utils.classes import record_class
 from scrapy_t8.utils.times import moment
 
 from .page import Page
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 POINT, PART = "t8_point", "t8_part"
-"""Keys in the meta of a request: the position that the request stands for; the position that it is a part of."""
+"""Keys in the meta of a request: the position of the request; the position that it is a part of."""
 FIELDS = {"page": "current_page", "cursor": "last_cursor", "slug": "last_slug"}
 """Keys of a position's value, and the field of a resume point that each becomes."""
 
@@ -42,14 +43,14 @@ class Mark(TypedDict, total=False):
     at: int
     """The position; without one, the mark comes after all others."""
     generation: int
-    """Number of the beginning of the work that the mark belongs to."""
+    """The number of times that the work had begun again when the mark was made."""
     value: dict[str, Any]
     units: int
-    """What the position adds to ``total_processed``."""
+    """The amount that the position adds to ``total_processed``."""
     part: bool
 
 
-@dataclass
+@record_class(slots=True)
 class Point:
     """One piece of work: its settled positions and its metadata."""
 
@@ -61,7 +62,7 @@ class Point:
     """The job that last moved the point."""
     generation: int = 0
     is_blind: bool = False
-    """Whether the work has begun again within one job: what that job has seen may not have settled."""
+    """Whether the work has begun again within one job: requests that the job has seen may not have settled."""
     fragile: dict[int, tuple[int, Value]] = field(default_factory=dict)
     """Positions that run from memory, with the highest position before each."""
     written: float = 0.0
@@ -71,8 +72,8 @@ class Point:
 class ResumePointTracker(CommitParticipant):
     """All resume points of one run.
 
-    :param interval: seconds between two records of history, at least.
-    :param by_details: a position is passed only when everything that its page has brought about is settled.
+    :param interval: minimum seconds between two records of history.
+    :param by_details: a position is done only when all requests of its page have settled.
     """
 
     def __init__(
@@ -99,7 +100,7 @@ class ResumePointTracker(CommitParticipant):
     # -- reading -------------------------------------------------------------------------------------------------
 
     def get(self, task_type: str, name: str = "") -> ResumePoint | None:
-        """Return how far a piece of work is: everything up to there has settled. None if it has never begun."""
+        """Return the point up to which a piece of work has settled. None if the work has never begun."""
         point = self._points.get((task_type, name))
         return None if point is None or point.is_new else self._resume_point(task_type, point)
 
@@ -129,7 +130,7 @@ class ResumePointTracker(CommitParticipant):
         track.low = track.high = position
 
     def generation(self, task_type: str, name: str) -> int:
-        """Return how often a piece of work has begun again."""
+        """Return the number of times that a piece of work has begun again."""
         return self._point(task_type, name).generation
 
     # -- what moves the points -------------------------------------------------------------------------------------
@@ -150,7 +151,7 @@ class ResumePointTracker(CommitParticipant):
         self._changed.add((task_type, name))
 
     def pass_on(self, page: Page, request: Request) -> None:
-        """Take the marks of *page* off *request*, an output of the page, and make it a part of a position if it is."""
+        """Remove the marks of *page* from *request*, its output, and make *request* a part of the position if it is."""
         meta = request.meta
         if any(POINT in meta and _same(meta[POINT], mark) for mark in page.positions):
             del meta[POINT]
@@ -161,7 +162,7 @@ class ResumePointTracker(CommitParticipant):
                 meta[PART] = {key: whole[key] for key in ("task", "name", "at", "generation") if key in whole}
 
     def admitted(self, request: Request, *, live: bool = False) -> None:
-        """Note that *request* has entered the frontier, or runs from memory (*live*)."""
+        """Record that *request* has entered the frontier, or runs from memory (*live*)."""
         for mark in marks_of(request):
             point, at = self._of(mark), mark["at"]
             if point is None:
@@ -177,10 +178,10 @@ class ResumePointTracker(CommitParticipant):
             self._touch(mark, point)
 
     def dropped(self, request: Request) -> None:
-        """Pass the position of *request*, which was seen before: there is nothing to do for the position."""
+        """Mark the position of *request* as done: the request was seen before."""
         for mark in marks_of(request):
             point = self._of(mark)
-            # Not so if an earlier reading of the same list has brought it: then it may be in flight.
+            # But if an earlier reading of the same list has yielded it, it may be in flight.
             if point is not None and not mark.get("part") and not point.is_blind and mark["at"] > point.track.high:
                 logger.info(
                     "Duplicate position: %s was already requested in %s", request, f"{mark['task']} {mark['name']}"
@@ -188,13 +189,13 @@ class ResumePointTracker(CommitParticipant):
                 self.pass_position({**mark, "units": 0})
 
     def settle(self, page: Page) -> None:
-        """Pass the positions of *page*, unless its work goes on in another attempt or entry."""
+        """Mark the positions of *page* as done, unless its work continues in another attempt or entry."""
         if page.positions and not page.goes_on:
             for mark in page.positions:
                 self.pass_position(mark)
 
     def pass_position(self, mark: Mark) -> None:
-        """Note that a position, or a part of one, needs no more work."""
+        """Record that a position, or a part of one, needs no more work."""
         point = self._of(mark)
         if point is None:
             return

@@ -70,10 +70,10 @@ class RunControl(Protocol):
         """Return a context in which any exception ends the run."""
 
     def end(self, page: Page) -> None:
-        """Note that one of the things that *page* waits for has ended. With the last one, the page settles."""
+        """Record that one of the outputs of *page* has ended. With the last output, the page settles."""
 
     def changed(self) -> None:
-        """Note a change. The change is committed within the commit interval."""
+        """Record a change. The change is committed within the commit interval."""
 
     def commit(self) -> bool:
         """Commit what has settled, unless the commit would take long. Return whether nothing is left to commit."""

@@ -1,4 +1,4 @@
-"""The one module that touches what Scrapy does not promise: one table of it, the check of the table at every start."""
+"""The only module that uses private or undocumented names of Scrapy: a table of them, checked at every start."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ with; the reason."""
 
 
 def check() -> None:
-    """See that this Scrapy still has everything in the table.
+    """Check that this release of Scrapy has everything in the table.
 
     :raises ScrapyChanged: naming what is missing.
     """

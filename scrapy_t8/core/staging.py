@@ -1,4 +1,4 @@
-"""The outputs of a page that wait until the page settles."""
+"""The outputs of a page until the page settles."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NO_DIGESTS: Mapping[int, bytes] = MappingProxyType({})
 
 
 class PageItems:
-    """The items of one page: how many there are, what became of each, and the records staged for the sinks."""
+    """The items of one page: their numbers, their outcomes, and the records staged for the sinks."""
 
     __slots__ = ("_earlier", "current", "digests", "entered", "left", "loss_cause", "outcomes", "passed", "staged")
 
@@ -34,12 +34,12 @@ class PageItems:
         self.current = 0
         """The number of the item whose records are being staged, if any."""
         self.loss_cause = ""
-        """Why the first item was lost that a pipeline has dropped or failed on."""
+        """The cause of the first item that a pipeline has dropped or failed on."""
         self.digests: Mapping[int, bytes] = NO_DIGESTS
         """The latest content of items that have a key, where the content matters."""
         self.staged: dict[str, Staged] = {}
         self.outcomes: Sequence[ItemOutcome] = ()
-        """What became of the items: the latest ones, if there are many."""
+        """The outcomes of the items: the latest ones, if there are many."""
         self._earlier: Staged | None = None
         """The outcomes before them."""
 
@@ -48,7 +48,7 @@ class PageItems:
         self.entered += 1
 
     def enter_again(self) -> None:
-        """Take back the count of an item that an earlier attempt has already brought into the ledger."""
+        """Take back the count of an item that an earlier attempt has already added to the ledger."""
         self.entered -= 1
 
     def leave(self) -> None:
@@ -61,7 +61,7 @@ class PageItems:
         self.passed += 1
 
     def lose(self, cause: str) -> None:
-        """Note why a pipeline has lost an item. The first cause stays."""
+        """Record why a pipeline has lost an item. The first cause stays."""
         self.loss_cause = self.loss_cause or cause
 
     def end_item(self) -> None:
@@ -69,7 +69,7 @@ class PageItems:
         self.current = 0
 
     def forget_entered(self) -> None:
-        """Count no items: nobody keeps the ledger."""
+        """Count no items, because there is no ledger."""
         self.entered = 0
 
     def digest(self, key: int, digest: bytes) -> None:
@@ -168,5 +168,5 @@ class Spilled:
 
 
 def record_fingerprint(sink: str, record: bytes) -> int:
-    """Return 63 bits that tell one record of a sink from another."""
+    """Return a fingerprint of 63 bits for one record of a sink."""
     return hash63(sink.encode() + b"\0" + record)

@@ -1,4 +1,4 @@
-"""How far a named piece of work is whose parts settle in any order: pure arithmetic of positions.
+"""The low-water mark of a named piece of work whose positions settle in any order. Pure arithmetic.
 
 A position is a whole number: the number of a page, the place of a slug in its list. The *low-water mark* is the highest
 position with nothing unsettled below it. Settled positions beyond the mark are remembered as ranges, so that a million
@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from scrapy_t8.errors import FormatError
 
 Value: TypeAlias = Mapping[str, Any]
-"""What is known of a position: its page, cursor or slug."""
+"""The value of a position: its page, cursor or slug."""
 
 
 class Watermark:
@@ -38,12 +38,12 @@ class Watermark:
         """Positions that wait for their parts: the number of parts; the value, once the position itself has ended."""
 
     def admit(self, position: int, value: Value) -> None:
-        """Note that work on *position* is going to begin."""
+        """Record that the work on *position* will begin."""
         if position > self.high:
             self.high, self.high_value = position, value
 
     def settle(self, position: int, value: Value, units: int = 1) -> bool:
-        """Note that *position* has ended, maybe before its parts. Return whether the low-water mark has moved."""
+        """Record that *position* has ended, maybe before its parts. Return whether the low-water mark has moved."""
         parts, ended = self._open.get(position, (0, None))
         if ended is not None or self.is_settled(position):
             return False
@@ -60,7 +60,7 @@ class Watermark:
         self._open[position] = (parts + 1, value)
 
     def settle_part(self, position: int) -> bool:
-        """Note that a part of *position* has ended. Return whether the low-water mark has moved."""
+        """Record that a part of *position* has ended. Return whether the low-water mark has moved."""
         parts, value = self._open.get(position, (0, None))
         if parts > 1:
             self._open[position] = (parts - 1, value)

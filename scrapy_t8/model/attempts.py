@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import field
 from hashlib import blake2b
 from typing import NamedTuple
+
+from scrapy_t8.utils.classes import record_class
 
 LIST = "LIST_COLLECTION"
 DETAIL = "DETAIL_COLLECTION"  # Also the task type of a request that has none of its own
@@ -13,7 +15,7 @@ IMAGE = "IMAGE_DOWNLOAD"
 HISTORY = 20  # Attempts of one request whose errors are kept
 
 
-@dataclass(slots=True)
+@record_class(slots=True)
 class AttemptHistory:
     """The earlier attempts of a request."""
 

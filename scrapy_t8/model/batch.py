@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class PointRecord(NamedTuple):
     """A resume point as it is stored.
 
-    :param name: tells several points of one task type apart; may be empty.
+    :param name: distinguishes several points of one task type; may be empty.
     :param updated: in Unix seconds.
     :param record: JSON of the :class:`~scrapy_t8.model.resume_point.ResumePoint`.
     :param track: JSON of the positions settled beyond the point; empty for a point that no crawl has set.
@@ -63,7 +63,7 @@ class PointRecord(NamedTuple):
         try:
             return ResumePoint.from_dict(json.loads(self.record))
         except ValueError as error:
-            raise FormatError(f"the resume point {self.task_type} {self.name} is no JSON: {error}") from None
+            raise FormatError(f"the resume point {self.task_type} {self.name} is not JSON: {error}") from None
 
 
 @dataclass(slots=True, eq=False, repr=False)

@@ -171,7 +171,7 @@ class Codec:
         if version == MSGPACK:
             return self._unpack(body)
         if version != PICKLE:
-            raise CannotLoad(f"the stored bytes are of version {version}, which this T8 does not know")
+            raise CannotLoad(f"the stored bytes are of version {version}, which this T8 cannot read")
         if not self._allow_pickle:
             raise CannotLoad("stored with pickle, and T8_ALLOW_PICKLE is off")
         return pickle.loads(body)
@@ -250,7 +250,7 @@ class Codec:
         if code == NAMEDTUPLE:
             return tuple.__new__(find_class(value[0], "named tuple"), value[1])
         if code not in DECODERS:
-            raise CannotLoad(f"the stored bytes hold a type (code {code}) that this T8 does not know")
+            raise CannotLoad(f"the stored bytes hold a type (code {code}) that this T8 cannot read")
         return DECODERS[code](value)
 
     # -- requests ------------------------------------------------------------------------------------------------
@@ -317,7 +317,7 @@ class Codec:
                 return rebuild(cls, fields, fields[STATE])
             request: Request = cls(**{k: v for k, v in fields.items() if k in cls.attributes})
         except Exception as error:
-            raise CannotLoad(f"cannot be made a {cls.__name__} again: {error}") from None
+            raise CannotLoad(f"cannot be restored as a {cls.__name__}: {error}") from None
         return request
 
     def _callback(self, name: str, attribute: str) -> Callable[..., Any]:

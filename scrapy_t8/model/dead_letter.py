@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from scrapy_t8.utils.classes import record_class
 
 
 class DeadLetter(NamedTuple):
@@ -64,7 +65,7 @@ class LetterFilter(NamedTuple):
 ALL = LetterFilter()
 
 
-@dataclass(slots=True)
+@record_class(slots=True)
 class LetterGroup:
     """Dead letters with the same cause. *example* is the number of one of them."""
 

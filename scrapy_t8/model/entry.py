@@ -6,9 +6,10 @@ of a queue are a contiguous range, sorted as pushed, and a store finds the next 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
+
+from scrapy_t8.utils.classes import record_class
 
 SEQ_BITS = 38
 
@@ -50,7 +51,7 @@ class Entry(NamedTuple):
     story: str | None = None
 
 
-@dataclass(slots=True)
+@record_class(slots=True)
 class QueueRecord:
     """A queue of the frontier: Scrapy's key of the queue, its download slot, the number of its stored entries."""
 

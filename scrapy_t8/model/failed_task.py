@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from scrapy_t8.utils.classes import record_class
 from scrapy_t8.utils.text import to_json
 from scrapy_t8.utils.times import moment
 
@@ -16,7 +17,7 @@ from .dead_letter import DeadLetter
 from .json_document import LARGE, JsonRecord
 
 
-@dataclass(slots=True)
+@record_class(slots=True)
 class FailedTask(JsonRecord):
     """A piece of work that failed, and waits for its next attempt or was given up.
 

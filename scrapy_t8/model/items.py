@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import msgpack
 
+from scrapy_t8.utils.classes import record_class
+
 CULPRITS = 20
 """Different causes for which the items that a feed did not take are counted one by one."""
 
@@ -84,7 +86,7 @@ def unpack_notes(data: bytes) -> list[ItemOutcome]:
 class ExpectationChange:
     """What a commit changes about an expected item.
 
-    :param sources: who has announced the item.
+    :param sources: the source of the announcement.
     :param is_announced: whether to add the item; if not, the change has an effect only if the item is expected already.
     :param opened: the change of the number of requests that are to bring the item.
     :param cause: why the item is missing, in the words of the report; an empty cause takes an earlier one back.
@@ -103,7 +105,7 @@ class ExpectationChange:
     payload: bytes | None = None
 
 
-@dataclass(slots=True)
+@record_class(slots=True)
 class FeedBalance:
     """What a feed lacks of the items that were exported, as its record in the store has it.
 
@@ -142,7 +144,7 @@ class FeedBalance:
         self.refused[culprit] = self.refused.get(culprit, 0) + times
 
     def begin(self, exported: int) -> None:
-        """Note that the feed is named again, or for the first time, when so many items were exported."""
+        """Record that the feed is named again, or for the first time, when so many items were exported."""
         if self.absent_since is not None:
             self.late += max(0, exported - self.absent_since)
             self.absent_since = None

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, NamedTuple
+
+from scrapy_t8.utils.classes import record_class
 
 from .entry import Entry
 
@@ -34,7 +36,7 @@ class Run(NamedTuple):
     last_commit: float | None = None
 
 
-@dataclass(slots=True)
+@record_class(slots=True)
 class Ledger:
     """The accounts of a job, which balance at every commit.
 
@@ -65,7 +67,7 @@ class Ledger:
         return self.scraped - self.exported - self.duplicate - self.dropped - self.failed
 
 
-@dataclass(slots=True)
+@record_class(slots=True)
 class JobRecord:
     """One crawl across restarts: its identity and its progress."""
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from typing import Any
 
+from scrapy_t8.utils.classes import record_class
 from scrapy_t8.utils.times import moment
 
 from .failed_task import FailedTask
@@ -19,7 +20,7 @@ RUNNING, FINISHED, STOPPED, DIED = STATUSES = "RUNNING", "FINISHED", "STOPPED", 
 RUNS = "collection:"  # The names under which a service keeps its runs: this, followed by a task type
 
 
-@dataclass(slots=True)
+@record_class(slots=True)
 class ResumePoint(JsonRecord):
     """The durable position of a piece of work: everything up to it is done.
 
@@ -40,7 +41,7 @@ class ResumePoint(JsonRecord):
     metadata: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
+@record_class(slots=True)
 class CollectionState(JsonRecord):
     """The progress of one task type of a job.
 

@@ -39,7 +39,7 @@ else:
 logger = logging.getLogger(__name__)
 
 TOTAL = "media_total"
-"""The field of an item that says how many files it should have, if it has that field."""
+"""The field of an item with the number of its files, if the item has that field."""
 
 
 _asked: ContextVar[list[Request]] = ContextVar("_asked")

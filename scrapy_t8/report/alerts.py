@@ -13,7 +13,7 @@ from scrapy_t8.utils.times import parse_time
 
 SETTING = "T8_ALERT_THRESHOLDS"
 Parts = Mapping[str, tuple[float | None, str]]
-"""By the name of a threshold: a part from 0 to 1 (None if it is not known), and what the part is, for the message."""
+"""By the name of a threshold: a part from 0 to 1 (None if unknown), and its description for the message."""
 
 ENOUGH = 5  # Earlier jobs that are needed to learn from
 TO_DEVIATION = 1.4826  # Makes the median absolute deviation of a normal distribution its standard deviation
@@ -22,7 +22,7 @@ CEILING = 0.9  # A loss above this is an alert whatever the earlier jobs did
 
 
 class Alert(NamedTuple):
-    """A finding that somebody should look at, and the setting that governs it. *message* has value and threshold."""
+    """A finding for a person, and the setting that controls it. *message* has value and threshold."""
 
     name: str
     setting: str
@@ -104,7 +104,7 @@ def _ledger(ledger: Mapping[str, Mapping[str, Any]]) -> Iterator[Alert]:
     off = {name: account["difference"] for name, account in ledger.items() if account.get("difference")}
     if off:
         differences = ", ".join(f"{name} by {difference}" for name, difference in off.items())
-        message = f"the books do not balance: {differences}, not 0; please report it as a bug of scrapy_t8"
+        message = f"the ledger does not balance: {differences}, not 0; please report it as a bug of scrapy_t8"
         value = sum(abs(difference) for difference in off.values())
         yield Alert("ledger_unbalanced", "T8_ENABLE_INTEGRITY_CHECK", value, 0, message)
 
@@ -125,7 +125,7 @@ def _items(document: Mapping[str, Any], history: Sequence[int], least: float) ->
 def tolerance(history: Sequence[int], least: float) -> float:
     """Return by which part a job may have fewer items than the last good one.
 
-    The relative changes from job to job tell what is usual for the spider: the tolerance is three scaled median
+    The relative changes from job to job show what is usual for the spider: the tolerance is three scaled median
     absolute deviations of these changes, less their median; at most 0.9 and at least *least*. Unlike a standard
     deviation, it is not moved by a single bad job (Leys et al. 2013, doi:10.1016/j.jesp.2013.03.013). With fewer than
     five jobs it is *least*.

@@ -34,7 +34,7 @@ def read_report(jobdir: str | Path, accepted: Accepted | None = None) -> Documen
 
     Alerts, doubts and the results of a validator are those of the end of the last run.
 
-    :param accepted: the causes for which requests may end without a result; None: those that the last run accepted.
+    :param accepted: the causes for which requests may end without a result; None: those of the last run.
     :raises JobError: if there is no job.
     :raises StoreError: if its state cannot be read.
     """

@@ -68,7 +68,7 @@ def render(document: Mapping[str, Any]) -> str:
         page = _templates().get_template("page.html")
         return page.render(document, charts=charts, show=_Show(document), causes=CAUSES, **limits)
     except (UndefinedError, KeyError, IndexError) as error:
-        raise FormatError(f"this report is not as docs/report.md says and cannot be shown: {error}") from error
+        raise FormatError(f"this report does not have the form that docs/report.md describes: {error}") from error
 
 
 def _templates() -> Environment:
@@ -121,7 +121,7 @@ class _Show:
         return writers.get(kind, self.text)(value)
 
     def cause(self, row: Mapping[str, Any]) -> str:
-        """Return what a row of ``missing.causes`` is about, on one line."""
+        """Return the cause and the detail of a row of ``missing.causes``, on one line."""
         words, _ = CAUSES.get(row["cause"], (row["cause"], ""))
         return f"{words}: {row['detail']}" if row["detail"] else str(words)
 

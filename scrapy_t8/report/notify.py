@@ -1,7 +1,7 @@
 """Sends alerts to people through Apprise: mail, chat, webhooks and many other services.
 
 The log records that Apprise and its HTTP library make while they send may hold the secrets of a URL, so they are kept
-out of the log. What a person needs to know is logged here, masked.
+out of the log. The log gets their problems here, masked.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class _Service:
         with _captured_warnings():
             service: Any = Apprise.instantiate(url, asset=asset) if isinstance(url, str) else None
             if service is None:
-                raise ConfigError(f"{where} is {_scheme(url)}, which is no URL that Apprise understands")
+                raise ConfigError(f"{where} is {_scheme(url)}, which is not a URL that Apprise supports")
             # Apprise masks secrets, but leaves paths and parameters as they are.
             masked = urlsplit(service.url(privacy=True))
             self._shown = f"{masked.scheme}://{masked.netloc.rpartition('@')[2]}/***"

@@ -110,14 +110,14 @@ def account_lines(accounts: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
 
 
 def feed_lines(feeds: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield a line for each feed that lacks items, or holds what nobody counts."""
+    """Yield a line for each feed that lacks items, or has data that are not counted."""
     for feed in feeds:
         if feed["doubts"]:
             refused = [f"{count:,} not taken ({why})" for why, count in feed["refused"].items()]
             rest = feed["missing"] - feed["lost"] - feed["batches"] - sum(feed["refused"].values())
             parts = [f"{feed['lost']:,} lost"] * bool(feed["lost"]) + refused
             parts += [f"{feed['batches']:,} lost with their batches"] * bool(feed["batches"])
-            parts += [f"{rest:,} from when it was not named"] * bool(rest)
+            parts += [f"{rest:,} exported when it was not named"] * bool(rest)
             parts += [f"{feed['altered']:,} with a value as text"] * bool(feed["altered"])
             parts += [f"{feed['foreign']:,} bytes of other programs in it"] * bool(feed["foreign"])
             lack = f"lacks {feed['missing']:,} items: " if feed["missing"] else ""
@@ -128,4 +128,4 @@ def difference_lines(accounts: Mapping[str, Mapping[str, int]]) -> Iterator[str]
     """Yield a line for each account that does not balance."""
     for name, account in accounts.items():
         if account["difference"]:
-            yield f"  THE BOOKS DO NOT BALANCE: {account['difference']:,} {name} are unaccounted for"
+            yield f"  THE LEDGER DOES NOT BALANCE: {account['difference']:,} {name} are unaccounted for"

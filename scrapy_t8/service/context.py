@@ -71,7 +71,7 @@ def _open_store(directory: Path, config: Config) -> SharedStore:
     except StoreDamaged:
         if config.resume not in MEND:
             raise
-        # Only a sole owner may mend a state.
+        # Only a sole owner may repair a state.
         mended = SQLiteStore(directory)
         mended.open(if_damaged=MEND[config.resume])
         mended.close()

@@ -13,7 +13,7 @@ from weakref import WeakMethod
 
 from scrapy_t8.config.settings import Config, from_dict
 from scrapy_t8.errors import ConfigError
-from scrapy_t8.utils.forwarding import forwarded
+from scrapy_t8.utils.classes import forwarded
 from scrapy_t8.utils.threads import in_loop
 from scrapy_t8.utils.times import moment
 from scrapy_t8.validation.database import Database
@@ -58,7 +58,7 @@ class T8ResumeAndRetry:
     # -- the service ---------------------------------------------------------------------------------------------
 
     def start_service(self) -> bool:
-        """Open the state and begin to retry what is due. Return whether it does: not with ``enable_auto_retry`` off.
+        """Open the state and start to retry due tasks. Return whether it retries: not with ``enable_auto_retry`` off.
 
         :raises T8Error: if the state cannot be opened.
         """
@@ -111,11 +111,11 @@ class T8ResumeAndRetry:
         return ResumeValidator(self.state_manager, self.db_manager)
 
     async def validate(self) -> dict[str, Any]:
-        """Return what the validator finds: see :meth:`ResumeValidator.validate`."""
+        """Return the result of the validator: see :meth:`ResumeValidator.validate`."""
         return await self.validator.validate(moment(self._clock()))
 
     def validate_sync(self) -> dict[str, Any]:
-        """Return what the validator finds, for plain code; a running loop stands still meanwhile."""
+        """Return the result of the validator, for plain code. A running loop is blocked until then."""
         return self.validator.validate_sync(moment(self._clock()))
 
     # -- metrics -------------------------------------------------------------------------------------------------
@@ -144,7 +144,7 @@ class T8ResumeAndRetry:
         )
 
     def check_alerts(self) -> list[dict[str, Any]]:
-        """Return what is over or under its threshold (``alert_thresholds``): name, value, threshold, message each."""
+        """Return the metrics above or below their ``alert_thresholds``: name, value, threshold, message of each."""
         return self._alerts(self.get_metrics())
 
     def _alerts(self, numbers: dict[str, Any]) -> list[dict[str, Any]]:
@@ -166,7 +166,7 @@ def _config(config: Config | Mapping[str, Any] | None) -> Config:
         return config
     if config is None or isinstance(config, Mapping):
         return from_dict(config or {})
-    raise ConfigError(f"the configuration is {config!r:.60}, but must be of get_config, or a dict")
+    raise ConfigError(f"the configuration is {config!r:.60}, but must be a Config, as of get_config, or a dict")
 
 
 def _stop_at_exit(method: WeakMethod[Callable[..., None]]) -> None:

@@ -239,7 +239,7 @@ class FailedTasks:
         crash = Failure(CRASH, "the process died while the handler was at work")
         freed = self._tasks.break_leases(self._holder.is_alive, lambda waiting: self._verdict(_leased(waiting), crash))
         if freed:
-            logger.warning("%d tasks came back from a process that has died", freed)
+            logger.warning("%d tasks of a process that has died were returned to the queue", freed)
         return freed
 
     def _verdict(self, task: LeasedTask, failure: Failure) -> Verdict:
@@ -281,7 +281,7 @@ class FailedTasks:
 
 
 def _history(record: TaskRecord, error: str) -> AttemptHistory:
-    """Return the history of a new task, whose first error is charged to nobody."""
+    """Return the history of a new task, whose first error counts as no attempt."""
     history = AttemptHistory(task_type=record.task_type, target=record.target, max_retries=record.max_retries)
     history.add(record.created_at, HANDLER, error, charged=False)
     return history

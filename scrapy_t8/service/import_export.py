@@ -65,7 +65,7 @@ class ImportPlan:
 
 
 def read_plan(source: Source) -> ImportPlan:
-    """Return what is in *source*. A FormatError says what makes no sense, and where it is."""
+    """Return the content of *source*. A FormatError names an invalid value and its place."""
     plan = ImportPlan()
     for where, document in _documents(source):
         with located(where):
@@ -83,7 +83,7 @@ def located(where: str) -> Iterator[None]:
 
 
 def import_plan(plan: ImportPlan, points: StoredResumePoints, tasks: FailedTasks, runs: Runs) -> dict[str, int]:
-    """Add what is in *plan* in one transaction, but for what is there or is newer there. Return the numbers."""
+    """Add *plan* in one transaction, except what the state already has, or has newer. Return the numbers."""
     added = {"resume_points": 0, "failed_tasks": 0, "states": 0}
     known_points, known_runs = points.resume_points(), runs.all()
     with runs.writes.batch(size=EVERYTHING):
@@ -119,7 +119,7 @@ def _documents(source: Source) -> Iterator[Place]:
         raise FormatError(f"{where}: version: this scrapy_t8 reads version {VERSION}, not {version!r}", "version")
     lists = {name: part for name, part in content.items() if isinstance(part, (list, Mapping))}
     if not lists and "states" not in content:
-        raise FormatError(f"{where or 'the document'}: there is no state in it: it needs states", "states")
+        raise FormatError(f"{where or 'the document'}: it has no states", "states")
     for name, part in lists.items():
         for key, document in part.items() if isinstance(part, Mapping) else enumerate(part):
             yield f"{where}: {name}[{key!r}]" if where else f"{name}[{key!r}]", document
@@ -131,7 +131,7 @@ def _load(path: Path) -> Any:
     except OSError as error:
         raise FormatError(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
-        raise FormatError(f"{path} is no JSON: {error}") from None
+        raise FormatError(f"{path} is not JSON: {error}") from None
 
 
 def _add(document: Any, plan: ImportPlan) -> None:

@@ -18,7 +18,7 @@ def metrics(
     outcomes: tuple[int, int],
     score: float | None,
 ) -> dict[str, Any]:
-    """Return the metrics as numbers; None for those that cannot be known, as nothing has happened yet.
+    """Return the metrics as numbers; None for a metric that is unknown because nothing has happened yet.
 
     :param tasks: how many wait, and how many are dead.
     :param outcomes: how many tasks have succeeded by a retry, and how many were given up.
@@ -42,7 +42,7 @@ def metrics(
 
 
 def alerts(numbers: Mapping[str, Any], thresholds: Mapping[str, float]) -> list[dict[str, Any]]:
-    """Return what is over or under its threshold: name, setting, value, threshold and a message, each."""
+    """Return the metrics above or below their thresholds: name, setting, value, threshold and message of each."""
     parts = {
         "failed_task_ratio": (numbers["failed_task_ratio"], "of all that is known has failed"),
         "retry_success_rate": (numbers["retry_success_rate"], "of the retried tasks succeeded in the end"),

@@ -42,7 +42,7 @@ class StoredResumePoints:
     ) -> str:
         """Store that everything up to here is done. The point replaces the last one of *task_type* and *name*.
 
-        :param name: tells several pieces of work of one task type apart.
+        :param name: distinguishes several pieces of work of one task type.
         :returns: the task type, ``_``, the Unix second.
         :raises FormatError: naming the argument that makes no sense.
         """

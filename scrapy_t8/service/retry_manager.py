@@ -119,7 +119,7 @@ class RetryManager:
                 return
             self._thread.join(self._grace + STOP_PATIENCE)
             if self._thread.is_alive():
-                logger.error("The retry service does not end: an async handler blocks its event loop")
+                logger.error("The retry service does not stop: an async handler blocks its event loop")
             else:
                 logger.info("The retry service has stopped")
             self._thread = None
@@ -132,12 +132,12 @@ class RetryManager:
                 loop.call_soon_threadsafe(wake.set)
 
     def run_due(self) -> int:
-        """Try what is due now, once, in this thread, and wait for it. Return how many tasks were tried.
+        """Try the tasks that are due now, once, in this thread, and wait for them. Return how many tasks were tried.
 
         For programs that run now and then, as by cron, in place of :meth:`start`.
         """
         if self.is_running:
-            raise T8Error("the retry service is running: it tries what is due by itself")
+            raise T8Error("the retry service is running: it tries due tasks by itself")
         self._state.open()
         return run_blocking(self._run_due)
 
@@ -180,11 +180,13 @@ class RetryManager:
                 pause = await self._pause()
             except Exception as error:
                 trace = None if isinstance(error, T8Error) else error
-                logger.error("%s. The retry service looks again in %g s", error, interval, exc_info=trace)
+                logger.error("%s. The retry service searches again in %g s", error, interval, exc_info=trace)
                 pause = interval
             pause = max(0.0, min(pause, next_check - time.monotonic()))
             self._next_look = self._clock() + pause
-            logger.debug("Looked for due tasks: %d at work, the next look in %.3g s", len(self._running), pause)
+            logger.debug(
+                "Searched for due tasks: %d handlers running, the next search in %.3g s", len(self._running), pause
+            )
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), pause)
         await self._finish()
@@ -198,7 +200,7 @@ class RetryManager:
         return count
 
     def _check(self) -> None:
-        """Do what is to be done every ``retry_check_interval`` seconds."""
+        """Do the work that is due every ``retry_check_interval`` seconds."""
         self._tasks.break_leases()
         self._state.prune()
         for task_type in sorted(self._stored.slots() - set(self._handlers) - self._unhandled):
@@ -244,7 +246,7 @@ class RetryManager:
         if self._wake is not None:
             self._wake.set()
         if not work.cancelled() and work.exception() is not None:
-            logger.error("The retry service could not take note of a result", exc_info=work.exception())
+            logger.error("The retry service could not record a result", exc_info=work.exception())
 
     async def _retry(self, task: LeasedTask, call: HandlerCall) -> None:
         in_time = await call.run()

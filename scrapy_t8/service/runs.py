@@ -63,7 +63,7 @@ class StoredRun:
         return cls(**{**values, **times, "status": STOPPED if state.status == RUNNING else state.status})
 
     def state(self) -> CollectionState:
-        """Return the run in the form in which others know it, without resume points and tasks."""
+        """Return the run as a CollectionState without resume points and tasks."""
         values = asdict(self)
         del values["holder"]
         times = {name: moment(values[name]) for name in ("start_time", "last_update")}
@@ -107,7 +107,7 @@ class Runs:
             if name in NUMBERS:
                 checked_number(name, value)
             elif name != "status":
-                raise FormatError(f"{name}: a run has no such field that can be set", name)
+                raise FormatError(f"{name}: a run has no field of this name that can be set", name)
             else:
                 checked_status(value)
         with self._lock:

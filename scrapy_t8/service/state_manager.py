@@ -15,8 +15,8 @@ from scrapy_t8.config.settings import Config
 from scrapy_t8.errors import StoreError
 from scrapy_t8.model.resume_point import CollectionState
 from scrapy_t8.stores.locks import LeaseHolder
+from scrapy_t8.utils.classes import forwarded
 from scrapy_t8.utils.files import replacing
-from scrapy_t8.utils.forwarding import forwarded
 from scrapy_t8.utils.text import to_json
 
 from .context import StateContext
@@ -150,7 +150,7 @@ class StateManager:
     # -- all of it -----------------------------------------------------------------------------------------------
 
     def states(self) -> Iterator[CollectionState]:
-        """Yield how far each task type is of which anything is known."""
+        """Yield the state of each task type that has points, tasks or runs."""
         state = self._opened()
         tasks = chain(state.tasks.failed_tasks(), state.tasks.dead_tasks())
         yield from collection_states(state.runs.all(), state.points.resume_points(), tasks)

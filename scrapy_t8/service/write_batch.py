@@ -40,7 +40,7 @@ class WriteBatch:
 
     @contextmanager
     def batch(self, size: int | None = None) -> Iterator[None]:
-        """Commit what is changed inside in groups of ``batch_update_size``, and the rest at the end of the block.
+        """Commit the changes of the block in groups of ``batch_update_size``, and the rest at its end.
 
         A kill inside of the block loses the changes that were not committed yet: one group at the most.
 
@@ -70,7 +70,7 @@ class WriteBatch:
                 self._write(batch)
 
     def flush(self) -> None:
-        """Write what the batch has so far, for whoever reads."""
+        """Write the updates of the batch so far, because a reader needs them."""
         batch = self._current()
         if batch is not None:
             with self._lock:

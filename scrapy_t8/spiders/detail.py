@@ -88,7 +88,7 @@ class DetailSpider(T8SpiderMixin, Spider):
         if not found and before:
             logger.info("All %d slugs are done or in the frontier. -s T8_RESUME=fresh begins anew", before)
         elif not found:
-            logger.warning("There are no slugs: nothing to do")
+            logger.warning("The spider has no slugs: nothing to do")
 
     def _requests(self, before: int, value: Value) -> Iterator[Request]:
         for slug in self._slugs(before, value):

@@ -37,7 +37,7 @@ class JobHandle:
     def resume_point(self, task_type: str, name: str = "") -> ResumePoint | None:
         """Return the point up to which a piece of work is done. None if the work has never begun.
 
-        :param name: tells several pieces of work of one task type apart.
+        :param name: distinguishes several pieces of work of one task type.
         """
         return self._points.get(task_type, name)
 
@@ -69,9 +69,9 @@ class JobHandle:
             self.describe(task_type, name, metadata)
 
     def at(self, request: R, task_type: str, name: str = "", *, position: int, **value: Any) -> R:
-        """Return *request*, made to stand for a position, which is done when it or what takes its place has settled.
+        """Return *request* with a position, which is done when the request, or its retry or redirect, has settled.
 
-        :param value: what the resume point says at this position: ``page``, ``cursor``, ``slug``.
+        :param value: the values of the resume point at this position: ``page``, ``cursor``, ``slug``.
         """
         generation = self._points.generation(task_type, name)
         mark: Mark = {"task": task_type, "name": name, "at": position, "generation": generation, "value": value}
@@ -79,7 +79,7 @@ class JobHandle:
         return request
 
     def tell(self, request: Request | None, *, units: int | None = None, **value: Any) -> None:
-        """Add to the value of the position that *request*, whose callback this is, stands for."""
+        """Add to the value of the position of *request*, whose callback this is."""
         request = current_request() or request  # a middleware may have given the response another request
         if request is None or POINT not in request.meta:
             return
@@ -89,7 +89,7 @@ class JobHandle:
                 mark["units"] = units
 
     def forget(self, request: Request | None) -> None:
-        """Take the position away from *request*, whose callback this is: it stands for none after all."""
+        """Remove the position of *request*, whose callback this is."""
         request = current_request() or request
         if request is not None and POINT in request.meta:
             self._job.frontier.in_flight[request].uncarry(self._marks(request))
@@ -109,7 +109,7 @@ class JobHandle:
         return self._points.track(task_type, name)
 
     def was_given(self, task_type: str, name: str = "") -> bool:
-        """Whether the work goes on from its resume point, because no frontier knows the rest of the work.
+        """Whether the work resumes from its resume point, because no frontier has the rest of the work.
 
         That is so for a point that was set by hand or by another program, and that no crawl has moved since. Where the
         scheduler is not T8's, it is so for every point of this job.
@@ -165,7 +165,7 @@ class JobHandle:
         return self._job.retries.buries(request, None if kind is None else Failure(kind, ""))
 
     def register_retry_handler(self, task_type: str, handler: Handler) -> None:
-        """Let *handler* do the retries of *task_type* from now on, in place of a new download."""
+        """Use *handler* for the retries of *task_type* from now on, instead of a new download."""
         self._job.retries.handlers.register(task_type, handler)
 
     # -- expectations --------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 GONE = 404
 EXPIRED = [400, GONE, 410, 422]
-"""Statuses with which sites refuse a cursor that they do not know any more."""
+"""Statuses with which sites refuse an expired cursor."""
 EMPTY = "is empty"
 JUMPED = "has the content of the first one: the site has jumped back"
 MAX_WALKS = 3
@@ -31,7 +31,7 @@ MAX_WALKS = 3
 
 
 class ListSpider(T8SpiderMixin, Spider):
-    """Pages through one list or several, each with a resume point of its own (``LIST_COLLECTION``).
+    """Follows one list or several, each with a resume point of its own (``LIST_COLLECTION``).
 
     With a ``last_page`` all pages are requested at once. Else each page leads to the next one: by its cursor
     (:meth:`next_cursor`) until there is none, or by the next number until a page is missing, has the content of an
@@ -47,7 +47,7 @@ class ListSpider(T8SpiderMixin, Spider):
     first_page = 1
     last_page: int | None = None
     max_empty_pages = 100
-    """Pages in a row without anything new after which a list that goes on is given up."""
+    """Maximum number of pages in a row without anything new; then the list is given up."""
 
     def parse_list(self, response: Response) -> Any:
         """Return or yield the items and requests of a list page."""
@@ -82,7 +82,7 @@ class ListSpider(T8SpiderMixin, Spider):
 
     async def start(self) -> AsyncIterator[Any]:
         if not self.lists:
-            logger.warning("There are no lists: nothing to do")
+            logger.warning("The spider has no lists: nothing to do")
         if self.last_page is not None and self.last_page < self.first_page:
             raise ConfigError(f"{self.name}: last_page is {self.last_page}, before first_page ({self.first_page})")
         for name, metadata in self.lists.items():
@@ -188,7 +188,7 @@ class ListSpider(T8SpiderMixin, Spider):
         return total is not None and (page.number - self.first_page + 1) * page.state.get("size", 0) < total
 
     def _is_stale(self, page: ListPage, trouble: str) -> bool:
-        """Whether a page was asked for in an earlier run, or long ago: its cursor or its session may have expired."""
+        """Whether a page was requested in an earlier run, or long ago: its cursor or its session may have expired."""
         if page.number == self.first_page or "last" in page.state:
             return False
         was_retried = page.cursor is not None and bool(page.response.meta.get("retry_times"))
@@ -316,12 +316,12 @@ class ListSpider(T8SpiderMixin, Spider):
         return self._request(page.name, self.first_page, None, {"keys": page.keys})
 
     def _walk_again(self, page: ListPage, trouble: str) -> Iterator[Request]:
-        """Yield the first page, from which the list is followed to the place where it was. What was had stays."""
+        """Yield the first page, from which the list is followed again to the page where it was."""
         walks, until = page.state.get("walks", 0) + 1, max(page.number - 1, page.state.get("until", 0))
         if walks > MAX_WALKS:
             self._fail(page, f"page {page.number} {trouble}, and did so after the list was walked {MAX_WALKS} times")
             return
-        message = "%s cannot go on: page %d %s. It is followed again from page %d, and taken up after page %d"
+        message = "%s cannot go on: page %d %s. It is followed again from page %d, and resumed after page %d"
         logger.warning(message, title(page.name), page.number, trouble, self.first_page, until)
         self._memory[page.name].forget_pages()
         self.t8.forget(page.response.request)  # the position is passed when the list has come there again
@@ -332,7 +332,7 @@ class ListSpider(T8SpiderMixin, Spider):
         last = page.state.get("last")
         number = f"page {page.number}" if last is None else f"page {page.number} of {last}"
         if trouble != EMPTY and (last is not None or page.is_refused):
-            self._fail(page, f"{number} {trouble}")  # a last page or a cursor says that there is more
+            self._fail(page, f"{number} {trouble}")  # a last page or a cursor shows that there are more pages
             return
         self._end(page.name, f"{number} {trouble}", as_expected=trouble == EMPTY and last is None)
         if last is None:

@@ -1,4 +1,4 @@
-"""A page of a list, and what a run remembers of the pages of each list."""
+"""A page of a list, and the memory of a run for the pages of each list."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ class ListPage(NamedTuple):
     found: list[Any]
     keys: list[str]
     is_refused: bool
-    """Whether the site does not have the page, or not any more."""
+    """Whether the site does not have the page."""
 
     @property
     def content(self) -> str:
-        """What tells the content of the page from others."""
+        """A digest of the content of the page."""
         return digest(*self.keys)
 
     @property
     def is_walked(self) -> bool:
-        """Whether the page was had before, and only leads to the place where the list was."""
+        """Whether the page was fetched before, and only leads to the page where the list was."""
         return bool(self.number <= self.state.get("until", 0))
 
     def round_after(self, before: int) -> list[int]:
@@ -57,16 +57,16 @@ def is_whole_round(repeated: list[int]) -> bool:
 
 
 class ListMemory:
-    """The pages of one list that this run has seen or asked for."""
+    """The pages of one list that this run has seen or requested."""
 
     def __init__(self) -> None:
         self.asked = 0
-        """The page that was asked for last, where each page leads to the next one."""
+        """The page that was requested last, where each page leads to the next one."""
         self._contents: OrderedDict[str, tuple[int, str | None]] = OrderedDict()
         self._requests: OrderedDict[str, int] = OrderedDict()
 
     def forget_pages(self) -> None:
-        """Forget what was seen: the list begins again."""
+        """Forget all pages: the list starts again."""
         self._contents.clear()
         self._requests.clear()
 
@@ -80,7 +80,7 @@ class ListMemory:
         return None if before == here else before[0]
 
     def leads_back(self, page: ListPage, request: Request, following: Request) -> int | None:
-        """Return the number of the page that *following* asks for again; None if the page is another one.
+        """Return the number of the earlier page that *following* requests again; None if it requests a new page.
 
         :param request: the request for *page*.
         """
@@ -96,7 +96,7 @@ def title(name: str) -> str:
 
 
 def output_key(output: Any) -> str:
-    """Return a digest that tells one output of a page from another."""
+    """Return a digest of one output of a page."""
     if isinstance(output, Request):
         return digest(output.method, output.url, output.body.decode("latin-1"))
     return digest(repr(sorted(ItemAdapter(output).asdict().items(), key=str)))

@@ -135,7 +135,7 @@ class MediaSpider(DetailSpider):
         return item
 
     async def t8_stored(self, request: Request) -> Any:
-        """Return what the media store knows of the file of *request*, or None."""
+        """Return the record of the media store for the file of *request*, or None."""
         state = request.cb_kwargs
         return await self._files.stored(state["files"][state["number"]], state["item"])
 
@@ -147,7 +147,7 @@ class MediaSpider(DetailSpider):
         try:
             result = request.meta.get("t8_stored") or await self._files.store(response, files[number], item)
         except Exception as error:
-            reason = f"{files[number].url} is no file: {error}"
+            reason = f"{files[number].url} is not a file: {error}"
             is_last = request.meta.get("retry_times", 0) >= self.t8.retries(MEDIA, request)
             if not is_last or self._waits_for_file(request, MEDIA):
                 raise RetryPage(reason, kind=MEDIA) from error

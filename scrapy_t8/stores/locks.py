@@ -64,7 +64,7 @@ class FileLock:
         fd = _open(self._path)
         try:
             fcntl.flock(fd, how | fcntl.LOCK_NB)
-            # Another process may have removed the file since it was opened: then this lock excludes nobody.
+            # Another process may have removed the file since it was opened: then this lock excludes no process.
             if is_inode(self._path, os.fstat(fd).st_ino):
                 self._fd = fd
         except BlockingIOError:
@@ -90,7 +90,7 @@ class LeaseHolder:
         self._lock = FileLock(directory / self.name)
         # A process that removes the files of dead holders may hold the lock for an instant.
         if not self._lock.own(PATIENCE):
-            raise OSError(f"{directory / self.name} cannot be locked: does this file system know flock?")
+            raise OSError(f"{directory / self.name} cannot be locked: does this file system support flock?")
         for path in directory.iterdir():
             self.is_alive(path.name)
 

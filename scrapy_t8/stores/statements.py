@@ -1,4 +1,4 @@
-"""Reads SQL statements from the files ``queries.sql``, each of which stands beside the modules that execute it."""
+"""Reads SQL statements from the files ``queries.sql``, each in the folder of the modules that execute it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def load_statements(folder: Path) -> SimpleNamespace:
     for part in (folder / "queries.sql").read_text(encoding="utf-8").split("-- name: ")[1:]:
         name, _, text = part.partition("\n")
         if "--" in text:
-            # The sqlite3 of Python 3.10 looks at the beginning to see what a statement does.
+            # The sqlite3 of Python 3.10 decides by the beginning of a statement what the statement does.
             text = "\n".join(line for line in text.splitlines() if not line.startswith("--"))
         if "{" in text:
             for above, its_text in found.items():

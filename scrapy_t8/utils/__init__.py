@@ -1,1 +1,1 @@
-"""Small helpers that know nothing of crawls."""
+"""Small helpers that are independent of crawls."""

@@ -9,7 +9,7 @@ from scrapy_t8.errors import FormatError
 
 
 def checked_text(name: str, value: object, *, empty: bool = False) -> str:
-    """Return *value* if it is text that can be stored, else raise a FormatError that says *name*."""
+    """Return *value* if it is text that can be stored, else raise a FormatError with *name*."""
     if not isinstance(value, str):
         raise FormatError(f"{name}: text is needed, not {type(value).__name__} {value!r:.60}", name)
     if not value and not empty:
@@ -22,7 +22,7 @@ def checked_text(name: str, value: object, *, empty: bool = False) -> str:
 
 
 def checked_number(name: str, value: object) -> int:
-    """Return *value* if it is a whole number of at least 0, else raise a FormatError that says *name*."""
+    """Return *value* if it is a whole number of at least 0, else raise a FormatError with *name*."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise FormatError(f"{name}: a whole number of at least 0 is needed, not {value!r:.60}", name)
     return value

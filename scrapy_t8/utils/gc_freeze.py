@@ -12,7 +12,7 @@ _crawls = 0
 
 
 def freeze() -> None:
-    """Collect garbage, then exclude what is left from collections until :func:`thaw` was called as often."""
+    """Collect garbage, then exclude the remaining objects from collections until :func:`thaw` was called as often."""
     global _crawls
     if hasattr(gc, "freeze"):  # PyPy has another collector
         _crawls += 1

@@ -129,7 +129,7 @@ class HandlerCall:
             self._end_of_wait.set_result(None)
 
     def _on_loop(self, call: Callable[[], None]) -> bool:
-        """Have the loop make *call*. Return False if the loop is closed: nobody waits any more."""
+        """Run *call* on the loop. Return False if the loop is closed: nothing waits for the result then."""
         try:
             self._loop.call_soon_threadsafe(call)
         except RuntimeError:

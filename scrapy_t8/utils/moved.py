@@ -59,7 +59,7 @@ NAMES = {
 
 
 def renamed(module: ModuleType, name: str) -> Any:
-    """Return what replaces the old *name* in *module*, with a warning that says how it is called now."""
+    """Return the object with the old *name* in *module*, with a warning that gives its new name."""
     new = NAMES.get(name)
     if new is None:
         raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""Run other people's code: in threads of its own, and within a time limit."""
+"""Run code of the user: in separate threads, and within a time limit."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def in_loop() -> bool:
 
 
 def run_blocking(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Return what *work* returns or raises, for plain code. A loop that runs in this thread stands still meanwhile."""
+    """Return what *work* returns or raises, for plain code. A loop that runs in this thread is blocked until then."""
     return in_loop_thread(work).result() if in_loop() else asyncio.run(work())
 
 
@@ -70,7 +70,7 @@ async def in_thread(function: Callable[..., T], *args: Any) -> T:
             set_it, value = future.set_exception, RuntimeError(f"{type(error).__name__} {error}".strip())
         except BaseException as error:
             set_it, value = future.set_exception, error
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with suppress(RuntimeError):  # the loop is closed: nothing waits for the result
             loop.call_soon_threadsafe(resolve, set_it, value)
 
     Thread(target=run, name="t8-in-thread", daemon=True).start()

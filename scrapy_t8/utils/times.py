@@ -26,7 +26,7 @@ def parse_time(text: str, *, local: bool = False) -> datetime:
 
     :raises ValueError: if *text* is not such a time.
     """
-    # Python 3.10 does not know the offset Z.
+    # Python 3.10 cannot parse the offset Z.
     when = datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith(("Z", "z")) else text)
     return when.astimezone() if local else _aware(when)
 

@@ -8,7 +8,7 @@ import logging
 def mute_tracebacks_of(error: Exception) -> None:
     """Keep the traceback of *error*, which is in the log as one clear line already, out of the log, once.
 
-    An error that ends a crawl before it began ends up with ``asyncio`` or ``twisted``, as one that nobody has handled.
+    ``asyncio`` or ``twisted`` log an error that ends a crawl before it began, as an unhandled error.
     """
     loggers = logging.getLogger("asyncio"), logging.getLogger("twisted")
     # No reference to the error, strong or weak: it is logged when it is garbage.

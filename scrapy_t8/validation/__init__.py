@@ -1,1 +1,1 @@
-"""Checks what a collector has stored, also against the user's own database."""
+"""Checks the state of a collector, also against the user's own database."""

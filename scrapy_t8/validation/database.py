@@ -1,4 +1,4 @@
-"""The user's own database, with time limits: it can neither crash nor block whoever queries it."""
+"""The user's own database, with time limits: its errors and hangs do not reach the caller."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class BoundedDatabase:
 
 
 class KeyStream:
-    """Passes keys to *take*, and knows when the last one arrived."""
+    """Passes keys to *take*, and records when the last one arrived."""
 
     def __init__(self, take: Take) -> None:
         self._take = take

@@ -122,7 +122,7 @@ class ItemAudit:
         try:
             return await self._database.stream(lambda: self._expected_keys(self._state.task_type), counter.expect)
         except NoAnswer:
-            raise DatabaseError("expected_keys gave no key for too long") from None
+            raise DatabaseError("expected_keys took too long to give a key") from None
         except Exception as error:
             raise DatabaseError(f"expected_keys failed: {named(error)}") from error
 

@@ -76,7 +76,7 @@ def finding_of(task_type: str, which: str, rule: str, name: str, message: str) -
 
 
 def wrong_state(state: CollectionState, now: datetime) -> Iterator[Wrong]:
-    """Yield what is wrong with a run by itself."""
+    """Yield the findings about a run by itself."""
     if not state.task_type:
         yield "empty", "task_type", "there is no task type"
     if state.status not in STATUSES:
@@ -93,7 +93,7 @@ def wrong_state(state: CollectionState, now: datetime) -> Iterator[Wrong]:
 
 
 def wrong_point(point: ResumePoint, state: CollectionState, now: datetime) -> Iterator[Wrong]:
-    """Yield what is wrong with a resume point by itself."""
+    """Yield the findings about a resume point by itself."""
     yield from _task_type(point.task_type, state)
     yield from _negative(point, "current_page", "total_processed")
     total = point.metadata.get("total")
@@ -103,7 +103,7 @@ def wrong_point(point: ResumePoint, state: CollectionState, now: datetime) -> It
 
 
 def wrong_task(task: FailedTask, state: CollectionState, now: datetime) -> Iterator[Wrong]:
-    """Yield what is wrong with a failed task by itself."""
+    """Yield the findings about a failed task by itself."""
     yield from _task_type(task.task_type, state)
     form = TASK_ID.fullmatch(task.task_id)
     if form is None or form[1] != task.task_type:
@@ -140,7 +140,7 @@ def _due(due: datetime, created: datetime, now: datetime) -> Iterator[Wrong]:
 
 
 def wrong_count(count: int, state: CollectionState) -> Iterator[Wrong]:
-    """Yield what is wrong if the database has *count* items of the task type of *state*."""
+    """Yield the findings if the database has *count* items of the task type of *state*."""
     if count + state.failed_items < state.processed_items:
         failed = f" ({state.failed_items} have failed)" if state.failed_items else ""
         message = f"the database has {count} items, fewer than the {state.processed_items} processed{failed}"

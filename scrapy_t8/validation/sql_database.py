@@ -128,7 +128,7 @@ class SQLDatabase:
             self._name = self._hide(url.set(query={}).render_as_string(hide_password=True))
             self._file = _file(url)
             if url.get_dialect().is_async:
-                raise ConfigError(f"the driver of {self._name} is an async one: name a plain one, or none")
+                raise ConfigError(f"the driver of {self._name} is async: name a plain driver, or none")
             limits = {"connect_timeout": CONNECTING} if url.get_driver_name() in CAN_LIMIT else {}
             return create_engine(url, pool_pre_ping=True, connect_args=limits)
         except ModuleNotFoundError as error:

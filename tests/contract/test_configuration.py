@@ -143,7 +143,7 @@ def test_a_bad_value_is_named_even_if_another_source_overrides_it(monkeypatch: p
 
 def test_an_env_file_that_cannot_be_read_is_an_error() -> None:
     Path(".env").write_bytes(b"T8_MAX_WORKERS=3\n\xff\xfe\n")
-    with pytest.raises(ConfigError, match=r"the file .*\.env cannot be read: .*Mend it, or take it away"):
+    with pytest.raises(ConfigError, match=r"the file .*\.env cannot be read: .*Correct the file, or remove it"):
         get_config()
 
 

@@ -86,11 +86,17 @@ class Blow:
 
     fault = None
 
+    @property
+    def is_at_start(self) -> bool:
+        return self.moment.progress is None
+
     def strike(self, run: TrialRun, left: int) -> None:
         if not self.moment.wait(run, left):
             return
         for what, pause in self.signals:
             if pause and not run.sleep(pause):
+                return
+            if pause and not self.is_at_start and not run.sleep_until_noticed():
                 return
             run.send(what)
 
@@ -103,6 +109,8 @@ class Fault:
     """The process kills itself at a point inside scrapy_t8: see :mod:`fault`."""
 
     fault: str
+
+    is_at_start = False
 
     def strike(self, run: TrialRun, left: int) -> None:
         run.end()
@@ -145,7 +153,8 @@ class Plan:
     :param arguments: of the spider.
     :param settings: besides those of the variant.
     :param reruns: how often the command is given again, at the most, until the job has finished.
-    :param fresh: with an interpreter of its own for each run, which has still to import everything.
+    :param fresh: with an interpreter of its own, which has still to import everything, for each run that is ended some
+        seconds after its start.
     """
 
     name: str

@@ -62,6 +62,12 @@ class TrialRun:
         wait_until(lambda: alarm.is_set() or not self.running.process.is_alive, f"answer {count}")
         return self.running.process.is_alive
 
+    def sleep_until_noticed(self) -> bool:
+        """Wait until the process has noticed a signal: two at once would be one. Return False if the process ended."""
+        process = self.running.process
+        wait_until(lambda: "Received SIG" in self.text or not process.is_alive, "a signal noticed")
+        return process.is_alive
+
     def end(self) -> None:
         """Wait for the end."""
         self.site.go_on()

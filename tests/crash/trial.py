@@ -56,7 +56,7 @@ class Trial:
             if option == "-o":
                 (self.work / name).write_bytes(BEFORE)
         for end in self.plan.ends:
-            with self.run(end.fault) as run:
+            with self.run(end.fault, fresh=self.plan.fresh and end.is_at_start) as run:
                 end.strike(run, self._hits_left())
             self.site.release()
             if self.finished:
@@ -68,10 +68,10 @@ class Trial:
                 return
 
     @contextmanager
-    def run(self, fault: str | None = None) -> Iterator[TrialRun]:
+    def run(self, fault: str | None = None, *, fresh: bool = False) -> Iterator[TrialRun]:
         """Give the command once more. When the block ends, the process has."""
         crawl = crawl_of(self.plan.variant, self.site, self.work, **self.plan.arguments, **self.plan.settings)
-        crawl.fresh = self.plan.fresh
+        crawl.fresh = fresh
         if fault is not None:
             crawl.script = (str(HERE / "fault.py"), "crawl", "torture", *crawl.feeds)
         before = len(self.site.hits)

@@ -1,15 +1,21 @@
-"""The settings table is complete, and links of the docs lead somewhere."""
+"""Settings, commands and links of the docs exist, and the table of settings is complete."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import MISSING, fields
 from pathlib import Path
 
+from scrapy_t8.commands.registry import commands
 from scrapy_t8.config.settings import Config
 
 ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *ROOT.glob("docs/*.md"), ROOT / "example_project/README.md", ROOT / "benchmarks/README.md"]
+SETTINGS = {f"T8_{field.name.upper()}" for field in fields(Config)}
+EXAMPLES = {"T8_COMIT_INTERVAL", "T8_WORKERS"}
+"""Names that docs/troubleshooting.md quotes as errors."""
 
 
 def test_every_setting_is_in_the_table_with_its_default() -> None:
@@ -17,14 +23,37 @@ def test_every_setting_is_in_the_table_with_its_default() -> None:
     documented: dict[str, str] = {}
     for names, defaults in rows:
         documented.update(zip(re.findall(r"`(.+?)`", names), re.findall(r"`(.+?)`", defaults), strict=True))
-    assert set(documented) == {f"T8_{field.name.upper()}" for field in fields(Config)}
+    assert set(documented) == SETTINGS
     for field in fields(Config):
         default = field.default if field.default is not MISSING else field.default_factory()  # type: ignore[misc]
         text = documented[f"T8_{field.name.upper()}"].replace("True", "true").replace("False", "false")
         assert json.loads(text) == default, field.name
 
 
+def test_every_setting_that_the_docs_name_exists() -> None:
+    for page in PAGES:
+        named = set(re.findall(r"\bT8_[A-Z_]+[A-Z]\b", page.read_text()))
+        assert named <= SETTINGS | EXAMPLES, page.name
+
+
+def test_every_command_that_the_docs_name_exists() -> None:
+    known = {command.name: {member.name for member in command.family} for command in commands()}
+    for page in PAGES:
+        for name, member in re.findall(r"scrapy t8 ([a-z]+)(?: ([a-z]+))?", page.read_text()):
+            assert name in known, f"{page.name}: scrapy t8 {name}"
+            assert not (known[name] and member) or member in known[name], f"{page.name}: scrapy t8 {name} {member}"
+
+
 def test_links_lead_somewhere() -> None:
-    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
-        for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text()):
-            assert (page.parent / target).exists(), f"{page.name}: {target}"
+    for page in PAGES:
+        for target in re.findall(r"\]\((?!http)([^)]+)\)", page.read_text()):
+            path, _, anchor = target.partition("#")
+            file = page.parent / path if path else page
+            assert file.exists(), f"{page.name}: {target}"
+            assert not anchor or anchor in anchors(file), f"{page.name}: {target}"
+
+
+def anchors(page: Path) -> Iterator[str]:
+    """Yield the anchors of the headings of *page*, as GitHub makes them."""
+    for heading in re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE):
+        yield re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")

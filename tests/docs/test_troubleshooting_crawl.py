@@ -162,7 +162,7 @@ def full_disk(here: Path) -> str:
     return stopped
 
 
-@situation("It does not start")
+@situation("The start fails")
 def no_start(here: Path) -> str:
     killed()
     logs = refused(T8_COMIT_INTERVAL=1) + refused(T8_COMMIT_INTERVAL="soon")
@@ -183,7 +183,7 @@ def bad_items(here: Path) -> str:
     return logs + done.log
 
 
-@situation("More is to be logged")
+@situation("Debug logs")
 def more_logs(here: Path) -> str:
     calm = finished(LOG_LEVEL="INFO")
     assert "DEBUG" not in calm

@@ -25,7 +25,7 @@ from .troubleshooting_page import Situation, check, no_power, quoted
 TYPE = "DETAIL_COLLECTION"
 STATE = Path("data/state/t8/state.db")
 SITUATIONS: dict[str, Situation] = {}
-SLOW = ("The state file cannot be read or written", "More is to be logged")
+SLOW = ("The state file cannot be read or written", "Debug logs")
 
 
 def situation(trouble: str) -> Callable[[Situation], Situation]:
@@ -209,7 +209,7 @@ t8.create_resume_point("LIST_COLLECTION", 5, 100)
 # -- the start ---------------------------------------------------------------------------------------------------
 
 
-@situation("It does not start")
+@situation("The start fails")
 def no_start(here: Path) -> str:
     texts = [refused(lambda: T8ResumeAndRetry({"max_workerz": 3}))]
     for name, value in (("T8_MAX_WORKERS", "many"), ("T8_WORKERS", "3")):
@@ -258,7 +258,7 @@ def in_a_child(act: Callable[[], object]) -> str:
         return texts.read()
 
 
-@situation("It runs, and nothing is retried")
+@situation("Nothing is retried")
 def no_retries(here: Path) -> str:
     done: list[str] = []
 
@@ -373,7 +373,7 @@ def bad_records(here: Path) -> str:
     return texts
 
 
-@situation("More is to be logged")
+@situation("Debug logs")
 def more_logs(here: Path) -> str:
     code = "from scrapy_t8 import T8ResumeAndRetry\nwith T8ResumeAndRetry() as t8: t8.get_resume_point('X')"
     calm = run("-c", code)

@@ -202,6 +202,20 @@ class Crawl:
         assert run.code == -SIGKILL, f"it was to die at {point}, but ended with {run.code}:\n{run.log[-3000:]}"
         return run
 
+    def dies(self, point: str, **options: Any) -> bool:
+        """Run until the spider kills the process at *point*.
+
+        Return False if the run has finished: that may be where the point was passed in an earlier run, as what comes
+        after it may have been committed then. How much is committed at a kill depends on the machine.
+        """
+        was_passed = point.partition(":")[0] in text_of(self.work / ".runs/notes.passed").splitlines()
+        run = self.run(end=f"kill:{point}", **options)
+        if run.code == -SIGKILL:
+            return True
+        assert was_passed, f"it was to die at {point}, but ended with {run.code}:\n{run.log[-3000:]}"
+        self._check_finished(run)
+        return False
+
     def stopped(self, point: str, *more: Any, **options: Any) -> Run:
         """Run until the process gets a SIGINT at *point*."""
         run = self.run(*more, end=f"stop:{point}", **options)
@@ -219,11 +233,14 @@ class Crawl:
     def finished(self, *more: Any, **options: Any) -> Run:
         """Run to the end, and check that nothing is wrong and nothing is left."""
         run = self.run(*more, **options)
+        self._check_finished(run)
+        return run
+
+    def _check_finished(self, run: Run) -> None:
         assert (run.code, run.reason) == (0, "finished"), run.log[-5000:]
         assert not run.complaints, run.complaints
         if self.state_file.exists():
             self.check_ledger()
-        return run
 
     # -- what the runs have left --------------------------------------------------------------------------------------
 

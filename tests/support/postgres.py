@@ -45,7 +45,11 @@ class Postgres:
         self._bin = bin_directory
         self._directory = directory
         self._data = directory / "data"
-        self.port = _free_port()
+        # Held as long as this object lives, so that no other process gets the port, also between a stop and a start.
+        self._place = socket.socket()
+        self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._place.bind(("127.0.0.1", 0))
+        self.port = int(self._place.getsockname()[1])
         self._server: subprocess.Popen[bytes] | None = None
 
     @property
@@ -87,6 +91,11 @@ class Postgres:
             self._server.wait(HANG)
             self._server = None
 
+    def close(self) -> None:
+        """Stop, and give the port back."""
+        self.stop()
+        self._place.close()
+
     def _copied(self) -> Path:
         """Copy the package out of root's home, from where nobody else can run it. Its libraries are beside it."""
         package = self._bin.parents[1]
@@ -115,7 +124,7 @@ def running() -> Iterator[Postgres]:
         server.start()
         yield server
     finally:
-        server.stop()
+        server.close()
         shutil.rmtree(directory, ignore_errors=True)
 
 
@@ -126,9 +135,3 @@ def _nobody() -> int:
 def _as_nobody() -> dict[str, int]:
     """PostgreSQL refuses to be run by root."""
     return {"user": _nobody()} if os.getuid() == 0 else {}
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])

@@ -5,6 +5,7 @@ Importing reads neither the environment, nor the arguments, nor the working dire
 
 from __future__ import annotations
 
+import gc
 import sys
 import warnings
 from contextlib import suppress
@@ -15,12 +16,13 @@ PACKAGES = (
     *("scrapy.commands", "scrapy.core", "scrapy.downloadermiddlewares", "scrapy.extensions", "scrapy.pipelines"),
     *("scrapy.spidermiddlewares", "scrapy.spiders"),
     *("scrapy_t8.components", "scrapy_t8.config", "scrapy_t8.core", "scrapy_t8.model", "scrapy_t8.pipelines"),
-    *("scrapy_t8.report", "scrapy_t8.spiders", "scrapy_t8.stores", "scrapy_t8.utils", "scrapy_t8.validation"),
+    *("scrapy_t8.report", "scrapy_t8.service", "scrapy_t8.spiders", "scrapy_t8.stores", "scrapy_t8.utils"),
+    "scrapy_t8.validation",
 )
 MODULES = (
     *("scrapy.cmdline", "scrapy.contracts", "scrapy.dupefilters", "scrapy.exporters", "scrapy.linkextractors"),
     *("scrapy.pqueues", "scrapy.squeues", "scrapy.utils.engine", "scrapy_t8.addon"),
-    *("aiohttp", "attrs", "jinja2", "PIL.Image", "pydantic", "rich.table", "tldextract"),
+    *("aiohttp", "attrs", "jinja2", "PIL.Image", "psutil", "pydantic", "rich.table", "tldextract"),
 )
 
 
@@ -38,3 +40,6 @@ def preload() -> None:
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     preload()
+# A collection in a crawl that touched all of this would copy all of its memory.
+gc.collect()
+gc.freeze()

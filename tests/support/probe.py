@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from scrapy_t8.core.job import opening
 SITE = os.environ.get("CRAWL_SITE", "")
 _HOW, _, _WHERE = os.environ.get("CRAWL_END", "").partition(":")
 _POINT, _, _NUMBER = _WHERE.partition(":")
-_passed = 0
+_passed: Counter[str] = Counter()
+"""How often each point was passed."""
 
 
 def note(text: str) -> None:
@@ -36,13 +38,12 @@ def may_end(point: str) -> None:
     It is ``kill:POINT`` for SIGKILL, ``stop:POINT`` for SIGINT, ``remove FILE:POINT`` (``empty``, ``move``) to live on;
     ``:3`` after it means at the third passing.
     """
-    global _passed
-    if point != _POINT:
-        return
-    _passed += 1
-    if _passed != int(_NUMBER or 1):
+    _passed[point] += 1
+    if point != _POINT or _passed[point] != int(_NUMBER or 1):
         return
     note(f"! {_HOW} at {point}")
+    with open(f"{os.environ['CRAWL_NOTES']}.passed", "a") as file:
+        file.write("".join(f"{name}\n" for name in _passed))
     if _HOW.startswith("remove "):
         os.unlink(_HOW.removeprefix("remove "))
     elif _HOW.startswith("empty "):

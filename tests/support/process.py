@@ -100,7 +100,8 @@ class Process:
     def send(self, number: signal.Signals) -> None:
         """Send a signal, if the process is alive."""
         if self.is_alive:
-            os.kill(self.pid, number)
+            with suppress(ProcessLookupError):  # it has just ended
+                os.kill(self.pid, number)
 
     def join(self, seconds: float) -> bool:
         """Wait for the end, but no longer than so many seconds. Return whether the process has ended."""

@@ -19,7 +19,8 @@ MODULES = sorted(ROOT.rglob("*.py"))
 
 LEVELS = (
     ("errors",),
-    ("config", "utils"),
+    ("utils",),
+    ("config",),
     ("model",),
     ("stores", "validation"),
     ("core",),

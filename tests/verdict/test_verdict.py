@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import VERDICTS
 from tests.support.site import Server
 
 from .plan import draw
@@ -17,8 +16,6 @@ pytestmark = pytest.mark.slow
 
 FOUND = (106, 132, 123101)
 """Seeds that have found something, kept."""
-FIXED = 1000
-"""The first seed of those that each session runs."""
 GROUP = 5
 """Plans of one test."""
 
@@ -26,9 +23,7 @@ GROUP = 5
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "seeds" in metafunc.fixturenames:
         seed, plans = (metafunc.config.getoption(name) for name in ("seed", "verdicts"))
-        # The same hundred in each session; others, and more, are drawn by the seed of the session.
-        first = FIXED if plans == VERDICTS else seed
-        groups = [range(begin, begin + GROUP) for begin in range(first, first + plans, GROUP)]
+        groups = [range(begin, begin + GROUP) for begin in range(seed, seed + plans, GROUP)]
         metafunc.parametrize("seeds", groups, ids=[f"{group[0]}" for group in groups])
 
 

@@ -33,7 +33,7 @@ def files_of(state: Path, name: str, record: dict[str, Any]) -> Iterator[tuple[P
         raise ValueError(f"it is not known where it begins: {log.name} is gone")
     for path, start in begun.items():
         if path.exists() and not path.is_file():
-            raise ValueError(f"{path} is no file")
+            raise ValueError(f"{path} is not a file")
         yield path, start, record["length"] if path == last else None
 
 

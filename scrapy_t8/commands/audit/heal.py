@@ -1,4 +1,4 @@
-"""``scrapy t8 heal``: let the next run fetch what is missing, and only that."""
+"""``scrapy t8 heal``: make the next run fetch only the missing items."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from scrapy_t8.errors import CommandError
 
 @command("heal", flag("-n", "--dry-run", text="only show what would be done"), has_json=True)
 def _run(context: CommandContext) -> int:
-    """Put what is missing back into the frontier.
+    """Put requests for missing items back into the frontier.
 
     heal --dry-run  # what would it do?
     heal --jobdir jobs/cars  # do it; then run the crawl again
 
-    The next run fetches it, and only that. Without --dry-run, no crawl may be using the job.
+    The next run fetches only these. Without --dry-run, no crawl may be using the job.
     """
     options, terminal = context.options, context.terminal
     with context.view() as view:
@@ -35,7 +35,7 @@ def _run(context: CommandContext) -> int:
         counts = {
             "whose dead letter is revived": healing.revived,
             "whose request is made again": healing.repeated,
-            "of which only the key is known: the spider is asked (t8_request_for)": healing.asked,
+            "of which only the key is known: the spider makes the request (t8_request_for)": healing.asked,
             "more are under way anyway": healing.under_way,
         }
         for what, count in counts.items():

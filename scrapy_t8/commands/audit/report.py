@@ -20,7 +20,7 @@ from scrapy_t8.report.summary import summary
     flag("--check", text="end as scrapy crawl does with T8_EXIT_STATUS"),
     has_json=True,
     statuses={
-        MISMATCH: "with --check: something is missing, or the books do not balance",
+        MISMATCH: "with --check: something is missing, or the ledger does not balance",
         ALERTS: "with --check: the job is complete, but there are alerts",
     },
 )
@@ -50,7 +50,7 @@ def _run(context: CommandContext) -> int:
 
 
 def _accepted(context: CommandContext) -> Accepted | None:
-    """Return what the settings accept now; None if they say nothing, and that of the last run counts."""
+    """Return the causes that the settings accept; None without the setting: the causes of the last run count."""
     found = effective(context.settings)
     return None if found.origins["accept"] == DEFAULT else Accepted(found.config.accept)
 

@@ -20,7 +20,7 @@ class Check(NamedTuple):
 
     :param books: the number that the ledger has.
     :param found: the number that was counted.
-    :param ok: None if it cannot be counted; then *note* says why.
+    :param ok: None if it cannot be counted; *note* gives the reason.
     """
 
     what: str
@@ -47,7 +47,7 @@ def _run(context: CommandContext) -> int:
         words = {True: "ok", False: "DIFFERENT", None: "not counted"}
         cells = [(words[check.ok], check.what, check.books, check.found, check.note) for check in checks]
         context.terminal.print_table("Counted anew", ("result", "what", "#books", "#found", "note"), cells)
-        result = f"{differences} of {len(checks)} differ." if differences else "All is as the books say."
+        result = f"{differences} of {len(checks)} differ." if differences else "All counts match."
         context.terminal.print_line(result)
     return MISMATCH if differences else OK
 
@@ -66,7 +66,7 @@ def _checks(view: JobView, directory: Path) -> Iterator[Check]:
         if name.partition(":")[0] in ("feed", "target", "spool"):
             missing = FeedBalance.of(record).missing(view.job.ledger.exported)
             what = f"items that {record.get('uri', 'the spool')} lacks"
-            yield _compare(what, 0, missing, "lost, not taken, or from when it was not named")
+            yield _compare(what, 0, missing, "lost, not taken, or exported when the feed was not named")
     for name, record in feeds.items():
         kind = name.partition(":")[0]
         if kind == "feed":
@@ -152,7 +152,7 @@ def _counted(what: str, books: int | None, count: Callable[[], int]) -> Check:
 
 def _spool(path: Path, record: dict[str, Any]) -> Check:
     """Check that the items of all runs, from which whole feeds are written, can be read to their end."""
-    what, length, at = "items kept for feeds that are written whole", record["length"] or 0, 0
+    what, length, at = "items kept for rewritten feeds", record["length"] or 0, 0
     found = 0
     try:
         if not length:

@@ -53,7 +53,7 @@ def _change(context: CommandContext, change: Change) -> int:
     is_named = number == 1 and bool(options.ids)
     if not terminal.confirm(f"{change.verb} {what}?", yes=options.yes or (is_named and change is REVIVAL)):
         return ERROR
-    # Only what the user has confirmed, whatever has failed meanwhile.
+    # Only the letters that the user has confirmed: more requests may have failed since.
     with context.open_for_changes(is_service=selected.is_service) as owned:
         changed = change.apply(owned, selected)
     terminal.print_line(f"{changed:,} of {what} {'is' if changed == 1 else 'are'} {change.done}.")

@@ -112,7 +112,7 @@ def add_filters(parser: argparse.ArgumentParser, *, ids: bool = True) -> None:
     group = parser.add_argument_group("which (all filters that are given must match)")
     if ids:
         group.add_argument("ids", nargs="*", metavar="ID", help="the number of a dead letter, or the id of a task")
-    group.add_argument("--kind", help="kind of failure: http, network, timeout, parse, ...")
+    group.add_argument("--kind", help="kind of failure: network, host, http, parse, ...")
     group.add_argument("--host", help="host of the URL")
     group.add_argument("--callback", metavar="NAME", help="method of the spider")
     group.add_argument("--status", type=int, metavar="CODE", help="HTTP status of the response")
@@ -133,7 +133,7 @@ def ago(text: str) -> float:
     if span:
         return float(span[1]) * UNITS[span[2]]
     try:
-        # A time without an offset was typed by somebody who looks at the clock of this machine.
+        # A time without an offset is local time.
         moment = parse_time(text.strip(), local=True)
     except ValueError:
         message = f"invalid time {text!r}: give 90s, 30m, 2h, 3d, 1w, or a time in ISO 8601, such as 2026-01-15T10:30"
@@ -149,7 +149,7 @@ def positive(text: str) -> int:
 
 
 def task_filter(options: argparse.Namespace) -> Callable[[FailedTask, str], bool]:
-    """Return a function that tells whether the options choose a task of a service in a given state.
+    """Return a function that decides whether the options choose a task of a service in a given state.
 
     A filter that applies to requests of a crawl only is an error.
     """

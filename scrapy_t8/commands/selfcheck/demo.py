@@ -1,4 +1,4 @@
-"""A demonstration: a small collector is killed and goes on; what failed is tried again until it works."""
+"""A demonstration: a small collector is killed and resumed, and a failed task is retried until it succeeds."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def demo(config: Config, say: Callable[[str], None]) -> bool:
 def _collect(state: Path, out: Path, say: Callable[[str], None]) -> None:
     command, log = ("collector", str(state), str(out), str(PAGES), str(DELAY)), out.with_name("log")
     say(f"A collector goes through {PAGES} pages of {CARS} cars. {BAD} does not answer.")
-    status = run(*command, log=log, kill_when=lambda: len(lines(out)) >= KILL_AT)
+    status = run(*command, str(PAGES - 1), log=log, kill_when=lambda: len(lines(out)) >= KILL_AT)
     done = len(lines(out))
     say(f"kill -9 after page {done} (exit status {status}). The same command again:")
     status = run(*command, log=log)

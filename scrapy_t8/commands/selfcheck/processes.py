@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 POLL = 0.02
-LIMIT = 60.0  # Seconds that something may take, at the most
+LIMIT = 900.0  # Seconds that something may take, at the most
 
 
 class TookTooLong(Exception):
@@ -23,7 +23,7 @@ def lines(path: Path) -> list[str]:
 
 
 def wait_until(holds: Callable[[], bool], what: str, limit: float = LIMIT) -> None:
-    """Wait until *holds* is true, or raise an error that says *what* was waited for."""
+    """Wait until *holds* is true, or raise an error that names *what*."""
     end = time.monotonic() + limit
     while not holds():
         if time.monotonic() > end:

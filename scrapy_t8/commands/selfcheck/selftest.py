@@ -86,7 +86,7 @@ def _lock(folder: Path) -> str:
 def _kill_and_recover(folder: Path) -> str:
     out, log = folder / "out", folder / "log"
     arguments = ("collector", str(folder / "state"), str(out), "60", "0.01")
-    status = run(*arguments, log=log, kill_when=lambda: len(lines(out)) >= 20)
+    status = run(*arguments, "50", log=log, kill_when=lambda: len(lines(out)) >= 20)
     _must(status == -9, f"the collector was to be killed, but ended with {status}")
     done, page = len(lines(out)), _page_in_state(folder)
     _must(done - 1 <= page <= done, f"{done} pages were done, the resume point says {page}")
@@ -124,7 +124,7 @@ def _retry(folder: Path) -> str:
     with _service(folder, retry_base=0.05, retry_cap=0.1) as t8:
         t8.retry_manager.register_retry_handler("SELFTEST", handler)
         t8.add_failed_task("SELFTEST", "a target", "it failed")
-        wait_until(lambda: not any(t8.state_manager.task_counts()), "the task to succeed", 20)
+        wait_until(lambda: not any(t8.state_manager.task_counts()), "the task to succeed")
     return f"a task that failed twice succeeded on try {len(tries)}"
 
 

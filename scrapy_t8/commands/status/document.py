@@ -15,14 +15,14 @@ from scrapy_t8.report.document import busiest, iso, item_account, job_row, point
 
 VERSION = 1
 MOST = 100_000
-"""Pending requests up to which they are counted by callback, unless that is asked for: each must be decoded."""
+"""Maximum number of pending requests that are counted by callback without ``--exact``: each must be decoded."""
 UNKNOWN = "?"  # The callback of a request that only its own spider can read
 
 Document = dict[str, Any]
 
 
 def counts(view: JobView, directory: Path, now: float, *, exact: bool = False) -> Document:
-    """Return all that the state tells without reading items.
+    """Return everything that the state contains, except items.
 
     :param now: Unix seconds.
     :param exact: count pending requests by callback, however many there are. That takes about 2 s for a million.

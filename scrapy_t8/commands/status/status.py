@@ -29,7 +29,7 @@ STATES = ("ready", "waiting", "leased", "dead", "done")
     statuses={MISMATCH: "with --check: the job is not finished, and no crawl is running"},
 )
 def _run(context: CommandContext) -> int:
-    """How far a job is: its runs, its rate, what is ready, waiting, leased, dead and done.
+    """The progress of a job: its runs, its rate, and its ready, waiting, leased, dead and done requests.
 
     status  # the job of this project
     status --jobdir jobs/cars --json  # the same for programs; docs/commands.md lists the keys

@@ -67,7 +67,7 @@ def _import(call: CommandContext) -> int:
     import state.json  # what export has written
     import old.json --jobdir data/state --create  # state of the earlier module, for a service
 
-    What is there already stays: what is newer, or has the same id.
+    The import replaces nothing that is newer, or has the same id.
     """
     document, source = _read(call.options.file), call.options.file
     try:

@@ -117,7 +117,7 @@ class T8RetryMiddleware(RetryMiddleware):
 
 
 def _problem(check: Callable[[Response], Any], response: Response, body_sample: int) -> Failure | None:
-    """Return what *check* says is wrong with *response*, or None."""
+    """Return the failure that *check* finds in *response*, or None."""
     try:
         found = check(response)
     except RetryPage as asked:

@@ -37,7 +37,7 @@ class T8Checkpoint:
             mute_tracebacks_of(error)
             raise
         logger.debug("The state in %s is open", job.state_directory)
-        # Whatever happens from here on, only a report that says complete makes it 0.
+        # From here on, only a report with the verdict complete makes it 0.
         assert crawler.stats is not None
         crawler.stats.set_value("t8/exit_status", INCOMPLETE)
         if job.config.exit_status:

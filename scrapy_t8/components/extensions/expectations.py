@@ -1,4 +1,4 @@
-"""The extension that announces the items that settings name, and makes the requests that ``heal`` has asked for."""
+"""The extension that announces the items that settings name, and sends the requests of ``heal``."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ class T8Report:
         job.persist(self)
 
     def dump(self, *, force: bool) -> Mapping[str, bytes]:
-        """Return what a report on demand needs from the crawl, once."""
+        """Return the data of the crawl that a report on demand needs, once."""
         kept, self._kept = self._kept, {}
         return kept
 
@@ -89,7 +89,7 @@ class T8Report:
             self._log_absence(error)
             return
         except Exception:
-            logger.exception("There is no integrity report: a bug in scrapy_t8")
+            logger.exception("There is no integrity report: please report this as a bug of scrapy_t8")
             return
         self._publish(document, text)
         if document["alerts"] and self._notifier is not None:
@@ -187,7 +187,7 @@ class T8Report:
             self._remember(good=document["verdict"] == "complete")
 
     def _remember(self, *, good: bool) -> None:
-        """Note the finished job: later jobs are compared with it."""
+        """Record the finished job: later jobs are compared with it."""
         record = self._job.record
         items = record.ledger.exported + record.ledger.again
         past = PastJob(record.id, record.number, record.spider, record.begun, self._job.clock(), items, good=good)
@@ -212,5 +212,5 @@ def _validator(config: Config) -> type[ResumeValidator] | None:
 
     found = load_callable("T8_VALIDATOR", config.validator)
     if not (isinstance(found, type) and issubclass(found, ResumeValidator)):
-        raise ConfigError(f"T8_VALIDATOR names {config.validator!r}, which is no subclass of ResumeValidator")
+        raise ConfigError(f"T8_VALIDATOR names {config.validator!r}, which is not a subclass of ResumeValidator")
     return found

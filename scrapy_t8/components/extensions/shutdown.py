@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 class T8GracefulStop:
-    """After a signal, waits T8_STOP_GRACE seconds for what is in flight, and then returns it to the frontier."""
+    """After a signal, waits T8_STOP_GRACE seconds for requests in flight, then returns the rest to the frontier."""
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> T8GracefulStop:

@@ -83,7 +83,7 @@ class AppendFile:
         return FileProof(*self._identity, self.length or 0, hash_of(self._tail))
 
     def check_at_end(self) -> None:
-        """See that what was written is in the file of this name.
+        """Check that the file of this name has everything that was written.
 
         :raises FeedError: if it is not.
         """
@@ -94,7 +94,9 @@ class AppendFile:
                 change = REPLACED
         if change:
             what = f"is {change}" if change in (GONE, REPLACED) else f"is {change} than what was written to it"
-            raise FeedError(f"{self.path} {what}: somebody has moved or changed it while the crawl ran. Put it back")
+            raise FeedError(
+                f"{self.path} {what}: another program has moved or changed it while the crawl ran. Put it back"
+            )
 
     def close(self) -> None:
         if self._fd is not None:
@@ -119,7 +121,7 @@ class AppendFile:
         self._target = self.path.resolve()
         if self._undo is not None:
             start = None if not self.path.exists() else 0 if self._replaces else size(self.path)
-            # A crash may come before the content that is to be replaced has gone.
+            # A crash may come before the old content is removed.
             self._undo.note(self._target, start, size(self.path))
         self.path.parent.mkdir(parents=True, exist_ok=True)
         truncates = os.O_TRUNC if self._replaces else 0
@@ -135,14 +137,14 @@ class AppendFile:
         return fd
 
     def _look(self, path: Path) -> None:
-        """Note what the file is like before this run writes to it."""
+        """Record the state of the file before this run writes to it."""
         with path.open("rb") as file:
             there = os.fstat(file.fileno())
             self._identity = (there.st_dev, there.st_ino)
             self._tail = read_tail(file, there.st_size)
 
     def _check(self, fd: int) -> None:
-        """See that nobody else has touched the file."""
+        """Check that no other program has changed the file."""
         found = os.fstat(fd)
         if not found.st_nlink:
             raise FeedError(f"the feed {self.path} was removed while the crawl ran: run the same command again")

@@ -1,4 +1,4 @@
-"""A feed that goes on where the last commit left it: JSON lines and CSV in local files."""
+"""A feed that resumes at the last commit: JSON lines and CSV in local files."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class AppendedFeed:
         self._committed, self._ended = self._ended, []
 
     def record(self) -> dict[str, Any]:
-        """Return what the next run needs to go on from here."""
+        """Return the record from which the next run resumes."""
         header = self.rows.header
         return {
             "uri": self.slot.uri,
@@ -131,7 +131,7 @@ class AppendedFeed:
     def finish(self) -> None:
         """Close the file, after the last commit. A file without items is made only if an empty one is wanted.
 
-        :raises FeedError: if what was written is not in the file any more.
+        :raises FeedError: if the file has lost something that was written.
         """
         self.stored += [*self._committed, *self._ended]
         self._committed, self._ended = [], []
@@ -146,14 +146,14 @@ class AppendedFeed:
     # -- what is still there -----------------------------------------------------------------------------------------
 
     def _take_stock(self, path: Path, committed: FileProof) -> None:
-        """Count what is gone of the current batch since the last commit, and what others have put there."""
+        """Count lost rows of the current batch since the last commit, and bytes of other programs."""
         change = committed.change(path)
         if change == LONGER:
             foreign = size(path) - committed.length
             self.balance.foreign += foreign
             message = (
                 "The feed %s has %d bytes more than at the last commit: another program has appended to it, and its "
-                "rows stay. Nobody counts them, so the crawl will not be complete"
+                "rows stay, uncounted, so the crawl will not be complete"
             )
             logger.error(message, path, foreign)
         elif change:
@@ -176,9 +176,9 @@ class AppendedFeed:
         self._start = self._start if left else size(path)
         what = {GONE: "is gone", SHORTER: f"has {length - size(path)} bytes less than at the last commit"}
         message = (
-            "The feed %s %s: somebody has changed it, and %d items that it had are lost. If there is a copy, stop the "
-            "crawl, and put feed and JOBDIR back from it; to have the items fetched anew, begin anew with -s "
-            "T8_RESUME=fresh. Else the crawl goes on without them, and will not be complete"
+            "The feed %s %s: another program has changed it, and %d of its items are lost. If there is a copy, stop "
+            "the crawl, and put feed and JOBDIR back from it; to fetch the items again, begin anew with -s "
+            "T8_RESUME=fresh. Otherwise the crawl goes on without them, and will not be complete"
         )
         logger.error(message, path, what.get(change, "has another content than at the last commit"), lost)
 

@@ -119,7 +119,7 @@ class T8FeedExporter(FeedExporter):
         before = feed.balance.late
         feed.balance.begin(exported)
         if feed.balance.late > before:
-            message = "%d items came when %s was not named, and are not in it: the crawl will not be complete"
+            message = "%d items were exported when %s was not named, and are not in it: the crawl will not be complete"
             logger.warning(message, feed.balance.late - before, name)
 
     def _is_appended(self, slot: FeedSlot) -> bool:
@@ -270,7 +270,7 @@ class T8FeedExporter(FeedExporter):
                 await self._rewrite(self._spool, self.crawler.spider)
             await super().close_spider(self.crawler.spider)
         except (FeedError, OSError, CannotLoad) as error:
-            logger.error("A feed is not complete: %s. Its items are kept: mend that and run the command again", error)
+            logger.error("A feed is not complete: %s. Its items are kept: fix that, and run the command again", error)
             return False
         self._spool.close()
         return not self._unwritten and self._failures() == failed
@@ -336,7 +336,7 @@ class T8FeedExporter(FeedExporter):
 
     def _give_up(self, slot: FeedSlot, error: Exception) -> list[FeedSlot]:
         self._unwritten += 1
-        message = "The feed %s cannot be written: %r. Its items are kept: mend that and run the command again"
+        message = "The feed %s cannot be written: %r. Its items are kept: fix that, and run the command again"
         logger.error(message, slot.uri, error)
         return []
 

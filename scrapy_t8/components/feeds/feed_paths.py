@@ -1,4 +1,4 @@
-"""Which files a feed may have: those that its URI names, whatever the job directory says."""
+"""The files that a feed may have: only those that its URI names, whatever the job directory contains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The feeds of a job, as the store has them, and the feeds that this run names: what belongs together."""
+"""Matches the stored feeds of a job with the feeds that this run names."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 def refuse_without_storage(crawler: Crawler) -> None:
-    """Refuse to begin if feeds are named and Scrapy cannot make one of them: it would then make none at all.
+    """Refuse to begin if Scrapy cannot make one of the named feeds: Scrapy would then make none of them.
 
     :raises ConfigError: naming the feeds.
     """
@@ -43,7 +43,7 @@ def refuse_without_storage(crawler: Crawler) -> None:
 
 
 def leave_feeds(job: Job, records: dict[str, dict[str, Any]]) -> None:
-    """Note that this run does not name the feeds of *records*: what is exported from now on is not in them.
+    """Record that this run does not name the feeds of *records*: they lack the items of this run.
 
     Their files are not touched: only the settings and the command of this run say which files are feeds.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,13 +14,14 @@ from scrapy.extensions.feedexport import FeedSlot, FileFeedStorage
 from scrapy.extensions.postprocessing import PostProcessingManager
 
 from scrapy_t8.model.items import FeedBalance
+from scrapy_t8.utils.classes import record_class
 
 from .truncate import beside, copy, feed_errors, size
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass
+@record_class(slots=True)
 class RewriteTarget:
     """Where a batch of a rewritten feed goes. Chosen once in a job, and part of the commit as any other sink.
 
@@ -101,7 +102,7 @@ class AtomicFileStorage(FileFeedStorage):
         if self._target.exists():
             shutil.copymode(self._target, self._new)
         if size(self._target) < self.base:
-            logger.error("The feed %s is shorter than before the job: somebody has changed it", self.path)
+            logger.error("The feed %s is shorter than before the job: another program has changed it", self.path)
         if self.base and self._target.exists():
             with self._target.open("rb") as old:
                 copy(old, file, self.base)

@@ -20,7 +20,7 @@ def can_be_appended(exporter: type[BaseItemExporter]) -> bool:
 
 
 class RowEncoder:
-    """Encodes the items of one feed, and knows the header of its files.
+    """Encodes the items of one feed, and the header of its files.
 
     :param build: makes the exporter for a file, with keyword arguments that override those of the feed.
     :param header: the header that this job has written already.
@@ -56,7 +56,7 @@ class RowEncoder:
         return self._row(item)
 
     def heading(self, *, empty: bool) -> bytes:
-        """Return what stands before the first row: without a byte order mark in a file that is not *empty*."""
+        """Return the header before the first row: without a byte order mark in a file that is not *empty*."""
         header = self.header or b""
         return header if empty else header.removeprefix("".encode(self._exporter.encoding or "utf-8"))
 
@@ -86,7 +86,7 @@ class RowEncoder:
         target.begun = True
         overrides = {} if fields is None else {"fields_to_export": fields}
         exporter = self._build(target, include_headers_line=False, **overrides)
-        target.take()  # what a subclass writes as soon as it is made belongs to the header
+        target.take()  # what a subclass writes in its constructor belongs to the header
         return exporter
 
 
@@ -96,7 +96,7 @@ def _plain(fields: Any) -> Any:
 
 
 class _Target(io.RawIOBase):
-    """The file of an exporter: keeps what was written until it is taken."""
+    """The file of an exporter. Keeps the written bytes until they are taken."""
 
     def __init__(self) -> None:
         self._written = bytearray()

@@ -1,4 +1,4 @@
-"""Keeps every item of the job, for the feeds that are written from the beginning at the end of each run."""
+"""Keeps every item of the job, for the feeds that are rewritten at the end of each run."""
 
 from __future__ import annotations
 

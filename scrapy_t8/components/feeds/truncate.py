@@ -1,4 +1,4 @@
-"""What feeds do to files besides writing them: measure, cut back, replace, and report errors of the disk."""
+"""File operations of feeds: measure, truncate, replace, and report errors of the disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The write-ahead notes of one feed: they tell after a crash what was written since the last commit."""
+"""The write-ahead log of one feed: after a crash, it has the writes since the last commit."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class UndoLog:
         owns: Callable[[str], bool] = lambda path: True,
     ) -> None:
         self.is_whole = True
-        """Whether all notes since the last commit could be read. Else nobody knows what was written since."""
+        """Whether all notes since the last commit could be read. If not, the writes since then are unknown."""
         self.noted = noted
         self._owns = owns
         self.files = files or BegunFiles(path.with_suffix(".files"), 0)
@@ -69,7 +69,7 @@ class UndoLog:
             cut_back(self._path, 0)
 
     def note(self, file: Path, start: int | None, end: int) -> None:
-        """Note that *file*, which has *start* bytes (None if it does not exist), will have *end* bytes."""
+        """Record that *file*, which has *start* bytes (None if it does not exist), will have *end* bytes."""
         if self._fd is None:
             self._fd = self._open()
         if self.noted == self._committed:
@@ -106,7 +106,7 @@ class UndoLog:
                 path = current if current is not None and Path(write.path) == was else Path(write.path)
                 if path is not current and not self._owns(write.path):
                     raise FeedError(
-                        f"{self._path} names {write.path}, which is no file of this feed: was the command run in "
+                        f"{self._path} names {write.path}, which is not a file of this feed: was the command run in "
                         "another directory, or has somebody changed the job directory? Nothing was changed. Run the "
                         "same command in the same directory, or give the job up with -s T8_RESUME=fresh"
                     )
@@ -167,13 +167,13 @@ class BegunFiles:
         self._power = power
 
     def note(self, file: Path, *, keep: bool) -> int:
-        """Note that *file* begins: at the end of its content (*keep*), or in place of it. Return where it begins."""
+        """Record that *file* begins: at the end of its content (*keep*), or in place of it. Return where it begins."""
         length = (size(file) if keep else 0) if file.exists() else None
         self._write({"path": str(file.resolve()), "length": length})
         return length or 0
 
     def note_end(self, file: str, items: int, proof: FileProof) -> None:
-        """Note that *file* is a complete batch of so many *items*."""
+        """Record that *file* is a complete batch of so many *items*."""
         self._write({"end": file, "items": items, "proof": proof})
 
     def ended(self) -> Iterator[EndedFile]:
@@ -222,7 +222,7 @@ def _undo(path: Path, start: int | None, end: int) -> None:
     if path.is_file() and size(path) > end:
         raise FeedError(
             f"the feed {path} has {size(path) - end} bytes more than this crawl has written: another program has "
-            f"appended to it after the crawl had died. {_advice(path, start or 0)}"
+            f"appended to it after the crawl died. {_advice(path, start or 0)}"
         )
     _cut(path, start)
 

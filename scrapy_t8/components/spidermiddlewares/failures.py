@@ -1,4 +1,4 @@
-"""What goes wrong after the download: exceptions of callbacks and pipelines, statuses that no callback takes."""
+"""Failures after the download: exceptions of callbacks and pipelines, statuses that no callback handles."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from scrapy_t8.core.retry.failure import PARSE, PIPELINE, RetryPage, of_code, of
 
 
 class T8FailureMiddleware:
-    """Spider middleware, the innermost: notes why the page of a response has failed."""
+    """Spider middleware, the innermost: records why the page of a response has failed."""
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> T8FailureMiddleware:
@@ -37,7 +37,7 @@ class T8FailureMiddleware:
             failure = of_response(response, self._job.clock(), body_sample=self._sample, final=True)
             self._job.retries.record_first_failure(request, failure)
         elif isinstance(exception, RetryPage):
-            # The spider has asked for a retry: that is no error for Scrapy's log and statistics.
+            # The spider raised RetryPage: that is not an error for Scrapy's log and statistics.
             self._note(PARSE, exception, response)
             return ()
         else:

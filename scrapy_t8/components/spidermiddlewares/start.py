@@ -80,7 +80,7 @@ class T8StartMiddleware:
             if beginning is not None and beginning.is_waiting and isinstance(error, Exception):
                 job.fail(beginning.failed("start", error))
                 return
-            if scrapy_private.is_of_code(error):  # Scrapy would wait for more of start() for ever
+            if scrapy_private.is_of_code(error):  # Scrapy would wait for start() for ever
                 raise RuntimeError(f"start() has ended with {error!r}") from error
             raise
         else:

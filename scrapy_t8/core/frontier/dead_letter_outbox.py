@@ -24,7 +24,7 @@ class DeadLetterOutbox:
         """Fingerprints of all requests that have a dead letter."""
 
     def reload(self) -> None:
-        """Read the fingerprints again: somebody else has changed the dead letters."""
+        """Read the fingerprints again: another process has changed the dead letters."""
         self.fingerprints = self._store.box.fingerprints()
 
     def bury(self, letter: DeadLetter) -> None:

@@ -1,4 +1,4 @@
-"""What became of requests that have ended: the ledger, and the causes of those that ended without a result."""
+"""The outcomes of requests: the ledger, and the causes of requests that ended without a result."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ KEPT = "causes"
 ACCEPT = "accept"
 """Name under which the store keeps T8_ACCEPT of the last run."""
 REQUESTS, BESIDES = "cause", "cause besides"
-"""Tallies: causes of discarded requests, and causes of what is no request of the ledger."""
+"""Tallies: causes of discarded requests, and causes of other losses, which are not requests of the ledger."""
 
 
 Later = TypeVar("Later", DeadLetter, ScheduledRetry)
 
 
 class Endings:
-    """Books what became of requests, in the commit that settles their pages. Keeps examples of each cause.
+    """Counts the outcomes of requests, in the commit that settles their pages. Keeps examples of each cause.
 
     :param record: the job, whose ledger counts the requests.
     """

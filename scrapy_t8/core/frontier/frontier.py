@@ -1,4 +1,4 @@
-"""The frontier: all requests known and not yet done, in memory as far as needed, in the store for the rest.
+"""The frontier: all requests that are not done, in memory as far as needed, the rest in the store.
 
 Everything changes here first and becomes durable with the next :class:`~scrapy_t8.model.batch.CommitBatch`. A request
 that is pushed and settled between two commits is never written at all.
@@ -35,14 +35,14 @@ from .waiting import WaitingEntries
 logger = logging.getLogger(__name__)
 
 HELD = 20_000
-"""Requests of all queues together that stay in memory, roughly."""
+"""Approximate number of requests of all queues together that stay in memory."""
 
 
 class Frontier(CommitParticipant):
     """The queues, the seen-set and the requests in flight, for one run of a job.
 
     :param points: the resume points that pages move.
-    :param expectations: the items that requests are to bring.
+    :param expectations: the items that requests are expected to bring.
     """
 
     def __init__(
@@ -64,14 +64,14 @@ class Frontier(CommitParticipant):
         self.replay = ReplayGuard(store, self.codec, self.fingerprint)
         self.seen = SeenSet(store)
         self.has_seen_set = True
-        """Whether requests pass the seen-set. Not so where the project has a duplicate filter of its own."""
+        """Whether requests pass the seen-set: not if the project has a duplicate filter of its own."""
         self.waiting = WaitingEntries(store)
         self.set_aside = SetAside(self.fingerprint)
         self.sharing = Sharing(self.codec.encode_item)
         self.parts: set[Request] = set()
-        """Requests that are to run from memory as a part of the current page, although they could be stored."""
+        """Requests that must run from memory as a part of the current page, although they could be stored."""
         self.suspects = deque(context.recovery.crashed)
-        """Entries during which the process died too often: each is tried alone."""
+        """Entries with too many crashes of the process: each is tried alone."""
         self.in_flight: dict[Request, Page] = {}
         """The page that each request in flight belongs to."""
         self.in_memory: set[Request] = set()
@@ -88,7 +88,7 @@ class Frontier(CommitParticipant):
         self._pushed = 0
 
     def __len__(self) -> int:
-        """Return how many entries are not done: ready, waiting or in flight. What only memory knows does not count."""
+        """Return the number of ready, waiting and leased entries. Requests that run from memory do not count."""
         return len(self.registry) + len(self.added) + len(self.waiting)
 
     # -- queues --------------------------------------------------------------------------------------------------
@@ -117,11 +117,11 @@ class Frontier(CommitParticipant):
         self.has_seen_set = False
 
     def is_filtered(self, request: Request) -> bool:
-        """Whether the seen-set knows *request*, so that a page that yields it again is understood without more."""
+        """Whether the seen-set has *request*, so that a replayed page that yields it again needs no other record."""
         return self.has_seen_set and not request.dont_filter
 
     def is_known_child(self, page: Page, request: Request) -> bool:
-        """Whether a replayed *page* yields *request* again, and the seen-set does not say so."""
+        """Whether a replayed *page* yields *request* again, a request that the seen-set does not cover."""
         return not self.is_filtered(request) and self.replay.is_known_request(page, request)
 
     # -- admission -----------------------------------------------------------------------------------------------
@@ -182,7 +182,7 @@ class Frontier(CommitParticipant):
     # -- leases --------------------------------------------------------------------------------------------------
 
     def decode(self, entry: int, payload: bytes) -> Request | None:
-        """Return the request of a stored entry. An entry that cannot be made a request again is buried: None."""
+        """Return the request of a stored entry. An entry that cannot be decoded becomes a dead letter: None."""
         try:
             return self.codec.decode_request(payload)
         except CannotLoad as error:
@@ -220,7 +220,7 @@ class Frontier(CommitParticipant):
         self.lease(entry, request)
 
     def release_part(self, request: Request, page: Page) -> None:
-        """Note that *request* is a part of *page* no more: it is an entry of its own."""
+        """Record that *request* is no longer a part of *page*, but an entry of its own."""
         if self.is_filtered(request):
             self.seen.release(page, self.fingerprint(request))
         self.control.end(page)
@@ -237,7 +237,7 @@ class Frontier(CommitParticipant):
         return None
 
     def replaceable(self, entry: int, story: str | None, *, was_waiting: bool = False) -> Page:
-        """Begin the way of an entry to another place: a request of the returned page takes the place of the entry."""
+        """Begin to move an entry: a request of the returned page replaces the entry."""
         page = self.new_page(entry, was_waiting=was_waiting)
         page.hand_over()
         if story:
@@ -255,7 +255,7 @@ class Frontier(CommitParticipant):
         return self.in_flight.pop(request, None)
 
     def bury_unrun(self, entry: Entry, kind: str, error: str) -> None:
-        """Make a stored entry a dead letter that never came to run."""
+        """Make a stored entry that did not run a dead letter."""
         url, callback = self.codec.outline(entry.payload)
         host = self.registry.slot_of(entry.id)
         self.outbox.bury(letter_of(entry, kind, error, self._clock(), url, host, callback))
@@ -266,14 +266,14 @@ class Frontier(CommitParticipant):
                 self.points.pass_position(mark)
 
     def recount(self) -> None:
-        """Look again at what others may have changed in the store: waiting entries and dead letters."""
+        """Read again what another process may have changed in the store: waiting entries and dead letters."""
         self.waiting.recount()
         self.outbox.reload()
 
     # -- pages that settle ---------------------------------------------------------------------------------------
 
     def settle(self, page: Page) -> None:
-        """Take a page whose outputs have all ended out of the frontier, or put its entry where the outcome says."""
+        """Remove a page whose outputs have all ended from the frontier, or keep its entry as the outcome demands."""
         self.seen.settle(page)
         self.sharing.settle(page)
         if page.outcome is not Outcome.RETRY:

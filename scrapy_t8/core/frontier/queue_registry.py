@@ -1,4 +1,4 @@
-"""The queues of the frontier: those that are in use, and the records that the store keeps of all."""
+"""The queues of the frontier: the open queues, and the stored records of all queues."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from scrapy_t8.stores.base import Store
 
 
 class OpenQueue(Protocol):
-    """What is asked of a queue that is in use."""
+    """The interface of an open queue."""
 
     def trim(self, keep: int) -> None:
-        """Leave all but *keep* requests to the store, as far as the store has them already."""
+        """Remove all but *keep* requests from memory, as far as the store has them already."""
 
     def pop_in_memory(self, page: Page) -> Request | None:
         """Lease a request of *page* that runs from memory."""
@@ -37,11 +37,11 @@ class QueueRegistry:
         return sum(record.stored for record in self._by_key.values())
 
     def register(self, queue: OpenQueue) -> None:
-        """Know *queue*, as long as the queue is in use."""
+        """Register *queue*, as long as the queue is open."""
         self._open.add(queue)
 
     def trim(self, keep: int) -> None:
-        """Share out room for *keep* requests among the queues in use. To be called after a commit."""
+        """Keep *keep* requests of the open queues in memory, and trim the rest. Call it after a commit."""
         for queue in list(self._open):
             queue.trim(keep // len(self._open))
 
@@ -79,5 +79,5 @@ class QueueRegistry:
         return [self._by_id[queue] for queue in self._changed]
 
     def committed(self) -> None:
-        """Note that all records are durable."""
+        """Record that all records are durable."""
         self._changed.clear()

@@ -1,4 +1,4 @@
-"""One queue of the frontier: the end that requests are popped from is in memory, the rest in the store.
+"""One queue of the frontier: the end from which requests are popped is in memory, the rest in the store.
 
 :class:`LifoQueue` is last in, first out; :class:`FifoQueue` is first in, first out. In both, entries that only
 the store holds lie beyond ``edge``, and requests that run from memory keep their place in the order.
@@ -33,7 +33,7 @@ InMemory: TypeAlias = tuple[int, Request, Page]
 
 
 class FrontierQueue(ABC):
-    """A queue with the interface that Scrapy's priority queues ask for, but for the constructor.
+    """A queue with the interface that Scrapy's priority queues need, except the constructor.
 
     :param key: what Scrapy calls the queue. The queue's record is made with the first push if the store has none.
     :param slot_of: the download slot of a request.
@@ -75,7 +75,7 @@ class FrontierQueue(ABC):
                 self._put(self._frontier.admit(self._record, payload, request, page), request)
 
     def _holds(self, request: Request, payload: bytes, page: Page) -> bool:
-        """Whether *request* runs from memory for the time being: it may share a value with others of *page*."""
+        """Whether *request* runs from memory for now: it may share a value with other requests of *page*."""
         values = changeable(request)
         if not values or self._record is None:
             return False
@@ -83,7 +83,7 @@ class FrontierQueue(ABC):
         if source not in self._frontier.in_flight:
             source = None
             if page.entry != START:
-                return False  # whoever yields it has ended
+                return False  # the callback that yields it has ended
         child = Child(request, payload, self._frontier.next_id(self._record.id), self, page)
         if not sharing.hold(child, source, values):
             return False
@@ -107,7 +107,7 @@ class FrontierQueue(ABC):
         self._frontier.release_part(child.request, child.page)
 
     def pop(self) -> Request | None:
-        """Lease the next request. An entry that cannot be decoded is buried, and the next one is taken."""
+        """Lease the next request. An entry that cannot be decoded becomes a dead letter, and the next one is leased."""
         while len(self):
             if not self._held and self._stored:
                 self._load()
@@ -146,7 +146,7 @@ class FrontierQueue(ABC):
 
     @abstractmethod
     def trim(self, keep: int) -> None:
-        """Leave all but *keep* requests to the store."""
+        """Remove all but *keep* requests from memory."""
 
     @abstractmethod
     def _put(self, entry: int, request: Request) -> None:
@@ -177,7 +177,7 @@ class FrontierQueue(ABC):
         return items.pop() if self.newest_first else items.popleft()  # type: ignore[no-any-return]
 
     def _load(self) -> None:
-        """Bring the next stored entries into memory, passing over those in flight."""
+        """Read the next stored entries into memory, except those in flight."""
         while self._stored and not self._held:
             read = self._read()
             ready = [entry for entry in read if entry.id not in self._frontier.checked_out]
@@ -227,7 +227,7 @@ class LifoQueue(FrontierQueue):
         self._held.appendleft((entry.id, entry.payload))
 
     def trim(self, keep: int) -> None:
-        """Leave the oldest requests to the store, as far as the store has them already."""
+        """Remove the oldest requests from memory, as far as the store has them already."""
         while len(self._held) > keep and self._held[0][0] not in self._frontier.added:
             self._edge = self._held.popleft()[0] + 1
             self._stored += 1
@@ -257,7 +257,7 @@ class FifoQueue(FrontierQueue):
         self._held.append((entry.id, entry.payload))
 
     def trim(self, keep: int) -> None:
-        """Leave the youngest requests to the store, as far as the store has them already."""
+        """Remove the newest requests from memory, as far as the store has them already."""
         while len(self._held) > keep and self._held[-1][0] not in self._frontier.added:
             self._edge = self._held.pop()[0] - 1
             self._stored += 1

@@ -1,4 +1,4 @@
-"""What an unsettled page has already yielded, so that nothing runs twice when the page is replayed."""
+"""Remembers what an unsettled page has yielded, so that nothing runs twice when the page is replayed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ReplayGuard:
     """The children of unsettled pages: remembered in the store until their page settles.
 
     Only children that the seen-set does not cover are remembered: by their fingerprint, callback, meta and cb_kwargs,
-    since requests for one URL may be told apart by these alone.
+    since requests for one URL may differ in these alone.
     """
 
     def __init__(self, store: Store, codec: Codec, fingerprint: Callable[[Request], int]) -> None:
@@ -48,7 +48,7 @@ class ReplayGuard:
         except CannotStore:
             return False
         fingerprint = self._fingerprint(request)
-        # Earlier releases have remembered the fingerprint alone.
+        # Earlier releases remembered only the fingerprint.
         return self.is_known_child(page, _child(fingerprint, payload)) or self.is_known_child(page, fingerprint)
 
     def is_known_child(self, page: Page, fingerprint: int) -> bool:
@@ -70,7 +70,7 @@ class ReplayGuard:
             page.remember_children()
 
     def add(self, page: Page, child: int, request: Request, payload: bytes) -> None:
-        """Note that *page* has yielded *child*. The note is forgotten if the page settles in the same commit."""
+        """Record that *page* has yielded *child*. The note is forgotten if the page settles in the same commit."""
         self._children.append((page, child, request, payload))
 
     def inherit(self, page: Page, entry: int) -> None:
@@ -81,29 +81,29 @@ class ReplayGuard:
             self._parents.add(entry)
 
     def keep(self, entry: int) -> None:
-        """Go on remembering the children of *entry*: its page has failed and comes again."""
+        """Keep the children of *entry*: its page has failed and will be replayed."""
         self._parents.add(entry)
 
     def forget(self, page: Page) -> None:
-        """Forget the children of *page*: the page will not come again."""
+        """Forget the children of *page*: the page will not be replayed."""
         if page.entry is not None and (page.has_child_rows or page.is_replay):
             self._forgotten.append(page.entry)
             self._parents.discard(page.entry)
 
     def drain(self, batch: CommitBatch) -> None:
-        """Put what has changed into *batch*. To be followed by :meth:`committed`."""
+        """Put what has changed into *batch*. Call :meth:`committed` afterwards."""
         for page, child, request, payload in self._children:
             if not page.is_settled or page.retry is not None or page.letter is not None:
                 self.remember(page, _child(self._fingerprint(request), payload), child)
         batch.spawned, batch.inherited, batch.forgotten = self._rows, self._inherited, self._forgotten
 
     def committed(self) -> None:
-        """Forget what the store knows by now."""
+        """Forget what is stored now."""
         self._rows, self._inherited, self._forgotten = [], [], []
         for kept in (self._children, self._reclaimed, self._heirs):
             kept.clear()
 
 
 def _child(fingerprint: int, payload: bytes) -> int:
-    """Return what tells a request from the other children of its page."""
+    """Return the fingerprint that distinguishes a request from the other children of its page."""
     return hash63(b"%d:%b" % (fingerprint, identity_of(payload)))

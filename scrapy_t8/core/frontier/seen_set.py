@@ -1,4 +1,4 @@
-"""The seen-set: the store has all fingerprints, memory has the new ones and as many as fit."""
+"""The seen-set: all fingerprints are in the store; new ones, and as many as fit, are also in memory."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from scrapy_t8.core.page import Page
 from scrapy_t8.stores.base import Store
 
 HELD = 100_000
-"""Fingerprints kept in memory, about 8 MB. A job that has seen no more never asks the store."""
+"""Maximum number of fingerprints in memory, about 8 MB. A job with fewer of them does not read the store."""
 
 
 class SeenSet:
-    """Fingerprints of all requests ever admitted to the job."""
+    """The fingerprints of all requests that the job has admitted."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -66,5 +66,5 @@ class SeenSet:
             self.add(fingerprint)
 
     def committed(self) -> None:
-        """Note that all new fingerprints are durable."""
+        """Record that all new fingerprints are durable."""
         self.new.clear()

@@ -1,4 +1,4 @@
-"""Requests that a middleware of the project has taken out of the crawl, and may send again.
+"""Requests that a middleware of the project holds back, and may send again.
 
 A middleware ignores requests and keeps them in a list, or sends a request of its own (for a token, a login) for one,
 and yields them all later. The list is gone with the process. So the page of such a request does not settle before the
@@ -27,7 +27,7 @@ MOST = 10_000
 class Aside:
     """A request that is set aside.
 
-    :param ending: what to write down if the request does not come back.
+    :param ending: the ending to record if the request does not come back.
     :param in_memory: whether the request runs from memory, as a part of *page*.
     """
 
@@ -68,11 +68,11 @@ class SetAside:
         return next((aside for aside in same if is_same_work(request, aside.request)), None)
 
     def take_mark(self, request: Request) -> Aside | None:
-        """Return the request that *request* is a copy of, if that one is set aside. The mark of copies is taken off."""
+        """Return the request of which *request* is a copy, if that one is set aside. The mark of copies is removed."""
         return self._by_number.get(request.meta.pop(MARK)) if MARK in request.meta else None
 
     def remove(self, aside: Aside) -> None:
-        """Note that a request is not set aside any more."""
+        """Record that a request is no longer set aside."""
         del self._by_number[aside.number]
         fingerprint = self._fingerprint(aside.request)
         self._by_fingerprint[fingerprint].remove(aside)
@@ -80,14 +80,14 @@ class SetAside:
             del self._by_fingerprint[fingerprint]
 
     def remove_page(self, page: Page) -> bool:
-        """Note that the request of *page* is not set aside any more. Return whether it was."""
+        """Record that the request of *page* is no longer set aside. Return whether it was."""
         found = [aside for aside in self._by_number.values() if aside.page is page and not aside.in_memory]
         for aside in found:
             self.remove(aside)
         return bool(found)
 
     def give_up(self, most: int = 0) -> Iterator[Page]:
-        """Write down that requests have ended, and yield the page of each: the oldest, until there are only *most*."""
+        """Record that the oldest requests have ended, until only *most* are left, and yield the page of each."""
         while len(self._by_number) > most:
             aside = next(iter(self._by_number.values()))
             self.remove(aside)
@@ -99,7 +99,7 @@ class SetAside:
 
 
 def is_same_work(other: Request, request: Request) -> bool:
-    """Whether the response to *other* goes where the response to *request* would go."""
+    """Whether *other* has the same callback and errback as *request*."""
     if _is_on_board(other, request):
         return True
     if (other.callback, other.errback, other.cb_kwargs) != (request.callback, request.errback, request.cb_kwargs):

@@ -28,16 +28,16 @@ logger = logging.getLogger(__name__)
 ATOMS = frozenset((str, int, float, bool, type(None), bytes, date, datetime))
 """Types of values that cannot be changed, and have no parts."""
 OF_SCRAPY = frozenset(("handle_httpstatus_list", "redirect_urls", "redirect_reasons"))
-"""Keys of meta whose values nobody changes."""
+"""Keys of meta whose values do not change."""
 NODES = 50
-"""Parts of the values of one request that are looked at."""
+"""Maximum number of checked parts of the values of one request."""
 READERS = 3
 """Callbacks that leave a shared value as it was before the value counts as one that is only read."""
 HELD = 2000
 """Requests of one page that wait for the end of its callback; of ``start()``, which may go on for hours, a few."""
 HELD_OF_START = 64
 READ_ONLY = 1000
-"""Values of one run that are known to be only read."""
+"""Maximum number of values of one run that are known to be only read."""
 
 
 class Shelf(Protocol):
@@ -49,7 +49,7 @@ class Shelf(Protocol):
 
 @dataclasses.dataclass(eq=False, repr=False, slots=True)
 class Child:
-    """A request that runs from memory for the time being."""
+    """A request that runs from memory for now."""
 
     request: Request
     payload: bytes
@@ -58,7 +58,7 @@ class Child:
     page: Page
     values: list[Value] = dataclasses.field(default_factory=list)
     has_begun: bool = False
-    """Whether its response is there, so that its outputs belong to *page*."""
+    """Whether its response has arrived, so that its outputs belong to *page*."""
 
     @property
     def shares(self) -> bool:
@@ -67,19 +67,19 @@ class Child:
 
 @dataclasses.dataclass(eq=False, repr=False, slots=True)
 class Value:
-    """Something changeable that requests of a page carry."""
+    """A mutable value that requests of a page have."""
 
     value: Any
     children: list[Child] = dataclasses.field(default_factory=list)
     before: dict[Request, bytes] = dataclasses.field(default_factory=dict)
-    """What the value was like when each callback began."""
+    """The bytes of the value when each callback began."""
     readers: int = 0
     is_changed: bool = False
     is_read_only: bool = False
 
 
 class Sharing:
-    """The requests that run from memory until it is clear whether they share anything.
+    """The requests that run from memory until it is clear whether they share a value.
 
     :param encode: returns a value as bytes, to see whether the value has changed.
     """
@@ -97,7 +97,7 @@ class Sharing:
         return bool(self._children or self._of_source)
 
     def hold(self, child: Child, source: Request | None, values: Iterable[Any]) -> bool:
-        """Let a request run from memory for the time being. Return False if its values are known to be only read.
+        """Let a request run from memory for now. Return False if its values are known to be only read.
 
         :param source: the request whose callback yields it; None for ``start()``.
         :param values: what :func:`changeable` returns of it.
@@ -120,7 +120,7 @@ class Sharing:
             self._store([children.popleft()])
 
     def begin(self, request: Request) -> None:
-        """Note that the response to *request* is there."""
+        """Record that the response to *request* is there."""
         child = self._children.get(request)
         if child is None:
             return
@@ -132,7 +132,7 @@ class Sharing:
                 value.before[request] = self._bytes(value)
 
     def end(self, request: Request) -> None:
-        """Note that *request* has left the engine. Store the requests that need not run from memory any more."""
+        """Record that *request* has left the engine. Store the requests that no longer need to run from memory."""
         child = self._children.pop(request, None)
         if child is not None:
             for value in child.values:
@@ -148,7 +148,7 @@ class Sharing:
         self._values.pop(page, None)
 
     def _compare(self, value: Value, request: Request) -> Iterable[Child]:
-        """Look whether a callback has changed a shared value. Return the requests that carry it if it is only read."""
+        """Check whether a callback has changed a shared value. Return the requests that have it if it is only read."""
         before = value.before.pop(request, None)
         if before is None or value.is_changed:
             return ()
@@ -165,7 +165,7 @@ class Sharing:
         return list(value.children)
 
     def _bytes(self, value: Value) -> bytes:
-        """Return bytes that tell whether a value has changed; none if something live was put into it."""
+        """Return bytes that change with the value; none if the value contains something that cannot be stored."""
         try:
             return self._encode(value.value)
         except CannotStore:

@@ -1,4 +1,4 @@
-"""Entries between two attempts. The store keeps them; memory knows how many there are."""
+"""Entries between two attempts. The store has the entries; only their number is in memory."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class WaitingEntries:
         self._count -= 1
 
     def recount(self) -> None:
-        """Count again: somebody else has changed the store."""
+        """Count again: another process has changed the store."""
         self._count = self._store.count_waiting()
 
     def drain(self, batch: CommitBatch) -> None:

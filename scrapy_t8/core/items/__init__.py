@@ -1,1 +1,1 @@
-"""Items and what is known of them."""
+"""Items: keys, checks, outcomes, expectations, statistics."""

@@ -23,7 +23,7 @@ def parse_json(value: Any, setting: str) -> Any:
     try:
         return json.loads(value)
     except ValueError as error:
-        raise ConfigError(f"{setting} is {value!r}, which is no JSON: {error}") from None
+        raise ConfigError(f"{setting} is {value!r}, which is not JSON: {error}") from None
 
 
 def by_class(value: Any, setting: str) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
-from dataclasses import dataclass
 from datetime import date, time
 from decimal import Decimal
 from enum import Enum
@@ -19,6 +18,7 @@ from itemadapter import ItemAdapter
 
 from scrapy_t8.config.parsing import load_callable
 from scrapy_t8.errors import ConfigError
+from scrapy_t8.utils.classes import record_class
 from scrapy_t8.utils.text import one_line
 
 from .by_class import ANY, by_class, parse_json, part_for
@@ -34,7 +34,7 @@ SHOWN = Repr()
 SHOWN.maxstring = SHOWN.maxother = 120
 
 
-@dataclass(frozen=True, slots=True)
+@record_class(frozen=True, slots=True)
 class Problem:
     """One problem of an item. Equal for all items of a class with the same problem, so that problems can be counted.
 
@@ -70,7 +70,7 @@ class ItemChecks:
 
     @classmethod
     def of(cls, required: Any, schemas: Any) -> ItemChecks:
-        """Return the checks that the settings ask for.
+        """Return the checks that the settings define.
 
         :param required: names of fields, for every item, or by class.
         :param schemas: a schema for every item, or a dict of them by class. A schema is a JSON Schema as a dict, the
@@ -142,7 +142,7 @@ def _json_schema_check(schema: Mapping[str, Any], where: str) -> Check:
         resource = Resource.from_contents(schema, default_specification=DRAFT202012)
         _look_up(resource, REGISTRY.resolver_with_root(resource))
     except Exception as error:
-        raise ConfigError(f"{where} is no JSON Schema: {one_line(getattr(error, 'message', error))}") from None
+        raise ConfigError(f"{where} is not a JSON Schema: {one_line(getattr(error, 'message', error))}") from None
     # With this registry a reference is never fetched from the net.
     validator = kind(schema, format_checker=kind.FORMAT_CHECKER, registry=REGISTRY)
 
@@ -206,7 +206,7 @@ def _model_check(given: Any, where: str) -> Check:
     except ImportError:
         raise ConfigError(f"{where} is {given!r}, which needs pydantic: {INSTALL}") from None
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
-        raise ConfigError(f"{where} is {given!r}, which is no pydantic model")
+        raise ConfigError(f"{where} is {given!r}, which is not a pydantic model")
 
     def check(item: Any) -> Iterator[Finding]:
         try:
@@ -255,7 +255,7 @@ def _read(path: str | Path, where: str) -> Mapping[str, Any]:
     except (OSError, ValueError) as error:
         raise ConfigError(f"{where} names {str(path)!r}, which cannot be read as JSON: {error}") from None
     if not isinstance(schema, dict):
-        raise ConfigError(f"{where} names {str(path)!r}, which has no JSON object in it")
+        raise ConfigError(f"{where} names {str(path)!r}, which does not contain a JSON object")
     return schema
 
 

@@ -1,4 +1,4 @@
-"""Items that should be there: announced by their keys, or by the requests that are to bring the items."""
+"""Expected items: announced by their keys, or by the requests that will bring them."""
 
 from __future__ import annotations
 
@@ -20,39 +20,39 @@ from scrapy_t8.utils.text import escape_surrogates
 from .keys import key_bytes, shown
 
 META = "t8_expect"
-"""Key in the meta of a request: the item that the request is to bring."""
+"""Key in the meta of a request: the item that the request is expected to bring."""
 DEEPEST = 3
-"""Requests that may lie between an item and the request that the item was announced with."""
+"""Maximum number of requests between an item and the request that announced it."""
 HELD = 2000
 """Keys whose hash is kept in memory: those of requests that were admitted lately, and will be done soon."""
 NO_ITEM, DISCARDED, DEAD = "no_item", "discarded", "dead"
 
 
 def expecting(request: Request, key: str, source: str, *, by_page: bool) -> None:
-    """Note in the meta of *request* that the request is to bring an item.
+    """Record in the meta of *request* that the request is expected to bring an item.
 
-    :param key: the key of the item; or *by_page* any text that names the item: then each item of the page will do.
-    :param source: who has announced the item.
+    :param key: the key of the item; with *by_page*, any text that names the item: then any item of the page counts.
+    :param source: the source of the announcement.
     """
     request.meta[META] = {"key": key, "source": source, "by_page": by_page}
 
 
 def url_key(url: str) -> str:
-    """Return the key of a page of which any item is expected: its URL in canonical form."""
+    """Return the key of a page that is expected to have any item: its URL in canonical form."""
     return canonicalize_url(url)
 
 
 class KnownItems(Protocol):
-    """The items that a job has had."""
+    """The items that a job has exported."""
 
     def has(self, key: int) -> bool:
-        """Whether the job has exported an item whose key has this hash, as far as is known without a look-up."""
+        """Whether the job has exported an item with this hash of its key, as far as memory has the hash."""
 
 
 class Expectations:
-    """What one run learns of items that should be there.
+    """The expected items of one run, and what became of them.
 
-    :param codec: stores requests that bring nothing, so that they can be repeated on demand.
+    :param codec: stores requests that brought nothing, so that they can be repeated on demand.
     """
 
     def __init__(self, codec: Codec) -> None:
@@ -64,11 +64,11 @@ class Expectations:
         self._by_url = False
 
     def expect_urls(self) -> None:
-        """Take each page whose URL is a key as one that is to bring an item."""
+        """Expect an item of each page whose URL is an expected key."""
         self._by_url = True
 
     def of(self, request: Request) -> tuple[Expectation, ...]:
-        """Return the items that *request* is to bring."""
+        """Return the items that *request* is expected to bring."""
         meta = request.meta
         given = meta.get(META)
         if given is not None:
@@ -90,17 +90,17 @@ class Expectations:
                 _name(self._change(key), source)
 
     def admitted(self, request: Request, *, live: bool = False) -> None:
-        """Note that *request* has entered the frontier, or runs from memory (*live*)."""
+        """Record that *request* has entered the frontier, or runs from memory (*live*)."""
         for expectation in self.of(request):
             self._announce(request, expectation).opened += not live
 
     def dropped(self, request: Request) -> None:
-        """Announce once more what *request*, which was seen before, was to bring."""
+        """Announce again the items of *request*, which was seen before."""
         for expectation in self.of(request):
             self._announce(request, expectation)
 
     def pass_on(self, page: Page, request: Request) -> None:
-        """Let *request*, an output of *page*, bring the item that the page was to bring."""
+        """Pass the expected items of *page* on to *request*, an output of the page."""
         if page.items.entered or META in request.meta:
             return
         for expectation in page.expectations:
@@ -109,14 +109,14 @@ class Expectations:
                 request.meta[META] = {"key": expectation.text, "by_page": True, "depth": depth}
 
     def missed(self, key: str, cause: str, url: str) -> None:
-        """Note that an item with this key was there, and is lost."""
+        """Record that an item with this key was there, and is lost."""
         change = self._change(key, False)
         change.cause, change.url = cause, url or change.url
 
     # -- pages ---------------------------------------------------------------------------------------------------
 
     def settle(self, page: Page, items: KnownItems) -> None:
-        """Note which expected items *page* has brought, unless its work goes on in another attempt or entry.
+        """Record which expected items *page* has brought, unless its work goes on in another attempt or entry.
 
         :param items: the items of the job.
         """
@@ -128,7 +128,7 @@ class Expectations:
         number = self._number(expectation.text)
         came = self._has_come(page, expectation, items.has(number))
         if came and expectation.is_counted and page.letter is None and number not in self._changes:
-            # The one request has brought the item, and that is all there is to say: what mostly happens.
+            # The only request has brought the item: the common case.
             self._came.append(number)
             return
         # The item was announced when its request was admitted.
@@ -151,7 +151,7 @@ class Expectations:
         return bool(page.items.passed) or by_handler
 
     def _keep(self, page: Page, change: ExpectationChange) -> None:
-        """Store the request of *page*, so that it can be repeated should somebody want the item all the same."""
+        """Store the request of *page*, so that ``heal`` can repeat it."""
         if page.request is not None:
             change.url = page.request.url
             try:
@@ -196,7 +196,7 @@ class Expectations:
 
 
 def _name(change: ExpectationChange, source: str) -> None:
-    """Note that *source* has announced the item, too."""
+    """Record that *source* has announced the item, too."""
     source = escape_surrogates(source)
     if source not in change.sources:
         change.sources += (source,)

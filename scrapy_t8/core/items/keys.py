@@ -1,4 +1,4 @@
-"""The key of an item, which tells it from other items; or its content."""
+"""The key of an item, which identifies the item; or a hash of its content."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ METHOD = "t8_item_key"
 SHOWN = 200
 """Characters of a key that are kept as they are."""
 DIGEST = 6
-"""Bytes that stand for the content of a field."""
+"""Bytes of the digest of a field."""
 
 Rule = Callable[[Any], Any]
 
@@ -42,7 +42,7 @@ class ItemKeys:
     :param setting: the name of a field, several, a callable or its import path; or a dict of these by class, which is
         named by its import path or its bare name (``*``: any other).
     :param exclude: fields that do not count as content.
-    :raises ConfigError: if the setting makes no sense.
+    :raises ConfigError: if the setting is invalid.
     """
 
     def __init__(self, setting: Any, exclude: Collection[str] = (), spider: Spider | None = None) -> None:
@@ -54,7 +54,7 @@ class ItemKeys:
     def key(self, item: Any) -> str | None:
         """Return the key of *item* as text; None if there is no rule for it.
 
-        :raises NoKey: if there is one, and the item lacks what it asks for.
+        :raises NoKey: if there is one, and the item lacks a field of it.
         """
         cls = type(item)
         if cls not in self._known:
@@ -67,7 +67,7 @@ class ItemKeys:
         except NoKey:
             raise
         except Exception as error:
-            raise NoKey(f"its key cannot be had: {error!r:.200}") from error
+            raise NoKey(f"its key cannot be computed: {error!r:.200}") from error
         if value is None or value == "":
             raise NoKey("its key is empty")
         return value if type(value) is str else key_text(value)
@@ -123,7 +123,7 @@ def key_bytes(text: str) -> bytes:
 
 
 def shown(text: str) -> str:
-    """Return *text* in a length that can be stored and shown; still different for different keys."""
+    """Return *text*, shortened for the store and for display; still different for different keys."""
     if len(text) <= SHOWN and text.isascii():
         return text
     if len(text) > SHOWN:

@@ -1,10 +1,10 @@
-"""The items of a job: which are duplicates, and what became of each. A key counts once its page has settled."""
+"""The items of a job: the duplicates, and the outcome of each item. A key counts when its page has settled."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, NamedTuple
 
 import msgpack
@@ -14,6 +14,7 @@ from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.items import ExportPlace, ItemKey, ItemLoss, ItemOutcome, LastExport
 from scrapy_t8.model.job import JobRecord
 from scrapy_t8.stores.base import Store
+from scrapy_t8.utils.classes import record_class
 from scrapy_t8.utils.hashes import hash63
 from scrapy_t8.utils.text import escape_surrogates
 
@@ -28,7 +29,7 @@ EXPORTED, DUPLICATE, DROPPED, FAILED = range(4)
 """The outcomes of an item."""
 LOST = {DROPPED: "dropped", FAILED: "failed"}
 HELD = 50_000
-"""Keys that are kept in memory. A job with no more keys never asks the store."""
+"""Maximum number of keys in memory. A job with fewer keys does not read the store."""
 LATELY = 100
 """Keys whose hash is kept in memory: those of items that are in the pipelines."""
 REASONS = 100
@@ -57,7 +58,7 @@ class Dedup(NamedTuple):
     scope: str = "job"
 
 
-@dataclass(slots=True)
+@record_class(slots=True)
 class DuplicateExamples:
     """Examples of duplicates, for the report."""
 
@@ -84,7 +85,7 @@ class DuplicateExamples:
 
 
 class ItemLedger:
-    """The items of one run: which are duplicates, and what became of each.
+    """The items of one run: the duplicates, and the outcome of each item.
 
     :param record: the job, whose ledger counts the items.
     :param run: the number of the run.
@@ -119,9 +120,9 @@ class ItemLedger:
     # -- before the page settles ---------------------------------------------------------------------------------
 
     def duplicate_of(self, item: Any, page: Page | None) -> str | None:
-        """Return the key under which a page that has settled has exported *item* before; None if there is none.
+        """Return the key under which a settled page has exported *item* before; None if there is none.
 
-        What is still under way is looked at when its page settles.
+        Items of pages that have not settled are compared when their page settles.
         """
         key = self._key(item) if self._drops else None
         if key is None or (self._is_complete and key.key not in self._held):
@@ -168,7 +169,7 @@ class ItemLedger:
 
     @staticmethod
     def identity(note: ItemOutcome) -> bytes:
-        """Return what the item of a *note* is recognised by, should its page be revived after it was buried.
+        """Return the identity of the item of a *note*, by which a revived page recognises the item.
 
         What it has exported is a duplicate then.
         """
@@ -178,7 +179,7 @@ class ItemLedger:
 
     @staticmethod
     def cause(outcome: int, pipeline: str, reason: str) -> str:
-        """Return why an item is missing that a pipeline has lost, in stored form."""
+        """Return the cause for which a pipeline has lost an item, in stored form."""
         return cause_of(LOST[outcome], pipeline, reason)
 
     def _key(self, item: Any) -> ItemKey | None:
@@ -207,7 +208,7 @@ class ItemLedger:
             self._unkeyed.add(type(item))
             logger.warning(
                 "An item of the class %s has no key: %s. The item is kept, and so are its "
-                "duplicates. Not said again for this class",
+                "duplicates. Further warnings for this class are suppressed",
                 type(item).__qualname__,
                 error,
             )
@@ -215,7 +216,7 @@ class ItemLedger:
     # -- when the page settles -----------------------------------------------------------------------------------
 
     def settle(self, notes: Sequence[ItemOutcome]) -> set[int]:
-        """Count the outcomes of a page that settles. Return the numbers of the items that are not to be exported."""
+        """Count the outcomes of a page that settles. Return the numbers of the items that must not be exported."""
         unwanted = set()
         for note in notes:
             key = note.key or NO_KEY
@@ -283,14 +284,14 @@ class ItemLedger:
             reasons.add(reason)
         which = (kind, pipeline, reason if reason in reasons else OTHER)
         before = self._losses.get(which, ItemLoss(*which, 0, text, url or None))
-        # The example is the first by name, in whatever order the items came.
+        # The example is the first by name, in any order of the items.
         example = min((before.key or "", before.url), (text or "", url or None), key=lambda pair: pair[0])
         self._losses[which] = ItemLoss(*which, before.times + 1, example[0] or None, example[1])
         if text is not None:
             self._expectations.missed(text, cause_of(kind, pipeline, reason), url)
 
     def has(self, key: int) -> bool:
-        """Whether this job has exported an item with this key, as far as is known without asking the store."""
+        """Whether this job has exported an item with this key, as far as is known without reading the store."""
         seen = self._held.get(key)
         return seen is not None and seen.job == self._record.number
 
@@ -314,7 +315,7 @@ class ItemLedger:
         self._held[key.key] = self._as_seen(key)
 
     def _as_seen(self, key: ItemKey) -> LastExport:
-        # One object for all keys, where that is enough.
+        # One object for all keys, if that is enough.
         if key.digest is None and key.place is None:
             return self._now
         return self._now._replace(digest=key.digest, place=key.place)
@@ -331,7 +332,7 @@ class ItemLedger:
 
 
 def cause_of(kind: str, pipeline: str, reason: str) -> str:
-    """Return why an item is missing that a pipeline has dropped or failed on, in stored form."""
+    """Return the cause for which a pipeline has dropped an item or failed on it, in stored form."""
     return f"{kind}\t{pipeline}: {reason}"
 
 

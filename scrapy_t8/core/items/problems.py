@@ -49,7 +49,7 @@ class ProblemCounter:
 
 
 def problems_of(kept: dict[str, bytes]) -> list[dict[str, Any]]:
-    """Return the problems as they stand in the report, the most frequent first."""
+    """Return the problems in the form of the report, the most frequent first."""
     names = ("rule", "item", "field", "message", "count", "examples")
     rows = [dict(zip(names, row, strict=True)) for row in _rows(kept)]
     return sorted(rows, key=lambda row: (-row["count"], row["rule"], row["item"], row["field"], row["message"]))

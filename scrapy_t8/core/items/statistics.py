@@ -14,12 +14,12 @@ from .expectations import Expectations
 from .ledger import ItemLedger
 
 OUTCOMES = "outcomes"
-"""Tally of what became of requests that had failed."""
+"""Tally of the outcomes of requests that had failed."""
 ENDS = {Outcome.DEAD: "dead", Outcome.DISCARDED: "discarded", Outcome.DONE: "done"}
 
 
 class RunStatistics(CommitParticipant):
-    """Counts what became of pages, by host and callback, and lets the items settle with their page.
+    """Counts the outcomes of pages, by host and callback, and settles the items of each page.
 
     :param record: the job, whose ledger counts the items.
     """

@@ -1,4 +1,4 @@
-"""Items that leave the pipelines: noted with their page, and handed to the feeds."""
+"""Items that leave the pipelines: recorded with their page, and passed to the feeds."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ class InvalidItem(DropItem):
 
 
 class ItemTracker:
-    """Follows every item of a crawl out of the pipelines, to its page and to the feeds.
+    """Follows every item of a crawl from the pipelines to its page and to the feeds.
 
-    :param ledger: says what becomes of an item.
-    :param checks: what an item must be like.
+    :param ledger: decides on the outcome of an item.
+    :param checks: the conditions that an item must meet.
     """
 
     def __init__(self, context: RunContext, control: RunControl, ledger: ItemLedger, *, checks: ItemChecks) -> None:
@@ -57,10 +57,10 @@ class ItemTracker:
         self.ledger = ledger
         self.checks = checks
         self.keeps_ledger = config.enable_integrity_check or config.dedup != "off"
-        """Whether the outcome of each item is written down."""
+        """Whether the outcome of each item is recorded."""
         self._control = control
         self._directory = context.state_directory
-        # An item that cannot be written down must stop the crawl, not vanish.
+        # An item whose outcome cannot be recorded must stop the crawl, not vanish.
         self._guard = control.guard("write down an item")
         self._listeners: list[Callable[[Any], str]] = []
         self._find_problems: Callable[[Any], list[list[str]]] | None = None
@@ -70,18 +70,18 @@ class ItemTracker:
         connect(self.item_error, signals.item_error)
 
     def on_scraped(self, listener: Callable[[Any], str]) -> None:
-        """Call *listener* with each item that is scraped. What the listener stages meanwhile belongs to the item.
+        """Call *listener* with each item that is scraped. What the listener stages in the call belongs to the item.
 
-        The listener returns why the item is exported nowhere; nothing if it is exported.
+        The listener returns why no feed exports the item, or nothing.
         """
         self._listeners.append(listener)
 
     def note_problems(self, find: Callable[[Any], list[list[str]]]) -> None:
-        """Note what *find* says is wrong with a scraped item: rule, class, field and message of each problem."""
+        """Record the problems that *find* returns for a scraped item: rule, class, field and message of each."""
         self._find_problems = find
 
     def count_entries(self) -> None:
-        """Leave it to a pipeline to count the items that enter. Without one, an item enters when it leaves."""
+        """Let a pipeline count the items that enter. Without this, an item counts as entered when it leaves."""
         self._counts_entries = True
 
     def item_scraped(self, item: Any, response: Any = None) -> None:
@@ -103,7 +103,7 @@ class ItemTracker:
             page, is_orphan = Page(None), True
             page.enter()
         if outcome == FAILED and error is not None and (is_orphan or page.start_item_fingerprint is not None):
-            # No request stands for the item, so none can be given up for it.
+            # The item belongs to no request, so no request can be given up for it.
             cause = f"{ITEM}:{pipeline_of_traceback(error.__traceback__) or UNKNOWN}"
             page.doubt(Ending(cause, note=loss_reason(error, outcome)))
         items = page.own_items()
@@ -144,7 +144,7 @@ class ItemTracker:
         return lost
 
     def _lose_what_is_no_item(self, page: Page, item: Any) -> int:
-        """Let an item fail in whose place a pipeline has returned something else, as None. Return that outcome."""
+        """Make an item fail that a pipeline has replaced by None or another non-item. Return that outcome."""
         reason = f"a pipeline has returned {type(item).__name__}, which is no item: process_item must return the item"
         page.doubt(Ending(f"{ITEM}:{UNKNOWN}", note=reason))
         page.own_items().add_outcome(
@@ -179,12 +179,12 @@ class ItemTracker:
 
 
 def url_of(response: Any) -> str:
-    """Return the URL of the response that an item has come from; empty if it has come from none."""
+    """Return the URL of the response of an item; empty if there is none."""
     return escape_surrogates(getattr(response, "url", None) or "")
 
 
 def pipeline_of_traceback(trace: TracebackType | None) -> str:
-    """Return the class of the pipeline that an exception has come from, as far as its traceback tells."""
+    """Return the class of the pipeline that has raised an exception, by the traceback."""
     found = ""
     while trace is not None:
         frame = trace.tb_frame

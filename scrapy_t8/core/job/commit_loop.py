@@ -1,4 +1,4 @@
-"""The commit loop: what has settled becomes durable, at the latest after an interval."""
+"""The commit loop: commits what has settled, at the latest after one interval."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class CommitLoop(RunControl):
         self._pending = 0
         self.error: T8Error | None = None
         self.longest = 0.0
-        """Seconds that one commit has held up the event loop, at the most."""
+        """Maximum seconds for which one commit has blocked the event loop."""
 
     # -- the run -------------------------------------------------------------------------------------------------
 
@@ -53,12 +53,12 @@ class CommitLoop(RunControl):
         return self._is_running
 
     def begin(self, *participants: CommitParticipant) -> None:
-        """Begin to commit what *participants* have to say."""
+        """Begin to commit the changes of *participants*."""
         self._participants.extend(participants)
         self._is_running = True
 
     def stop(self) -> None:
-        """Commit nothing any more."""
+        """Stop committing."""
         self._is_running = False
 
     def fail(self, error: T8Error) -> None:
@@ -76,7 +76,7 @@ class CommitLoop(RunControl):
     # -- what changes --------------------------------------------------------------------------------------------
 
     def end(self, page: Page) -> None:
-        """Note that one of the things that *page* waits for has ended. With the last one, the page settles."""
+        """Record that one of the outputs of *page* has ended. With the last output, the page settles."""
         if not page.release() or not self._is_running:
             return
         self._outputs.add(page)
@@ -87,7 +87,7 @@ class CommitLoop(RunControl):
             self.end(page.parent)
 
     def changed(self) -> None:
-        """Note a change. The change is committed within the commit interval."""
+        """Record a change. The change is committed within the commit interval."""
         if not self._is_running:
             return
         if self._timer is None:
@@ -129,7 +129,7 @@ class CommitLoop(RunControl):
             raise self.error
 
     def settle_ended(self) -> None:
-        """Settle what has ended, without a commit: what comes next must know of it."""
+        """Settle the pages that have ended, without a commit, because the next step depends on them."""
         if self._is_running:
             with self._guard:
                 self._drain(None)

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 
 class PostCrashCommits:
-    """Says whether to commit before a lease.
+    """Decides whether to commit before a lease.
 
-    A page that kills the process before anything was committed would leave nothing to charge with the crash.
+    A page that kills the process before the first commit would leave no entry to charge with the crash.
 
-    :param seconds: how long every lease needs a commit, from the first lease on; 0 for a run that follows no crash.
+    :param seconds: seconds, from the first lease on, in which every lease needs a commit; 0 without a crash.
     :param clock: the time, in Unix seconds.
     """
 
@@ -25,6 +25,6 @@ class PostCrashCommits:
         return bool(self._seconds) and (self._until is None or self._clock() < self._until)
 
     def leased(self) -> None:
-        """Note that a request has been leased."""
+        """Record that a request has been leased."""
         if self._until is None:
             self._until = self._clock() + self._seconds

@@ -1,6 +1,6 @@
-"""When a page is settled: what the engine shows of each request in flight, passed on to the page.
+"""Watches the engine: passes the result and the end of each request in flight on to its page.
 
-A page has settled when the engine is through with its request *and* with every request of it that runs from memory.
+A page has ended when the engine has removed its request *and* every request of the page that runs from memory.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ logger = logging.getLogger(__name__)
 
 
 class EngineWatch:
-    """Lets pages of a T8 frontier end when the engine lets their requests go."""
+    """Ends pages of a T8 frontier when the engine removes their requests."""
 
     def __init__(
         self, context: RunContext, control: RunControl, frontier: Frontier, *, retries: RetrySystem, items: ItemTracker
@@ -68,7 +68,7 @@ class EngineWatch:
         scrapy_private.end_on_base_exception(context.crawler, self.broken_off)
 
     def arrived(self, request: Request, result: object) -> Request | None:
-        """Take the result of a download: a response, a failure, or a request that takes the request's place.
+        """Take the result of a download: a response, a failure, or a request that replaces this request.
 
         :returns: the retry of a request whose response a middleware has failed to process; None for any other request.
         """
@@ -113,7 +113,7 @@ class EngineWatch:
         return None
 
     def _take_over(self, request: Request, page: Page, other: Request) -> None:
-        """Let *other*, which a middleware has sent for *request*, take its place, or be a part of its page."""
+        """Let *other*, which a middleware has sent instead of *request*, replace it, or be a part of its page."""
         if request in self._frontier.in_memory:
             if DUE not in other.meta:
                 self._frontier.parts.add(other)
@@ -150,7 +150,7 @@ class EngineWatch:
         )
 
     def _check_status(self, request: Request, response: Response) -> None:
-        """Note a failure if no callback takes the status of *response*, and none if a callback takes it.
+        """Record a failure if no callback handles the status of *response*, and none if a callback does.
 
         If the request has an errback, no other component sees the failure.
         """
@@ -162,17 +162,17 @@ class EngineWatch:
             failure = of_response(response, self._clock(), body_sample=self._body_sample, final=True)
             self._retries.record_first_failure(request, failure)
         except Exception:
-            return  # of a subclass of the project, which Scrapy calls again and hears of the error
+            return  # of a subclass of the project, which Scrapy calls again and then gets the error
         else:
             self._retries.status_is_taken(request, response.status)
 
     def broken_off(self, request: Request, error: BaseException) -> None:
-        """Take note that the callback of *request* has ended with an exception that is no Exception."""
+        """Record that the callback of *request* has ended with a BaseException that is not an Exception."""
         logger.error("The callback of %s has ended with %s", request, one_line(repr(error)), exc_info=error)
         self._retries.record_failure(request, of_code(PARSE, error, None, body_sample=self._body_sample))
 
     def left(self, request: Request) -> None:
-        """Take note that the engine is through with *request*, its callback, its items and its requests."""
+        """Record that the engine has removed *request*: callback, items and requests have ended."""
         leave_page()
         page, in_memory = self._frontier.in_flight.get(request), request in self._frontier.in_memory
         if page is None:
@@ -207,7 +207,7 @@ class EngineWatch:
             self._control.end(page)
 
     def _missing(self, request: Request, page: Page, other: Request | None, ignored: Ending | None) -> Ending | None:
-        """Return why *request* has no result yet, if a middleware may send it again; else None."""
+        """Return the ending of *request* if it has no result yet and a middleware may send it again; else None."""
         if other is not None and other in self._frontier.parts:
             self._frontier.parts.discard(other)
             return self._not_taken(request, other)
@@ -227,7 +227,7 @@ class EngineWatch:
             self._control.end(ended)
 
     def _lose_items(self, request: Request, page: Page) -> None:
-        """Note items that have entered the pipelines and will never leave them, as after a CancelledError."""
+        """Record items that have entered the pipelines and will never leave them, as after a CancelledError."""
         lost = self._items.end_unfinished(page, request.url)
         error = f"{lost} items did not leave the pipelines, which an exception such as CancelledError has ended"
         self._retries.record_first_failure(request, Failure(PIPELINE, error))
@@ -241,7 +241,7 @@ class EngineWatch:
 
 
 class ResumePointWatch:
-    """Moves resume points under a scheduler that is not T8's: when the engine lets their requests go."""
+    """Moves resume points under a scheduler that is not T8's: when the engine removes their requests."""
 
     def __init__(self, context: RunContext, control: RunControl, frontier: Frontier) -> None:
         self._control = control

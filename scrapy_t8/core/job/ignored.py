@@ -1,4 +1,4 @@
-"""Why a request was ignored: by which part of Scrapy, or by which class of the project."""
+"""Finds the cause of an ignored request: a part of Scrapy, or a class of the project."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HOOKS = ("process_request", "process_response", "process_exception", "download_r
 
 
 def ending_of_ignored(request: Request, error: IgnoreRequest) -> Ending:
-    """Return the ending of a *request* that somebody has ignored by raising *error*."""
+    """Return the ending of a *request* that a component has ignored by raising *error*."""
     cause = _cause(error.__traceback__) or f"{IGNORED}:{_path(type(error))}"
     return Ending(cause, first_url(request), callback_of(request), one_line(error))
 
@@ -31,8 +31,8 @@ def ending_of_ignored(request: Request, error: IgnoreRequest) -> Ending:
 def ending_of_rejected(request: Request, original: Request | None, fingerprint: Callable[[Request], int]) -> Ending:
     """Return the ending of an *original* request for which *request* came back, which was seen before.
 
-    That is harmless if the original was redirected to another page, which brings what is there. If that page has itself
-    led here, it brings nothing: a loop. Without a redirect, a middleware has swapped the requests.
+    That is harmless if the original was redirected to another page, which brings the items. If that page has itself
+    led here, it is a loop. Without a redirect, a middleware has replaced the request.
     """
     before = request.meta.get("redirect_urls", ())
     cause = DUPLICATE if before and original is not None and before[-1] == original.url else REPLACED
@@ -66,7 +66,7 @@ def is_of_process_response(error: BaseException) -> bool:
 
 
 def _cause(trace: TracebackType | None) -> str:
-    """Return the cause that a traceback tells: it ends where the error was raised."""
+    """Return the cause by a traceback, which ends where the error was raised."""
     found = ""
     while trace is not None:
         found = _cause_of_frame(trace.tb_frame) or found

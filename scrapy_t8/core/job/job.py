@@ -35,7 +35,7 @@ from .page_outputs import OutputSink
 logger = logging.getLogger(__name__)
 
 _open: dict[Crawler, Job] = {}
-"""The open jobs of this process, from their opening to their end: no crawler is kept for longer."""
+"""The open jobs of this process. A job that has ended is removed, so that its crawler is not kept."""
 
 
 class Job(CommitParticipant):
@@ -116,7 +116,7 @@ class Job(CommitParticipant):
         return self._commits.error
 
     def begin(self) -> None:
-        """Do what a run begins with: bury pages that crash the process, prune and revive dead letters.
+        """Begin the run: bury pages that crash the process, prune and revive dead letters.
 
         :raises T8Error: if that fails. The job is closed then.
         """
@@ -142,9 +142,9 @@ class Job(CommitParticipant):
     # -- requests ------------------------------------------------------------------------------------------------
 
     def use_frontier(self, queue: Any, *, has_seen_set: bool) -> HostGatedQueue:
-        """Let T8's scheduler take the requests of *queue*, and watch the engine.
+        """Use *queue* for the requests of T8's scheduler, and watch the engine.
 
-        :returns: the queue behind a gate for hosts that are down or paused.
+        :returns: the queue, which holds back the requests of hosts that are down or paused.
         """
         if not has_seen_set:
             self.frontier.leave_filtering_to_project()
@@ -174,7 +174,7 @@ class Job(CommitParticipant):
         return False
 
     def rejected(self, request: Request, page: Page | None) -> None:
-        """Note that *request* was seen before, and does not enter the frontier."""
+        """Record that *request* was seen before, and does not enter the frontier."""
         if page is not None and page.is_handing_over:
             page.discard(ending_of_rejected(request, current_request(), self.fingerprint))
             return
@@ -185,16 +185,16 @@ class Job(CommitParticipant):
             self.changed()
 
     def prepare_lease(self) -> None:
-        """Commit first, if the last run has crashed a moment ago."""
+        """Commit first, if the last run has just crashed."""
         if self._after_crash.is_due:
             self.flush()
 
     def leased(self) -> None:
-        """Note that a request has been leased."""
+        """Record that a request has been leased."""
         self._after_crash.leased()
 
     def record_item_failure(self, failure: Failure) -> None:
-        """Note that the request whose output is being produced here has failed because of an item."""
+        """Record that the request whose output is being produced here has failed because of an item."""
         request = current_request()
         if request is not None:
             self.retries.record_failure(request, failure)
@@ -220,7 +220,7 @@ class Job(CommitParticipant):
             self.changed()
 
     def stage(self, sink: OutputSink, data: bytes) -> None:
-        """Keep a record for *sink* until the page settles that the record belongs to."""
+        """Keep a record for *sink* until its page settles."""
         page = current_page()
         if page is not None:
             page.stage(sink.name, data, self.state_directory)
@@ -230,7 +230,7 @@ class Job(CommitParticipant):
         self.end(page)
 
     def end(self, page: Page) -> None:
-        """Note that one of the things that *page* waits for has ended. With the last one, the page settles."""
+        """Record that one of the outputs of *page* has ended. With the last output, the page settles."""
         self._commits.end(page)
 
     # -- commits -------------------------------------------------------------------------------------------------
@@ -248,7 +248,7 @@ class Job(CommitParticipant):
         self._components.append(component)
 
     def changed(self) -> None:
-        """Note a change. The change is committed within the commit interval."""
+        """Record a change. The change is committed within the commit interval."""
         self._commits.changed()
 
     def commit(self) -> bool:
@@ -260,7 +260,7 @@ class Job(CommitParticipant):
         self._commits.flush()
 
     def settle_ended(self) -> None:
-        """Settle what has ended, so that the ledger knows of it. The next commit makes it durable."""
+        """Settle the pages that have ended, so that the ledger counts them. The next commit makes this durable."""
         self._commits.settle_ended()
 
     def fill(self, batch: CommitBatch) -> None:
@@ -295,7 +295,7 @@ class Job(CommitParticipant):
         self._is_complete = is_complete
 
     async def close(self, reason: str) -> None:
-        """Finish the feeds, balance the ledger, end the run and give the job up."""
+        """Finish the feeds, balance the ledger, end the run and close the job."""
         if not self._is_open:
             return
         await self.finish_feeds(reason)
@@ -304,7 +304,7 @@ class Job(CommitParticipant):
             with self.guard("finish"):
                 self._finish(reason, is_complete=self._is_complete)
         self._end_run(self.error.reason if self.error else reason)
-        # From here on a second Ctrl-C cuts short nothing but reports and notifications.
+        # From here on, a second Ctrl-C interrupts only reports and notifications.
         atexit.unregister(self._abandon)
         for report in self._after_run:
             await report()
@@ -318,7 +318,7 @@ class Job(CommitParticipant):
 
     def _end_run(self, reason: str) -> None:
         try:
-            # An end that we saw is no crash: the marks of what was in flight go.
+            # This end is not a crash: the marks of entries in flight are deleted.
             # After an error the ledger in memory is ahead of the last commit.
             self.store.end_run(self.clock(), reason, self.record if self.error is None else None)
         except T8Error as error:
@@ -332,7 +332,7 @@ class Job(CommitParticipant):
         _open.pop(self.crawler, None)
 
     def _abandon(self) -> None:
-        """Keep what has settled: the interpreter ends with the job open, as after a second Ctrl-C."""
+        """Commit what has settled: the interpreter ends with the job open, as after a second Ctrl-C."""
         self.flush()
         if self._is_open:
             self._end_run("forced")
@@ -341,7 +341,7 @@ class Job(CommitParticipant):
             self._release()
 
     def give_back_in_flight(self) -> int:
-        """Let go of the requests in flight: they stay in the frontier. Return how many there are."""
+        """Return the requests in flight to the frontier. Return how many there are."""
         count = len(self.frontier.in_flight)
         scrapy_private.release_in_flight(self.crawler)
         return count

@@ -1,4 +1,4 @@
-"""The directory of a job that was given no JOBDIR."""
+"""The directory of a job without a JOBDIR."""
 
 from __future__ import annotations
 

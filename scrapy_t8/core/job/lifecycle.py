@@ -1,4 +1,4 @@
-"""How a job begins, goes on and is finished."""
+"""Begins, resumes and finishes a job."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from scrapy_t8.stores.base import Store
 logger = logging.getLogger(__name__)
 
 NOT_QUEUES = ("active.json", "info.json")
-"""Files of a disk queue of Scrapy's that are there without requests, too."""
+"""Files that a disk queue of Scrapy has even without requests."""
 LOST = "the state of an earlier crawl in this job directory was lost: its items may be in the feeds twice"
 
 
@@ -42,7 +42,7 @@ def refuse_job_of_scrapy(directory: Path, resume: str) -> None:
 def resume_or_begin(
     store: Store, identity: Identity, config: Config, *, directory: Path, clock_time: float
 ) -> Recovery:
-    """Begin a run of the job in *directory*; begin a new job where there is none to go on with.
+    """Begin a run of the job in *directory*; begin a new job if there is none to resume.
 
     :raises JobMismatch: if the unfinished job there is another one.
     """
@@ -58,7 +58,7 @@ def resume_or_begin(
             )
         _check_policy(old, config.dedup_policy, directory)
     recovery = store.begin_run(clock_time, config.crash_limit)
-    # A crawl that goes on with a job of others owns the job from its next commit on.
+    # A crawl that resumes a job of another spider or arguments owns the job from its next commit on.
     identity.take_over(recovery.job)
     return recovery
 
@@ -77,7 +77,7 @@ def finish_run(record: JobRecord, left: int, reason: str, *, is_complete: bool) 
         problem = "The ledger does not balance: %d items are unaccounted for (%s)"
         logger.error(problem, record.ledger.item_difference, record.ledger)
     is_through = record.start_done and not left and is_complete and not difference
-    # A spider that closes itself has seen enough. After a signal the same command goes on with the job.
+    # A job whose spider closes itself has finished. After a signal, the same command resumes the job.
     record.finished = is_through and reason != scrapy_private.SHUTDOWN
     if reason == "finished" and not is_through:
         logger.error(
@@ -88,7 +88,7 @@ def finish_run(record: JobRecord, left: int, reason: str, *, is_complete: bool) 
 
 
 def _check_policy(old: JobRecord, policy: str, directory: Path) -> None:
-    """Refuse another policy: the items so far are in feeds that can be continued, or in feeds that cannot."""
+    """Refuse another policy: with it, the feeds of the items so far would be of the wrong kind."""
     if old.policy != policy and "last" in (old.policy, policy):
         raise JobMismatch(
             f"the unfinished job in {directory} was begun with T8_DEDUP_POLICY={old.policy}, not {policy}: go on with "
@@ -116,7 +116,7 @@ def _begin_job(
         job.doubt = LOST
     if salvaged:
         job.ledger.admitted = salvaged
-        job.next_seq = 1 << 32  # beyond whatever ids the lost record had given out
+        job.next_seq = 1 << 32  # beyond all ids that the lost record may have used
     keep_items = config.dedup_scope == "spider" or config.expect_last
     store.begin_job(job, keep=bool(salvaged), afresh=config.resume == "fresh", keep_items=keep_items)
     if config.expect_last:

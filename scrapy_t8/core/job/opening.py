@@ -1,4 +1,4 @@
-"""Opens the job of a crawl: everything is made here, from the bottom up."""
+"""Opens the job of a crawl: creates all of its parts, from the bottom up."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ IF_DAMAGED: dict[str, IfDamaged] = {"auto": "refuse", "continue": "salvage", "fr
 
 
 class Loaded(NamedTuple):
-    """What settings name, made before anything is owned: a mistake in the settings must change nothing."""
+    """The objects that settings name, loaded before the job is owned: a mistake in the settings must change nothing."""
 
     policy: Policy
     retry_handlers: dict[str, Any]
@@ -53,7 +53,7 @@ class Loaded(NamedTuple):
 
 
 def open_job(crawler: Crawler, clock: Callable[[], float] = time.time) -> Job:
-    """Own the job of *crawler*, and begin a run of the job.
+    """Lock the job of *crawler*, and begin a run of the job.
 
     :param clock: the time, in Unix seconds.
     :raises T8Error: if the job cannot be opened; nothing was changed then.
@@ -146,7 +146,7 @@ def _build(context: RunContext, objects: Loaded) -> Job:
 
 
 def _fingerprint_of(crawler: Crawler) -> Callable[[Request], int]:
-    """Return 63 bits of Scrapy's fingerprint; of a user's fingerprinter a hash, since it need not spread evenly."""
+    """Return 63 bits of Scrapy's fingerprint; for another fingerprinter a hash, since its bits may not be uniform."""
     fingerprinter = crawler.request_fingerprinter
     assert fingerprinter is not None
     of_request = fingerprinter.fingerprint

@@ -17,7 +17,7 @@ ITEM_COST = 200
 
 
 class OutputSink(Protocol):
-    """Where staged records go when their page settles: a feed file, or the spool."""
+    """The target of staged records when their page settles: a feed file, or the spool."""
 
     name: str
 
@@ -28,7 +28,7 @@ class OutputSink(Protocol):
         """Hand what was written to the kernel; with ``power`` to the disk."""
 
     def record(self) -> dict[str, Any]:
-        """Return what must be known of the sink to go on from this point."""
+        """Return the record from which the sink can resume at this point."""
 
 
 class PageOutputs:
@@ -51,7 +51,7 @@ class PageOutputs:
         return len(self._ended)
 
     def add_sink(self, sink: OutputSink) -> None:
-        """Take *sink* in. The sink's record goes into the next commit."""
+        """Add *sink*. The sink's record goes into the next commit."""
         self._sinks[sink.name] = sink
         self.touch(sink)
 
@@ -64,7 +64,7 @@ class PageOutputs:
         self._ended.append(page)
 
     def drain(self, limit: int | None) -> Iterator[Page]:
-        """Write the records of ended pages, and yield each page that is through. Stop after *limit* bytes."""
+        """Write the records of ended pages, and yield each page whose records are written. Stop after *limit* bytes."""
         left = limit
         while self._draining is not None or self._ended:
             if self._draining is None:
@@ -79,7 +79,7 @@ class PageOutputs:
 
     def _records(self, page: Page) -> Iterator[tuple[str, list[bytes], int]]:
         """Yield for each sink its records in turn, with their weight."""
-        # Should the page come again, what it has delivered must not be written again.
+        # If the page is replayed, records that it has delivered must not be written again.
         comes_again, items = page.outcome in (Outcome.DEAD, Outcome.RETRY), page.items
         unwanted: set[int] = set()
         for outcomes in items.all_outcomes():
@@ -115,11 +115,11 @@ class PageOutputs:
         return self._draining is not None
 
     def flush(self) -> dict[str, dict[str, Any]]:
-        """Flush every sink that was written to. Return what the commit is to say of each."""
+        """Flush every sink that was written to. Return their records for the commit."""
         for name in self._written:
             self._sinks[name].flush()
         return {name: self._sinks[name].record() for name in self._written}
 
     def committed(self) -> None:
-        """Note that what :meth:`flush` has returned is durable."""
+        """Record that what :meth:`flush` has returned is durable."""
         self._written.clear()

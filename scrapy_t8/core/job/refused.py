@@ -1,4 +1,4 @@
-"""Requests that a handler of the signal ``request_scheduled`` ignores: the scheduler does not hear of them."""
+"""Requests that a handler of the signal ``request_scheduled`` ignores: the scheduler does not get them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .job import Job
 
 
 class RefusedRequests:
-    """Names requests that the project's own handlers ignore. Scrapy's handler ignores what is off site.
+    """Records requests that the project's own handlers ignore. Scrapy's handler ignores offsite requests.
 
     :param handlers: the project's handlers of the signal.
     """
@@ -46,14 +46,14 @@ class RefusedRequests:
         self._under_way: dict[Request, Page | None] = {}
 
     def scheduled(self, request: Request) -> None:
-        """Look, when all handlers have had *request*, whether the scheduler has been given the request."""
+        """Check, after all handlers have run, whether the scheduler has got *request*."""
         page = current_page()
         if page is None or not page.is_handing_over:  # otherwise the page that is replaced ends without a result
             self._under_way[request] = page
             call_later(0, self._look, request)
 
     def reached(self, request: Request) -> None:
-        """Note that the scheduler was given *request*."""
+        """Record that the scheduler has got *request*."""
         self._under_way.pop(request, None)
 
     def _look(self, request: Request) -> None:

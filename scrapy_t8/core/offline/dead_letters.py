@@ -27,7 +27,7 @@ from scrapy_t8.utils.times import moment
 Letters: TypeAlias = list[DeadLetter]
 Groups: TypeAlias = list[LetterGroup]
 
-AT_ONCE = 1000  # Letters that are looked up together where all are wanted
+AT_ONCE = 1000  # Letters that are read together
 
 DEEP = 20  # Levels of nesting in ``meta`` that are shown as JSON; what is deeper is shown as Python would
 
@@ -76,7 +76,7 @@ class DeadLetterReader:
         return written
 
     def facts(self, letter: DeadLetter) -> dict[str, Any]:
-        """Return all that is known of *letter*, which was read whole, in values that JSON has."""
+        """Return all data of *letter*, which was read whole, as JSON values."""
         bodies = ("payload", "story", "detail")
         facts = {"id": letter.id, **{name: value for name, value in letter._asdict().items() if name not in bodies}}
         story = AttemptHistory.loads(letter.story)
@@ -114,7 +114,7 @@ def heads_of_letters(box: DeadLetterStore, which: LetterFilter) -> Iterator[Dead
 
 
 class DeadLetters(DeadLetterReader):
-    """The dead letters of *job*, and what can be done about them while no crawl runs.
+    """The dead letters of *job*, to be revived or discarded while no crawl runs.
 
     Every change is one transaction: it happens with all of the chosen letters, or not at all.
     """
@@ -126,7 +126,7 @@ class DeadLetters(DeadLetterReader):
         self._clock = clock
 
     def tasks(self) -> Iterator[FailedTask]:
-        """Yield every failed task: those that wait for their next try, then those that were given up."""
+        """Yield every failed task: waiting ones, then those that were given up."""
         return failed_tasks(self._store.waiting(), self, self._job.id, self._codec)
 
     def revive(self, which: LetterFilter) -> int:
@@ -144,7 +144,7 @@ class DeadLetters(DeadLetterReader):
 def failed_tasks(
     waiting: Iterable[ScheduledRetry], letters: DeadLetterReader, job: str, codec: Codec
 ) -> Iterator[FailedTask]:
-    """Yield the tasks that wait for their next try, then those that were given up."""
+    """Yield the waiting tasks, then those that were given up."""
     for one in waiting:
         yield task_of_waiting(one, job, codec.envelope(one.payload)[0])
     for letter in letters.whole():
@@ -171,7 +171,7 @@ class OfflineCodec(Codec):
 
 
 def plain(value: Any, deep: int = DEEP) -> Any:
-    """Return *value* in values that JSON has; what JSON has no form for is shown as Python would."""
+    """Return *value* as JSON values. Values without a JSON form become their repr."""
     if isinstance(value, bytes):
         try:
             return value.decode()

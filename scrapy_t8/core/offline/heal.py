@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -20,15 +19,16 @@ from scrapy_t8.model.items import RefetchRequest, RefetchStatus
 from scrapy_t8.model.job import JobRecord
 from scrapy_t8.stores.owned import open_for_changes
 from scrapy_t8.stores.reader.reader import MissingItem, Reader, open_read_only
+from scrapy_t8.utils.classes import record_class
 
 
-@dataclass(frozen=True, slots=True)
+@record_class(frozen=True, slots=True)
 class Healing:
-    """What :func:`heal` has done, in numbers of items.
+    """The result of :func:`heal`, in numbers of items.
 
     :param revived: items whose dead letter is tried again.
     :param repeated: items whose request is made again.
-    :param asked: items known by their key alone: the next run asks the spider (``t8_request_for``).
+    :param asked: items known by their key alone: the spider makes the request in the next run (``t8_request_for``).
     :param under_way: items whose request is still in the frontier.
     """
 
@@ -39,14 +39,14 @@ class Healing:
 
     @property
     def total(self) -> int:
-        """How many items the next run will try to collect."""
+        """The number of items that the next run will try to collect."""
         return self.revived + self.repeated + self.asked
 
 
 def heal(jobdir: str | Path) -> Healing:
-    """Let the next run of the job in *jobdir* fetch the missing items, and nothing else.
+    """Make the next run of the job in *jobdir* fetch the missing items, and nothing else.
 
-    Dead letters of missing items are revived; a request that brought no item is made again as it was; a key that is a
+    Dead letters of missing items are revived; a request that brought no item is repeated; a key that is a
     URL is requested; for any other key the next run calls the spider's ``t8_request_for(key)``, if there is one. All of
     this is one transaction. A job that had finished is open again.
 
@@ -63,7 +63,7 @@ def heal(jobdir: str | Path) -> Healing:
 
 
 def would_heal(jobdir: str | Path) -> Healing:
-    """Return what :func:`heal` would do now. Nothing is changed; a crawl may be using the job.
+    """Return the result that :func:`heal` would have now, without any change. A crawl may be using the job.
 
     :raises JobError: if there is no job.
     :raises StoreError: if its state cannot be read.

@@ -39,7 +39,7 @@ class ResumePoints:
     def all(self) -> dict[tuple[str, str], ResumePoint]:
         """Return all points, by task type and name.
 
-        :raises FormatError: for a point with a field that makes no sense, naming the field.
+        :raises FormatError: for a point with an invalid field, naming the field.
         """
         return {(p.task_type, p.name): p.point() for p in self._store.points.all()}
 
@@ -52,18 +52,18 @@ class ResumePoints:
         return [record.point() for record in self._store.points.history(task_type)]
 
     def set(self, point: ResumePoint, name: str = "") -> None:
-        """Have the next job begin after the page, cursor or slug of *point*.
+        """Make the next job begin after the page, cursor or slug of *point*.
 
-        A job that is not finished goes on from its frontier, wherever its points are.
+        An unfinished job resumes from its frontier, whatever its points are.
         """
         self._store.points.put(record_of(point, name))
 
     def delete(self, task_type: str, name: str = "") -> bool:
-        """Delete a point: that piece of work begins at its beginning. Return whether there was such a point."""
+        """Delete a point: its work starts again. Return whether there was such a point."""
         return self._store.points.drop(task_type, name)
 
     def states(self) -> Iterator[CollectionState]:
-        """Yield how far each task type is that has resume points or failed tasks."""
+        """Yield the state of each task type that has resume points or failed tasks."""
         job, run = self._store.job(), self._store.last_run()
         if job is None or run is None:
             return
@@ -83,14 +83,14 @@ def open_resume_points(jobdir: str | Path) -> Iterator[ResumePoints]:
 
 
 def record_of(point: ResumePoint, name: str) -> PointRecord:
-    """Return *point* as it is stored when it is set by hand."""
+    """Return the stored form of a *point* that is set by hand."""
     return PointRecord.of(point, name, updated=time.time(), historic=True)
 
 
 def states_of(
     job: JobRecord, run: Run, points: Mapping[tuple[str, str], ResumePoint], tasks: Iterable[FailedTask]
 ) -> Iterator[CollectionState]:
-    """Yield how far each task type of a crawl is that has resume points or failed tasks, sorted by task type."""
+    """Yield the state of each task type of a crawl that has resume points or failed tasks, sorted by task type."""
     began, now = moment(job.begun), moment(run.ended or run.last_commit or run.started)
     run_id, status = f"run_{moment(run.started):%Y%m%d}_{run.id:03}", STATUS.get(run.reason, STOPPED)
     for task_type, (mine, failed) in sorted(by_task_type(points, tasks).items()):
@@ -99,7 +99,7 @@ def states_of(
 
 
 def _total(points: list[ResumePoint]) -> int:
-    """Return how much there is if every point says so, else 0: a part would be taken for the whole."""
+    """Return the total if every point has one, else 0: the sum of some totals would be wrong."""
     totals = [point.metadata.get("total") for point in points]
     known = [total for total in totals if isinstance(total, int)]
     return sum(known) if len(known) == len(totals) else 0

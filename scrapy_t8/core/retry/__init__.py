@@ -1,1 +1,1 @@
-"""What becomes of a failed request."""
+"""Retries of failed requests."""

@@ -1,4 +1,4 @@
-"""Which hosts are not asked for a while, and until when. Pure: the time is an argument.
+"""Which hosts get no requests for a while, and until when. Pure: the time is an argument.
 
 ::
 
@@ -22,8 +22,10 @@ A host is also *paused* when the host asks for a pause (Retry-After), whether it
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, NamedTuple
+
+from scrapy_t8.utils.classes import record_class
 
 STORED = ("since", "interval", "probe_at", "paused_until", "is_given_up")
 
@@ -35,9 +37,9 @@ KNOWN_PAGE = 0
 """The fingerprint of a probe that asks for a page that the host has answered before."""
 
 
-@dataclass(slots=True)
+@record_class(slots=True)
 class Health:
-    """What is known of one host that is failing, down or paused."""
+    """The health of one host that is failing, down or paused."""
 
     failing: dict[int, int] = field(default_factory=dict)
     """How often each request has failed since the last answer."""
@@ -48,7 +50,7 @@ class Health:
     probe_at: float = 0.0
     paused_until: float = 0.0
     is_given_up: bool = False
-    """Whether the host is not waited for any more, although it is down."""
+    """Whether the crawl has stopped waiting for the host, although the host is down."""
     is_suspect: bool = False
     """Whether the breaker is open for the first probe only, and that has not ended yet."""
     trusted_until: float = 0.0
@@ -62,7 +64,7 @@ class Health:
 
 
 class Evidence(NamedTuple):
-    """What a failed attempt says about the host.
+    """What a failed attempt shows about the host.
 
     :param request: the fingerprint of the request.
     :param is_first: whether the request has not failed before.
@@ -112,7 +114,7 @@ class Breaker:
     # -- what is heard of a host ---------------------------------------------------------------------------------
 
     def failed(self, host: str, evidence: Evidence, now: float) -> bool:
-        """Note that a request has failed because of the host. Return whether the host counts as down from now on."""
+        """Record that a request has failed because of the host. Return whether the host counts as down from now on."""
         if not self._limit:
             return False
         health, request = self._hosts.setdefault(host, Health()), evidence.request
@@ -138,7 +140,7 @@ class Breaker:
         return times >= REPEATED if evidence.known_page_from is not None else evidence.is_silence and times >= SILENT
 
     def probe_failed(self, host: str, now: float, request: int = KNOWN_PAGE) -> bool:
-        """Note that *request* has failed, which may be the probe. Return whether that has confirmed a suspicion."""
+        """Record that *request* has failed, which may be the probe. Return whether that has confirmed a suspicion."""
         health = self._hosts.get(host)
         if health is None or health.probing != request:
             return False
@@ -160,7 +162,7 @@ class Breaker:
         self.changed.add(host)
 
     def succeeded(self, host: str, now: float) -> bool:
-        """Note that a request was answered. Return whether the host was down until now."""
+        """Record that a request was answered. Return whether the host was down until now."""
         health = self._hosts.get(host)
         if health is None:
             return False
@@ -174,12 +176,12 @@ class Breaker:
         return was_down
 
     def known_page_answered(self, host: str, now: float) -> bool:
-        """Note that the probe with a known page was answered. Return whether the host was down until now."""
+        """Record that the probe with a known page was answered. Return whether the host was down until now."""
         self._hosts.setdefault(host, Health()).trusted_until = now + self._probe
         return self.succeeded(host, now)
 
     def ended(self, host: str, request: int, now: float) -> None:
-        """Note that *request* has ended: if it was a probe that says nothing, another probe follows."""
+        """Record that *request* has ended: if it was a probe that says nothing, another probe follows."""
         health = self._hosts.get(host)
         if health is None or health.probing != request:
             return
@@ -188,7 +190,7 @@ class Breaker:
             health.is_suspect, health.interval = False, 0.0  # nothing can confirm the suspicion
 
     def pause(self, host: str, until: float) -> None:
-        """Pause the host, as it has asked for."""
+        """Pause the host until the time that it has demanded."""
         health = self._hosts.setdefault(host, Health())
         if until > health.paused_until:
             health.paused_until = until
@@ -199,7 +201,7 @@ class Breaker:
         return self._refunds.get(host, {}).pop(request, 0)
 
     def give_up(self, host: str) -> None:
-        """Wait no longer for a host that is down."""
+        """Stop waiting for a host that is down."""
         self._hosts[host].is_given_up = True
         self.changed.add(host)
 
@@ -225,7 +227,7 @@ class Breaker:
         return health is None or (health.paused_until <= now and not self.is_open(host, now))
 
     def wants_probe(self, host: str, now: float) -> bool:
-        """Whether one request may go to a *host* that is down. To be followed by :meth:`probe`."""
+        """Whether one request may go to a *host* that is down. Call :meth:`probe` afterwards."""
         health = self._hosts.get(host)
         return (
             health is not None
@@ -235,7 +237,7 @@ class Breaker:
         )
 
     def probe(self, host: str, request: int = KNOWN_PAGE) -> None:
-        """Note that a request goes to a host that is down."""
+        """Record that a request goes to a host that is down."""
         self._hosts[host].probing = request
 
     def opens_at(self, host: str) -> float:
@@ -260,5 +262,5 @@ class Breaker:
         return {**record, "interval": 0.0, "probe_at": 0.0} if health.is_suspect else record
 
     def load(self, hosts: dict[str, dict[str, Any]]) -> None:
-        """Go on from what an earlier run has stored."""
+        """Load what an earlier run has stored."""
         self._hosts = {host: Health(**record) for host, record in hosts.items()}

@@ -1,4 +1,4 @@
-"""Tells whether the spider's code has changed between two runs."""
+"""Detects changes of the spider's code between two runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of a failed request: the policy decides, the breaker hears of the failure, the history remembers it."""
+"""Decides on each failure: adds it to the history, reports it to the breaker, and applies the policy."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ class RetryDecisions:
         self.breaker = breaker
         self.hosts = Hosts(context.crawler, clock=context.clock, pause=context.config.retry_base)
         self.code = code_of(self._spider)
-        """A hash of the spider's code: tells whether a bug may have been mended."""
+        """A hash of the spider's code: if it changes, a bug may have been fixed."""
         self._random = random.Random()
         self._capped: set[str] = set()
-        """Hosts that have asked for a longer pause than T8_RETRY_AFTER_CAP."""
+        """Hosts that have demanded a longer pause than T8_RETRY_AFTER_CAP."""
         self._in_memory: dict[Request, AttemptHistory] = {}
         """The earlier attempts of requests that run from memory."""
 
@@ -56,22 +56,22 @@ class RetryDecisions:
         return self.hosts.slot(request)
 
     def host_answered(self, request: Request) -> None:
-        """Note that the host of *request* has given an answer."""
+        """Record that the host of *request* has given an answer."""
         if self.breaker:
             host = self.hosts.name(request)
             self._log_recovery(host, self.breaker.succeeded(host, self._clock()))
 
     def known_page_answered(self, host: str) -> None:
-        """Note that *host* has answered a probe."""
+        """Record that *host* has answered a probe."""
         self._log_recovery(host, self.breaker.known_page_answered(host, self._clock()))
 
     def known_page_failed(self, host: str, error: str) -> None:
-        """Note that *host* has not answered a probe."""
+        """Record that *host* has not answered a probe."""
         if self.breaker.probe_failed(host, self._clock()):
             self._warn_of_outage(host, error)
 
     def known_page_not_asked(self, host: str) -> None:
-        """Note that a probe of *host* was kept back by a middleware: pages that wait are the probes from now on."""
+        """Record that a probe of *host* was held back by a middleware: waiting pages are the probes from now on."""
         self.hosts.ask_no_more(host)
         self.breaker.ended(host, KNOWN_PAGE, self._clock())
 
@@ -80,7 +80,7 @@ class RetryDecisions:
             logger.info("Host %s is up again, resuming its requests", host)
 
     def request_ended(self, request: Request) -> None:
-        """Note that *request* has left the engine, with or without an answer."""
+        """Record that *request* has left the engine, with or without an answer."""
         if self.breaker:
             self.breaker.ended(self.hosts.name(request), self._frontier.fingerprint(request), self._clock())
 
@@ -169,7 +169,7 @@ class RetryDecisions:
         return again
 
     def _unpin_proxy(self, again: Request, page: Page) -> None:
-        """Take off the proxy that a middleware has chosen for the last attempt: the proxy may be what is down."""
+        """Remove the proxy that a middleware has chosen for the last attempt: the proxy may be down."""
         frontier, entry = self._frontier, page.entry
         payload = None if entry is None else frontier.added.get(entry) or frontier.store.payload(entry)
         with suppress(CannotLoad):
@@ -226,7 +226,7 @@ class RetryDecisions:
         return ScheduledRetry(entry, now if due is None else due, slot, payload, history.dumps())
 
     def succeeded(self, request: Request, page: Page) -> None:
-        """Note that the page was fetched, by the crawl or by a retry handler. Its dead letters are resolved."""
+        """Record that the page was fetched, by the crawl or by a retry handler. Its dead letters are resolved."""
         if page.history is not None and page.history.attempts:
             self._count("succeeded")
             self._log(logging.DEBUG, "Retry succeeded", request, page, f"after {len(page.history.attempts)} failures")
@@ -293,7 +293,7 @@ class RetryDecisions:
         return str(request.meta.get("t8_target") or request.url)
 
     def write_stats(self) -> None:
-        """Put into the statistics how the run went, if anything failed."""
+        """Write the retry statistics of the run, if anything failed."""
         waiting = len(self._frontier.waiting)
         stats = self._crawler.stats
         assert stats is not None
@@ -323,7 +323,7 @@ def callback_of(request: Request) -> str:
 
 
 def _lineage(request: Request) -> dict[str, Any]:
-    """Return how the crawl came to *request*."""
+    """Return how the crawl reached *request*."""
     meta = request.meta
     known = {
         "referer": (request.headers.get("Referer") or b"").decode("latin-1"),

@@ -1,4 +1,4 @@
-"""What can go wrong with a page, by kind: each kind has a budget of retries of its own."""
+"""The failures of a page, by kind: each kind has its own number of retries."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import struct
 import traceback
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timezone
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -26,6 +26,7 @@ from scrapy.utils.response import response_status_message
 from twisted.internet.error import ConnectError, ConnectionDone, ConnectionLost
 
 from scrapy_t8.errors import ConfigError
+from scrapy_t8.utils.classes import record_class
 from scrapy_t8.utils.text import one_line
 
 logger = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ INVALID = "invalid"
 HANDLER = "handler"
 """A task of the service whose handler has failed."""
 HANDLED = "handler"
-"""The reason of a failure that a retry handler has told of."""
+"""The reason of a failure that a retry handler has reported."""
 KINDS = (NETWORK, HOST, THROTTLED, BAN, PARSE, PIPELINE, MEDIA, HTTP, DOWNLOAD, INVALID, HANDLER)
 
 NETWORK_ERRORS = (
@@ -76,14 +77,14 @@ INSIDE_A_CALLBACK = (*NETWORK_ERRORS[:-1], ConnectionError, TimeoutError)
 """Network errors of downloads that a callback makes itself. Any other OSError is a bug of the callback."""
 
 OF_THE_HOST = (NETWORK, HOST)
-"""The kinds that say something about the health of a host."""
+"""The kinds that count as failures of a host."""
 
 OF_THE_CODE = (PARSE, PIPELINE, DOWNLOAD, INVALID, "callback", "class")
-"""The kinds that a change of the spider's code may mend."""
+"""The kinds that a change of the spider's code may fix."""
 
 
 AFTER_THE_DOWNLOAD = (PARSE, PIPELINE, INVALID)
-"""The kinds that no errback hears of. An errback itself can fail with them."""
+"""The kinds for which no errback is called. An errback itself can fail with them."""
 
 
 class RetryPage(Exception):
@@ -106,18 +107,18 @@ class RetryPage(Exception):
             raise ConfigError(f"RetryPage: the delay is {delay!r}, but must be seconds of at least 0")
 
 
-@dataclass(frozen=True, slots=True)
+@record_class(frozen=True, slots=True)
 class Failure:
     """One failed attempt.
 
     :param error: one line.
     :param reason: name of the failure in Scrapy's retry statistics.
-    :param delay: seconds to wait, as the spider has asked for.
-    :param retry_after: seconds to wait, as the server has asked for.
-    :param final: give up, whatever the policy says.
+    :param delay: seconds to wait, as the spider demands.
+    :param retry_after: seconds to wait, as the server demands.
+    :param final: give up, whatever the policy is.
     :param keeps_items: items that the page has yielded so far stay, if this was the last attempt.
     :param errback_failed: the errback that was given this failure has raised an exception.
-    :param detail: facts that may help to find the cause: a traceback, a part of the body.
+    :param detail: data for finding the cause: a traceback, a part of the body.
     """
 
     kind: str
@@ -152,7 +153,7 @@ def kind_of_status(status: int, *, has_retry_after: bool) -> str:
 
 
 def retry_after(value: bytes | str | None, now: float) -> float | None:
-    """Return the seconds that a Retry-After header asks for (RFC 9110, 10.2.3: a number or a date); None if invalid."""
+    """Return the seconds that a Retry-After header demands (RFC 9110, 10.2.3: a number or a date); None if invalid."""
     text = (value.decode("latin-1") if isinstance(value, bytes) else value or "").strip()
     if re.fullmatch(r"[0-9]+", text):
         return float(min(int(text[:20]), 10**12))
@@ -204,7 +205,7 @@ def of_response(response: Response, now: float, *, body_sample: int, final: bool
 
 
 def of_code(kind: str, error: BaseException, response: object, *, body_sample: int) -> Failure:
-    """Return the failure of a page that *error* in the user's code has ended, or the retry that the error asks for."""
+    """Return the failure of a page that *error* in the user's code has ended, or the retry that the error demands."""
     detail: dict[str, Any] = {}
     status = None
     if isinstance(response, Response):

@@ -1,4 +1,4 @@
-"""Retries that are not done by crawling: handlers of the user's own, by task type."""
+"""Retries by handlers of the user, by task type, instead of by crawling."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .failure import HANDLED, NETWORK, Failure
 
 
 class HandlerResults(Protocol):
-    """Who takes the results of handlers."""
+    """Receives the results of handlers."""
 
     def handler_ended(self, request: Request, page: Page, failure: Failure | None) -> None:
         """Take the result of a handler that has tried *page*: its failure, or None."""
@@ -41,7 +41,7 @@ class Handlers:
         return _key(request, page) in self._handlers
 
     def register(self, task_type: str, handler: Handler) -> None:
-        """Let *handler* do the retries of *task_type* from now on."""
+        """Use *handler* for the retries of *task_type* from now on."""
         self._handlers[task_type] = handler
 
     def run(self, request: Request, page: Page) -> None:
@@ -89,6 +89,6 @@ class Handlers:
 
 
 def _key(request: Request, page: Page) -> str:
-    """Return what a handler is registered for: the task type, or what the request itself says."""
+    """Return the key of a handler: the task type of the request."""
     task_type = page.history.task_type if page.history is not None else ""
     return str(request.meta.get("t8_handler") or task_type)

@@ -19,7 +19,7 @@ HELD_OF_PORT = 1000
 
 
 class HostGatedQueue:
-    """A priority queue of Scrapy's that gives out only requests of hosts that may be asked now.
+    """A priority queue of Scrapy that returns only requests of hosts to which requests may go now.
 
     Of a :class:`~scrapy.pqueues.DownloaderAwarePriorityQueue` the queue of a paused host is set aside as a whole. From
     any other queue, requests of paused hosts are taken and held back, until there are too many; so are requests of a
@@ -54,12 +54,12 @@ class HostGatedQueue:
         self._free: deque[Request] = deque()
 
     def __len__(self) -> int:
-        """Return how many requests may be taken now, as far as is known."""
+        """Return how many requests may be taken now, as far as the queue has counted them."""
         return len(self.queue) + len(self._free)
 
     @property
     def is_full(self) -> bool:
-        """Whether so many requests are held back that no more are taken until some may go."""
+        """Whether the maximum number of requests is held back."""
         return sum(map(len, self._held.values())) >= HELD
 
     @property
@@ -78,7 +78,7 @@ class HostGatedQueue:
         (self.queue if parked is None else parked[1]).push(request)
 
     def pop(self) -> Request | None:
-        """Take the next request of a host that may be asked; None if there is none."""
+        """Take the next request of a host to which requests may go; None if there is none."""
         if not (self._breaker or self._parked or self._held or self._free):
             return self.queue.pop()  # type: ignore[no-any-return]
         now = self._clock()
@@ -95,7 +95,7 @@ class HostGatedQueue:
         return self.queue.close()
 
     def _sort(self, now: float) -> None:
-        """Set aside the queues of paused hosts, and bring back the queues of hosts that may be asked."""
+        """Set aside the queues of paused hosts, and restore the queues of other hosts."""
         for slot, (host, queue) in list(self._parked.items()):
             if self._breaker.takes(host, now):
                 del self._parked[slot]

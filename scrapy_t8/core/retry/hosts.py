@@ -1,4 +1,4 @@
-"""Which host a request goes to, and probes of a host with a page that was answered before."""
+"""The host of a request, and probes of a host with a page that was answered before."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ASKED_ONCE: dict[str, Any] = {
 class Hosts:
     """The hosts of one run.
 
-    :param pause: seconds after which a page may be asked for again.
+    :param pause: seconds after which a page may be requested again.
     """
 
     def __init__(self, crawler: Crawler, *, clock: Callable[[], float], pause: float) -> None:
@@ -41,7 +41,7 @@ class Hosts:
         self._clock = clock
         self._pause = pause
         self._answered: dict[str, list[tuple[float, Request]]] = {}
-        """By slot: when each page was asked for last, and its request."""
+        """By slot: when each page was requested last, and its request."""
         self._unaskable: set[str] = set()
         self._own_proxies = {_address(proxy) for proxy in getproxies().values()}
 
@@ -76,7 +76,7 @@ class Hosts:
             answered.append((self._clock(), request))
 
     def ask_no_more(self, host: str) -> None:
-        """Use no page of *host* as a probe any more: a middleware keeps such requests back."""
+        """Stop using pages of *host* as probes: a middleware holds such requests back."""
         self._unaskable.add(host)
 
     def answered(self) -> set[str]:
@@ -84,16 +84,16 @@ class Hosts:
         return {self.name(request) for pages in self._answered.values() for _, request in pages}
 
     def known_page_from(self, host: str, slot: str) -> float | None:
-        """Return from when on a page of *host* may be asked for again, in Unix seconds; None if none was answered."""
+        """Return when a page of *host* may be requested again, in Unix seconds; None if none was answered."""
         if host in self._unaskable:
             return None
         asked = [when for when, request in self._answered.get(slot, ()) if self.name(request) == host]
         return min(asked) + self._pause if asked else None
 
     def known_page(self, host: str, slot: str) -> Request | None:
-        """Return a request for a page that *host* has answered, the one that was asked for longest ago; None if none.
+        """Return a request for a page that *host* has answered, the one that was requested longest ago; None if none.
 
-        No page is asked for again sooner than a retry would be.
+        No page is requested again sooner than a retry would be.
         """
         ready = self.known_page_from(host, slot)
         if ready is None or ready > self._clock():
@@ -108,18 +108,18 @@ class Hosts:
 
 
 class ProbeResults(Protocol):
-    """Who takes the results of probes."""
+    """Receives the results of probes."""
 
     hosts: Hosts
 
     def known_page_answered(self, host: str) -> None:
-        """Take note that *host* has answered."""
+        """Record that *host* has answered."""
 
     def known_page_failed(self, host: str, error: str) -> None:
-        """Take note that *host* has not answered."""
+        """Record that *host* has not answered."""
 
     def known_page_not_asked(self, host: str) -> None:
-        """Take note that a middleware has kept the probe back."""
+        """Record that a middleware has held the probe back."""
 
 
 class KnownPageProbes:
@@ -135,7 +135,7 @@ class KnownPageProbes:
         return bool(self._tasks)
 
     def begin(self, host: str, slot: str) -> bool:
-        """Probe *host*, whose requests are in *slot*. Return whether there is a page that can be asked for."""
+        """Probe *host*, whose requests are in *slot*. Return whether there is a page for a probe."""
         known = self._results.hosts.known_page(host, slot)
         if known is None:
             return False

@@ -1,4 +1,4 @@
-"""How long a crawl stays open that has nothing to do but to wait for retries."""
+"""Decides how long an idle crawl stays open for retries."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 REASON = "retries_waiting"
 LOGGED_EVERY = 60.0
-"""Seconds between two lines about what waits, at least."""
+"""Minimum seconds between two log lines about waiting requests."""
 
 
 class IdlePolicy:
@@ -59,7 +59,7 @@ class IdlePolicy:
         self._crawler.signals.connect(self._resume, signals.request_reached_downloader)
 
     def idle(self, opening: float | None) -> None:
-        """Decide what an idle spider does.
+        """Decide whether an idle spider stays open.
 
         :param opening: when the first request of a paused host may go, in Unix seconds; None if no host is paused.
         :raises DontCloseSpider: to stay.
@@ -91,7 +91,7 @@ class IdlePolicy:
         raise CloseSpider(REASON)
 
     def _gives_up(self, now: float) -> bool:
-        """Give up the hosts that were waited for in vain. Return whether there are any."""
+        """Give up the hosts that have not answered in time. Return whether there are any."""
         answered = self._answered()
         silent = [host for host in self._breaker.hosts() if self._breaker.is_open(host, now) and host not in answered]
         if not answered:
@@ -108,7 +108,7 @@ class IdlePolicy:
         return bool(silent)
 
     def _end_of_patience(self) -> float:
-        """Return until when hosts that are down are waited for, in Unix seconds; 0 if no host is down."""
+        """Return until when the crawl waits for hosts that are down, in Unix seconds; 0 if no host is down."""
         now, hosts = self._clock(), self._breaker.hosts()
         downs = [max(hosts[host].since, self._began) for host in hosts if self._breaker.is_open(host, now)]
         return max(downs) + self._patience if downs else 0.0

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
 from scrapy_t8.errors import ConfigError
+from scrapy_t8.utils.classes import record_class
 
 from .failure import (
     BAN,
@@ -38,10 +39,10 @@ TIMES = {
     DOWNLOAD: 6,
     **dict.fromkeys((PARSE, PIPELINE, INVALID), 0),
 }
-"""Retries of each kind by default: a minute of trouble is waited out, a bug is not retried."""
+"""Retries of each kind by default: failures of up to a minute are survived, a bug is not retried."""
 
 
-@dataclass(frozen=True, slots=True)
+@record_class(frozen=True, slots=True)
 class Rule:
     """How one kind of failure is retried.
 
@@ -133,7 +134,7 @@ class Policy:
 
     :param general: the rule for all kinds, from T8_RETRY_* and RETRY_TIMES.
     :param changes: changes for some kinds, as in ``{"ban": {"times": 1, "base": 60}}``.
-    :param retry_after_cap: seconds that a server may ask for, at the most.
+    :param retry_after_cap: maximum seconds that a server may demand.
     :raises ConfigError: for an unknown kind or an invalid value.
     """
 
@@ -152,7 +153,7 @@ class Policy:
             for kind in KINDS
         }
         if "times" in general:
-            # The user's RETRY_TIMES holds for what Scrapy itself retries.
+            # The user's RETRY_TIMES applies to the failures that Scrapy itself retries.
             for kind in (NETWORK, HOST, THROTTLED, HTTP, DOWNLOAD):
                 if "times" not in changes.get(kind, {}):
                     self._rules[kind] = self._rules[kind].changed({"times": general["times"]}, "RETRY_TIMES")
@@ -170,7 +171,7 @@ class Policy:
         return rule
 
     def capped(self, seconds: float) -> float:
-        """Return the seconds that a server has asked for, capped."""
+        """Return the seconds that a server has demanded, capped."""
         return min(seconds, self._retry_after_cap)
 
     def due(self, failure: Failure, charged: int, rule: Rule, now: float, chance: float) -> float | None:
@@ -200,7 +201,7 @@ class Policy:
     ) -> Decision:
         """Decide on *failure* by *rule*.
 
-        A failure that a host is known to be down for is not charged, and the next attempt waits for the host. While a
+        A failure is not charged if its host is known to be down; the next attempt waits for the host. While a
         host is only suspected, failures are charged, but a request that has used up its retries has one attempt more.
 
         :param earlier: failures of this kind that were charged before.

@@ -1,4 +1,4 @@
-"""Everything of one run that has to do with failed requests: failures are noted, decided on, and acted upon."""
+"""The failed requests of one run: records failures, decides on them, and acts on the decisions."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ class RetrySystem(CommitParticipant):
         return request in self._frontier.in_flight
 
     def record_failure(self, request: Request, failure: Failure) -> None:
-        """Note that *request* has failed. The first failure counts, unless a later one asks for a retry."""
+        """Record that *request* has failed. The first failure counts, unless a later one asks for a retry."""
         if not self.is_ours(request):
             return
         noted = self._noted.get(request)
@@ -191,7 +191,7 @@ class RetrySystem(CommitParticipant):
         return failure is not None and self._accepted_cause(request, failure) is None
 
     def record_first_failure(self, request: Request, failure: Failure) -> None:
-        """Note that *request* has failed, unless a failure was noted before."""
+        """Record that *request* has failed, unless a failure was noted before."""
         if request not in self._noted:
             self.record_failure(request, failure)
 
@@ -244,12 +244,12 @@ class RetrySystem(CommitParticipant):
             self.timer.wake_at(retry.due)
 
     def come_again(self, request: Request) -> None:
-        """Note that *request* ends the crawl (CloseSpider), and is to be the first of the next run."""
+        """Record that *request* ends the crawl (CloseSpider), and is to be the first of the next run."""
         if self.is_ours(request):
             self._noted[request] = STOPPED
 
     def raised(self, request: Request, error: Exception) -> None:
-        """Note that the callback of *request* has raised *error*, which a spider middleware may swallow."""
+        """Record that the callback of *request* has raised *error*, which a spider middleware may swallow."""
         if self.is_ours(request):
             name = type(error).__qualname__
             path = name if type(error).__module__ == "builtins" else f"{type(error).__module__}.{name}"

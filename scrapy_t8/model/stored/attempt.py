@@ -1,4 +1,4 @@
-"""The stored form of a request that is on its way: what was admitted, and what has changed since."""
+"""The stored form of a request that was admitted before: the admitted values, and later changes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .subclasses import STATE, own_attributes
 def fields_of_attempt(request: Request, admitted: dict[str, Any], is_storable: Callable[[Any], bool]) -> dict[str, Any]:
     """Return the fields to store of *request*, which was admitted as the fields *admitted*.
 
-    What has no stored form was put in on the way, by a middleware: there *admitted* counts.
+    A value without a stored form was put in by a middleware later: there *admitted* counts.
     """
     fields = dict(admitted)
     for name in Request.attributes:

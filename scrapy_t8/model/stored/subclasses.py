@@ -113,7 +113,7 @@ class Subclasses:
             except CannotLoad:
                 self._is_faithful[cls] = False
             except Exception:
-                return  # this object cannot be packed, and who packs it says why
+                return  # this object cannot be packed; the caller raises the error
         if not self._is_faithful[cls]:
             raise CannotStore(f"a {cls.__qualname__} does not come back from the store as it was")
 

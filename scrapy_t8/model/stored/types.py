@@ -1,4 +1,4 @@
-"""The encodings of types that msgpack does not know, and the lookup of classes, which imports nothing."""
+"""The encodings of types that msgpack does not have, and the lookup of classes, which imports nothing."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ Document = dict[str, Any]
 
 
 def without_result(reader: Reader, job: JobRecord, accepted: Accepted) -> Document:
-    """Return this part of the report: everything that is discarded or dead in the ledger, and what is beside it."""
+    """Return this part of the report: discarded and dead requests of the ledger, and losses that are not requests."""
     rows = sorted(_rows(reader, job, accepted), key=lambda row: (row["accepted"], -row["count"], row["cause"]))
     return {
         "count": sum(row["count"] for row in rows if not row["accepted"]),

@@ -1,1 +1,1 @@
-"""Reads the state of a job while somebody else may be writing it."""
+"""Reads the state of a job while another process may be writing it."""

@@ -1,4 +1,4 @@
-"""Reads the state of a job without owning it. A crawl may be writing meanwhile and is not held up."""
+"""Reads the state of a job without owning it. A crawl may be writing, and is not blocked."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Reader(SQLiteReader):
         try:
             is_free = lock.own()
         except OSError:
-            return False  # nobody can own a job that cannot be written
+            return False  # no process can own a job that cannot be written
         lock.release()
         return not is_free
 
@@ -94,7 +94,7 @@ class Reader(SQLiteReader):
         return dict(self.rows(ask.KEPT, (name,)))
 
     def kept_as(self, prefix: str) -> dict[str, bytes]:
-        """Return what is kept under names that begin with *prefix*."""
+        """Return the stored data whose names begin with *prefix*."""
         return dict(self.rows(sql.GET_KEPT, {"prefix": prefix}))
 
     def past_jobs(self, spider: str) -> list[PastJob]:
@@ -167,7 +167,7 @@ class Reader(SQLiteReader):
         return (MissingItem(*row) for row in self._db.execute(ask.MISSING, {"number": number}))
 
     def healed(self, number: int) -> tuple[int, int, int]:
-        """Return how many items heal() asked for, how many of them came, how many cannot be requested."""
+        """Return how many items heal() requested, how many of them came, how many cannot be requested."""
         return self._row(ask.HEALED, {"number": number})
 
     def payload(self, key: int) -> bytes | None:
@@ -183,7 +183,7 @@ class Reader(SQLiteReader):
     # -- recounting ----------------------------------------------------------------------------------------------
 
     def damage(self) -> str:
-        """Return what is wrong with the file, page by page, or "". It takes about a second for each gigabyte."""
+        """Return the damage of any page of the file, or "". It takes about a second for each gigabyte."""
         return damage_of(self._db)
 
     def count_dead(self, job: str) -> int:

@@ -155,8 +155,8 @@ class SharedStore(StateFile):
         if not self.is_open:
             raise StoreError(f"the state in {self._directory.parent} is closed: open the service before it is used")
         if not self.is_mine:
-            raise StoreError("the state was opened by another process: after a fork, make a service of your own")
-        # SQLite would go on writing to a file that has no name any more.
+            raise StoreError("the state was opened by another process: after a fork, create a new service")
+        # SQLite would go on writing to a deleted file.
         if not is_inode(self.path, self._inode):
             raise StoreError(
                 f"{self.path} was taken away or replaced while it was in use: put it back, or start again with what "

@@ -30,7 +30,7 @@ CONDITIONS = {
     "kind": "dead.kind = :kind",
     "host": "dead.host = :host",
     "callback": "dead.callback = :callback",
-    # SQLite's own LIKE and lower() know only ASCII letters.
+    # SQLite's own LIKE and lower() handle only ASCII letters.
     "error": "instr(t8_casefold(dead.error), t8_casefold(:error))",
     "older_than": "dead.buried_at <= :now - :older_than",
     "newer_than": "dead.buried_at >= :now - :newer_than",

@@ -36,6 +36,8 @@ SCHEMA_OBJECTS = """
     ) FROM sqlite_master AS m WHERE type <> 'index' OR sql IS NOT NULL
 """
 
+MADE_HERE: set[frozenset[tuple[str, ...]]] = set()
+"""The schema of the files that this process has made, if any: it needs no second making to compare with."""
 OPEN_HERE: Counter[str] = Counter()
 """How often this process has each state file open that it shares with others, by real path."""
 
@@ -142,6 +144,7 @@ def create(path: Path) -> None:
     db.executescript((Path(__file__).parent / "schema.sql").read_text(encoding="utf-8"))
     db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    MADE_HERE.add(frozenset(db.execute(SCHEMA_OBJECTS)))
     db.close()
 
 
@@ -170,7 +173,7 @@ def connect(path: Path, *, power: bool) -> sqlite3.Connection:
 
 
 def distrust(db: sqlite3.Connection) -> None:
-    """Let nothing in a state file call a function or fill the memory: it may come from somebody else."""
+    """Prevent a state file from calling functions or filling the memory: it may come from another person."""
     db.execute("PRAGMA trusted_schema = OFF")
     db.execute("PRAGMA cell_size_check = ON")
     if sys.version_info >= (3, 11):
@@ -226,14 +229,14 @@ def check_schema(db: sqlite3.Connection, path: Path) -> None:
 
     :raises StoreDamaged: if it has something else, or a record that no crawl would write.
     """
-    found = set(db.execute(SCHEMA_OBJECTS))
-    if found != schema_objects():
+    found = frozenset(db.execute(SCHEMA_OBJECTS))
+    if found not in MADE_HERE and found != schema_objects():
         names = ", ".join(sorted({f"{kind} {name}" for kind, name, *_ in found ^ schema_objects()})[:3])
         raise damaged(path, f"its tables are not those of a state file ({names})")
     for table in ("job", "feed", "host"):
         size = db.execute(f"SELECT max(length(record)) FROM {table}").fetchone()[0] or 0
         if size > LARGEST_RECORD:
-            raise damaged(path, f"a record of {size} bytes in the table {table} is none of a crawl's")
+            raise damaged(path, f"a record of {size} bytes in the table {table} is larger than a crawl writes")
 
 
 @cache
@@ -256,7 +259,7 @@ def check_directory(directory: Path) -> None:
             if entry.is_symlink() or not (entry.is_file() or entry.is_dir()):
                 raise StoreDamaged(
                     f"{entry.path} is a link, a pipe or a device, which no crawl has put there. Nothing was changed. "
-                    "Take it away, and run the same command again"
+                    "Remove it, and run the same command again"
                 )
 
 
@@ -278,7 +281,7 @@ def damaged(path: Path, why: str) -> StoreDamaged:
 
 
 def lost(path: Path, what: str) -> StoreDamaged:
-    """Return the error for a state that is gone, or is older than the crawl has left it."""
+    """Return the error for a state that is gone, or is older than the last commit of the crawl."""
     return StoreDamaged(
         f"the state file {path} {what}. Nothing was changed. Put JOBDIR and the feeds back from a copy; or go on from "
         "there with -s T8_RESUME=continue; or begin anew with -s T8_RESUME=fresh, and an empty feed (-O)"

@@ -15,7 +15,7 @@ COMMIT = struct.Struct("<QQ")
 WIDTH = 8
 """Bytes of an id."""
 COMMITS = ".commits"
-"""The end of the name of the file beside the log: the run, and the number of its last commit."""
+"""Suffix of the second file of the log, which has the run and the number of its last commit."""
 
 
 class InFlightLog:
@@ -37,11 +37,11 @@ class InFlightLog:
         return run, [entry for entry in entries if entry]
 
     def last_commit(self) -> tuple[int, int]:
-        """Return the run and the number of the last commit that was noted; zeros if none was, or nobody can tell."""
+        """Return the run and the number of the last recorded commit; zeros if there is none, or it cannot be read."""
         return COMMIT.unpack(data) if len(data := os.pread(self._commits, COMMIT.size, 0)) == COMMIT.size else (0, 0)
 
     def missing(self, run: int, number: int) -> str:
-        """Return what was noted beyond this run and the number of its last commit; empty if nothing was."""
+        """Return the recorded commit beyond this run and the number of its last commit; empty if there is none."""
         noted = self.last_commit()
         noted = noted if any(noted) else (self.read()[0], 0)
         return (
@@ -51,7 +51,7 @@ class InFlightLog:
         )
 
     def note_commit(self, run: int, number: int) -> None:
-        """Note a commit that has been made: a state that does not have this commit has lost its log."""
+        """Record a commit that has been made: a state that does not have this commit has lost its log."""
         os.pwrite(self._commits, COMMIT.pack(run, number), 0)
 
     def reset(self, run: int) -> None:
@@ -63,7 +63,7 @@ class InFlightLog:
         self._free.clear()
 
     def add(self, entry: int) -> None:
-        """Note that *entry* is in flight."""
+        """Record that *entry* is in flight."""
         slot = self._free.pop() if self._free else len(self._slots) + 1
         self._slots[entry] = slot
         os.pwrite(self._fd, entry.to_bytes(WIDTH, "little"), slot * WIDTH)

@@ -40,7 +40,7 @@ class SQLiteItems(SQLiteTables):
             yield from (position for (position,) in self._db.execute(sql.SUPERSEDED))
 
     def items_to_request(self) -> dict[str, int]:
-        """Return the missing items that the spider is to be asked for: the hash of the key, by its text."""
+        """Return the missing items whose requests the spider makes: the hash of the key, by its text."""
         return {text: key for key, text in self.rows(sql.ITEMS_TO_REQUEST)}
 
     def set_refetch_status(self, keys: list[int], status: RefetchStatus) -> None:

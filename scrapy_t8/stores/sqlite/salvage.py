@@ -79,7 +79,7 @@ def _drop_unreadable(db: sqlite3.Connection) -> None:
 
 
 def _is_table(db: sqlite3.Connection, name: str) -> bool:
-    """Whether *name* is not a view or a virtual table, whose rows somebody may have made up without end."""
+    """Whether *name* is a real table. A view or a virtual table could have endless rows."""
     query = "SELECT type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%' FROM sqlite_master WHERE name = ?"
     try:
         row = db.execute(query, (name,)).fetchone()

@@ -67,7 +67,7 @@ class SQLiteStore(StateFile):
         :param if_damaged: ``refuse`` damaged state; or keep it aside, and ``salvage`` its readable part or ``replace``
             it by an empty state.
         :raises JobLocked: if another live process owns the state.
-        :raises StoreDamaged: if the state is damaged and is to be refused.
+        :raises StoreDamaged: if the state is damaged and must be refused.
         :raises StoreVersion: if another version wrote the state.
         """
         with self._opening(lambda: self._lock.own(PATIENCE)):
@@ -100,7 +100,7 @@ class SQLiteStore(StateFile):
         job, last = self.job(), self.last_run()
         missing = self._marks.missing(last.id if last is not None else 0, job.commits if job is not None else 0)
         if missing:
-            why = f"is older than the crawl has left it ({missing}): its log state.db-wal is gone or damaged"
+            why = f"is older than the last commit of the crawl ({missing}): its log state.db-wal is gone or damaged"
             self._miss("The last commits are missing in %s; going on without them", why, if_damaged)
 
     def _miss(self, what: str, why: str, if_damaged: IfDamaged) -> None:
@@ -131,7 +131,7 @@ class SQLiteStore(StateFile):
             self._forget_lost()
 
     def _rebalance(self) -> None:
-        """Adjust the ledger to what was salvaged: what became of lost requests cannot be known."""
+        """Adjust the ledger to the salvaged rows: the outcomes of lost requests are unknown."""
         job = self.job()
         if job is not None:
             lost = job.ledger.difference(self.count_entries() + self.count_waiting())
@@ -162,7 +162,7 @@ class SQLiteStore(StateFile):
         """Begin *job* with an empty frontier, or with the salvaged one (*keep*).
 
         :param afresh: also delete resume points.
-        :param keep_items: keep what is known of items that earlier jobs exported.
+        :param keep_items: keep the records of items that earlier jobs exported.
         """
         with self._guard("write"), transaction(self._db) as db:
             self._marks.reset(0)  # the runs of a new job are counted anew
@@ -177,7 +177,7 @@ class SQLiteStore(StateFile):
                 db.execute(sql.ADD_TALLY, ("cause besides", UNKNOWN, 1))
 
     def begin_run(self, now: float, crash_limit: int) -> Recovery:
-        """Begin a run. If the last one died, charge a crash to what was in flight. Report those with *crash_limit*."""
+        """Begin a run. If the last run died, charge a crash to its entries in flight. Report suspects."""
         with self._guard("recover"):
             job, last = self.job(), self.last_run()
             if job is None:
@@ -277,7 +277,7 @@ class SQLiteStore(StateFile):
     # -- work ----------------------------------------------------------------------------------------------------
 
     def mark_in_flight(self, entry: int) -> None:
-        """Note that *entry* is in flight, so that a crash is charged to it. The note survives a kill immediately."""
+        """Record that *entry* is in flight, so that a crash is charged to it. The note survives a kill immediately."""
         try:
             self._marks.add(entry)
         except OSError as error:
@@ -294,7 +294,7 @@ class SQLiteStore(StateFile):
     def commit(self, batch: CommitBatch, job: JobRecord, now: float) -> None:
         """Make all of *batch* and the record of *job* durable, or nothing."""
         with self._guard("write"):
-            # SQLite would go on writing to a file that has no name any more.
+            # SQLite would go on writing to a deleted file.
             if not is_inode(self.path, self._inode):
                 raise OSError(f"{self.path.name} was removed or replaced while the crawl ran")
             job.commits += 1

@@ -20,7 +20,7 @@ ROWS = 3000
 
 
 class WalCheckpointer:
-    """Counts changed rows, and moves *log* when there are enough. *connect* opens a connection of its own."""
+    """Counts changed rows, and moves *log* when there are enough. *connect* opens a separate connection."""
 
     def __init__(self, log: Path, connect: Callable[[], sqlite3.Connection]) -> None:
         self._log = log
@@ -36,7 +36,7 @@ class WalCheckpointer:
         return self._thread is not None and self._thread.is_alive()
 
     def committed(self, total_changes: int) -> None:
-        """Note a commit, and start a checkpoint in the background if enough rows have changed."""
+        """Record a commit, and start a checkpoint in the background if enough rows have changed."""
         if total_changes - self._done >= ROWS and not self.is_running:
             self._done = total_changes
             self._thread = Thread(target=self._checkpoint, name="t8-checkpoint", daemon=True)

@@ -123,7 +123,9 @@ def test_a_letter_named_by_id_is_revived_without_a_question(t8: T8, mine: Crawl)
 
 def test_discard(t8: T8, mine: Crawl) -> None:
     line = t8.refused(2, "failed", "discard", "--jobdir", mine.job)
-    assert line == "scrapy t8: Discard 2 dead letters? There is nobody to ask: give --yes. Nothing was changed"
+    assert (
+        line == "scrapy t8: Discard 2 dead letters? There is no terminal to answer on: give --yes. Nothing was changed"
+    )
     t8.refused(2, "failed", "discard", "1", "--jobdir", mine.job)
     assert t8.json("failed", "list", "--jobdir", mine.job)["total"] == 2
     assert t8("failed", "discard", "--status", "404", "-y", "--jobdir", mine.job) == 0

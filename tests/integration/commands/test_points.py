@@ -54,7 +54,7 @@ def test_delete(t8: T8, mine: Crawl) -> None:
 def test_invalid_arguments_change_nothing(t8: T8, mine: Crawl) -> None:
     at = ("--jobdir", mine.job)
     before = t8.json("points", "list", *at)
-    assert "give what to set" in t8.refused(2, "points", "set", LIST, *at)
+    assert "name what to set" in t8.refused(2, "points", "set", LIST, *at)
     assert "not a whole number of at least 0: '-1'" in t8.refused(2, "points", "set", LIST, "--page=-1", *at)
     assert "not a JSON object" in t8.refused(2, "points", "set", LIST, "--metadata", "[1]", *at)
     assert "not a JSON object" in t8.refused(2, "points", "set", LIST, "--metadata", "{", *at)

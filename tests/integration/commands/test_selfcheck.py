@@ -51,4 +51,7 @@ def test_demo_and_selftest_in_a_project(tmp_path: Path) -> None:
     done = spawn("selftest", "--log-level", "error", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count(" ok ") == 5
+    assert [line.split("  ")[0] for line in done.stdout.splitlines()] == [
+        *("store", "lock", "kill and recover", "retry", "crawl and report"),
+    ]
     assert sorted(path.name for path in tmp_path.iterdir() if path.name != "__pycache__") == before

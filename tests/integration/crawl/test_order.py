@@ -75,8 +75,8 @@ def test_more_requests_than_the_queue_holds_in_memory(lab: Lab) -> None:
     """What was left to the store comes back in its place."""
     ways = [{}, FIFO]
     crawls = [lab.crawl("wide", t8=t8, **{**ONE, **way}) for way in ways for t8 in (False, True)]
-    # By page 300 all requests of the wide page are in the queue: pages are fetched while they are pushed.
-    stops = [partial(_stopped_in_the_middle, crawl, page=300) for crawl in crawls[1::2]]
+    # By page 60 all requests of the wide page are in the queue: pages are fetched while they are pushed.
+    stops = [partial(_stopped_in_the_middle, crawl, page=60) for crawl in crawls[1::2]]
     _together(*(crawl.finished for crawl in crawls[::2]), *stops)
     for plain, stopped in zip(crawls[::2], crawls[1::2], strict=True):
         assert stopped.pages == plain.pages

@@ -73,7 +73,7 @@ def test_two_spiders_one_after_the_other_to_the_same_files(tmp_path: Path) -> No
 
     assert refused.reason == "t8_feed_failed"
     (line,) = refused.at("CRITICAL")
-    assert "another program has appended to it after the crawl had died" in line
+    assert "another program has appended to it after the crawl died" in line
     assert records(tmp_path / "all.jsonl").total() > 50
 
     for _ in feeds:

@@ -23,7 +23,7 @@ def test_an_item_without_its_key_is_kept_and_reported_once(tmp_path: Path) -> No
 
 
 def test_keys_that_are_huge_or_cannot_be_hashed(tmp_path: Path) -> None:
-    huge = ["x" * 2_000_000 + end for end in "ab"]
+    huge = ["x" * 300_000 + end for end in "ab"]
     strange: list[Any] = [[1, {"a": [2]}], {"b": 1, "a": 2}, {"a": 2, "b": 1}, 1.5]
     pages = [[{"id": key} for key in keys] for keys in (huge, strange, strange)]
     run = crawl(tmp_path, pages, T8_ITEM_KEY="id", URLLENGTH_LIMIT=0)
@@ -34,14 +34,14 @@ def test_keys_that_are_huge_or_cannot_be_hashed(tmp_path: Path) -> None:
 def test_a_key_function_that_raises_is_reported(tmp_path: Path) -> None:
     run = crawl(tmp_path, PAGES, T8_ITEM_KEY="given.bad_key")
     assert len(run.items) == 3
-    assert "its key cannot be had: ZeroDivisionError" in run.log
+    assert "its key cannot be computed: ZeroDivisionError" in run.log
 
 
 @pytest.mark.parametrize(
     ("setting", "value", "message"),
     [
         ("T8_ITEM_KEY", "no.such.thing", "T8_ITEM_KEY names 'no.such.thing', which cannot be loaded"),
-        ("T8_ITEM_KEY", "[1", "T8_ITEM_KEY is '[1', which is no JSON"),
+        ("T8_ITEM_KEY", "[1", "T8_ITEM_KEY is '[1', which is not JSON"),
         ("T8_DEDUP_POLICY", "best", "T8_DEDUP_POLICY is 'best', but must be one of first, last, changed"),
         ("T8_ITEM_SCHEMA", '{"dict": {"type": "nonsense"}}', "T8_ITEM_SCHEMA"),
         ("T8_ITEM_SCHEMA", '{"dict": "missing.json"}', "missing.json"),
@@ -51,7 +51,7 @@ def test_a_key_function_that_raises_is_reported(tmp_path: Path) -> None:
         ("T8_ALERT_THRESHOLDS", '{"failed_tasks": 0.1}', "failed_tasks"),
         ("T8_ALERT_ITEMS_DROP", "-1", "T8_ALERT_ITEMS_DROP is -1.0, but must be a part from 0 to 1"),
         ("T8_NOTIFY_URLS", '["nonsense://user:geheim@x"]', "T8_NOTIFY_URLS"),
-        ("T8_VALIDATOR", "given.Obedient", "T8_VALIDATOR names 'given.Obedient', which is no subclass"),
+        ("T8_VALIDATOR", "given.Obedient", "T8_VALIDATOR names 'given.Obedient', which is not a subclass"),
         ("T8_EXPECT_FILE", "none.txt", "T8_EXPECT_FILE names 'none.txt', and there is no such file"),
     ],
 )

@@ -169,7 +169,7 @@ def test_kills_with_another_scheduler(crawl: Crawl) -> None:
 
 def test_no_lists(crawl: Crawl) -> None:
     log = crawl.run("pages", tags="").log
-    assert "There are no lists" in log
+    assert "The spider has no lists" in log
     assert "(finished)" in log
 
 

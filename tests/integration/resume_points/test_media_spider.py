@@ -73,7 +73,7 @@ def test_a_file_that_is_no_picture(crawl: Crawl) -> None:
     (crawl.work / "slugs.txt").write_text("broken\n")
     kinds = '{"media": {"times": 2}}'
     log = crawl.run("pictures", IMAGES_STORE="images", T8_RETRY_KINDS=kinds).log
-    assert "is no file" in log
+    assert "is not a file" in log
     assert crawl.letters() == {"media": 3}
     assert (len(items(crawl)["broken"]["images"]), items(crawl)["broken"]["media_total"]) == (0, 3)
 

@@ -127,7 +127,8 @@ def test_kills_change_no_outcome(crawl: Crawl) -> None:
     assert crawl.letters() == {"http": 1, "host": 1}
     times = crawl.site.times()
     for path in good:
-        # Twisted asks again by itself, at once, when a connection that it has reused is cut.
-        for before, after in pairwise(times[f"/{path}"] if not path.startswith("cut") else ()):
+        # Twisted asks again by itself, at once, when a connection that it has reused is cut; so is a torn one for a
+        # process that comes too late to read the half of the answer.
+        for before, after in pairwise(times[f"/{path}"] if not path.startswith(("cut", "torn")) else ()):
             assert after - before >= 0.7 or any(before < kill < after for kill in kills)
     assert len(times["/broken/x"]) <= 7 + len(kills)

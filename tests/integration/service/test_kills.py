@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import random
 import sqlite3
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -15,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from scrapy_t8 import T8ResumeAndRetry
-from tests.support.process import Process, environment, run, wait_until
+from tests.support.process import Process, environment, wait_until
 
 from .worker import CONFIG
 
@@ -144,40 +142,43 @@ def test_an_import_is_all_or_nothing(tmp_path: Path) -> None:
             t8.add_failed_task("DETAIL_COLLECTION", f"car-{index}", "no answer")
     with opened(tmp_path / "from") as t8:
         t8.state_manager.export_state(tmp_path / "state.json")
-    code = (
+    script, output = tmp_path / "script.py", tmp_path / "output"
+    script.write_text(
         "import sys\nfrom scrapy_t8 import T8ResumeAndRetry\n"
-        "with T8ResumeAndRetry({'state_dir': sys.argv[1], 'enable_auto_retry': False}) as t8:\n"
-        "    print('begun', flush=True)\n    t8.state_manager.import_state(sys.argv[2])\n"
+        "with T8ResumeAndRetry({'state_dir': 'state', 'enable_auto_retry': False}) as t8:\n"
+        "    print('begun', flush=True)\n    t8.state_manager.import_state('state.json')\n"
     )
-    command = [sys.executable, "-c", code, str(tmp_path / "state"), str(tmp_path / "state.json")]
+
+    def start() -> Process:
+        output.unlink(missing_ok=True)
+        files = {"log": tmp_path / "error", "output": output}
+        return Process([str(script)], tmp_path, environment=environment(), **files)
+
     for turn in range(KILLS):
-        process = subprocess.Popen(command, stdout=subprocess.PIPE)
-        assert process.stdout is not None
-        process.stdout.readline()
+        process = start()
+        wait_until(lambda: output.exists() and output.read_text(), meanwhile=lambda process=process: process.is_alive)  # type: ignore[misc]
         time.sleep(turn * 0.5 / KILLS)
         process.kill()
-        process.wait()
-        process.stdout.close()
         with opened(tmp_path) as t8:
             assert t8.state_manager.task_counts()[0] in (0, number)
-    assert run(*command[1:]).returncode == 0
+    assert start().wait() == 0
     with opened(tmp_path) as t8:
         assert t8.state_manager.task_counts() == (number, 0)
 
 
 def test_a_task_that_kills_its_process_is_buried(tmp_path: Path) -> None:
-    code = (
-        "import os, sys, time\nfrom scrapy_t8 import T8ResumeAndRetry\n"
-        "t8 = T8ResumeAndRetry({'state_dir': sys.argv[1], 'retry_base': 0, 'crash_limit': 3})\n"
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import os, time\nfrom scrapy_t8 import T8ResumeAndRetry\n"
+        "t8 = T8ResumeAndRetry({'state_dir': '.', 'retry_base': 0, 'crash_limit': 3})\n"
         "t8.retry_manager.register_retry_handler('POISON', lambda t, m: os.kill(os.getpid(), 9))\n"
         "t8.start_service()\n"
         "while t8.state_manager.task_counts()[0]:\n    time.sleep(0.01)\n"
     )
     with T8ResumeAndRetry({"state_dir": str(tmp_path), "enable_auto_retry": False, "retry_base": 0}) as t8:
         task_id = t8.add_failed_task("POISON", "a", "")
-    for _ in range(3):
-        assert run("-c", code, tmp_path).returncode == -9
-    assert run("-c", code, tmp_path).returncode == 0
+    ends = [Process([str(script)], tmp_path, environment=environment(), log=tmp_path / "log").wait() for _ in range(4)]
+    assert ends == [-9, -9, -9, 0]
     with T8ResumeAndRetry({"state_dir": str(tmp_path), "enable_auto_retry": False}) as t8:
         task = t8.get_failed_task(task_id)
         assert task is not None

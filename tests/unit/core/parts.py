@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from scrapy import Request, Spider
+from scrapy.crawler import Crawler
 from scrapy.utils.request import fingerprint
 from scrapy.utils.test import get_crawler
 
@@ -24,22 +25,32 @@ def fingerprint63(request: Request) -> int:
     return int.from_bytes(fingerprint(request)[:7], "big")
 
 
+def new_crawler() -> Crawler:
+    """Return a crawler with a spider."""
+    crawler = get_crawler(Spider)
+    crawler.spider = Spider("spider")
+    crawler.spider.crawler = crawler
+    return crawler
+
+
 def run_context(
     directory: Path,
     config: Config | None = None,
     clock: Callable[[], float] | None = None,
     job: JobRecord | None = None,
+    crawler: Crawler | None = None,
 ) -> RunContext:
-    """Begin a run of the job in *directory*; a new job if there is none yet."""
+    """Begin a run of the job in *directory*; a new job if there is none yet.
+
+    :param crawler: of an earlier run, as making another one costs more than all else.
+    """
     config = config or Config()
     store = SQLiteStore(directory / "t8")
     store.open()
     if store.job() is None:
         store.begin_job(job or JobRecord("job", "spider", {}, 0.0))
     recovery = store.begin_run(0.0, 1000)
-    crawler = get_crawler(Spider)
-    crawler.spider = Spider("spider")
-    crawler.spider.crawler = crawler
+    crawler = crawler or new_crawler()
     return RunContext(
         crawler=crawler,
         config=config,

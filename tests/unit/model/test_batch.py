@@ -34,7 +34,7 @@ def test_only_large_metadata_is_compressed() -> None:
 
 
 def test_a_record_that_somebody_has_changed() -> None:
-    with pytest.raises(FormatError, match="the resume point X cars is no JSON"):
+    with pytest.raises(FormatError, match="the resume point X cars is not JSON"):
         PointRecord("X", "cars", 1.0, "{").point()
     with pytest.raises(FormatError, match="current_page"):
         PointRecord("X", "cars", 1.0, '{"task_type": "X"}').point()

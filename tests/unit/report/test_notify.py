@@ -106,7 +106,7 @@ def test_log_lines_of_apprise_elsewhere_are_not_muted(caplog: pytest.LogCaptureF
 def test_an_invalid_url(caplog: pytest.LogCaptureFixture, url: Any, shown: str) -> None:
     with pytest.raises(ConfigError) as caught:
         Notifier(["json://127.0.0.1:9/", url], 1)
-    assert str(caught.value) == f"T8_NOTIFY_URLS[1] is {shown}, which is no URL that Apprise understands"
+    assert str(caught.value) == f"T8_NOTIFY_URLS[1] is {shown}, which is not a URL that Apprise supports"
     assert caplog.messages == []
 
 

@@ -298,7 +298,7 @@ def test_runs(service: T8ResumeAndRetry, make_service: Make, clock: Clock) -> No
     assert state.status == "STOPPED"
     with pytest.raises(FormatError, match="status: one of RUNNING, FINISHED, STOPPED, DIED"):
         manager.update_run(TYPE, status="DONE")
-    with pytest.raises(FormatError, match="colour: a run has no such field"):
+    with pytest.raises(FormatError, match="colour: a run has no field of this name"):
         manager.update_run(TYPE, colour="red")
 
 
@@ -389,8 +389,8 @@ def test_state_of_the_old_module_is_imported(make_service: Make, clock: Clock, t
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "is no JSON"),
-        ("{}", "there is no state in it"),
+        ("{", "is not JSON"),
+        ("{}", "it has no states"),
         (json.dumps({"version": 7, "states": []}), "version: this scrapy_t8 reads version 1, not 7"),
         (json.dumps([OLD_POINT, {**OLD_TASK, "retry_count": "two"}]), "[1]: retry_count: a whole number"),
         (json.dumps({"failed_tasks": [{**OLD_TASK, "created_at": "today"}]}), "failed_tasks[0]: created_at: a time"),

@@ -97,7 +97,7 @@ def test_a_state_that_lacks_the_last_commit_is_refused(state: Path) -> None:
     store.commit(CommitBatch(seen=[3]), recovery.job, 5.0)
     store.close()  # as by a kill: the run has not ended
     (state / "state.db").write_bytes(copy)
-    with pytest.raises(StoreDamaged, match="older than the crawl has left it"):
+    with pytest.raises(StoreDamaged, match="older than the last commit of the crawl"):
         SQLiteStore(state).open()
     store.open(if_damaged="salvage")
     assert store.is_salvaged

@@ -146,9 +146,15 @@ def test_hurrying_ends_the_wait() -> None:
 
 def test_whoever_cancels_the_wait_cancels_the_coroutine() -> None:
     async def main() -> HandlerCall:
-        made = call(lambda target, metadata: asyncio.sleep(3600))
+        begun = asyncio.Event()
+
+        async def hangs() -> None:
+            begun.set()
+            await asyncio.sleep(3600)
+
+        made = call(lambda target, metadata: hangs())
         task = asyncio.create_task(made.run())
-        await asyncio.sleep(LIMIT)
+        await asyncio.wait_for(begun.wait(), HANG)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

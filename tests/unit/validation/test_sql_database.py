@@ -281,7 +281,7 @@ def test_a_password_is_never_shown(postgres: Postgres) -> None:
         ("no url", {}, "the URL of the database cannot be used: Could not parse SQLAlchemy URL"),
         ("oracle+oracledb://u:geh3im@h/x", {}, "oracle+oracledb://u:***@h/x needs the driver oracledb: pip install"),
         ("mysql://u:geh3im@h/x", {}, "mysql+pymysql://u:***@h/x needs the driver pymysql: pip install pymysql"),
-        ("sqlite+aiosqlite:///x", {}, "the driver of sqlite+aiosqlite:///x is an async one"),
+        ("sqlite+aiosqlite:///x", {}, "the driver of sqlite+aiosqlite:///x is async"),
         ("sqlite:///x", {TYPE: "cars"}, f"tables['{TYPE}'] is 'cars', but must be the names of a table and"),
         ("sqlite:///x", {TYPE: ("cars", "")}, "but must be the names of a table and of its key column"),
     ],

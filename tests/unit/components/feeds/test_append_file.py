@@ -89,7 +89,7 @@ class TestJournal:
             "replaced": lambda: (path.unlink(), path.write_bytes(b"one\ntwo\n")),
             "other bytes": lambda: path.write_bytes(b"one\nTWO\n"),
         }[harm]()
-        with pytest.raises(FeedError, match="somebody has moved or changed it while the crawl ran"):
+        with pytest.raises(FeedError, match="another program has moved or changed it while the crawl ran"):
             journal.check_at_end()
 
     def test_a_file_that_never_had_anything_is_not_missed(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -114,7 +114,7 @@ def test_what_others_wrote_to_a_new_file_is_an_error(log: Path, tmp_path: Path) 
     begin(UndoLog(log, 0), tmp_path / "new")
     with (tmp_path / "new").open("ab") as file:
         file.write(b" of others")
-    with pytest.raises(FeedError, match="another program has appended to it after the crawl had died"):
+    with pytest.raises(FeedError, match="another program has appended to it after the crawl died"):
         UndoLog(log, 0).undo()
     assert (tmp_path / "new").read_bytes() == b" and after of others"
 
@@ -167,7 +167,7 @@ def test_a_note_of_another_file_is_refused(log: Path, tmp_path: Path) -> None:
     undo = UndoLog(log, 0)
     undo.note(mine, None, 5)
     undo.note(theirs, None, 100)
-    with pytest.raises(FeedError, match=r"names .*thesis\.txt, which is no file of this feed"):
+    with pytest.raises(FeedError, match=r"names .*thesis\.txt, which is not a file of this feed"):
         UndoLog(log, 0, owns=lambda path: path == str(mine)).undo()
     assert theirs.read_text() == "precious"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from scrapy_t8.core.items.expectations import Expectations
 from scrapy_t8.core.page import Page, enter_request, leave_page
 from scrapy_t8.core.resume_points import ResumePointTracker
 from scrapy_t8.model.batch import CommitBatch
-from tests.unit.core.parts import Control, kill, run_context
+from tests.unit.core.parts import Control, kill, new_crawler, run_context
+
+_crawler = cache(new_crawler)
 
 
 class FrontierMachine(RuleBasedStateMachine):
@@ -42,7 +45,7 @@ class FrontierMachine(RuleBasedStateMachine):
         self._open()
 
     def _open(self) -> None:
-        self.context = context = run_context(Path(self.directory.name))
+        self.context = context = run_context(Path(self.directory.name), crawler=_crawler())
         self.store = context.store
         points = ResumePointTracker.open(context)
         expectations = Expectations(context.codec)

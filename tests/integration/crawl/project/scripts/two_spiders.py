@@ -9,6 +9,8 @@ from base import NotingSpider
 from scrapy.crawler import AsyncCrawlerProcess, CrawlerProcess
 from scrapy.utils.project import get_project_settings
 
+from tests.support.probe import may_end
+
 
 class One(NotingSpider):
     name = "one"
@@ -20,6 +22,10 @@ class One(NotingSpider):
     def parse(self, response: Any) -> Any:
         yield from self.leaf(response)
         yield self.to(f"p/{self.name}/of-{response.url.rpartition('/')[2]}", self.leaf, dont_filter=True)
+
+    def leaf(self, response: Any) -> Any:
+        may_end(f"page of {self.name}")
+        yield from super().leaf(response)
 
 
 class Two(One):

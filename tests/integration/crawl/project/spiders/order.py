@@ -8,6 +8,7 @@ from typing import Any
 from base import NotingSpider
 from scrapy import Request
 
+from scrapy_t8.core.frontier import queues
 from tests.support.probe import SITE, may_end, note
 
 HOSTS = ("127.0.0.1", "127.0.0.2", "localhost")
@@ -53,20 +54,21 @@ class Order(NotingSpider):
 
 
 class Wide(NotingSpider):
-    """A page with far more requests than a queue holds in memory, of which some bring one more."""
+    """A page with far more requests than a queue holds in memory, which here is less, of which some bring one more."""
 
     name = "wide"
 
     async def start(self) -> AsyncIterator[Any]:
+        queues.KEEP, queues.LOAD = queues.KEEP // 8, queues.LOAD // 8
         yield Request("data:,wide")
 
     def parse(self, response: Any) -> Any:
-        for number in range(1700):
+        for number in range(220):
             yield Request(f"data:,{number}", self.child)
 
     def child(self, response: Any) -> Any:
         note(f"page {response.text}")
         may_end("page")
         yield {"page": response.text}
-        if response.text.isdigit() and int(response.text) % 50 == 0:
+        if response.text.isdigit() and int(response.text) % 20 == 0:
             yield Request(f"data:,of-{response.text}", self.child)
