@@ -13,9 +13,8 @@
     |   +-- StoreVersion     the state was written by another version
     +-- WriteError           a file cannot be written: a report, an export
     |   +-- FeedError        a feed file cannot be written
-    +-- CodecError
-    |   +-- CannotStore      a value has no safe encoding
-    |   +-- CannotLoad       stored bytes cannot be decoded
+    +-- CannotStore          a value has no safe encoding
+    +-- CannotLoad           stored bytes cannot be decoded
     +-- DatabaseError        the user's own database failed or gave no answer
     +-- FormatError          a field of a document is missing or invalid
     +-- CommandError         a command cannot be used with these arguments
@@ -76,15 +75,11 @@ class FeedError(WriteError):
     reason = "t8_feed_failed"
 
 
-class CodecError(T8Error):
-    pass
-
-
 class DatabaseError(T8Error):
     pass
 
 
-class CannotStore(CodecError):
+class CannotStore(T8Error):
     """A value has no safe encoding. ``where`` names the value, as in ``meta['loader']``."""
 
     reason = "t8_unserializable"
@@ -94,7 +89,7 @@ class CannotStore(CodecError):
         self.where = where
 
 
-class CannotLoad(CodecError):
+class CannotLoad(T8Error):
     """Stored bytes cannot be decoded. ``kind`` is the cause, for the dead-letter box."""
 
     def __init__(self, message: str, kind: str = "payload") -> None:

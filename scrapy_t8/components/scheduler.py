@@ -58,7 +58,7 @@ class T8Scheduler(Scheduler):
 
     def open(self, spider: Spider) -> Any:
         opened = super().open(spider)
-        self._refused = RefusedRequests.watch(self._job.crawler, self._job)
+        self._refused = RefusedRequests.watch(self._job)
         has_seen_set = adopt(self.df, self._job.frontier, self._job.crawler.request_fingerprinter)
         self._gate = self._job.use_frontier(self._durable_queue(), has_seen_set=has_seen_set)
         self.dqs = self._gate  # type: ignore[assignment]

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ _current: ContextVar[Page | None] = ContextVar("t8_page", default=None)
 _request: ContextVar[Request | None] = ContextVar("t8_request", default=None)
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Page:
     """The state of a page until the page is settled.
 
@@ -42,95 +44,60 @@ class Page:
     :param was_waiting: whether the entry waited for a retry, and is now in a queue again.
     """
 
-    __slots__ = (
-        "_items",
-        "_undelivered",
-        "announcements",
-        "attempt",
-        "callback",
-        "delivered",
-        "doubts",
-        "ending",
-        "ends_in_memory",
-        "entry",
-        "expectations",
-        "fingerprints_on_settle",
-        "has_child_rows",
-        "history",
-        "host",
-        "is_replay",
-        "is_settled",
-        "letter",
-        "new_retries",
-        "outcome",
-        "parent",
-        "pending",
-        "positions",
-        "request",
-        "retry",
-        "start_item_fingerprint",
-        "swapped",
-        "was_waiting",
-    )
+    entry: int | None
+    attempt: int = 0
+    parent: Page | None = None
+    _: KW_ONLY
+    is_replay: bool = False
+    was_waiting: bool = False
+    pending: int = 1
+    """The number of ends that the page waits for: its own, those of its requests from memory, of child pages."""
+    outcome: Outcome = Outcome.PENDING
+    retry: ScheduledRetry | None = None
+    """The entry of the next attempt, if the outcome is a retry."""
+    letter: DeadLetter | None = None
+    """The dead letter, if the outcome is dead."""
+    ending: Ending | None = None
+    """The reason without a result, if the outcome is discarded."""
+    doubts: tuple[Ending, ...] = ()
+    """Missing outputs of a page that is done, or that belongs to no request."""
+    ends_in_memory: Sequence[DeadLetter | Ending | None] = ()
+    """The outcomes of the requests of the page that ran from memory: None for success."""
+    is_settled: bool = False
+    """Whether the page is part of the next commit, so that its children need not be remembered."""
+    history: AttemptHistory | None = None
+    """The earlier attempts of the request, if they have failed."""
+    request: Request | None = None
+    """The request, after it has left the engine, if it may not have brought its expected items."""
+    host: str = ""
+    """Host and callback of the request, after it has left the engine."""
+    callback: str = ""
+    """Who handled the response, once the request has left the engine."""
+    positions: tuple[Any, ...] = ()
+    """Positions of resume points that are done when the page settles."""
+    expectations: tuple[Expectation, ...] = ()
+    """Items that the request is expected to bring."""
+    announcements: Sequence[tuple[str, str, int | None]] = ()
+    """Announcements of the page: source, key, total."""
+    new_retries: tuple[ScheduledRetry, ...] = ()
+    """New entries of the page that wait from the beginning."""
+    fingerprints_on_settle: Set[int] = frozenset()
+    """Fingerprints of requests that run from memory: durable only with the page."""
+    start_item_fingerprint: int | None = None
+    """The fingerprint by which the unsettled parent remembers this page, if the page is an item of ``start()``."""
+    swapped: Request | None = None
+    """The request of the page, while a request that a middleware has sent instead is in flight."""
+    has_child_rows: bool = False
+    """Whether the store remembers children of this page."""
+    delivered: tuple[int, ...] = ()
+    """Fingerprints of the records that are in the feeds although the page has failed."""
+    _items: PageItems | None = None
+    _undelivered: Counter[int] | None = None
+    """Records that earlier attempts have delivered, and this attempt has not yielded yet."""
 
-    def __init__(
-        self,
-        entry: int | None,
-        attempt: int = 0,
-        parent: Page | None = None,
-        *,
-        is_replay: bool = False,
-        was_waiting: bool = False,
-    ) -> None:
-        self.entry = entry
-        self.attempt = attempt
-        self.parent = parent
-        self.is_replay = is_replay
-        self.was_waiting = was_waiting
-        self.pending = 1
-        """The number of ends that the page waits for: its own, those of its requests from memory, of child pages."""
-        self.outcome = Outcome.PENDING
-        self.retry: ScheduledRetry | None = None
-        """The entry of the next attempt, if the outcome is a retry."""
-        self.letter: DeadLetter | None = None
-        """The dead letter, if the outcome is dead."""
-        self.ending: Ending | None = None
-        """The reason without a result, if the outcome is discarded."""
-        self.doubts: tuple[Ending, ...] = ()
-        """Missing outputs of a page that is done, or that belongs to no request."""
-        self.ends_in_memory: Sequence[DeadLetter | Ending | None] = ()
-        """The outcomes of the requests of the page that ran from memory: None for success."""
-        self.is_settled = False
-        """Whether the page is part of the next commit, so that its children need not be remembered."""
-        self.history: AttemptHistory | None = None
-        """The earlier attempts of the request, if they have failed."""
-        self.request: Request | None = None
-        """The request, after it has left the engine, if it may not have brought its expected items."""
-        self.host = self.callback = ""
-        """Host and callback of the request, after it has left the engine."""
-        self.positions: tuple[Any, ...] = ()
-        """Positions of resume points that are done when the page settles."""
-        self.expectations: tuple[Expectation, ...] = ()
-        """Items that the request is expected to bring."""
-        self.announcements: Sequence[tuple[str, str, int | None]] = ()
-        """Announcements of the page: source, key, total."""
-        self.new_retries: tuple[ScheduledRetry, ...] = ()
-        """New entries of the page that wait from the beginning."""
-        self.fingerprints_on_settle: Set[int] = frozenset()
-        """Fingerprints of requests that run from memory: durable only with the page."""
-        self.start_item_fingerprint: int | None = None
-        """The fingerprint by which the unsettled parent remembers this page, if the page is an item of ``start()``."""
-        self.swapped: Request | None = None
-        """The request of the page, while a request that a middleware has sent instead is in flight."""
-        self.has_child_rows = False
-        """Whether the store remembers children of this page."""
-        self._items: PageItems | None = None
-        self.delivered: tuple[int, ...] = ()
-        """Fingerprints of the records that are in the feeds although the page has failed."""
-        self._undelivered: Counter[int] | None = None
-        """Records that earlier attempts have delivered, and this attempt has not yielded yet."""
-        if parent is not None:
-            parent.hold()
+    def __post_init__(self) -> None:
+        if self.parent is not None:
+            self.parent.hold()
 
     # -- outcome -------------------------------------------------------------------------------------------------
 

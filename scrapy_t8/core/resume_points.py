@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import field
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -70,32 +70,22 @@ class Point:
 
 
 class ResumePointTracker(CommitParticipant):
-    """All resume points of one run.
+    """All resume points of one run. Old history is pruned when the run begins."""
 
-    :param interval: minimum seconds between two records of history.
-    :param by_details: a position is done only when all requests of its page have settled.
-    """
-
-    def __init__(
-        self, store: ResumePointStore, job: str, clock: Callable[[], float], *, interval: float, by_details: bool
-    ) -> None:
-        self._job = job
-        self._clock = clock
-        self._interval = interval
-        self._by_details = by_details
-        self._points = dict(_load_all(store))
-        self._changed: set[tuple[str, str]] = set()
-        self._all_historic = False
-
-    @classmethod
-    def open(cls, context: RunContext) -> ResumePointTracker:
-        """Return the resume points of a run. Old history is pruned."""
+    def __init__(self, context: RunContext) -> None:
         config, store = context.config, context.store.points
+        self._job = context.record.id
+        self._clock = context.clock
+        self._interval = config.update_interval
+        """Seconds between two records of history, at least."""
+        self._by_details = config.cursor_waits_for == "details"
+        """Whether a position is passed only when everything that its page has brought about is settled."""
         pruned = store.prune(context.clock() - config.resume_point_ttl, config.max_resume_points)
         if pruned:
             logger.info("%d old records of resume points pruned", pruned)
-        by_details = config.cursor_waits_for == "details"
-        return cls(store, context.record.id, context.clock, interval=config.update_interval, by_details=by_details)
+        self._points = dict(_load_all(store))
+        self._changed: set[tuple[str, str]] = set()
+        self._all_historic = False
 
     # -- reading -------------------------------------------------------------------------------------------------
 

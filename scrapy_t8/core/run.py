@@ -68,6 +68,7 @@ class RunControl(Protocol):
 
     def guard(self, what: str) -> StopOnError:
         """Return a context in which any exception ends the run."""
+        return StopOnError(self, what)
 
     def end(self, page: Page) -> None:
         """Record that one of the outputs of *page* has ended. With the last output, the page settles."""
@@ -86,6 +87,9 @@ class RunControl(Protocol):
 
         :raises T8Error: the error that has ended the run, if one has.
         """
+        self.flush()
+        if self.error is not None:
+            raise self.error
 
 
 class CommitParticipant:

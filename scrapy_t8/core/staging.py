@@ -32,7 +32,7 @@ class PageItems:
         self.passed = 0
         """Items that no pipeline has dropped or failed on."""
         self.current = 0
-        """The number of the item whose records are being staged, if any."""
+        """The number of the item whose records are being staged; 0 if there is none."""
         self.loss_cause = ""
         """The cause of the first item that a pipeline has dropped or failed on."""
         self.digests: Mapping[int, bytes] = NO_DIGESTS
@@ -43,34 +43,14 @@ class PageItems:
         self._earlier: Staged | None = None
         """The outcomes before them."""
 
-    def enter(self) -> None:
-        """Count an item that enters the pipelines."""
-        self.entered += 1
-
-    def enter_again(self) -> None:
-        """Take back the count of an item that an earlier attempt has already added to the ledger."""
-        self.entered -= 1
-
     def leave(self) -> None:
         """Count an item that leaves the pipelines. What is staged from now on belongs to the item."""
         self.left += 1
         self.current = self.left
 
-    def let_pass(self) -> None:
-        """Count an item that no pipeline has lost."""
-        self.passed += 1
-
     def lose(self, cause: str) -> None:
         """Record why a pipeline has lost an item. The first cause stays."""
         self.loss_cause = self.loss_cause or cause
-
-    def end_item(self) -> None:
-        """Let what is staged from now on belong to no item."""
-        self.current = 0
-
-    def forget_entered(self) -> None:
-        """Count no items, because there is no ledger."""
-        self.entered = 0
 
     def digest(self, key: int, digest: bytes) -> None:
         """Remember the content of the item with this key."""

@@ -47,5 +47,5 @@ class T8ItemCounterPipeline(CountingPipeline):
     def process_item(self, item: Any) -> Any:
         page = current_page()
         if page is not None:
-            page.own_items().enter()
+            page.own_items().entered += 1
         return item

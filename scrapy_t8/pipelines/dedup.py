@@ -42,7 +42,7 @@ class T8DedupPipeline(CountingPipeline):
     def process_item(self, item: Any) -> Any:
         page = current_page()
         if self._counts and page is not None:
-            page.own_items().enter()
+            page.own_items().entered += 1
         if self._ledger.compares:
             self._job.settle_ended()
         key = self._ledger.duplicate_of(item, page)

@@ -156,9 +156,9 @@ def _hosts(hosts: Sequence[Mapping[str, Any]], most: float, now: float) -> Itera
 
 
 def _coverage(coverage: Sequence[Mapping[str, Any]], thresholds: Mapping[str, Any]) -> Iterator[Alert]:
-    for gap in coverage_problems(coverage, thresholds):
-        message = f"{_percent(gap.part)} of the items of {gap.item} have {gap.field!r}: under {_percent(gap.least)}"
-        yield Alert("field_coverage", "T8_FIELD_COVERAGE", gap.part, gap.least, message)
+    for item, field, part, least in coverage_problems(coverage, thresholds):
+        message = f"{_percent(part)} of the items of {item} have {field!r}: under {_percent(least)}"
+        yield Alert("field_coverage", "T8_FIELD_COVERAGE", part, least, message)
 
 
 def _percent(part: float) -> str:

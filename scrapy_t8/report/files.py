@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,7 +18,6 @@ from scrapy_t8.errors import ConfigError, WriteError, remedy
 from scrapy_t8.stores.reader.reader import Reader, open_read_only
 from scrapy_t8.utils.files import replacing
 
-from .alerts import Alert
 from .document import Document, collect, exit_status, verdict
 from .html import render
 from .mask import KEPT, Mask
@@ -76,32 +75,21 @@ def masked_document(reader: Reader, now: float, mask: Mask, *, running: bool, ac
 
 
 def final_report(
-    directory: Path,
-    now: float,
-    hidden: Iterable[str],
-    custom: Document,
-    alerts: Callable[[Document, list[int]], list[Alert]],
-    *,
-    accepted: Accepted,
-    unproven: list[str],
-) -> Document:
-    """Collect the report of a run that has ended, from the state file in *directory*.
+    directory: Path, now: float, mask: Mask, custom: Document, accepted: Accepted
+) -> tuple[Document, list[int]]:
+    """Collect the report of a run that has ended, from the state file in *directory*. Alerts are still to be added.
 
-    :param hidden: the names that the report hides, as for :class:`~scrapy_t8.report.mask.Mask`.
+    Return also the numbers of items of earlier good jobs, the oldest first.
+
     :param custom: what the validator of the project found.
-    :param alerts: returns the alerts of the report, given the numbers of items of earlier good jobs, the oldest first.
     :param accepted: the causes for which requests may end without a result.
-    :param unproven: why the job cannot be called complete, whatever the books say.
     """
-    mask = Mask(hidden)
     with open_read_only(directory) as reader:
         document = masked_document(reader, now, mask, running=False, accepted=accepted)
         job = reader.job()
         history = [past.items for past in reader.past_jobs(job.spider) if past.good and past.number != job.number]
     document["validation"]["custom"] = mask.all(custom, given=True)
-    document["alerts"] = [alert._asdict() for alert in alerts(document, history)]
-    doubt(document, unproven)
-    return document
+    return document, history
 
 
 def doubt(document: Document, reasons: Iterable[str]) -> None:
@@ -135,12 +123,7 @@ def _last_findings(path: Path, document: Document) -> Document:
         last = json.loads(path.read_text(encoding="utf-8"))
         if last["job"]["id"] != document["job"]["id"]:
             return {}
-        custom = last["validation"]["custom"]
-        unproven = list(last.get("unproven", ()))
-        return {
-            "alerts": last["alerts"],
-            "unproven": unproven,
-            "validation": {**document["validation"], "custom": custom},
-        }
+        validation = {**document["validation"], "custom": last["validation"]["custom"]}
+        return {"alerts": last["alerts"], "unproven": list(last.get("unproven", ())), "validation": validation}
     except (OSError, ValueError, KeyError, TypeError):
         return {}

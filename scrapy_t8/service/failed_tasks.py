@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any
 
-from scrapy_t8.core.offline.dead_letters import whole_letters
+from scrapy_t8.core.offline.dead_letters import DeadLetterReader, OfflineCodec
 from scrapy_t8.core.retry.failure import HANDLER, Failure
 from scrapy_t8.core.retry.policy import Policy, Rule
 from scrapy_t8.model.attempts import AttemptHistory, ScheduledRetry
@@ -152,7 +152,8 @@ class FailedTasks:
     def dead_tasks(self, task_type: str | None = None) -> Iterator[FailedTask]:
         """Return the tasks that were given up, in the order in which they were."""
         self._writes.flush()
-        return map(task_of_letter, whole_letters(self._store.box, LetterFilter(task_type=task_type)))
+        letters = DeadLetterReader(self._store.box, OfflineCodec())
+        return map(task_of_letter, letters.whole(LetterFilter(task_type=task_type)))
 
     def get_failed_task(self, task_id: str) -> FailedTask | None:
         """Return the task of this id, whether it waits or is dead (then without a next time); None if there is none."""

@@ -14,6 +14,15 @@ from scrapy_t8.errors import WriteError
 STDOUT = "-"
 
 
+def sync(path: Path) -> None:
+    """Wait until a file, or the entries of a directory, are on the disk."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
 @contextmanager
 def replacing(path: Path, *, mode: int = 0o666) -> Iterator[IO[str]]:
     """Write a new file that takes the place of *path* when the block ends without an error.

@@ -3,6 +3,21 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from scrapy_t8.errors import T8Error
+
+
+@contextmanager
+def in_one_line(logger: logging.Logger) -> Iterator[None]:
+    """Log an error of T8 that the block raises as one line, and keep its traceback out of the log."""
+    try:
+        yield
+    except T8Error as error:
+        logger.critical("%s", error)
+        mute_tracebacks_of(error)
+        raise
 
 
 def mute_tracebacks_of(error: Exception) -> None:

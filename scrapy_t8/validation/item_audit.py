@@ -37,15 +37,11 @@ def reported_items(state: CollectionState) -> Items:
     """Return the items as the collector itself reports them."""
     processed = max(0, state.processed_items)
     unique = min(processed, state.total_items) if state.total_items else processed
-    return _items(state.total_items, processed, unique)
+    return items_of(state.total_items, processed, unique)
 
 
-def no_items(state: CollectionState) -> Items:
-    """Return the items of a database that does not answer: none."""
-    return _items(state.total_items, 0, 0)
-
-
-def _items(expected: int, there: int, unique: int) -> Items:
+def items_of(expected: int, there: int = 0, unique: int = 0) -> Items:
+    """Return so many items, of which nothing else is known."""
     return {
         "expected": expected or None,
         "there": there,
@@ -78,6 +74,7 @@ class ItemAudit:
         self._state = state
         self._is_valid = is_valid
         self._expected_keys = expected_keys
+        self._counter = KeyCounter()
         self._there = self._invalid = 0
         self.count: int | None = None
         """The number of items that the database has counted."""
@@ -87,58 +84,52 @@ class ItemAudit:
 
     async def run(self) -> Items:
         """Return the items. Afterwards ``problems`` has the findings. A DatabaseError is raised without an answer."""
-        with closing(KeyCounter()) as counter:
-            return await self._run(counter)
-
-    async def _run(self, counter: KeyCounter) -> Items:
-        task_type = self._state.task_type
-        before = self.count = await self._database.count(task_type)
-        await self._database.keys(task_type, lambda keys: self._take(keys, counter))
-        self.count = await self._database.count(task_type)
-        self._compare_counts(before, self.count)
-        missing_keys = await self._missing(counter) if await self._expect(counter) else None
-        counts = counter.counts()
+        task_type, counter = self._state.task_type, self._counter
+        with closing(counter):
+            before = self.count = await self._database.count(task_type)
+            await self._database.keys(task_type, self._take)
+            self.count = await self._database.count(task_type)
+            if not min(before, self.count) <= self._there <= max(before, self.count):
+                self._find("contradictory", "", f"count_items says {self.count}, iter_keys gives {self._there}")
+            for problem in wrong_count(self.count, self._state):
+                self._find(*problem)
+            missing_keys = await self._missing() if await self._expect() else None
+            counts, duplicate_keys = counter.counts(), counter.duplicates(EXAMPLES)
         expected, unique = self._state.total_items, counts.unique
         if missing_keys is not None:
             expected = self.wanted = counts.expected
             unique = counts.collected
-        items = _items(expected, self._there, unique) | {
+        items = items_of(expected, self._there, unique) | {
             "invalid": self._invalid,
             "duplicates": counts.repeated,
-            "duplicate_keys": counter.duplicates(EXAMPLES),
+            "duplicate_keys": duplicate_keys,
             "missing_keys": (missing_keys or [])[:EXAMPLES],
             "unexpected": counts.unique - unique,
         }
         self._judge(items)
         return items
 
-    def _take(self, keys: list[str], counter: KeyCounter) -> None:
+    def _take(self, keys: list[str]) -> None:
         valid = [key for key in keys if self._is_valid(self._state.task_type, key)]
         self._there += len(keys)
         self._invalid += len(keys) - len(valid)
-        counter.add(valid)
+        self._counter.add(valid)
 
-    async def _expect(self, counter: KeyCounter) -> bool:
+    async def _expect(self) -> bool:
         try:
-            return await self._database.stream(lambda: self._expected_keys(self._state.task_type), counter.expect)
+            return await self._database.stream(lambda: self._expected_keys(self._state.task_type), self._counter.expect)
         except NoAnswer:
             raise DatabaseError("expected_keys took too long to give a key") from None
         except Exception as error:
             raise DatabaseError(f"expected_keys failed: {named(error)}") from error
 
-    async def _missing(self, counter: KeyCounter) -> list[str]:
+    async def _missing(self) -> list[str]:
         # A running collector may have added some of the missing items since the keys were read.
-        missing = counter.missing(LOOKED_UP)
+        missing = self._counter.missing(LOOKED_UP)
         added = {key for key in missing if await self._database.has(self._state.task_type, key)}
-        counter.add(added)
+        self._counter.add(added)
         self._there += len(added)
         return [key for key in missing if key not in added]
-
-    def _compare_counts(self, before: int, after: int) -> None:
-        if not min(before, after) <= self._there <= max(before, after):
-            self._find("contradictory", "", f"count_items says {after}, iter_keys gives {self._there}")
-        for problem in wrong_count(after, self._state):
-            self._find(*problem)
 
     def _judge(self, items: Items) -> None:
         duplicates, invalid, missing = items["duplicates"], items["invalid"], items["missing"]

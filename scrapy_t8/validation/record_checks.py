@@ -49,7 +49,8 @@ def wrong_points(
         found += _contradictions([point for point, _ in pairs], work_of)
         for state in states:
             for points in histories.get(state.task_type, {}).values():
-                found += _steps_back(points, state)
+                # Another run may begin anywhere.
+                found += _in_order(step_back, [point for point in points if point.last_update >= state.start_time])
     except Exception as error:
         found.append(finding_of("", "", "error", "", f"resume points cannot be compared: {named(error)}"))
     return found
@@ -172,11 +173,6 @@ def contradiction(later: ResumePoint, earlier: ResumePoint) -> Iterator[Wrong]:
             f"after page {earlier.current_page} with {earlier.total_processed}"
         )
         yield "contradictory", "total_processed", message
-
-
-def _steps_back(points: list[ResumePoint], state: CollectionState) -> list[Finding]:
-    # Another run may begin anywhere.
-    return _in_order(step_back, [point for point in points if point.last_update >= state.start_time])
 
 
 def step_back(later: ResumePoint, earlier: ResumePoint) -> Iterator[Wrong]:

@@ -17,7 +17,7 @@ from scrapy_t8.utils.text import one_line
 from scrapy_t8.utils.threads import NoAnswer, in_loop_thread, in_thread, with_timeout
 
 from .database import TIMEOUT, BoundedDatabase, Database, named
-from .item_audit import ItemAudit, Items, no_items, reported_items, score_of
+from .item_audit import ItemAudit, Items, items_of, reported_items, score_of
 from .record_checks import Finding, finding_of, wrong_points, wrong_states, wrong_tasks
 
 Histories = dict[str, dict[str, list[ResumePoint]]]
@@ -204,8 +204,6 @@ class ResumeValidator:
         return answer
 
     async def _call_custom(self, state: CollectionState) -> Any:
-        if inspect.iscoroutinefunction(self.custom_validation):
-            return await self.custom_validation(state)
         answer: Any = await in_thread(self.custom_validation, state)
         return await answer if inspect.isawaitable(answer) else answer
 
@@ -226,7 +224,7 @@ class ResumeValidator:
                 self._surplus[state.task_type] = found["there"] - found["unique"]
             except DatabaseError as error:
                 self.trouble = str(error)
-                items[state.task_type] = no_items(state)
+                items[state.task_type] = items_of(state.total_items)
                 problems.append(finding_of(state.task_type, "", "database", "", self.trouble))
             if audit.wanted is not None:
                 self._wanted[state.task_type] = audit.wanted

@@ -12,10 +12,6 @@ POLL = 0.02
 LIMIT = 900.0  # Seconds that something may take, at the most
 
 
-class TookTooLong(Exception):
-    """Something did not happen within its limit."""
-
-
 def lines(path: Path) -> list[str]:
     """Return the whole lines of a file that may still be written to, or that does not exist yet."""
     text = path.read_text(encoding="utf-8") if path.exists() else ""
@@ -27,7 +23,7 @@ def wait_until(holds: Callable[[], bool], what: str, limit: float = LIMIT) -> No
     end = time.monotonic() + limit
     while not holds():
         if time.monotonic() > end:
-            raise TookTooLong(f"{what}: not within {limit:g} s")
+            raise TimeoutError(f"{what}: not within {limit:g} s")
         time.sleep(POLL)
 
 

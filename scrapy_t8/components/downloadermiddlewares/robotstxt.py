@@ -57,7 +57,7 @@ class T8RobotsTxtMiddleware(RobotsTxtMiddleware):
             self._fresh[url.netloc] = response.body if response.status < 400 else b""
 
     async def robot_parser(self, request: Request) -> Any:
-        # If several requests wait for one robots.txt, Scrapy returns the parser to the first, and None to the others.
+        # Of several requests that wait for one robots.txt, Scrapy gives the first one the parser, and the others None.
         parser = await super().robot_parser(request) or await super().robot_parser(request)
         netloc = urlparse_cached(request).netloc
         if netloc in self._known and (parser is None or netloc in self._missing):

@@ -10,10 +10,9 @@ from scrapy.crawler import Crawler
 from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.core.job.opening import open_job
-from scrapy_t8.errors import T8Error
 from scrapy_t8.utils import gc_freeze
 from scrapy_t8.utils.times import local_time
-from scrapy_t8.utils.tracebacks import mute_tracebacks_of
+from scrapy_t8.utils.tracebacks import in_one_line
 
 logger = logging.getLogger(__name__)
 
@@ -30,12 +29,8 @@ class T8Checkpoint:
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> T8Checkpoint:
-        try:
+        with in_one_line(logger):
             job = open_job(crawler)
-        except T8Error as error:
-            logger.critical("%s", error)
-            mute_tracebacks_of(error)
-            raise
         logger.debug("The state in %s is open", job.state_directory)
         # From here on, only a report with the verdict complete makes it 0.
         assert crawler.stats is not None
@@ -57,9 +52,6 @@ class T8Checkpoint:
         if self._job.config.gc_freeze:
             gc_freeze.freeze()
             self._has_frozen = True
-        self._log_start()
-
-    def _log_start(self) -> None:
         if not self._job.has_frontier:
             logger.warning(
                 "The scheduler is not T8's: resume points are kept, but requests in flight at a kill are lost"

@@ -12,13 +12,14 @@ from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 from scrapy.http.request import NO_CALLBACK
 from scrapy.utils.asyncio import sleep
+from w3lib.url import canonicalize_url
 
-from scrapy_t8.core.items.expectations import expecting, url_key
+from scrapy_t8.core.items.expectations import expecting
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.errors import ConfigError
 from scrapy_t8.model.items import RefetchStatus
 from scrapy_t8.utils.text import escape_surrogates, lines_of
-from scrapy_t8.utils.tracebacks import mute_tracebacks_of
+from scrapy_t8.utils.tracebacks import in_one_line
 
 from .sitemaps import read_sitemap
 
@@ -42,12 +43,8 @@ class T8Expectations:
         config = job.config
         if not (config.expect_file or config.expect_sitemaps or job.store.items.items_to_request()):
             raise NotConfigured
-        try:
+        with in_one_line(logger):
             return cls(crawler, job, file=config.expect_file, sitemaps=list(map(str, config.expect_sitemaps)))
-        except ConfigError as error:
-            logger.critical("%s", error)
-            mute_tracebacks_of(error)
-            raise
 
     def __init__(self, crawler: Crawler, job: Job, *, file: str, sitemaps: list[str]) -> None:
         for setting, path in (("T8_EXPECT_FILE", file), *(("T8_EXPECT_SITEMAPS", path) for path in sitemaps)):
@@ -77,7 +74,7 @@ class T8Expectations:
                 except Exception as error:
                     logger.error("The sitemap %s cannot be read, so nothing is expected of it: %s", sitemap, error)
                     continue
-                await self._announce(sitemap, map(url_key, urls), "sitemap")
+                await self._announce(sitemap, map(canonicalize_url, urls), "sitemap")
 
     def dump(self, *, force: bool) -> Mapping[str, bytes]:
         read, self._read = self._read, {}

@@ -22,10 +22,10 @@ from scrapy_t8.core.items.checks import coverage_thresholds
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.errors import ConfigError, T8Error, WriteError
 from scrapy_t8.model.job import PastJob
-from scrapy_t8.report.alerts import Alert, alert_thresholds, alerts_of
-from scrapy_t8.report.mask import KEPT
+from scrapy_t8.report.alerts import alert_thresholds, alerts_of
+from scrapy_t8.report.mask import KEPT, Mask
 from scrapy_t8.utils.text import one_line
-from scrapy_t8.utils.tracebacks import mute_tracebacks_of
+from scrapy_t8.utils.tracebacks import in_one_line
 
 if TYPE_CHECKING:
     from scrapy_t8.report.notify import Notifier
@@ -49,12 +49,8 @@ class T8Report:
         job = Job.required(crawler)
         if not (job.config.enable_integrity_check or job.config.exit_status):
             raise NotConfigured
-        try:
+        with in_one_line(logger):
             report = cls(crawler, job)
-        except T8Error as error:
-            logger.critical("%s", error)
-            mute_tracebacks_of(error)
-            raise
         job.after_run(report.end, at_exit=report.write)
         return report
 
@@ -134,37 +130,28 @@ class T8Report:
         from scrapy_t8.report.files import DIRECTORY, doubt, final_report, write
         from scrapy_t8.report.summary import summary
 
-        job = self._job
-        document = final_report(
-            job.state_directory,
-            job.clock(),
-            self._hidden,
-            self._custom,
-            self._alerts,
-            accepted=self._accepted,
-            unproven=self._unproven,
-        )
-        more = ""
-        if job.config.enable_integrity_check:
-            try:
-                path = write(document, Path(job.config.report_dir or job.directory / DIRECTORY))
-                more = f"\n  more in {path}"
-            except WriteError as error:
-                self._log_absence(error)
-                doubt(document, [str(error)])
-        return document, summary(document, job.directory) + more
-
-    def _alerts(self, document: Document, history: list[int]) -> list[Alert]:
-        config = self._job.config
-        return alerts_of(
+        job, config, now, mask = self._job, self._job.config, self._job.clock(), Mask(self._hidden)
+        document, history = final_report(job.state_directory, now, mask, self._custom, self._accepted)
+        alerts = alerts_of(
             document,
             self._thresholds,
             history,
             items_drop=config.alert_items_drop,
             host_down=config.alert_host_down,
-            now=self._job.clock(),
+            now=now,
             coverage=self._coverage,
         )
+        document["alerts"] = [alert._asdict() for alert in alerts]
+        doubt(document, self._unproven)
+        more = ""
+        if config.enable_integrity_check:
+            try:
+                path = write(document, Path(config.report_dir or job.directory / DIRECTORY))
+                more = f"\n  more in {path}"
+            except WriteError as error:
+                self._log_absence(error)
+                doubt(document, [str(error)])
+        return document, summary(document, job.directory) + more
 
     def _publish(self, document: Document, text: str) -> None:
         """Put the result into log, statistics, signals and the history of jobs."""

@@ -60,16 +60,13 @@ class T8JobStats:
         self._crawler = crawler
         self._job = job
         self._before = totals_of(job.store)
-        self._has_stored_before = False
+        self._unstored = {BEFORE: msgpack.packb(self._before)}
         job.persist(self)
 
     def dump(self, *, force: bool) -> Mapping[str, bytes]:
         # Runs on every commit: totals are merged only when they are read.
-        now = {NOW: msgpack.packb(self._numbers())}
-        if not self._has_stored_before:
-            self._has_stored_before = True
-            now[BEFORE] = msgpack.packb(self._before)
-        return now
+        before, self._unstored = self._unstored, {}
+        return {**before, NOW: msgpack.packb(self._numbers())}
 
     def spider_closed(self) -> None:
         if self._before:

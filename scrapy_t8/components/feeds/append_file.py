@@ -7,9 +7,10 @@ import stat
 from pathlib import Path
 
 from scrapy_t8.errors import FeedError
+from scrapy_t8.utils.files import sync
 
 from .file_proof import GONE, REPLACED, TAIL, FileProof, hash_of, read_tail
-from .truncate import cut_back, feed_errors, size, sync, write_all
+from .truncate import cut_back, feed_errors, size, write_all
 from .undo_log import UndoLog
 
 HELD = 1 << 20

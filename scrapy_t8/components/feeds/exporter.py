@@ -91,11 +91,11 @@ class T8FeedExporter(FeedExporter):
                 with reading_record(name):
                     self._targets[name] = RewriteTarget.load(name, records.pop(name))
         super().open_spider(spider)
-        for slot in self.slots:
-            if self._is_appended(slot):
-                with reading_record(slot.uri):
-                    self._open_appended(slot, records.pop(f"feed:{slot.uri_template}", None))
-        self.slots = [slot for slot in self.slots if not self._is_appended(slot)]
+        appended = [slot for slot in self.slots if self._is_appended(slot)]
+        for slot in appended:
+            with reading_record(slot.uri):
+                self._open_appended(slot, records.pop(f"feed:{slot.uri_template}", None))
+        self.slots = [slot for slot in self.slots if slot not in appended]
         with reading_record("items.spool"):
             self._open_spool(records.pop("spool", None))
         leave_feeds(self._job, records)

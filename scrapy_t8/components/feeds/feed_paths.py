@@ -28,7 +28,7 @@ class FeedPaths:
         # Letters that no URI changes, in the place of each value.
         stands_for = {name: f"9075{number}9075" for number, name in enumerate(names)}
         plain = PARAMETER.sub(lambda match: stands_for[match[1]], template)
-        values = {stands_for[name]: _form(name, params.get(name)) for name in names}
+        values = {stands_for[name]: KNOWN.get(name) or _form(params.get(name)) for name in names}
         self._uri = _pattern(plain, values)
         path = path_of(plain)
         self._files = [] if path is None else [_pattern(str(form), values) for form in _forms(Path(path), values)]
@@ -42,9 +42,7 @@ class FeedPaths:
         return isinstance(path, str) and any(form.fullmatch(path) for form in self._files)
 
 
-def _form(name: str, value: Any) -> str:
-    if name in KNOWN:
-        return KNOWN[name]
+def _form(value: Any) -> str:
     allowed = r"[^\0]" if "/" in str(value) else r"[^/\0]"
     return rf"(?:(?!\.\.){allowed})*"
 

@@ -15,7 +15,7 @@ from scrapy.extensions.feedexport import FeedSlot
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.errors import ConfigError, FeedError
 from scrapy_t8.model.items import FeedBalance
-from scrapy_t8.utils.tracebacks import mute_tracebacks_of
+from scrapy_t8.utils.tracebacks import in_one_line
 
 from .feed_paths import FeedPaths
 from .rewritten import AbsentFeed
@@ -32,14 +32,12 @@ def refuse_without_storage(crawler: Crawler) -> None:
     feeds = [str(uri) for uri in crawler.settings.getdict("FEEDS")]
     if feeds or crawler.settings["FEED_URI"]:
         named = ", ".join(feeds or [str(crawler.settings["FEED_URI"])])
-        error = ConfigError(
-            f"no feed would be written, of {named}: Scrapy cannot use one of them, and the line above says why (a "
-            "format or storage that it does not have, or a library that is not installed). Mend that, or take that "
-            "feed away"
-        )
-        logger.critical("%s", error)
-        mute_tracebacks_of(error)
-        raise error
+        with in_one_line(logger):
+            raise ConfigError(
+                f"no feed would be written, of {named}: Scrapy cannot use one of them, and the line above says why (a "
+                "format or storage that it does not have, or a library that is not installed). Mend that, or take "
+                "that feed away"
+            )
 
 
 def leave_feeds(job: Job, records: dict[str, dict[str, Any]]) -> None:
@@ -89,10 +87,8 @@ def reading_record(name: str) -> Iterator[None]:
 
 def undo_log(job: Job, name: str, record: dict[str, Any] | None, owns: Callable[[str], bool]) -> UndoLog:
     """Return the undo log of the feed *name*; a new one if the job has no *record* of the feed yet."""
-    path, power = (
-        job.state_directory / f"feed-{blake2b(name.encode(), digest_size=6).hexdigest()}",
-        job.config.durability == "power",
-    )
+    path = job.state_directory / f"feed-{blake2b(name.encode(), digest_size=6).hexdigest()}"
+    power = job.config.durability == "power"
     writes, begun = path.with_suffix(".writes"), path.with_suffix(".undo")
     if record is None:
         writes.unlink(missing_ok=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from dataclasses import field
+from dataclasses import asdict, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,14 +16,24 @@ from scrapy.extensions.postprocessing import PostProcessingManager
 from scrapy_t8.model.items import FeedBalance
 from scrapy_t8.utils.classes import record_class
 
-from .truncate import beside, copy, feed_errors, size
+from .truncate import copy, feed_errors, size
 
 logger = logging.getLogger(__name__)
 
 
+class RecordOnly:
+    """A sink of which each commit keeps the record. No item goes to it."""
+
+    def write(self, records: list[bytes]) -> None:
+        raise TypeError("only the record of this feed is kept")
+
+    def flush(self) -> None:
+        """Do nothing: nothing was written."""
+
+
 @record_class(slots=True)
-class RewriteTarget:
-    """Where a batch of a rewritten feed goes. Chosen once in a job, and part of the commit as any other sink.
+class RewriteTarget(RecordOnly):
+    """Where a batch of a rewritten feed goes. Chosen once in a job. Its items go to the spool.
 
     :param base: bytes of a local file that were there before the job and stay in front of its items.
     :param path: the path of a local file.
@@ -41,32 +51,18 @@ class RewriteTarget:
     @classmethod
     def load(cls, name: str, record: dict[str, Any]) -> RewriteTarget:
         """Return the target of a record."""
-        known = {field: record[field] for field in ("uri", "base", "format", "path", "items")}
-        return cls(name, **known, balance=FeedBalance.of(record))
-
-    def write(self, records: list[bytes]) -> None:
-        raise TypeError("items of rewritten feeds go to the spool, not to their target")
-
-    def flush(self) -> None:
-        """Do nothing: a target holds nothing back."""
+        return cls(name, **{**record, "balance": FeedBalance.of(record)})
 
     def record(self) -> dict[str, Any]:
-        known = {name: getattr(self, name) for name in ("uri", "base", "format", "path", "items")}
-        return {**known, "balance": self.balance.to_dict()}
+        return {key: value for key, value in asdict(self).items() if key != "name"}
 
 
-class AbsentFeed:
-    """A feed of the job that this run does not name: its record stays, and nothing is written to it."""
+class AbsentFeed(RecordOnly):
+    """A feed of the job that this run does not name: its record stays."""
 
     def __init__(self, name: str, record: dict[str, Any]) -> None:
         self.name = name
         self._record = record
-
-    def write(self, records: list[bytes]) -> None:
-        raise TypeError("this run does not write to this feed")
-
-    def flush(self) -> None:
-        """Do nothing: nothing was written."""
 
     def record(self) -> dict[str, Any]:
         return self._record
@@ -88,7 +84,7 @@ class AtomicFileStorage(FileFeedStorage):
         path = Path(self.path)
         with feed_errors(path):
             self._target = path.resolve()
-            self._new = beside(path)
+            self._new = self._target.with_name(f".{self._target.name}.t8-new")
             if path.exists() and not path.is_file():
                 self._new = self._target
                 return super().open(spider)  # nothing takes the place of a pipe or a device

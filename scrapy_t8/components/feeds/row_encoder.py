@@ -77,7 +77,8 @@ class RowEncoder:
             self.header = whole = self._target.take()
             self.fields = _plain(self._exporter.fields_to_export)
         target = _Target()
-        self._without_header(target, self.fields).export_item(item)
+        exporter = self._without_header(target, self.fields)
+        exporter.export_item(item)
         row = target.take()
         self.header = whole[: len(whole) - len(row)]
         return row
@@ -95,27 +96,16 @@ def _plain(fields: Any) -> Any:
     return fields if fields is None else dict(fields) if isinstance(fields, Mapping) else list(fields)
 
 
-class _Target(io.RawIOBase):
-    """The file of an exporter. Keeps the written bytes until they are taken."""
+class _Target(io.BytesIO):
+    """The file of an exporter: keeps what was written until it is taken."""
 
-    def __init__(self) -> None:
-        self._written = bytearray()
-        self.begun = False
-
-    def write(self, data: Any) -> int:
-        self._written += data
-        return len(data)
+    begun = False
 
     def take(self) -> bytes:
-        data = bytes(self._written)
-        self._written.clear()
+        data = self.getvalue()
+        self.seek(0)
+        self.truncate()
         return data
-
-    def writable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
 
     def tell(self) -> int:
         # A text stream writes a byte order mark at position 0 only.

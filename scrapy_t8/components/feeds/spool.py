@@ -94,10 +94,6 @@ class ItemSpool:
         balance = self.balance.to_dict()
         return {"length": self._file.length, "items": self._count, "gaps": self._gaps, "balance": balance}
 
-    def items(self) -> Iterator[Any]:
-        """Yield all committed items that are not damaged, oldest first."""
-        return (item for _, item in self.numbered())
-
     def numbered(self) -> Iterator[tuple[int, Any]]:
         """Yield the number and the item of all committed items that are not damaged, oldest first.
 

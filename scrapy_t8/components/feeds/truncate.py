@@ -25,13 +25,6 @@ def size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def sync(path: Path) -> None:
-    """Wait until a file, or the entries of a directory, are on the disk."""
-    fd = os.open(path, os.O_RDONLY)
-    os.fsync(fd)
-    os.close(fd)
-
-
 def write_all(fd: int, data: bytes) -> None:
     """Write *data*, which one system call may do only in part."""
     view = memoryview(data)
@@ -43,12 +36,6 @@ def cut_back(path: Path, length: int) -> None:
     """Cut a file back to *length* bytes. A pipe or a device has no length and stays as it is."""
     if path.is_file() and size(path) > length:
         os.truncate(path, length)
-
-
-def beside(path: Path) -> Path:
-    """Return the path of a new file, which replaces *path* when it is complete."""
-    target = path.resolve()
-    return target.with_name(f".{target.name}.t8-new")
 
 
 def copy(source: IO[bytes], target: IO[bytes], length: int) -> None:

@@ -10,9 +10,10 @@ from shlex import quote
 from typing import Any, NamedTuple
 
 from scrapy_t8.errors import FeedError
+from scrapy_t8.utils.files import sync
 
 from .file_proof import FileProof
-from .truncate import cut_back, feed_errors, size, sync, write_all
+from .truncate import cut_back, feed_errors, size, write_all
 
 
 class UndoLog:
@@ -71,7 +72,9 @@ class UndoLog:
     def note(self, file: Path, start: int | None, end: int) -> None:
         """Record that *file*, which has *start* bytes (None if it does not exist), will have *end* bytes."""
         if self._fd is None:
-            self._fd = self._open()
+            self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            if self._power:
+                sync(self._path.parent)
         if self.noted == self._committed:
             os.ftruncate(self._fd, 0)
         self.noted += 1
@@ -88,12 +91,6 @@ class UndoLog:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
-
-    def _open(self) -> int:
-        fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        if self._power:
-            sync(self._path.parent)
-        return fd
 
     def _uncommitted(self, was: Path, current: Path | None) -> dict[Path, tuple[int | None, int]]:
         """Return the length at the last commit of each file that was written since, and the end of the last write."""

@@ -12,7 +12,7 @@ from itertools import islice
 from numbers import Integral, Real
 from pathlib import Path
 from reprlib import Repr
-from typing import Any, NamedTuple
+from typing import Any
 
 from itemadapter import ItemAdapter
 
@@ -60,30 +60,19 @@ Check = Callable[[Any], Iterable[Finding]]
 class ItemChecks:
     """The checks for each item, by its class: named by its import path or its bare name (``*``: any other).
 
-    :param required: fields that must be filled, by class.
-    :param schemas: what else is looked at, by class.
+    :param required: names of fields that must be filled, for every item, or by class.
+    :param schemas: a schema for every item, or a dict of them by class. A schema is a JSON Schema as a dict, the path
+        of a ``.json`` file with one, or a pydantic model or its import path.
+    :raises ConfigError: naming the setting, for what cannot be used.
     """
 
-    def __init__(self, required: Mapping[str, list[str]], schemas: Mapping[str, Check]) -> None:
-        self._of_class = ({name: _required_check(fields) for name, fields in required.items()}, schemas)
-        self._known: dict[type, list[Check]] = {}
-
-    @classmethod
-    def of(cls, required: Any, schemas: Any) -> ItemChecks:
-        """Return the checks that the settings define.
-
-        :param required: names of fields, for every item, or by class.
-        :param schemas: a schema for every item, or a dict of them by class. A schema is a JSON Schema as a dict, the
-            path of a ``.json`` file with one, or a pydantic model or its import path.
-        :raises ConfigError: naming the setting, for what cannot be used.
-        """
-        return cls(
-            {
-                name: _names(fields, _of(REQUIRED, name))
-                for name, fields in by_class(required or None, REQUIRED).items()
-            },
-            {name: _schema(schema, _of(SCHEMA, name)) for name, schema in by_class(schemas or None, SCHEMA).items()},
+    def __init__(self, required: Any, schemas: Any) -> None:
+        fields, schemas = by_class(required or None, REQUIRED), by_class(schemas or None, SCHEMA)
+        self._of_class: tuple[dict[str, Check], dict[str, Check]] = (
+            {name: _required_check(_names(given, _of(REQUIRED, name))) for name, given in fields.items()},
+            {name: _schema(schema, _of(SCHEMA, name)) for name, schema in schemas.items()},
         )
+        self._known: dict[type, list[Check]] = {}
 
     def __bool__(self) -> bool:
         """Whether there is anything to check."""
@@ -111,17 +100,13 @@ def _required_check(names: list[str]) -> Check:
     def check(item: Any) -> Iterator[Finding]:
         fields = dict(fields_of(item))
         for name in names:
+            value = fields.get(name)
             if name not in fields:
                 yield "required", name, "is missing", ""
-            elif is_unfilled(fields[name]):
-                yield "required", name, "is empty", SHOWN.repr(fields[name])
+            elif value is None or (isinstance(value, Sized) and not len(value)):
+                yield "required", name, "is empty", SHOWN.repr(value)
 
     return check
-
-
-def is_unfilled(value: Any) -> bool:
-    """Whether a required field must not have this value: None, ``""``, an empty container."""
-    return value is None or (isinstance(value, Sized) and not len(value))
 
 
 # -- JSON Schema -------------------------------------------------------------------------------------------------
@@ -262,19 +247,6 @@ def _read(path: str | Path, where: str) -> Mapping[str, Any]:
 # -- field coverage ----------------------------------------------------------------------------------------------
 
 
-class Gap(NamedTuple):
-    """A field that too few items of a class have.
-
-    :param part: of the items that have it, from 0 to 1.
-    :param least: the part that should.
-    """
-
-    item: str
-    field: str
-    part: float
-    least: float
-
-
 def coverage_thresholds(value: Any) -> dict[str, dict[str, float]]:
     """Return T8_FIELD_COVERAGE by class, where ``*`` stands for every class.
 
@@ -304,20 +276,22 @@ def fraction(value: Any, where: str) -> float:
     return float(value)
 
 
-def coverage_problems(coverage: Iterable[Mapping[str, Any]], thresholds: Mapping[str, Any]) -> list[Gap]:
-    """Return the fields that too few items have. A field that no item has is one; a class without items has none.
+def coverage_problems(
+    coverage: Iterable[Mapping[str, Any]], thresholds: Mapping[str, Any]
+) -> Iterator[tuple[str, str, float, float]]:
+    """Yield the fields that too few items of a class have: class, field, the part that has it, the part that should.
+
+    A field that no item has is one; a class without items has none.
 
     :param coverage: as in the report, ``[{"item": ..., "count": ..., "fields": {name: part}}]``.
     :param thresholds: as for :func:`coverage_thresholds`.
     """
     parts = coverage_thresholds(thresholds)
-    gaps: list[Gap] = []
     for row in coverage if parts else ():
         for name, least in _least(str(row["item"]), parts).items():
             part = float(row["fields"].get(name, 0))
             if row["count"] and part < least:
-                gaps.append(Gap(str(row["item"]), name, part, least))
-    return gaps
+                yield str(row["item"]), name, part, least
 
 
 def _least(item: str, parts: Mapping[str, Mapping[str, float]]) -> dict[str, float]:

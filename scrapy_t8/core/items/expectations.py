@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from scrapy import Request
 from w3lib.url import canonicalize_url
@@ -37,18 +37,6 @@ def expecting(request: Request, key: str, source: str, *, by_page: bool) -> None
     request.meta[META] = {"key": key, "source": source, "by_page": by_page}
 
 
-def url_key(url: str) -> str:
-    """Return the key of a page that is expected to have any item: its URL in canonical form."""
-    return canonicalize_url(url)
-
-
-class KnownItems(Protocol):
-    """The items that a job has exported."""
-
-    def has(self, key: int) -> bool:
-        """Whether the job has exported an item with this hash of its key, as far as memory has the hash."""
-
-
 class Expectations:
     """The expected items of one run, and what became of them.
 
@@ -64,7 +52,7 @@ class Expectations:
         self._by_url = False
 
     def expect_urls(self) -> None:
-        """Expect an item of each page whose URL is an expected key."""
+        """Take each page whose URL, in canonical form, is a key as one that is to bring an item."""
         self._by_url = True
 
     def of(self, request: Request) -> tuple[Expectation, ...]:
@@ -76,7 +64,7 @@ class Expectations:
                 return (Expectation(str(given["key"]), bool(given.get("by_page")), int(given.get("depth", 0))),)
         elif self._by_url:
             url = meta.get("redirect_urls", [request.url])[0]
-            return (Expectation(url_key(url), depth=DEEPEST, is_listed=False),)
+            return (Expectation(canonicalize_url(url), depth=DEEPEST, is_listed=False),)
         return ()
 
     # -- requests ------------------------------------------------------------------------------------------------
@@ -115,18 +103,21 @@ class Expectations:
 
     # -- pages ---------------------------------------------------------------------------------------------------
 
-    def settle(self, page: Page, items: KnownItems) -> None:
-        """Record which expected items *page* has brought, unless its work goes on in another attempt or entry.
+    def settle(self, page: Page, has_item: Callable[[int], bool]) -> None:
+        """Note which expected items *page* has brought, unless its work goes on in another attempt or entry.
 
-        :param items: the items of the job.
+        :param has_item: whether the job has exported an item whose key has this hash, as far as is known without a
+            look-up.
         """
         if not page.goes_on:
             for expectation in page.expectations:
-                self._settle(page, expectation, items)
+                self._settle(page, expectation, has_item)
 
-    def _settle(self, page: Page, expectation: Expectation, items: KnownItems) -> None:
+    def _settle(self, page: Page, expectation: Expectation, has_item: Callable[[int], bool]) -> None:
         number = self._number(expectation.text)
-        came = self._has_come(page, expectation, items.has(number))
+        by_handler = page.was_waiting and page.outcome is Outcome.DONE
+        came = bool(page.items.passed) and (expectation.by_page or has_item(number))
+        came = came or (expectation.by_page and by_handler)
         if came and expectation.is_counted and page.letter is None and number not in self._changes:
             # The only request has brought the item: the common case.
             self._came.append(number)
@@ -142,22 +133,11 @@ class Expectations:
             discarded = f"{DISCARDED}\t{page.ending.cause}" if page.ending is not None else DISCARDED
             is_discarded = page.outcome is Outcome.DISCARDED
             change.cause = page.items.loss_cause or (discarded if is_discarded else NO_ITEM)
-            self._keep(page, change)
-
-    def _has_come(self, page: Page, expectation: Expectation, is_known: bool) -> bool:
-        if not expectation.by_page:
-            return bool(page.items.passed) and is_known
-        by_handler = page.was_waiting and page.outcome is Outcome.DONE
-        return bool(page.items.passed) or by_handler
-
-    def _keep(self, page: Page, change: ExpectationChange) -> None:
-        """Store the request of *page*, so that ``heal`` can repeat it."""
-        if page.request is not None:
-            change.url = page.request.url
-            try:
-                change.payload = self._codec.encode_request(page.request)
-            except CannotStore:
-                change.payload = None
+            if page.request is not None:
+                # So that it can be repeated, should somebody want the item all the same.
+                change.url, change.payload = page.request.url, None
+                with suppress(CannotStore):
+                    change.payload = self._codec.encode_request(page.request)
 
     def _announce(self, request: Request, expectation: Expectation) -> ExpectationChange:
         change = self._change(expectation.text, expectation.is_listed)

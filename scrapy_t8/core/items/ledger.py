@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import field
 from typing import Any, NamedTuple
 
 import msgpack
@@ -14,7 +13,6 @@ from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.items import ExportPlace, ItemKey, ItemLoss, ItemOutcome, LastExport
 from scrapy_t8.model.job import JobRecord
 from scrapy_t8.stores.base import Store
-from scrapy_t8.utils.classes import record_class
 from scrapy_t8.utils.hashes import hash63
 from scrapy_t8.utils.text import escape_surrogates
 
@@ -58,32 +56,6 @@ class Dedup(NamedTuple):
     scope: str = "job"
 
 
-@record_class(slots=True)
-class DuplicateExamples:
-    """Examples of duplicates, for the report."""
-
-    kept: list[tuple[str, list[str]]] = field(default_factory=list)
-    is_new: bool = False
-
-    @classmethod
-    def load(cls, kept: Mapping[str, bytes]) -> DuplicateExamples:
-        """Return the examples that the store has kept."""
-        return cls(duplicates_of(kept))
-
-    def dump(self) -> dict[str, bytes]:
-        """Return the examples for the store, if they have changed since the last time."""
-        if not self.is_new:
-            return {}
-        self.is_new = False
-        return {DUPLICATES: msgpack.packb(self.kept)}
-
-    def add(self, text: str | None, fields: list[str]) -> None:
-        if text is None or (text, fields) in self.kept:
-            return
-        self.kept = sorted([*self.kept, (text, fields)])[:EXAMPLES]
-        self.is_new = (text, fields) in self.kept or self.is_new
-
-
 class ItemLedger:
     """The items of one run: the duplicates, and the outcome of each item.
 
@@ -115,7 +87,8 @@ class ItemLedger:
         self._unkeyed: set[type] = set()
         self._lately: dict[str, ItemKey] = {}
         self._now = LastExport(record.number, run)
-        self._examples = DuplicateExamples.load(store.kept(DUPLICATES))
+        self._examples = duplicates_of(store.kept(DUPLICATES))
+        self._has_new_example = False
 
     # -- before the page settles ---------------------------------------------------------------------------------
 
@@ -177,11 +150,6 @@ class ItemLedger:
         identity: bytes = msgpack.packb((note.outcome in LOST, key.key, note.loss))
         return identity
 
-    @staticmethod
-    def cause(outcome: int, pipeline: str, reason: str) -> str:
-        """Return the cause for which a pipeline has lost an item, in stored form."""
-        return cause_of(LOST[outcome], pipeline, reason)
-
     def _key(self, item: Any) -> ItemKey | None:
         try:
             text = self._keys.key(item)
@@ -229,7 +197,7 @@ class ItemLedger:
             elif note.outcome == DUPLICATE:
                 self._count_duplicate(key)
             elif note.loss is not None:
-                self._lose(LOST[note.outcome], *note.loss, key.text)
+                self._lose(note.outcome, *note.loss, key.text)
             if note.problems:
                 self._record.ledger.invalid += note.outcome == EXPORTED
                 self._problems.add(note.problems, key.text)
@@ -246,7 +214,7 @@ class ItemLedger:
             return True
         if seen is not None:
             self._record.ledger.changed += 1
-            self._examples.add(key.text, differences(seen.digest or NOTHING, key.digest or NOTHING))
+            self._add_example(key.text, differences(seen.digest or NOTHING, key.digest or NOTHING))
         self._remember(key)
         return False
 
@@ -260,25 +228,29 @@ class ItemLedger:
             ledger.duplicate += 1
             ledger.exported -= 1
             ledger.invalid -= seen.place.is_invalid
-            self._examples.add(key.text, [])
+            self._add_example(key.text, [])
         self._remember(key._replace(place=ExportPlace(position, note.shape, bool(note.problems))))
 
     def _count_duplicate(self, key: ItemKey) -> None:
         ledger = self._record.ledger
         ledger.duplicate += 1
-        self._examples.add(key.text, [])
+        self._add_example(key.text, [])
         seen = self._held.get(key.key) or self._books.item(key.key)
         if seen is not None and seen.job != self._record.number and key.key not in self._again:
             ledger.again += 1
             self._again.add(key.key)
             self._held[key.key] = seen._replace(job=self._record.number)
 
-    def _lose(self, kind: str, pipeline: str, reason: str, url: str, text: str | None) -> None:
-        ledger = self._record.ledger
-        if kind == "dropped":
-            ledger.dropped += 1
-        else:
-            ledger.failed += 1
+    def _add_example(self, text: str | None, fields: list[str]) -> None:
+        """Keep a duplicate as an example for the report, if it is one of the first by name."""
+        if text is not None and (text, fields) not in self._examples:
+            self._examples = sorted([*self._examples, (text, fields)])[:EXAMPLES]
+            self._has_new_example = self._has_new_example or (text, fields) in self._examples
+
+    def _lose(self, outcome: int, pipeline: str, reason: str, url: str, text: str | None) -> None:
+        self._record.ledger.dropped += outcome == DROPPED
+        self._record.ledger.failed += outcome == FAILED
+        kind = LOST[outcome]
         reasons = self._reasons.setdefault((kind, pipeline), set())
         if len(reasons) < REASONS:
             reasons.add(reason)
@@ -288,7 +260,7 @@ class ItemLedger:
         example = min((before.key or "", before.url), (text or "", url or None), key=lambda pair: pair[0])
         self._losses[which] = ItemLoss(*which, before.times + 1, example[0] or None, example[1])
         if text is not None:
-            self._expectations.missed(text, cause_of(kind, pipeline, reason), url)
+            self._expectations.missed(text, cause_of(outcome, pipeline, reason), url)
 
     def has(self, key: int) -> bool:
         """Whether this job has exported an item with this key, as far as is known without reading the store."""
@@ -299,13 +271,10 @@ class ItemLedger:
         seen = self._held.get(key)
         if seen is None and not self._is_complete:
             seen = self._books.item(key)
-        if seen is None or not self._is_in_scope(seen):
-            return None
-        return seen
-
-    def _is_in_scope(self, seen: LastExport) -> bool:
         scope = self._dedup.scope
-        return scope == "spider" or (seen.job == self._record.number and (scope == "job" or seen.run == self._run))
+        if seen is None or scope == "spider":
+            return seen
+        return seen if seen.job == self._record.number and (scope == "job" or seen.run == self._run) else None
 
     def _remember(self, key: ItemKey) -> None:
         self._new[key.key] = key
@@ -328,12 +297,15 @@ class ItemLedger:
         batch.touched, self._again = sorted(self._again), set()
         batch.superseded, self._superseded = self._superseded, []
         batch.losses, self._losses = list(self._losses.values()), {}
-        batch.kept.update(self._coverage.dump() | self._problems.dump() | self._examples.dump())
+        batch.kept.update(self._coverage.dump() | self._problems.dump())
+        if self._has_new_example:
+            self._has_new_example = False
+            batch.kept[DUPLICATES] = msgpack.packb(self._examples)
 
 
-def cause_of(kind: str, pipeline: str, reason: str) -> str:
-    """Return the cause for which a pipeline has dropped an item or failed on it, in stored form."""
-    return f"{kind}\t{pipeline}: {reason}"
+def cause_of(outcome: int, pipeline: str, reason: str) -> str:
+    """Return why an item is missing that a pipeline has dropped or failed on, in stored form."""
+    return f"{LOST[outcome]}\t{pipeline}: {reason}"
 
 
 def duplicates_of(kept: Mapping[str, bytes]) -> list[tuple[str, list[str]]]:

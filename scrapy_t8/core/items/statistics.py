@@ -39,7 +39,7 @@ class RunStatistics(CommitParticipant):
         items = page.items
         self._record.ledger.scraped += items.entered
         if page.expectations:
-            self._expectations.settle(page, self._ledger)
+            self._expectations.settle(page, self._ledger.has)
         has_failed = page.history is not None and bool(page.history.attempts)
         if page.retry is not None:
             self._retries += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from traceback import walk_tb
 from types import TracebackType
 from typing import Any
 
@@ -20,7 +21,7 @@ from scrapy_t8.model.items import ItemOutcome
 from scrapy_t8.utils.text import escape_surrogates, one_line
 
 from .checks import ItemChecks
-from .ledger import DROPPED, DUPLICATE, EXPORTED, FAILED, ItemLedger
+from .ledger import DROPPED, DUPLICATE, EXPORTED, FAILED, ItemLedger, cause_of
 
 logger = logging.getLogger(__name__)
 
@@ -108,7 +109,7 @@ class ItemTracker:
             page.doubt(Ending(cause, note=loss_reason(error, outcome)))
         items = page.own_items()
         if is_orphan or not self._counts_entries:
-            items.enter()
+            items.entered += 1
         items.leave()
         refused, is_item = "", True
         if outcome == EXPORTED:
@@ -118,16 +119,16 @@ class ItemTracker:
         if self.keeps_ledger:
             with self._guard:
                 if not is_item:
-                    outcome = self._lose_what_is_no_item(page, item)
+                    self._lose_what_is_no_item(page, item)
                 elif refused:
                     self._lose(page, FAILED, item, (*refused.partition(": ")[::2], url_of(response)))
                 else:
                     self._note(page, outcome, item, error, response)
         else:
-            items.forget_entered()
+            items.entered = 0  # nobody keeps the ledger
             if outcome == EXPORTED:
-                items.let_pass()
-        items.end_item()
+                items.passed += 1
+        items.current = 0
         if is_orphan:
             self._control.end(page)
 
@@ -139,18 +140,16 @@ class ItemTracker:
             items.leave()
             if self.keeps_ledger:
                 items.add_outcome(ItemOutcome(items.current, FAILED, loss=loss), self._directory)
-        items.lose(self.ledger.cause(FAILED, *loss[:2]))
-        items.end_item()
+        items.lose(cause_of(FAILED, *loss[:2]))
+        items.current = 0
         return lost
 
-    def _lose_what_is_no_item(self, page: Page, item: Any) -> int:
-        """Make an item fail that a pipeline has replaced by None or another non-item. Return that outcome."""
+    def _lose_what_is_no_item(self, page: Page, item: Any) -> None:
+        """Let an item fail in whose place a pipeline has returned something else, as None."""
         reason = f"a pipeline has returned {type(item).__name__}, which is no item: process_item must return the item"
         page.doubt(Ending(f"{ITEM}:{UNKNOWN}", note=reason))
-        page.own_items().add_outcome(
-            ItemOutcome(page.items.current, FAILED, loss=(UNKNOWN, reason, "")), self._directory
-        )
-        return FAILED
+        lost = ItemOutcome(page.items.current, FAILED, loss=(UNKNOWN, reason, ""))
+        page.own_items().add_outcome(lost, self._directory)
 
     def _note(self, page: Page, outcome: int, item: Any, error: BaseException | None, response: Any) -> None:
         problems = getattr(error, "problems", [])
@@ -161,19 +160,19 @@ class ItemTracker:
         if self._find_problems is not None and outcome == EXPORTED:
             problems = self._find_problems(item)
         noted = self.ledger.outcome_of(outcome, item, page, None, problems)
-        page.own_items().let_pass()
+        page.own_items().passed += 1
         self._add(page, noted)
 
     def _lose(
         self, page: Page, outcome: int, item: Any, loss: tuple[str, str, str], problems: Sequence[list[str]] = ()
     ) -> None:
-        page.own_items().lose(self.ledger.cause(outcome, *loss[:2]))
+        page.own_items().lose(cause_of(outcome, *loss[:2]))
         self._add(page, self.ledger.outcome_of(outcome, item, page, loss, list(problems)))
 
     def _add(self, page: Page, noted: ItemOutcome) -> None:
         items = page.own_items()
         if page.history is not None and page.was_delivered(ITEMS, self.ledger.identity(noted)):
-            items.enter_again()
+            items.entered -= 1  # an earlier attempt has brought the item into the ledger
         else:
             items.add_outcome(noted, self._directory)
 
@@ -186,11 +185,9 @@ def url_of(response: Any) -> str:
 def pipeline_of_traceback(trace: TracebackType | None) -> str:
     """Return the class of the pipeline that has raised an exception, by the traceback."""
     found = ""
-    while trace is not None:
-        frame = trace.tb_frame
+    for frame, _ in walk_tb(trace):
         if frame.f_code.co_name == "process_item" and "self" in frame.f_locals:
             found = type(frame.f_locals["self"]).__qualname__
-        trace = trace.tb_next
     return found
 
 

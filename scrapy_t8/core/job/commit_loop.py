@@ -9,7 +9,7 @@ from scrapy.utils.asyncio import CallLaterResult, call_later
 
 from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.page import Page
-from scrapy_t8.core.run import CommitParticipant, RunContext, RunControl, StopOnError
+from scrapy_t8.core.run import CommitParticipant, RunContext, RunControl
 from scrapy_t8.errors import T8Error
 from scrapy_t8.model.batch import CommitBatch
 
@@ -22,7 +22,7 @@ PENDING = 1000
 
 
 class CommitLoop(RunControl):
-    """Commits what has settled, and ends the run when a commit fails.
+    """Commits what has settled, and ends the run when a commit fails. ``RunControl`` says what its methods do.
 
     :param outputs: the staged outputs of pages.
     """
@@ -36,7 +36,7 @@ class CommitLoop(RunControl):
         self._pages = context.config.commit_pages
         self._outputs = outputs
         self._participants: list[CommitParticipant] = []
-        self._guard = StopOnError(self, "commit")
+        self._guard = self.guard("commit")
         self._timer: CallLaterResult | None = None
         self._postponed_at: float | None = None
         self._is_running = False
@@ -49,7 +49,6 @@ class CommitLoop(RunControl):
 
     @property
     def works(self) -> bool:
-        """Whether the run has begun, has not ended, and has met no error."""
         return self._is_running
 
     def begin(self, *participants: CommitParticipant) -> None:
@@ -62,21 +61,15 @@ class CommitLoop(RunControl):
         self._is_running = False
 
     def fail(self, error: T8Error) -> None:
-        """End the run because of *error*. The last commit is the state, as after a kill."""
         if self.error is None:
             self.error = error
             self._is_running = False
             logger.critical("%s", error)
             scrapy_private.close_spider(self._crawler, error.reason)
 
-    def guard(self, what: str) -> StopOnError:
-        """Return a context in which any exception ends the run."""
-        return StopOnError(self, what)
-
     # -- what changes --------------------------------------------------------------------------------------------
 
     def end(self, page: Page) -> None:
-        """Record that one of the outputs of *page* has ended. With the last output, the page settles."""
         if not page.release() or not self._is_running:
             return
         self._outputs.add(page)
@@ -87,7 +80,6 @@ class CommitLoop(RunControl):
             self.end(page.parent)
 
     def changed(self) -> None:
-        """Record a change. The change is committed within the commit interval."""
         if not self._is_running:
             return
         if self._timer is None:
@@ -109,24 +101,11 @@ class CommitLoop(RunControl):
     # -- commits -------------------------------------------------------------------------------------------------
 
     def commit(self) -> bool:
-        """Commit what has settled. Large staged outputs are written in slices first, over several turns.
-
-        :returns: whether everything is durable now.
-        """
+        # Large staged outputs are written in slices first, over several turns of the event loop.
         return self._commit(SLICE)
 
     def flush(self) -> None:
-        """Commit everything that has settled, before anything else happens."""
         self._commit(None)
-
-    def flush_or_raise(self) -> None:
-        """Commit as :meth:`flush` does.
-
-        :raises T8Error: the error that has ended the run, if one has.
-        """
-        self._commit(None)
-        if self.error is not None:
-            raise self.error
 
     def settle_ended(self) -> None:
         """Settle the pages that have ended, without a commit, because the next step depends on them."""

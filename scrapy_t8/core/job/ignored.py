@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import FrameType, TracebackType
+from traceback import walk_tb
+from types import FrameType
 
 from scrapy import Request
 from scrapy.crawler import Crawler
@@ -11,6 +12,7 @@ from scrapy.downloadermiddlewares.offsite import OffsiteMiddleware
 from scrapy.downloadermiddlewares.redirect import BaseRedirectMiddleware
 from scrapy.downloadermiddlewares.robotstxt import RobotsTxtMiddleware
 from scrapy.exceptions import IgnoreRequest
+from scrapy.utils.python import global_object_name
 
 from scrapy_t8.config.causes import DUPLICATE, IGNORED, OFFSITE, REDIRECTS, REPLACED, ROBOTS
 from scrapy_t8.core.retry.decisions import callback_of
@@ -23,8 +25,10 @@ HOOKS = ("process_request", "process_response", "process_exception", "download_r
 
 
 def ending_of_ignored(request: Request, error: IgnoreRequest) -> Ending:
-    """Return the ending of a *request* that a component has ignored by raising *error*."""
-    cause = _cause(error.__traceback__) or f"{IGNORED}:{_path(type(error))}"
+    """Return the ending of a *request* that somebody has ignored by raising *error*."""
+    # The traceback ends where the error was raised.
+    causes = [_cause_of_frame(frame) for frame, _ in walk_tb(error.__traceback__)]
+    cause = next(filter(None, reversed(causes)), f"{IGNORED}:{global_object_name(type(error))}")
     return Ending(cause, first_url(request), callback_of(request), one_line(error))
 
 
@@ -57,21 +61,7 @@ def first_url(request: Request) -> str:
 
 def is_of_process_response(error: BaseException) -> bool:
     """Whether a middleware has raised *error* in ``process_response``: then Scrapy asks no middleware what to do."""
-    trace = error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code.co_name == "process_response":
-            return True
-        trace = trace.tb_next
-    return False
-
-
-def _cause(trace: TracebackType | None) -> str:
-    """Return the cause by a traceback, which ends where the error was raised."""
-    found = ""
-    while trace is not None:
-        found = _cause_of_frame(trace.tb_frame) or found
-        trace = trace.tb_next
-    return found
+    return any(frame.f_code.co_name == "process_response" for frame, _ in walk_tb(error.__traceback__))
 
 
 def _cause_of_frame(frame: FrameType) -> str:
@@ -82,8 +72,4 @@ def _cause_of_frame(frame: FrameType) -> str:
         for cls, cause in OF_SCRAPY:
             if isinstance(owner, cls):
                 return cause
-    return f"{IGNORED}:{_path(type(owner))}"
-
-
-def _path(cls: type) -> str:
-    return f"{cls.__module__}.{cls.__qualname__}"
+    return f"{IGNORED}:{global_object_name(type(owner))}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -20,13 +21,12 @@ from scrapy_t8.core.resume_points import POINT, Mark
 from scrapy_t8.core.retry.failure import Failure
 from scrapy_t8.core.retry.host_gate import HostGatedQueue
 from scrapy_t8.core.retry.system import RetrySystem
-from scrapy_t8.core.run import CommitParticipant, PersistedComponent, RunContext, StopOnError
+from scrapy_t8.core.run import CommitParticipant, PersistedComponent, RunContext
 from scrapy_t8.errors import T8Error
 from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.entry import START
 
 from .commit_loop import CommitLoop
-from .crash_guard import PostCrashCommits
 from .engine_watch import EngineWatch, ResumePointWatch
 from .ignored import ending_of_rejected
 from .lifecycle import finish_run
@@ -52,7 +52,7 @@ class Job(CommitParticipant):
     ) -> None:
         self.context = context
         self.crawler = context.crawler
-        self.config = config = context.config
+        self.config = context.config
         self.clock = context.clock
         self.store = context.store
         self.record = context.record
@@ -73,6 +73,10 @@ class Job(CommitParticipant):
         self.buried = self.revived = 0
         """Requests that were buried and dead letters that were revived when the run began."""
         self._commits = commits
+        # What ends, changes and commits in a run is the business of the commit loop.
+        self.guard, self.fail, self.end = commits.guard, commits.fail, commits.end
+        self.add_sink, self.touch, self.changed = commits.add_sink, commits.touch, commits.changed
+        self.commit, self.flush, self.settle_ended = commits.commit, commits.flush, commits.settle_ended
         self._is_open = True
         self.is_held = False
         self._is_closing = False
@@ -82,8 +86,7 @@ class Job(CommitParticipant):
         self._after_run: list[Callable[[], Awaitable[None]]] = []
         self._at_exit: list[Callable[[], None]] = []
         last = context.recovery.last_run
-        has_crashed = last is not None and last.reason == "died"
-        self._after_crash = PostCrashCommits(2 * config.commit_interval if has_crashed else 0.0, context.clock)
+        self._commits_leases_until = math.inf if last is not None and last.reason == "died" else 0.0
         _open[self.crawler] = self
         atexit.register(self._abandon)
 
@@ -126,14 +129,6 @@ class Job(CommitParticipant):
             self._end_run(self.error.reason)
             self._release()
             raise self.error
-
-    def guard(self, what: str) -> StopOnError:
-        """Return a context in which any exception ends the run, as in "cannot *what*"."""
-        return self._commits.guard(what)
-
-    def fail(self, error: T8Error) -> None:
-        """End the run because of *error*."""
-        self._commits.fail(error)
 
     def hold_requests(self, is_held: bool) -> None:
         """Send no request while *is_held*: the run needs something first."""
@@ -185,13 +180,17 @@ class Job(CommitParticipant):
             self.changed()
 
     def prepare_lease(self) -> None:
-        """Commit first, if the last run has just crashed."""
-        if self._after_crash.is_due:
+        """Commit first for a short time after a crash, from the first lease on.
+
+        A page that kills the process before anything was committed would leave nothing to charge with the crash.
+        """
+        if self._commits_leases_until and self.clock() < self._commits_leases_until:
             self.flush()
 
     def leased(self) -> None:
-        """Record that a request has been leased."""
-        self._after_crash.leased()
+        """Note that a request has been leased."""
+        if self._commits_leases_until == math.inf:
+            self._commits_leases_until = self.clock() + 2 * self.config.commit_interval
 
     def record_item_failure(self, failure: Failure) -> None:
         """Record that the request whose output is being produced here has failed because of an item."""
@@ -229,39 +228,9 @@ class Job(CommitParticipant):
         page.stage(sink.name, data, self.state_directory)
         self.end(page)
 
-    def end(self, page: Page) -> None:
-        """Record that one of the outputs of *page* has ended. With the last output, the page settles."""
-        self._commits.end(page)
-
-    # -- commits -------------------------------------------------------------------------------------------------
-
-    def add_sink(self, sink: OutputSink) -> None:
-        """Write staged records to *sink* from now on."""
-        self._commits.add_sink(sink)
-
-    def touch(self, sink: OutputSink) -> None:
-        """Put the sink's record into the next commit."""
-        self._commits.touch(sink)
-
     def persist(self, component: PersistedComponent) -> None:
         """Put the component's changes into each commit."""
         self._components.append(component)
-
-    def changed(self) -> None:
-        """Record a change. The change is committed within the commit interval."""
-        self._commits.changed()
-
-    def commit(self) -> bool:
-        """Commit what has settled, unless the commit would take long. Return whether nothing is left to commit."""
-        return self._commits.commit()
-
-    def flush(self) -> None:
-        """Commit everything that has settled, before anything else happens."""
-        self._commits.flush()
-
-    def settle_ended(self) -> None:
-        """Settle the pages that have ended, so that the ledger counts them. The next commit makes this durable."""
-        self._commits.settle_ended()
 
     def fill(self, batch: CommitBatch) -> None:
         """Put the changes of persisted components into *batch*."""

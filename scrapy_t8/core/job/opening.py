@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from scrapy import Request
+from scrapy import Request, Spider
 from scrapy.crawler import Crawler
 from scrapy.utils.request import RequestFingerprinter
 
@@ -26,9 +26,9 @@ from scrapy_t8.core.retry.policy import Policy
 from scrapy_t8.core.retry.system import RetrySystem
 from scrapy_t8.core.run import RunContext
 from scrapy_t8.model.codec import Codec
-from scrapy_t8.model.job import Identity, Recovery
-from scrapy_t8.stores.base import IfDamaged, Store
-from scrapy_t8.stores.sqlite import SQLiteStore
+from scrapy_t8.model.job import Identity
+from scrapy_t8.stores.base import IfDamaged
+from scrapy_t8.stores.sqlite.store import SQLiteStore
 from scrapy_t8.utils.hashes import hash63, truncate63
 
 from .commit_loop import CommitLoop
@@ -59,13 +59,28 @@ def open_job(crawler: Crawler, clock: Callable[[], float] = time.time) -> Job:
     :raises T8Error: if the job cannot be opened; nothing was changed then.
     """
     scrapy_private.check()
+    spider = crawler.spider
+    assert spider is not None
     config = Config.from_settings(crawler.settings)
-    objects = _load(crawler, config)
-    directory = _directory(crawler)
-    store = _open_store(directory, config)
+    objects = _load(crawler, spider, config)
+    directory = Path(crawler.settings["JOBDIR"] or default_directory(spider.name))
+    store = SQLiteStore(directory / "t8", power=config.durability == "power")
+    refuse_job_of_scrapy(directory, config.resume)
+    store.open(if_damaged=IF_DAMAGED[config.resume])
     try:
-        recovery = _begin_run(crawler, store, config, directory=directory, clock_time=clock())
-        job = _build(_context(crawler, config, store, recovery, directory, clock), objects)
+        arguments = scrapy_private.spider_arguments(crawler)
+        identity = Identity.of(spider.name, arguments, config.ignored_arguments)
+        context = RunContext(
+            crawler=crawler,
+            config=config,
+            directory=directory,
+            store=store,
+            recovery=resume_or_begin(store, identity, config, directory=directory, clock_time=clock()),
+            codec=Codec(spider, allow_pickle=config.allow_pickle),
+            fingerprint=_fingerprint_of(crawler),
+            clock=clock,
+        )
+        job = _build(context, objects)
     except BaseException:
         store.close()
         raise
@@ -73,50 +88,15 @@ def open_job(crawler: Crawler, clock: Callable[[], float] = time.time) -> Job:
     return job
 
 
-def _load(crawler: Crawler, config: Config) -> Loaded:
-    assert crawler.spider is not None
-    named = {**config.retry_handlers, **getattr(crawler.spider, "t8_retry_handlers", {})}
+def _load(crawler: Crawler, spider: Spider, config: Config) -> Loaded:
+    named = {**config.retry_handlers, **getattr(spider, "t8_retry_handlers", {})}
     return Loaded(
         Policy(config.retry_rule(crawler.settings), config.retry_kinds, config.retry_after_cap),
         {kind: load_callable("T8_RETRY_HANDLERS", name) for kind, name in named.items()},
         [load_callable("T8_RETRY_CHECKS", name) for name in config.retry_checks],
         [load_callable("T8_REQUEST_CHECKS", name) for name in config.request_checks],
-        ItemChecks.of(config.required_fields, config.item_schema),
-        ItemKeys(config.item_key, [*config.item_key_exclude, config.changed_field], crawler.spider),
-    )
-
-
-def _directory(crawler: Crawler) -> Path:
-    assert crawler.spider is not None
-    return Path(crawler.settings["JOBDIR"] or default_directory(crawler.spider.name))
-
-
-def _open_store(directory: Path, config: Config) -> Store:
-    store = SQLiteStore(directory / "t8", power=config.durability == "power")
-    refuse_job_of_scrapy(directory, config.resume)
-    store.open(if_damaged=IF_DAMAGED[config.resume])
-    return store
-
-
-def _begin_run(crawler: Crawler, store: Store, config: Config, *, directory: Path, clock_time: float) -> Recovery:
-    assert crawler.spider is not None
-    arguments = scrapy_private.spider_arguments(crawler)
-    identity = Identity.of(crawler.spider.name, arguments, config.ignored_arguments)
-    return resume_or_begin(store, identity, config, directory=directory, clock_time=clock_time)
-
-
-def _context(
-    crawler: Crawler, config: Config, store: Store, recovery: Recovery, directory: Path, clock: Callable[[], float]
-) -> RunContext:
-    return RunContext(
-        crawler=crawler,
-        config=config,
-        directory=directory,
-        store=store,
-        recovery=recovery,
-        codec=Codec(crawler.spider, allow_pickle=config.allow_pickle),
-        fingerprint=_fingerprint_of(crawler),
-        clock=clock,
+        ItemChecks(config.required_fields, config.item_schema),
+        ItemKeys(config.item_key, [*config.item_key_exclude, config.changed_field], spider),
     )
 
 
@@ -128,7 +108,7 @@ def _build(context: RunContext, objects: Loaded) -> Job:
         context.store, record, context.recovery.run, keys=objects.item_keys, dedup=dedup, expectations=expectations
     )
     commits = CommitLoop(context, PageOutputs(ledger))
-    points = ResumePointTracker.open(context)
+    points = ResumePointTracker(context)
     frontier = Frontier(context, commits, points, expectations=expectations)
     items = ItemTracker(context, commits, ledger, checks=objects.item_checks)
     retries = RetrySystem(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator
 from typing import Any, Protocol
@@ -64,14 +65,20 @@ class PageOutputs:
         self._ended.append(page)
 
     def drain(self, limit: int | None) -> Iterator[Page]:
-        """Write the records of ended pages, and yield each page whose records are written. Stop after *limit* bytes."""
-        left = limit
+        """Write the records of ended pages, and yield each page that is through. Stop after *limit* bytes."""
+        left = math.inf if limit is None else limit
         while self._draining is not None or self._ended:
             if self._draining is None:
                 self._draining = self._records(self._ended[0])
             for name, records, weight in self._draining:
-                left = self._gather(name, records, weight, left)
-                if left is not None and left <= 0:
+                # Small pages are written together: it saves system calls.
+                if records:
+                    self._gathered.setdefault(name, []).extend(records)
+                self._weight += weight
+                if self._weight >= SLICE // 8:
+                    self._write()
+                left -= weight
+                if left <= 0:
                     return self._write()
             self._draining = None
             yield self._ended.popleft()
@@ -93,15 +100,6 @@ class PageOutputs:
                     page.add_delivered(name, [record for _, record in numbered])
                 records = [record for item, record in numbered if item not in unwanted]
                 yield name, records, sum(map(len, records))
-
-    def _gather(self, name: str, records: list[bytes], weight: int, left: int | None) -> int | None:
-        # Small pages are written together: it saves system calls.
-        if records:
-            self._gathered.setdefault(name, []).extend(records)
-        self._weight += weight
-        if self._weight >= SLICE // 8:
-            self._write()
-        return None if left is None else left - weight
 
     def _write(self) -> None:
         gathered, self._gathered, self._weight = self._gathered, {}, 0

@@ -7,7 +7,6 @@ from typing import Any
 
 from pydispatch.dispatcher import getAllReceivers, liveReceivers  # type: ignore[import-untyped]
 from scrapy import Request, signals
-from scrapy.crawler import Crawler
 from scrapy.utils.asyncio import call_later
 
 from scrapy_t8.config.causes import IGNORED
@@ -27,20 +26,20 @@ class RefusedRequests:
     """
 
     @classmethod
-    def watch(cls, crawler: Crawler, job: Job) -> RefusedRequests | None:
+    def watch(cls, job: Job) -> RefusedRequests | None:
         """Watch the signal, if the project has handlers of it."""
-        receivers = liveReceivers(getAllReceivers(crawler.signals.sender, signals.request_scheduled))
+        connected = job.crawler.signals
+        receivers = liveReceivers(getAllReceivers(connected.sender, signals.request_scheduled))
         handlers = [
             handler for handler in receivers if not str(getattr(handler, "__module__", "")).startswith("scrapy.")
         ]
         if not handlers:
             return None
-        watch = cls(crawler, job, handlers)
-        crawler.signals.connect(watch.scheduled, signals.request_scheduled)
+        watch = cls(job, handlers)
+        connected.connect(watch.scheduled, signals.request_scheduled)
         return watch
 
-    def __init__(self, crawler: Crawler, job: Job, handlers: Sequence[Callable[..., Any]]) -> None:
-        self._crawler = crawler
+    def __init__(self, job: Job, handlers: Sequence[Callable[..., Any]]) -> None:
         self._job = job
         self._cause = f"{IGNORED}:{_path(handlers[0]) if len(handlers) == 1 else 'request_scheduled'}"
         self._under_way: dict[Request, Page | None] = {}
@@ -60,7 +59,7 @@ class RefusedRequests:
         if request not in self._under_way:
             return
         page = self._under_way.pop(request)
-        if is_offsite(self._crawler, request):
+        if is_offsite(self._job.crawler, request):
             return
         ending = Ending(self._cause, request.url, callback_of(request), "by a handler of request_scheduled")
         if page is None or page.is_settled:

@@ -57,11 +57,14 @@ class DeadLetterReader:
 
     def heads(self, which: LetterFilter = ALL) -> Iterator[DeadLetter]:
         """Yield the chosen letters without their bodies."""
-        return heads_of_letters(self._box, which)
+        last = 0
+        while letters := self._box.letters(which, limit=AT_ONCE, after=last):
+            yield from letters
+            last = letters[-1].id
 
     def whole(self, which: LetterFilter = ALL) -> Iterator[DeadLetter]:
         """Yield the chosen letters with their bodies, of which only one at a time is in memory."""
-        return whole_letters(self._box, which)
+        yield from filter(None, (self._box.letter(letter.id) for letter in self.heads(which)))
 
     def export(self, which: LetterFilter, file: IO[str]) -> int:
         """Write the chosen letters to *file*, one JSON object in a line each. Return how many.
@@ -98,19 +101,6 @@ class DeadLetterReader:
             return {"request": None, "request_error": str(error)}
         parts = {"headers": dict(request.headers), "body": request.body, "meta": request.meta}
         return {"request": {"url": request.url, "method": request.method, **plain(parts, DEEP + 1)}}
-
-
-def whole_letters(box: DeadLetterStore, which: LetterFilter = ALL) -> Iterator[DeadLetter]:
-    """Yield the chosen letters of *box* with their bodies, of which only one at a time is in memory."""
-    yield from filter(None, (box.letter(letter.id) for letter in heads_of_letters(box, which)))
-
-
-def heads_of_letters(box: DeadLetterStore, which: LetterFilter) -> Iterator[DeadLetter]:
-    """Yield the chosen letters of *box* without their bodies."""
-    last = 0
-    while letters := box.letters(which, limit=AT_ONCE, after=last):
-        yield from letters
-        last = letters[-1].id
 
 
 class DeadLetters(DeadLetterReader):

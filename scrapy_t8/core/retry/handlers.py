@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from scrapy import Request
 
@@ -14,24 +14,21 @@ from scrapy_t8.utils.handler_call import Handler, HandlerCall
 from .failure import HANDLED, NETWORK, Failure
 
 
-class HandlerResults(Protocol):
-    """Receives the results of handlers."""
-
-    def handler_ended(self, request: Request, page: Page, failure: Failure | None) -> None:
-        """Take the result of a handler that has tried *page*: its failure, or None."""
-
-
 class Handlers:
     """Calls a handler with ``(target, metadata)`` when an entry of its task type is due. True settles the entry.
 
     False, an exception, or no answer within *limit* seconds is a failed attempt. A coroutine function runs on the event
     loop, any other function in a thread of its own. A handler that never returns keeps its thread, and nothing else.
+
+    :param ended: takes the result of a handler that has tried a page: its failure, or None.
     """
 
-    def __init__(self, handlers: Mapping[str, Handler], limit: float, results: HandlerResults) -> None:
+    def __init__(
+        self, handlers: Mapping[str, Handler], limit: float, ended: Callable[[Request, Page, Failure | None], None]
+    ) -> None:
         self._handlers = dict(handlers)
         self._limit = limit
-        self._results = results
+        self._ended = ended
         self._tasks: set[asyncio.Task[None]] = set()
         self.busy: set[int] = set()
         """Entries that a handler works on."""
@@ -77,7 +74,7 @@ class Handlers:
             return
         self.busy.discard(page.entry)
         failure = None if error is None else Failure(last[1], error, reason=HANDLED)
-        self._results.handler_ended(request, page, failure)
+        self._ended(request, page, failure)
 
     async def _try(self, handler: Handler, target: str, metadata: dict[str, Any]) -> str | None:
         """Return why *handler* failed, or None if it succeeded."""

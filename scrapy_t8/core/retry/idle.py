@@ -76,10 +76,9 @@ class IdlePolicy:
         first = min(when for when in (due, opening) if when is not None)
         if now < ends:
             self._stay(min(first, ends))
-        if due is not None and due <= latest and (not ends or self._is_paused_shortly(now)):
-            self._stay(due)
-        if opening is not None and opening <= latest and (not ends or self._is_paused_shortly(now)):
-            self._stay(opening)
+        for when in (due, opening):
+            if when is not None and when <= latest and (not ends or self._is_paused_shortly(now)):
+                self._stay(when)
         if self._gives_up(now):
             self._stay(now)
         logger.info(

@@ -82,7 +82,7 @@ class RetrySystem(CommitParticipant):
             self.breaker.forget_given_up(context.clock())
         self.decisions = RetryDecisions(context, frontier, policy=policy, breaker=self.breaker)
         self._probes = KnownPageProbes(context.crawler, self.decisions)
-        self.handlers = Handlers(handlers, config.retry_handler_timeout, self)
+        self.handlers = Handlers(handlers, config.retry_handler_timeout, self.handler_ended)
         self.timer = RetryTimer(context, control, frontier, handlers=self.handlers)
         self._idle_policy = IdlePolicy(
             context,
@@ -219,14 +219,18 @@ class RetrySystem(CommitParticipant):
 
     def schedule(self, request: Request, page: Page, due: float, *, in_memory: bool) -> None:
         """Let *request* take the place of the page's own request when *due*, in Unix seconds."""
-        try:
-            if in_memory:
-                raise CannotStore("the request runs from memory")
-            page.retry_later(self.decisions.scheduled(request, page, due))
-        except CannotStore:
+        if in_memory or not self._waits_in_store(request, page, due):
             if page.is_handing_over:
                 page.go_on()
             self.timer.hold_in_memory(due, request, page)
+
+    def _waits_in_store(self, request: Request, page: Page, due: float) -> bool:
+        """Let the entry of *page* wait with *request* until it is *due*. Return False if that has no stored form."""
+        try:
+            page.retry_later(self.decisions.scheduled(request, page, due))
+        except CannotStore:
+            return False
+        return True
 
     def enqueue_task(self, request: Request, failure: Failure) -> None:
         """Retry *request*, which was never in the frontier and has failed, as an entry of its own.
@@ -266,7 +270,8 @@ class RetrySystem(CommitParticipant):
         if failure is STOPPED and self._is_through(page):
             failure = None
         if failure is STOPPED:
-            self._let_come_again(request, page, in_memory=in_memory)
+            if in_memory or not self._waits_in_store(request, page, self._clock()):
+                page.hold()  # for good: the page does not settle, and its entry stays where it is
         elif failure is not None:
             self._act(request, page, failure, in_memory=in_memory)
         elif swallowed is not None:
@@ -288,14 +293,6 @@ class RetrySystem(CommitParticipant):
         """Whether a spider that closes itself on *page* has seen enough: it has items, and nothing else is left."""
         self._control.flush()
         return bool(page.items.entered) and self._frontier.record.start_done and len(self._frontier) <= 1
-
-    def _let_come_again(self, request: Request, page: Page, *, in_memory: bool) -> None:
-        try:
-            if in_memory:
-                raise CannotStore("the request runs from memory")
-            page.retry_later(self.decisions.scheduled(request, page, self._clock()))
-        except CannotStore:
-            page.hold()  # for good: the page does not settle, and its entry stays where it is
 
     def _act(self, request: Request, page: Page, failure: Failure, *, in_memory: bool) -> None:
         due = None if failure.final else self.decisions.due_time(request, page, failure)

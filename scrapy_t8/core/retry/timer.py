@@ -121,7 +121,8 @@ class RetryTimer(CommitParticipant):
         try:
             request = self._frontier.codec.decode_request(waiting.payload)
         except CannotLoad as error:
-            page.bury(self._unreadable(waiting, error))
+            number, payload, host, story = waiting.id, waiting.payload, waiting.slot, waiting.story
+            page.bury(DeadLetter(number, payload, error.kind, str(error), self._clock(), host=host, story=story))
             self._control.end(page)
             return
         page.carry(marks_of(request), self._frontier.expectations.of(request))
@@ -130,12 +131,6 @@ class RetryTimer(CommitParticipant):
             self._handlers.run(request, page)
         else:
             self._crawl(request, page)
-
-    def _unreadable(self, waiting: ScheduledRetry, error: CannotLoad) -> DeadLetter:
-        now = self._clock()
-        return DeadLetter(
-            waiting.id, waiting.payload, error.kind, str(error), now, host=waiting.slot, story=waiting.story
-        )
 
     def _crawl(self, request: Request, page: Page) -> None:
         assert self._crawler.engine is not None

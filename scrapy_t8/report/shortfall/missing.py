@@ -57,13 +57,8 @@ class Missing:
             "unnamed": self.unnamed,
             "accepted": self.accepted,
             "causes": [
-                {
-                    "cause": why[0],
-                    "detail": why[1],
-                    "accepted": why[2],
-                    "count": count,
-                    "examples": self._examples[why],
-                }
+                dict(zip(("cause", "detail", "accepted"), why, strict=True))
+                | {"count": count, "examples": self._examples[why]}
                 for why, count in ranked
             ],
         }

@@ -10,7 +10,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from scrapy_t8.model.items import RefetchRequest, RefetchStatus
 from scrapy_t8.model.job import JobRecord
 from scrapy_t8.utils.text import escape_surrogates
 
-from .tables import SQLiteTables, dump_job, sql
+from .tables import Guard, SQLiteTables, Transaction, dump_job, sql
 
 logger = logging.getLogger(__name__)
 
@@ -55,12 +55,7 @@ class SQLiteDeadLetters(SQLiteTables):
     """
 
     def __init__(
-        self,
-        db: sqlite3.Connection,
-        guard: Callable[[str], AbstractContextManager[None]],
-        transaction: Callable[[], AbstractContextManager[sqlite3.Connection]],
-        *,
-        clock: Callable[[], float] = time.time,
+        self, db: sqlite3.Connection, guard: Guard, transaction: Transaction, *, clock: Callable[[], float] = time.time
     ) -> None:
         super().__init__(db, guard, transaction)
         self._clock = clock

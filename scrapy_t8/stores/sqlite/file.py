@@ -116,9 +116,6 @@ class StateFile(SQLiteReader):
         """Return a context that is a transaction."""
         raise NotImplementedError
 
-    def _reading(self, what: str) -> AbstractContextManager[None]:
-        return self._guard(what)
-
     @contextmanager
     def _guard(self, what: str) -> Iterator[None]:
         """Raise errors of the database and the file system as :exc:`StoreError`. *what* is a verb for the message."""
@@ -126,6 +123,8 @@ class StateFile(SQLiteReader):
             yield
         except (sqlite3.Error, OSError) as error:
             raise self._error(what, error) from error
+
+    _reading = _guard
 
     def _error(self, what: str, error: sqlite3.Error | OSError) -> StoreError:
         if isinstance(error, sqlite3.DatabaseError) and "malformed" in str(error):

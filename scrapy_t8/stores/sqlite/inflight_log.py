@@ -36,19 +36,13 @@ class InFlightLog:
         run, *entries = ids_in(os.pread(self._fd, os.fstat(self._fd).st_size, 0)) or [0]
         return run, [entry for entry in entries if entry]
 
-    def last_commit(self) -> tuple[int, int]:
-        """Return the run and the number of the last recorded commit; zeros if there is none, or it cannot be read."""
-        return COMMIT.unpack(data) if len(data := os.pread(self._commits, COMMIT.size, 0)) == COMMIT.size else (0, 0)
-
     def missing(self, run: int, number: int) -> str:
-        """Return the recorded commit beyond this run and the number of its last commit; empty if there is none."""
-        noted = self.last_commit()
-        noted = noted if any(noted) else (self.read()[0], 0)
-        return (
-            f"run {run}, commit {number}, in place of run {noted[0]}, commit {noted[1]}"
-            if noted > (run, number)
-            else ""
-        )
+        """Return what was noted beyond this run and the number of its last commit; empty if nothing was."""
+        data = os.pread(self._commits, COMMIT.size, 0)
+        noted = COMMIT.unpack(data) if len(data) == COMMIT.size and any(data) else (self.read()[0], 0)
+        if noted <= (run, number):
+            return ""
+        return f"run {run}, commit {number}, in place of run {noted[0]}, commit {noted[1]}"
 
     def note_commit(self, run: int, number: int) -> None:
         """Record a commit that has been made: a state that does not have this commit has lost its log."""

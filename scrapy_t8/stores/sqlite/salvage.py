@@ -96,11 +96,8 @@ def _columns(db: sqlite3.Connection, table: str) -> tuple[list[str], str | None]
 
 
 def _ends(db: sqlite3.Connection, table: str, key: str) -> tuple[int, int]:
-    ends = []
-    for end, default in (("min", LOWEST), ("max", HIGHEST)):
-        found = list(_readable(db, f"SELECT {end}({key}) FROM {table}"))
-        ends.append(found[0][0] if found and isinstance(found[0][0], int) else default)
-    return ends[0], ends[1]
+    low, high = (next(_readable(db, f"SELECT {end}({key}) FROM {table}"), (None,))[0] for end in ("min", "max"))
+    return low if isinstance(low, int) else LOWEST, high if isinstance(high, int) else HIGHEST
 
 
 def _between(db: sqlite3.Connection, query: str, key: str, low: int, high: int) -> Iterator[tuple[object, ...]]:

@@ -270,9 +270,9 @@ class SQLiteStore(StateFile):
         first: float | None = self.value(sql.NEXT_DUE, (after,))
         return first
 
-    def waiting(self, *, limit: int | None = None) -> list[ScheduledRetry]:
+    def waiting(self) -> list[ScheduledRetry]:
         """Return the waiting entries, the earliest first."""
-        return self.due(math.inf, -1 if limit is None else limit)
+        return self.due(math.inf, -1)
 
     # -- work ----------------------------------------------------------------------------------------------------
 

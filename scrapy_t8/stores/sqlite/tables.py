@@ -7,22 +7,23 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from scrapy_t8.model.job import JobRecord, Ledger
 from scrapy_t8.stores.statements import load_statements
 
 sql = load_statements(Path(__file__).parent)
 
+Guard: TypeAlias = Callable[[str], AbstractContextManager[None]]
+"""Returns a context that raises errors of the database as those of a store, given a verb for the message."""
+Transaction: TypeAlias = Callable[[], AbstractContextManager[sqlite3.Connection]]
+
 
 class SQLiteReader:
     """Reads from the database of a store."""
 
     _db: sqlite3.Connection
-
-    def _reading(self, what: str) -> AbstractContextManager[None]:
-        """Return a context that raises errors of the database as those of a store. *what* is a verb for the message."""
-        raise NotImplementedError
+    _reading: Guard
 
     def rows(self, statement: str, values: Any = ()) -> list[Any]:
         """Return the rows that *statement* finds."""
@@ -43,20 +44,12 @@ class SQLiteReader:
 
 
 class SQLiteTables(SQLiteReader):
-    """Some tables of the database of a store, with its *guard* (see ``_reading``) and its *transaction*."""
+    """Some tables of the database of a store, with its *guard* and its *transaction*."""
 
-    def __init__(
-        self,
-        db: sqlite3.Connection,
-        guard: Callable[[str], AbstractContextManager[None]],
-        transaction: Callable[[], AbstractContextManager[sqlite3.Connection]],
-    ) -> None:
+    def __init__(self, db: sqlite3.Connection, guard: Guard, transaction: Transaction) -> None:
         self._db = db
-        self._guard = guard
+        self._guard = self._reading = guard
         self._transaction = transaction
-
-    def _reading(self, what: str) -> AbstractContextManager[None]:
-        return self._guard(what)
 
 
 def load_job(text: str) -> JobRecord:

@@ -7,11 +7,12 @@ of the log (two connections that write or checkpoint at the same instant). Readi
 from __future__ import annotations
 
 import logging
-import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from threading import Lock, Thread
+
+from scrapy_t8.utils.files import sync
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ class WalCheckpointer:
     def _checkpoint(self) -> None:
         try:
             # SQLite would do this first, and it takes longest. Here the owner can commit at the same time.
-            self._sync_log()
+            sync(self._log)
             # The connection stays open: to open one takes longer than to move the pages.
             self._db = self._db or self._connect()
             with self.lock:
@@ -66,10 +67,3 @@ class WalCheckpointer:
         except (sqlite3.Error, OSError) as error:
             # Nothing is lost: the log keeps everything, and only grows.
             logger.warning("The write-ahead log could not be moved into the state file: %s", error)
-
-    def _sync_log(self) -> None:
-        fd = os.open(self._log, os.O_RDONLY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)

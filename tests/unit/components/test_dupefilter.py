@@ -51,7 +51,7 @@ def context(tmp_path: Path) -> Any:
 
 @pytest.fixture
 def frontier(context: RunContext) -> Frontier:
-    points, expectations = ResumePointTracker.open(context), Expectations(context.codec)
+    points, expectations = ResumePointTracker(context), Expectations(context.codec)
     return Frontier(context, Control(), points, expectations=expectations)
 
 

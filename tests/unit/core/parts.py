@@ -13,7 +13,7 @@ from scrapy.utils.test import get_crawler
 
 from scrapy_t8.config import Config
 from scrapy_t8.core.page import Page
-from scrapy_t8.core.run import RunContext, RunControl, StopOnError
+from scrapy_t8.core.run import RunContext, RunControl
 from scrapy_t8.errors import T8Error
 from scrapy_t8.model.codec import Codec
 from scrapy_t8.model.job import JobRecord
@@ -79,9 +79,6 @@ class Control(RunControl):
     def fail(self, error: T8Error) -> None:
         self.error = error
 
-    def guard(self, what: str) -> StopOnError:
-        return StopOnError(self, what)
-
     def end(self, page: Page) -> None:
         if page.release():
             self.ended.append(page)
@@ -97,11 +94,6 @@ class Control(RunControl):
     def flush(self) -> None:
         self.asked.append("flush")
         self._flush()
-
-    def flush_or_raise(self) -> None:
-        self.flush()
-        if self.error is not None:
-            raise self.error
 
 
 def kill(context: RunContext) -> None:

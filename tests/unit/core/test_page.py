@@ -66,7 +66,7 @@ def test_a_child_holds_its_parent() -> None:
 def test_a_page_without_items_makes_no_container(tmp_path: Path) -> None:
     page = Page(1)
     assert page.items is NO_ITEMS
-    page.own_items().enter()
+    page.own_items().entered += 1
     assert page.items is not NO_ITEMS
     assert NO_ITEMS.entered == 0
     page.take_back_items()

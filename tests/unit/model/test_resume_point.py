@@ -103,7 +103,7 @@ def store(tmp_path: Path) -> SQLiteStore:
 def opened(store: SQLiteStore, clock: Clock) -> ResumePointTracker:
     config = Config(update_interval=60.0, resume_point_ttl=1000.0, max_resume_points=3)
     context = SimpleNamespace(config=config, store=store, clock=clock, record=store.job())
-    return ResumePointTracker.open(context)  # type: ignore[arg-type]
+    return ResumePointTracker(context)  # type: ignore[arg-type]
 
 
 def moved(points: ResumePointTracker, page: int) -> None:

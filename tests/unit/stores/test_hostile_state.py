@@ -12,7 +12,7 @@ from scrapy_t8.errors import StoreDamaged
 from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.job import JobRecord
 from scrapy_t8.stores.reader.reader import open_read_only
-from scrapy_t8.stores.sqlite import SQLiteStore
+from scrapy_t8.stores.sqlite.store import SQLiteStore
 
 ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT 1 AS one, max(x) AS record FROM c"
 FORGED = {

@@ -55,7 +55,7 @@ def spool_of(path: Path, record: dict[str, Any] | None = None) -> ItemSpool:
 def through(path: Path, *items: Any) -> list[Any]:
     spool = spool_of(path)
     spool.write([spool.encode(item)[0] for item in items])
-    return list(spool.items())
+    return [item for _, item in spool.numbered()]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -142,12 +142,12 @@ def test_only_what_is_committed_is_there(path: Path) -> None:
     first.write([first.encode({"n": 9})[0][:-1]])
     second = spool_of(path, record)
     second.write([second.encode({"n": 3})[0]])
-    assert [item["n"] for item in second.items()] == [0, 1, 2, 3]
+    assert [item["n"] for _, item in second.numbered()] == [0, 1, 2, 3]
 
 
 def test_a_new_job_begins_with_an_empty_one(path: Path) -> None:
     assert through(path, {"n": 1}) == [{"n": 1}]
-    assert list(spool_of(path).items()) == []
+    assert list(spool_of(path).numbered()) == []
     assert through(path, {"n": 2}) == [{"n": 2}]
 
 
@@ -203,5 +203,5 @@ def test_a_spool_that_is_gone_goes_on(path: Path) -> None:
     spool = damaged(path, 500)
     path.unlink()
     again = spool_of(path, spool.record())
-    assert list(again.items()) == []
+    assert list(again.numbered()) == []
     assert FeedBalance.of(again.record()).missing(10) == 10

@@ -47,7 +47,7 @@ class FrontierMachine(RuleBasedStateMachine):
     def _open(self) -> None:
         self.context = context = run_context(Path(self.directory.name), crawler=_crawler())
         self.store = context.store
-        points = ResumePointTracker.open(context)
+        points = ResumePointTracker(context)
         expectations = Expectations(context.codec)
         self.frontier = Frontier(context, Control(self._flush), points, expectations=expectations)
         self._new_queue()

@@ -83,21 +83,21 @@ class Crawl:
     def item(self, page: Page, item: dict[str, Any], outcome: int = EXPORTED) -> None:
         """As ItemTracker does."""
         items = page.own_items()
-        items.enter()
+        items.entered += 1
         items.leave()
         if outcome == EXPORTED and self.items.duplicate_of(item, page):
             outcome = DUPLICATE
         loss = ("Pipeline", "a reason", "url") if outcome in (DROPPED, FAILED) else None
         note = self.items.outcome_of(outcome, item, page, loss, [])
         if page.was_delivered(ITEMS, self.items.identity(note)):
-            items.enter_again()
+            items.entered -= 1
         else:
             items.add_outcome(note, self.directory)
         if outcome == EXPORTED:
             page.stage("feed", repr(item).encode(), self.directory)
         if loss is None:
-            items.let_pass()
-        items.end_item()
+            items.passed += 1
+        items.current = 0
 
     def settle(self, page: Page) -> None:
         self.outputs.add(page)
@@ -316,7 +316,7 @@ def test_losses_are_told_apart_by_reason_up_to_a_point(tmp_path: Path, monkeypat
     crawl = Crawl(tmp_path, Dedup())
     page = crawl.page()
     for number in range(10):
-        page.own_items().enter()
+        page.own_items().entered += 1
         loss = "P", f"reason {number}", "u"
         page.own_items().add_outcome(crawl.items.outcome_of(DROPPED, {"id": number}, page, loss, []), tmp_path)
     crawl.settle(page)

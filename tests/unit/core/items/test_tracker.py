@@ -40,7 +40,7 @@ def tracker(context: RunContext, control: Control) -> ItemTracker:
         dedup=Dedup(),
         expectations=Expectations(context.codec),
     )
-    return ItemTracker(context, control, ledger, checks=ItemChecks.of({}, {}))
+    return ItemTracker(context, control, ledger, checks=ItemChecks({}, {}))
 
 
 @pytest.fixture
@@ -127,6 +127,6 @@ def test_without_a_ledger_nothing_is_noted(context: RunContext, control: Control
         dedup=Dedup("off"),
         expectations=Expectations(context.codec),
     )
-    tracker = ItemTracker(context, control, ledger, checks=ItemChecks.of({}, {}))
+    tracker = ItemTracker(context, control, ledger, checks=ItemChecks({}, {}))
     tracker.item_scraped({"id": 1})
     assert (outcomes(page), page.items.entered, page.items.passed) == ([], 0, 1)

@@ -32,7 +32,7 @@ class RetryRun:
         self.frontier = Frontier(
             context,
             self.control,
-            ResumePointTracker.open(context),
+            ResumePointTracker(context),
             expectations=Expectations(context.codec),
         )
         self.queue = self.frontier.registry.new("/a/0", "a")

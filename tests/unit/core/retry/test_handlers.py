@@ -33,7 +33,7 @@ def page_of(task_type: str) -> Page:
 
 def run(handler: Handler, *, limit: float = 60.0, meta: dict[str, Any] | None = None) -> tuple[Results, Handlers]:
     results = Results()
-    handlers = Handlers({"BY_HAND": handler}, limit, results)
+    handlers = Handlers({"BY_HAND": handler}, limit, results.handler_ended)
 
     async def try_once() -> None:
         handlers.run(Request("http://a/1", meta=meta or {}), page_of("BY_HAND"))
@@ -91,7 +91,7 @@ def test_a_plain_function_gets_all_that_is_known() -> None:
 
 
 def test_entries_are_taken_by_task_type_or_by_name() -> None:
-    handlers = Handlers({"BY_HAND": says_yes}, 1.0, Results())
+    handlers = Handlers({"BY_HAND": says_yes}, 1.0, Results().handler_ended)
     assert handlers.handles(Request("http://a"), page_of("BY_HAND"))
     assert not handlers.handles(Request("http://a"), page_of("OTHER"))
     assert handlers.handles(Request("http://a", meta={"t8_handler": "BY_HAND"}), page_of("OTHER"))
@@ -101,7 +101,7 @@ def test_entries_are_taken_by_task_type_or_by_name() -> None:
 
 def test_a_handler_that_is_cancelled_leaves_its_entry_due() -> None:
     results = Results()
-    handlers = Handlers({"BY_HAND": hangs}, 60.0, results)
+    handlers = Handlers({"BY_HAND": hangs}, 60.0, results.handler_ended)
 
     async def cancel() -> None:
         handlers.run(Request("http://a/1"), page_of("BY_HAND"))

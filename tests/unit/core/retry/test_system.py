@@ -67,7 +67,7 @@ def test_delays_grow_and_the_last_failure_is_final(run: RetryRun, clock: Clock) 
 def test_a_callback_that_raises_buries_its_page_and_keeps_the_items(run: RetryRun) -> None:
     request = Request("http://a/1")
     page = run.lease(request)
-    page.own_items().enter()
+    page.own_items().entered += 1
     run.retries.record_failure(request, BUG)
     leave(run, request, page)
     assert page.outcome is Outcome.DEAD
@@ -77,7 +77,7 @@ def test_a_callback_that_raises_buries_its_page_and_keeps_the_items(run: RetryRu
 def test_a_failure_that_asks_for_a_retry_comes_before_a_bug(run: RetryRun) -> None:
     request = Request("http://a/1")
     page = run.lease(request)
-    page.own_items().enter()
+    page.own_items().entered += 1
     run.retries.record_failure(request, BUG)
     run.retries.record_failure(request, Failure(BAN, "captcha", keeps_items=False))
     run.retries.record_first_failure(request, TIMEOUT)

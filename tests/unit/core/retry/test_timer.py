@@ -52,7 +52,7 @@ class Run:
         self.engine = Engine()
         crawler: Any = context.crawler
         crawler.engine = self.engine
-        points = ResumePointTracker.open(context)
+        points = ResumePointTracker(context)
         self.frontier = Frontier(context, self.control, points, expectations=Expectations(context.codec))
         self.handlers = FakeHandlers()
         self.timer = RetryTimer(context, self.control, self.frontier, handlers=self.handlers)
