@@ -7,6 +7,7 @@ from typing import Any
 # Before all else: what the downloader imports scans all modules that are loaded, once for each of its classes.
 import scrapy.core.downloader.contextfactory  # noqa: F401
 from scrapy.downloadermiddlewares.cookies import CookiesMiddleware
+from scrapy.downloadermiddlewares.httpcompression import HttpCompressionMiddleware
 from scrapy.downloadermiddlewares.retry import RetryMiddleware
 from scrapy.downloadermiddlewares.robotstxt import RobotsTxtMiddleware
 from scrapy.dupefilters import RFPDupeFilter
@@ -18,6 +19,7 @@ from scrapy.settings import SETTINGS_PRIORITIES, BaseSettings
 from scrapy.utils.misc import load_object
 
 from scrapy_t8.components.downloadermiddlewares.cookies import T8CookiesMiddleware
+from scrapy_t8.components.downloadermiddlewares.httpcompression import T8HttpCompressionMiddleware
 from scrapy_t8.components.downloadermiddlewares.retry import T8RetryCacheMiddleware, T8RetryMiddleware
 from scrapy_t8.components.downloadermiddlewares.robotstxt import T8RobotsTxtMiddleware
 from scrapy_t8.components.dupefilter import T8DupeFilter
@@ -82,6 +84,7 @@ INSTEAD = (
     ("EXTENSIONS", CloseSpider, T8CloseSpider),
     ("DOWNLOADER_MIDDLEWARES", RetryMiddleware, T8RetryMiddleware),
     ("DOWNLOADER_MIDDLEWARES", CookiesMiddleware, T8CookiesMiddleware),
+    ("DOWNLOADER_MIDDLEWARES", HttpCompressionMiddleware, T8HttpCompressionMiddleware),
     ("DOWNLOADER_MIDDLEWARES", RobotsTxtMiddleware, T8RobotsTxtMiddleware),
 )
 """Components that take the place of Scrapy's: the setting, Scrapy's component, the one that replaces it."""

@@ -53,11 +53,7 @@ TABLE: tuple[tuple[type, str, str], ...] = (
         # No signal says as much: after an IgnoreRequest there is none at all.
         "Replaced: every scheduled request passes here, and has ended when its callback, items and requests have.",
     ),
-    (
-        ExecutionEngine,
-        "close_spider_async(reason)",
-        "Replaced: it is called before the wait that T8_STOP_GRACE limits.",
-    ),
+    (ExecutionEngine, "close_spider_async(reason)", "Replaced: called before the wait that T8_STOP_GRACE limits."),
     (ExecutionEngine, "_slot", "Leads to the engine's slot."),
     (ENGINE_SLOT, "nextcall", "To have the engine ask for a request when one is due, not up to 5 s later."),
     (ENGINE_SLOT, "inprogress remove_request(request)", "To end a stop although requests are in flight."),
@@ -71,7 +67,7 @@ TABLE: tuple[tuple[type, str, str], ...] = (
         "_scrape(result,request) handle_spider_output_async(result,request,response)",
         "Replaced: a callback that ends with a CancelledError, or another exception that is no Exception, would hang.",
     ),
-    (ScraperSlot, "queue active itemproc_size closing is_idle()", "To end a stop although items are being processed."),
+    (ScraperSlot, "queue active itemproc_size closing is_idle()", "To end a stop although items are under way."),
     (Downloader, "slots per_slot_settings", "AutoThrottle's delays are kept across runs."),
     (Scheduler, "dqs", "Assigned: the durable queue is there without a JOBDIR of Scrapy's own."),
     (DownloaderAwarePriorityQueue, "pqueues pqfactory", "The queue of a host that is down is set aside."),
@@ -138,12 +134,12 @@ def _changed(what: str, reason: str) -> ScrapyChanged:
 _released: WeakSet[Crawler] = WeakSet()
 
 
-def watch(crawler: Crawler, arrived: Callable[[Request, object], object], left: Callable[[Request], object]) -> None:
+def watch(crawler: Crawler, arrived: Callable[..., Request | None], left: Callable[[Request], object]) -> None:
     """Report every scheduled request when it comes back, and when everything that it brought about has ended.
 
     :param arrived: called with the request and its outcome: a response, a failure, or another request that takes its
         place (a retry, a redirect). The context that it leaves behind is the one in which callbacks, pipelines and
-        signals of this request run.
+        signals of this request run. A request that it returns is the outcome instead.
     :param left: called when its callback or errback, its items and its requests have ended, whatever the path.
     """
     engine = crawler.engine
@@ -153,8 +149,8 @@ def watch(crawler: Crawler, arrived: Callable[[Request, object], object], left: 
     def watched(result: Any, request: Request) -> Deferred[None]:
         if crawler in _released:
             return Deferred()  # never called: the engine does not have the request any more
-        arrived(request, result)
-        deferred: Deferred[None] = handle(result, request)
+        again = arrived(request, result)
+        deferred: Deferred[None] = handle(result if again is None else again, request)
         deferred.addBoth(after, request)
         return deferred
 
@@ -163,6 +159,11 @@ def watch(crawler: Crawler, arrived: Callable[[Request, object], object], left: 
         return Deferred() if crawler in _released else result
 
     engine._handle_downloader_output = watched  # type: ignore[method-assign]
+
+
+def items_in_pipelines(crawler: Crawler) -> int:
+    """Return how many items are in the item pipelines."""
+    return crawler.engine.scraper.slot.itemproc_size if crawler.engine and crawler.engine.scraper.slot else 0
 
 
 def call_on_close_spider(crawler: Crawler, raised: Callable[[Request], object]) -> None:

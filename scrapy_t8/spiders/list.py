@@ -17,6 +17,7 @@ from scrapy_t8.utils.log.loggers import get_logger
 
 from .base import T8SpiderMixin, outputs
 from .list_page import ListMemory, ListPage, is_whole_round, output_key, title
+from .urls import url_of_cursor
 
 logger = get_logger(__name__)
 
@@ -60,7 +61,7 @@ class ListSpider(T8SpiderMixin, Spider):
         """
         if cursor is not None and cursor.startswith(("https://", "http://")):
             return Request(cursor)
-        return Request(self.list_url.format(page=page, cursor=cursor or "", **metadata))
+        return Request(url_of_cursor(self.list_url, cursor or "", page=page, **metadata))
 
     def next_cursor(self, response: Response) -> Any:
         """Return what leads to the next page, such as a token of an API or the URL of a link; None on the last page.

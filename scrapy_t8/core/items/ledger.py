@@ -105,6 +105,15 @@ class ItemLedger:
             return None
         return key.text or "the same content"
 
+    def takes_again(self, item: Any) -> bool:
+        """Whether *item* has a key under which a later version of the item is exported as well."""
+        if self._dedup.which == "off" or self._dedup.policy == "first":
+            return False
+        try:
+            return self._keys.key(item) is not None
+        except NoKey:
+            return False
+
     def changed_fields(self, item: Any, page: Page | None) -> list[str]:
         """Return the fields in which *item* differs from the last item with its key, maybe one of the same *page*."""
         key = self._key(item) if self.compares else None

@@ -8,7 +8,7 @@ from typing import Any
 
 from scrapy import Request
 
-from scrapy_t8.core.page import Page
+from scrapy_t8.core.page import Page, inside
 from scrapy_t8.utils.handler_call import Handler, HandlerCall, NoThread
 from scrapy_t8.utils.log.loggers import get_logger
 
@@ -74,7 +74,8 @@ class Handlers:
             **request.meta.get("t8_metadata", {}),
         }
         try:
-            error = await self._try(self._handlers[_key(request, page)], history.target or request.url, metadata)
+            with inside(page):
+                error = await self._try(self._handlers[_key(request, page)], history.target or request.url, metadata)
         except asyncio.CancelledError:
             return
         self.busy.discard(page.entry)
