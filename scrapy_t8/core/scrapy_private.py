@@ -253,11 +253,8 @@ def close_spider(crawler: Crawler, reason: str) -> None:
     except RuntimeError:  # Scrapy raises it where the engine is not made yet
         return
     if engine is not None and engine.spider is not None:
-        deferred_from_coro(engine.close_spider_async(reason=reason)).addErrback(_not_closed)
-
-
-def _not_closed(failure: Failure) -> None:
-    logger.debug("The spider was closed already: %s", failure.getErrorMessage())
+        closing = deferred_from_coro(engine.close_spider_async(reason=reason))
+        closing.addErrback(lambda failure: logger.debug("The spider was closed already: %s", failure.getErrorMessage()))
 
 
 def call_around_close(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import queue
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -14,8 +13,9 @@ from scrapy.utils.conf import build_component_list
 from scrapy.utils.misc import load_object
 
 from scrapy_t8.core import scrapy_private
+from scrapy_t8.utils.log.loggers import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 QUEUES = (queue.Queue, asyncio.Queue)
 FOREIGN = ("scrapy", "scrapy_t8")

@@ -8,7 +8,6 @@ the job is not complete unless the user accepts that. For items that are to wait
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -29,6 +28,7 @@ from scrapy_t8.core.retry.failure import MEDIA, Failure
 from scrapy_t8.errors import CannotStore
 from scrapy_t8.model.attempts import IMAGE
 from scrapy_t8.model.entry import Ending
+from scrapy_t8.utils.log.loggers import get_logger
 from scrapy_t8.utils.text import one_line
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 else:
     _Base = object
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 TOTAL = "media_total"
 """The field of an item with the number of its files, if the item has that field."""

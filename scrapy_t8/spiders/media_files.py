@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,7 +14,9 @@ from scrapy.http.request import NO_CALLBACK
 from scrapy.utils.defer import ensure_awaitable
 from scrapy.utils.misc import arg_to_iter, load_object
 
-logger = logging.getLogger(__name__)
+from scrapy_t8.utils.log.loggers import get_logger
+
+logger = get_logger(__name__)
 
 RESULTS_OF = {"image_urls": "images", "file_urls": "files"}
 """Scrapy's default fields: that of the URLs, and that of the results."""
