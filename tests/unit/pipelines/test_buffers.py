@@ -24,7 +24,9 @@ def put(pipeline: Keeps, count: int) -> None:
         add((number,))
 
 
-@pytest.mark.parametrize("rows", [[], ["heading"], deque(), queue.Queue()], ids=repr)
+@pytest.mark.parametrize(
+    "rows", [[], ["heading"], deque(), queue.Queue()], ids=["list", "headed-list", "deque", "queue"]
+)
 def test_what_is_kept_is_named_once(rows: Any) -> None:
     buffers = Buffers([Keeps(set()), keeps := Keeps(rows)])
     assert buffers.overfull(0) == []

@@ -35,7 +35,20 @@ WRONG_LENGTH = PACKED[:-4] + b"\1\2\3\4"
         (PACKED[: len(PACKED) // 2] + b"\xff" * 500, True),
         (PACKED + PACKED[:-20], True),
     ],
-    ids=str,
+    ids=[
+        "whole",
+        "empty",
+        "two-members",
+        "zeros-behind",
+        "text-behind",
+        "wrong-checksum",
+        "wrong-length",
+        "last-byte-lacks",
+        "trailer-lacks",
+        "half",
+        "garbage-in-the-middle",
+        "second-member-cut",
+    ],
 )
 def test_bodies(packed: bytes, expected: bool) -> None:
     assert is_cut(packed, len(TEXT)) is expected
