@@ -82,4 +82,5 @@ class T8CookiesMiddleware(CookiesMiddleware):
                     if not cookie.is_expired(now):
                         self.jars[record["key"]].set_cookie(cookie)
             except (CannotLoad, KeyError, TypeError, ValueError) as error:
-                logger.error("The stored %s cannot be read; the jar starts empty: %s", name, error)
+                jar = name.removeprefix(PREFIX)
+                logger.error("The stored jar %s of cookies cannot be read; the jar starts empty: %s", jar, error)

@@ -83,7 +83,7 @@ def test_a_feed_that_is_named_again_goes_on_where_it_was(torn: Path) -> None:
     written = records(torn / "a.jsonl")
     assert set(written.values()) == {1}
     (line,) = run.lines("when the feed a.jsonl was not named")
-    assert f"{ALL - written.total()} items came" in line
+    assert f"{ALL - written.total()} items were exported" in line
     assert records(torn / "c.jsonl").total() == ALL
 
 

@@ -52,7 +52,7 @@ def feed(**more: Any) -> dict[str, Any]:
         ({"missing": 2, "lost": 2}, "lacks 2 items: 2 lost"),
         (
             {"missing": 8, "lost": 2, "refused": {"Csv: KeyError": 4}, "foreign": 7},
-            "lacks 8 items: 2 lost; 4 not taken (Csv: KeyError); 2 from when it was not named. " + OTHERS,
+            "lacks 8 items: 2 lost; 4 not taken (Csv: KeyError); 2 exported when it was not named. " + OTHERS,
         ),
     ],
 )
