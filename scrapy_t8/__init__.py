@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .addon import T8Addon
     from .components.downloadermiddlewares.cookies import T8CookiesMiddleware
+    from .components.downloadermiddlewares.httpcompression import T8HttpCompressionMiddleware
     from .components.downloadermiddlewares.retry import T8RetryCacheMiddleware, T8RetryMiddleware
     from .components.downloadermiddlewares.robotstxt import T8RobotsTxtMiddleware
     from .components.dupefilter import T8DupeFilter
@@ -54,10 +55,11 @@ __all__ = [
     "ResumePoints", "ResumeValidator", "RetryManager", "RetryPage", "SQLDatabase", "StateManager", "T8Addon",
     "T8ChangesPipeline", "T8Checkpoint", "T8CloseSpider", "T8CookiesMiddleware", "T8DedupPipeline", "T8DupeFilter",
     "T8Error", "T8Expectations", "T8FailureMiddleware", "T8FeedExporter", "T8FifoQueue", "T8FilesPipeline",
-    "T8GracefulStop", "T8ImagesPipeline", "T8ItemCounterPipeline", "T8JobStats", "T8LifoQueue", "T8Report",
-    "T8ResumeAndRetry", "T8RetryCacheMiddleware", "T8RetryMiddleware", "T8RobotsTxtMiddleware", "T8Scheduler",
-    "T8SpiderState", "T8StartMiddleware", "T8ThrottleState", "T8ValidationPipeline", "Watermark", "get_config",
-    "heal", "open_dead_letters", "open_resume_points", "read_report", "summary", "t8_alert", "write_report",
+    "T8GracefulStop", "T8HttpCompressionMiddleware", "T8ImagesPipeline", "T8ItemCounterPipeline", "T8JobStats",
+    "T8LifoQueue", "T8Report", "T8ResumeAndRetry", "T8RetryCacheMiddleware", "T8RetryMiddleware",
+    "T8RobotsTxtMiddleware", "T8Scheduler", "T8SpiderState", "T8StartMiddleware", "T8ThrottleState",
+    "T8ValidationPipeline", "Watermark", "get_config", "heal", "open_dead_letters", "open_resume_points",
+    "read_report", "summary", "t8_alert", "write_report",
 ]
 # fmt: on
 
@@ -66,6 +68,7 @@ HOMES = {
     for module, names in (
         ("addon", "T8Addon"),
         ("components.downloadermiddlewares.cookies", "T8CookiesMiddleware"),
+        ("components.downloadermiddlewares.httpcompression", "T8HttpCompressionMiddleware"),
         ("components.downloadermiddlewares.retry", "T8RetryCacheMiddleware T8RetryMiddleware"),
         ("components.downloadermiddlewares.robotstxt", "T8RobotsTxtMiddleware"),
         ("components.dupefilter", "T8DupeFilter"),

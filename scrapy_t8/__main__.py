@@ -10,6 +10,7 @@ from scrapy_t8.commands.selfcheck.demo import demo
 from scrapy_t8.commands.selfcheck.selftest import selftest
 from scrapy_t8.config.settings import CHOICES, effective
 from scrapy_t8.config.sources import PROFILES
+from scrapy_t8.utils.log.mask import NAMES, Mask
 
 from .errors import T8Error
 
@@ -30,11 +31,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.mode == "demo":
             return 0 if demo(found.config, _print_line) else 1
         if options.mode == "test":
-            return 0 if selftest(_print_line) else 1
+            level = (options.log_level or "CRITICAL").upper()
+            return 0 if selftest(found.config, _print_line, log_level=level) else 1
         for line in found.lines():
             _print_line(line)
     except T8Error as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{Mask(NAMES).text(str(error))}\n")
         return 2
     except BrokenPipeError:
         sys.stderr.close()
@@ -55,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _print_line(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
+    sys.stdout.write(f"{Mask(NAMES).text(line)}\n")
     sys.stdout.flush()
 
 

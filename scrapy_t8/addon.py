@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 # Before all else: what the downloader imports scans all modules that are loaded, once for each of its classes.
 import scrapy.core.downloader.contextfactory  # noqa: F401
 from scrapy.downloadermiddlewares.cookies import CookiesMiddleware
+from scrapy.downloadermiddlewares.httpcompression import HttpCompressionMiddleware
 from scrapy.downloadermiddlewares.retry import RetryMiddleware
 from scrapy.downloadermiddlewares.robotstxt import RobotsTxtMiddleware
 from scrapy.dupefilters import RFPDupeFilter
@@ -19,6 +19,7 @@ from scrapy.settings import SETTINGS_PRIORITIES, BaseSettings
 from scrapy.utils.misc import load_object
 
 from scrapy_t8.components.downloadermiddlewares.cookies import T8CookiesMiddleware
+from scrapy_t8.components.downloadermiddlewares.httpcompression import T8HttpCompressionMiddleware
 from scrapy_t8.components.downloadermiddlewares.retry import T8RetryCacheMiddleware, T8RetryMiddleware
 from scrapy_t8.components.downloadermiddlewares.robotstxt import T8RobotsTxtMiddleware
 from scrapy_t8.components.dupefilter import T8DupeFilter
@@ -38,8 +39,9 @@ from scrapy_t8.core import scrapy_private
 from scrapy_t8.pipelines.counting import T8ItemCounterPipeline
 from scrapy_t8.pipelines.dedup import T8ChangesPipeline, T8DedupPipeline
 from scrapy_t8.pipelines.validation import T8ValidationPipeline
+from scrapy_t8.utils.log.loggers import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 OUTERMOST = 1
 """The spider middleware nearest to the engine: it sees what ``start()`` yields in its final form."""
@@ -82,6 +84,7 @@ INSTEAD = (
     ("EXTENSIONS", CloseSpider, T8CloseSpider),
     ("DOWNLOADER_MIDDLEWARES", RetryMiddleware, T8RetryMiddleware),
     ("DOWNLOADER_MIDDLEWARES", CookiesMiddleware, T8CookiesMiddleware),
+    ("DOWNLOADER_MIDDLEWARES", HttpCompressionMiddleware, T8HttpCompressionMiddleware),
     ("DOWNLOADER_MIDDLEWARES", RobotsTxtMiddleware, T8RobotsTxtMiddleware),
 )
 """Components that take the place of Scrapy's: the setting, Scrapy's component, the one that replaces it."""

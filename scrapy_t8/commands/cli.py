@@ -10,6 +10,7 @@ from typing import NoReturn
 from scrapy.settings import BaseSettings
 
 from scrapy_t8.errors import CommandError, ConfigError, T8Error, remedy
+from scrapy_t8.utils.log.mask import NAMES, Mask
 from scrapy_t8.utils.text import printable
 
 from .console import Terminal
@@ -111,5 +112,5 @@ def _run(unknown: list[str], options: argparse.Namespace, settings: BaseSettings
 
 
 def _complain(message: str, status: int) -> int:
-    sys.stderr.write(f"scrapy t8: {printable(' '.join(message.splitlines()))}\n")
+    sys.stderr.write(f"scrapy t8: {printable(Mask(NAMES).text(' '.join(message.splitlines())))}\n")
     return status

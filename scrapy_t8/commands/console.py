@@ -7,9 +7,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import IO, Any
 
-from scrapy_t8.config.settings import MASK
 from scrapy_t8.errors import CommandError
-from scrapy_t8.report.mask import Mask
+from scrapy_t8.utils.log.mask import NAMES, Mask
 from scrapy_t8.utils.text import escape_surrogates, printable
 
 WIDE = 10_000  # Columns of an output that is not a terminal: there, no line is wrapped or cut
@@ -23,7 +22,7 @@ class Terminal:
     def __init__(self, out: IO[str]) -> None:
         self._out = out
         self._began = False
-        self.mask: Mask | None = Mask(MASK)
+        self.mask: Mask | None = Mask(NAMES)
 
     def print_line(self, line: str = "") -> None:
         self._out.write(self._display(line) + "\n")
@@ -58,7 +57,7 @@ class Terminal:
         self._out.write(json_text(self.masked(document), self._out, 1) + "\n")
 
     def masked(self, document: Any, *, given: bool = False) -> Any:
-        """Return *document* without secrets, as :meth:`~scrapy_t8.report.mask.Mask.all` does."""
+        """Return *document* without secrets, as :meth:`~scrapy_t8.utils.log.mask.Mask.all` does."""
         return document if self.mask is None else self.mask.all(document, given=given)
 
     def confirm(self, question: str, *, yes: bool) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 from queuelib import queue as queuelib
 from scrapy.crawler import Crawler
 from scrapy.settings import BaseSettings
@@ -11,8 +9,9 @@ from scrapy.utils.misc import load_object
 
 from scrapy_t8.core.frontier.queues import FifoQueue, FrontierQueue, LifoQueue
 from scrapy_t8.core.job.job import Job
+from scrapy_t8.utils.log.loggers import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 LIFO = (queuelib.LifoMemoryQueue, queuelib.LifoDiskQueue, queuelib.LifoSQLiteQueue)
 

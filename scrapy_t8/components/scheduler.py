@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from scrapy import Request, Spider
@@ -19,11 +18,12 @@ from scrapy_t8.core.job.refused import RefusedRequests
 from scrapy_t8.core.page import Page, current_page, inside, leave_page
 from scrapy_t8.errors import ConfigError
 from scrapy_t8.model.entry import QueueRecord
+from scrapy_t8.utils.log.loggers import get_logger
 
 from .dupefilter import adopt
 from .queues import queue_class
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 class T8Scheduler(Scheduler):

@@ -3,4 +3,7 @@
 from __future__ import annotations
 
 t8_alert = object()
-"""At the end of a run, for each alert. Arguments: ``alert`` (a dict as in the report), ``spider``."""
+"""For each alert at the end of a run, and once for each while the crawl runs (``alert["running"]`` is true then).
+
+Arguments: ``alert`` (a dict as in the report), ``spider``.
+"""

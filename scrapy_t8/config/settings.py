@@ -11,6 +11,7 @@ from scrapy.settings import BaseSettings
 
 from scrapy_t8.errors import ConfigError
 from scrapy_t8.utils.classes import record_class
+from scrapy_t8.utils.log.mask import NAMES
 
 from .causes import Accepted
 from .parsing import bad_value, read_layers, setting_name, unknown
@@ -38,7 +39,7 @@ CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda value: value >= 0,
         (
             "retry_after_cap retry_wait breaker_give_up failed_task_ttl update_interval resume_point_ttl "
-            "stop_grace alert_host_down"
+            "stop_grace alert_host_down alert_interval"
         ),
     ),
     "a whole number of at least 0": (lambda value: value >= 0, "breaker_failures body_sample"),
@@ -51,7 +52,6 @@ CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
 """What a number must be, in words: as a check, and the fields that it is about."""
 SECRET = ("notify_urls",)  # Fields whose values contain passwords
 WIDEST = 60  # Maximum width of a column of a table of settings
-MASK = ("password", "passwd", "secret", "token", "api_key", "apikey", "authorization", "cookie", "session", "signature")
 THRESHOLDS = {"failed_task_ratio": 0.1, "retry_success_rate": 0.8, "data_integrity_score": 0.95}
 """An alert fires above the first threshold, and below the others."""
 
@@ -78,6 +78,7 @@ class Config:
     retry_cap: float = 600.0  # maximum seconds before any retry
     retry_jitter: float = 0.5  # the random part of each delay: 1 is full jitter, 0 none
     retry_kinds: dict[str, Any] = field(default_factory=dict)  # other rules for some kinds: {"ban": {"times": 1}}
+    retry_types: dict[str, Any] = field(default_factory=dict)  # of the service: other rules for some task types
     retry_after_cap: float = 3600.0  # maximum seconds that a Retry-After header can demand
     retry_wait: float = 600.0  # an idle crawl stays open so many seconds, for retries and hosts that are down
     retry_checks: list[Any] = field(default_factory=list)  # callables, or paths, that check each response
@@ -119,10 +120,11 @@ class Config:
     validator_timeout: float = 300.0  # maximum seconds that T8_VALIDATOR may take
     accept: list[Any] = field(default_factory=list)  # causes for which requests may end without a result
     report_dir: str = ""  # empty: "report" in the job directory
-    report_mask: list[Any] = field(default_factory=lambda: list(MASK))  # parts of the names whose values a report hides
+    report_mask: list[Any] = field(default_factory=lambda: list(NAMES))  # parts of the names whose values nothing shows
     alert_thresholds: dict[str, Any] = field(default_factory=THRESHOLDS.copy)  # missing ones keep their defaults
     alert_items_drop: float = 0.1  # alert if more than this part is missing, compared with the last good job
     alert_host_down: float = 3600.0  # alert if a host is down for more seconds; 0: never
+    alert_interval: float = 60.0  # seconds between two looks for alerts while a crawl runs; 0: only at its end
     notify_urls: list[Any] = field(default_factory=list)  # URLs of Apprise to which alerts are sent
     notify_timeout: float = 20.0  # maximum seconds that sending may take
     exit_status: bool = False  # whether "scrapy crawl" exits with 3 if incomplete, with 4 if there are alerts
@@ -134,6 +136,7 @@ class Config:
     enable_auto_retry: bool = True  # whether the service retries tasks, or only collects them
     enable_metrics: bool = False  # whether the service logs its metrics and alerts at each search
     log_level: str = "INFO"  # of the service
+    log_file: str = ""  # a file for the log of the service, beside the log of the program; empty: none
     batch_update_size: int = 100  # maximum number of updates in one commit inside of a batch
     enable_compression: bool = True  # whether large metadata is stored compressed
 

@@ -7,7 +7,6 @@ mark is kept by retries and redirects. A child that copies its parent's meta los
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import field
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -18,6 +17,7 @@ from scrapy_t8.errors import FormatError
 from scrapy_t8.model.batch import CommitBatch, PointRecord
 from scrapy_t8.stores.base import ResumePointStore
 from scrapy_t8.utils.classes import record_class
+from scrapy_t8.utils.log.loggers import get_logger
 from scrapy_t8.utils.times import moment
 
 from .page import Page
@@ -27,7 +27,7 @@ from .watermark import Value, Watermark
 if TYPE_CHECKING:
     from scrapy_t8.model.resume_point import ResumePoint
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 POINT, PART = "t8_point", "t8_part"
 """Keys in the meta of a request: the position of the request; the position that it is a part of."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -17,10 +16,12 @@ from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.codec import Codec
 from scrapy_t8.model.job import JobRecord, Recovery
 from scrapy_t8.stores.base import Store
+from scrapy_t8.utils.log.loggers import get_logger
+from scrapy_t8.utils.log.tracebacks import culprit_of
 
 from .page import Page
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 ANSWERS = (CloseSpider, DontCloseSpider)
 """Exceptions that are answers to Scrapy, not errors."""
@@ -131,8 +132,12 @@ class StopOnError:
             return error
         if isinstance(error, OSError):
             return WriteError(f"cannot {self._what}: {error}. {remedy(error)}")
-        logger.error("Unexpected error, please report it as a bug of scrapy_t8", exc_info=error)
-        return T8Error(f"cannot {self._what}: {error!r}. {remedy(error)}")
+        culprit = culprit_of(error)
+        if not culprit:
+            logger.error("Unexpected error, please report it as a bug of scrapy_t8", exc_info=error)
+            return T8Error(f"cannot {self._what}: {error!r}. {remedy(error)}")
+        logger.error("%s has raised an exception", culprit, exc_info=error)
+        return T8Error(f"cannot {self._what}: {culprit} has raised {error!r}. Mend it, and run the same command again")
 
 
 class PersistedComponent(Protocol):

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
-import logging
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -36,8 +34,10 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from scrapy_t8.errors import ScrapyChanged
+from scrapy_t8.utils.log.loggers import get_logger
+from scrapy_t8.utils.threads import is_of_code
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 SHUTDOWN = "shutdown"
 """The reason with which Scrapy closes the spider after a signal."""
@@ -53,11 +53,7 @@ TABLE: tuple[tuple[type, str, str], ...] = (
         # No signal says as much: after an IgnoreRequest there is none at all.
         "Replaced: every scheduled request passes here, and has ended when its callback, items and requests have.",
     ),
-    (
-        ExecutionEngine,
-        "close_spider_async(reason)",
-        "Replaced: it is called before the wait that T8_STOP_GRACE limits.",
-    ),
+    (ExecutionEngine, "close_spider_async(reason)", "Replaced: called before the wait that T8_STOP_GRACE limits."),
     (ExecutionEngine, "_slot", "Leads to the engine's slot."),
     (ENGINE_SLOT, "nextcall", "To have the engine ask for a request when one is due, not up to 5 s later."),
     (ENGINE_SLOT, "inprogress remove_request(request)", "To end a stop although requests are in flight."),
@@ -71,7 +67,7 @@ TABLE: tuple[tuple[type, str, str], ...] = (
         "_scrape(result,request) handle_spider_output_async(result,request,response)",
         "Replaced: a callback that ends with a CancelledError, or another exception that is no Exception, would hang.",
     ),
-    (ScraperSlot, "queue active itemproc_size closing is_idle()", "To end a stop although items are being processed."),
+    (ScraperSlot, "queue active itemproc_size closing is_idle()", "To end a stop although items are under way."),
     (Downloader, "slots per_slot_settings", "AutoThrottle's delays are kept across runs."),
     (Scheduler, "dqs", "Assigned: the durable queue is there without a JOBDIR of Scrapy's own."),
     (DownloaderAwarePriorityQueue, "pqueues pqfactory", "The queue of a host that is down is set aside."),
@@ -138,12 +134,12 @@ def _changed(what: str, reason: str) -> ScrapyChanged:
 _released: WeakSet[Crawler] = WeakSet()
 
 
-def watch(crawler: Crawler, arrived: Callable[[Request, object], object], left: Callable[[Request], object]) -> None:
+def watch(crawler: Crawler, arrived: Callable[..., Request | None], left: Callable[[Request], object]) -> None:
     """Report every scheduled request when it comes back, and when everything that it brought about has ended.
 
     :param arrived: called with the request and its outcome: a response, a failure, or another request that takes its
         place (a retry, a redirect). The context that it leaves behind is the one in which callbacks, pipelines and
-        signals of this request run.
+        signals of this request run. A request that it returns is the outcome instead.
     :param left: called when its callback or errback, its items and its requests have ended, whatever the path.
     """
     engine = crawler.engine
@@ -153,8 +149,8 @@ def watch(crawler: Crawler, arrived: Callable[[Request, object], object], left: 
     def watched(result: Any, request: Request) -> Deferred[None]:
         if crawler in _released:
             return Deferred()  # never called: the engine does not have the request any more
-        arrived(request, result)
-        deferred: Deferred[None] = handle(result, request)
+        again = arrived(request, result)
+        deferred: Deferred[None] = handle(result if again is None else again, request)
         deferred.addBoth(after, request)
         return deferred
 
@@ -163,6 +159,11 @@ def watch(crawler: Crawler, arrived: Callable[[Request, object], object], left: 
         return Deferred() if crawler in _released else result
 
     engine._handle_downloader_output = watched  # type: ignore[method-assign]
+
+
+def items_in_pipelines(crawler: Crawler) -> int:
+    """Return how many items are in the item pipelines."""
+    return crawler.engine.scraper.slot.itemproc_size if crawler.engine and crawler.engine.scraper.slot else 0
 
 
 def call_on_close_spider(crawler: Crawler, raised: Callable[[Request], object]) -> None:
@@ -190,7 +191,7 @@ def replace_fingerprints(dupefilter: RFPDupeFilter, fingerprints: object) -> boo
 
 
 def end_on_base_exception(crawler: Crawler, raised: Callable[[Request, BaseException], object]) -> None:
-    """Let a callback end that raises an exception that is no Exception, and call *raised* with it."""
+    """Let a callback or errback end that raises an exception that is no Exception, and call *raised* with it."""
     assert crawler.engine is not None
     scraper: Any = crawler.engine.scraper
     scrape, handle = scraper._scrape, scraper.handle_spider_output_async
@@ -199,17 +200,27 @@ def end_on_base_exception(crawler: Crawler, raised: Callable[[Request, BaseExcep
         try:
             await scrape(result, request)
         except BaseException as error:
-            # The download itself is cancelled at a forced stop: then the request must not end.
-            if not is_of_code(error) or isinstance(result, Failure):
+            # The download itself is cancelled at a forced stop: then the request must not end. Any other error comes
+            # from a callback or an errback.
+            if not is_of_code(error) or (isinstance(result, Failure) and result.value is error):
                 raise
             raised(request, error)
 
     async def handle_to_its_end(result: Any, request: Request, response: Any) -> None:
-        if isinstance(result, AsyncIterator):
-            result = _EndingOutput(result, partial(raised, request))
-        await handle(result, request, response)
+        is_async, end = isinstance(result, AsyncIterator), partial(raised, request)
+        await handle(_EndingOutput(result, end) if is_async else _ending_output(result, end), request, response)
 
     scraper._scrape, scraper.handle_spider_output_async = scrape_to_its_end, handle_to_its_end
+
+
+def _ending_output(output: Iterable[Any], raised: Callable[[BaseException], object]) -> Iterator[Any]:
+    """Yield the *output* of an errback. No task is cancelled inside: there is nothing to wait for."""
+    try:
+        yield from output
+    except (Exception, KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:
+        raised(error)
 
 
 class _EndingOutput(AsyncIterator[Any]):
@@ -229,15 +240,6 @@ class _EndingOutput(AsyncIterator[Any]):
             raise StopAsyncIteration from None
 
 
-def is_of_code(error: BaseException) -> bool:
-    """Whether *error* is no Exception, and was raised by code that ran: its task was not cancelled."""
-    if isinstance(error, (Exception, KeyboardInterrupt, SystemExit, GeneratorExit)):
-        return False
-    # Before Python 3.11 a task does not say whether it was cancelled.
-    was_cancelled = getattr(asyncio.current_task(), "cancelling", lambda: 1)
-    return not (isinstance(error, asyncio.CancelledError) and was_cancelled())
-
-
 def schedule_next_call(crawler: Crawler) -> None:
     """Have the engine ask the scheduler for requests soon."""
     if crawler.engine is not None and crawler.engine._slot is not None:
@@ -251,11 +253,8 @@ def close_spider(crawler: Crawler, reason: str) -> None:
     except RuntimeError:  # Scrapy raises it where the engine is not made yet
         return
     if engine is not None and engine.spider is not None:
-        deferred_from_coro(engine.close_spider_async(reason=reason)).addErrback(_not_closed)
-
-
-def _not_closed(failure: Failure) -> None:
-    logger.debug("The spider was closed already: %s", failure.getErrorMessage())
+        closing = deferred_from_coro(engine.close_spider_async(reason=reason))
+        closing.addErrback(lambda failure: logger.debug("The spider was closed already: %s", failure.getErrorMessage()))
 
 
 def call_around_close(

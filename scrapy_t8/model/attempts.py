@@ -29,6 +29,10 @@ class AttemptHistory:
     task_type: str = ""
     target: str = ""
     max_retries: int = 0
+    task_id: str = ""
+    """The id under which all attempts of a request are shown, given by its first failure."""
+    reports: int = 0
+    """How often a task of the service that waits already was reported as failed once more."""
 
     def add(self, when: float, kind: str, error: str, *, charged: bool) -> None:
         """Add a failed attempt, which counts against the retries of its *kind* if it is *charged*."""

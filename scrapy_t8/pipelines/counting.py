@@ -14,6 +14,8 @@ from scrapy.utils.misc import load_object
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.core.page import current_page
 
+from .buffers import BufferWatch
+
 
 class CountingPipeline:
     """A pipeline that can count items. Of those that stand before all other pipelines, the last one counts."""
@@ -39,6 +41,7 @@ class T8ItemCounterPipeline(CountingPipeline):
         if by_dedup or not job.items.keeps_ledger:
             raise NotConfigured
         job.items.count_entries()
+        job.persist(BufferWatch(crawler))
         return cls()
 
     def process_item(self, item: Any) -> Any:

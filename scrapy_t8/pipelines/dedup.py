@@ -12,6 +12,7 @@ from scrapy_t8.core.items.tracker import Duplicate
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.core.page import current_page
 
+from .buffers import BufferWatch
 from .counting import CountingPipeline
 
 
@@ -26,7 +27,10 @@ class T8DedupPipeline(CountingPipeline):
         job = Job.required(crawler)
         if job.config.dedup == "off":
             raise NotConfigured
-        return cls(job, counts=cls.counts_items(crawler.settings))
+        counts = cls.counts_items(crawler.settings)
+        if counts:
+            job.persist(BufferWatch(crawler))
+        return cls(job, counts=counts)
 
     def __init__(self, job: Job, *, counts: bool) -> None:
         self._job = job

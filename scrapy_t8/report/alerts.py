@@ -155,6 +155,54 @@ def _hosts(hosts: Sequence[Mapping[str, Any]], most: float, now: float) -> Itera
             yield Alert("host_down", "T8_ALERT_HOST_DOWN", down, most, message)
 
 
+ENOUGH_TRIED = 20  # Requests that must have ended or failed before their parts are an alert while a crawl runs
+
+
+def alerts_now(
+    counts: Mapping[str, int], thresholds: Mapping[str, float], down: Mapping[str, float], host_down: float
+) -> dict[str, Alert]:
+    """Return the alerts of a crawl that runs, by what each is about.
+
+    :param counts: how many requests are ``done``, ``dead`` and ``waiting``; of those that had failed, how many have
+        ``succeeded`` and were ``buried`` in this run.
+    :param down: for how many seconds each host is down that is.
+    """
+    failed, ended = counts["dead"] + counts["waiting"], counts["succeeded"] + counts["buried"]
+    tried = failed + counts["done"]
+    ratio = failed / tried if tried >= ENOUGH_TRIED else None
+    rate = counts["succeeded"] / ended if ended >= ENOUGH_TRIED else None
+    parts = {
+        "failed_task_ratio": (ratio, f"of {tried} requests so far have failed"),
+        "retry_success_rate": (rate, f"of {ended} requests that had failed succeeded in this run"),
+    }
+    found = {alert.name: alert for alert in by_thresholds(parts, {**THRESHOLDS, **thresholds})}
+    for host, seconds in down.items() if host_down else ():
+        if seconds > host_down:
+            message = f"{host} has been down for {seconds:.0f} s: longer than {host_down:g} s"
+            found[f"host_down {host}"] = Alert("host_down", "T8_ALERT_HOST_DOWN", seconds, host_down, message)
+    return found
+
+
+class Incidents:
+    """The alerts of something that runs: each is new once, and over once."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, Alert] = {}
+
+    def update(self, found: Mapping[str, Alert]) -> tuple[list[Alert], list[Alert]]:
+        """Take the alerts that hold now, by what each is about. Return those that are new, and those that are over."""
+        new = [alert for name, alert in found.items() if name not in self._open]
+        over = [alert for name, alert in self._open.items() if name not in found]
+        self._open = {name: self._open.get(name, alert) for name, alert in found.items()}
+        return new, over
+
+
+def told(new: Sequence[Alert], over: Sequence[Alert]) -> list[str]:
+    """Return a line for each alert that is new or over, with the setting that governs it."""
+    lines = [f"Alert: {alert.message} ({alert.setting})" for alert in new]
+    return lines + [f"All clear, no longer: {alert.message} ({alert.setting})" for alert in over]
+
+
 def _coverage(coverage: Sequence[Mapping[str, Any]], thresholds: Mapping[str, Any]) -> Iterator[Alert]:
     for item, field, part, least in coverage_problems(coverage, thresholds):
         message = f"{_percent(part)} of the items of {item} have {field!r}: under {_percent(least)}"

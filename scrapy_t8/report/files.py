@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import time
 from collections.abc import Iterable
 from importlib.metadata import version
@@ -12,17 +11,17 @@ from pathlib import Path
 import msgpack
 
 from scrapy_t8.config.causes import Accepted
-from scrapy_t8.config.settings import MASK
 from scrapy_t8.core.frontier.endings import accepted_by
 from scrapy_t8.errors import ConfigError, WriteError, remedy
 from scrapy_t8.stores.reader.reader import Reader, open_read_only
 from scrapy_t8.utils.files import replacing
+from scrapy_t8.utils.log.loggers import get_logger
+from scrapy_t8.utils.log.mask import KEPT, NAMES, Mask
 
 from .document import Document, collect, exit_status, verdict
 from .html import render
-from .mask import KEPT, Mask
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 JSON, HTML = "report.json", "report.html"
 DIRECTORY = "report"  # Where a report is written, in the job directory
@@ -62,7 +61,7 @@ def write_report(jobdir: str | Path, directory: str | Path | None = None) -> Doc
 def mask_of(reader: Reader) -> Mask:
     """Return the mask of the crawl."""
     kept = reader.kept(KEPT)
-    return Mask(msgpack.unpackb(kept[KEPT]) if kept else MASK)
+    return Mask(msgpack.unpackb(kept[KEPT]) if kept else NAMES)
 
 
 def masked_document(reader: Reader, now: float, mask: Mask, *, running: bool, accepted: Accepted) -> Document:

@@ -16,10 +16,11 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from scrapy_t8.errors import ConfigError
+from scrapy_t8.utils.log.loggers import get_logger
 from scrapy_t8.utils.text import one_line
 from scrapy_t8.utils.threads import in_thread
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 SETTING = "T8_NOTIFY_URLS"
 SENDERS = ("apprise", "urllib3.connectionpool", "urllib3.util.retry", "requests")

@@ -115,13 +115,13 @@ def feed_lines(feeds: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         if feed["doubts"]:
             refused = [f"{count:,} not taken ({why})" for why, count in feed["refused"].items()]
             rest = feed["missing"] - feed["lost"] - feed["batches"] - sum(feed["refused"].values())
-            parts = [f"{feed['lost']:,} lost"] * bool(feed["lost"]) + refused
-            parts += [f"{feed['batches']:,} lost with their batches"] * bool(feed["batches"])
-            parts += [f"{rest:,} exported when it was not named"] * bool(rest)
-            parts += [f"{feed['altered']:,} with a value as text"] * bool(feed["altered"])
-            parts += [f"{feed['foreign']:,} bytes of other programs in it"] * bool(feed["foreign"])
-            lack = f"lacks {feed['missing']:,} items: " if feed["missing"] else ""
-            yield f"  FEED {feed['uri']}: {lack}{'; '.join(parts)}"
+            why = [f"{feed['lost']:,} lost"] * bool(feed["lost"]) + refused
+            why += [f"{feed['batches']:,} lost with their batches"] * bool(feed["batches"])
+            why += [f"{rest:,} exported when it was not named"] * bool(rest)
+            parts = [f"lacks {feed['missing']:,} items: {'; '.join(why)}"] * bool(feed["missing"])
+            parts += [f"holds {feed['altered']:,} items with a value kept as text"] * bool(feed["altered"])
+            parts += [f"holds {feed['foreign']:,} bytes that other programs have written"] * bool(feed["foreign"])
+            yield f"  FEED {feed['uri']} {'. It '.join(parts)}"
 
 
 def difference_lines(accounts: Mapping[str, Mapping[str, int]]) -> Iterator[str]:

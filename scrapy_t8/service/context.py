@@ -14,6 +14,7 @@ from scrapy_t8.stores.base import IfDamaged
 from scrapy_t8.stores.locks import LeaseHolder
 from scrapy_t8.stores.shared.store import SharedStore
 from scrapy_t8.stores.shared.tasks import SQLiteTasks
+from scrapy_t8.stores.sqlite.file import check_access
 from scrapy_t8.stores.sqlite.store import SQLiteStore
 from scrapy_t8.utils.times import moment
 
@@ -40,6 +41,7 @@ class StateContext:
         self.clock = clock
         self.chance = chance
         directory = Path(config.state_dir).absolute() / "t8"
+        check_access(directory, writes=True)
         is_lost = (directory / "lock").exists() and not (directory / "state.db").exists()
         self.store = _open_store(directory, config)
         try:
@@ -51,6 +53,8 @@ class StateContext:
             new_id = f"service_{moment(now):%Y%m%d_%H%M%S}_{secrets.token_hex(2)}"
             job, self.run = self.store.begin(JobRecord(new_id, SERVICE, {}, now), now)
             self.holder = holder if holder is not None and holder.is_held else LeaseHolder(directory / "holders")
+            self.stored_tasks = SQLiteTasks(self.store, self.holder.name)
+            self.stored_tasks.adopt(job)
         except BaseException:
             self.store.close()
             raise
@@ -58,7 +62,6 @@ class StateContext:
         if is_lost:
             logger.warning("State file missing in %s; starting without earlier state", directory)
         self.job_id = job.id
-        self.stored_tasks = SQLiteTasks(self.store, self.holder.name)
         self.writes = WriteBatch(self.stored_tasks, config.batch_update_size)
         # At the end of the interpreter at the latest, with the locks that closing needs.
         finalize(self, self.store.close)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import random
 import time
@@ -12,14 +11,17 @@ from typing import Any
 from weakref import WeakMethod
 
 from scrapy_t8.config.settings import Config, from_dict
-from scrapy_t8.errors import ConfigError
+from scrapy_t8.errors import ConfigError, T8Error
+from scrapy_t8.report.alerts import Incidents, told
+from scrapy_t8.report.notify import Notifier
 from scrapy_t8.utils.classes import forwarded
-from scrapy_t8.utils.threads import in_loop
+from scrapy_t8.utils.threads import in_loop, in_loop_thread, in_thread_or_here
 from scrapy_t8.utils.times import moment
 from scrapy_t8.validation.database import Database
 from scrapy_t8.validation.validator import ResumeValidator
 
 from . import logs
+from .failed_tasks import rules_of
 from .logs import logger
 from .metrics import alerts, metrics
 from .retry_manager import RetryManager
@@ -49,7 +51,10 @@ class T8ResumeAndRetry:
     ) -> None:
         self.config = _config(config)
         self._clock = clock
-        logs.set_up(self.config.log_level)
+        logs.set_up(self.config.log_level, map(str, self.config.report_mask), self.config.log_file)
+        rules_of(self.config)
+        self._notifier = Notifier(list(map(str, self.config.notify_urls)), self.config.notify_timeout)
+        self._incidents = Incidents()
         self.db_manager = db_manager
         self.state_manager = StateManager(self.config, clock=clock, chance=chance)
         self.retry_manager = RetryManager(self.state_manager, clock=clock, after_check=self._after_check)
@@ -60,9 +65,13 @@ class T8ResumeAndRetry:
     def start_service(self) -> bool:
         """Open the state and start to retry due tasks. Return whether it retries: not with ``enable_auto_retry`` off.
 
-        :raises T8Error: if the state cannot be opened.
+        :raises T8Error: if the state cannot be opened, or the machine allows no thread for the service.
         """
-        started = self.retry_manager.start()
+        try:
+            started = self.retry_manager.start()
+        except T8Error:
+            self.state_manager.close()
+            raise
         if self._at_exit is None:
             # A handler that the end of the interpreter kills must not be charged to its task.
             self._at_exit = atexit.register(partial(_stop_at_exit, WeakMethod(self.stop_service)))
@@ -87,11 +96,11 @@ class T8ResumeAndRetry:
         self.stop_service()
 
     async def __aenter__(self) -> T8ResumeAndRetry:
-        await asyncio.to_thread(self.start_service)
+        await in_thread_or_here(self.start_service)
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        await asyncio.to_thread(self.stop_service)
+        await in_thread_or_here(self.stop_service)
 
     # -- resume points and failed tasks --------------------------------------------------------------------------
 
@@ -145,20 +154,27 @@ class T8ResumeAndRetry:
 
     def check_alerts(self) -> list[dict[str, Any]]:
         """Return the metrics above or below their ``alert_thresholds``: name, value, threshold, message of each."""
-        return self._alerts(self.get_metrics())
-
-    def _alerts(self, numbers: dict[str, Any]) -> list[dict[str, Any]]:
-        found = alerts(numbers, self.config.alert_thresholds)
-        for alert in found:
-            logger.warning("Alert: %s", alert["message"])
-        return found
+        found = alerts(self.get_metrics(), self.config.alert_thresholds)
+        for line in told(found, ()):
+            logger.warning("%s", line)
+        return [alert._asdict() for alert in found]
 
     def _after_check(self) -> None:
+        if not (self.config.enable_metrics or self._notifier):
+            return
+        # A database that hangs must not hold up retries.
+        numbers = self._metrics(wait=False)
         if self.config.enable_metrics:
-            # A database that hangs must not hold up retries.
-            numbers = self._metrics(wait=False)
             logger.info("Metrics: %s", ", ".join(f"{name} {value}" for name, value in numbers.items()))
-            self._alerts(numbers)
+        found = alerts(numbers, self.config.alert_thresholds)
+        new, over = self._incidents.update({alert.name: alert for alert in found})
+        for line in told(new, ()):
+            logger.warning("%s", line)
+        for line in told((), over):
+            logger.info("%s", line)
+        if self._notifier and (new or over):
+            title = f"{self.config.state_dir}: {f'{len(new)} alerts' if new else 'all clear'}"
+            in_loop_thread(partial(self._notifier.send, title, "\n".join(told(new, over))))
 
 
 def _config(config: Config | Mapping[str, Any] | None) -> Config:

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any
 
+from scrapy_t8.config.settings import Config
 from scrapy_t8.core.offline.dead_letters import DeadLetterReader, OfflineCodec
 from scrapy_t8.core.retry.failure import HANDLER, Failure
 from scrapy_t8.core.retry.policy import Policy, Rule
+from scrapy_t8.errors import ConfigError
 from scrapy_t8.model.attempts import AttemptHistory, ScheduledRetry
 from scrapy_t8.model.dead_letter import DeadLetter, LetterFilter
 from scrapy_t8.model.failed_task import (
     FailedTask,
     TaskRecord,
+    id_of,
+    record_of,
     service_entry,
     service_task_id,
+    target_name,
     task_of_letter,
     task_of_waiting,
 )
-from scrapy_t8.stores.shared.tasks import Verdict
+from scrapy_t8.stores.shared.tasks import TaskBatch, Verdict
 from scrapy_t8.utils.checked import checked_metadata, checked_number, checked_text
 from scrapy_t8.utils.text import one_line, printable
 
@@ -64,7 +70,7 @@ class FailedTasks:
         self._clock = context.clock
         self._chance = context.chance
         self._policy = Policy(config.retry_rule(), config.retry_kinds, config.retry_after_cap)
-        self._rule = self._policy.rule(HANDLER, {})
+        self._rules = rules_of(config)
         self._free = range(0)
         self._lock = Lock()
         self.added = added
@@ -82,53 +88,61 @@ class FailedTasks:
     ) -> str:
         """Have *target* tried again later. Return the id of the task.
 
-        :param max_retries: None leaves it to the policy (``T8_RETRY_KINDS["handler"]``).
+        :param max_retries: None leaves it to the policy (``T8_RETRY_TYPES``, ``T8_RETRY_KINDS["handler"]``).
         :raises FormatError: naming the argument that makes no sense.
         """
-        now = self._clock()
-        entry = self._next_entry(checked_text("task_type", task_type))
-        record = TaskRecord(
-            task_id=service_task_id(task_type, entry),
-            task_type=task_type,
-            target=checked_text("target", target),
-            max_retries=self._rule.times if max_retries is None else checked_number("max_retries", max_retries),
-            created_at=now,
-            metadata=checked_metadata(metadata),
-        )
+        now, name = self._clock(), target_name(checked_text("task_type", task_type), checked_text("target", target))
+        times = self._rules[task_type].times if max_retries is None else checked_number("max_retries", max_retries)
+        record = TaskRecord("", task_type, target, times, now, checked_metadata(metadata))
         history = _history(record, checked_text("error_message", error_message, empty=True))
         due = self._due(Failure(HANDLER, error_message), record, earlier=0, now=now)
-        self._put(entry, record, history, due)
-        name = printable(record.task_id)
-        logger.info("Failed task %s added: %s: %s", name, printable(target), printable(one_line(error_message)))
+        with self._writes.change() as changes:
+            waiting = changes.tasks.get(name) or self._tasks.waiting_for(name)
+            entry = self._next_entry(task_type) if waiting is None else waiting.id
+            task_id = service_task_id(task_type, entry, self._job_id) if waiting is None else id_of(waiting)
+            due = due if waiting is None else waiting.due
+            self._put(changes, self._task(entry, record._replace(task_id=task_id), history), due)
+        what = "added" if waiting is None else "has failed again, and waits already"
+        message = "Failed task %s %s: %s: %s"
+        logger.info(message, printable(task_id), what, printable(target), printable(one_line(error_message)))
         if due is None:
-            logger.error("Task %s is given up at once: it may not be retried", name)
+            logger.error("Task %s is given up at once: it may not be retried", printable(task_id))
         else:
             self.added(task_type, due)
-        return record.task_id
+        return task_id
 
     def restore(self, task: FailedTask) -> bool:
-        """Store *task* as it is, under its id. Return False if there is a task of this id already."""
-        if self._find(task.task_id) is not None:
+        """Store *task* as it is. Return False if it is there already: one of this id, or one that waits for its target.
+
+        A task whose id another task has gets a new one.
+        """
+        name, there = target_name(task.task_type, task.target), self._find(task.task_id)
+        known = None if there is None else TaskRecord.loads(there.payload)
+        is_there = known is not None and (known.task_type, known.target) == (task.task_type, task.target)
+        is_waiting = task.next_retry_time is not None
+        if is_there or (is_waiting and self._tasks.waiting_for(name) is not None):
             return False
-        created = task.created_at.timestamp()
-        record = TaskRecord(task.task_id, task.task_type, task.target, task.max_retries, created, task.metadata)
+        entry, created = self._next_entry(task.task_type), task.created_at.timestamp()
+        task_id = task.task_id if there is None else service_task_id(task.task_type, entry, self._job_id)
+        record = TaskRecord(task_id, task.task_type, task.target, task.max_retries, created, task.metadata)
         history = _history(record, task.error_message)
         if task.retry_count:
             history.counts[HANDLER] = task.retry_count
-        entry = self._next_entry(record.task_type)
+        due = None if task.next_retry_time is None else task.next_retry_time.timestamp()
         with self._writes.change() as changes:
-            changes.names[record.task_id] = entry
-        self._put(entry, record, history, None if task.next_retry_time is None else task.next_retry_time.timestamp())
+            changes.names[task_id] = entry
+            self._put(changes, self._task(entry, record, history), due)
         return True
 
-    def _put(self, entry: int, record: TaskRecord, history: AttemptHistory, due: float | None) -> None:
+    def _task(self, entry: int, record: TaskRecord, history: AttemptHistory) -> LeasedTask:
+        return LeasedTask(entry, record, history, record.dumps(compress=self._config.enable_compression))
+
+    def _put(self, changes: TaskBatch, task: LeasedTask, due: float | None) -> None:
         """Store a task that waits until *due*, or a dead one."""
-        payload = record.dumps(compress=self._config.enable_compression)
-        with self._writes.change() as changes:
-            if due is None:
-                changes.letters.append(self._letter(LeasedTask(entry, record, history, payload)))
-            else:
-                changes.tasks.append(ScheduledRetry(entry, due, record.task_type, payload, history.dumps()))
+        if due is None:
+            changes.letters.append(self._letter(task))
+        else:
+            changes.add_task(ScheduledRetry(task.entry, due, task.record.task_type, task.payload, task.history.dumps()))
 
     def _next_entry(self, task_type: str) -> int:
         """Return an entry for a new task. No task that was brought along has the id that this entry leads to."""
@@ -139,7 +153,7 @@ class FailedTasks:
                     first = self._tasks.reserve(self._config.batch_update_size)
                     self._free = range(first, first + self._config.batch_update_size)
                 entry, self._free = self._free[0], self._free[1:]
-            if self._tasks.named(service_task_id(task_type, entry)) is None:
+            if self._tasks.named(service_task_id(task_type, entry, self._job_id)) is None:
                 return entry
 
     # -- looking -------------------------------------------------------------------------------------------------
@@ -164,10 +178,12 @@ class FailedTasks:
         return None if found is None else task_of_letter(found)
 
     def _find(self, task_id: str) -> ScheduledRetry | DeadLetter | None:
-        for entry in (self._tasks.named(task_id), service_entry(task_id)):
+        named = self._tasks.named(task_id)
+        for entry in (named, service_entry(task_id, self._job_id)):
             found = None if entry is None else self._tasks.get(entry) or self._tasks.letter(entry, self._job_id)
             record = None if found is None else TaskRecord.loads(found.payload)
-            if record is not None and record.task_id == task_id:
+            # A task may be known by the id of another one, which has become a part of it.
+            if record is not None and (record.task_id == task_id or entry == named):
                 return found
         return None
 
@@ -197,6 +213,8 @@ class FailedTasks:
         """Let dead tasks be tried again from the beginning; all, without *which*. Return how many."""
         with self._store.alone() as job:
             revived = self._store.box.revive(which or LetterFilter(), job, self._clock())
+            if revived:
+                self._tasks.join_doubles()
         if revived:
             self.added(ANY, self._clock())
         return revived
@@ -224,16 +242,23 @@ class FailedTasks:
 
     def succeed(self, task: LeasedTask) -> bool:
         """Take *task* out of the queue: it is done. Return False if this process had lost its lease."""
-        if not self._tasks.settle(task.entry, None):
-            return False
-        name = printable(task.record.task_id)
-        logger.info("Task %s succeeded on attempt %d and left the queue", name, task.attempt)
-        return True
+        name, reports = printable(task.record.task_id), task.history.reports
+
+        def judge(stored: ScheduledRetry) -> Verdict | None:
+            history = _leased(stored).history
+            if history.reports == reports:
+                logger.info("Task %s succeeded on attempt %d and left the queue", name, task.attempt)
+                return None
+            logger.info("Task %s succeeded on attempt %d, but has failed again meanwhile: it waits", name, task.attempt)
+            delay = self._rules[task.record.task_type].delay(1, self._chance())
+            return self._clock() + delay, history.dumps()
+
+        return self._tasks.settle(task.entry, judge)
 
     def fail(self, task: LeasedTask, error: str, *, keep: bool = False) -> bool:
         """Make *task* due again, or bury it. Return False if this process had lost its lease, which it may *keep*."""
-        verdict = self._verdict(task, Failure(HANDLER, error))
-        return self._tasks.settle(task.entry, verdict, keep=keep and not isinstance(verdict, DeadLetter))
+        failure = Failure(HANDLER, error)
+        return self._tasks.settle(task.entry, lambda stored: self._verdict(_leased(stored), failure), keep=keep)
 
     def break_leases(self) -> int:
         """Take back the tasks of dead processes, and charge each with the crash. Return how many."""
@@ -244,16 +269,16 @@ class FailedTasks:
         return freed
 
     def _verdict(self, task: LeasedTask, failure: Failure) -> Verdict:
-        """Return the due time and history of *task* after *failure*, or its dead letter."""
+        """Add *failure* to *task*, which was read for this. Return its due time and history, or its dead letter."""
         now, name = self._clock(), printable(task.record.task_id)
-        history = AttemptHistory.loads(task.history.dumps())  # a copy: this may have to be done again
+        history = task.history
         # The failure that it was handed in for was not charged, but counts.
         earlier = history.counts.get(failure.kind, 0) + (failure.kind == HANDLER)
         due = self._due(failure, task.record, earlier=earlier, now=now)
         history.add(now, failure.kind, failure.error, charged=True)
         if due is None:
             logger.error("Task %s is given up after %d attempts: %s", name, task.attempt, printable(failure.error))
-            return self._letter(replace(task, history=history))
+            return self._letter(task)
         message = "Task %s failed on attempt %d: %s. The next one is due in %.3g s"
         logger.warning(message, name, task.attempt, printable(failure.error), due - now)
         return due, history.dumps()
@@ -263,7 +288,7 @@ class FailedTasks:
             # The kill may have other causes; but a task whose handler is at work at every kill is given up.
             rule = Rule(self._config.crash_limit - 1, base=0.0)
         else:
-            rule = replace(self._rule, times=record.max_retries)
+            rule = replace(self._rules[record.task_type], times=record.max_retries)
         return self._policy.decide(failure, rule, earlier=earlier, now=now, chance=self._chance()).due
 
     def _letter(self, task: LeasedTask) -> DeadLetter:
@@ -281,6 +306,21 @@ class FailedTasks:
         )
 
 
+def rules_of(config: Config) -> Mapping[str, Rule]:
+    """Return the retry rule of each task type, from T8_RETRY_TYPES; that of any other is that of handlers.
+
+    :raises ConfigError: naming the rule that makes no sense.
+    """
+    general = Policy(config.retry_rule(), config.retry_kinds, config.retry_after_cap).rule(HANDLER, {})
+    rules: defaultdict[str, Rule] = defaultdict(lambda: general)
+    for task_type, changes in config.retry_types.items():
+        where = f"T8_RETRY_TYPES[{task_type!r}]"
+        if not isinstance(changes, Mapping):
+            raise ConfigError(f"{where} is {changes!r:.60}, but must be a dict")
+        rules[task_type] = general.changed(changes, where)
+    return rules
+
+
 def _history(record: TaskRecord, error: str) -> AttemptHistory:
     """Return the history of a new task, whose first error counts as no attempt."""
     history = AttemptHistory(task_type=record.task_type, target=record.target, max_retries=record.max_retries)
@@ -289,6 +329,4 @@ def _history(record: TaskRecord, error: str) -> AttemptHistory:
 
 
 def _leased(waiting: ScheduledRetry) -> LeasedTask:
-    record = TaskRecord.loads(waiting.payload)
-    assert record is not None  # the state of a crawl, which has requests, is refused
-    return LeasedTask(waiting.id, record, AttemptHistory.loads(waiting.story), waiting.payload)
+    return LeasedTask(waiting.id, record_of(waiting.payload), AttemptHistory.loads(waiting.story), waiting.payload)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from scrapy_t8.model.resume_point import CollectionState, ResumePoint
-from scrapy_t8.report.alerts import by_thresholds
+from scrapy_t8.report.alerts import Alert, by_thresholds
 
 
 def metrics(
@@ -41,11 +41,11 @@ def metrics(
     }
 
 
-def alerts(numbers: Mapping[str, Any], thresholds: Mapping[str, float]) -> list[dict[str, Any]]:
-    """Return the metrics above or below their thresholds: name, setting, value, threshold and message of each."""
+def alerts(numbers: Mapping[str, Any], thresholds: Mapping[str, float]) -> list[Alert]:
+    """Return the metrics above or below their thresholds."""
     parts = {
         "failed_task_ratio": (numbers["failed_task_ratio"], "of all that is known has failed"),
         "retry_success_rate": (numbers["retry_success_rate"], "of the retried tasks succeeded in the end"),
         "data_integrity_score": (numbers["data_integrity_score"], "of the expected items are there"),
     }
-    return [alert._asdict() for alert in by_thresholds(parts, thresholds)]
+    return list(by_thresholds(parts, thresholds))

@@ -8,19 +8,21 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from threading import Event, Lock, Thread, current_thread
-from typing import Any
+from typing import Any, TypeVar
 
 from scrapy_t8.config.settings import Config
-from scrapy_t8.errors import ConfigError, StoreError, T8Error
+from scrapy_t8.errors import ConfigError, StoreError, T8Error, remedy
 from scrapy_t8.stores.shared.tasks import SQLiteTasks
 from scrapy_t8.utils.checked import checked_text
-from scrapy_t8.utils.handler_call import Handler, HandlerCall
-from scrapy_t8.utils.text import printable
-from scrapy_t8.utils.threads import run_blocking
+from scrapy_t8.utils.handler_call import Handler, HandlerCall, NoThread
+from scrapy_t8.utils.text import one_line, printable
+from scrapy_t8.utils.threads import MORE_THREADS, OneThread, Workers, run_blocking
 
 from .failed_tasks import ANY, FailedTasks, LeasedTask
 from .logs import logger
 from .state_manager import StateManager
+
+T = TypeVar("T")
 
 STOP_PATIENCE = 5.0
 """Seconds beyond its grace that a stop may take."""
@@ -57,12 +59,13 @@ class RetryManager:
         self._thread: Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake: asyncio.Event | None = None
+        self._work: OneThread | None = None
+        self._workers = Workers(self._config.max_workers, "T8_MAX_WORKERS")
         self._stopping = False
         self._grace = 0.0
         self._next_look = float("inf")
         self._running: dict[asyncio.Task[None], HandlerCall] = {}
         self._overdue: dict[int, tuple[LeasedTask, HandlerCall]] = {}
-        """Tasks whose handlers were given up and have not ended, by entry."""
         state_manager.on_new_task(self._wake_for)
 
     def register_retry_handler(self, task_type: str, handler: Handler) -> None:
@@ -88,7 +91,7 @@ class RetryManager:
     def start(self) -> bool:
         """Begin to retry. Return whether it does: not with ``enable_auto_retry`` off.
 
-        :raises T8Error: if the state cannot be opened.
+        :raises T8Error: if the state cannot be opened, or the machine allows no thread for the service.
         """
         self._state.open()
         with self._lock:
@@ -98,14 +101,24 @@ class RetryManager:
             if not self._config.enable_auto_retry:
                 logger.warning("T8_ENABLE_AUTO_RETRY is off: failed tasks are collected, but not retried")
                 return False
-            self._stopping = False
-            begun = Event()
-            self._thread = Thread(target=self._main, args=(begun,), name="t8-retry-service", daemon=True)
-            self._thread.start()
-            begun.wait()
+            self._begin()
         message = "The retry service has started: a look every %g s, up to %d handlers at once"
         logger.info(message, self._config.retry_check_interval, self._config.max_workers)
         return True
+
+    def _begin(self) -> None:
+        """Start the thread of the service, and wait until it serves."""
+        self._stopping, self._failure = False, ""
+        begun = Event()
+        try:
+            thread = Thread(target=self._main, args=(begun,), name="t8-retry-service", daemon=True)
+            thread.start()
+        except RuntimeError as error:
+            raise T8Error(f"the retry service cannot start: {error}. {MORE_THREADS}") from None
+        begun.wait()
+        if self._failure:
+            raise T8Error(f"the retry service cannot start: {self._failure}")
+        self._thread = thread
 
     def stop(self, timeout: float | None = None) -> None:
         """Stop retrying. After *timeout* seconds (None: ``T8_STOP_GRACE``), give back the tasks of running handlers."""
@@ -145,8 +158,6 @@ class RetryManager:
         if due < self._next_look and (task_type == ANY or task_type in self._handlers):
             self.wake()
 
-    # -- in the thread of the service ----------------------------------------------------------------------------
-
     @property
     def _tasks(self) -> FailedTasks:
         return self._state.parts.tasks
@@ -155,18 +166,34 @@ class RetryManager:
     def _stored(self) -> SQLiteTasks:
         return self._state.parts.context.stored_tasks
 
+    # -- in the thread of the service ----------------------------------------------------------------------------
+
     def _main(self, begun: Event) -> None:
+        serving = self._serve(begun)
         try:
-            asyncio.run(self._serve(begun))
-        except Exception:
-            logger.exception("The retry service has failed. Tasks are safe, and wait for the next start")
+            asyncio.run(serving)
+        except Exception as error:
+            if begun.is_set():
+                logger.exception("The retry service has failed. Tasks are safe, and wait for the next start")
+            self._failure = f"{error}. {remedy(error)}" if isinstance(error, OSError) else one_line(repr(error))
         finally:
+            serving.close()
             self._loop = self._wake = None
             begun.set()
 
     async def _serve(self, begun: Event) -> None:
         self._loop, self._wake = asyncio.get_running_loop(), asyncio.Event()
+        self._work = OneThread("t8-retry-store")
         begun.set()
+        try:
+            await self._look_until_stopped()
+            await self._finish()
+        finally:
+            self._work.close()
+            self._work = None
+
+    async def _look_until_stopped(self) -> None:
+        assert self._wake is not None
         next_check = 0.0
         while not self._stopping:
             self._wake.clear()
@@ -175,7 +202,7 @@ class RetryManager:
             try:
                 if time.monotonic() >= next_check:
                     next_check = time.monotonic() + interval
-                    await asyncio.to_thread(self._check)
+                    await self._aside(self._check)
                 await self._start_due()
                 pause = await self._pause()
             except Exception as error:
@@ -184,16 +211,18 @@ class RetryManager:
                 pause = interval
             pause = max(0.0, min(pause, next_check - time.monotonic()))
             self._next_look = self._clock() + pause
-            logger.debug(
-                "Searched for due tasks: %d handlers running, the next search in %.3g s", len(self._running), pause
-            )
+            message = "Searched for due tasks: %d handlers running, the next search in %.3g s"
+            logger.debug(message, len(self._running), pause)
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), pause)
-        await self._finish()
+
+    async def _aside(self, function: Callable[..., T], *args: Any) -> T:
+        """Return what *function* returns, which uses the store."""
+        return function(*args) if self._work is None else await self._work.call(function, *args)
 
     async def _run_due(self) -> int:
         count = 0
-        await asyncio.to_thread(self._check)
+        await self._aside(self._check)
         while started := await self._start_due():
             count += started
             await asyncio.wait(self._running)
@@ -201,33 +230,33 @@ class RetryManager:
 
     def _check(self) -> None:
         """Do the work that is due every ``retry_check_interval`` seconds."""
+        self._workers.restore()
         self._tasks.break_leases()
         self._state.prune()
         for task_type in sorted(self._stored.slots() - set(self._handlers) - self._unhandled):
             self._unhandled.add(task_type)
-            logger.warning(
-                "Tasks of the type %s wait: no handler is registered for it. Register one with "
-                "retry_manager.register_retry_handler(%r, handler)",
-                *(printable(task_type), task_type),
-            )
+            what = f"Register one with retry_manager.register_retry_handler({task_type!r}, handler)"
+            logger.warning("Tasks of the type %s wait: no handler is registered for it. %s", printable(task_type), what)
         self._after_check()
 
     async def _start_due(self) -> int:
         """Start the handlers of due tasks, as far as there are workers. Return how many."""
         await self._fail_overdue()
-        free = self._config.max_workers - len(self._running)
+        if shortage := self._workers.shortage():
+            logger.warning("%s", shortage)
+        free = self._workers.limit - len(self._running)
         if free <= 0 or not self._handlers:
             return 0
-        leased = await asyncio.to_thread(self._tasks.lease, list(self._handlers), free)
+        leased = await self._aside(self._tasks.lease, list(self._handlers), free)
         for task in leased:
             self._start(task)
         return len(leased)
 
     async def _pause(self) -> float:
         """Return the seconds until the next look, unless something wakes us earlier."""
-        if len(self._running) >= self._config.max_workers:
+        if len(self._running) >= self._workers.limit:
             return self._config.retry_check_interval
-        due = await asyncio.to_thread(self._stored.next_due, list(self._handlers))
+        due = await self._aside(self._stored.next_due, list(self._handlers))
         return self._config.retry_check_interval if due is None else max(0.0, due - self._clock())
 
     def _start(self, task: LeasedTask) -> None:
@@ -249,7 +278,13 @@ class RetryManager:
             logger.error("The retry service could not record a result", exc_info=work.exception())
 
     async def _retry(self, task: LeasedTask, call: HandlerCall) -> None:
-        in_time = await call.run()
+        try:
+            in_time = await call.run()
+        except NoThread:
+            self._workers.lose(len(self._running))
+            self._state.handler_ended()
+            await self._write(lambda: self._stored.release(task.entry))
+            return
         answer, ended = call.answer, call.answer is not None
         if answer is not None and answer.succeeded:
             await self._write(lambda: self._tasks.succeed(task))
@@ -269,7 +304,7 @@ class RetryManager:
         """Write a result, trying until it is written: the work is done, and must not be repeated for a full disk."""
         while True:
             try:
-                await asyncio.to_thread(write)
+                await self._aside(write)
                 return
             except StoreError as error:
                 logger.error("A result could not be written: %s", error)
@@ -280,12 +315,10 @@ class RetryManager:
     async def _fail_overdue(self) -> None:
         """Charge each handler that has not ended although its task is due again with one more failure."""
         for entry, (task, call) in list(self._overdue.items()):
-            stored = await asyncio.to_thread(self._tasks.reload, task)
-            if stored is None:
+            if (stored := await self._aside(self._tasks.reload, task)) is None:
                 self._overdue.pop(entry, None)
             elif stored[1] <= self._clock() and time.monotonic() - call.began > self._config.retry_handler_timeout:
                 error = "the retry handler is still at work on an earlier attempt"
-                self._overdue[entry] = (stored[0], call)
                 await self._write(partial(self._tasks.fail, stored[0], error, keep=True))
 
     def _handler_ended(self, task: LeasedTask, call: HandlerCall) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import re
 from collections.abc import AsyncIterator, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -15,10 +15,13 @@ from scrapy_t8.core.items.expectations import META as EXPECT
 from scrapy_t8.core.watermark import Value
 from scrapy_t8.errors import ConfigError
 from scrapy_t8.model.attempts import DETAIL
+from scrapy_t8.utils.log.loggers import get_logger
+from scrapy_t8.utils.text import encoding_of_file, escape_surrogates, lines_of
 
 from .base import T8SpiderMixin
+from .urls import url_of_slug
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 LONGEST = 4096
 """Bytes that a slug may have, to be recognised in its file."""
@@ -43,12 +46,13 @@ class DetailSpider(T8SpiderMixin, Spider):
     """
 
     detail_url = ""
-    """As in ``"https://example.com/cars/{slug}"``."""
+    """As in ``"https://example.com/cars/{slug}"``. What is no part of a path in a slug (``#``, ``?``) is quoted."""
     slugs: Iterable[Any] = ()
     slug_file: str | Path | None = None
-    """One slug a line, read as the crawl goes. Empty lines are skipped."""
+    """One slug a line, read as the crawl goes, in UTF-8, or in UTF-16 with its mark. Empty lines are skipped."""
     point_name = ""
     """The name of the resume point, for a spider that has several."""
+    _has_misread = False
 
     def parse_detail(self, response: Response, slug: str) -> Any:
         """Return or yield the items and requests of a detail page."""
@@ -56,7 +60,7 @@ class DetailSpider(T8SpiderMixin, Spider):
 
     def detail_request(self, slug: str) -> Request:
         """Return the request for a slug. Without a callback, it gets :meth:`parse_detail`."""
-        return Request(self.detail_url.format(slug=slug))
+        return Request(url_of_slug(self.detail_url, slug))
 
     def iter_slugs(self, after: str | None) -> Iterable[Any]:
         """Return the slugs *after* one, or all, in an order that stays. Overrides ``slugs`` and ``slug_file``."""
@@ -151,15 +155,19 @@ class DetailSpider(T8SpiderMixin, Spider):
         if position and (end is None or not _ends_with(path, end, last)):
             self._changed(last)
             position, end = 0, None
-        end = end or 0
-        with path.open("rb") as file:
-            file.seek(end)
-            for line in file:
-                end += len(line)
-                text = line.decode("utf-8", errors="replace").strip()
-                if text:
-                    position += 1
-                    yield Slug(text, position, end)
+        for text, ending in lines_of(path, end or 0):
+            if text:
+                position += 1
+                yield Slug(self._decoded(text, path, ending), position, ending)
+
+    def _decoded(self, text: str, path: Path, end: int) -> str:
+        """Return a slug as it can be stored. What is no UTF-8 is said once, and is likely to be no page."""
+        shown = escape_surrogates(text)
+        if shown != text and not self._has_misread:
+            self._has_misread = True
+            number = sum(1 for _, ending in lines_of(path) if ending <= end)
+            logger.error("%s is not in UTF-8: line %d is %r. Save it in UTF-8, and run again", path, number, shown)
+        return shown
 
     def _changed(self, last: str | None) -> None:
         logger.warning(
@@ -174,7 +182,8 @@ def _ends_with(path: Path, end: int, slug: str | None) -> bool:
     """Whether the line of *path* that ends at *end* is *slug*."""
     if slug is None or path.stat().st_size < end:
         return False
+    encoding, mark = encoding_of_file(path)
     with path.open("rb") as file:
-        file.seek(max(0, end - LONGEST))
-        lines = file.read(min(LONGEST, end)).splitlines()
-    return bool(lines) and lines[-1].decode("utf-8", errors="replace").strip() == slug
+        file.seek(max(len(mark), end - LONGEST))
+        tail = file.read(end - file.tell()).decode(encoding, errors="replace")
+    return re.split("[\r\n]+", tail.rstrip("\r\n"))[-1].strip() == slug

@@ -156,9 +156,13 @@ class JobHandle:
         if request is not None:
             self._job.retries.record_failure(request, failure)
 
-    def retries(self, kind: str) -> int:
-        """Return how many retries a page has that fails with *kind*."""
-        return self._job.retries.decisions.policy.rule(kind, {}).times
+    def retries(self, kind: str, request: Request | None = None) -> int:
+        """Return how many retries a page, or *request*, has that fails with *kind*."""
+        return self._job.retries.decisions.policy.rule(kind, {} if request is None else request.meta).times
+
+    def buries(self, request: Request, kind: str | None = None) -> bool:
+        """Whether *request* becomes a dead letter: for what was noted, or if it ends with *kind*. T8_ACCEPT decides."""
+        return self._job.retries.buries(request, None if kind is None else Failure(kind, ""))
 
     def register_retry_handler(self, task_type: str, handler: Handler) -> None:
         """Use *handler* for the retries of *task_type* from now on, instead of a new download."""
@@ -192,6 +196,10 @@ class JobHandle:
     def expect_total(self, total: int, source: str = "") -> None:
         """Announce how many items there will be."""
         self._job.expect([(source, "", total)])
+
+    def exports_again(self, item: Any) -> bool:
+        """Whether a later version of *item*, which has a key, is exported as well: see T8_DEDUP_POLICY."""
+        return self._job.items.ledger.takes_again(item)
 
     # -- how -----------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping
 from functools import cached_property
@@ -14,11 +13,13 @@ from scrapy.http import Response
 from scrapy_t8.core.items.expectations import META as EXPECT
 from scrapy_t8.errors import ConfigError
 from scrapy_t8.model.attempts import DETAIL, LIST
+from scrapy_t8.utils.log.loggers import get_logger
 
 from .base import T8SpiderMixin, outputs
 from .list_page import ListMemory, ListPage, is_whole_round, output_key, title
+from .urls import url_of_cursor
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 GONE = 404
 EXPIRED = [400, GONE, 410, 422]
@@ -60,7 +61,7 @@ class ListSpider(T8SpiderMixin, Spider):
         """
         if cursor is not None and cursor.startswith(("https://", "http://")):
             return Request(cursor)
-        return Request(self.list_url.format(page=page, cursor=cursor or "", **metadata))
+        return Request(url_of_cursor(self.list_url, cursor or "", page=page, **metadata))
 
     def next_cursor(self, response: Response) -> Any:
         """Return what leads to the next page, such as a token of an API or the URL of a link; None on the last page.

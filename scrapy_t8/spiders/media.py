@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator
 from functools import cached_property
 from typing import Any
 
-from itemadapter import ItemAdapter
 from scrapy import Request
 from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 from scrapy.http import Response
 from scrapy.pipelines.files import FilesPipeline
 from scrapy.settings import SETTINGS_PRIORITIES, BaseSettings
-from scrapy.utils.defer import ensure_awaitable
-from scrapy.utils.misc import load_object
 from twisted.python.failure import Failure
 
 from scrapy_t8.config.causes import MEDIA as MEDIA_CAUSE
 from scrapy_t8.core.items.expectations import META as EXPECT
-from scrapy_t8.core.page import current_page
+from scrapy_t8.core.page import current_page, current_request
 from scrapy_t8.core.retry.failure import MEDIA, RetryPage
 from scrapy_t8.errors import ConfigError
 from scrapy_t8.model.attempts import IMAGE
 from scrapy_t8.model.entry import Ending
+from scrapy_t8.utils.log.loggers import get_logger
 
 from .base import outputs
 from .detail import DetailSpider
+from .media_files import ItemFiles, set_field
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 NEXT_TO_THE_ENGINE = 1
+EXPORT, HOLD = "export", "hold"
+ALONE = "t8_alone"
+"""Key in the meta of a request for a file without which its item has gone on."""
 
 
 class T8StoredMedia:
@@ -60,18 +61,25 @@ class T8StoredMedia:
 class MediaSpider(DetailSpider):
     """A :class:`DetailSpider` whose items have images or other files, each of which is a request of its own.
 
-    An item that :meth:`parse_detail` yields with URLs in ``media_urls_field`` goes to the pipelines when each of its
-    files is stored or given up: ``media_results_field`` has the stored ones, ``media_total`` how many there should be.
-    A file that fails is retried without its detail page; a file that is stored already is not fetched.
+    An item with URLs of files that :meth:`parse_detail` yields goes to the pipelines when each file is stored or
+    given up: the field for results has the stored ones, ``media_total_field`` how many there should be. A file that
+    fails is retried without its detail page; a file that is stored already is not fetched.
 
-    Files are stored by Scrapy's pipeline, under its settings (FILES_STORE or IMAGES_STORE, S3 and GCS included).
+    Files are asked for, named and stored by Scrapy's pipeline, under its settings (FILES_STORE or IMAGES_STORE, S3 and
+    GCS included).
     """
 
     media_pipeline: Any = FilesPipeline
     """Or :class:`scrapy.pipelines.images.ImagesPipeline`, or a subclass. It must not be in ITEM_PIPELINES as well."""
-    media_urls_field = "image_urls"
-    media_results_field = "images"
+    media_urls_field = ""
+    """Empty for the field of the pipeline (FILES_URLS_FIELD, IMAGES_URLS_FIELD), or that of ``image_urls`` and
+    ``file_urls`` which an item has."""
+    media_results_field = ""
+    """Empty for the field that belongs to the one with the URLs (FILES_RESULT_FIELD; ``images`` for ``image_urls``)."""
     media_total_field = "media_total"
+    media_incomplete = EXPORT
+    """What becomes of an item one of whose files is given up: ``export`` it without the file, or ``hold`` it until the
+    dead letter of the file is revived."""
 
     @classmethod
     def update_settings(cls, settings: BaseSettings) -> None:
@@ -82,8 +90,12 @@ class MediaSpider(DetailSpider):
         settings.set(name, {T8StoredMedia: NEXT_TO_THE_ENGINE, **settings.getdict(name)}, priority)
 
     async def start(self) -> AsyncIterator[Any]:
+        if self.media_incomplete not in (EXPORT, HOLD):
+            raise ConfigError(
+                f"{self.name}: media_incomplete is {self.media_incomplete!r}, but must be {EXPORT!r} or {HOLD!r}"
+            )
         try:
-            self._pipeline  # noqa: B018
+            self._files  # noqa: B018
         except NotConfigured as error:
             raise ConfigError(f"{self.name}: {error}") from None
         async for output in super().start():
@@ -95,77 +107,99 @@ class MediaSpider(DetailSpider):
     async def parse_media(self, response: Response, slug: str) -> AsyncIterator[Any]:
         """Yield what :meth:`parse_detail` yields, but for an item with files the request for its first file."""
         async for output in outputs(self.parse_detail(response, slug)):
-            urls = [] if isinstance(output, Request) else self._urls(output)
-            yield self._go_on(output, urls, [], response.request) if urls else output
+            files = [] if isinstance(output, Request) else self._files.requests(output, response)
+            if files:
+                set_field(output, self.media_total_field, len(files))
+                yield self._go_on(output, files, 0, [], response.request)
+            else:
+                yield output
 
-    def _urls(self, item: Any) -> list[str]:
-        adapter = ItemAdapter(item)
-        urls = list(dict.fromkeys(adapter.get(self.media_urls_field) or ()))
-        if urls:
-            self._set(item, self.media_total_field, len(urls))
-        return urls
+    def _go_on(self, item: Any, files: list[Request], number: int, results: list[Any], before: Request | None) -> Any:
+        """Return the item if all its files are settled, else the request for the file with a *number*.
 
-    def _go_on(self, item: Any, urls: list[str], results: list[Any], before: Request | None) -> Any:
-        """Return the item if all its files are settled, else the request for the next file."""
-        if urls:
-            state = {"item": item, "urls": urls, "results": results}
-            meta = {"t8_task_type": IMAGE, "t8_target": urls[0], "t8_media": True}
+        A page that is replayed has to yield what it yielded before: only the results depend on what is stored by now.
+        """
+        if number < len(files):
+            file = files[number]
+            state = {"item": item, "files": files, "number": number, "results": results}
+            own = {"t8_task_type": IMAGE, "t8_target": file.url, "t8_media": True}
+            meta = {**file.meta, **own}
             if before is not None and EXPECT in before.meta:
                 meta[EXPECT] = before.meta[EXPECT]  # the page of any file may bring the expected item
             # Two items may have the same file, and each waits for it.
-            return Request(
-                urls[0], self._media_arrived, errback=self._media_failed, cb_kwargs=state, meta=meta, dont_filter=True
+            return file.replace(
+                callback=self._media_arrived, errback=self._media_failed, cb_kwargs=state, meta=meta, dont_filter=True
             )
-        self._set(item, self.media_results_field, results)
+        self._files.set_results(item, results)
         return item
 
     async def t8_stored(self, request: Request) -> Any:
         """Return the record of the media store for the file of *request*, or None."""
-        item = request.cb_kwargs.get("item")
-        return await ensure_awaitable(self._pipeline.media_to_download(request, self._pipeline.spiderinfo, item=item))
+        state = request.cb_kwargs
+        return await self._files.stored(state["files"][state["number"]], state["item"])
 
     async def _media_arrived(
-        self, response: Response, item: Any, urls: list[str], results: list[Any]
+        self, response: Response, item: Any, files: list[Request], number: int, results: list[Any]
     ) -> AsyncIterator[Any]:
-        assert response.request is not None
+        request = current_request() or response.request
+        assert request is not None
         try:
-            result = response.meta.get("t8_stored") or await ensure_awaitable(
-                self._pipeline.media_downloaded(response, response.request, self._pipeline.spiderinfo, item=item)
-            )
+            result = request.meta.get("t8_stored") or await self._files.store(response, files[number], item)
         except Exception as error:
-            if response.meta.get("retry_times", 0) < self.t8.retries(MEDIA) or response.meta.get("t8_alone"):
-                raise RetryPage(f"{urls[0]} is not a file: {error}", kind=MEDIA) from error
-            logger.warning("%s is not a file (%s); its item goes on without it", urls[0], error)
-            self._doubt(urls[0])
+            reason = f"{files[number].url} is not a file: {error}"
+            is_last = request.meta.get("retry_times", 0) >= self.t8.retries(MEDIA, request)
+            if not is_last or self._waits_for_file(request, MEDIA):
+                raise RetryPage(reason, kind=MEDIA) from error
+            self.t8.give_up(reason, MEDIA, response.status)
+            self._go_alone(request)
+            yield self._go_on(item, files, number + 1, results, request)
+            return
+        if not request.meta.get(ALONE):
+            yield self._go_on(item, files, number + 1, [*results, result], request)
+        elif self.t8.exports_again(item):
+            self._files.set_results(item, await self._all_stored(item, files, number, result))
+            yield item
         else:
-            results = [*results, result]
-        if not response.meta.get("t8_alone"):
-            yield self._go_on(item, urls[1:], results, response.request)
+            self._doubt(files[number].url)
 
     async def _media_failed(self, failure: Failure) -> AsyncIterator[Any]:
-        """Let the item go on without a file that is given up. The dead letter is that of the file alone."""
-        request: Request = failure.request  # type: ignore[attr-defined]
-        if request.meta.get("t8_alone"):
+        """Let the item go on without a file that is given up. The dead letter stands for the file alone."""
+        request: Request = current_request() or failure.request  # type: ignore[attr-defined]
+        if self._waits_for_file(request):
             return
-        item, urls, results = (request.cb_kwargs[key] for key in ("item", "urls", "results"))
-        logger.warning("%s is given up; its item goes on without it", urls[0])
-        request.meta["t8_alone"] = True
-        self._doubt(urls[0])
-        yield self._go_on(item, urls[1:], results, request)
+        self._go_alone(request)
+        state = request.cb_kwargs
+        yield self._go_on(state["item"], state["files"], state["number"] + 1, state["results"], request)
+
+    def _waits_for_file(self, request: Request, kind: str | None = None) -> bool:
+        """Whether nothing goes on without the file of *request*: its item has gone on before, or is held.
+
+        An item is held only by a dead letter, which brings it back: not by a robots.txt, or a cause that is accepted.
+
+        :param kind: that of the failure, if it was not noted yet.
+        """
+        if request.meta.get(ALONE):
+            return True
+        return self.media_incomplete == HOLD and self.t8.buries(request, kind)
+
+    def _go_alone(self, request: Request) -> None:
+        """Let *request*, whose file is given up, stand for the file alone."""
+        logger.warning("%s is given up; its item goes on without it", request.meta["t8_target"])
+        request.meta[ALONE] = True
+
+    async def _all_stored(self, item: Any, files: list[Request], number: int, result: Any) -> list[Any]:
+        """Return what is stored of the files of *item*. The file with a *number* has come last, with *result*."""
+        stored = [result if at == number else await self._files.stored(file, item) for at, file in enumerate(files)]
+        return [known for known in stored if known is not None]
 
     def _doubt(self, url: str) -> None:
-        """Record that an item goes on without a file. If the file comes later, the item in the feed still lacks it."""
+        """Note that a file has come later than its item, which the feed has without the file."""
         page = current_page()
         if page is not None:
-            page.doubt(Ending(MEDIA_CAUSE, url, note="the item is exported without this file"))
-
-    def _set(self, item: Any, field: str, value: Any) -> None:
-        adapter = ItemAdapter(item)
-        if isinstance(item, dict) or field in adapter.field_names():
-            adapter[field] = value
+            logger.warning("%s has come, but its item was exported without it", url)
+            page.doubt(Ending(MEDIA_CAUSE, url, note="the item was exported without this file"))
 
     @cached_property
-    def _pipeline(self) -> Any:
-        pipeline = load_object(self.media_pipeline).from_crawler(self.crawler)
-        pipeline.open_spider()
-        return pipeline
+    def _files(self) -> ItemFiles:
+        fields = {"urls_field": self.media_urls_field, "results_field": self.media_results_field}
+        return ItemFiles(self.crawler, self.media_pipeline, **fields)

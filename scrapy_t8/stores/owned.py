@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from scrapy_t8.model.job import JobRecord
-from scrapy_t8.stores.sqlite.file import no_job
+from scrapy_t8.stores.sqlite.file import check_access, no_job
 from scrapy_t8.stores.sqlite.store import SQLiteStore
 
 
@@ -19,6 +19,7 @@ def open_for_changes(directory: Path) -> Iterator[tuple[SQLiteStore, JobRecord]]
     :raises JobError: if there is no job. None is created.
     :raises StoreError: if the state cannot be read.
     """
+    check_access(directory, writes=True)
     if not (directory / "state.db").exists():
         raise no_job(directory.parent)
     store = SQLiteStore(directory)

@@ -14,11 +14,16 @@ from threading import Thread
 from typing import Any, NamedTuple, TypeAlias
 
 from .text import one_line
+from .threads import MORE_THREADS
 
 Handler: TypeAlias = Callable[[str, dict[str, Any]], "bool | Awaitable[bool]"]
 
 CANCEL_PATIENCE = 0.5
 """Seconds in which a cancelled coroutine has to end."""
+
+
+class NoThread(Exception):
+    """The machine allows no more threads: the handler was not called."""
 
 
 class Answer(NamedTuple):
@@ -65,6 +70,8 @@ class HandlerCall:
 
         Return None if there was none within the limit or before :meth:`hurry`. A coroutine is cancelled then, and
         waited for briefly; :attr:`answer` tells whether the handler has ended meanwhile.
+
+        :raises NoThread: if there is no thread for the handler, which was not called.
         """
         self._start()
         try:
@@ -92,7 +99,7 @@ class HandlerCall:
             # A daemon thread, not an executor's: a handler that hangs must not keep the process from ending.
             Thread(target=self._call, name="t8-retry-handler", daemon=True).start()
         except RuntimeError as error:
-            self._end(_failure(error))
+            raise NoThread(f"{error}. {MORE_THREADS}") from None
 
     def _await_in_task(self, begin: Callable[[], Any]) -> None:
         self._task = self._loop.create_task(self._await(begin))

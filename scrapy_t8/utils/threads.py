@@ -5,12 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from threading import Thread
 from typing import Any, TypeVar
 
+from scrapy_t8.errors import T8Error
+
 T = TypeVar("T")
+
+
+MORE_THREADS = "Allow this user or container more processes and threads (ulimit -u, pids.max)"
+"""What a person can do if the machine starts no more threads."""
 
 
 class NoAnswer(Exception):
@@ -44,7 +50,10 @@ def in_loop_thread(work: Callable[[], Coroutine[Any, Any, T]]) -> Future[T]:
         except BaseException as error:
             answer.set_exception(error)
 
-    Thread(target=lambda: asyncio.run(run()), name="t8-loop", daemon=True).start()
+    try:
+        Thread(target=lambda: asyncio.run(run()), name="t8-loop", daemon=True).start()
+    except RuntimeError as error:
+        raise T8Error(f"{error}. {MORE_THREADS}") from None
     return answer
 
 
@@ -77,6 +86,71 @@ async def in_thread(function: Callable[..., T], *args: Any) -> T:
     return await future
 
 
+async def in_thread_or_here(function: Callable[[], T]) -> T:
+    """Return what *function* returns or raises; in this thread, where the loop stands still, if there is no other."""
+    one = OneThread("t8-call")
+    try:
+        return await one.call(function)
+    finally:
+        one.close()
+
+
+class OneThread:
+    """Calls functions one after the other in one thread; in the calling thread if the machine allows no more threads.
+
+    A pool that grows would fail later, with the work of which nobody can say whether it will be done.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._pool: ThreadPoolExecutor | None = ThreadPoolExecutor(1, thread_name_prefix=name)
+        try:
+            self._pool.submit(int).result()
+        except RuntimeError:
+            self._pool = None
+
+    async def call(self, function: Callable[..., T], *args: Any) -> T:
+        """Return what *function* returns or raises."""
+        try:
+            future = None if self._pool is None else self._pool.submit(function, *args)
+        except RuntimeError:  # the interpreter ends
+            future = None
+        return function(*args) if future is None else await asyncio.wrap_future(future)
+
+    def close(self) -> None:
+        """End the thread when its work is done."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False)
+
+
+class Workers:
+    """How many threads may be at work at once: *most*, or as many as the machine allows.
+
+    :param setting: where *most* is from, for the message.
+    """
+
+    def __init__(self, most: int, setting: str) -> None:
+        self.limit = most
+        self._most = most
+        self._setting = setting
+        self._is_told = False
+
+    def restore(self) -> None:
+        """Try again whether the machine allows all of them."""
+        self.limit = self._most
+
+    def lose(self, working: int) -> None:
+        """Note that one of *working* threads could not be started."""
+        self.limit = max(0, min(self.limit, working) - 1)
+
+    def shortage(self) -> str:
+        """Return a message about missing threads, once; else an empty one."""
+        if self._is_told or self.limit == self._most:
+            return ""
+        self._is_told = True
+        few = f"up to {self.limit} at once, not {self._most} ({self._setting})"
+        return f"The machine allows no more threads: {few}. No task is charged for that. {MORE_THREADS}"
+
+
 async def with_timeout(
     work: Awaitable[T], limit: float, since: Callable[[], float] | None = None, longest: float = float("inf")
 ) -> T:
@@ -100,3 +174,12 @@ async def with_timeout(
     if task.cancelled():
         raise RuntimeError("it was cancelled")
     return task.result()
+
+
+def is_of_code(error: BaseException) -> bool:
+    """Whether *error* is no Exception, and was raised by code that ran: its task was not cancelled."""
+    if isinstance(error, (Exception, KeyboardInterrupt, SystemExit, GeneratorExit)):
+        return False
+    # Before Python 3.11 a task does not say whether it was cancelled.
+    was_cancelled = getattr(asyncio.current_task(), "cancelling", lambda: 1)
+    return not (isinstance(error, asyncio.CancelledError) and was_cancelled())

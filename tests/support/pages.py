@@ -163,6 +163,17 @@ class CommonPages:
         hang_up(asked.request)
         return answer
 
+    async def misread(self, asked: Asked) -> web.StreamResponse:
+        """``misread-M``: plain text that is said to be gzip for the first M times."""
+        headers = {"Content-Encoding": "gzip"} if asked.is_early else None
+        return web.Response(body=asked.rest.encode(), headers=headers)
+
+    async def halved(self, asked: Asked) -> web.StreamResponse:
+        """``halved-M``: half of a gzip body, for the first M times."""
+        packed = gzip.compress(bytes(range(256)) * 40)
+        body = packed[: len(packed) // 2] if asked.is_early else packed
+        return web.Response(body=body, headers={"Content-Encoding": "gzip"}, content_type="text/html")
+
     # -- lists, cursors, entries and pictures. With ``?bad=M`` they fail M times first ---------------------------------
 
     async def list(self, asked: Asked) -> web.StreamResponse:

@@ -232,6 +232,14 @@ def test_sql_is_in_the_stores_alone() -> None:
             assert "sqlite3" not in path.read_text(encoding="utf-8"), path
 
 
+def test_loggers_hide_secrets() -> None:
+    """A logger is made in one place alone. The loggers of others are named where they are filtered."""
+    for path in MODULES:
+        source = path.read_text(encoding="utf-8")
+        if parts(path)[:2] != ["utils", "log"] and parts(path) != ["report", "notify"]:
+            assert "getLogger" not in source, f"{path}: get_logger() of utils/log/loggers.py makes loggers"
+
+
 def own_names(tree: ast.AST) -> set[str]:
     """Return the names that a module defines: its functions, methods and attributes."""
     names = {attr for _, owner, attr in assigned(tree) if owner in ("self", "cls")}

@@ -35,7 +35,7 @@ def _select(view: JobView, options: argparse.Namespace, *, also_waiting: bool) -
     if not view.is_service:
         return Selection(tuple(letter.id for letter in selection.letters(view, options)), (), is_service=False)
     found = list(selection.tasks(view, options))
-    waiting = [task.entry for task in found if task.entry is not None and also_waiting]
+    waiting = [task.waiting.id for task in found if task.waiting is not None and also_waiting]
     letters = [task.letter for task in found if task.letter is not None]
     return Selection(tuple(letters), tuple(waiting), is_service=True)
 
@@ -65,7 +65,10 @@ def _change(context: CommandContext, change: Change) -> int:
 
 
 def _revive(owned: OwnedJob, selected: Selection) -> int:
-    return owned.box.revive(LetterFilter(ids=selected.letters), owned.job, time.time())
+    revived = owned.box.revive(LetterFilter(ids=selected.letters), owned.job, time.time())
+    if owned.tasks is not None:
+        owned.tasks.join_doubles()
+    return revived
 
 
 def _discard(owned: OwnedJob, selected: Selection) -> int:

@@ -18,6 +18,7 @@ from .show import export, show
 ROWS = 50  # Rows that people see without ``--limit``
 LETTER_COLUMNS = ("#id", "buried at", "kind", "#status", "error", "url", "callback")
 TASK_COLUMNS = ("task id", "state", "target", "error", "#retries", "#of", "next try")
+REQUEST_COLUMNS = ("task id", "kind", "host", "url", "error", "#attempts", "#of", "next try")
 
 
 @command("list", selection.add_filters, has_json=True)
@@ -27,7 +28,7 @@ def _list(context: CommandContext) -> int:
     failed list  # everything
     failed list --kind http --status 404 --since 2d  # not found, in the last two days
     failed list --text timeout --limit 10 --json  # the first ten with timeout in error, URL or target
-    failed list --state waiting  # requests of a crawl, or tasks of a service, that wait for a retry
+    failed list --waiting  # requests of a crawl, or tasks of a service, that wait for a retry
     """
     options, terminal = context.options, context.terminal
     with context.view() as view:
@@ -42,15 +43,25 @@ def _list(context: CommandContext) -> int:
         if not cells:
             terminal.print_line(f"Nothing {'of that kind ' if total or selection.is_filtered(options) else ''}failed.")
             return OK
-        title = "Failed tasks" if are_tasks else "Dead letters"
+        title, columns = _heading(view, are_tasks=are_tasks)
         shown = f"{title} ({len(cells):,} of {total:,}; --limit shows more)" if len(cells) < total else title
-        terminal.print_table(shown, TASK_COLUMNS if are_tasks else LETTER_COLUMNS, cells)
+        terminal.print_table(shown, columns, cells)
     return OK
+
+
+def _heading(view: JobView, *, are_tasks: bool) -> tuple[str, tuple[str, ...]]:
+    """Return the title and the columns of the list."""
+    if not are_tasks:
+        return "Dead letters", LETTER_COLUMNS
+    return ("Failed tasks", TASK_COLUMNS) if view.is_service else ("Requests that wait", REQUEST_COLUMNS)
 
 
 def _cells(row: dict[str, Any], *, are_tasks: bool) -> tuple[Any, ...]:
     if are_tasks:
         retries = (str(row["retry_count"]), str(row["max_retries"]), when(row["next_retry_time"]))
+        if "host" in row:
+            request = row["metadata"]
+            return (row["task_id"], request["kind"], row["host"], request["url"], row["error_message"], *retries)
         return (row["task_id"], row["state"], row["target"], row["error_message"], *retries)
     status = None if row["status"] is None else str(row["status"])
     what = (row["kind"], status, row["error"], row["url"] or row["target"], row["callback"])
@@ -66,7 +77,8 @@ def _groups(context: CommandContext) -> int:
     """
     terminal = context.terminal
     with context.view() as view:
-        groups = _by_error(view, context.options) if view.is_service else _by_cause(view, context.options)
+        are_tasks = selection.are_tasks(view, context.options)
+        groups = _by_error(view, context.options) if are_tasks else _by_cause(view, context.options)
         groups = groups[: context.options.limit]
         document = {"version": 1, "kind": view.kind, "groups": groups}
     if context.options.json:

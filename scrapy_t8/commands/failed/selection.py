@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from scrapy_t8.commands.context import JobView
 from scrapy_t8.core.retry.failure import KINDS
 from scrapy_t8.errors import CommandError
+from scrapy_t8.model.attempts import ScheduledRetry
 from scrapy_t8.model.codec import Codec
 from scrapy_t8.model.dead_letter import DeadLetter, LetterFilter
 from scrapy_t8.model.failed_task import FailedTask, task_of_letter, task_of_waiting
@@ -22,24 +23,27 @@ ALL_KINDS = (*KINDS, "crash", "callback", "class", "payload")
 """Kinds of failures, with those of requests that a run could not even start."""
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 OF_CRAWLS = ("host", "callback", "status", "job")  # Filters that do not apply to the tasks of a service
+OF_LETTERS = ("callback", "status", "job")  # Filters that do not apply to requests that wait
 NAMES = ("ids", "kind", *OF_CRAWLS, "task_type", "text", "since", "until", "state")  # All filters but the limit
 WAITING, DEAD = "waiting", "dead"
 HEAD = "id kind error status url host callback task_type target buried_at job spider".split()
 
 
 class Task(NamedTuple):
-    """A failed task of a service: a dead letter, or an entry that waits."""
+    """A failed task of a service, or a request of a crawl that waits: a dead letter, or an entry that waits."""
 
     task: FailedTask
     letter: int | None
-    entry: int | None = None
+    waiting: ScheduledRetry | None = None
+    host: str | None = None  # Of a request
 
     @property
     def state(self) -> str:
         return WAITING if self.letter is None else DEAD
 
     def to_dict(self) -> dict[str, Any]:
-        return {"state": self.state, "letter": self.letter, **self.task.to_dict()}
+        host = {} if self.host is None else {"host": self.host}
+        return {"state": self.state, "letter": self.letter, **self.task.to_dict(), **host}
 
 
 def are_tasks(view: JobView, options: argparse.Namespace) -> bool:
@@ -79,8 +83,8 @@ def checked_filter(view: JobView, options: argparse.Namespace) -> LetterFilter:
 
     A filter for tasks, or a kind or a number that does not exist, is an error of the user.
     """
-    if options.state is not None:
-        raise CommandError("--state is about tasks of a service, and this is the state of a crawl")
+    if options.state == WAITING:
+        raise CommandError("requests of a crawl that wait can only be looked at: failed list, show, groups, export")
     same = {name: getattr(options, name) for name in ("kind", "task_type", "text", *OF_CRAWLS)}
     ids = tuple(map(_number, getattr(options, "ids", ()))) or None
     which = LetterFilter(**same, newer_than=options.since, older_than=options.until, ids=ids)
@@ -94,12 +98,16 @@ def checked_filter(view: JobView, options: argparse.Namespace) -> LetterFilter:
 
 
 def _tasks(view: JobView, options: argparse.Namespace) -> Iterator[Task]:
-    matches = task_filter(options)
-    if options.state != DEAD and options.kind is None:
+    matches = task_filter(options, is_service=view.is_service)
+    if options.state != DEAD and (options.kind is None or not view.is_service):
         for waiting in view.reader.all_waiting():
+            host = None if view.is_service else waiting.slot
             task = task_of_waiting(waiting, view.job.id, Codec().envelope(waiting.payload)[0])
-            if matches(task, WAITING):
-                yield Task(task, None, waiting.id)
+            is_chosen = view.is_service or (
+                options.host in (None, host) and options.kind in (None, task.metadata["kind"])
+            )
+            if is_chosen and matches(task, WAITING):
+                yield Task(task, None, waiting, host)
     if options.state != WAITING:
         for letter in view.letters.whole(LetterFilter(kind=options.kind)):
             task = task_of_letter(letter)
@@ -121,8 +129,9 @@ def add_filters(parser: argparse.ArgumentParser, *, ids: bool = True) -> None:
     group.add_argument("--since", type=ago, metavar="WHEN", help="failed since: 2h, 3d, or a time in ISO 8601")
     group.add_argument("--until", type=ago, metavar="WHEN", help="failed before: the same forms")
     group.add_argument("--job", metavar="ID", help="id of the job; the box also has dead letters of earlier jobs")
+    group.add_argument("--state", choices=(WAITING, DEAD), help="what waits for its next try, or was given up")
     group.add_argument(
-        "--state", choices=(WAITING, DEAD), help="tasks that wait, or are dead; list shows what waits of a crawl, too"
+        "--waiting", dest="state", action="store_const", const=WAITING, help="the same as --state waiting"
     )
     group.add_argument("--limit", type=positive, metavar="N", help="at most so many, the oldest first")
 
@@ -148,14 +157,15 @@ def positive(text: str) -> int:
     return int(text)
 
 
-def task_filter(options: argparse.Namespace) -> Callable[[FailedTask, str], bool]:
-    """Return a function that decides whether the options choose a task of a service in a given state.
+def task_filter(options: argparse.Namespace, *, is_service: bool) -> Callable[[FailedTask, str], bool]:
+    """Return a function that decides whether the options choose a task in a given state.
 
-    A filter that applies to requests of a crawl only is an error.
+    A filter that does not apply to tasks of a service, or to requests that wait, is an error.
     """
-    for name in OF_CRAWLS:
+    for name in OF_CRAWLS if is_service else OF_LETTERS:
         if getattr(options, name) is not None:
-            raise CommandError(f"--{name} is about requests of a crawl, and this is the state of a service")
+            what = "requests of a crawl, and this is the state of a service" if is_service else "dead letters alone"
+            raise CommandError(f"--{name} is about {what}")
     since = None if options.since is None else time.time() - options.since
     until = None if options.until is None else time.time() - options.until
     ids, text = set(getattr(options, "ids", ())), (options.text or "").casefold()

@@ -22,13 +22,20 @@ def _facts(context: CommandContext, view: JobView) -> Iterator[dict[str, Any]]:
     """Return all that is known of each chosen letter or task, without secrets unless ``--secrets`` is given."""
     if context.options.secrets:
         context.terminal.mask = None
-    found: Iterator[dict[str, Any]]
-    if view.is_service:
-        found = (task.to_dict() for task in selection.tasks(view, context.options))
-    else:
-        whole = (view.letters.get(letter.id) for letter in selection.letters(view, context.options))
-        found = (view.letters.facts(letter) for letter in whole if letter is not None)
-    return (context.terminal.masked(facts, given=True) for facts in found)
+    found = _tasks if selection.are_tasks(view, context.options) else _letters
+    return (context.terminal.masked(facts, given=True) for facts in found(context, view))
+
+
+def _tasks(context: CommandContext, view: JobView) -> Iterator[dict[str, Any]]:
+    for task in selection.tasks(view, context.options):
+        waiting = None if view.is_service else task.waiting
+        yield {**task.to_dict(), **({} if waiting is None else view.letters.facts_of_waiting(waiting))}
+
+
+def _letters(context: CommandContext, view: JobView) -> Iterator[dict[str, Any]]:
+    for letter in selection.letters(view, context.options):
+        if (whole := view.letters.get(letter.id)) is not None:
+            yield view.letters.facts(whole)
 
 
 @command(
@@ -42,10 +49,12 @@ def show(context: CommandContext) -> int:
     """One failure with all that is known: request, attempts, traceback, part of the body.
 
     failed show 17  # the dead letter number 17
-    failed show DETAIL_COLLECTION_a1b2c3d4 --json  # a task of a service
+    failed show DETAIL_COLLECTION_a1b2c3d4 --json  # a task of a service, or a request of a crawl that waits
     """
     options = context.options
     with context.view() as view:
+        if not view.is_service and any("_" in one for one in options.ids):
+            options.state = selection.WAITING  # dead letters have numbers
         found = list(_facts(context, view))
     if not found:
         raise CommandError(f"there is no task {', '.join(options.ids)}: 'scrapy t8 failed list' shows all")
@@ -94,6 +103,7 @@ def export(context: CommandContext) -> int:
 
     failed export -o dead.jsonl  # everything, one JSON object a line
     failed export --kind parse -o bugs.json  # pages that failed by a bug, as one JSON list
+    failed export --waiting  # what waits for its next try
     failed export | head -3  # to standard output
     """
     options = context.options

@@ -35,8 +35,9 @@ def _selftest(call: CommandContext) -> int:
     """
     from .selftest import selftest
 
-    _effective(call)  # a setting that cannot be used is an error before the tests begin
-    return OK if selftest(call.terminal.print_line) else ERROR
+    # The service's log is shown if it is asked for: it would be longer than the results.
+    level = (call.options.log_level or "CRITICAL").upper()
+    return OK if selftest(_effective(call).config, call.terminal.print_line, log_level=level) else ERROR
 
 
 @command("config", *ARGUMENTS, finds_job=False, has_json=True)

@@ -6,9 +6,11 @@ import json
 import tempfile
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
+from scrapy_t8.config.settings import Config
 from scrapy_t8.errors import JobLocked
 from scrapy_t8.report.files import write_report
 from scrapy_t8.service import T8ResumeAndRetry
@@ -18,14 +20,20 @@ from .collector import LIST
 from .processes import lines, run, wait_until
 
 PAGES = 400  # Pages of the crawl
+TAKEN = ("max_workers", "durability", "batch_update_size", "enable_compression")  # Settings that the checks use
+
+_settings: ContextVar[dict[str, Any]] = ContextVar("settings")
 
 
 class SelfTestFailed(Exception):
     """A check has found something wrong."""
 
 
-def selftest(say: Callable[[str], None]) -> bool:
-    """Run all checks, each in a directory of its own. Return whether all have passed."""
+def selftest(config: Config, say: Callable[[str], None], *, log_level: str = "CRITICAL") -> bool:
+    """Run all checks with settings of *config*, each in a directory of its own. Return whether all have passed."""
+    if config.env:
+        say(f"The profile {config.env}: {config.max_workers} workers, durability {config.durability}")
+    _settings.set({**{name: getattr(config, name) for name in TAKEN}, "log_level": log_level})
     passed = [_passes(check, say) for check in CHECKS]
     return all(passed)
 
@@ -51,7 +59,7 @@ def _must(holds: bool, otherwise: str) -> None:
 
 
 def _service(folder: Path, **more: object) -> T8ResumeAndRetry:
-    return T8ResumeAndRetry({"state_dir": str(folder / "state"), "log_level": "CRITICAL", **more})
+    return T8ResumeAndRetry({"state_dir": str(folder / "state"), **_settings.get(), **more})
 
 
 def _page_in_state(folder: Path) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Mapping
 from http.cookiejar import Cookie
@@ -16,8 +15,9 @@ from scrapy.http import Response
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.errors import CannotLoad, CannotStore
 from scrapy_t8.model.codec import Codec
+from scrapy_t8.utils.log.loggers import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 PREFIX = "cookies:"
 FIELDS = (
@@ -82,4 +82,5 @@ class T8CookiesMiddleware(CookiesMiddleware):
                     if not cookie.is_expired(now):
                         self.jars[record["key"]].set_cookie(cookie)
             except (CannotLoad, KeyError, TypeError, ValueError) as error:
-                logger.error("The stored %s cannot be read; the jar starts empty: %s", name, error)
+                jar = name.removeprefix(PREFIX)
+                logger.error("The stored jar %s of cookies cannot be read; the jar starts empty: %s", jar, error)

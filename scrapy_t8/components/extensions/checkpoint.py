@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 from scrapy import signals
 from scrapy.crawler import Crawler
 from scrapy.exceptions import DontCloseSpider
@@ -12,10 +10,11 @@ from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.core.job.opening import open_job
 from scrapy_t8.utils import gc_freeze
+from scrapy_t8.utils.log.loggers import get_logger
+from scrapy_t8.utils.log.tracebacks import in_one_line
 from scrapy_t8.utils.times import local_time
-from scrapy_t8.utils.tracebacks import in_one_line
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 INCOMPLETE = 3
 """The exit status of a crawl that is not proven to be complete."""

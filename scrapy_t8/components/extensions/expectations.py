@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from scrapy import Request, signals
 from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 from scrapy.http.request import NO_CALLBACK
 from scrapy.utils.asyncio import sleep
-from scrapy.utils.gz import gunzip
-from scrapy.utils.sitemap import Sitemap, sitemap_urls_from_robots
 from w3lib.url import canonicalize_url
 
 from scrapy_t8.core.items.expectations import expecting
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.errors import ConfigError
 from scrapy_t8.model.items import RefetchStatus
-from scrapy_t8.utils.tracebacks import in_one_line
+from scrapy_t8.utils.log.loggers import get_logger
+from scrapy_t8.utils.log.tracebacks import in_one_line
+from scrapy_t8.utils.text import escape_surrogates, lines_of
 
-logger = logging.getLogger(__name__)
+from .sitemaps import read_sitemap
+
+logger = get_logger(__name__)
 
 AT_A_TIME = 1000
 """Keys that are announced before the event loop gets its turn."""
-GZIP = b"\x1f\x8b"
-LARGEST = 1 << 30
-"""Bytes that a sitemap may unpack to."""
 NESTED = 3
 """How deep sitemaps that list sitemaps are followed."""
 
@@ -121,31 +118,23 @@ class T8Expectations:
 
     async def _urls(self, sitemap: str, depth: int = 0) -> AsyncIterator[str]:
         """Yield the URLs of pages in a sitemap, in the sitemaps that an index lists, or in those of a robots.txt."""
-        body = await self._body(sitemap)
-        if urlsplit(sitemap).path.endswith("/robots.txt"):
-            nested = list(sitemap_urls_from_robots(body, base_url=sitemap))
-        else:
-            found = Sitemap(body)
-            entries = [entry["loc"] for entry in found if "loc" in entry]
-            if found.type != "sitemapindex":
-                for url in entries:
-                    yield url
-                return
-            nested = entries
-        for inner in nested if depth < NESTED else ():
+        body, name = await self._body(sitemap)
+        content = read_sitemap(body, name)
+        for url in content.pages:
+            yield url
+        for inner in content.sitemaps if depth < NESTED else ():
             async for url in self._urls(inner, depth + 1):
                 yield url
 
-    async def _body(self, sitemap: str) -> bytes:
-        if _is_url(sitemap):
-            assert self._crawler.engine is not None
-            response = await self._crawler.engine.download_async(Request(sitemap, callback=NO_CALLBACK))
-            if response.status != 200:
-                raise ValueError(f"the answer is {response.status}")
-            body = response.body
-        else:
-            body = Path(sitemap).read_bytes()
-        return gunzip(body, max_size=LARGEST) if body.startswith(GZIP) else body
+    async def _body(self, sitemap: str) -> tuple[bytes, str]:
+        """Return the content of a sitemap, and where it was found."""
+        if not _is_url(sitemap):
+            return Path(sitemap).read_bytes(), sitemap
+        assert self._crawler.engine is not None
+        response = await self._crawler.engine.download_async(Request(sitemap, callback=NO_CALLBACK))
+        if response.status != 200:
+            raise ValueError(f"the answer is {response.status}")
+        return response.body, response.url
 
 
 def _is_url(path: str) -> bool:
@@ -153,5 +142,4 @@ def _is_url(path: str) -> bool:
 
 
 def _lines(path: Path) -> Iterator[str]:
-    with path.open(encoding="utf-8-sig", errors="backslashreplace") as file:
-        yield from filter(None, (line.strip() for line in file))
+    return (escape_surrogates(line) for line, _ in lines_of(path) if line)

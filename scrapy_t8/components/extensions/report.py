@@ -23,15 +23,18 @@ from scrapy_t8.core.job.job import Job
 from scrapy_t8.errors import ConfigError, T8Error, WriteError
 from scrapy_t8.model.job import PastJob
 from scrapy_t8.report.alerts import alert_thresholds, alerts_of
-from scrapy_t8.report.mask import KEPT, Mask
+from scrapy_t8.utils.log.loggers import get_logger
+from scrapy_t8.utils.log.mask import KEPT, Mask
+from scrapy_t8.utils.log.tracebacks import culprit_of, in_one_line
 from scrapy_t8.utils.text import one_line
-from scrapy_t8.utils.tracebacks import in_one_line
+
+from .running_alerts import RunningAlerts
 
 if TYPE_CHECKING:
     from scrapy_t8.report.notify import Notifier
     from scrapy_t8.validation.validator import ResumeValidator
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 Document = dict[str, Any]
 
@@ -62,6 +65,7 @@ class T8Report:
         self._accepted = Accepted(job.config.accept)
         self._validator = _validator(job.config)
         self._notifier = _notifier(job.config)
+        self._running_alerts = RunningAlerts(crawler, job, self._notifier)
         self._custom: Document = {}
         self._hidden = [str(name) for name in job.config.report_mask]
         self._kept = {KEPT: msgpack.packb(self._hidden), ACCEPT: msgpack.packb(self._accepted.patterns)}
@@ -84,8 +88,10 @@ class T8Report:
         except T8Error as error:
             self._log_absence(error)
             return
-        except Exception:
-            logger.exception("There is no integrity report: please report this as a bug of scrapy_t8")
+        except Exception as error:
+            culprit = culprit_of(error)
+            whose = f"{culprit} has raised an exception" if culprit else "please report this as a bug of scrapy_t8"
+            logger.exception("There is no integrity report: %s", whose)
             return
         self._publish(document, text)
         if document["alerts"] and self._notifier is not None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 from scrapy import signals
 from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
@@ -11,8 +9,9 @@ from scrapy.utils.asyncio import CallLaterResult, call_later
 
 from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.job.job import Job
+from scrapy_t8.utils.log.loggers import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 class T8GracefulStop:

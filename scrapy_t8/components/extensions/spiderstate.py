@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -12,8 +11,9 @@ from scrapy.crawler import Crawler
 
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.errors import CannotLoad, CannotStore
+from scrapy_t8.utils.log.loggers import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 NAME = "spider.state"
 REST = 20

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from scrapy.extensions.feedexport import FeedSlot, FileFeedStorage
 
 from scrapy_t8.model.items import FeedBalance
+from scrapy_t8.utils.log.loggers import get_logger
 
 from .append_file import AppendFile
 from .file_proof import GONE, LONGER, REPLACED, SHORTER, FileProof, whole_rows
@@ -18,7 +18,7 @@ from .row_encoder import RowEncoder
 from .truncate import cut_back, feed_errors, size
 from .undo_log import UndoLog
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 REFUSED = b""
 """The record of an item that the feed does not take: it has no bytes, but is counted when its page settles."""

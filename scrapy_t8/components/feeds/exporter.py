@@ -8,7 +8,6 @@ Scrapy's own code, from a spool that holds every item of the job.
 from __future__ import annotations
 
 import asyncio
-import logging
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -24,16 +23,17 @@ from scrapy.utils.misc import build_from_crawler
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.core.page import leave_page
 from scrapy_t8.errors import CannotLoad, FeedError
+from scrapy_t8.utils.log.loggers import get_logger
 from scrapy_t8.utils.text import one_line
 
 from .appended import AppendedFeed
 from .feed_paths import FeedPaths
-from .job_feeds import leave_feeds, reading_record, refuse_without_storage, same_feed, undo_log
+from .job_feeds import leave_feeds, log_earlier_rows, reading_record, refuse_without_storage, same_feed, undo_log
 from .rewritten import AtomicFileStorage, RewriteTarget, position, take_back
 from .row_encoder import RowEncoder, can_be_appended
 from .spool import ItemSpool
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 AT_A_TIME = 200
 """Items that are written to rewritten feeds before the event loop gets its turn."""
@@ -138,6 +138,8 @@ class T8FeedExporter(FeedExporter):
             slot = self._make_slot(slot, record["batch"], record["uri"])
             header = None if record["header"] is None else record["header"].encode("latin-1")
             fields = record["fields"]
+        elif isinstance(slot.storage, AtomicFileStorage):
+            log_earlier_rows(self._job, slot.uri, slot.storage.kept_length())
         rows = RowEncoder(partial(self._build_exporter, slot), header, fields)
         undo = undo_log(self._job, f"feed:{slot.uri_template}", record, paths.has_file)
         power = self._job.config.durability == "power"
@@ -188,6 +190,7 @@ class T8FeedExporter(FeedExporter):
         if target is None:
             path = str(Path(local.path).absolute()) if local else ""
             base = local.kept_length() if local else 0
+            log_earlier_rows(self._job, uri, base)
             target = self._targets[name] = RewriteTarget(name, uri, base, format=slot.format, path=path)
             self._job.add_sink(target)
             self._job.flush()

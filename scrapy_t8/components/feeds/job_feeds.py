@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
@@ -15,13 +14,14 @@ from scrapy.extensions.feedexport import FeedSlot
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.errors import ConfigError, FeedError
 from scrapy_t8.model.items import FeedBalance
-from scrapy_t8.utils.tracebacks import in_one_line
+from scrapy_t8.utils.log.loggers import get_logger
+from scrapy_t8.utils.log.tracebacks import in_one_line
 
 from .feed_paths import FeedPaths
 from .rewritten import AbsentFeed
 from .undo_log import BegunFiles, UndoLog
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 def refuse_without_storage(crawler: Crawler) -> None:
@@ -57,6 +57,16 @@ def leave_feeds(job: Job, records: dict[str, dict[str, Any]]) -> None:
                     "are not in it, and the crawl will not be complete. To go on with it, name it again"
                 )
                 logger.warning(message, record.get("uri", name))
+
+
+def log_earlier_rows(job: Job, uri: str, length: int) -> None:
+    """Log that a feed of this new job begins with *length* bytes, if the job before was given up."""
+    if length and job.config.resume == "fresh":
+        message = (
+            "The feed %s keeps the %d bytes that it has held before this job: items of a job that was given up may be "
+            "among them, and come again. To begin with an empty file, use -O or remove it first"
+        )
+        logger.warning(message, uri, length)
 
 
 def same_feed(slot: FeedSlot, record: dict[str, Any], paths: FeedPaths) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 from dataclasses import asdict, field
@@ -15,10 +14,11 @@ from scrapy.extensions.postprocessing import PostProcessingManager
 
 from scrapy_t8.model.items import FeedBalance
 from scrapy_t8.utils.classes import record_class
+from scrapy_t8.utils.log.loggers import get_logger
 
 from .truncate import copy, feed_errors, size
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 class RecordOnly:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import mmap
 import re
 import struct
@@ -17,12 +16,13 @@ from scrapy import Item
 from scrapy_t8.errors import CannotStore
 from scrapy_t8.model.codec import Codec, is_intact
 from scrapy_t8.model.items import FeedBalance
+from scrapy_t8.utils.log.loggers import get_logger
 
 from .append_file import AppendFile
 from .file_proof import GONE, SHORTER, FileProof
 from .truncate import feed_errors, size
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 ADVICE = (
     "To have them fetched anew, begin anew with -s T8_RESUME=fresh. Else the feeds are written without them, and the "

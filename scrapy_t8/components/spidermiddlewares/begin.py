@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import AsyncIterator, Mapping
 from datetime import date
 from typing import Any
@@ -13,9 +12,10 @@ from scrapy.utils.defer import ensure_awaitable
 from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.errors import BeginFailed
+from scrapy_t8.utils.log.loggers import get_logger
 from scrapy_t8.utils.text import one_line
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 HOOK = "t8_begin"
 NAME = "start.assigned"

@@ -15,6 +15,7 @@ from scrapy_t8.core.job.job import Job
 from scrapy_t8.core.page import Page, current_page
 from scrapy_t8.errors import CannotStore, T8Error
 from scrapy_t8.utils.hashes import content_fingerprint
+from scrapy_t8.utils.threads import is_of_code
 
 from .begin import RunBeginning
 
@@ -80,7 +81,7 @@ class T8StartMiddleware:
             if beginning is not None and beginning.is_waiting and isinstance(error, Exception):
                 job.fail(beginning.failed("start", error))
                 return
-            if scrapy_private.is_of_code(error):  # Scrapy would wait for start() for ever
+            if is_of_code(error):  # Scrapy would wait for start() for ever
                 raise RuntimeError(f"start() has ended with {error!r}") from error
             raise
         else:

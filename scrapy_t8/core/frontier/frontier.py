@@ -6,7 +6,6 @@ that is pushed and settled between two commits is never written at all.
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
@@ -21,6 +20,7 @@ from scrapy_t8.errors import CannotLoad, CannotStore
 from scrapy_t8.model.attempts import DUE, AttemptHistory, ScheduledRetry
 from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.entry import SEQ_BITS, START, Entry, Outcome, QueueRecord, entry_id
+from scrapy_t8.utils.log.loggers import get_logger
 
 from .dead_letter_outbox import DeadLetterOutbox, letter_of
 from .endings import BESIDES, Endings
@@ -32,7 +32,7 @@ from .sharing import Sharing
 from .unserializable import UnserializableRequests
 from .waiting import WaitingEntries
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 HELD = 20_000
 """Approximate number of requests of all queues together that stay in memory."""

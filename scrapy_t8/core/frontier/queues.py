@@ -6,7 +6,6 @@ the store holds lie beyond ``edge``, and requests that run from memory keep thei
 
 from __future__ import annotations
 
-import logging
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
@@ -17,11 +16,12 @@ from scrapy import Request
 from scrapy_t8.core.page import Page, current_page, current_request
 from scrapy_t8.errors import CannotStore
 from scrapy_t8.model.entry import START, Entry
+from scrapy_t8.utils.log.loggers import get_logger
 
 from .frontier import Frontier
 from .sharing import Child, changeable
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 LOAD = 64
 """Entries read from the store at a time."""

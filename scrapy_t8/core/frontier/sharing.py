@@ -9,7 +9,6 @@ only read, and the requests are stored, too.
 from __future__ import annotations
 
 import dataclasses
-import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import date, datetime
@@ -22,8 +21,9 @@ from scrapy_t8.core.page import Page
 from scrapy_t8.errors import CannotStore
 from scrapy_t8.model.entry import START
 from scrapy_t8.model.stored.subclasses import own_attributes
+from scrapy_t8.utils.log.loggers import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 ATOMS = frozenset((str, int, float, bool, type(None), bytes, date, datetime))
 """Types of values that cannot be changed, and have no parts."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-
 from scrapy import Request
 from scrapy.crawler import Crawler
 
 from scrapy_t8.errors import CannotStore
+from scrapy_t8.utils.log.loggers import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 class UnserializableRequests:

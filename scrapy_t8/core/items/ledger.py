@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,6 +13,7 @@ from scrapy_t8.model.items import ExportPlace, ItemKey, ItemLoss, ItemOutcome, L
 from scrapy_t8.model.job import JobRecord
 from scrapy_t8.stores.base import Store
 from scrapy_t8.utils.hashes import hash63
+from scrapy_t8.utils.log.loggers import get_logger
 from scrapy_t8.utils.text import escape_surrogates
 
 from .coverage import Coverage, shape_of
@@ -21,7 +21,7 @@ from .expectations import Expectations
 from .keys import ItemKeys, NoKey, differences, key_bytes, shown
 from .problems import ProblemCounter
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 EXPORTED, DUPLICATE, DROPPED, FAILED = range(4)
 """The outcomes of an item."""
@@ -104,6 +104,15 @@ class ItemLedger:
         if seen is None or (self.compares and self._before(key, seen, page) != key.digest):
             return None
         return key.text or "the same content"
+
+    def takes_again(self, item: Any) -> bool:
+        """Whether *item* has a key under which a later version of the item is exported as well."""
+        if self._dedup.which == "off" or self._dedup.policy == "first":
+            return False
+        try:
+            return self._keys.key(item) is not None
+        except NoKey:
+            return False
 
     def changed_fields(self, item: Any, page: Page | None) -> list[str]:
         """Return the fields in which *item* differs from the last item with its key, maybe one of the same *page*."""

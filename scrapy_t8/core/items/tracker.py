@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from traceback import walk_tb
 from types import TracebackType
@@ -10,6 +9,7 @@ from typing import Any
 
 from itemadapter import ItemAdapter
 from scrapy import signals
+from scrapy.crawler import Crawler
 from scrapy.exceptions import DropItem
 from twisted.python.failure import Failure
 
@@ -18,12 +18,14 @@ from scrapy_t8.core.page import ITEMS, Page, current_page
 from scrapy_t8.core.run import RunContext, RunControl
 from scrapy_t8.model.entry import Ending
 from scrapy_t8.model.items import ItemOutcome
+from scrapy_t8.utils.log.loggers import get_logger
 from scrapy_t8.utils.text import escape_surrogates, one_line
+from scrapy_t8.utils.threads import is_of_code
 
 from .checks import ItemChecks
 from .ledger import DROPPED, DUPLICATE, EXPORTED, FAILED, ItemLedger, cause_of
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 REASON = 200
 """Characters of a reason that are kept."""
@@ -175,6 +177,28 @@ class ItemTracker:
             items.entered -= 1  # an earlier attempt has brought the item into the ledger
         else:
             items.add_outcome(noted, self._directory)
+
+
+def end_cancelled_items(crawler: Crawler) -> None:
+    """Let the processing of an item end if a pipeline raises an exception that is no Exception.
+
+    Scrapy processes items with CONCURRENT_ITEMS tasks for each page. Each such exception ends one of these tasks, and
+    the last one leaves the page hanging. The item has no outcome: :meth:`ItemTracker.end_unfinished` counts it.
+    """
+    assert crawler.engine is not None
+    scraper: Any = crawler.engine.scraper
+    process = scraper.start_itemproc_async
+
+    async def process_to_its_end(item: Any, **kwargs: Any) -> None:
+        try:
+            await process(item, **kwargs)
+        except BaseException as error:
+            if not is_of_code(error):
+                raise
+            where = pipeline_of_traceback(error.__traceback__) or "An item pipeline"
+            logger.error("%s has ended with %s", where, one_line(repr(error)), exc_info=error)
+
+    scraper.start_itemproc_async = process_to_its_end
 
 
 def url_of(response: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 
 from scrapy.utils.asyncio import CallLaterResult, call_later
@@ -12,10 +11,11 @@ from scrapy_t8.core.page import Page
 from scrapy_t8.core.run import CommitParticipant, RunContext, RunControl
 from scrapy_t8.errors import T8Error
 from scrapy_t8.model.batch import CommitBatch
+from scrapy_t8.utils.log.loggers import get_logger
 
 from .page_outputs import SLICE, OutputSink, PageOutputs
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 PENDING = 1000
 """Changes after which a commit does not wait for its interval."""

@@ -5,10 +5,10 @@ A page has ended when the engine has removed its request *and* every request of 
 
 from __future__ import annotations
 
-import logging
 from contextlib import suppress
 
 from scrapy import Request
+from scrapy.downloadermiddlewares.retry import RetryMiddleware
 from scrapy.exceptions import IgnoreRequest
 from scrapy.http import Response
 from scrapy.spidermiddlewares.httperror import HttpError, HttpErrorMiddleware
@@ -18,20 +18,30 @@ from scrapy_t8.config.causes import IGNORED, OFFSITE, REPLACED
 from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.frontier.frontier import Frontier
 from scrapy_t8.core.frontier.set_aside import MOST, is_same_work, takes_over
-from scrapy_t8.core.items.tracker import ItemTracker
+from scrapy_t8.core.items.tracker import ItemTracker, end_cancelled_items
 from scrapy_t8.core.page import Page, enter_request, leave_page
 from scrapy_t8.core.resume_points import marks_of
 from scrapy_t8.core.retry.decisions import callback_of
-from scrapy_t8.core.retry.failure import PARSE, PIPELINE, Failure, of_code, of_download, of_response
+from scrapy_t8.core.retry.failure import (
+    DOWNLOAD,
+    PARSE,
+    PIPELINE,
+    Failure,
+    of_code,
+    of_download,
+    of_response,
+    unpacked,
+)
 from scrapy_t8.core.retry.system import RetrySystem
 from scrapy_t8.core.run import RunContext, RunControl
 from scrapy_t8.model.attempts import DUE
 from scrapy_t8.model.entry import Ending, Outcome
+from scrapy_t8.utils.log.loggers import get_logger
 from scrapy_t8.utils.text import one_line
 
-from .ignored import ending_of_ignored, is_offsite
+from .ignored import ending_of_ignored, is_of_process_response, is_offsite
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 class EngineWatch:
@@ -52,28 +62,57 @@ class EngineWatch:
         """Requests in flight for which another request came back, and that one."""
         self._ignored: dict[Request, Ending] = {}
         """Requests in flight that were ignored."""
+        self._foreign: set[type] = set()
+        """Classes of errors that no retry is named for, and for which the log has the remedy."""
         scrapy_private.watch(context.crawler, self.arrived, self.left)
         scrapy_private.call_on_close_spider(context.crawler, retries.come_again)
         scrapy_private.end_on_base_exception(context.crawler, self.broken_off)
+        end_cancelled_items(context.crawler)
 
-    def arrived(self, request: Request, result: object) -> None:
-        """Take the result of a download: a response, a failure, or a request that replaces this request."""
+    def arrived(self, request: Request, result: object) -> Request | None:
+        """Take the result of a download: a response, a failure, or a request that replaces this request.
+
+        :returns: the retry of a request whose response a middleware has failed to process; None for any other request.
+        """
         sharing = self._frontier.sharing
         if sharing:
             sharing.begin(request)
         page = self._frontier.in_flight.get(request)
         if page is None:
             leave_page()
-            return
+            return None
         page.enter()
         enter_request(request)
+        again = None
         if isinstance(result, TwistedFailure):
-            self._failed(request, page, result.value)
-        elif isinstance(result, Request):
-            self._replaced[request] = result
-            self._take_over(request, page, result)
+            error = None if result.value is None else unpacked(result.value)
+            again = self._next_attempt(request, result.value, error)
+            if again is None:
+                self._failed(request, page, error)
+        other = result if again is None else again
+        if isinstance(other, Request):
+            self._replaced[request] = other
+            self._take_over(request, page, other)
         elif isinstance(result, Response) and not 200 <= result.status < 300:
             self._check_status(request, result)
+        return again
+
+    def _next_attempt(
+        self, request: Request, raised: BaseException | None, error: BaseException | None
+    ) -> Request | None:
+        """Return the retry of *request*, if a middleware has raised an error in process_response that is retried.
+
+        :param error: what *raised* says of the download.
+        """
+        retrying = self._crawler.get_downloader_middleware(RetryMiddleware)
+        if retrying is None or raised is None or not isinstance(error, Exception):
+            return None
+        if self._retries.has_failed(request) or not is_of_process_response(raised):
+            return None
+        with suppress(Exception):  # of a subclass of the project
+            again = retrying.process_exception(request, error)
+            return again if isinstance(again, Request) else None
+        return None
 
     def _take_over(self, request: Request, page: Page, other: Request) -> None:
         """Let *other*, which a middleware has sent instead of *request*, replace it, or be a part of its page."""
@@ -88,12 +127,29 @@ class EngineWatch:
 
     def _failed(self, request: Request, page: Page, error: BaseException | None) -> None:
         if error is not None and not isinstance(error, IgnoreRequest):
-            self._retries.record_first_failure(request, of_download(error, final=True))
+            failure = of_download(error, final=True)
+            if failure.kind == DOWNLOAD and not self._retries.has_failed(request):
+                self._name_remedy(error)
+            self._retries.record_first_failure(request, failure)
             return
         ending = ending_of_ignored(request, error or IgnoreRequest())
         self._ignored[request] = ending
         if request not in self._frontier.in_memory:
             page.discard(ending)
+
+    def _name_remedy(self, error: BaseException) -> None:
+        """Say once of each class of errors how to have it retried. An error of Python itself is likely to be a bug."""
+        cls = type(error)
+        if cls.__module__ == "builtins" or cls in self._foreign:
+            return
+        self._foreign.add(cls)
+        name = f"{cls.__module__}.{cls.__qualname__}"
+        logger.warning(
+            "Pages that fail with %s are not retried. If a retry can help: RETRY_EXCEPTIONS = [*RETRY_EXCEPTIONS, %r], "
+            "in settings.py, with RETRY_EXCEPTIONS from scrapy.settings.default_settings",
+            name,
+            name,
+        )
 
     def _check_status(self, request: Request, response: Response) -> None:
         """Record a failure if no callback handles the status of *response*, and none if a callback does.
@@ -113,8 +169,9 @@ class EngineWatch:
             self._retries.status_is_taken(request, response.status)
 
     def broken_off(self, request: Request, error: BaseException) -> None:
-        """Record that the callback of *request* has ended with a BaseException that is not an Exception."""
-        logger.error("The callback of %s has ended with %s", request, one_line(repr(error)), exc_info=error)
+        """Record that a callback or errback of *request* has ended with a BaseException that is not an Exception."""
+        message = "The callback or errback of %s has ended with %s"
+        logger.error(message, request, one_line(repr(error)), exc_info=error)
         self._retries.record_failure(request, of_code(PARSE, error, None, body_sample=self._body_sample))
 
     def left(self, request: Request) -> None:

@@ -59,6 +59,11 @@ def first_url(request: Request) -> str:
     return str((request.meta.get("redirect_urls") or [request.url])[0])
 
 
+def is_of_process_response(error: BaseException) -> bool:
+    """Whether a middleware has raised *error* in ``process_response``: then Scrapy asks no middleware what to do."""
+    return any(frame.f_code.co_name == "process_response" for frame, _ in walk_tb(error.__traceback__))
+
+
 def _cause_of_frame(frame: FrameType) -> str:
     owner = frame.f_locals.get("self")
     if owner is None or not frame.f_code.co_name.startswith(HOOKS):

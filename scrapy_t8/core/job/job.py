@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import logging
 import math
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -25,6 +24,7 @@ from scrapy_t8.core.run import CommitParticipant, PersistedComponent, RunContext
 from scrapy_t8.errors import T8Error
 from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.entry import START
+from scrapy_t8.utils.log.loggers import get_logger
 
 from .commit_loop import CommitLoop
 from .engine_watch import EngineWatch, ResumePointWatch
@@ -32,7 +32,7 @@ from .ignored import ending_of_rejected
 from .lifecycle import finish_run
 from .page_outputs import OutputSink
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 _open: dict[Crawler, Job] = {}
 """The open jobs of this process. A job that has ended is removed, so that its crawler is not kept."""

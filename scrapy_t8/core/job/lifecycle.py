@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import secrets
 import time
 from pathlib import Path
@@ -12,8 +11,10 @@ from scrapy_t8.core import scrapy_private
 from scrapy_t8.errors import JobError, JobMismatch
 from scrapy_t8.model.job import Identity, JobRecord, PastJob, Recovery
 from scrapy_t8.stores.base import Store
+from scrapy_t8.stores.sqlite.file import check_access
+from scrapy_t8.utils.log.loggers import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 NOT_QUEUES = ("active.json", "info.json")
 """Files that a disk queue of Scrapy has even without requests."""
@@ -25,6 +26,7 @@ def refuse_job_of_scrapy(directory: Path, resume: str) -> None:
 
     :raises JobError: unless *resume* gives that crawl up.
     """
+    check_access(directory / "t8", writes=True)
     if (directory / "t8/state.db").exists():
         return
     queues = (path for path in (directory / "requests.queue").rglob("*") if path.name not in NOT_QUEUES)

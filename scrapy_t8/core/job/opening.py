@@ -30,6 +30,7 @@ from scrapy_t8.model.job import Identity
 from scrapy_t8.stores.base import IfDamaged
 from scrapy_t8.stores.sqlite.store import SQLiteStore
 from scrapy_t8.utils.hashes import hash63, truncate63
+from scrapy_t8.utils.log.loggers import secrets
 
 from .commit_loop import CommitLoop
 from .job import Job
@@ -62,6 +63,7 @@ def open_job(crawler: Crawler, clock: Callable[[], float] = time.time) -> Job:
     spider = crawler.spider
     assert spider is not None
     config = Config.from_settings(crawler.settings)
+    secrets.hide(map(str, config.report_mask))
     objects = _load(crawler, spider, config)
     directory = Path(crawler.settings["JOBDIR"] or default_directory(spider.name))
     store = SQLiteStore(directory / "t8", power=config.durability == "power")

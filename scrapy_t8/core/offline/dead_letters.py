@@ -82,15 +82,17 @@ class DeadLetterReader:
         """Return all data of *letter*, which was read whole, as JSON values."""
         bodies = ("payload", "story", "detail")
         facts = {"id": letter.id, **{name: value for name, value in letter._asdict().items() if name not in bodies}}
-        story = AttemptHistory.loads(letter.story)
         return {
             **facts,
             "buried_at": moment(letter.buried_at).isoformat(),
-            "attempts": [{"time": moment(t).isoformat(), "kind": kind, "error": e} for t, kind, e in story.attempts],
-            "counts": story.counts,
+            **_attempts(letter.story),
             "detail": json.loads(letter.detail) if letter.detail else None,
             **self._request(letter.payload),
         }
+
+    def facts_of_waiting(self, waiting: ScheduledRetry) -> dict[str, Any]:
+        """Return the attempts and the request of an entry that waits for its next try, in values that JSON has."""
+        return {**_attempts(waiting.story), **self._request(waiting.payload)}
 
     def _request(self, payload: bytes) -> dict[str, Any]:
         if not payload:
@@ -101,6 +103,12 @@ class DeadLetterReader:
             return {"request": None, "request_error": str(error)}
         parts = {"headers": dict(request.headers), "body": request.body, "meta": request.meta}
         return {"request": {"url": request.url, "method": request.method, **plain(parts, DEEP + 1)}}
+
+
+def _attempts(text: str | None) -> dict[str, Any]:
+    story = AttemptHistory.loads(text)
+    attempts = [{"time": moment(time).isoformat(), "kind": kind, "error": e} for time, kind, e in story.attempts]
+    return {"attempts": attempts, "counts": story.counts}
 
 
 class DeadLetters(DeadLetterReader):

@@ -17,6 +17,7 @@ from scrapy_t8.core.run import RunContext
 from scrapy_t8.errors import CannotLoad, CannotStore, ConfigError
 from scrapy_t8.model.attempts import DETAIL, LIST, AttemptHistory, ScheduledRetry, request_task_id
 from scrapy_t8.model.dead_letter import DeadLetter
+from scrapy_t8.utils.log.loggers import get_logger
 
 from .breaker import KNOWN_PAGE, Breaker, Evidence
 from .code_version import code_of
@@ -24,7 +25,7 @@ from .failure import HANDLED, NETWORK, OF_THE_HOST, THROTTLED, Failure
 from .hosts import Hosts
 from .policy import HostState, Policy
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 UNLIMITED = 1 << 30
 
@@ -218,11 +219,14 @@ class RetryDecisions:
         :raises CannotStore: if *request* has no stored form.
         """
         now = self._clock()
-        history = AttemptHistory(task_type=self._task_type(request), target=self._target(request))
+        payload, slot, entry = (
+            self._frontier.codec.encode_request(request),
+            self.slot(request),
+            self._frontier.next_id(0),
+        )
+        history = self._new_history(request, entry)
         due = self._decide(request, history, failure, now=now)
-        payload, slot = self._frontier.codec.encode_request(request), self.slot(request)
         self._count("count", failure.kind)
-        entry = self._frontier.next_id(0)
         return ScheduledRetry(entry, now if due is None else due, slot, payload, history.dumps())
 
     def succeeded(self, request: Request, page: Page) -> None:
@@ -279,12 +283,22 @@ class RetryDecisions:
     def history(self, request: Request, page: Page) -> AttemptHistory:
         """Return the earlier attempts of *request*, which are those of its page unless the request runs from memory."""
         if request in self._frontier.in_memory:
-            return self._in_memory.setdefault(request, AttemptHistory())
+            return self._in_memory.setdefault(request, self._new_history(request, self._frontier.fingerprint(request)))
         if request in self._in_memory:  # it ran from memory when it failed, and has become an entry of its own since
             return page.begin_history(self._in_memory.pop(request))
         if page.history is None:
-            return page.begin_history(AttemptHistory(task_type=self._task_type(request), target=self._target(request)))
+            return page.begin_history(self._new_history(request, page.entry or 0))
+        # A letter of a request that has never failed has no id to be revived with.
+        page.history.task_id = page.history.task_id or self._task_id(request, page.entry or 0)
         return page.history
+
+    def _new_history(self, request: Request, number: int) -> AttemptHistory:
+        """Return the history of *request* before its first failure. The id of its task is made of *number*."""
+        task_type, task_id = self._task_type(request), self._task_id(request, number)
+        return AttemptHistory(task_type=task_type, target=self._target(request), task_id=task_id)
+
+    def _task_id(self, request: Request, number: int) -> str:
+        return request_task_id(self._task_type(request), self._frontier.record.id, number)
 
     def _task_type(self, request: Request) -> str:
         return str(request.meta.get("t8_task_type") or getattr(self._spider, "task_type", None) or DETAIL)
@@ -313,8 +327,7 @@ class RetryDecisions:
 
     def _log(self, level: int, what: str, request: Request, page: Page, detail: str) -> None:
         if logger.isEnabledFor(level):
-            task = request_task_id(self._task_type(request), self._frontier.record.id, page.entry or 0)
-            logger.log(level, "%s: %s %s: %s", what, task, request, detail)
+            logger.log(level, "%s: %s %s: %s", what, self.history(request, page).task_id, request, detail)
 
 
 def callback_of(request: Request) -> str:

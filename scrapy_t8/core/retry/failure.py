@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import re
+import struct
 import traceback
+import zlib
 from collections.abc import Mapping
 from dataclasses import field
 from datetime import timezone
@@ -21,19 +22,21 @@ from scrapy.exceptions import (
 )
 from scrapy.http import Response
 from scrapy.utils.response import response_status_message
+from twisted.internet.error import ConnectError, ConnectionDone, ConnectionLost
 
 from scrapy_t8.errors import ConfigError
 from scrapy_t8.utils.classes import record_class
+from scrapy_t8.utils.log.loggers import get_logger
 from scrapy_t8.utils.text import one_line
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 NETWORK = "network"
 """No answer: DNS, connection, timeout, a body cut short."""
 HOST = "host"
 """The server's own fault (5xx)."""
 THROTTLED = "throttled"
-"""The server asks for fewer requests: 429, or 503 with Retry-After."""
+"""The server asks for fewer requests: 429, 420, or 503 or any 4xx with Retry-After."""
 BAN = "ban"
 """A response that is not the page, as the spider or a response check says: a captcha, a login page."""
 PARSE = "parse"
@@ -45,7 +48,7 @@ MEDIA = "media"
 HTTP = "http"
 """Any other status that the spider does not handle."""
 DOWNLOAD = "download"
-"""An exception before the response that is no network error: of a middleware, say."""
+"""An exception before the response that is no network error: of a middleware, or of a download handler."""
 INVALID = "invalid"
 """An item is invalid."""
 HANDLER = "handler"
@@ -60,8 +63,15 @@ NETWORK_ERRORS = (
     DownloadFailedError,
     DownloadTimeoutError,
     ResponseDataLossError,
+    ConnectError,
+    ConnectionDone,
+    ConnectionLost,
     OSError,
 )
+
+BROKEN_BODY = (zlib.error, EOFError, struct.error)
+"""Errors of a body that cannot be unpacked, besides those of the libraries for other encodings."""
+UNPACKING = ("brotli", "zstd")
 
 INSIDE_A_CALLBACK = (*NETWORK_ERRORS[:-1], ConnectionError, TimeoutError)
 """Network errors of downloads that a callback makes itself. Any other OSError is a bug of the callback."""
@@ -135,7 +145,7 @@ def known_kind(kind: str, where: str) -> str:
 
 def kind_of_status(status: int, *, has_retry_after: bool) -> str:
     """Return the kind of failure of an HTTP status."""
-    if status == 429 or (status == 503 and has_retry_after):
+    if status in (420, 429) or (has_retry_after and (status < 500 or status == 503)):
         return THROTTLED
     if status == 408:
         return NETWORK
@@ -159,6 +169,13 @@ def retry_after(value: bytes | str | None, now: float) -> float | None:
 def sample(body: bytes, limit: int) -> str:
     """Return the beginning of *body* as text."""
     return body[:limit].decode("utf-8", errors="backslashreplace")
+
+
+def unpacked(error: BaseException) -> BaseException:
+    """Return *error*, raised before there was a response; or the error of a cut body, if a body cannot be unpacked."""
+    if isinstance(error, BROKEN_BODY) or any(name in type(error).__module__ for name in UNPACKING):
+        return ResponseDataLossError(f"the body cannot be unpacked: {type(error).__name__}: {error}")
+    return error
 
 
 def of_download(error: BaseException, *, final: bool = False) -> Failure:

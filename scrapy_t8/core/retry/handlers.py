@@ -8,10 +8,16 @@ from typing import Any
 
 from scrapy import Request
 
-from scrapy_t8.core.page import Page
-from scrapy_t8.utils.handler_call import Handler, HandlerCall
+from scrapy_t8.core.page import Page, inside
+from scrapy_t8.utils.handler_call import Handler, HandlerCall, NoThread
+from scrapy_t8.utils.log.loggers import get_logger
 
 from .failure import HANDLED, NETWORK, Failure
+
+logger = get_logger(__name__)
+
+PAUSE = 5.0
+"""Seconds until a handler is called again for which the machine had no thread."""
 
 
 class Handlers:
@@ -68,7 +74,8 @@ class Handlers:
             **request.meta.get("t8_metadata", {}),
         }
         try:
-            error = await self._try(self._handlers[_key(request, page)], history.target or request.url, metadata)
+            with inside(page):
+                error = await self._try(self._handlers[_key(request, page)], history.target or request.url, metadata)
         except asyncio.CancelledError:
             return
         self.busy.discard(page.entry)
@@ -78,7 +85,12 @@ class Handlers:
     async def _try(self, handler: Handler, target: str, metadata: dict[str, Any]) -> str | None:
         """Return why *handler* failed, or None if it succeeded."""
         call = HandlerCall(handler, target, metadata, limit=self._limit)
-        answer = await call.run()
+        try:
+            answer = await call.run()
+        except NoThread as error:
+            logger.warning("The retry handler of %s waits %g s: %s", target, PAUSE, error)
+            await asyncio.sleep(PAUSE)
+            return await self._try(handler, target, metadata)
         if answer is None:
             return call.no_answer
         return None if answer.succeeded else answer.error

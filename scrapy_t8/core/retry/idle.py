@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
 from scrapy import signals
@@ -12,13 +11,14 @@ from scrapy.utils.asyncio import AsyncioLoopingCall
 from twisted.internet.task import LoopingCall
 
 from scrapy_t8.core.run import RunContext
+from scrapy_t8.utils.log.loggers import get_logger
 from scrapy_t8.utils.times import local_time
 
 from .breaker import Breaker
 from .handlers import Handlers
 from .timer import RetryTimer
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 REASON = "retries_waiting"
 LOGGED_EVERY = 60.0

@@ -36,7 +36,8 @@ TIMES = {
     MEDIA: 4,
     HTTP: 2,
     HANDLER: 3,
-    **dict.fromkeys((DOWNLOAD, PARSE, PIPELINE, INVALID), 0),
+    DOWNLOAD: 6,
+    **dict.fromkeys((PARSE, PIPELINE, INVALID), 0),
 }
 """Retries of each kind by default: failures of up to a minute are survived, a bug is not retried."""
 
@@ -153,7 +154,7 @@ class Policy:
         }
         if "times" in general:
             # The user's RETRY_TIMES applies to the failures that Scrapy itself retries.
-            for kind in (NETWORK, HOST, THROTTLED, HTTP):
+            for kind in (NETWORK, HOST, THROTTLED, HTTP, DOWNLOAD):
                 if "times" not in changes.get(kind, {}):
                     self._rules[kind] = self._rules[kind].changed({"times": general["times"]}, "RETRY_TIMES")
 

@@ -178,6 +178,15 @@ class RetrySystem(CommitParticipant):
         elif failure.kind in AFTER_THE_DOWNLOAD:
             self._noted[request] = replace(noted, errback_failed=True)
 
+    def has_failed(self, request: Request) -> bool:
+        """Whether a failure was noted for *request*."""
+        return request in self._noted
+
+    def buries(self, request: Request, failure: Failure | None = None) -> bool:
+        """Whether *request* becomes a dead letter, if it ends with *failure*, or with the one that was noted."""
+        failure = failure or self._noted.get(request)
+        return failure is not None and self._accepted_cause(request, failure) is None
+
     def record_first_failure(self, request: Request, failure: Failure) -> None:
         """Record that *request* has failed, unless a failure was noted before."""
         if request not in self._noted:

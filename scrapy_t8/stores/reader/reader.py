@@ -19,6 +19,7 @@ from scrapy_t8.model.job import JobRecord, PastJob, Run
 from scrapy_t8.stores.locks import FileLock
 from scrapy_t8.stores.sqlite.dead_letters import SQLiteDeadLetters
 from scrapy_t8.stores.sqlite.file import (
+    check_access,
     check_directory,
     check_file,
     check_schema,
@@ -215,6 +216,7 @@ def open_read_only(directory: Path) -> Iterator[Reader]:
     :raises StoreError: if the state cannot be read.
     """
     path = directory / "state.db"
+    check_access(directory, writes=False)
     if not path.exists():
         raise no_job(directory.parent)
     check_directory(directory)

@@ -16,12 +16,27 @@ SELECT entry FROM task_name WHERE task_id = ?
 -- name: NAME
 INSERT OR REPLACE INTO task_name (task_id, entry) VALUES (?, ?)
 
+-- name: WAITING_FOR
+SELECT {COLUMNS} FROM waiting WHERE id = (SELECT entry FROM task_name WHERE task_id = ?)
+
+-- name: FORGET_NAME
+DELETE FROM task_name WHERE task_id = ?
+
+-- name: JOIN
+UPDATE waiting SET due = :due, payload = :payload, story = :story WHERE id = :id
+
 -- name: SOME
 SELECT {COLUMNS} FROM waiting WHERE (:slot IS NULL OR slot = :slot) AND id > :last ORDER BY id LIMIT :limit
 
 -- name: LEFT
 SELECT max((SELECT ifnull(max(id), 0) FROM waiting), (SELECT ifnull(max(entry), 0) FROM dead)) + 1,
     (SELECT count(*) FROM waiting)
+
+-- name: ALL_WAITING
+SELECT id FROM waiting ORDER BY id
+
+-- name: ALL_LEASED
+SELECT entry FROM lease
 
 -- name: COUNT
 SELECT count(*) FROM waiting
@@ -49,6 +64,9 @@ SELECT DISTINCT holder FROM lease
 
 -- name: LEASED_BY
 SELECT {COLUMNS} FROM lease JOIN waiting ON waiting.id = lease.entry WHERE holder = ? AND NOT returned
+
+-- name: LEASED
+SELECT {COLUMNS} FROM lease JOIN waiting ON waiting.id = lease.entry WHERE entry = ? AND holder = ?
 
 -- name: RELEASE
 DELETE FROM lease WHERE entry = ? AND holder = ?

@@ -6,13 +6,18 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeAlias
 
+from scrapy_t8.errors import StoreError
 from scrapy_t8.model.attempts import ScheduledRetry
 from scrapy_t8.model.batch import PointRecord
 from scrapy_t8.model.dead_letter import DeadLetter
+from scrapy_t8.model.failed_task import id_of, joined, name_of, record_of, service_entry
 from scrapy_t8.model.job import JobRecord
 from scrapy_t8.stores.sqlite.tables import sql
+from scrapy_t8.utils.log.loggers import get_logger
 
 from .store import SharedStore, ask
+
+logger = get_logger(__name__)
 
 SUCCEEDED, BURIED = ("outcomes", "succeeded"), ("outcomes", "buried")
 """Counters of tasks, the same as those of requests."""
@@ -21,6 +26,8 @@ AT_ONCE = 1000
 
 Verdict: TypeAlias = "tuple[float, str] | DeadLetter"
 """Due time and attempt history of a task that failed, or its dead letter."""
+Judge: TypeAlias = "Callable[[ScheduledRetry], Verdict | None]"
+"""Returns what becomes of a task: a verdict, or None if it is done."""
 
 
 class TaskBatch:
@@ -29,12 +36,21 @@ class TaskBatch:
     def __init__(self) -> None:
         self.points: dict[tuple[str, str], PointRecord] = {}
         self.history: list[PointRecord] = []
-        self.tasks: list[ScheduledRetry] = []
+        self.tasks: dict[str, ScheduledRetry] = {}
+        """New tasks, or more of what is known of tasks that wait, by the names of their targets."""
         self.letters: list[DeadLetter] = []
         """New tasks that are dead already."""
         self.names: dict[str, int] = {}
         """The entries of tasks whose ids were made elsewhere."""
         self.kept: dict[str, bytes] = {}
+
+    def add_task(self, task: ScheduledRetry) -> None:
+        """Add a task, or more of what is known of one that is added already."""
+        name = name_of(task)
+        earlier = self.tasks.get(name)
+        self.tasks[name] = task if earlier is None else joined(earlier, task, afresh=False)
+        if earlier is not None and earlier.id != task.id:
+            self.names[id_of(task)] = earlier.id
 
     def add_point(self, point: PointRecord) -> None:
         """Add a change of a resume point. Of several changes of a point, the last and the historic ones are written."""
@@ -66,6 +82,10 @@ class SQLiteTasks:
         """Return the entry of a task that was imported with this id."""
         entry: int | None = self._store.value(ask.NAMED, (task_id,))
         return entry
+
+    def waiting_for(self, name: str) -> ScheduledRetry | None:
+        """Return the task that waits for the target of this *name*."""
+        return next((ScheduledRetry(*row) for row in self._store.rows(ask.WAITING_FOR, (name,))), None)
 
     def letter(self, entry: int, job: str) -> DeadLetter | None:
         """Return the dead letter of *entry*."""
@@ -111,17 +131,77 @@ class SQLiteTasks:
                     self._add(db, job, batch)
 
     def _add(self, db: sqlite3.Connection, job: JobRecord, batch: TaskBatch) -> None:
-        db.executemany(ask.ADD, [(t.id, t.due, t.slot, t.payload, t.story) for t in batch.tasks])
         db.executemany(ask.NAME, batch.names.items())
-        job.ledger.admitted += len(batch.tasks) + len(batch.letters)
+        added = sum(self._add_or_join(db, name, task) for name, task in batch.tasks.items())
+        job.ledger.admitted += added + len(batch.letters)
         given_up = sum(letter.entry not in batch.names.values() for letter in batch.letters)
         self._bury(db, job, batch.letters, given_up=given_up)
+
+    def _add_or_join(self, db: sqlite3.Connection, name: str, task: ScheduledRetry) -> bool:
+        """Add *task*, or join it with the task that waits for its target. Return whether it was added."""
+        row = db.execute(ask.WAITING_FOR, (name,)).fetchone()
+        if row is None:
+            db.execute(ask.ADD, task)
+            db.execute(ask.NAME, (name, task.id))
+            return True
+        kept = ScheduledRetry(*row)
+        db.execute(ask.JOIN, joined(kept, task, afresh=False)._asdict())
+        if kept.id != task.id:  # another process was quicker, after the id was returned here
+            db.execute(ask.NAME, (id_of(task), kept.id))
+        return False
+
+    def join_doubles(self) -> None:
+        """Name each waiting task by its target, and join those of one target.
+
+        For what was not added by :meth:`commit`: dead tasks that were revived, states of another release.
+        """
+        with self._store.writing_job() as (db, job):
+            leased = {entry for (entry,) in db.execute(ask.ALL_LEASED)}
+            kept: dict[str, int] = {}
+            for (entry,) in db.execute(ask.ALL_WAITING).fetchall():
+                task = ScheduledRetry(*db.execute(ask.GET, (entry,)).fetchone())
+                try:
+                    name, task_id = name_of(task), id_of(task)
+                except StoreError as error:
+                    logger.error("%s", error)
+                    continue
+                if service_entry(task_id, job.id) != entry:
+                    db.execute(ask.NAME, (task_id, entry))
+                first = kept.setdefault(name, entry)
+                if first == entry or {first, entry} <= leased:
+                    continue
+                if entry in leased:
+                    kept[name], entry, first = entry, first, entry
+                self._join(db, first, entry)
+                job.ledger.discarded += 1
+            db.executemany(ask.NAME, kept.items())
+
+    def _join(self, db: sqlite3.Connection, entry: int, other: int) -> None:
+        """Let the task that is stored as *other* end in *entry*, where its id leads from now on."""
+        kept, ended = (ScheduledRetry(*db.execute(ask.GET, (one,)).fetchone()) for one in (entry, other))
+        db.execute(ask.JOIN, joined(kept, ended, afresh=True)._asdict())
+        db.execute(ask.REMOVE, (other,))
+        db.execute(ask.NAME, (id_of(ended), entry))
+
+    def adopt(self, job: JobRecord) -> None:
+        """Name the tasks of a state that another release has written or that was salvaged, and join doubles; once."""
+        marker = f"named {job.id}"
+        if self.named(marker) is not None:
+            return
+        bodies = (self._store.box.letter(letter.id) for letter in self._store.box.letters())
+        letters = [letter for letter in bodies if letter is not None and letter.job == job.id]
+        self.join_doubles()
+        with self._store.writing() as db:
+            db.executemany(ask.NAME, [(record_of(letter.payload).task_id, letter.entry) for letter in letters])
+            db.execute(ask.NAME, (marker, 0))
 
     def remove(self, entry: int) -> bool:
         """Delete a task. Return whether it was waiting and not leased."""
         with self._store.writing_job() as (db, job):
-            if db.execute(ask.IS_LEASED, (entry,)).fetchone() or not db.execute(ask.REMOVE, (entry,)).rowcount:
+            row = db.execute(ask.GET, (entry,)).fetchone()
+            if row is None or db.execute(ask.IS_LEASED, (entry,)).fetchone():
                 return False
+            self._take_out(db, ScheduledRetry(*row))
             job.ledger.discarded += 1
         return True
 
@@ -138,14 +218,24 @@ class SQLiteTasks:
             db.executemany(ask.LEASE, [(task.id, self._holder, now) for task in found])
         return found
 
-    def settle(self, entry: int, verdict: Verdict | None, *, keep: bool = False) -> bool:
-        """End the lease of a task that is done (None), due again or dead; or *keep* it. Return whether it was there."""
+    def settle(self, entry: int, judge: Judge, *, keep: bool = False) -> bool:
+        """End the lease of a task. Return whether it was there.
+
+        :param judge: is given the task as it is stored now, and returns what becomes of it.
+        :param keep: keep the lease of a task that is due again.
+        """
         with self._store.writing_job() as (db, job):
-            if not db.execute(ask.RETURN if keep else ask.RELEASE, (entry, self._holder)).rowcount:
+            row = db.execute(ask.LEASED, (entry, self._holder)).fetchone()
+            if row is None:
                 return False
+            task = ScheduledRetry(*row)
+            verdict = judge(task)
+            keep = keep and not isinstance(verdict, DeadLetter)
+            db.execute(ask.RETURN if keep else ask.RELEASE, (entry, self._holder))
             if verdict is not None:
-                self._charge(db, job, entry, verdict)
-            elif db.execute(ask.REMOVE, (entry,)).rowcount:
+                self._charge(db, job, task, verdict)
+            else:
+                self._take_out(db, task)
                 job.ledger.done += 1
                 db.execute(sql.ADD_TALLY, (*SUCCEEDED, 1))
         return True
@@ -173,15 +263,21 @@ class SQLiteTasks:
             for (name,) in db.execute(ask.HOLDERS).fetchall():
                 if not is_alive(name):
                     for task in [ScheduledRetry(*row) for row in db.execute(ask.LEASED_BY, (name,))]:
-                        self._charge(db, job, task.id, charge(task))
+                        self._charge(db, job, task, charge(task))
                     freed += db.execute(ask.RELEASE_ALL, (name,)).rowcount
         return freed
 
-    def _charge(self, db: sqlite3.Connection, job: JobRecord, entry: int, verdict: Verdict) -> None:
+    def _charge(self, db: sqlite3.Connection, job: JobRecord, task: ScheduledRetry, verdict: Verdict) -> None:
         if not isinstance(verdict, DeadLetter):
-            db.execute(ask.POSTPONE, (*verdict, entry))
-        elif db.execute(ask.REMOVE, (entry,)).rowcount:
+            db.execute(ask.POSTPONE, (*verdict, task.id))
+        else:
+            self._take_out(db, task, keep_id=True)
             self._bury(db, job, [verdict], given_up=1)
+
+    def _take_out(self, db: sqlite3.Connection, task: ScheduledRetry, *, keep_id: bool = False) -> None:
+        """Delete a waiting task and the name of its target; also the name that is its id, unless a letter keeps it."""
+        db.execute(ask.REMOVE, (task.id,))
+        db.executemany(ask.FORGET_NAME, [(name_of(task),)] + [(id_of(task),)] * (not keep_id))
 
     def _bury(self, db: sqlite3.Connection, job: JobRecord, letters: list[DeadLetter], *, given_up: int) -> None:
         self._store.box.bury([letter._replace(job=job.id, spider=job.spider) for letter in letters])

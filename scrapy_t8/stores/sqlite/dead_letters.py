@@ -6,7 +6,6 @@ A change first selects its letters into a temporary table (``chosen``), then cha
 from __future__ import annotations
 
 import json
-import logging
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -18,11 +17,12 @@ from scrapy_t8.config.causes import DISCARDED, RESOLVED, cause_of_failure
 from scrapy_t8.model.dead_letter import ALL, DeadLetter, LetterFilter, LetterGroup
 from scrapy_t8.model.items import RefetchRequest, RefetchStatus
 from scrapy_t8.model.job import JobRecord
+from scrapy_t8.utils.log.loggers import get_logger
 from scrapy_t8.utils.text import escape_surrogates
 
 from .tables import Guard, SQLiteTables, Transaction, dump_job, sql
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 DAY = 86400
 
@@ -190,6 +190,7 @@ class SQLiteDeadLetters(SQLiteTables):
         db.execute(sql.LEAVE_UNREVIVED)
         db.execute(sql.CLEAR_CAUSE)
         mine, foreign = db.execute(sql.COUNT_CHOSEN).fetchone()
+        db.execute(sql.TAKE_BACK_BURIED, (mine,))
         job.ledger.dead -= mine
         job.ledger.admitted += foreign
         job.finished = job.finished and not revived

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import pwd
 import sqlite3
 import sys
 import time
@@ -75,6 +77,7 @@ class StateFile(SQLiteReader):
     @contextmanager
     def _opening(self, lock: Callable[[], bool]) -> Iterator[None]:
         """Lock the state with *lock* for the block that opens it, and unlock it if the block fails."""
+        check_access(self._directory, writes=True)
         with self._guard("open"):
             check_directory(self._directory)
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -246,6 +249,51 @@ def schema_objects() -> frozenset[tuple[str, ...]]:
     found = frozenset(db.execute(SCHEMA_OBJECTS))
     db.close()
     return found
+
+
+def check_access(directory: Path, *, writes: bool) -> None:
+    """Check that this user may read the state in *directory*, or also write it. It is no error if there is none.
+
+    :raises StoreError: naming what this user may not use, its owner, and what to do.
+    """
+    try:
+        for path in (directory, *sorted(directory.iterdir())):
+            # Whoever may not write because the whole file system is read-only is told so by SQLite.
+            may_write = writes and not os.statvfs(path).f_flag & os.ST_RDONLY
+            need = os.R_OK | os.W_OK * may_write | os.X_OK * path.is_dir()
+            if (writes or path.name.startswith(("t8", "state.db"))) and not os.access(path, need):
+                raise PermissionError(errno.EACCES, "", str(path))
+    except PermissionError as error:
+        raise no_access(Path(error.filename or directory), directory, "written" if writes else "read") from None
+    except (FileNotFoundError, NotADirectoryError):
+        return
+
+
+def no_access(path: Path, directory: Path, what: str) -> StoreError:
+    """Return the error for *path*, a part of the state in *directory* that this user may not use."""
+    owner, me = _owner(path), _user(os.geteuid())
+    mend = f"Run this as {owner}, or give {me} the directory (chown -R {me} {directory}), or use another one"
+    if owner == me:
+        mend = f"Make it readable and writable (chmod -R u+rwX {directory}), or use another directory"
+    fact = f"permission denied: {path} belongs to {owner}, and cannot be {what} by this user ({me})"
+    return StoreError(f"{fact}. Nothing was changed. {mend}")
+
+
+def _owner(path: Path) -> str:
+    """Return the owner of *path*, or of the first directory above it that this user may look at."""
+    for one in (path, *path.absolute().parents):
+        try:
+            return _user(one.stat().st_uid)
+        except OSError:
+            continue
+    return "another user"
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def check_directory(directory: Path) -> None:

@@ -220,6 +220,10 @@ ON CONFLICT (kind, pipeline, reason) DO UPDATE SET count = count + excluded.coun
 INSERT INTO tally (what, name, count) VALUES (?, ?, ?)
 ON CONFLICT (what, name) DO UPDATE SET count = count + excluded.count
 
+-- name: TAKE_BACK_BURIED
+-- A request that is revived has not been given up.
+UPDATE tally SET count = max(0, count - ?) WHERE what = 'outcomes' AND name = 'buried'
+
 -- name: ADD_TIMELINE
 INSERT INTO timeline (began, pages, items, retries) VALUES (?, ?, ?, ?) ON CONFLICT (began)
 DO UPDATE SET pages = pages + excluded.pages, items = items + excluded.items, retries = retries + excluded.retries

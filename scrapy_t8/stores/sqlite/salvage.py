@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -12,10 +11,11 @@ from pathlib import Path
 
 from scrapy_t8.model.entry import SEQ_BITS
 from scrapy_t8.model.job import JobRecord
+from scrapy_t8.utils.log.loggers import get_logger
 
 from .tables import load_job
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 LARGEST_RECORD = 1 << 20
 """Bytes of the largest record of a job, a feed or a host."""

@@ -67,7 +67,7 @@ CREATE TABLE lease (
     returned INTEGER NOT NULL DEFAULT 0
 );
 
--- Tasks of the service that were imported with their ids. The ids of other tasks are computed from their entries.
+-- Tasks of the service by name. A name is a task id that is not computed from the entry, or stands for a target.
 CREATE TABLE task_name (
     task_id TEXT PRIMARY KEY,
     entry INTEGER NOT NULL

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import math
 import sqlite3
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.entry import Entry, QueueRecord, queue_range
 from scrapy_t8.model.job import JobRecord, Recovery, Run
 from scrapy_t8.stores.locks import is_inode
+from scrapy_t8.utils.log.loggers import get_logger
 
 from .file import StateFile, connect, damage_of, damaged, lost, transaction
 from .inflight_log import InFlightLog
@@ -26,7 +26,7 @@ from .salvage import salvage, set_aside
 from .tables import dump_job, sql
 from .wal import WalCheckpointer
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 IfDamaged = Literal["refuse", "salvage", "replace"]
 

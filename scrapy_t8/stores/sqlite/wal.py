@@ -6,15 +6,15 @@ of the log (two connections that write or checkpoint at the same instant). Readi
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from threading import Lock, Thread
 
 from scrapy_t8.utils.files import sync
+from scrapy_t8.utils.log.loggers import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 ROWS = 3000
 """Changed rows after which a checkpoint begins. A row changes a page or two."""

@@ -62,6 +62,29 @@ def test_a_limit(t8: T8, stopped: Crawl) -> None:
     assert "1 of 2" in t8.out
 
 
+def test_requests_that_wait_are_visible(t8: T8, stopped: Crawl) -> None:
+    at = ("--jobdir", stopped.job)
+    printed = t8.json("failed", "list", "--waiting", *at)
+    assert printed["total"] == 1
+    (task,) = printed["tasks"]
+    assert (task["state"], task["host"], task["retry_count"]) == ("waiting", "127.0.0.1", 1)
+    assert task["metadata"]["url"] == task["target"]
+    assert t8("failed", "list", "--waiting", *at) == 0
+    for part in ("Requests that wait", "next try", task["task_id"], task["metadata"]["url"]):
+        assert part in t8.out
+    shown = t8.json("failed", "show", task["task_id"], *at)
+    assert shown["request"]["url"] == task["target"]
+    assert [attempt["error"] for attempt in shown["attempts"]] == [task["error_message"]]
+    assert t8("failed", "export", "--waiting", *at) == 0
+    assert json.loads(t8.out) == shown
+    groups = t8.json("failed", "groups", "--waiting", *at)["groups"]
+    assert [(group["count"], group["state"]) for group in groups] == [(1, "waiting")]
+    for filters, total in (("--host 127.0.0.1", 1), ("--host other", 0), ("--kind parse", 0)):
+        assert t8.json("failed", "list", "--waiting", *filters.split(), *at)["total"] == total
+    assert t8.json("failed", "list", "--state", "dead", *at)["total"] == 2
+    assert "there is no task" in t8.refused(2, "failed", "show", "DETAIL_COLLECTION_00000000", *at)
+
+
 def test_groups_equal_those_of_the_report(t8: T8, stopped: Crawl) -> None:
     groups = t8.json("failed", "groups", "--jobdir", stopped.job)["groups"]
     reported = read_report(stopped.job)["dead"]
@@ -153,7 +176,10 @@ def test_invalid_arguments_are_one_line_and_change_nothing(t8: T8, mine: Crawl) 
     assert "invalid int value: 'no'" in t8.refused(2, "failed", "list", "--status", "no", *at)
     assert "there is no dead letter 7, 9" in t8.refused(2, "failed", "revive", "7", "1", "9", "--yes", *at)
     assert "not the number of a dead letter: 'x'" in t8.refused(2, "failed", "show", "x", *at)
-    assert "--state is about tasks of a service" in t8.refused(2, "failed", "discard", "--state", "dead", *at)
+    assert "can only be looked at" in t8.refused(2, "failed", "discard", "--waiting", *at)
+    assert "--callback is about dead letters alone" in t8.refused(
+        2, "failed", "list", "--waiting", "--callback", "parse", *at
+    )
     assert "cannot be written" in t8.refused(1, "failed", "export", "-o", "no/where.json", *at)
     assert "cannot be written" in t8.refused(1, "failed", "export", "-o", ".", *at)
     assert t8.json("failed", "list", *at)["total"] == 2

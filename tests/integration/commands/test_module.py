@@ -17,6 +17,7 @@ def test_config_tells_value_and_origin(capsys: pytest.CaptureFixture[str], monke
     Path(".env").write_text("T8_BATCH_UPDATE_SIZE=7\n")
     monkeypatch.setenv("T8_MAX_RESUME_POINTS", "5")
     monkeypatch.setenv("T8_NOTIFY_URLS", '["mailto://user:hunter2@example.com"]')
+    monkeypatch.setenv("T8_EXPECT_SITEMAPS", '["https://user:hunter2@example.com/sitemap.xml?token=hunter2"]')
     assert main(["--mode", "config", "--env", "production", "--log-level", "error"]) == 0
     out = capsys.readouterr().out
     rows = {line.split()[0]: line.split(maxsplit=2)[1:] for line in out.splitlines()}
@@ -80,3 +81,17 @@ def test_the_demo(tmp_path: Path) -> None:
     assert "60 of 60 cars collected, 0 lost." in done.stdout
     assert "T8ResumeAndRetry - INFO - Retrying task" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_selftest_takes_the_flags(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(selftest, "CHECKS", (selftest._retry,))
+    assert main(["--mode", "test", "--env", "production", "--log-level", "info"]) == 0
+    out = capsys.readouterr().out
+    assert "The profile production: 10 workers, durability process" in out
+    assert "up to 10 handlers at once" in caplog.text
+    caplog.clear()
+    assert main(["--mode", "test"]) == 0
+    assert "profile" not in capsys.readouterr().out
+    assert not caplog.records

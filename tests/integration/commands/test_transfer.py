@@ -126,7 +126,7 @@ def test_state_of_the_earlier_module_makes_a_service(t8: T8, monkeypatch: pytest
     assert printed["error_message"] == "API请求超时"
     monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps([{**task, "task_id": "OTHER_00000001"}])))
     assert t8("import", "-") == 0
-    assert t8.json("status")["tasks"]["waiting"] == 2
+    assert t8.json("status")["tasks"]["waiting"] == 1, "another id, but the same task of the same target"
     bad = {**task, "retry_count": "two", "task_id": "OTHER_00000002"}
     Path("bad.json").write_text(json.dumps([bad]))
     assert "retry_count: a whole number is needed" in t8.refused(1, "import", "bad.json")

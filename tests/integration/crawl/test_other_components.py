@@ -112,3 +112,19 @@ def _feed(crawl: Crawl, spider: str) -> Counter[str]:
 def _all_of(spider: str) -> Counter[str]:
     pages = [page for number in range(8) for page in (f"slow/30/{spider}/{number}", f"p/{spider}/of-{number}")]
     return Counter(f'{{"page": "{page}"}}' for page in pages)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "culprit"),
+    [
+        ("FEED_URI_PARAMS", "raising.uri_params", "raising.uri_params"),
+        ("DUPEFILTER_CLASS", "raising.Filter", "raising.Filter.request_seen"),
+        ("REQUEST_FINGERPRINTER_CLASS", "raising.Fingerprinter", "raising.Fingerprinter.fingerprint"),
+    ],
+)
+def test_a_component_of_the_project_that_raises_is_named(lab: Lab, name: str, value: object, culprit: str) -> None:
+    """It ends the crawl where nobody could say what is lost; nobody is asked to report a bug of scrapy_t8."""
+    run = lab.crawl("simple", **{name: value}).run()
+    assert any(culprit in line for line in run.complaints), run.log
+    assert "bug of scrapy_t8" not in run.log
+    assert run.stats.get("t8/verdict") != "complete"

@@ -96,6 +96,29 @@ def test_a_callback_that_is_cancelled_has_failed(lab: Lab) -> None:
     assert crawl.values("page") == Counter({"before": 2, "p/fine": 1})
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="a task does not say whether it was cancelled")
+def test_an_errback_that_is_cancelled_is_no_result(lab: Lab) -> None:
+    crawl = lab.crawl("doubtful", kinds="errbacks", **PROVE)
+    run = crawl.run()
+    assert (run.code, run.reason) == (3, "finished"), run.log[-3000:]
+    report = read_report(crawl.job)
+    assert (report["verdict"], report["without_result"]["count"]) == ("incomplete", 6)
+    assert (crawl.state().ready, crawl.state().waiting, crawl.state().difference) == (0, 0, 0)
+    assert crawl.values("page")["p/fine"] == 1
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="a task does not say whether it was cancelled")
+@pytest.mark.parametrize("at_once", [1, 2, 100])
+def test_pipelines_that_are_cancelled_lose_their_items_alone(lab: Lab, at_once: int) -> None:
+    crawl = lab.crawl("doubtful", kinds="pipelines", CONCURRENT_ITEMS=at_once, **PROVE)
+    run = crawl.run()
+    assert (run.code, run.reason) == (3, "finished"), run.log[-3000:]
+    (row,) = read_report(crawl.job)["without_result"]["causes"]
+    assert (row["cause"], row["count"]) == ("failure:pipeline", 1)
+    assert crawl.values("page") == Counter(["p/one", "p/two", "p/fine"])
+    assert len(run.lines("Prices has ended with CancelledError")) == 5
+
+
 def test_what_is_harmless_leaves_a_job_complete(lab: Lab) -> None:
     crawl = lab.crawl("doubtful", kinds="harmless", ROBOTSTXT_OBEY="1", **PROVE)
     run = crawl.finished()

@@ -83,7 +83,7 @@ def test_a_feed_that_is_named_again_goes_on_where_it_was(torn: Path) -> None:
     written = records(torn / "a.jsonl")
     assert set(written.values()) == {1}
     (line,) = run.lines("when the feed a.jsonl was not named")
-    assert f"{ALL - written.total()} items came" in line
+    assert f"{ALL - written.total()} items were exported" in line
     assert records(torn / "c.jsonl").total() == ALL
 
 
@@ -135,3 +135,13 @@ def finished(run: Run) -> None:
     assert run.code == 0
     assert run.reason == "finished"
     assert not run.at("CRITICAL")
+
+
+def test_a_feed_that_keeps_the_rows_of_a_job_that_was_given_up_says_so(torn: Path) -> None:
+    """As in plain Scrapy, -o keeps what is there. Only feeds that keep something are named."""
+    run = crawl(torn, FEEDS, T8_RESUME="fresh")
+
+    finished(run)
+    named = [line.partition("The feed ")[2].partition(" ")[0] for line in run.lines("before this job")]
+    assert {"a.jsonl", "b.csv", "d.csv", "e.json"} <= set(named)
+    assert "c.jsonl" not in named

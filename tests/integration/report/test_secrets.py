@@ -12,7 +12,6 @@ import msgpack
 import pytest
 
 from scrapy_t8 import read_report, write_report
-from scrapy_t8.config.settings import MASK
 from scrapy_t8.model.batch import CommitBatch, PointRecord
 from scrapy_t8.model.dead_letter import DeadLetter
 from scrapy_t8.model.items import ExpectationChange, ItemKey, ItemLoss
@@ -20,6 +19,7 @@ from scrapy_t8.model.job import JobRecord
 from scrapy_t8.report.files import write
 from scrapy_t8.report.summary import summary
 from scrapy_t8.stores.sqlite.store import SQLiteStore
+from scrapy_t8.utils.log.mask import NAMES
 from tests.integration.items.crawls import crawl
 
 SECRET = "geh3im"
@@ -117,7 +117,7 @@ def test_a_crawl_with_a_mask_of_its_own(tmp_path: Path) -> None:
         pages,
         pin=SECRET,
         site=f"https://shop.example/?pin={SECRET}",
-        T8_REPORT_MASK=[*MASK, "pin"],
+        T8_REPORT_MASK=[*NAMES, "pin"],
         T8_EXPECT_FILE="keys",
         T8_ITEM_KEY="id",
         T8_REQUIRED_FIELDS=["value"],
@@ -143,5 +143,5 @@ def test_what_a_validator_says_is_masked_too(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_report_on_demand_has_the_mask_of_the_crawl(tmp_path: Path) -> None:
-    crawl(tmp_path, [[{"id": 1}]], pin=SECRET, T8_REPORT_MASK=[*MASK, "pin"])
+    crawl(tmp_path, [[{"id": 1}]], pin=SECRET, T8_REPORT_MASK=[*NAMES, "pin"])
     assert SECRET not in json.dumps(write_report(tmp_path / "job"))

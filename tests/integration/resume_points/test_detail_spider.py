@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from urllib.parse import unquote
 
 import pytest
 
@@ -108,6 +109,28 @@ def test_duplicate_slugs(crawl: Crawl) -> None:
     assert crawl.values("slug") == Counter("abc")
     point = crawl.points()["DETAIL_COLLECTION", ""]
     assert (point["last_slug"], point["total_processed"]) == ("c", 3)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_slugs_of_another_program(crawl: Crawl, encoding: str) -> None:
+    """A byte order mark and the line ends of Windows belong to no slug; nor does a slug end at a ``?`` or a ``#``."""
+    given = ["first", "who? me", "f#sharp", "f#", "100%", "größe", *(f"x{n}" for n in range(60))]
+    crawl.work.joinpath("slugs.txt").write_bytes("\r\n".join(given).encode(encoding))
+    crawl.killed_at(20, "slugs")
+    log = crawl.finished("slugs").log
+    assert "has changed" not in log
+    assert crawl.values("slug") == Counter(given)
+    crawl.work.joinpath("slugs.txt").write_bytes("\r\n".join([*given, "added"]).encode(encoding))
+    crawl.finished("slugs")
+    assert crawl.values("slug") == Counter([*given, "added"])
+    served = {unquote(hit.path) for hit in crawl.site.hits}
+    assert served == {f"/car/{slug}" for slug in [*given, "added"]}
+
+
+def test_slugs_in_no_encoding(crawl: Crawl) -> None:
+    crawl.work.joinpath("slugs.txt").write_bytes("a\n\nma\xdf\nb\nFu\xdf\n".encode("latin-1"))
+    log = crawl.run("slugs").log
+    assert log.count("slugs.txt is not in UTF-8: line 3 is 'ma\\\\udcdf'") == 1
 
 
 @pytest.mark.parametrize("how", ["slugs", "listed"])

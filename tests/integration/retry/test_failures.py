@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_whatever_can_be_fetched_is_fetched(crawl: Crawl) -> None:
-    good = ["ok/a", "flaky-3/a", "cut-2/a", "torn-1/a", "captcha-2/a", "ok/again"]
+    good = ["ok/a", "flaky-3/a", "cut-2/a", "torn-1/a", "misread-1/a", "halved-2/a", "captcha-2/a", "ok/again"]
     bad = ["gone/a", "broken/a"]
     log = run(crawl, *good, *bad, T8_RETRY_CHECKS='["failing.no_captcha"]', T8_RETRY_KINDS='{"host": {"times": 4}}').log
     assert "(finished)" in log
@@ -97,3 +97,20 @@ def test_invalid_settings_are_refused(crawl: Crawl, settings: dict[str, str], me
     lines = [line for line in log.splitlines() if "CRITICAL" in line]
     assert len(lines) == 1
     assert message in lines[0]
+
+
+def test_errors_that_retry_exceptions_names(crawl: Crawl) -> None:
+    paths = ["ok/a", "ok/before", "ok/after"]
+    strange = {"DOWNLOADER_MIDDLEWARES": {"failing.Strange": 560}, "RETRY_TIMES": 3}
+    run(crawl, *paths, **strange, RETRY_EXCEPTIONS="failing.StrangeError")
+    assert items(crawl) == both(*paths)
+    assert crawl.letters() == {}
+
+
+def test_other_errors_name_the_remedy_once(crawl: Crawl) -> None:
+    paths = ["ok/a", "ok/before", "ok/after", "ok/2/after"]
+    done = run(crawl, *paths, switch="strange", DOWNLOADER_MIDDLEWARES={"failing.Strange": 560})
+    assert items(crawl) == both("ok/a")
+    assert crawl.letters() == {"download": 3}
+    (line,) = done.lines("RETRY_EXCEPTIONS = [")
+    assert "failing.StrangeError" in line

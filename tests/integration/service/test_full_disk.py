@@ -17,7 +17,7 @@ added = [t8.add_failed_task("X", "first", "")]
 resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, resource.RLIM_INFINITY))
 try:
     while True:
-        added.append(t8.add_failed_task("X", "y" * 5000, ""))
+        added.append(t8.add_failed_task("X", f"{len(added)}" + "y" * 5000, ""))
 except StoreError as error:
     print(error)
 try:

@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import psutil
 
@@ -60,7 +61,7 @@ def adding(t8: T8ResumeAndRetry, log: Log) -> None:
 
     def add() -> None:
         while True:
-            log.write(t8.add_failed_task("DETAIL_COLLECTION", "a car", "no answer"))
+            log.write(t8.add_failed_task("DETAIL_COLLECTION", f"car {uuid4()}", "no answer"))
 
     for _ in range(8):
         threading.Thread(target=add, daemon=True).start()
@@ -72,7 +73,7 @@ def churning(state: str, log: Log) -> None:
     while True:
         with T8ResumeAndRetry({**CONFIG, "state_dir": state}) as t8:
             for _ in range(20):
-                log.write(t8.add_failed_task("DETAIL_COLLECTION", "a car", "no answer"))
+                log.write(t8.add_failed_task("DETAIL_COLLECTION", f"car {uuid4()}", "no answer"))
 
 
 def retrying(t8: T8ResumeAndRetry, log: Log) -> None:

@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred, succeed
 from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.scrapy_private import TABLE, check
 from scrapy_t8.errors import ConfigError, ScrapyChanged
-from scrapy_t8.utils.tracebacks import mute_tracebacks_of
+from scrapy_t8.utils.log.tracebacks import mute_tracebacks_of
 
 
 class Owner:

@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 
 from scrapy_t8.config.settings import THRESHOLDS
 from scrapy_t8.errors import ConfigError
-from scrapy_t8.report.alerts import CEILING, Alert, alert_thresholds, alerts_of, tolerance
+from scrapy_t8.report.alerts import (
+    CEILING,
+    Alert,
+    Incidents,
+    alert_thresholds,
+    alerts_now,
+    alerts_of,
+    told,
+    tolerance,
+)
 
 NOW = 1_705_314_600.0  # 2024-01-15T10:30:00Z
 RUN = {"id": 1, "started": None, "ended": None, "reason": "finished", "end": "finished"}
@@ -239,3 +248,43 @@ def test_thresholds_of_the_users_own() -> None:
 def test_thresholds_that_make_no_sense(value: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         alert_thresholds(value)
+
+
+def now(down: dict[str, float] | None = None, **counts: int) -> dict[str, Alert]:
+    all_counts = {"done": 0, "dead": 0, "waiting": 0, "succeeded": 0, "buried": 0, **counts}
+    return alerts_now(all_counts, {}, down or {}, 60)
+
+
+@pytest.mark.parametrize(
+    ("found", "names"),
+    [
+        (now(done=18, dead=1), set()),  # too few to say anything
+        (now(dead=1), set()),
+        (now(done=18, dead=2), set()),
+        (now(done=17, dead=2, waiting=1), {"failed_task_ratio"}),
+        (now(done=100, succeeded=16, buried=4), set()),
+        (now(done=100, succeeded=15, buried=5), {"retry_success_rate"}),
+        (now({"a": 60, "b": 61}), {"host_down b"}),
+        (now({"a": 100, "b": 61}), {"host_down a", "host_down b"}),
+    ],
+)
+def test_alerts_of_a_crawl_that_runs(found: dict[str, Alert], names: set[str]) -> None:
+    assert set(found) == names
+    assert all(alert.setting.startswith("T8_ALERT_") and alert.message for alert in found.values())
+
+
+def test_each_incident_is_told_once_and_is_over_once() -> None:
+    incidents = Incidents()
+    first = now({"a": 61})
+    assert incidents.update(first) == ([first["host_down a"]], [])
+    assert incidents.update(now({"a": 99})) == ([], [])
+    both = now({"a": 99, "b": 61})
+    assert incidents.update(both) == ([both["host_down b"]], [])
+    new, over = incidents.update(now({"b": 90}))
+    assert (new, over) == ([], [first["host_down a"]])
+    assert told(new, over) == ["All clear, no longer: a has been down for 61 s: longer than 60 s (T8_ALERT_HOST_DOWN)"]
+    again = now({"a": 70, "b": 99})
+    assert incidents.update(again) == ([again["host_down a"]], [])
+    assert told([again["host_down a"]], []) == [
+        "Alert: a has been down for 70 s: longer than 60 s (T8_ALERT_HOST_DOWN)"
+    ]

@@ -21,8 +21,8 @@ from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.items import ItemLoss
 from scrapy_t8.model.job import JobRecord
 from scrapy_t8.pipelines.validation import T8ValidationPipeline
-from scrapy_t8.report import mask
 from scrapy_t8.stores.sqlite.store import SQLiteStore
+from scrapy_t8.utils.log import mask
 
 
 def test_the_report_shows_what_components_have_stored(tmp_path: Path) -> None:

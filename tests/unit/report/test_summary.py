@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from scrapy_t8.report.summary import summary
+import pytest
+
+from scrapy_t8.report.summary import feed_lines, summary
 from tests.support.reports import SHOP, empty, rich, without_result
 
 CAUSES = '"status:404", "failure:network", "ignored:shop.middlewares.Stock"'
@@ -31,3 +34,31 @@ def test_a_complete_job_has_nothing_to_say_of_that() -> None:
 def test_doubts_are_told() -> None:
     text = summary({**empty(), "unproven": ["T8_VALIDATOR has failed: ValueError"]}, Path("job"))
     assert "  NOT PROVEN: T8_VALIDATOR has failed: ValueError" in text
+
+
+OTHERS = "It holds 7 bytes that other programs have written"
+
+
+def feed(**more: Any) -> dict[str, Any]:
+    nothing = {"missing": 0, "lost": 0, "batches": 0, "refused": {}, "altered": 0, "foreign": 0}
+    return {"uri": "cars.jsonl", "doubts": ["x"], **nothing, **more}
+
+
+@pytest.mark.parametrize(
+    ("doubt", "line"),
+    [
+        ({"foreign": 1200}, "holds 1,200 bytes that other programs have written"),
+        ({"altered": 3}, "holds 3 items with a value kept as text"),
+        ({"missing": 2, "lost": 2}, "lacks 2 items: 2 lost"),
+        (
+            {"missing": 8, "lost": 2, "refused": {"Csv: KeyError": 4}, "foreign": 7},
+            "lacks 8 items: 2 lost; 4 not taken (Csv: KeyError); 2 exported when it was not named. " + OTHERS,
+        ),
+    ],
+)
+def test_a_feed_that_is_in_doubt_has_one_line(doubt: dict[str, Any], line: str) -> None:
+    assert list(feed_lines([feed(**doubt)])) == [f"  FEED cars.jsonl {line}"]
+
+
+def test_a_feed_that_is_not_in_doubt_has_no_line() -> None:
+    assert not list(feed_lines([{**feed(), "doubts": []}]))

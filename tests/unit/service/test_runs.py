@@ -65,6 +65,6 @@ def test_metrics_are_of_what_is_given() -> None:
         "data_integrity_score": None,
     }
     thresholds = {"failed_task_ratio": 0.1, "retry_success_rate": 0.8, "data_integrity_score": 0.95}
-    assert [alert["name"] for alert in alerts(numbers, thresholds)] == ["retry_success_rate"]
+    assert [alert.name for alert in alerts(numbers, thresholds)] == ["retry_success_rate"]
     unknown = metrics(points=[], runs=[], tasks=(0, 0), outcomes=(0, 0), score=None)
     assert (unknown["failed_task_ratio"], unknown["retry_success_rate"]) == (None, None)

@@ -13,7 +13,15 @@ from typing import Any
 
 import pytest
 
-from scrapy_t8 import FailedTask, ResumePoint, T8ResumeAndRetry, open_dead_letters, open_resume_points
+from scrapy_t8 import (
+    FailedTask,
+    ResumePoint,
+    T8ResumeAndRetry,
+    heal,
+    open_dead_letters,
+    open_resume_points,
+    read_report,
+)
 from scrapy_t8.errors import FormatError, JobLocked, JobMismatch, StoreDamaged, StoreError, StoreVersion
 from scrapy_t8.stores.sqlite.store import SQLiteStore
 from tests.support.clock import Clock
@@ -427,3 +435,28 @@ def test_a_naive_time_is_utc(service: T8ResumeAndRetry) -> None:
     point = service.get_resume_point("LIST_COLLECTION")
     assert point is not None
     assert point.last_update == datetime(2030, 1, 1, tzinfo=timezone.utc)
+
+
+@pytest.mark.parametrize("closed", ["t8", "state.db", "writer"])
+def test_a_state_of_another_user_is_one_clear_line(
+    make_service: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closed: str
+) -> None:
+    make_service(state_dir=str(tmp_path / "state")).add_failed_task("DETAIL_COLLECTION", "a", "")
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != closed and access(path, mode))
+    monkeypatch.setattr(os, "geteuid", lambda: 64005)
+    uses = [
+        lambda: make_service(state_dir=str(tmp_path / "state")).start_service(),
+        lambda: open_dead_letters(tmp_path / "state").__enter__(),
+        lambda: open_resume_points(tmp_path / "state").__enter__(),
+        lambda: heal(tmp_path / "state"),
+        lambda: read_report(tmp_path / "state"),
+    ]
+    for use in uses if closed != "writer" else uses[:4]:
+        with pytest.raises(StoreError) as caught:
+            use()
+        message = str(caught.value)
+        assert f"{closed} belongs to " in message
+        assert "by this user (64005). Nothing was changed. Run this as " in message
+        assert "chown -R 64005 " in message
+        assert "\n" not in message

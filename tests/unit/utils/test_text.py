@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 
-from scrapy_t8.utils.text import escape_surrogates, one_line, printable, to_json
+from scrapy_t8.errors import ConfigError
+from scrapy_t8.utils.text import encoding_of_file, escape_surrogates, lines_of, one_line, printable, to_json
 from scrapy_t8.utils.times import isoformat, moment, parse_time
 
 
@@ -49,3 +51,31 @@ def test_what_is_no_time() -> None:
 def test_written_times_have_an_offset() -> None:
     assert isoformat(datetime(2024, 1, 15)) == isoformat(moment(1705276800)) == "2024-01-15T00:00:00+00:00"
     assert isoformat(datetime(2024, 1, 15, tzinfo=timezone(timedelta(hours=8)))) == "2024-01-15T00:00:00+08:00"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+def test_lines_of_a_text_file(tmp_path: Path, encoding: str, line_end: str) -> None:
+    lines = ["first", "", " zweite \u2028 Zeile\u010a", "\U0001f697 \u0a0d", "last"]
+    mark = b"\xfe\xff" if encoding == "utf-16-be" else b""
+    path = tmp_path / "lines.txt"
+    path.write_bytes(mark + line_end.join(lines).encode(encoding))
+    found = list(lines_of(path))
+    assert [text for text, _ in found] == [line.strip() for line in lines]
+    assert found[-1][1] == path.stat().st_size
+    for number, (_, end) in enumerate(found, 1):
+        assert list(lines_of(path, end)) == found[number:]
+
+
+def test_lines_that_are_no_utf_8(tmp_path: Path) -> None:
+    path = tmp_path / "lines.txt"
+    path.write_bytes("a\ncafé\nb".encode("latin-1"))
+    assert [(escape_surrogates(text), end) for text, end in lines_of(path)] == [("a", 2), ("caf\\udce9", 7), ("b", 8)]
+
+
+def test_a_file_with_the_mark_of_another_encoding(tmp_path: Path) -> None:
+    path = tmp_path / "lines.txt"
+    path.write_bytes(b"\xff\xfea\0b")
+    assert encoding_of_file(path)[0] == "utf-16-le"
+    with pytest.raises(ConfigError, match="begins as utf-16-le, but is not"):
+        list(lines_of(path))

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from scrapy import Request, Spider
+from scrapy.pipelines.files import FilesPipeline
 
+from scrapy_t8.pipelines.media import T8FilesPipeline
 from scrapy_t8.spiders import DetailSpider, ListSpider, MediaSpider, T8SpiderMixin
 from tests.support.probe import SITE
 
@@ -119,6 +121,39 @@ class Pictures(Slugs, MediaSpider):
     def parse_detail(self, response: Any, slug: str) -> Iterator[Any]:
         urls = [response.urljoin(src) for src in response.css("img::attr(src)").getall()]
         yield {"slug": slug, "image_urls": urls}
+
+
+class Photos(Slugs, MediaSpider):
+    """Each with two files: one that is down for a while, and one with a relative URL. One entry is no URL."""
+
+    name = "photos"
+
+    def parse_detail(self, response: Any, slug: str) -> Iterator[Any]:
+        yield {"slug": slug, "file_urls": [f"/{SITE.rpartition('/')[2]}/down/{slug}.txt", "", f"../p/{slug}.txt"]}
+
+
+class Naming(FilesPipeline):
+    """Asks for one file with a header and a meta of its own, by which the file is named."""
+
+    def get_media_requests(self, item: Any, info: Any) -> Any:
+        return Request(f"{SITE}/down/{item['slug']}", headers={"Referer": "here"}, meta={"sku": f"sku-{item['slug']}"})
+
+    def file_path(self, request: Any, response: Any = None, info: Any = None, *, item: Any = None) -> str:
+        return f"{request.headers['Referer'].decode()}/{request.meta['sku']}/{item['slug']}.txt"
+
+    def item_completed(self, results: Any, item: Any, info: Any) -> Any:
+        return item
+
+
+class NamingAgain(Naming, T8FilesPipeline):
+    """The same, with retries."""
+
+
+class Named(Slugs, MediaSpider):
+    """Files that an own pipeline asks for."""
+
+    name = "named"
+    media_pipeline = Naming
 
 
 class Plain(Slugs):

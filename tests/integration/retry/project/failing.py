@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -54,6 +55,30 @@ class Pipeline:
         if item["path"].endswith("/drop"):
             raise DropItem("not wanted")
         return item
+
+
+class StrangeError(Exception):
+    """An error that Scrapy does not know."""
+
+
+class Strange:
+    """A downloader middleware that fails twice with some pages, before or after their download."""
+
+    def __init__(self) -> None:
+        self._calls: Counter[str] = Counter()
+
+    def process_request(self, request: Any) -> None:
+        self._fail(request, "/before")
+
+    def process_response(self, request: Any, response: Any) -> Any:
+        self._fail(request, "/after")
+        return response
+
+    def _fail(self, request: Any, end: str) -> None:
+        if request.url.endswith(end):
+            self._calls[request.url] += 1
+            if self._calls[request.url] <= 2:
+                raise StrangeError("for no reason")
 
 
 class FailingSpider(Spider):

@@ -59,7 +59,7 @@ def test_a_jar_that_cannot_be_stored_is_said_once(caplog: pytest.LogCaptureFixtu
 
 def test_damaged_cookies_are_named(caplog: pytest.LogCaptureFixture) -> None:
     T8CookiesMiddleware().load({"cookies:None": b"\x80"})
-    assert "The stored cookies:None cannot be read" in caplog.text
+    assert "The stored jar None of cookies cannot be read" in caplog.text
 
 
 @pytest.fixture

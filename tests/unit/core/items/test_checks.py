@@ -217,7 +217,7 @@ values = st.recursive(
 )
 
 
-BOTH = [ItemChecks.of(["name"], {"*": schema}) for schema in (CAR, StrictCar)]
+BOTH = [ItemChecks(["name"], {"*": schema}) for schema in (CAR, StrictCar)]
 
 
 @given(st.dictionaries(st.sampled_from(sorted(CAR["properties"])) | st.text(), values))  # type: ignore[call-overload]

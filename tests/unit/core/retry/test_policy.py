@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from email.utils import formatdate
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.internet.error import ConnectionLost
 
-from scrapy_t8.core.retry.failure import KINDS, Failure, RetryPage, kind_of_status, retry_after
+from scrapy_t8.core.retry.failure import (
+    KINDS,
+    Failure,
+    RetryPage,
+    kind_of_status,
+    of_download,
+    retry_after,
+    unpacked,
+)
 from scrapy_t8.core.retry.policy import TIMES, Decision, HostState, Policy, Rule
 from scrapy_t8.errors import ConfigError
 
@@ -93,6 +104,10 @@ def test_retry_after(value: bytes | str | None, seconds: float | None) -> None:
         (503, False, "host"),
         (408, False, "network"),
         (403, False, "http"),
+        (403, True, "throttled"),
+        (404, True, "throttled"),
+        (420, False, "throttled"),
+        (500, True, "host"),
     ],
 )
 def test_kinds_of_statuses(status: int, asks: bool, kind: str) -> None:
@@ -155,3 +170,29 @@ def test_decisions(kind: str, earlier: int, host: HostState | None, due: float |
 def test_a_final_failure_is_given_up() -> None:
     rule = policy().rule("host", {})
     assert policy().decide(Failure("host", "", final=True), rule, earlier=0, now=NOW, chance=1).due is None
+
+
+def test_retry_times_count_for_what_retry_exceptions_names() -> None:
+    assert policy(times=1).rule("download", {}).times == 1
+    assert policy().rule("download", {"max_retry_times": 4}).times == 4
+
+
+class BrotliError(Exception):
+    """As a library for another encoding raises it."""
+
+    __module__ = "brotli"
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (zlib.error("invalid header"), "network"),
+        (EOFError("the end is missing"), "network"),
+        (gzip.BadGzipFile("not gzip"), "network"),
+        (BrotliError("no stream"), "network"),
+        (ConnectionLost(), "network"),
+        (ValueError("a bug"), "download"),
+    ],
+)
+def test_kinds_of_errors_before_there_is_a_response(error: Exception, kind: str) -> None:
+    assert of_download(unpacked(error)).kind == kind

@@ -130,6 +130,24 @@ class Doubtful(NotingSpider):
         yield self.to("p/memory-cancelled", lambda response: self.cancelled_later(response))
         yield self.to("p/fine", self.leaf)
 
+    def of_pipelines(self) -> Iterable[Any]:
+        yield self.to("p/many", self.many)
+
+    def many(self, response: Any) -> Any:
+        for page in ("p/one", *["p/cancelled"] * 5, "p/two"):
+            yield {"page": page}
+        yield self.to("p/fine", self.leaf)
+
+    def of_errbacks(self) -> Iterable[Any]:
+        for errback in (self.cancelled_at_once, self.cancelled_while_awaiting, self.cancelled_later_in_errback):
+            yield self.to(f"cut-99/{errback.__name__}", self.leaf, errback=errback)
+            yield self.to(f"status/404/{errback.__name__}", self.leaf, errback=errback)
+        yield self.to("p/fine", self.leaf)
+
+    def cancelled_later_in_errback(self, failure: Any) -> Any:
+        yield {"page": "before"}
+        raise asyncio.CancelledError
+
     def cancelled_at_once(self, response: Any) -> Any:
         raise asyncio.CancelledError
 

@@ -1,12 +1,21 @@
-"""Tracebacks that the log need not show."""
+"""Tracebacks: those that the log need not show, and whose code an exception comes from."""
 
 from __future__ import annotations
 
 import logging
+import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 from scrapy_t8.errors import T8Error
+
+OURS = __name__.partition(".")[0]
+CALLED = frozenset(
+    (OURS, *sys.stdlib_module_names, "itemadapter", "msgpack", "queuelib", "scrapy", "twisted", "w3lib", "zope")
+)
+"""What this package calls itself. An exception that comes from any other code is not to be reported as its bug."""
 
 
 @contextmanager
@@ -41,3 +50,25 @@ def mute_tracebacks_of(error: Exception) -> None:
 
     for muted in loggers:
         muted.addFilter(is_shown)
+
+
+def culprit_of(error: BaseException) -> str:
+    """Return the import path of the code outside of this package and Scrapy that *error* comes from; empty if none is.
+
+    Of several functions, it is the first that was called: the one that the project has named.
+    """
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    ours = [number for number, frame in enumerate(frames) if _package(frame) == OURS]
+    called = frames[ours[0] :] if ours else frames
+    return next((_path(frame) for frame in called if _package(frame) not in CALLED), "")
+
+
+def _package(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__") or "?").partition(".")[0]
+
+
+def _path(frame: FrameType) -> str:
+    name, owner = frame.f_code.co_name, frame.f_locals.get("self", frame.f_locals.get("cls"))
+    if owner is not None:
+        name = f"{(owner if isinstance(owner, type) else type(owner)).__qualname__}.{name}"
+    return f"{frame.f_globals.get('__name__') or '?'}.{name}"

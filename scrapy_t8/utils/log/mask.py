@@ -1,4 +1,4 @@
-"""Hides secrets in a report: credentials in URLs, and values whose names sound like secrets."""
+"""Hides secrets in what people read: credentials in URLs, and values whose names sound like secrets."""
 
 from __future__ import annotations
 
@@ -9,8 +9,23 @@ from typing import Any
 
 KEPT = "report:mask"  # The store keeps the names that the crawl hides under this name, for reports that are made later
 HIDDEN = "***"
+NAMES = (
+    *("password", "passwd", "passphrase", "pwd", "http_pass", "secret", "token", "jwt", "credential"),
+    *("api_key", "apikey", "access_key", "private_key", "authorization", "cookie", "session", "sessid", "signature"),
+)
+"""Parts of the names whose values are hidden unless a project names others."""
 KNOWN, SHORT = 2000, 200  # How many masked texts are remembered, and the longest text that is
 HEADERS = re.compile("authorization|cookie", re.IGNORECASE)
+# user:password@ of a URL. Greedy: a password may contain an @. A URL may be a parameter of another one.
+CREDENTIALS = re.compile(r"(?<=://)[^/\s?#]+@")
+# As an error names a host: "invalid hostname: user:password@example.com".
+HOST_CREDENTIALS = re.compile(r"(?<![\w:/@%.-])(?!mailto:)[\w.~%+-]+:[^\s/@\"'<>]+@(?=[\w\[])", re.IGNORECASE)
+INNER_CREDENTIALS = re.compile(r"(?<=%3A%2F%2F)(?:(?!%2F|%3F|%23)[^/\s?#&])+%40", re.IGNORECASE)
+HEADER = re.compile(r"((?:proxy-)?authorization|(?:set-)?cookie)([\"']?\s*[:=]\s*)[^\r\n]+", re.IGNORECASE)
+# A number of a page may have these names, too: only a long value is a secret.
+PARAMETER = re.compile(r"([?&;#](?:key|sig|sid|auth)=)[\w.~%+/=-]{16,}", re.IGNORECASE)
+BEARER = re.compile(r"\b(bearer[ +]|bearer%20)[\w.~%+/=-]{16,}", re.IGNORECASE)
+JWT = re.compile(r"\beyJ[\w-]+\.[\w-]+(?:\.[\w-]*)*")
 
 
 class Mask:
@@ -19,14 +34,16 @@ class Mask:
     def __init__(self, names: Iterable[str]) -> None:
         parts = "|".join(re.escape(name).replace("_", "[-_]?") for name in names if name)
         self._name = re.compile(parts, re.IGNORECASE) if parts else None
-        # user:password@ of a URL. Greedy: a password may contain an @.
-        self._credentials = re.compile(r"(?<=://)[^/\s?#]+@")
-        header = r"((?:proxy-)?authorization|(?:set-)?cookie)([\"']?\s*[:=]\s*)[^\r\n]+"
-        self._headers = re.compile(header, re.IGNORECASE)
-        # A URL may be a parameter of another one, where = and & are written %3D and %26.
-        value = r"(?:(?!%26|%22)[^&;,\s\"'<>)}])+"
-        pair = rf"([\w.%\[\]-]*(?:{parts})[\w.\[\]-]*)([\"']?\s*(?:=|:|%3D)\s*)(\"[^\"]*\"|'[^']*'|{value})"
+        # In a URL in a URL, = and & are written %3D and %26, and so on.
+        value = r"(?:(?!%(?:25)*(?:26|22))[^&;,\s\"'<>)}])+"
+        pair = rf"([\w.%\[\]-]*(?:{parts})[\w.\[\]-]*)([\"']?\s*(?:=|:|%(?:25)*3D)\s*)(\"[^\"]*\"|'[^']*'|{value})"
         self._pairs = re.compile(pair, re.IGNORECASE) if parts else None
+        # /token/Ab12... in a path. What follows may be a title as well, as in /session/how-we-did-it: no title looks
+        # like this.
+        segment = r"[\da-f-]{16,}|(?=[^/]*\d)(?=[^/]*[a-z])(?=[^/]*[A-Z])[\w.~%=-]{16,}"
+        self._segments = (
+            re.compile(rf"(?<![\w.-])([\w.-]*(?i:{parts})[\w.-]*/)(?:{segment})(?=[/?#\s\"'>),]|$)") if parts else None
+        )
         # Of a hundred thousand failures, most names and many values are the same.
         self._known = lru_cache(KNOWN)(self._masked)
         self._is_secret = lru_cache(KNOWN)(lambda name: self._name is not None and self._name.search(name) is not None)
@@ -37,13 +54,19 @@ class Mask:
 
     def _masked(self, text: str) -> str:
         # Most texts hide nothing, and to see that takes a tenth of the time of the substitutions.
-        if "://" in text:
-            text = self._credentials.sub(f"{HIDDEN}@", text)
+        if "://" in text or "%2F%2F" in text.upper():
+            text = INNER_CREDENTIALS.sub(f"{HIDDEN}%40", CREDENTIALS.sub(f"{HIDDEN}@", text))
+        if "@" in text:
+            text = HOST_CREDENTIALS.sub(f"{HIDDEN}@", text)
         if HEADERS.search(text):
-            text = self._headers.sub(rf"\1\2{HIDDEN}", text)
+            text = HEADER.sub(rf"\1\2{HIDDEN}", text)
         if self._pairs is not None and self._name is not None and self._name.search(text):
             text = self._pairs.sub(rf"\1\2{HIDDEN}", text)
-        return text
+            assert self._segments is not None
+            text = self._segments.sub(rf"\1{HIDDEN}", text)
+        if "=" in text:
+            text = PARAMETER.sub(rf"\1{HIDDEN}", text)
+        return JWT.sub(HIDDEN, BEARER.sub(rf"\1{HIDDEN}", text))
 
     def all(self, value: Any, *, given: bool = False) -> Any:
         """Return a document, or a part of one, without secrets. Its shape stays.

@@ -1,0 +1,1 @@
+"""What the log shows: loggers that hide secrets, and tracebacks that need not be there."""
