@@ -44,10 +44,10 @@ if TYPE_CHECKING:
     from .report.files import read_report, write_report
     from .report.summary import summary
     from .service import RetryManager, StateManager, T8ResumeAndRetry
+    from .utils import __version__ as __version__
     from .validation.sql_database import SQLDatabase
     from .validation.validator import ResumeValidator
 
-__version__ = "0.1.0"
 
 # fmt: off
 __all__ = [
@@ -115,6 +115,8 @@ each of its commands, a collector has no use for a crawler, and a crawl has none
 def __getattr__(name: str) -> Any:
     if name in HOMES:
         return getattr(import_module(f".{HOMES[name]}", __name__), name)
+    if name == "__version__":
+        return import_module(".utils", __name__).__version__
     if name.startswith("__"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from .utils.moved import renamed

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable
-from importlib.metadata import version
 from pathlib import Path
 
 import msgpack
@@ -14,6 +13,7 @@ from scrapy_t8.config.causes import Accepted
 from scrapy_t8.core.frontier.endings import accepted_by
 from scrapy_t8.errors import ConfigError, WriteError, remedy
 from scrapy_t8.stores.reader.reader import Reader, open_read_only
+from scrapy_t8.utils import __version__
 from scrapy_t8.utils.files import replacing
 from scrapy_t8.utils.log.loggers import get_logger
 from scrapy_t8.utils.log.mask import KEPT, NAMES, Mask
@@ -67,7 +67,7 @@ def mask_of(reader: Reader) -> Mask:
 def masked_document(reader: Reader, now: float, mask: Mask, *, running: bool, accepted: Accepted) -> Document:
     """Collect the report without secrets. Alerts are still to be added."""
     job = reader.job()
-    generator = f"scrapy_t8 {version('scrapy-t8')}"
+    generator = f"scrapy_t8 {__version__}"
     document: Document = mask.all(collect(reader, job, now, generator, running=running, accepted=accepted))
     document["job"]["arguments"] = mask.all(job.arguments, given=True)
     return document
