@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, fields
-from difflib import get_close_matches
 from os import PathLike
 from typing import Any
 
@@ -59,6 +58,8 @@ def bad_value(field: str, value: Any, expected: str) -> ConfigError:
 
 def unknown(name: str, known: Iterable[str]) -> ConfigError:
     """Return the error for a *name* that is not among the *known* ones."""
+    from difflib import get_close_matches  # slow to import, and needed for a wrong setting alone
+
     near = get_close_matches(name, list(known), n=1)
     hint = f"did you mean {near[0]}?" if near else "the settings are " + ", ".join(sorted(known))
     return ConfigError(f"there is no setting {name}: {hint}")

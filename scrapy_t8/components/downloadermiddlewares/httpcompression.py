@@ -10,8 +10,8 @@ from scrapy.downloadermiddlewares.httpcompression import HttpCompressionMiddlewa
 from scrapy.exceptions import ResponseDataLossError
 from scrapy.http import Response
 
-GZIP = (b"gzip", b"x-gzip")
 HEADER = b"\x1f\x8b"
+"""How a body in gzip format begins."""
 WITH_HEADER = 31
 """The ``wbits`` of :mod:`zlib` for a body in gzip format."""
 CHUNK = 1 << 16
@@ -35,9 +35,8 @@ class T8HttpCompressionMiddleware(HttpCompressionMiddleware):
     def process_response(  # type: ignore[override]
         self, request: Request, response: Response
     ) -> Request | Response:
-        encoding = response.headers.get("Content-Encoding")
         unpacked = super().process_response(request, response)
-        if encoding not in GZIP or unpacked is response or not isinstance(unpacked, Response):
+        if unpacked is response or not isinstance(unpacked, Response) or not response.body.startswith(HEADER):
             return unpacked
         length = len(unpacked.body)
         if is_cut(response.body, length) and request.meta.get("download_fail_on_dataloss", self.fails):

@@ -18,15 +18,21 @@ class SecretFilter(logging.Filter):
 
     def __init__(self) -> None:
         super().__init__()
-        self._names: frozenset[str] = frozenset()
-        self._mask = Mask(NAMES)
+        self._names: frozenset[str] | None = None
+        self._made: Mask | None = None
 
     def hide(self, names: Iterable[str]) -> None:
         """Hide the values of *names* from now on."""
-        if self._names.issuperset(wanted := frozenset(names)) and wanted:
-            return
-        self._names |= wanted
-        self._mask = Mask(sorted(self._names))
+        before = self._names
+        self._names = frozenset(names) | (before or frozenset())
+        if self._names != before:
+            self._made = None
+
+    @property
+    def _mask(self) -> Mask:
+        if self._made is None:
+            self._made = Mask(NAMES if self._names is None else self._names)
+        return self._made
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Hide the secrets of *record*. Return whether the record is logged: always."""
