@@ -60,7 +60,7 @@ def test_nothing_that_people_read_shows_a_secret(crawl: Crawl) -> None:
         assert SECRET not in called(crawl.job, *words), words
     with open_dead_letters(crawl.job) as box:
         letters = [str(letter.id) for letter in box.list()]
-    assert len(letters) > 8
+    assert letters, "how many requests are given up before the host counts as down is a matter of chance"
     assert SECRET not in called(crawl.job, "failed", "show", *letters)
     assert SECRET in called(crawl.job, "failed", "show", "--secrets", *letters)
 
