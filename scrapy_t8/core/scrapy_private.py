@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -35,7 +35,7 @@ from twisted.python.failure import Failure
 
 from scrapy_t8.errors import ScrapyChanged
 from scrapy_t8.utils.log.loggers import get_logger
-from scrapy_t8.utils.threads import is_of_code
+from scrapy_t8.utils.threads import EndingOutput, ending_output, is_of_code
 
 logger = get_logger(__name__)
 
@@ -64,7 +64,7 @@ TABLE: tuple[tuple[type, str, str], ...] = (
     ),
     (
         Scraper,
-        "_scrape(result,request) handle_spider_output_async(result,request,response)",
+        "_scrape(result,request) handle_spider_output_async(result,request,response) call_spider_async(result,request)",
         "Replaced: a callback that ends with a CancelledError, or another exception that is no Exception, would hang.",
     ),
     (ScraperSlot, "queue active itemproc_size closing is_idle()", "To end a stop although items are under way."),
@@ -180,6 +180,23 @@ def call_on_close_spider(crawler: Crawler, raised: Callable[[Request], object]) 
     engine.scraper.handle_spider_error = handle_and_report  # type: ignore[method-assign]
 
 
+def call_before_errback(crawler: Crawler, failed: Callable[[Request, Any], object]) -> None:
+    """Call *failed* with each request, and the error, whose errback is called, or would be if the request had one.
+
+    That is so after a failed download, and where a spider middleware raises an exception in process_spider_input.
+    """
+    assert crawler.engine is not None
+    scraper: Any = crawler.engine.scraper
+    call = scraper.call_spider_async
+
+    def call_and_report(result: Any, request: Request) -> Any:
+        if isinstance(result, Failure):
+            failed(request, result.value)
+        return call(result, request)
+
+    scraper.call_spider_async = call_and_report
+
+
 def replace_fingerprints(dupefilter: RFPDupeFilter, fingerprints: object) -> bool:
     """Let *dupefilter* keep its fingerprints in *fingerprints*. Return False if it has no set of them."""
     held: dict[str, Any] = vars(dupefilter)
@@ -208,36 +225,9 @@ def end_on_base_exception(crawler: Crawler, raised: Callable[[Request, BaseExcep
 
     async def handle_to_its_end(result: Any, request: Request, response: Any) -> None:
         is_async, end = isinstance(result, AsyncIterator), partial(raised, request)
-        await handle(_EndingOutput(result, end) if is_async else _ending_output(result, end), request, response)
+        await handle(EndingOutput(result, end) if is_async else ending_output(result, end), request, response)
 
     scraper._scrape, scraper.handle_spider_output_async = scrape_to_its_end, handle_to_its_end
-
-
-def _ending_output(output: Iterable[Any], raised: Callable[[BaseException], object]) -> Iterator[Any]:
-    """Yield the *output* of an errback. No task is cancelled inside: there is nothing to wait for."""
-    try:
-        yield from output
-    except (Exception, KeyboardInterrupt, SystemExit, GeneratorExit):
-        raise
-    except BaseException as error:
-        raised(error)
-
-
-class _EndingOutput(AsyncIterator[Any]):
-    """The output of a callback, which ends with an exception that is no Exception."""
-
-    def __init__(self, output: AsyncIterator[Any], raised: Callable[[BaseException], object]) -> None:
-        self._next = output.__anext__
-        self._raised = raised
-
-    async def __anext__(self) -> Any:
-        try:
-            return await self._next()
-        except BaseException as error:
-            if not is_of_code(error):
-                raise
-            self._raised(error)
-            raise StopAsyncIteration from None
 
 
 def schedule_next_call(crawler: Crawler) -> None:

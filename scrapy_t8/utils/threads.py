@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from threading import Thread
@@ -183,3 +183,30 @@ def is_of_code(error: BaseException) -> bool:
     # Before Python 3.11 a task does not say whether it was cancelled.
     was_cancelled = getattr(asyncio.current_task(), "cancelling", lambda: 1)
     return not (isinstance(error, asyncio.CancelledError) and was_cancelled())
+
+
+def ending_output(output: Iterable[Any], raised: Callable[[BaseException], object]) -> Iterator[Any]:
+    """Yield the *output* of an errback. No task is cancelled inside: there is nothing to wait for."""
+    try:
+        yield from output
+    except (Exception, KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:
+        raised(error)
+
+
+class EndingOutput(AsyncIterator[Any]):
+    """The output of a callback, which ends with an exception that is no Exception."""
+
+    def __init__(self, output: AsyncIterator[Any], raised: Callable[[BaseException], object]) -> None:
+        self._next = output.__anext__
+        self._raised = raised
+
+    async def __anext__(self) -> Any:
+        try:
+            return await self._next()
+        except BaseException as error:
+            if not is_of_code(error):
+                raise
+            self._raised(error)
+            raise StopAsyncIteration from None

@@ -60,12 +60,12 @@ def run_trial(server: Server, plan: Plan, directory: Path) -> Trial:
     variables = {"PLAN": str(directory / "plan.json")}
     for kill, fault in zip(plan.kills, plan.faults, strict=True):
         run = crawl.run("planned", end=f"kill:tick:{kill}", variables=variables)
-        if _is_over(run):
+        if _is_over(run, crawl):
             return _audit(plan, crawl, pages.whole, run)
         befall(crawl, fault)
     for _ in range(RUNS):
         run = crawl.run("planned", variables=variables)
-        if _is_over(run):
+        if _is_over(run, crawl):
             break
     return _audit(plan, crawl, pages.whole, run)
 
@@ -97,8 +97,11 @@ def befall(crawl: Crawl, fault: str) -> None:
                 file.unlink()
 
 
-def _is_over(run: Run) -> bool:
-    """Whether the job has no more to do, or cannot be run."""
+def _is_over(run: Run, crawl: Crawl) -> bool:
+    """Whether the job has no more to do, or cannot be run. The same command would begin a new job."""
+    report = crawl.job / "report/report.json"
+    if run.code >= 0 and report.exists() and json.loads(report.read_text())["job"]["finished"]:
+        return True
     return run.code >= 0 and run.reason not in ("enough", "shutdown")
 
 

@@ -67,6 +67,7 @@ class EngineWatch:
         scrapy_private.watch(context.crawler, self.arrived, self.left)
         scrapy_private.call_on_close_spider(context.crawler, retries.come_again)
         scrapy_private.end_on_base_exception(context.crawler, self.broken_off)
+        scrapy_private.call_before_errback(context.crawler, self.callback_is_skipped)
         end_cancelled_items(context.crawler)
 
     def arrived(self, request: Request, result: object) -> Request | None:
@@ -167,6 +168,11 @@ class EngineWatch:
             return  # of a subclass of the project, which Scrapy calls again and then gets the error
         else:
             self._retries.status_is_taken(request, response.status)
+
+    def callback_is_skipped(self, request: Request, error: object) -> None:
+        """Record that *request* has failed before its callback, if nobody has. An errback that returns is no proof."""
+        if isinstance(error, Exception) and not isinstance(error, (IgnoreRequest, HttpError)):
+            self._retries.record_first_failure(request, of_code(PARSE, error, None, body_sample=self._body_sample))
 
     def broken_off(self, request: Request, error: BaseException) -> None:
         """Record that a callback or errback of *request* has ended with a BaseException that is not an Exception."""
