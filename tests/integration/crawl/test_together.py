@@ -24,7 +24,7 @@ def test_a_dict_that_all_requests_read(lab: Lab) -> None:
     comparison = lab.compare("catalogue", ("offer 30",))
     assert not comparison.calm.last.lines("share")
     crawl = lab.crawl("catalogue")
-    crawl.killed("offer 30")
+    crawl.stopped("offer 30")
     state = crawl.state()
     assert state.ready > 20
     assert crawl.query("SELECT count(*) FROM spawned") == [(0,)]

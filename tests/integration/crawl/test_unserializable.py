@@ -49,7 +49,7 @@ def test_pickle_where_it_is_allowed(lab: Lab) -> None:
     plain, *_, (crawl,) = _pickled(lab)
     assert crawl.last.lines("cannot be stored") == []
     refused = lab.crawl("pickled", T8_ALLOW_PICKLE="true")
-    refused.killed("slow/80/1")
+    refused.stopped("slow/80/1")
     run = refused.run(T8_ALLOW_PICKLE="false")
     assert run.reason == "finished"
     dead = refused.query("SELECT kind, error FROM dead")
