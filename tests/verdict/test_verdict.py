@@ -14,7 +14,7 @@ from .trial import run_trial
 
 pytestmark = pytest.mark.slow
 
-FOUND = (106, 132, 123101, 456165, 456263)
+FOUND = (106, 132, 123101, 456165, 456263, 456531)
 """Seeds that have found something, kept."""
 GROUP = 5
 """Plans of one test."""

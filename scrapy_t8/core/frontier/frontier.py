@@ -61,15 +61,15 @@ class Frontier(CommitParticipant):
         self.registry = QueueRegistry(store)
         self.outbox = DeadLetterOutbox(store, self.record)
         self.endings = Endings(store, self.record, self.outbox)
-        self.replay = ReplayGuard(store, self.codec, self.fingerprint, control=control)
+        self.parts: set[Request] = set()
+        """Requests that must run from memory as a part of the current page, although they could be stored."""
+        self.replay = ReplayGuard(store, self.codec, self.fingerprint, control=control, parts=self.parts)
         self.seen = SeenSet(store)
         self.has_seen_set = True
         """Whether requests pass the seen-set: not if the project has a duplicate filter of its own."""
         self.waiting = WaitingEntries(store)
         self.set_aside = SetAside(self.fingerprint)
-        self.sharing = Sharing(self.codec.encode_item)
-        self.parts: set[Request] = set()
-        """Requests that must run from memory as a part of the current page, although they could be stored."""
+        self.sharing = Sharing(self.codec.encode_item, self.replay)
         self.suspects = deque(context.recovery.crashed)
         """Entries with too many crashes of the process: each is tried alone."""
         self.in_flight: dict[Request, Page] = {}

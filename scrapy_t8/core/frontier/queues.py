@@ -62,8 +62,7 @@ class FrontierQueue(ABC):
             self._record = self._frontier.registry.new(self._key, self._slot_of(request))
         page = current_page()
         if request in self._frontier.parts:
-            page = self._frontier.admit_part(request, page)
-            self._in_memory.append((self._frontier.next_id(self._record.id), request, page))
+            self._add_part(request, page)
             return
         try:
             payload = self._frontier.codec.encode_request(request)
@@ -74,11 +73,19 @@ class FrontierQueue(ABC):
             if page is None or page.is_handing_over or not self._holds(request, payload, page):
                 self._put(self._frontier.admit(self._record, payload, request, page), request)
 
+    def _add_part(self, request: Request, page: Page | None) -> None:
+        assert self._record is not None
+        page = self._frontier.admit_part(request, page)
+        self._in_memory.append((self._frontier.next_id(self._record.id), request, page))
+
     def _holds(self, request: Request, payload: bytes, page: Page) -> bool:
         """Whether *request* runs from memory for now: it may share a value with other requests of *page*."""
         values = changeable(request)
         if not values or self._record is None:
             return False
+        if self._frontier.replay.was_part(page, request, payload):
+            self._add_part(request, page)
+            return True
         sharing, source = self._frontier.sharing, current_request()
         if source not in self._frontier.in_flight:
             source = None

@@ -45,16 +45,28 @@ Remembered: TypeAlias = dict[bytes, deque[int]]
 class ReplayGuard:
     """The children of unsettled pages: remembered in the store until their page settles.
 
+    A request that could be stored, and whose callback ran from memory as a part of its page, is remembered with a
+    negative number. What the callback has yielded is remembered as the page's. So when the page yields the request
+    again, the request must be a part of the page again: else its outputs would come twice.
+
     :param control: ends pages whose last requests were held back.
+    :param parts: takes the requests that must run from memory.
     """
 
     def __init__(
-        self, store: Store, codec: Codec, fingerprint: Callable[[Request], int], *, control: RunControl
+        self,
+        store: Store,
+        codec: Codec,
+        fingerprint: Callable[[Request], int],
+        *,
+        control: RunControl,
+        parts: set[Request],
     ) -> None:
         self._store = store
         self._codec = codec
         self._fingerprint = fingerprint
         self._control = control
+        self._parts = parts
         self._enqueue: Callable[[Request], object] = lambda request: None
         self._parents = store.parents()
         self._children: list[tuple[Page, int, Request, bytes]] = []
@@ -98,14 +110,31 @@ class ReplayGuard:
             self._set_timer(page)
         remembered = self._remembered(page, key[:KIN])
         if key in remembered:
-            self._claim(page, key, remembered)
-            return True
+            return self._runs_as_before(request, self._claim(page, key, remembered))
         if any(self.is_known_child(page, number) for number in earlier_keys(fingerprint, payload)):
             return True
         if remembered and may_wait:
             self._hold_back(page, key, request, remembered)
             return True
         return False
+
+    def was_part(self, page: Page, request: Request, payload: bytes) -> bool:
+        """Whether *request*, which the seen-set covers, ran from memory in an earlier attempt of a replayed *page*."""
+        if not page.is_replay or page.entry is None:
+            return False
+        kin = child_key(self._fingerprint(request), payload)[:KIN]
+        remembered = self._remembered(page, kin)
+        key = next((key for key, children in remembered.items() if children[0] < 0), None)
+        if key is None:
+            return False
+        self._claim(page, key, remembered)
+        return True
+
+    def _runs_as_before(self, request: Request, child: int) -> bool:
+        """Whether *request*, which is *child* again, runs as an entry of its own. If not, note that it is a part."""
+        if child < 0:
+            self._parts.add(request)
+        return child > 0
 
     def is_known_child(self, page: Page, fingerprint: int) -> bool:
         """Whether a replayed *page* yields again what an earlier attempt has yielded. Each child is claimed once."""
@@ -133,11 +162,13 @@ class ReplayGuard:
         rows = self._store.spawned(self._heirs.get(page.entry, page.entry), first, last, before=page.attempt)
         return [(key, child) for key, child in rows if child not in self._reclaimed]
 
-    def _claim(self, page: Page, key: bytes, remembered: Remembered) -> None:
-        """Claim a child that is remembered by *key*."""
-        self._note_claim(page, key, remembered[key].popleft())
+    def _claim(self, page: Page, key: bytes, remembered: Remembered) -> int:
+        """Claim a child that is remembered by *key*. Return the child."""
+        child = remembered[key].popleft()
+        self._note_claim(page, key, child)
         if not remembered[key]:
             del remembered[key]
+        return child
 
     def _note_claim(self, page: Page, key: Key, child: int) -> None:
         assert page.entry is not None
@@ -190,17 +221,18 @@ class ReplayGuard:
         known: set[int] = set()
         for kin, places in of_kin.items():
             pairs = self._claim_pairs(self._unclaimed[page][kin], [held[place][0] for place in places], page)
-            known.update(places[number] for number in pairs)
+            known.update(
+                places[number]
+                for number, child in pairs.items()
+                if self._runs_as_before(held[places[number]][1], child)
+            )
         self._admit(page, [request for place, (_, request) in enumerate(held) if place not in known])
 
-    def _claim_pairs(self, remembered: Remembered, held: list[bytes], page: Page) -> list[int]:
-        """Claim remembered children for requests of their kin that are held back. Return the places of these."""
+    def _claim_pairs(self, remembered: Remembered, held: list[bytes], page: Page) -> dict[int, int]:
+        """Claim remembered children for requests of their kin that are held back. Return the children by place."""
         in_order = sorted((seq(child), key) for key, children in remembered.items() for child in children)
         keys = [key for _, key in in_order]
-        pairs = pair(held, keys)
-        for place in pairs.values():
-            self._claim(page, keys[place], remembered)
-        return list(pairs)
+        return {number: self._claim(page, keys[place], remembered) for number, place in pair(held, keys).items()}
 
     def _admit(self, page: Page, requests: list[Request]) -> None:
         if self._held.pop(page, None) is None:
@@ -261,4 +293,4 @@ class ReplayGuard:
 
 def seq(child: int) -> int:
     """Return the number of an entry in the order in which all entries of the job were made."""
-    return child & (1 << SEQ_BITS) - 1
+    return abs(child) & (1 << SEQ_BITS) - 1

@@ -23,6 +23,8 @@ from scrapy_t8.model.entry import START
 from scrapy_t8.model.stored.subclasses import own_attributes
 from scrapy_t8.utils.log.loggers import get_logger
 
+from .replay import ReplayGuard
+
 logger = get_logger(__name__)
 
 ATOMS = frozenset((str, int, float, bool, type(None), bytes, date, datetime))
@@ -82,10 +84,12 @@ class Sharing:
     """The requests that run from memory until it is clear whether they share a value.
 
     :param encode: returns a value as bytes, to see whether the value has changed.
+    :param replay: takes the requests whose responses have come while they run from memory.
     """
 
-    def __init__(self, encode: Callable[[Any], bytes]) -> None:
+    def __init__(self, encode: Callable[[Any], bytes], replay: ReplayGuard) -> None:
         self._encode = encode
+        self._replay = replay
         self._values: dict[Page, dict[int, Value]] = {}
         self._children: dict[Request, Child] = {}
         """Those that have not ended."""
@@ -130,6 +134,9 @@ class Sharing:
         for value in child.values:
             if len(value.children) > 1 and not value.is_changed:
                 value.before[request] = self._bytes(value)
+        if request in self._children:
+            # What it yields belongs to its page from now on. So it must be a part of the page in a replay as well.
+            self._replay.add(child.page, -child.entry, request, child.payload)
 
     def end(self, request: Request) -> None:
         """Record that *request* has left the engine. Store the requests that no longer need to run from memory."""

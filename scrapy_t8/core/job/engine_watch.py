@@ -84,6 +84,8 @@ class EngineWatch:
             return None
         page.enter()
         enter_request(request)
+        if request in self._frontier.in_memory:
+            self._retries.part_begins(request, page)
         again = None
         if isinstance(result, TwistedFailure):
             error = None if result.value is None else unpacked(result.value)

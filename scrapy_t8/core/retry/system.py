@@ -67,6 +67,8 @@ class RetrySystem(CommitParticipant):
         self._noted: dict[Request, Failure] = {}
         self._raised: dict[Request, Ending] = {}
         """What the callbacks of requests in flight have raised."""
+        self._items_before: dict[Request, int] = {}
+        """How many items pages had when the responses to their requests that run from memory came."""
         self._gate: HostGatedQueue | None = None
         self.breaker = Breaker(
             failures=config.breaker_failures,
@@ -244,6 +246,10 @@ class RetrySystem(CommitParticipant):
             self._frontier.admit_waiting(retry)
             self.timer.wake_at(retry.due)
 
+    def part_begins(self, request: Request, page: Page) -> None:
+        """Record that the response to *request*, which runs from memory as a part of *page*, is there."""
+        self._items_before[request] = page.items.entered
+
     def come_again(self, request: Request) -> None:
         """Record that *request* ends the crawl (CloseSpider), and is to be the first of the next run."""
         if self.is_ours(request):
@@ -262,9 +268,10 @@ class RetrySystem(CommitParticipant):
         """Act on the failure that was noted for *request*, or count a success. Return whether there was a failure."""
         self.decisions.request_ended(request)
         failure, swallowed = self._noted.pop(request, None), self._raised.pop(request, None)
+        items = page.items.entered - self._items_before.pop(request, 0)
         if not in_memory and page.outcome is Outcome.REPLACED:
             failure = None  # the entry that has taken the page's place goes on
-        if failure is STOPPED and self._is_through(page):
+        if failure is STOPPED and items and self._is_last():
             failure = None
         if failure is STOPPED:
             if in_memory or not self._waits_in_store(request, page, self._clock()):
@@ -286,10 +293,10 @@ class RetrySystem(CommitParticipant):
             self._act(request, page, failure, in_memory=False)
         self._control.end(page)
 
-    def _is_through(self, page: Page) -> bool:
-        """Whether a spider that closes itself on *page* has seen enough: it has items, and nothing else is left."""
+    def _is_last(self) -> bool:
+        """Whether nothing is left but one page: a spider that closes itself on it, with items, has seen enough."""
         self._control.flush()
-        return bool(page.items.entered) and self._frontier.record.start_done and len(self._frontier) <= 1
+        return self._frontier.record.start_done and len(self._frontier) <= 1
 
     def _act(self, request: Request, page: Page, failure: Failure, *, in_memory: bool) -> None:
         due = None if failure.final else self.decisions.due_time(request, page, failure)

@@ -127,12 +127,13 @@ def test_what_is_harmless_leaves_a_job_complete(lab: Lab) -> None:
     assert report["without_result"]["filtered"]["duplicate"] > 0
 
 
-@pytest.mark.parametrize("where", ["callback", "errback", "memory"])
+@pytest.mark.parametrize("where", ["callback", "errback", "memory", "last in memory"])
 def test_a_page_that_closes_the_spider_comes_again(lab: Lab, where: str) -> None:
     plain, crawl = lab.crawl("banned", t8=False, where=where), lab.crawl("banned", where=where)
     plain.run()
     assert crawl.run(switch="ban").reason == "banned"
     assert read_report(crawl.job)["verdict"] == "incomplete"
+    assert not crawl.state().record["finished"]
     crawl.finished()
     assert crawl.lines == plain.lines
 

@@ -33,7 +33,10 @@ class Run:
         self._open()
 
     def _open(self) -> None:
-        self.guard = ReplayGuard(self.context.store, self.context.codec, fingerprint63, control=self.control)
+        self.parts: set[Request] = set()
+        self.guard = ReplayGuard(
+            self.context.store, self.context.codec, fingerprint63, control=self.control, parts=self.parts
+        )
         self.guard.begin(self._admit)
 
     def page(self, entry: int = PAGE) -> Page:
@@ -51,15 +54,23 @@ class Run:
         """Forget everything that is not in the store."""
         self._open()
 
+    def begins(self, page: Page, *texts: str, filtered: bool = False) -> None:
+        """Note that requests of *page* run from memory and that their responses are there."""
+        for text in texts:
+            self.children += 1
+            request = request_of(text, filtered=filtered)
+            self.guard.add(page, -self.children, request, self.context.codec.encode_request(request))
+
     def yields(self, page: Page, *texts: str) -> list[str]:
         """Yield a request for each text. Return the texts of those that enter the frontier at once."""
         return [text for text in texts if self._enqueue(page, text)]
 
     def _enqueue(self, page: Page, text: str) -> bool:
-        name, _, at = text.partition("@")
-        request = Request("http://a", meta={"name": name, "at": at}, dont_filter=True)
+        request = request_of(text)
         if page.is_replay and self.guard.is_known_request(page, request, may_wait=True):
             return False
+        if request in self.parts:
+            return True
         self.children += 1
         self.guard.add(page, self.children, request, self.context.codec.encode_request(request))
         return True
@@ -72,6 +83,12 @@ class Run:
         self.children += 1
         self.guard.add(page, self.children, request, self.context.codec.encode_request(request))
         self.admitted.append(text)
+
+    def taken_as_parts(self) -> list[str]:
+        """Return the texts of the requests that must run from memory, and forget them."""
+        texts = sorted(f"{request.meta['name']}@{request.meta['at']}" for request in self.parts)
+        self.parts.clear()
+        return texts
 
     def yielded_before(self, *texts: str) -> Page:
         """Let an attempt of a page yield requests and be killed. Return the page of the next attempt."""
@@ -87,6 +104,11 @@ class Run:
         self.control.end(page)
 
 
+def request_of(text: str, *, filtered: bool = False) -> Request:
+    name, _, at = text.partition("@")
+    return Request("http://a", meta={"name": name, "at": at}, dont_filter=not filtered)
+
+
 @pytest.fixture
 def run(tmp_path: Path, timers: Timers, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     monkeypatch.setattr(replay, "call_later", timers)
@@ -99,6 +121,44 @@ def test_a_first_attempt_yields_everything(run: Run) -> None:
     page = run.page()
     assert run.yields(page, "a@1", "a@1", "b@1") == ["a@1", "a@1", "b@1"]
     assert not run.guard.holds_back(page)
+
+
+def test_what_ran_from_memory_is_a_part_of_its_page_again_in_each_attempt(run: Run) -> None:
+    page = run.page()
+    run.yields(page, "a@1")
+    run.begins(page, "b@1", "b@1")
+    for _ in range(2):
+        run.commit()
+        run.kill()
+        page = run.page()
+        assert run.yields(page, "a@1", "b@1", "b@1") == ["b@1", "b@1"]
+        assert run.taken_as_parts() == ["b@1", "b@1"]
+    assert run.yields(page, "b@1") == ["b@1"]
+    assert run.taken_as_parts() == []
+
+
+def test_what_ran_from_memory_is_a_part_again_although_it_carries_a_new_value(run: Run) -> None:
+    page = run.page()
+    run.yields(page, "a@1", "c@1")
+    run.begins(page, "b@1")
+    run.commit()
+    run.kill()
+    page = run.page()
+    assert run.yields(page, "a@2", "b@2", "c@2") == []
+    run.end(page)
+    assert run.admitted == run.taken_as_parts() == ["b@2"]
+
+
+def test_what_the_seen_set_covers_is_a_part_again(run: Run) -> None:
+    page = run.page()
+    run.begins(page, "b@1", filtered=True)
+    run.commit()
+    run.kill()
+    page, request = run.page(), request_of("b@2", filtered=True)
+    payload = run.context.codec.encode_request(request)
+    assert not run.guard.was_part(run.page(PAGE + 1), request, payload)
+    assert run.guard.was_part(page, request, payload)
+    assert not run.guard.was_part(page, request, payload)
 
 
 def test_what_is_equal_is_claimed_once(run: Run) -> None:

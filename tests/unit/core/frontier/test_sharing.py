@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from scrapy import Item, Request
 
+from scrapy_t8.core.frontier.replay import ReplayGuard
 from scrapy_t8.core.frontier.sharing import HELD_OF_START, READERS, Child, Sharing, changeable
 from scrapy_t8.core.page import Page
 from scrapy_t8.model.codec import Codec
@@ -71,11 +72,22 @@ class Queue:
         self.stored.append(child.request)
 
 
+class Remembered(ReplayGuard):
+    """Takes the place of what a page has yielded: notes which requests go on to run from memory."""
+
+    def __init__(self) -> None:
+        self.parts: list[int] = []
+
+    def add(self, page: Page, child: int, request: Request, payload: bytes) -> None:
+        self.parts.append(child)
+
+
 class Yielding:
     """One page, and the requests that one of its callbacks yields."""
 
     def __init__(self, entry: int = 7) -> None:
-        self.sharing = Sharing(Codec().encode_item)
+        self.remembered = Remembered()
+        self.sharing = Sharing(Codec().encode_item, self.remembered)
         self.queue = Queue()
         self.page = Page(entry)
         self.source = None if entry == START else Request("http://source")
@@ -84,7 +96,7 @@ class Yielding:
     def give(self, *values: Any) -> list[Request]:
         requests = [carrying(value) for value in values]
         for number, request in enumerate(requests):
-            child = Child(request, b"", number, self.queue, self.page)
+            child = Child(request, b"", len(self.requests) + number + 1, self.queue, self.page)
             self.sharing.hold(child, self.source, changeable(request))
             self.sharing.store_overdue(self.page, self.source)
         self.requests += requests
@@ -103,6 +115,22 @@ class Yielding:
     @property
     def stored(self) -> list[Request]:
         return self.queue.stored
+
+
+def test_a_request_whose_response_comes_before_the_callback_has_ended_is_remembered_as_a_part() -> None:
+    page = Yielding()
+    first, _ = page.give({}, {})
+    page.run(first)
+    page.end()
+    assert page.remembered.parts == [-1]
+    assert page.stored == page.requests[1:]
+
+
+def test_requests_of_start_are_remembered_as_parts_if_they_share_something() -> None:
+    page, basket = Yielding(START), {"a": 1}
+    for request in page.give(basket, basket, {}):
+        page.run(request)
+    assert page.remembered.parts == [-1, -2]
 
 
 def test_requests_that_share_nothing_are_stored_when_the_callback_has_ended() -> None:

@@ -182,7 +182,7 @@ class Banned(NotingSpider):
     custom_settings: ClassVar = {"CONCURRENT_REQUESTS": 1, "RETRY_TIMES": 0}
 
     async def start(self) -> AsyncIterator[Any]:
-        for number in range(4):
+        for number in range(2 if self.where == "last in memory" else 4):
             yield self.to(f"p/{number}")
 
     def parse(self, response: Any) -> Any:
@@ -194,15 +194,20 @@ class Banned(NotingSpider):
             yield self.to("status/404/x", self.leaf, errback=self.failed)
         if name == "p/1" and self.where == "memory":
             yield self.to("p/memory", lambda response: self.stop("memory"))
+        if name == "p/1" and self.where == "last in memory":
+            yield self.to("p/memory", lambda response: self.stop("memory"))
         yield {"page": name, "last": True}
 
     def failed(self, failure: Any) -> Any:
         yield from self.stop("errback")
 
     def stop(self, name: str) -> Any:
-        yield {"stop": name}
+        if self.where != "last in memory":
+            yield {"stop": name}
         if switched_on("ban"):
             raise CloseSpider("banned")
+        if self.where == "last in memory":
+            yield {"stop": name}
 
 
 class BrokenStart(NotingSpider):
