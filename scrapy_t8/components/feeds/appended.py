@@ -69,8 +69,9 @@ class AppendedFeed:
             undo.undo(path, length or 0, record["path"])
             device, inode = record.get("file", (0, 0))
             proof = FileProof(device, inode, length or 0, record.get("tail", ""))
-            with feed_errors(path):
-                self._take_stock(path, proof)
+            if length is not None:  # else what is there is older than the job, and will be replaced
+                with feed_errors(path):
+                    self._take_stock(path, proof)
         self._file = self._open(length)
         if not self._file.length:
             slot.itemcount = 0  # the file is gone or empty: it begins anew, with its header

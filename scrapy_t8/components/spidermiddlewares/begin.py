@@ -34,6 +34,8 @@ class RunBeginning:
         self._job = job
         self._spider: Any = job.crawler.spider
         self._before: dict[str, Any] = {}
+        self._entries: dict[str, dict[Any, Any]] = {}
+        """What the dicts among the attributes had in them."""
         self._stored = job.store.kept(NAME).get(NAME, b"")
         self._assigned: list[str] = json.loads(self._stored or b"[]")
         self.is_waiting = hasattr(self._spider, HOOK) or bool(self._assigned)
@@ -56,6 +58,7 @@ class RunBeginning:
         :raises BeginFailed: if the method raises an exception.
         """
         self._before = dict(vars(self._spider))
+        self._entries = {name: dict(value) for name, value in self._before.items() if _is_plain(name, value)}
         hook = getattr(self._spider, HOOK, None)
         if hook is None:
             return
@@ -87,9 +90,17 @@ class RunBeginning:
     def reached_output(self) -> None:
         """Note what ``start()`` has assigned before its first output: no callback can have assigned it."""
         if not hasattr(self._spider, HOOK):
-            now = vars(self._spider).items()
-            self._assigned = sorted(name for name, value in now if _is_news(value, self._before.get(name, ABSENT)))
+            self._assigned = sorted(name for name, value in vars(self._spider).items() if self._has_news(name, value))
         self.go_on()
+
+    def _has_news(self, name: str, value: Any) -> bool:
+        """Return whether ``start()`` has assigned an attribute, or an entry of a dict that is an attribute."""
+        if _is_news(value, self._before.get(name, ABSENT)):
+            return True
+        entries = self._entries.get(name)
+        if entries is None or not _is_plain(name, value):
+            return False
+        return any(_is_news(entry, entries.get(key, ABSENT)) for key, entry in value.items())
 
     def go_on(self) -> None:
         """Let stored requests be sent."""
@@ -106,6 +117,11 @@ class RunBeginning:
             f"{where} has raised {one_line(repr(error))}: no request was sent, and none was given up. Mend that and "
             "run the same command again"
         )
+
+
+def _is_plain(name: str, value: Any) -> bool:
+    """Return whether an attribute is a dict of the project. ``spider.state`` survives kills by itself."""
+    return isinstance(value, dict) and name != "state"
 
 
 def _is_news(value: Any, before: Any) -> bool:

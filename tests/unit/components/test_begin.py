@@ -51,6 +51,18 @@ def test_what_start_assigns_is_remembered() -> None:
     assert job.held == []
 
 
+def test_what_start_puts_into_a_dict_is_remembered() -> None:
+    spider: Any = Spider("x")
+    spider.headers, spider.pages, spider.old, spider.state = {"Accept": "*/*"}, {"n": 1}, {"token": "known"}, {}
+    beginning = RunBeginning(Job(spider))  # type: ignore[arg-type]
+    asyncio.run(beginning.call_hook())
+    spider.headers["Authorization"] = "secret"
+    spider.pages["n"] = 2
+    spider.state["day"] = "Monday"
+    beginning.reached_output()
+    assert beginning.dump(force=False) == {NAME: b'["headers"]'}
+
+
 def test_a_later_run_comes_to_the_first_output_again() -> None:
     spider: Any = Spider("x")
     job = Job(spider, b'["token"]')

@@ -110,6 +110,8 @@ def test_each_committed_row_stands_once(
             (disk.place / f"batch-.{batch}").write_bytes(b"n\r\nold\r\n")
 
         batches = chunks(live(disk, steps)[0], limit) or [[]]
+        assert disk.record is not None
+        assert disk.record["balance"]["foreign"] == 0
 
         if not overwrite:
             # As in plain Scrapy, what is appended begins with a header of its own.
@@ -296,6 +298,21 @@ def test_what_is_gone_is_counted(
     # It stays counted, and is counted once.
     again = FeedBalance.of(whole.open().record())
     assert (again.lost, again.foreign) == (lost, foreign)
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_old_rows_of_a_feed_that_begins_anew_are_nobodys(overwrite: bool, tmp_path: Path) -> None:
+    """They are in the file until the first item comes, through commits and kills before that."""
+    disk = Disk(tmp_path, limit=0, overwrite=overwrite)
+    (tmp_path / "batch-.1").write_bytes(b"n\r\nold\r\n")
+    for _ in range(2):
+        disk.commit(disk.open())
+    feed = disk.open()
+    write(feed, 1)
+    disk.commit(feed)
+    feed.finish()
+    assert disk.rows() == [[b"1"] if overwrite else [b"old", b"n", b"1"]]
+    assert FeedBalance.of(feed.record()) == FeedBalance()
 
 
 def test_items_that_are_not_taken_are_counted_when_their_page_settles(whole: Disk) -> None:
