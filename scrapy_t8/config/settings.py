@@ -68,6 +68,7 @@ class Config:
     commit_pages: int = 100  # maximum number of settled pages in one commit
     unserializable: str = "memory"  # a request that cannot be stored runs from "memory", or is an "error"
     allow_pickle: bool = False  # pickle values without a safe encoding; loading them can run code
+    stored_classes: list[Any] = field(default_factory=list)  # more classes whose objects are stored by attributes
     crash_limit: int = 5  # deaths of the process during a page after which the page is tried alone
     resume: str = "auto"  # "continue" in spite of other arguments or damage; "fresh": begin anew
     skip_finished: float = 0.0  # seconds for which a finished job is not begun anew

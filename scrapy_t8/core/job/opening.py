@@ -76,7 +76,9 @@ def open_job(crawler: Crawler, clock: Callable[[], float] = time.time) -> Job:
             directory=directory,
             store=store,
             recovery=resume_or_begin(store, identity, config, directory=directory, clock_time=clock()),
-            codec=Codec(spider, allow_pickle=config.allow_pickle),
+            codec=Codec(
+                spider, allow_pickle=config.allow_pickle, classes=[str(name) for name in config.stored_classes]
+            ),
             fingerprint=_fingerprint_of(crawler),
             clock=clock,
         )
