@@ -260,7 +260,7 @@ class Codec:
         if code == NAMEDTUPLE:
             return tuple.__new__(find_class(value[0], "named tuple"), value[1])
         if code == PLAIN:
-            return make_plain(*value, self._classes)
+            return make_plain(value, self._classes)
         if code not in DECODERS:
             raise CannotLoad(f"the stored bytes hold a type (code {code}) that this T8 cannot read")
         return DECODERS[code](value)

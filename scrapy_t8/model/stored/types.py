@@ -139,8 +139,9 @@ def is_plain(value: Any, classes: Collection[str]) -> bool:
     return f"{cls.__module__}.{cls.__qualname__}" in classes and hasattr(value, "__dict__") and not has_slots
 
 
-def make_plain(path: str, attributes: dict[str, Any], classes: Collection[str]) -> Any:
-    """Return an object of one of these *classes* with these attributes. No code of the class runs."""
+def make_plain(stored: list[Any], classes: Collection[str]) -> Any:
+    """Return the object of one of these *classes* whose class and attributes are *stored*. No code of the class runs."""
+    path, attributes = stored
     if path.replace(":", ".") not in classes:
         raise CannotLoad(f"T8_STORED_CLASSES does not name its class {path}", kind="class")
     value = object.__new__(find_class(path, "plain object"))

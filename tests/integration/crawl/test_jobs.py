@@ -70,6 +70,16 @@ def test_a_job_that_has_finished_lately_is_kept(lab: Lab) -> None:
     assert len(crawl.pages) == 3 * pages
 
 
+def test_a_signal_says_that_the_verdict_is_there(lab: Lab) -> None:
+    """All statistics are there then: those of Scrapy, of the report, and of all runs of the job."""
+    crawl = lab.crawl("monitored")
+    crawl.stopped("page:60")
+    crawl.finished()
+    first, second = (json.loads(line) for line in (crawl.work / "heard").read_text().splitlines())
+    assert (first[0], first[1], first[4]) == ("incomplete", "incomplete", "shutdown")
+    assert second == ["complete", "complete", 240, 240, "finished"]
+
+
 def test_without_jobdir_other_arguments_have_another_directory(lab: Lab) -> None:
     crawl = lab.crawl("simple", JOBDIR="")
     for tag in ("red", "blue"):
@@ -108,6 +118,8 @@ def test_killed_while_it_closes(broken: Crawl) -> None:
     """The scheduler is closed before the feeds are: what was done counts, in both. Trap 17."""
     broken.killed("closed")
     broken.finished()
+    is_through = bool(broken.last.lines(" 0 requests to do"))
+    assert bool(broken.last.lines("Nothing is left to do: this run only finishes the job")) == is_through
     assert broken.lines == ALL
 
 
