@@ -140,7 +140,7 @@ def is_plain(value: Any, classes: Collection[str]) -> bool:
 
 
 def make_plain(stored: list[Any], classes: Collection[str]) -> Any:
-    """Return the object of one of these *classes* whose class and attributes are *stored*. No code of the class runs."""
+    """Return the object whose class, one of these *classes*, and attributes are *stored*. No code of the class runs."""
     path, attributes = stored
     if path.replace(":", ".") not in classes:
         raise CannotLoad(f"T8_STORED_CLASSES does not name its class {path}", kind="class")
