@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .components.feeds.exporter import T8FeedExporter
     from .components.queues import T8FifoQueue, T8LifoQueue
     from .components.scheduler import T8Scheduler
-    from .components.signals import t8_alert
+    from .components.signals import t8_alert, t8_run_ended
     from .components.spidermiddlewares.failures import T8FailureMiddleware
     from .components.spidermiddlewares.start import T8StartMiddleware
     from .config.settings import Config, get_config
@@ -59,7 +59,7 @@ __all__ = [
     "T8LifoQueue", "T8Report", "T8ResumeAndRetry", "T8RetryCacheMiddleware", "T8RetryMiddleware",
     "T8RobotsTxtMiddleware", "T8Scheduler", "T8SpiderState", "T8StartMiddleware", "T8ThrottleState",
     "T8ValidationPipeline", "Watermark", "get_config", "heal", "open_dead_letters", "open_resume_points",
-    "read_report", "summary", "t8_alert", "write_report",
+    "read_report", "summary", "t8_alert", "t8_run_ended", "write_report",
 ]
 # fmt: on
 
@@ -83,7 +83,7 @@ HOMES = {
         ("components.feeds.exporter", "T8FeedExporter"),
         ("components.queues", "T8FifoQueue T8LifoQueue"),
         ("components.scheduler", "T8Scheduler"),
-        ("components.signals", "t8_alert"),
+        ("components.signals", "t8_alert t8_run_ended"),
         ("components.spidermiddlewares.failures", "T8FailureMiddleware"),
         ("components.spidermiddlewares.start", "T8StartMiddleware"),
         ("config.settings", "Config get_config"),

@@ -129,7 +129,7 @@ def job_directory(jobdir: str | None, spider: str | None, settings: BaseSettings
     if jobdir:
         return Path(jobdir)
     if spider:
-        return _relative(Path(default_directory(spider)))
+        return _of_spider(spider, _relative(Path(default_directory(""))))
     if settings.get("JOBDIR"):
         return Path(settings["JOBDIR"])
     return _only_one(_relative(Path(default_directory("")))) or _of_service(settings)
@@ -141,8 +141,15 @@ def _relative(path: Path) -> Path:
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
-def _only_one(jobs: Path) -> Path | None:
-    found = sorted(path.parent.parent for path in jobs.glob("*/t8/state.db"))
+def _of_spider(spider: str, jobs: Path) -> Path:
+    """Return the directory of *spider* in *jobs*; or its only one for a crawl with arguments, if there is one."""
+    return (
+        jobs / spider if (jobs / spider).exists() else _only_one(jobs, f"{spider}-" + "[0-9a-f]" * 16) or jobs / spider
+    )
+
+
+def _only_one(jobs: Path, names: str = "*") -> Path | None:
+    found = sorted(path.parent.parent for path in jobs.glob(f"{names}/t8/state.db"))
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
         raise CommandError(f"there are several jobs in {jobs}: give --spider, one of {names}; or --jobdir")

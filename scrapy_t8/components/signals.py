@@ -7,3 +7,10 @@ t8_alert = object()
 
 Arguments: ``alert`` (a dict as in the report), ``spider``.
 """
+
+t8_run_ended = object()
+"""Once for each run that ends by itself or by one signal, when the verdict and all statistics of the job are there.
+
+Scrapy sends ``spider_closed`` before: its handlers run while the report is not yet written.
+Arguments: ``report`` (the report as a dict), ``spider``.
+"""

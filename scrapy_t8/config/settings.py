@@ -38,7 +38,7 @@ CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "seconds of at least 0": (
         lambda value: value >= 0,
         (
-            "retry_after_cap retry_wait breaker_give_up failed_task_ttl update_interval resume_point_ttl "
+            "skip_finished retry_after_cap retry_wait breaker_give_up failed_task_ttl update_interval resume_point_ttl "
             "stop_grace alert_host_down alert_interval"
         ),
     ),
@@ -68,8 +68,10 @@ class Config:
     commit_pages: int = 100  # maximum number of settled pages in one commit
     unserializable: str = "memory"  # a request that cannot be stored runs from "memory", or is an "error"
     allow_pickle: bool = False  # pickle values without a safe encoding; loading them can run code
+    stored_classes: list[Any] = field(default_factory=list)  # more classes whose objects are stored by attributes
     crash_limit: int = 5  # deaths of the process during a page after which the page is tried alone
     resume: str = "auto"  # "continue" in spite of other arguments or damage; "fresh": begin anew
+    skip_finished: float = 0.0  # seconds for which a finished job is not begun anew
     ignored_arguments: list[Any] = field(default_factory=list)  # spider arguments that do not tell jobs apart
     gc_freeze: bool = True  # whether the garbage collector ignores what exists when the crawl begins
 

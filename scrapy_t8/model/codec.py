@@ -2,15 +2,15 @@
 
 A payload is one version byte, a CRC-32 of the body, and the body: msgpack with one extension code per type that msgpack
 does not know. Decoding executes nothing: an object is rebuilt only if the module of its class is already imported *and*
-the class is an item class, a Request class, an enum or a named tuple; a callback is rebuilt only as a method of the
-spider. A value without such an encoding raises :exc:`~scrapy_t8.errors.CannotStore`; or it is pickled, where the user
-allows that.
+the class is an item class, a Request class, an enum, a named tuple or a class that T8_STORED_CLASSES names; a callback
+is rebuilt only as a method of the spider. A value without such an encoding raises
+:exc:`~scrapy_t8.errors.CannotStore`; or it is pickled, where the user allows that.
 """
 
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from enum import Enum
 from typing import Any
 from zlib import crc32
@@ -30,12 +30,16 @@ from scrapy_t8.model.stored.subclasses import STATE, Subclasses, own_attributes,
 from scrapy_t8.model.stored.types import (
     DECODERS,
     ENCODERS,
+    PLAIN_CLASSES,
     class_path,
     find_class,
     is_named_tuple,
+    is_plain,
     item_fields,
     make_item,
+    make_plain,
     names_of,
+    not_a_method,
     spider_method,
 )
 
@@ -49,7 +53,7 @@ DEFAULTS: dict[str, Any] = {
 NO_CALLBACK_NAME = "!NO_CALLBACK"
 
 # These continue the codes of stored.types.ENCODERS.
-ITEM, REQUEST, ENUM, NAMEDTUPLE = 20, 21, 22, 23
+ITEM, REQUEST, ENUM, NAMEDTUPLE, PLAIN = 20, 21, 22, 23, 24
 
 DEEPEST = 64
 """Levels of values of types that msgpack does not know. Each level of decoding needs some of the stack."""
@@ -62,11 +66,15 @@ class Codec:
 
     :param spider: the spider whose methods are the callbacks; None to handle items only.
     :param allow_pickle: pickle values that have no safe encoding, and load pickles.
+    :param classes: import paths of more classes whose objects are stored by their attributes.
     """
 
-    def __init__(self, spider: Spider | None = None, *, allow_pickle: bool = False) -> None:
+    def __init__(
+        self, spider: Spider | None = None, *, allow_pickle: bool = False, classes: Collection[str] = ()
+    ) -> None:
         self._spider = spider
         self._allow_pickle = allow_pickle
+        self._classes = {*PLAIN_CLASSES, *classes}
         self._options: dict[str, Any] = {"strict_types": True, "default": self._extend, **HALVES}
         self._methods: dict[str, Any] = {}
         """The functions of the callbacks that were stored, by name."""
@@ -227,6 +235,8 @@ class Codec:
             return msgpack.ExtType(NAMEDTUPLE, self._nested([class_path(type(value)), list(value)]))
         if ItemAdapter.is_item(value) and not isinstance(value, dict):
             return msgpack.ExtType(ITEM, self._nested(item_fields(value)))
+        if is_plain(value, self._classes):
+            return msgpack.ExtType(PLAIN, self._nested([class_path(type(value)), vars(value)]))
         raise CannotStore(f"a {type(value).__module__}.{type(value).__qualname__} cannot be stored")
 
     def _nested(self, value: Any) -> bytes:
@@ -249,6 +259,8 @@ class Codec:
             return find_class(value[0], "enum")[value[1]]
         if code == NAMEDTUPLE:
             return tuple.__new__(find_class(value[0], "named tuple"), value[1])
+        if code == PLAIN:
+            return make_plain(value, self._classes)
         if code not in DECODERS:
             raise CannotLoad(f"the stored bytes hold a type (code {code}) that this T8 cannot read")
         return DECODERS[code](value)
@@ -288,7 +300,7 @@ class Codec:
             return NO_CALLBACK_NAME
         owner, code = getattr(function, "__self__", None), getattr(function, "__func__", None)
         if owner is not self._spider or code is None:
-            raise _not_a_method(function, attribute)
+            raise not_a_method(function, attribute)
         name: str = code.__name__
         if self._methods.get(name) is code:
             return name
@@ -296,7 +308,7 @@ class Codec:
         for known in (name, *names_of(self._spider, code)):
             if self._has_method(known, code):
                 return known
-        raise _not_a_method(function, attribute)
+        raise not_a_method(function, attribute)
 
     def _has_method(self, name: str, code: Any) -> bool:
         """Whether *name* will lead to the same method again."""
@@ -336,8 +348,3 @@ def is_intact(payload: bytes) -> bool:
         return False
     version, checksum = HEADER.unpack_from(payload)
     return version in (MSGPACK, PICKLE) and crc32(payload[HEADER.size :]) == checksum
-
-
-def _not_a_method(function: Callable[..., Any], attribute: str) -> CannotStore:
-    shown = getattr(function, "__qualname__", repr(function))
-    return CannotStore(f"{shown} is not a method of the spider", attribute)

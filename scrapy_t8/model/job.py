@@ -83,6 +83,7 @@ class JobRecord:
     number: int = 1  # The number of the job in its directory, from 1
     policy: str = "first"  # Which of several items with the same key stays. It decides how feeds are written
     commits: int = 0  # How many commits the job has made
+    ended: float = 0.0  # When the job has finished; 0 before
     doubt: str = ""  # Why the books of the job prove nothing; empty if they do
 
 

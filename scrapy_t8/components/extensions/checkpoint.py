@@ -75,6 +75,8 @@ class T8Checkpoint:
             found.recovered,
             found.job.ledger.dead,
         )
+        if found.job.start_done and not found.job.ended and not len(self._job.frontier):
+            logger.info("Nothing is left to do: this run only finishes the job. The next run begins a new job")
 
     def spider_idle(self) -> None:
         """Keep the spider open for retries that are due soon, and leave later ones to the next run."""

@@ -12,7 +12,7 @@ import msgpack
 from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 
-from scrapy_t8.components.signals import t8_alert
+from scrapy_t8.components.signals import t8_alert, t8_run_ended
 from scrapy_t8.config.causes import Accepted
 from scrapy_t8.config.parsing import load_callable
 from scrapy_t8.config.settings import Config
@@ -176,6 +176,7 @@ class T8Report:
         stats.set_value("t8/alerts", len(document["alerts"]))
         for alert in document["alerts"]:
             self._crawler.signals.send_catch_log(t8_alert, alert=alert, spider=self._crawler.spider)
+        self._crawler.signals.send_catch_log(t8_run_ended, report=document, spider=self._crawler.spider)
         if self._job.record.finished:
             self._remember(good=document["verdict"] == "complete")
 

@@ -283,7 +283,7 @@ class Job(CommitParticipant):
         assert self.crawler.stats is not None
         self.crawler.stats.set_value("t8/longest_commit_seconds", round(self._commits.longest, 4))
         self.retries.decisions.write_stats()
-        finish_run(self.record, len(self.frontier), reason, is_complete=is_complete)
+        finish_run(self.record, len(self.frontier), reason, is_complete=is_complete, now=self.clock())
 
     def _end_run(self, reason: str) -> None:
         try:

@@ -49,7 +49,10 @@ def resume_or_begin(
     :raises JobMismatch: if the unfinished job there is another one.
     """
     old = store.job()
-    if old is None or old.finished or config.resume == "fresh":
+    if old is not None and _is_kept(old, identity, config, clock_time):
+        logger.info("The job %s has finished already: no new job begins before T8_SKIP_FINISHED has passed", old.id)
+        _check_policy(old, config.dedup_policy, directory)
+    elif old is None or old.finished or config.resume == "fresh":
         _begin_job(store, old, identity, directory, clock_time, config)
     else:
         if not identity.owns(old) and config.resume != "continue":
@@ -62,15 +65,17 @@ def resume_or_begin(
     recovery = store.begin_run(clock_time, config.crash_limit)
     # A crawl that resumes a job of another spider or arguments owns the job from its next commit on.
     identity.take_over(recovery.job)
+    recovery.job.finished = False  # until this run has ended: dead letters may have been revived
     return recovery
 
 
-def finish_run(record: JobRecord, left: int, reason: str, *, is_complete: bool) -> None:
+def finish_run(record: JobRecord, left: int, reason: str, *, is_complete: bool, now: float) -> None:
     """Balance the ledger of a run that ends, and mark the job as finished if it is. Log what does not balance.
 
     :param left: requests that are not done.
     :param reason: why Scrapy ends the run.
     :param is_complete: whether all items are in the feeds.
+    :param now: the time, in Unix seconds.
     """
     difference = record.ledger.difference(left)
     if difference:
@@ -81,12 +86,20 @@ def finish_run(record: JobRecord, left: int, reason: str, *, is_complete: bool) 
     is_through = record.start_done and not left and is_complete and not difference
     # A job whose spider closes itself has finished. After a signal, the same command resumes the job.
     record.finished = is_through and reason != scrapy_private.SHUTDOWN
+    if record.finished and not record.ended:
+        record.ended = now
     if reason == "finished" and not is_through:
         logger.error(
             "Scrapy says finished, but the job is not: %d requests left, start() %s. Run the same command again",
             left,
             "read to its end" if record.start_done else "not read to its end",
         )
+
+
+def _is_kept(old: JobRecord, identity: Identity, config: Config, now: float) -> bool:
+    """Whether *old* has finished so lately that this run begins no new job."""
+    is_lately = old.finished and now < old.ended + config.skip_finished
+    return is_lately and config.resume != "fresh" and identity.owns(old)
 
 
 def _check_policy(old: JobRecord, policy: str, directory: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from scrapy import Request, Spider
@@ -34,7 +33,7 @@ from scrapy_t8.utils.log.loggers import secrets
 
 from .commit_loop import CommitLoop
 from .job import Job
-from .jobdir import default_directory
+from .jobdir import job_directory
 from .lifecycle import refuse_job_of_scrapy, resume_or_begin
 from .page_outputs import PageOutputs
 
@@ -65,20 +64,21 @@ def open_job(crawler: Crawler, clock: Callable[[], float] = time.time) -> Job:
     config = Config.from_settings(crawler.settings)
     secrets.hide(map(str, config.report_mask))
     objects = _load(crawler, spider, config)
-    directory = Path(crawler.settings["JOBDIR"] or default_directory(spider.name))
+    identity = Identity.of(spider.name, scrapy_private.spider_arguments(crawler), config.ignored_arguments)
+    directory = job_directory(crawler.settings["JOBDIR"], identity)
     store = SQLiteStore(directory / "t8", power=config.durability == "power")
     refuse_job_of_scrapy(directory, config.resume)
     store.open(if_damaged=IF_DAMAGED[config.resume])
     try:
-        arguments = scrapy_private.spider_arguments(crawler)
-        identity = Identity.of(spider.name, arguments, config.ignored_arguments)
         context = RunContext(
             crawler=crawler,
             config=config,
             directory=directory,
             store=store,
             recovery=resume_or_begin(store, identity, config, directory=directory, clock_time=clock()),
-            codec=Codec(spider, allow_pickle=config.allow_pickle),
+            codec=Codec(
+                spider, allow_pickle=config.allow_pickle, classes=[str(name) for name in config.stored_classes]
+            ),
             fingerprint=_fingerprint_of(crawler),
             clock=clock,
         )

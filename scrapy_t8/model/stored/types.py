@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -71,6 +71,12 @@ def names_of(spider: Any, function: Any) -> Iterator[str]:
         yield from (name for name, found in vars(owner).items() if getattr(found, "__func__", found) is function)
 
 
+def not_a_method(function: Callable[..., Any], attribute: str) -> CannotStore:
+    """Return the error of a callback or errback, in this *attribute* of a request, that is no method of the spider."""
+    shown = getattr(function, "__qualname__", repr(function))
+    return CannotStore(f"{shown} is not a method of the spider", attribute)
+
+
 def _is_special(name: str) -> bool:
     return name.startswith("__") and name.endswith("__")
 
@@ -80,7 +86,10 @@ REBUILT: dict[str, Callable[[type], bool]] = {
     "item": ItemAdapter.is_item_class,
     "enum": lambda cls: issubclass(cls, Enum),
     "named tuple": lambda cls: is_named_tuple(cls),
+    "plain object": lambda cls: cls.__dictoffset__ != 0,
 }
+PLAIN_CLASSES = ("scrapy_playwright.page.PageMethod",)
+"""Classes of which objects are always stored, by their attributes."""
 
 
 def is_named_tuple(cls: type) -> bool:
@@ -121,6 +130,23 @@ def make_item(path: str, values: dict[str, Any]) -> Any:
         Item.__init__(item, values)
         return item
     return cls(**values)
+
+
+def is_plain(value: Any, classes: Collection[str]) -> bool:
+    """Whether *value* is of one of these *classes*, and all that it has are attributes of its own."""
+    cls = type(value)
+    has_slots = any(vars(base).get("__slots__") for base in cls.__mro__)
+    return f"{cls.__module__}.{cls.__qualname__}" in classes and hasattr(value, "__dict__") and not has_slots
+
+
+def make_plain(stored: list[Any], classes: Collection[str]) -> Any:
+    """Return the object whose class, one of these *classes*, and attributes are *stored*. No code of the class runs."""
+    path, attributes = stored
+    if path.replace(":", ".") not in classes:
+        raise CannotLoad(f"T8_STORED_CLASSES does not name its class {path}", kind="class")
+    value = object.__new__(find_class(path, "plain object"))
+    object.__getattribute__(value, "__dict__").update(attributes)
+    return value
 
 
 def _encode_time(value: datetime | time) -> list[Any]:

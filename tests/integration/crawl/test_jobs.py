@@ -48,6 +48,51 @@ def test_after_a_finished_job_a_new_one_starts(lab: Lab) -> None:
     assert crawl.lines == ALL
 
 
+def test_a_job_that_has_finished_lately_is_kept(lab: Lab) -> None:
+    """Its pages are not requested, its feed stays, and the report is the same; T8_RESUME=fresh begins anew."""
+    crawl = lab.crawl("simple", T8_SKIP_FINISHED=86400)
+    crawl.feeds = ("-O", "items.json")
+    crawl.finished()
+    first, feed, pages = crawl.state().record, (crawl.work / "items.json").read_bytes(), len(crawl.pages)
+    for _ in range(2):
+        crawl.finished()
+        assert crawl.last.lines(f"The job {first['id']} has finished already")
+        assert crawl.last.stats["t8/verdict"] == "complete"
+        state = crawl.state().record
+        assert (state["id"], state["ended"], state["finished"]) == (first["id"], first["ended"], True)
+    assert len(crawl.pages) == pages
+    assert (crawl.work / "items.json").read_bytes() == feed
+    crawl.finished(T8_SKIP_FINISHED=0)
+    assert crawl.state().record["id"] != first["id"]
+    second = crawl.state().record["id"]
+    crawl.finished(T8_RESUME="fresh")
+    assert crawl.state().record["id"] != second
+    assert len(crawl.pages) == 3 * pages
+
+
+def test_a_signal_says_that_the_verdict_is_there(lab: Lab) -> None:
+    """All statistics are there then: those of Scrapy, of the report, and of all runs of the job."""
+    crawl = lab.crawl("monitored")
+    crawl.stopped("page:60")
+    crawl.finished()
+    first, second = (json.loads(line) for line in (crawl.work / "heard").read_text().splitlines())
+    assert (first[0], first[1], first[4]) == ("incomplete", "incomplete", "shutdown")
+    assert second == ["complete", "complete", 240, 240, "finished"]
+
+
+def test_without_jobdir_other_arguments_have_another_directory(lab: Lab) -> None:
+    crawl = lab.crawl("simple", JOBDIR="")
+    for tag in ("red", "blue"):
+        crawl.stopped("page:60", tag=tag)
+    for tag in ("red", "blue"):
+        run = crawl.run(tag=tag)
+        assert (run.code, run.reason) == (0, "finished"), run.log
+        assert len(run.lines("Resuming")) == 1
+    names = sorted(path.name for path in (crawl.work / ".scrapy/t8").iterdir())
+    assert len(names) == 2
+    assert all(re.fullmatch("simple-[0-9a-f]{16}", name) for name in names)
+
+
 def test_a_stopped_job_is_resumed_and_says_so(lab: Lab) -> None:
     """When and how the last run ended, and what is left. Traps 1, 2, 4, 5, 18."""
     crawl = lab.crawl("simple")
@@ -73,6 +118,8 @@ def test_killed_while_it_closes(broken: Crawl) -> None:
     """The scheduler is closed before the feeds are: what was done counts, in both. Trap 17."""
     broken.killed("closed")
     broken.finished()
+    is_through = bool(broken.last.lines(" 0 requests to do"))
+    assert bool(broken.last.lines("Nothing is left to do: this run only finishes the job")) == is_through
     assert broken.lines == ALL
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, ClassVar
 from base import NotingSpider
 from scrapy import Request
 
+from scrapy_t8 import t8_run_ended
 from tests.support.probe import may_end, note, switched_on
 
 PAGES = 120
@@ -90,3 +92,22 @@ class Lingering(NotingSpider):
     async def start(self) -> AsyncIterator[Any]:
         yield self.to("p/first", self.leaf)
         yield self.to("held/last", self.leaf)
+
+
+class Monitored(Simple):
+    """Writes what it hears of the end of each run."""
+
+    name = "monitored"
+
+    @classmethod
+    def from_crawler(cls, crawler: Any, *args: Any, **kwargs: Any) -> Any:
+        spider = super().from_crawler(crawler, *args, **kwargs)
+        crawler.signals.connect(spider.run_ended, t8_run_ended)
+        return spider
+
+    def run_ended(self, report: dict[str, Any]) -> None:
+        stats = self.crawler.stats.get_stats()
+        heard = [report["verdict"], stats["t8/verdict"], stats["t8/items/exported"]]
+        heard += [stats.get("t8/job/item_scraped_count"), stats["finish_reason"]]
+        with open("heard", "a", encoding="utf-8") as file:
+            file.write(json.dumps(heard) + "\n")
