@@ -21,7 +21,8 @@ def killed_and_finished(crawl: Crawl, points: Sequence[str]) -> Counter[str]:
     for seed, point in enumerate(points, 1):
         crawl.killed(point, variables={"PYTHONHASHSEED": str(seed)})
     crawl.finished(variables={"PYTHONHASHSEED": "9"})
-    assert crawl.query("SELECT count(*) FROM spawned") == [(0,)]
+    # A page that is a dead letter may be revived: its children are still remembered.
+    assert crawl.query("SELECT count(*) FROM spawned") == [(len(NAMES) if crawl.letters() else 0,)]
     return Counter(item["child"] for item in crawl.items if "child" in item)
 
 
