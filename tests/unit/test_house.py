@@ -7,6 +7,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -48,10 +49,15 @@ def parts(path: Path) -> list[str]:
     return names if names == ["__init__"] or names[-1] != "__init__" else names[:-1]
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def imported(path: Path) -> Iterator[list[str]]:
     """Yield the modules of this package that a module imports, late and type-only imports included."""
     package = path.relative_to(ROOT).parts[:-1]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.ImportFrom):
             if node.level:
                 base = [*package[: len(package) - (node.level - 1)], *(node.module or "").split(".")]
@@ -152,7 +158,7 @@ def test_modules_are_short() -> None:
 
 def functions() -> Iterator[tuple[Path, ast.FunctionDef | ast.AsyncFunctionDef]]:
     for path in MODULES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 yield path, node
 
@@ -184,7 +190,7 @@ GUARDED = {
 
 
 def class_of(path: str, name: str) -> ast.ClassDef:
-    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    tree = parsed(ROOT / path)
     return next(node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.name == name)
 
 
@@ -200,6 +206,11 @@ def assigned(tree: ast.AST) -> Iterator[tuple[int, str, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
             yield node.lineno, ast.unparse(node.value), node.attr
+
+
+@cache
+def assigned_in(path: Path) -> list[tuple[int, str, str]]:
+    return list(assigned(parsed(path)))
 
 
 @pytest.mark.parametrize(("path", "name"), GUARDED.items())
@@ -219,7 +230,7 @@ def test_attributes_are_assigned_by_their_class_alone(path: str, name: str) -> N
     names = {attr for _, owner, attr in assigned(cls) if owner == "self"} | fields_of(cls)
     owners = {name.lower(), f"self._{name.lower()}", f"self.{name.lower()}", "root", "parent", "manager", "state"}
     for module in MODULES:
-        for line, owner, attr in assigned(ast.parse(module.read_text(encoding="utf-8"))):
+        for line, owner, attr in assigned_in(module):
             assert not (attr in names and owner.split(".")[-1].lstrip("_") in owners | {name.lower()}), (
                 f"{module}:{line} assigns {owner}.{attr}"
             )
@@ -266,7 +277,7 @@ def private_names_in(tree: ast.AST) -> Iterator[tuple[int, str, str]]:
 def test_private_names_of_scrapy_are_in_one_table() -> None:
     """A private name of an object is one that this module defines; of ``self``, one that the package defines."""
     listed = {name.partition("(")[0] for _, names, _ in scrapy_private.TABLE for name in names.split()}
-    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in MODULES}
+    trees = {path: parsed(path) for path in MODULES}
     known = set().union(*map(own_names, trees.values()))
     for path, tree in trees.items():
         if parts(path) != ["core", "scrapy_private"]:

@@ -4,6 +4,7 @@ SPIDER_MODULES = ["torture_spider"]
 ADDONS = {"scrapy_t8.T8Addon": 500}
 LOG_LEVEL = "INFO"
 TELNETCONSOLE_ENABLED = False
+WARN_ON_GENERATOR_RETURN_VALUE = False  # it has Scrapy parse the source of a callback again for each page
 CONCURRENT_ITEMS = 20  # as many tasks are started for each page, and no page but one has more items
 RETRY_TIMES = 2
 T8_RETRY_BASE = 0.05

@@ -18,11 +18,11 @@ NAMES = ("ada", "bea", "cleo", "dora", "edna", "fay")
 
 def killed_and_finished(crawl: Crawl, points: Sequence[str]) -> Counter[str]:
     """Kill a crawl at each of the points, and finish it. Return the children that it has brought."""
-    crawl.fresh = True  # the order of a set is that of its interpreter
     for seed, point in enumerate(points, 1):
         crawl.killed(point, variables={"PYTHONHASHSEED": str(seed)})
     crawl.finished(variables={"PYTHONHASHSEED": "9"})
-    assert crawl.query("SELECT count(*) FROM spawned") == [(0,)]
+    # A page that is a dead letter may be revived: its children are still remembered.
+    assert crawl.query("SELECT count(*) FROM spawned") == [(len(NAMES) if crawl.letters() else 0,)]
     return Counter(item["child"] for item in crawl.items if "child" in item)
 
 
@@ -46,6 +46,7 @@ def test_killed_when_it_has_yielded_everything(lab: Lab, way: str) -> None:
 def test_killed_before_what_is_held_back_is_admitted(lab: Lab) -> None:
     """What is held back is not in the state: the next run yields it again."""
     crawl = lab.crawl("renewing", way="asynchronous", carries="both")
+    crawl.fresh = True  # each interpreter has hashes of its own
     assert killed_and_finished(crawl, ("yielded:3", "yielded:6", "yielded:5", "item")) == expected("both")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scrapy_t8.core.offline.dead_letters import open_dead_letters
-from tests.support.command import spawn
+from tests.support.command import T8
 from tests.support.crawl import Crawl, Run
 
 pytestmark = pytest.mark.slow
@@ -37,13 +37,14 @@ def own_records(run: Run) -> list[str]:
     return [record for record in RECORD.split(run.log) if re.match(r"\S+ \S+ \[(scrapy_t8|T8)", record)]
 
 
-def called(job: Path, *words: str) -> str:
-    done = spawn(*words, "--jobdir", job, cwd=Path(__file__).parent)
-    assert "Traceback" not in done.stderr, done.stderr
-    return done.stdout + done.stderr
+def called(t8: T8, job: Path, *words: str) -> str:
+    """Return all that a command prints."""
+    t8(*words, "--jobdir", job)
+    return t8.out + t8.err
 
 
-def test_nothing_that_people_read_shows_a_secret(crawl: Crawl) -> None:
+def test_nothing_that_people_read_shows_a_secret(crawl: Crawl, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    t8 = T8(capsys)
     settings = {"SPIDER_MODULES": "leaky", "T8_RETRY_WAIT": 0, "T8_BREAKER_FAILURES": 2}
     run = crawl.run("leaky", LOG_LEVEL="DEBUG", password=SECRET, **settings)
     records = own_records(run)
@@ -57,12 +58,12 @@ def test_nothing_that_people_read_shows_a_secret(crawl: Crawl) -> None:
     for file in (crawl.job / "report").iterdir():
         assert SECRET not in file.read_text(encoding="utf-8"), file
     for words in SHOWN:
-        assert SECRET not in called(crawl.job, *words), words
+        assert SECRET not in called(t8, crawl.job, *words), words
     with open_dead_letters(crawl.job) as box:
         letters = [str(letter.id) for letter in box.list()]
     assert letters, "how many requests are given up before the host counts as down is a matter of chance"
-    assert SECRET not in called(crawl.job, "failed", "show", *letters)
-    assert SECRET in called(crawl.job, "failed", "show", "--secrets", *letters)
+    assert SECRET not in called(t8, crawl.job, "failed", "show", *letters)
+    assert SECRET in called(t8, crawl.job, "failed", "show", "--secrets", *letters)
 
 
 def test_what_is_asked_for_again_keeps_its_secrets(crawl: Crawl) -> None:

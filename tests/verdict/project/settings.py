@@ -7,6 +7,7 @@ ADDONS = {"scrapy_t8.T8Addon": 500}
 LOG_LEVEL = "INFO"
 TELNETCONSOLE_ENABLED = False
 REMOTE_CONTROL_ENABLED = False
+WARN_ON_GENERATOR_RETURN_VALUE = False  # it has Scrapy parse the source of a callback again for each page
 CONCURRENT_ITEMS = 10
 RETRY_TIMES = 2
 T8_RETRY_BASE = 0.02

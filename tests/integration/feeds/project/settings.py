@@ -13,6 +13,7 @@ LOG_LEVEL = "INFO"
 EXTENSIONS = {"tests.support.probe.StatsFile": 900}
 LOG_FORMATTER = "feed_parts.Quiet"
 TELNETCONSOLE_ENABLED = False
+WARN_ON_GENERATOR_RETURN_VALUE = False  # it has Scrapy parse the source of a callback again for each page
 
 # Commits follow the work and not the clock, so that each crawl has many, always at the same places.
 T8_COMMIT_INTERVAL = 60

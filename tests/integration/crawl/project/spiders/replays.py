@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import random
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timezone
 from secrets import token_hex
@@ -17,6 +19,11 @@ from tests.support.probe import may_end, note
 NAMES = {"ada", "bea", "cleo", "dora", "edna", "fay"}
 
 
+def names() -> list[str]:
+    """Return the names in an order of this run. Processes that are forked off share the order of a set."""
+    return random.Random(os.environ.get("PYTHONHASHSEED")).sample(list(NAMES), len(NAMES))
+
+
 class Slow:
     """Takes its time for the item of a root, so that everything else of the page is committed before."""
 
@@ -28,7 +35,7 @@ class Slow:
 
 
 class Renewing(NotingSpider):
-    """Yields a request for each name, out of a set: its order differs between processes.
+    """Yields a request for each name, in an order that differs between runs.
 
     ``carries`` says what the requests carry, ``way`` how the page yields them.
     """
@@ -51,7 +58,7 @@ class Renewing(NotingSpider):
             yield self.to("p/root", getattr(self, self.way))
 
     def requests(self) -> Iterator[Request]:
-        for name in NAMES:
+        for name in names():
             at, token = datetime.now(timezone.utc).isoformat(), token_hex(8)
             match self.carries:
                 case "stamp":
