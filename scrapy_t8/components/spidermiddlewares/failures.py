@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.core.page import current_request
-from scrapy_t8.core.retry.failure import PARSE, PIPELINE, RetryPage, of_code, of_response
+from scrapy_t8.core.retry.failure import OUTAGE, PARSE, PIPELINE, RetryPage, of_code, of_response
 
 
 class T8FailureMiddleware:
@@ -48,7 +48,7 @@ class T8FailureMiddleware:
         self._note(PARSE, failure.value, response)
 
     def item_error(self, failure: Failure, response: Response | Failure | None) -> None:
-        self._note(PIPELINE, failure.value, response)
+        self._note(OUTAGE if failure.value in self._job.retries.outages else PIPELINE, failure.value, response)
 
     def _note(self, kind: str, error: BaseException | None, response: Any) -> None:
         # Middlewares may have given the response another request.

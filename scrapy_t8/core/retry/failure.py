@@ -43,6 +43,8 @@ PARSE = "parse"
 """The callback raised an exception."""
 PIPELINE = "pipeline"
 """An item pipeline raised an exception."""
+OUTAGE = "outage"
+"""What an item pipeline writes to cannot be reached."""
 MEDIA = "media"
 """A file of an item could not be downloaded."""
 HTTP = "http"
@@ -55,7 +57,7 @@ HANDLER = "handler"
 """A task of the service whose handler has failed."""
 HANDLED = "handler"
 """The reason of a failure that a retry handler has reported."""
-KINDS = (NETWORK, HOST, THROTTLED, BAN, PARSE, PIPELINE, MEDIA, HTTP, DOWNLOAD, INVALID, HANDLER)
+KINDS = (NETWORK, HOST, THROTTLED, BAN, PARSE, PIPELINE, OUTAGE, MEDIA, HTTP, DOWNLOAD, INVALID, HANDLER)
 
 NETWORK_ERRORS = (
     CannotResolveHostError,
@@ -83,7 +85,7 @@ OF_THE_CODE = (PARSE, PIPELINE, DOWNLOAD, INVALID, "callback", "class")
 """The kinds that a change of the spider's code may fix."""
 
 
-AFTER_THE_DOWNLOAD = (PARSE, PIPELINE, INVALID)
+AFTER_THE_DOWNLOAD = (PARSE, PIPELINE, OUTAGE, INVALID)
 """The kinds for which no errback is called. An errback itself can fail with them."""
 
 
@@ -214,7 +216,7 @@ def of_code(kind: str, error: BaseException, response: object, *, body_sample: i
         return Failure(error.kind, one_line(error), status, error.delay, reason=error, keeps_items=False, detail=detail)
     message = one_line(f"{type(error).__name__}: {error}")
     reason = error if isinstance(error, Exception) else "unspecified"
-    if isinstance(error, INSIDE_A_CALLBACK):
+    if isinstance(error, INSIDE_A_CALLBACK) and kind != OUTAGE:
         kind = NETWORK
     return Failure(kind, message, status, reason=reason, detail={"traceback": trace(error), **detail})
 

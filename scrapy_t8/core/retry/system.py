@@ -12,6 +12,7 @@ from scrapy.http import Response
 
 from scrapy_t8.config.causes import ERRBACK, SWALLOWED, Accepted, cause_of_failure
 from scrapy_t8.core.frontier.frontier import Frontier
+from scrapy_t8.core.items.outages import OutageErrors
 from scrapy_t8.core.page import Page, current_page
 from scrapy_t8.core.run import CommitParticipant, RunContext, RunControl
 from scrapy_t8.errors import CannotStore
@@ -19,6 +20,7 @@ from scrapy_t8.model.attempts import DUE
 from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.dead_letter import LetterFilter
 from scrapy_t8.model.entry import Ending, Outcome
+from scrapy_t8.utils.classes import path_of
 from scrapy_t8.utils.handler_call import Handler
 from scrapy_t8.utils.text import one_line
 
@@ -63,6 +65,7 @@ class RetrySystem(CommitParticipant):
         self._control = control
         self._frontier = frontier
         self.checks = checks
+        self.outages = OutageErrors(config.outage_errors)
         self._accepted = Accepted(config.accept)
         self._noted: dict[Request, Failure] = {}
         self._raised: dict[Request, Ending] = {}
@@ -258,9 +261,8 @@ class RetrySystem(CommitParticipant):
     def raised(self, request: Request, error: Exception) -> None:
         """Record that the callback of *request* has raised *error*, which a spider middleware may swallow."""
         if self.is_ours(request):
-            name = type(error).__qualname__
-            path = name if type(error).__module__ == "builtins" else f"{type(error).__module__}.{name}"
-            self._raised[request] = Ending(f"{SWALLOWED}:{path}", request.url, callback_of(request), one_line(error))
+            cause = f"{SWALLOWED}:{path_of(type(error))}"
+            self._raised[request] = Ending(cause, request.url, callback_of(request), one_line(error))
 
     # -- requests that end ---------------------------------------------------------------------------------------
 
