@@ -18,7 +18,7 @@ from scrapy_t8.core.items.expectations import META as EXPECT
 from scrapy_t8.core.items.tracker import ItemTracker
 from scrapy_t8.core.page import Page, current_page, current_request
 from scrapy_t8.core.resume_points import POINT, Mark
-from scrapy_t8.core.retry.failure import Failure
+from scrapy_t8.core.retry.failure import OUTAGE, Failure
 from scrapy_t8.core.retry.host_gate import HostGatedQueue
 from scrapy_t8.core.retry.system import RetrySystem
 from scrapy_t8.core.run import CommitParticipant, PersistedComponent, RunContext
@@ -139,6 +139,10 @@ class Job(CommitParticipant):
         (self._holds.add if is_held else self._holds.discard)(reason)
         self.is_held = bool(self._holds)
 
+    def wants_probe(self) -> bool:
+        """Whether one request may go although requests are held back: only its page can end an outage of pipelines."""
+        return self._holds == {OUTAGE} and self.retries.pipelines.wants_probe()
+
     def await_pipelines(self, pipelines: Sequence[object]) -> None:
         """Settle pages only when those of the *pipelines* that have ``t8_commit()`` have committed their items."""
         hooks = [pipeline for pipeline in pipelines if callable(getattr(pipeline, HOOK, None))]
@@ -164,6 +168,7 @@ class Job(CommitParticipant):
         if not has_seen_set:
             self.frontier.leave_filtering_to_project()
         self.has_frontier = True
+        self.retries.pipelines.hold_with(partial(self.hold_requests, reason=OUTAGE), self.retries.timer.wake_at)
         EngineWatch(self.context, self._commits, self.frontier, retries=self.retries, items=self.items)
         return self.retries.gate(queue)
 

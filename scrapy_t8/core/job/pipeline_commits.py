@@ -21,6 +21,7 @@ from scrapy_t8.core.frontier.frontier import Frontier
 from scrapy_t8.core.page import Page
 from scrapy_t8.core.retry.failure import OUTAGE, PIPELINE, Failure, of_code
 from scrapy_t8.core.retry.idle import REASON
+from scrapy_t8.core.retry.pipeline_outages import DOWN
 from scrapy_t8.core.retry.system import RetrySystem
 from scrapy_t8.core.run import RunContext
 from scrapy_t8.errors import CannotLoad
@@ -34,8 +35,6 @@ from .commit_loop import CommitLoop
 
 logger = get_logger(__name__)
 
-DOWN = "t8_pipeline_down"
-"""The close reason when an outage has lasted too long."""
 HOOK = "t8_commit"
 """The method of an item pipeline that makes durable what the pipeline has taken so far."""
 MOST = 1000

@@ -20,11 +20,11 @@ from .failure import (
     KINDS,
     MEDIA,
     NETWORK,
-    OF_THE_HOST,
     OUTAGE,
     PARSE,
     PIPELINE,
     THROTTLED,
+    WAITED_FOR,
     Failure,
     known_kind,
 )
@@ -211,7 +211,7 @@ class Policy:
         :param host: the state of a host whose requests are held back; None if they are not.
         """
         due = self.due(failure, earlier + 1, rule, now, chance)
-        if host is None or failure.kind not in OF_THE_HOST or failure.final:
+        if host is None or failure.kind not in WAITED_FOR or failure.final:
             return Decision(due, charged=True)
         if host.is_suspect and due is not None:
             return Decision(max(due, host.opens), charged=True)

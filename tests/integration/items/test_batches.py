@@ -17,7 +17,7 @@ from .crawls import PROJECT
 pytestmark = pytest.mark.slow
 PAGES, ITEMS = 60, 3
 ALL = {"start", *(f"{page}/{item}" for page in range(PAGES) for item in range(ITEMS))}
-PIPELINES = [("batching.Batches"), ("batching.PlainBatches")]
+PIPELINES = ["batching.Batches", "batching.PlainBatches"]
 
 
 def crawl(work: Path, pipeline: str = "batching.Batches", **more: Any) -> Crawl:
@@ -87,7 +87,7 @@ def test_a_stop_does_not_wait_for_a_commit_that_hangs(tmp_path: Path) -> None:
     made = crawl(tmp_path, T8_STOP_GRACE=0.5)
     run = made.stopped("it hangs", switch="hangs")
     assert run.lines("come again in the next run: their item pipelines have not committed")
-    assert rows(tmp_path) == set(exported(made))
+    assert set(exported(made)) <= rows(tmp_path) < ALL
     made.finished(T8_STOP_GRACE=600)
     assert rows(tmp_path) == ALL
     assert exported(made) == Counter(ALL)
