@@ -280,8 +280,7 @@ def call_around_close(
 
 def end_wait_for_items(crawler: Crawler) -> None:
     """Let a spider close that waits for items, if none is left. Scrapy looks only when a response was processed."""
-    engine: Any = crawler.engine
-    slot = engine.scraper.slot
+    slot: Any = crawler.engine.scraper.slot
     if slot is not None and slot.closing is not None and not slot.closing.called and slot.is_idle():
         slot.closing.callback(crawler.spider)
 
