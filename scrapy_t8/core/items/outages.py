@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import sqlite3
 from collections.abc import Iterable
 from socket import gaierror
 
@@ -70,7 +69,7 @@ class OutageErrors:
             return True
         if isinstance(error, OSError) and (type(error) is gaierror or error.errno in UNREACHABLE):
             return True
-        if isinstance(error, sqlite3.OperationalError):
+        if _is_of_sqlite(error):
             return str(error).startswith(SQLITE_BUSY)
         named = any(path_of(cls) in self._paths for cls in type(error).__mro__)
         return named and not _is_answer(error)
@@ -79,8 +78,12 @@ class OutageErrors:
 def _is_answer(error: object) -> bool:
     """Whether a database that is there has refused something: its clients have the same class for both."""
     original = getattr(error, "orig", None)  # of SQLAlchemy
-    if isinstance(original, sqlite3.OperationalError):
+    if _is_of_sqlite(original):
         return not str(original).startswith(SQLITE_BUSY)
     arguments = getattr(original or error, "args", ())
     number = arguments[0] if arguments else None
     return isinstance(number, int) and number in MYSQL_SERVER and number not in MYSQL_BUSY
+
+
+def _is_of_sqlite(error: object) -> bool:
+    return type(error).__name__ == "OperationalError" and type(error).__module__.startswith("sqlite")
