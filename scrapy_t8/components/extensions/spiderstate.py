@@ -1,4 +1,9 @@
-"""``spider.state`` as part of the commits."""
+"""``spider.state`` as part of the commits.
+
+A page that is not done at a kill is processed again, and raises its counters again. So what a commit stores of a
+counter is without the steps of such pages. A counter is a whole number that each page raises by the same step. Other
+values are stored as they are: a maximum or a position that a later page has assigned would be too low otherwise.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +15,84 @@ from scrapy import Spider, signals
 from scrapy.crawler import Crawler
 
 from scrapy_t8.core.job.job import Job
+from scrapy_t8.core.page import Page, current_page
 from scrapy_t8.errors import CannotLoad, CannotStore
 from scrapy_t8.utils.log.loggers import get_logger
 
 logger = get_logger(__name__)
 
 NAME = "spider.state"
+LARGE = 16384
+"""Bytes of a state that is not stored with each commit."""
 REST = 20
-"""Minimum pause between two stores, as a multiple of the time that one takes (5 % overhead)."""
+"""Minimum pause between two stores of a large state, as a multiple of the time that one takes (5 % overhead)."""
+
+
+class PageCounter:
+    """The steps by which pages have raised a number.
+
+    :param step: the step, the same each time.
+    """
+
+    __slots__ = ("step", "steps_of", "value")
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+        self.value = 0
+        """The number after the last step."""
+        self.steps_of: dict[Page, int] = {}
+        """How many steps each page has made that is not done."""
+
+    def raised(self, value: int, page: Page) -> None:
+        """Record that *page* has raised the number to *value*."""
+        self.value = value
+        self.steps_of[page] = self.steps_of.get(page, 0) + 1
+
+    def without_unsettled(self) -> int:
+        """Return the number without the steps of pages that are not done. Forget the other pages."""
+        self.steps_of = {page: steps for page, steps in self.steps_of.items() if not page.is_settled}
+        return self.value - self.step * sum(self.steps_of.values())
+
+
+class SpiderState(dict[Any, Any]):
+    """The dict ``spider.state``. It notes which pages have raised the counters in it."""
+
+    def __init__(self, values: Mapping[Any, Any]) -> None:
+        super().__init__(values)
+        self._counters: dict[Any, PageCounter | None] = {}
+        """The counters by key; None for a key whose value is no counter."""
+
+    def __reduce__(self) -> tuple[type, tuple[dict[Any, Any]]]:
+        return dict, (dict(self),)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._note(key, value)
+        super().__setitem__(key, value)
+
+    def _note(self, key: Any, value: Any) -> None:
+        page, before = current_page(), self.get(key, 0)
+        if page is None:
+            self._counters.pop(key, None)  # the project begins to count anew
+        elif type(value) is not int or type(before) is not int:
+            self._counters[key] = None
+        elif value != before:
+            counter = self._counters.setdefault(key, PageCounter(value - before))
+            if counter is not None and value - before == counter.step > 0:
+                counter.raised(value, page)
+            else:
+                self._counters[key] = None
+
+    def stored(self) -> dict[Any, Any]:
+        """Return what a commit stores: counters without the steps of pages that are not done."""
+        values = dict(self)
+        for key, counter in self._counters.items():
+            if counter is not None and values.get(key) == counter.value:
+                values[key] = counter.without_unsettled()
+        return values
 
 
 class T8SpiderState:
-    """Takes the place of Scrapy's: ``spider.state`` is the same dict, but survives a kill and is stored without pickle.
-
-    A commit has the state as it is at that time, with what pages in flight have changed in it.
-    """
+    """Takes the place of Scrapy's: ``spider.state`` survives a kill and is stored without pickle."""
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> T8SpiderState:
@@ -42,16 +110,17 @@ class T8SpiderState:
 
     def spider_opened(self, spider: Spider) -> None:
         self._spider = spider
-        self._spider.state = self._load()
+        self._spider.state = SpiderState(self._load())
         self._job.persist(self)
 
     def dump(self, *, force: bool) -> Mapping[str, bytes]:
         began = time.monotonic()
         if began < self._next and not force:
             return {}
-        data = self._encode(getattr(self._spider, "state", None) or {})
+        state = getattr(self._spider, "state", None) or {}
+        data = self._encode(state.stored() if isinstance(state, SpiderState) else state)
         now = time.monotonic()
-        self._next = now + REST * (now - began)
+        self._next = now + REST * (now - began) if len(data) > LARGE else 0.0
         if data == self._stored:
             return {}
         self._stored = data

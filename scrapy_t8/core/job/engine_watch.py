@@ -240,6 +240,8 @@ class EngineWatch:
 
     def _lose_items(self, request: Request, page: Page) -> None:
         """Record items that have entered the pipelines and will never leave them, as after a CancelledError."""
+        if self._control.error is not None:
+            return  # the pipelines have ended with the run
         lost = self._items.end_unfinished(page, request.url)
         error = f"{lost} items did not leave the pipelines, which an exception such as CancelledError has ended"
         self._retries.record_first_failure(request, Failure(PIPELINE, error))

@@ -17,7 +17,7 @@ from .compare import Lab
 pytestmark = pytest.mark.slow
 
 WEIGHT = {"weight": "5000"}
-SIZE = {"size": "20000"}
+SIZE = {"size": "60000"}
 
 
 class Disk:
@@ -95,6 +95,7 @@ def test_a_limit_for_the_state(lab: Lab, weighty: Counter[str]) -> None:
     run = crawl.run(before=limit_files)
     assert run.reason == "t8_store_failed", run.log
     _assert_told(crawl, "Make space")
+    assert not run.lines("Request buried")
     crawl.finished()
     assert crawl.lines == weighty
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,14 @@ from scrapy_t8.components.extensions import spiderstate
 from tests.support.probe import SITE, may_end
 
 spiderstate.REST = 0  # every commit has the state, however long it took to store the last one
+
+
+class Slow:
+    """A pipeline that takes a while."""
+
+    async def process_item(self, item: Any) -> Any:
+        await asyncio.sleep(0.1)
+        return item
 
 
 class Asking(Spider):
@@ -38,3 +47,6 @@ class Asking(Spider):
             yield {"slug": path, "cookies": response.json()}
         else:
             yield {"slug": path}
+
+    def closed(self, reason: str) -> None:
+        self.crawler.stats.set_value("pages", self.state.get("pages"))
