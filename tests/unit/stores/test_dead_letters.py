@@ -358,6 +358,8 @@ def test_the_limit_deletes_no_letter_of_the_job_that_is_kept(bench: Bench) -> No
     assert numbers(bench.box) == [4, 5]
     assert bench.box.prune(bench.job, NOW, ttl=98.5, limit=1, keep=bench.job.id) == (1, 0)
     assert numbers(bench.box) == [5]
+    bench.bury(letter(6, job=""), letter(7, job=""))
+    assert bench.box.prune(bench.job, NOW, ttl=float("inf"), limit=1)[1] == 2
     bench.assert_balanced()
 
 
