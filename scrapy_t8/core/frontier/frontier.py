@@ -63,7 +63,7 @@ class Frontier(CommitParticipant):
         self.endings = Endings(store, self.record, self.outbox)
         self.parts: set[Request] = set()
         """Requests that must run from memory as a part of the current page, although they could be stored."""
-        self.replay = ReplayGuard(store, self.codec, self.fingerprint, control=control, parts=self.parts)
+        self.replay = ReplayGuard(store, self.codec, self.fingerprint, control=control)
         self.seen = SeenSet(store)
         self.has_seen_set = True
         """Whether requests pass the seen-set: not if the project has a duplicate filter of its own."""

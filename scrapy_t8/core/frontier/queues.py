@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from scrapy import Request
 
@@ -79,21 +79,29 @@ class FrontierQueue(ABC):
         self._in_memory.append((self._frontier.next_id(self._record.id), request, page))
 
     def _holds(self, request: Request, payload: bytes, page: Page) -> bool:
-        """Whether *request* runs from memory for now: it may share a value with other requests of *page*."""
+        """Whether *request* runs from memory, at least for now: it may share a value with other requests of *page*."""
         values = changeable(request)
-        if not values or self._record is None:
+        if not (values or page.is_replay):
             return False
-        if self._frontier.replay.was_part(page, request, payload):
-            self._add_part(request, page)
+        was_part = self._frontier.replay.was_part(page, request, payload)
+        if values and self._shares(Child(request, payload, 0, self, page, has_begun=was_part), values):
             return True
+        if was_part:
+            self._add_part(request, page)
+        return was_part
+
+    def _shares(self, child: Child, values: list[Any]) -> bool:
+        """Let *child* run from memory until it is clear whether another request has one of the *values*, if it may."""
+        request, page = child.request, child.page
         sharing, source = self._frontier.sharing, current_request()
         if source not in self._frontier.in_flight:
             source = None
             if page.entry != START:
                 return False  # the callback that yields it has ended
-        child = Child(request, payload, self._frontier.next_id(self._record.id), self, page)
         if not sharing.hold(child, source, values):
             return False
+        assert self._record is not None
+        child.entry = self._frontier.next_id(self._record.id)
         self._frontier.admit_part(request, page)
         self._in_memory.append((child.entry, request, page))
         sharing.store_overdue(page, source)

@@ -50,23 +50,15 @@ class ReplayGuard:
     again, the request must be a part of the page again: else its outputs would come twice.
 
     :param control: ends pages whose last requests were held back.
-    :param parts: takes the requests that must run from memory.
     """
 
     def __init__(
-        self,
-        store: Store,
-        codec: Codec,
-        fingerprint: Callable[[Request], int],
-        *,
-        control: RunControl,
-        parts: set[Request],
+        self, store: Store, codec: Codec, fingerprint: Callable[[Request], int], *, control: RunControl
     ) -> None:
         self._store = store
         self._codec = codec
         self._fingerprint = fingerprint
         self._control = control
-        self._parts = parts
         self._enqueue: Callable[[Request], object] = lambda request: None
         self._parents = store.parents()
         self._children: list[tuple[Page, int, Request, bytes]] = []
@@ -82,6 +74,8 @@ class ReplayGuard:
         self._timers: dict[Page, CallLaterResult] = {}
         self._admitted: Request | None = None
         """The request that was held back, and is admitted now."""
+        self._parts: set[Request] = set()
+        """Requests that are parts of their pages again."""
 
     def begin(self, enqueue: Callable[[Request], object]) -> None:
         """Admit requests that were held back with *enqueue* from now on."""
@@ -119,8 +113,11 @@ class ReplayGuard:
         return False
 
     def was_part(self, page: Page, request: Request, payload: bytes) -> bool:
-        """Whether *request*, which the seen-set covers, ran from memory in an earlier attempt of a replayed *page*."""
-        if not page.is_replay or page.entry is None:
+        """Whether *request* ran from memory in an earlier attempt of a replayed *page*, so that it is a part again."""
+        if request in self._parts:
+            self._parts.remove(request)
+            return True
+        if not page.is_replay or page.entry is None or request.dont_filter:
             return False
         kin = child_key(self._fingerprint(request), payload)[:KIN]
         remembered = self._remembered(page, kin)

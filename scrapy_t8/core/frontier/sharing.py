@@ -60,7 +60,7 @@ class Child:
     page: Page
     values: list[Value] = dataclasses.field(default_factory=list)
     has_begun: bool = False
-    """Whether its response has arrived, so that its outputs belong to *page*."""
+    """Whether its response has arrived, now or in an earlier attempt, so that its outputs belong to *page*."""
 
     @property
     def shares(self) -> bool:
@@ -130,11 +130,11 @@ class Sharing:
             return
         if child.page.entry == START:
             self._store([child])
-        child.has_begun = True
+        has_begun, child.has_begun = child.has_begun, True
         for value in child.values:
             if len(value.children) > 1 and not value.is_changed:
                 value.before[request] = self._bytes(value)
-        if request in self._children:
+        if request in self._children and not has_begun:
             # What it yields belongs to its page from now on. So it must be a part of the page in a replay as well.
             self._replay.add(child.page, -child.entry, request, child.payload)
 

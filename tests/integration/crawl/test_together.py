@@ -15,6 +15,17 @@ def test_a_basket_that_several_requests_fill(lab: Lab) -> None:
     assert len(comparison.calm.last.lines("share")) == 1
 
 
+@pytest.mark.parametrize("filtered", ["yes", "no"])
+def test_a_basket_whose_last_request_has_no_answer_at_two_kills(lab: Lab, filtered: str) -> None:
+    crawl = lab.crawl("held_baskets", filtered=filtered)
+    for _ in range(2):
+        crawl.killed("last")
+    assert crawl.site is not None
+    crawl.site.release()
+    crawl.finished()
+    assert crawl.values("rows") == {"abc": 3}
+
+
 def test_a_basket_that_requests_of_start_fill(lab: Lab) -> None:
     lab.compare("basket_of_start", ("start-a",), ("start-c", "start-e"))
 

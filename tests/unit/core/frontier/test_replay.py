@@ -33,10 +33,8 @@ class Run:
         self._open()
 
     def _open(self) -> None:
-        self.parts: set[Request] = set()
-        self.guard = ReplayGuard(
-            self.context.store, self.context.codec, fingerprint63, control=self.control, parts=self.parts
-        )
+        self.parts: list[Request] = []
+        self.guard = ReplayGuard(self.context.store, self.context.codec, fingerprint63, control=self.control)
         self.guard.begin(self._admit)
 
     def page(self, entry: int = PAGE) -> Page:
@@ -69,20 +67,26 @@ class Run:
         request = request_of(text)
         if page.is_replay and self.guard.is_known_request(page, request, may_wait=True):
             return False
-        if request in self.parts:
+        payload = self.context.codec.encode_request(request)
+        if self.guard.was_part(page, request, payload):
+            self.parts.append(request)
             return True
         self.children += 1
-        self.guard.add(page, self.children, request, self.context.codec.encode_request(request))
+        self.guard.add(page, self.children, request, payload)
         return True
 
     def _admit(self, request: Request) -> None:
         page = current_page()
         assert page is not None
         text = f"{request.meta['name']}@{request.meta['at']}"
+        payload = self.context.codec.encode_request(request)
         assert not self.guard.is_known_request(page, request, may_wait=True)
-        self.children += 1
-        self.guard.add(page, self.children, request, self.context.codec.encode_request(request))
         self.admitted.append(text)
+        if self.guard.was_part(page, request, payload):
+            self.parts.append(request)
+            return
+        self.children += 1
+        self.guard.add(page, self.children, request, payload)
 
     def taken_as_parts(self) -> list[str]:
         """Return the texts of the requests that must run from memory, and forget them."""

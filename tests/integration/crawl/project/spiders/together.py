@@ -55,6 +55,30 @@ class Baskets(NotingSpider):
             yield {"rows": "".join(sorted(set(basket.rows)))}
 
 
+class HeldBaskets(Baskets):
+    """The last request of each basket has no answer yet when the crawl is killed."""
+
+    name = "held_baskets"
+    custom_settings: ClassVar = {"CONCURRENT_REQUESTS": 16, "CONCURRENT_REQUESTS_PER_DOMAIN": 16}
+    names = "abc"
+    filtered = "yes"
+
+    async def start(self) -> AsyncIterator[Any]:
+        for number in range(3):
+            yield self.to(f"p/basket-{number}", self.quick)
+        yield self.to("slow/300/last", self.last)
+
+    def quick(self, response: Any) -> Any:
+        basket = Basket(missing=set(self.names))
+        for name in self.names:
+            path = f"{'held' if name == 'c' else 'p'}/{response.url.rpartition('-')[2]}-{name}"
+            of = {"basket": basket, "row": name}
+            yield self.to(path, self.row, meta={"of": of}, dont_filter=self.filtered != "yes")
+
+    def last(self, response: Any) -> Any:
+        may_end("last")
+
+
 class BasketOfStart(Baskets):
     """``start()`` passes one basket to requests that go one after the other, some of them by way of a redirect."""
 
