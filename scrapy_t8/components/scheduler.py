@@ -138,13 +138,24 @@ class T8Scheduler(Scheduler):
     def next_request(self) -> Request | None:
         # What follows in this context (downloads, idle handlers) is no page's output.
         leave_page()
-        if not self._job.works or self._job.is_held:
+        if not self._job.works:
             return None
+        if self._job.is_held:
+            return self._next_probe() if self._job.wants_probe() else None
+        return self._take()
+
+    def _take(self) -> Request | None:
         with self._taking:
             if self._alone is not None or self._job.frontier.suspects:
                 return self._next_suspect()
             return self._next()
         return None
+
+    def _next_probe(self) -> Request | None:
+        request = self._take()
+        if request is not None:
+            self._job.retries.pipelines.probe(self._job.fingerprint(request))
+        return request
 
     def _next(self) -> Request | None:
         assert self.dqs is not None

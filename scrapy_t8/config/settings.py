@@ -87,6 +87,7 @@ class Config:
     request_checks: list[Any] = field(default_factory=list)  # paths of checks that a request may name in its meta
     retry_handlers: dict[str, Any] = field(default_factory=dict)  # by task type, what retries instead of the crawl
     retry_handler_timeout: float = 300.0  # maximum seconds that a retry handler may take
+    outage_errors: list[Any] = field(default_factory=list)  # paths of errors of pipelines that are outages, too
     breaker_failures: int = 5  # requests that fail with no answer in between: a host is down; 0: never
     breaker_probe: float = 5.0  # minimum seconds between two probes of a host that is down
     breaker_probe_cap: float = 300.0  # maximum seconds between two probes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -68,6 +68,7 @@ TABLE: tuple[tuple[type, str, str], ...] = (
         "Replaced: a callback that ends with a CancelledError, or another exception that is no Exception, would hang.",
     ),
     (ScraperSlot, "queue active itemproc_size closing is_idle()", "To end a stop although items are under way."),
+    (Scraper, "itemproc", "The closing of its pipelines is replaced: t8_commit comes first."),
     (Downloader, "slots per_slot_settings", "AutoThrottle's delays are kept across runs."),
     (Scheduler, "dqs", "Assigned: the durable queue is there without a JOBDIR of Scrapy's own."),
     (DownloaderAwarePriorityQueue, "pqueues pqfactory", "The queue of a host that is down is set aside."),
@@ -142,8 +143,7 @@ def watch(crawler: Crawler, arrived: Callable[..., Request | None], left: Callab
         signals of this request run. A request that it returns is the outcome instead.
     :param left: called when its callback or errback, its items and its requests have ended, whatever the path.
     """
-    engine = crawler.engine
-    assert engine is not None
+    engine: Any = crawler.engine
     handle = engine._handle_downloader_output
 
     def watched(result: Any, request: Request) -> Deferred[None]:
@@ -158,7 +158,12 @@ def watch(crawler: Crawler, arrived: Callable[..., Request | None], left: Callab
         left(request)
         return Deferred() if crawler in _released else result
 
-    engine._handle_downloader_output = watched  # type: ignore[method-assign]
+    engine._handle_downloader_output = watched
+
+
+def item_pipelines(crawler: Crawler) -> list[Any]:
+    """Return the item pipelines, in their order."""
+    return list(crawler.engine.scraper.itemproc.middlewares)
 
 
 def items_in_pipelines(crawler: Crawler) -> int:
@@ -166,18 +171,29 @@ def items_in_pipelines(crawler: Crawler) -> int:
     return crawler.engine.scraper.slot.itemproc_size if crawler.engine and crawler.engine.scraper.slot else 0
 
 
+def call_before_pipelines_close(crawler: Crawler, before: Callable[[], Awaitable[None]]) -> None:
+    """Await *before* when no item is under way any more, and the item pipelines are about to close."""
+    itemproc: Any = crawler.engine.scraper.itemproc
+    close = itemproc.close_spider_async
+
+    async def close_after() -> None:
+        await before()
+        await close()
+
+    itemproc.close_spider_async = close_after
+
+
 def call_on_close_spider(crawler: Crawler, raised: Callable[[Request], object]) -> None:
     """Call *raised* with each scheduled request whose callback or errback raises CloseSpider."""
-    engine = crawler.engine
-    assert engine is not None
-    handle = engine.scraper.handle_spider_error
+    scraper: Any = crawler.engine.scraper
+    handle = scraper.handle_spider_error
 
     def handle_and_report(_failure: Failure, request: Request, response: Any) -> None:
         if isinstance(_failure.value, CloseSpiderException):
             raised(request)
         handle(_failure, request, response)
 
-    engine.scraper.handle_spider_error = handle_and_report  # type: ignore[method-assign]
+    scraper.handle_spider_error = handle_and_report
 
 
 def call_before_errback(crawler: Crawler, failed: Callable[[Request, Any], object]) -> None:
@@ -185,7 +201,6 @@ def call_before_errback(crawler: Crawler, failed: Callable[[Request, Any], objec
 
     That is so after a failed download, and where a spider middleware raises an exception in process_spider_input.
     """
-    assert crawler.engine is not None
     scraper: Any = crawler.engine.scraper
     call = scraper.call_spider_async
 
@@ -209,7 +224,6 @@ def replace_fingerprints(dupefilter: RFPDupeFilter, fingerprints: object) -> boo
 
 def end_on_base_exception(crawler: Crawler, raised: Callable[[Request, BaseException], object]) -> None:
     """Let a callback or errback end that raises an exception that is no Exception, and call *raised* with it."""
-    assert crawler.engine is not None
     scraper: Any = crawler.engine.scraper
     scrape, handle = scraper._scrape, scraper.handle_spider_output_async
 
@@ -266,8 +280,7 @@ def call_around_close(
 
 def end_wait_for_items(crawler: Crawler) -> None:
     """Let a spider close that waits for items, if none is left. Scrapy looks only when a response was processed."""
-    engine: Any = crawler.engine
-    slot = engine.scraper.slot
+    slot: Any = crawler.engine.scraper.slot
     if slot is not None and slot.closing is not None and not slot.closing.called and slot.is_idle():
         slot.closing.callback(crawler.spider)
 
@@ -275,7 +288,6 @@ def end_wait_for_items(crawler: Crawler) -> None:
 def release_in_flight(crawler: Crawler) -> None:
     """Take everything in flight from the engine, so that a spider that is being closed need not wait for it."""
     engine = crawler.engine
-    assert engine is not None
     _released.add(crawler)
     if engine.scraper.slot is not None:
         engine.scraper.slot.queue.clear()

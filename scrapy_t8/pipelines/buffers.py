@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from scrapy.crawler import Crawler
-from scrapy.utils.conf import build_component_list
-from scrapy.utils.misc import load_object
 
 from scrapy_t8.core import scrapy_private
+from scrapy_t8.core.job.pipeline_commits import HOOK
+from scrapy_t8.utils.classes import path_of
 from scrapy_t8.utils.log.loggers import get_logger
 
 logger = get_logger(__name__)
@@ -51,7 +51,7 @@ class Buffers:
                 least = min(self._least.get((id(pipeline), attribute), length), length)
                 self._least[id(pipeline), attribute] = least
                 if length > least + under_way:
-                    name = f"{type(pipeline).__module__}.{type(pipeline).__qualname__}"
+                    name = path_of(type(pipeline))
                     found.append(Buffer(name, attribute, length))
                     self._pipelines.remove(pipeline)
                     break
@@ -84,12 +84,13 @@ class BufferWatch:
 
 
 def _own_pipelines(crawler: Crawler) -> list[Any]:
-    """Return the item pipelines that the project has made itself."""
-    listed = build_component_list(crawler.settings.get_component_priority_dict_with_base("ITEM_PIPELINES"))
-    classes = [cls for cls in map(load_object, listed) if isinstance(cls, type)]
-    own = [cls for cls in classes if cls.__module__.partition(".")[0] not in FOREIGN]
-    pipelines = map(crawler.get_item_pipeline, own)
-    return [pipeline for pipeline in pipelines if hasattr(pipeline, "__dict__")]
+    """Return the item pipelines that the project has made itself, without those that commit what they keep."""
+    own = [
+        pipeline
+        for pipeline in scrapy_private.item_pipelines(crawler)
+        if type(pipeline).__module__.partition(".")[0] not in FOREIGN and not hasattr(pipeline, HOOK)
+    ]
+    return [pipeline for pipeline in own if hasattr(pipeline, "__dict__")]
 
 
 def _length(value: Any) -> int | None:

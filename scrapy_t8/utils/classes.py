@@ -7,7 +7,7 @@ from dataclasses import MISSING, FrozenInstanceError, dataclass, fields
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-__all__ = ["forwarded", "record_class"]
+__all__ = ["forwarded", "path_of", "record_class"]
 
 Owner = TypeVar("Owner")
 Part = TypeVar("Part")
@@ -82,6 +82,11 @@ def _refuse(self: Any, name: str, value: object = None) -> None:
 def _restore(self: Any, state: tuple[None, dict[str, Any]]) -> None:
     for name, value in state[1].items():
         object.__setattr__(self, name, value)
+
+
+def path_of(cls: type) -> str:
+    """Return the import path of *cls*; of a class of Python itself, its name."""
+    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
 
 
 def forwarded(

@@ -58,6 +58,7 @@ class T8Checkpoint:
             )
             self._job.watch_resume_points()
         found = self._job.recovery
+        self._job.await_pipelines(scrapy_private.item_pipelines(self._job.crawler))
         if self._job.buried:
             logger.error("%d requests became dead letters: the process died even when each ran alone", self._job.buried)
         if self._job.revived:
@@ -84,7 +85,7 @@ class T8Checkpoint:
             if self._job.frontier.replay.pair_all():
                 scrapy_private.schedule_next_call(self._job.crawler)
                 raise DontCloseSpider
-            self._job.retries.idle()
+            self._job.idle()
 
     async def spider_closed(self, reason: str) -> None:
         await self._job.close(reason)

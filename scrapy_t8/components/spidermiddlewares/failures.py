@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from scrapy import signals
@@ -11,9 +12,10 @@ from scrapy.http import Response
 from scrapy.spidermiddlewares.httperror import HttpError
 from twisted.python.failure import Failure
 
+from scrapy_t8.core.items.tracker import pipeline_of_traceback
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.core.page import current_request
-from scrapy_t8.core.retry.failure import PARSE, PIPELINE, RetryPage, of_code, of_response
+from scrapy_t8.core.retry.failure import OUTAGE, PARSE, PIPELINE, RetryPage, of_code, of_response
 
 
 class T8FailureMiddleware:
@@ -48,13 +50,18 @@ class T8FailureMiddleware:
         self._note(PARSE, failure.value, response)
 
     def item_error(self, failure: Failure, response: Response | Failure | None) -> None:
-        self._note(PIPELINE, failure.value, response)
+        self._note(OUTAGE if failure.value in self._job.retries.outages else PIPELINE, failure.value, response)
 
     def _note(self, kind: str, error: BaseException | None, response: Any) -> None:
         # Middlewares may have given the response another request.
         request = current_request()
-        if self._job.works and error is not None and request is not None:
-            self._job.retries.record_failure(request, of_code(kind, error, response, body_sample=self._sample))
+        if not self._job.works or error is None or request is None:
+            return
+        failure = of_code(kind, error, response, body_sample=self._sample)
+        if failure.kind == OUTAGE:
+            pipeline = pipeline_of_traceback(error.__traceback__)
+            failure = replace(failure, detail={**failure.detail, "pipeline": pipeline})
+        self._job.retries.record_failure(request, failure)
 
     @property
     def _sample(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Protocol
 
 from scrapy.utils.asyncio import CallLaterResult, call_later
 
@@ -19,6 +20,13 @@ logger = get_logger(__name__)
 
 PENDING = 1000
 """Changes after which a commit does not wait for its interval."""
+
+
+class PageHolder(Protocol):
+    """Something outside of T8 that has to be durable before a page is done."""
+
+    def holds(self, page: Page) -> bool:
+        """Whether *page*, which has ended, waits. The holder passes the page to :meth:`CommitLoop.ended` later."""
 
 
 class CommitLoop(RunControl):
@@ -39,6 +47,7 @@ class CommitLoop(RunControl):
         self._guard = self.guard("commit")
         self._timer: CallLaterResult | None = None
         self._postponed_at: float | None = None
+        self._holder: PageHolder | None = None
         self._is_running = False
         self._pending = 0
         self.error: T8Error | None = None
@@ -70,7 +79,16 @@ class CommitLoop(RunControl):
     # -- what changes --------------------------------------------------------------------------------------------
 
     def end(self, page: Page) -> None:
-        if not page.release() or not self._is_running:
+        if page.release() and self._is_running and not (self._holder and self._holder.holds(page)):
+            self.ended(page)
+
+    def hold_with(self, holder: PageHolder) -> None:
+        """Ask *holder* of each page that has ended whether the page waits for more."""
+        self._holder = holder
+
+    def ended(self, page: Page) -> None:
+        """Settle *page* with the next commit: the page waits for nothing any more."""
+        if not self._is_running:
             return
         self._outputs.add(page)
         self.changed()

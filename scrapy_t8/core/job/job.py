@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import atexit
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 from scrapy import Request
@@ -17,7 +18,7 @@ from scrapy_t8.core.items.expectations import META as EXPECT
 from scrapy_t8.core.items.tracker import ItemTracker
 from scrapy_t8.core.page import Page, current_page, current_request
 from scrapy_t8.core.resume_points import POINT, Mark
-from scrapy_t8.core.retry.failure import Failure
+from scrapy_t8.core.retry.failure import OUTAGE, Failure
 from scrapy_t8.core.retry.host_gate import HostGatedQueue
 from scrapy_t8.core.retry.system import RetrySystem
 from scrapy_t8.core.run import CommitParticipant, PersistedComponent, RunContext
@@ -31,6 +32,7 @@ from .engine_watch import EngineWatch, ResumePointWatch
 from .ignored import ending_of_rejected
 from .lifecycle import finish_run
 from .page_outputs import OutputSink
+from .pipeline_commits import HOOK, PipelineCommits
 
 logger = get_logger(__name__)
 
@@ -77,8 +79,10 @@ class Job(CommitParticipant):
         self.guard, self.fail, self.end = commits.guard, commits.fail, commits.end
         self.add_sink, self.touch, self.changed = commits.add_sink, commits.touch, commits.changed
         self.commit, self.flush, self.settle_ended = commits.commit, commits.flush, commits.settle_ended
+        self._pipelines: PipelineCommits | None = None
         self._is_open = True
         self.is_held = False
+        self._holds: set[str] = set()
         self._is_closing = False
         self._is_complete = False
         self._components: list[PersistedComponent] = []
@@ -130,9 +134,29 @@ class Job(CommitParticipant):
             self._release()
             raise self.error
 
-    def hold_requests(self, is_held: bool) -> None:
-        """Send no request while *is_held*: the run needs something first."""
-        self.is_held = is_held
+    def hold_requests(self, is_held: bool, reason: str = "") -> None:
+        """Send no request while *is_held*: the run needs something first. There may be several reasons at a time."""
+        (self._holds.add if is_held else self._holds.discard)(reason)
+        self.is_held = bool(self._holds)
+
+    def wants_probe(self) -> bool:
+        """Whether one request may go although requests are held back: only its page can end an outage of pipelines."""
+        return self._holds == {OUTAGE} and self.retries.pipelines.wants_probe()
+
+    def await_pipelines(self, pipelines: Sequence[object]) -> None:
+        """Settle pages only when those of the *pipelines* that have ``t8_commit()`` have committed their items."""
+        hooks = [pipeline for pipeline in pipelines if callable(getattr(pipeline, HOOK, None))]
+        if hooks:
+            hold = partial(self.hold_requests, reason=HOOK)
+            self._pipelines = PipelineCommits(
+                self.context, self._commits, self.frontier, retries=self.retries, pipelines=hooks, hold=hold
+            )
+
+    def idle(self) -> None:
+        """Decide what an idle spider does: see :meth:`PipelineCommits.idle` and :meth:`RetrySystem.idle`."""
+        if self._pipelines is not None:
+            self._pipelines.idle()
+        self.retries.idle()
 
     # -- requests ------------------------------------------------------------------------------------------------
 
@@ -144,6 +168,7 @@ class Job(CommitParticipant):
         if not has_seen_set:
             self.frontier.leave_filtering_to_project()
         self.has_frontier = True
+        self.retries.pipelines.hold_with(partial(self.hold_requests, reason=OUTAGE), self.retries.timer.wake_at)
         EngineWatch(self.context, self._commits, self.frontier, retries=self.retries, items=self.items)
         return self.retries.gate(queue)
 

@@ -13,6 +13,7 @@ from scrapy.utils.request import RequestFingerprinter
 from scrapy_t8.config.parsing import load_callable
 from scrapy_t8.config.settings import Config
 from scrapy_t8.core import scrapy_private
+from scrapy_t8.core.frontier.dead_letter_outbox import DeadLetterLimit
 from scrapy_t8.core.frontier.frontier import Frontier
 from scrapy_t8.core.items.checks import ItemChecks
 from scrapy_t8.core.items.expectations import Expectations
@@ -123,7 +124,7 @@ def _build(context: RunContext, objects: Loaded) -> Job:
     )
     job = Job(context, commits, frontier, items=items, retries=retries)
     statistics = RunStatistics(record, ledger, expectations)
-    commits.begin(frontier, points, statistics, retries, retries.timer, job)
+    commits.begin(frontier, points, statistics, retries, retries.timer, DeadLetterLimit(context), job)
     return job
 
 

@@ -189,6 +189,12 @@ class Breaker:
         if health.is_suspect and request == KNOWN_PAGE:
             health.is_suspect, health.interval = False, 0.0  # nothing can confirm the suspicion
 
+    def probe_again(self, host: str, request: int, now: float) -> None:
+        """Let another probe follow at once, if *request* was the probe: it says nothing."""
+        health = self._hosts.get(host)
+        if health is not None and health.probing == request:
+            health.probing, health.probe_at = None, now
+
     def pause(self, host: str, until: float) -> None:
         """Pause the host until the time that it has demanded."""
         health = self._hosts.setdefault(host, Health())

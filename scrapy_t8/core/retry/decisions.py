@@ -20,9 +20,9 @@ from scrapy_t8.model.dead_letter import DeadLetter
 from scrapy_t8.utils.log.loggers import get_logger
 
 from .breaker import KNOWN_PAGE, Breaker, Evidence
-from .code_version import code_of
-from .failure import HANDLED, NETWORK, OF_THE_HOST, THROTTLED, Failure
+from .failure import HANDLED, NETWORK, OF_THE_HOST, OUTAGE, THROTTLED, Failure, code_of
 from .hosts import Hosts
+from .pipeline_outages import PipelineOutages
 from .policy import HostState, Policy
 
 logger = get_logger(__name__)
@@ -41,6 +41,7 @@ class RetryDecisions:
         self._frontier = frontier
         self.policy = policy
         self.breaker = breaker
+        self.pipelines = PipelineOutages(context)
         self.hosts = Hosts(context.crawler, clock=context.clock, pause=context.config.retry_base)
         self.code = code_of(self._spider)
         """A hash of the spider's code: if it changes, a bug may have been fixed."""
@@ -125,6 +126,9 @@ class RetryDecisions:
     def due_time(self, request: Request, page: Page, failure: Failure) -> float | None:
         """Add the failure to the request's history. Return when to try again, in Unix seconds; None to give up."""
         now, host, history = self._clock(), self.hosts.name(request), self.history(request, page)
+        if failure.kind == OUTAGE:
+            state = self.pipelines.failed(self._frontier.fingerprint(request), failure, history)
+            return self._decide(request, history, failure, now=now, host=state)
         self._note_host(request, host, failure, now=now, is_first=not history.attempts)
         history.refund(failure.kind, self.breaker.refund(host, self._frontier.fingerprint(request)))
         state = None

@@ -5,14 +5,18 @@ from __future__ import annotations
 import math
 import re
 import struct
+import sys
 import traceback
 import zlib
 from collections.abc import Mapping
 from dataclasses import field
 from datetime import timezone
 from email.utils import parsedate_to_datetime
+from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
+from scrapy import Spider
 from scrapy.exceptions import (
     CannotResolveHostError,
     DownloadConnectionRefusedError,
@@ -43,6 +47,8 @@ PARSE = "parse"
 """The callback raised an exception."""
 PIPELINE = "pipeline"
 """An item pipeline raised an exception."""
+OUTAGE = "outage"
+"""What an item pipeline writes to cannot be reached."""
 MEDIA = "media"
 """A file of an item could not be downloaded."""
 HTTP = "http"
@@ -55,7 +61,7 @@ HANDLER = "handler"
 """A task of the service whose handler has failed."""
 HANDLED = "handler"
 """The reason of a failure that a retry handler has reported."""
-KINDS = (NETWORK, HOST, THROTTLED, BAN, PARSE, PIPELINE, MEDIA, HTTP, DOWNLOAD, INVALID, HANDLER)
+KINDS = (NETWORK, HOST, THROTTLED, BAN, PARSE, PIPELINE, OUTAGE, MEDIA, HTTP, DOWNLOAD, INVALID, HANDLER)
 
 NETWORK_ERRORS = (
     CannotResolveHostError,
@@ -79,11 +85,14 @@ INSIDE_A_CALLBACK = (*NETWORK_ERRORS[:-1], ConnectionError, TimeoutError)
 OF_THE_HOST = (NETWORK, HOST)
 """The kinds that count as failures of a host."""
 
+WAITED_FOR = (*OF_THE_HOST, OUTAGE)
+"""The kinds that are not charged while what has failed is down."""
+
 OF_THE_CODE = (PARSE, PIPELINE, DOWNLOAD, INVALID, "callback", "class")
 """The kinds that a change of the spider's code may fix."""
 
 
-AFTER_THE_DOWNLOAD = (PARSE, PIPELINE, INVALID)
+AFTER_THE_DOWNLOAD = (PARSE, PIPELINE, OUTAGE, INVALID)
 """The kinds for which no errback is called. An errback itself can fail with them."""
 
 
@@ -214,7 +223,7 @@ def of_code(kind: str, error: BaseException, response: object, *, body_sample: i
         return Failure(error.kind, one_line(error), status, error.delay, reason=error, keeps_items=False, detail=detail)
     message = one_line(f"{type(error).__name__}: {error}")
     reason = error if isinstance(error, Exception) else "unspecified"
-    if isinstance(error, INSIDE_A_CALLBACK):
+    if isinstance(error, INSIDE_A_CALLBACK) and kind != OUTAGE:
         kind = NETWORK
     return Failure(kind, message, status, reason=reason, detail={"traceback": trace(error), **detail})
 
@@ -222,3 +231,18 @@ def of_code(kind: str, error: BaseException, response: object, *, body_sample: i
 def trace(error: BaseException) -> str:
     """Return the traceback of *error*."""
     return "".join(traceback.format_exception(type(error), error, error.__traceback__))
+
+
+def code_of(spider: Spider) -> str:
+    """Return a hash of the source files of the spider's project: all imported modules of its classes' packages."""
+    packages = {cls.__module__.partition(".")[0] for cls in type(spider).__mro__} - {"builtins", "scrapy", "scrapy_t8"}
+    digest = blake2b(digest_size=8)
+    for name in sorted(name for name in sys.modules if name.partition(".")[0] in packages):
+        file = getattr(sys.modules[name], "__file__", None)
+        if file and file.endswith(".py"):
+            digest.update(name.encode())
+            try:
+                digest.update(Path(file).read_bytes())
+            except OSError:
+                continue
+    return digest.hexdigest()

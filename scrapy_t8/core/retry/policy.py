@@ -20,10 +20,11 @@ from .failure import (
     KINDS,
     MEDIA,
     NETWORK,
-    OF_THE_HOST,
+    OUTAGE,
     PARSE,
     PIPELINE,
     THROTTLED,
+    WAITED_FOR,
     Failure,
     known_kind,
 )
@@ -37,6 +38,7 @@ TIMES = {
     HTTP: 2,
     HANDLER: 3,
     DOWNLOAD: 6,
+    OUTAGE: 6,
     **dict.fromkeys((PARSE, PIPELINE, INVALID), 0),
 }
 """Retries of each kind by default: failures of up to a minute are survived, a bug is not retried."""
@@ -164,7 +166,7 @@ class Policy:
         :raises ConfigError: if the meta is invalid.
         """
         rule = self._rules[kind]
-        if meta.get("max_retry_times") is not None and kind not in (PARSE, PIPELINE, INVALID):
+        if meta.get("max_retry_times") is not None and kind not in (PARSE, PIPELINE, OUTAGE, INVALID):
             rule = rule.changed({"times": meta["max_retry_times"]}, "meta['max_retry_times']")
         if meta.get("t8_retry"):
             rule = rule.changed(meta["t8_retry"], "meta['t8_retry']")
@@ -209,7 +211,7 @@ class Policy:
         :param host: the state of a host whose requests are held back; None if they are not.
         """
         due = self.due(failure, earlier + 1, rule, now, chance)
-        if host is None or failure.kind not in OF_THE_HOST or failure.final:
+        if host is None or failure.kind not in WAITED_FOR or failure.final:
             return Decision(due, charged=True)
         if host.is_suspect and due is not None:
             return Decision(max(due, host.opens), charged=True)

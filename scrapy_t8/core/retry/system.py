@@ -12,6 +12,7 @@ from scrapy.http import Response
 
 from scrapy_t8.config.causes import ERRBACK, SWALLOWED, Accepted, cause_of_failure
 from scrapy_t8.core.frontier.frontier import Frontier
+from scrapy_t8.core.items.outages import OutageErrors
 from scrapy_t8.core.page import Page, current_page
 from scrapy_t8.core.run import CommitParticipant, RunContext, RunControl
 from scrapy_t8.errors import CannotStore
@@ -19,12 +20,13 @@ from scrapy_t8.model.attempts import DUE
 from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.dead_letter import LetterFilter
 from scrapy_t8.model.entry import Ending, Outcome
+from scrapy_t8.utils.classes import path_of
 from scrapy_t8.utils.handler_call import Handler
 from scrapy_t8.utils.text import one_line
 
 from .breaker import Breaker
 from .decisions import RetryDecisions, callback_of
-from .failure import AFTER_THE_DOWNLOAD, OF_THE_CODE, Failure
+from .failure import AFTER_THE_DOWNLOAD, OF_THE_CODE, OUTAGE, Failure
 from .handlers import Handlers
 from .host_gate import HostGatedQueue
 from .hosts import KnownPageProbes
@@ -63,6 +65,7 @@ class RetrySystem(CommitParticipant):
         self._control = control
         self._frontier = frontier
         self.checks = checks
+        self.outages = OutageErrors(config.outage_errors)
         self._accepted = Accepted(config.accept)
         self._noted: dict[Request, Failure] = {}
         self._raised: dict[Request, Ending] = {}
@@ -80,6 +83,7 @@ class RetrySystem(CommitParticipant):
         if context.recovery.last_run is None:
             self.breaker.forget_given_up(context.clock())
         self.decisions = RetryDecisions(context, frontier, policy=policy, breaker=self.breaker)
+        self.pipelines = self.decisions.pipelines
         self._probes = KnownPageProbes(context.crawler, self.decisions)
         self.handlers = Handlers(handlers, config.retry_handler_timeout, self.handler_ended)
         self.timer = RetryTimer(context, control, frontier, handlers=self.handlers)
@@ -101,7 +105,8 @@ class RetrySystem(CommitParticipant):
         config, record, box = self._config, self._frontier.record, self._frontier.store.box
         buried = self._bury_crashing_pages(config.crash_limit)
         self._control.flush()
-        box.prune(record, self._clock(), ttl=config.failed_task_ttl, limit=config.max_failed_tasks)
+        ttl, limit = config.failed_task_ttl, config.max_failed_tasks
+        box.prune(record, self._clock(), ttl=ttl, limit=limit, keep=record.id)
         revived = self._revive_by_code() if config.revive_on_code_change else 0
         self._frontier.recount()
         self.timer.wake_at(self.timer.next_due())
@@ -258,9 +263,8 @@ class RetrySystem(CommitParticipant):
     def raised(self, request: Request, error: Exception) -> None:
         """Record that the callback of *request* has raised *error*, which a spider middleware may swallow."""
         if self.is_ours(request):
-            name = type(error).__qualname__
-            path = name if type(error).__module__ == "builtins" else f"{type(error).__module__}.{name}"
-            self._raised[request] = Ending(f"{SWALLOWED}:{path}", request.url, callback_of(request), one_line(error))
+            cause = f"{SWALLOWED}:{path_of(type(error))}"
+            self._raised[request] = Ending(cause, request.url, callback_of(request), one_line(error))
 
     # -- requests that end ---------------------------------------------------------------------------------------
 
@@ -269,6 +273,8 @@ class RetrySystem(CommitParticipant):
         self.decisions.request_ended(request)
         failure, swallowed = self._noted.pop(request, None), self._raised.pop(request, None)
         items = page.items.entered - self._items_before.pop(request, 0)
+        if self.pipelines.is_watching and (failure is None or failure.kind != OUTAGE):
+            self.pipelines.page_ended(self._frontier.fingerprint(request), has_items=bool(page.items.passed))
         if not in_memory and page.outcome is Outcome.REPLACED:
             failure = None  # the entry that has taken the page's place goes on
         if failure is STOPPED and items and self._is_last():

@@ -123,11 +123,14 @@ class SQLiteDeadLetters(SQLiteTables):
             self._delete(job, chosen, DISCARDED)
         return sum(chosen)
 
-    def prune(self, job: JobRecord, now: float, *, ttl: float, limit: int) -> tuple[int, int]:
-        """Delete letters older than *ttl* seconds, then the oldest beyond *limit*. Return both numbers."""
+    def prune(self, job: JobRecord, now: float, *, ttl: float, limit: int, keep: str = "") -> tuple[int, int]:
+        """Delete letters older than *ttl* seconds, then the oldest beyond *limit*. Return both numbers.
+
+        :param keep: the id of a job whose letters are deleted for their age only.
+        """
         with self._change(job) as db:
             expired = sum(self._choose(sql.CHOOSE, LetterFilter(older_than=ttl), job, now))
-            chosen = self._choose(sql.CHOOSE_OLDEST, ALL, job, now, limit=limit)
+            chosen = self._choose(sql.CHOOSE_OLDEST, ALL, job, now, limit=limit, keep=keep)
             kinds = ", ".join(f"{count} {kind}" for kind, count in db.execute(sql.CHOSEN_KINDS))
             db.execute(sql.MARK_DISCARDED)
             self._delete(job, chosen)

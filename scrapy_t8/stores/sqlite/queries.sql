@@ -277,7 +277,8 @@ INSERT INTO chosen (id, letter, entry, mine) SELECT id, id, entry, job = :job_id
 
 -- name: CHOOSE_OLDEST
 INSERT INTO chosen (id, letter, entry, mine) SELECT id, id, entry, job = :job_id FROM dead
-WHERE id NOT IN (SELECT letter FROM chosen) AND {where} ORDER BY buried_at DESC, id DESC LIMIT -1 OFFSET :limit
+WHERE id NOT IN (SELECT letter FROM chosen) AND (:keep = '' OR job <> :keep) AND {where}
+ORDER BY buried_at DESC, id DESC LIMIT -1 OFFSET max(0, :limit - (SELECT count(*) FROM dead WHERE job = :keep AND :keep <> ''))
 
 -- name: CHOOSE_RESOLVED
 INSERT INTO chosen (id, letter, entry, mine) SELECT id, id, entry, job = :job_id FROM dead

@@ -349,6 +349,20 @@ def test_what_is_old_is_pruned_and_then_the_oldest(bench: Bench, caplog: pytest.
     bench.assert_balanced()
 
 
+def test_the_limit_deletes_no_letter_of_the_job_that_is_kept(bench: Bench) -> None:
+    bench.bury(*(letter(n, buried_at=NOW - n, job="other") for n in (1, 2, 3)), letter(4, buried_at=NOW - 99))
+    bench.bury(letter(5, buried_at=NOW - 98))
+    assert bench.box.prune(bench.job, NOW, ttl=float("inf"), limit=3, keep=bench.job.id) == (0, 2)
+    assert numbers(bench.box) == [1, 4, 5]
+    assert bench.box.prune(bench.job, NOW, ttl=float("inf"), limit=1, keep=bench.job.id) == (0, 1)
+    assert numbers(bench.box) == [4, 5]
+    assert bench.box.prune(bench.job, NOW, ttl=98.5, limit=1, keep=bench.job.id) == (1, 0)
+    assert numbers(bench.box) == [5]
+    bench.bury(letter(6, job=""), letter(7, job=""))
+    assert bench.box.prune(bench.job, NOW, ttl=float("inf"), limit=1)[1] == 2
+    bench.assert_balanced()
+
+
 def test_letters_that_leave_the_box_have_a_cause(bench: Bench) -> None:
     bench.bury(letter(1, kind="http", status=404), letter(2, kind="parse"), letter(3, job="other"))
     assert bench.box.prune(bench.job, NOW, ttl=float("inf"), limit=0) == (0, 3)

@@ -1,6 +1,6 @@
 """The settings of the spiders here."""
 
-SPIDER_MODULES = ["healing", "given"]
+SPIDER_MODULES = ["healing", "given", "batching"]
 ADDONS = {"scrapy_t8.T8Addon": 500}
 EXTENSIONS = {"tests.support.probe.StatsFile": 900}
 TELNETCONSOLE_ENABLED = False

@@ -47,9 +47,14 @@ def crashes(target: str, metadata: dict[str, Any]) -> bool:
 
 
 class Pipeline:
-    """Raises an exception for an item, if ``choke`` is switched on."""
+    """Raises an exception for an item, if ``choke`` is switched on; for the first items, if ``away`` is."""
+
+    failures = 0
 
     def process_item(self, item: Any) -> Any:
+        if switched_on("away") and self.failures < 16:
+            self.failures += 1
+            raise ConnectionRefusedError("the database is away")
         if item["path"].endswith("/choke") and switched_on("choke"):
             raise ValueError("the pipeline chokes")
         if item["path"].endswith("/drop"):

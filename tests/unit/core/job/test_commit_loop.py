@@ -191,3 +191,32 @@ def test_what_has_ended_can_be_settled_without_a_commit(loop: CommitLoop, partic
     loop.end(page)
     loop.settle_ended()
     assert participant.asked == [("settle", page, Outcome.DONE)]
+
+
+class Holder:
+    """Holds pages with items."""
+
+    def __init__(self) -> None:
+        self.held: list[Page] = []
+
+    def holds(self, page: Page) -> bool:
+        if page.items.left:
+            self.held.append(page)
+        return bool(page.items.left)
+
+
+def test_a_page_that_is_held_settles_when_it_is_passed_on(loop: CommitLoop, participant: Participant) -> None:
+    holder = Holder()
+    loop.hold_with(holder)
+    parent = Page(6)
+    page, other = Page(7, parent=parent), Page(8)
+    page.own_items().leave()
+    for ended in (parent, page, other):
+        loop.end(ended)
+    loop.flush()
+    assert (page.is_settled, parent.is_settled, other.is_settled) == (False, False, True)
+    assert holder.held == [page]
+    loop.ended(page)
+    loop.flush()
+    assert page.is_settled
+    assert parent.is_settled
