@@ -10,11 +10,11 @@ from scrapy import Request, signals
 from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 from scrapy.http.request import NO_CALLBACK
-from scrapy.utils.asyncio import sleep
 from w3lib.url import canonicalize_url
 
 from scrapy_t8.core.items.expectations import expecting
 from scrapy_t8.core.job.job import Job
+from scrapy_t8.core.scrapy_releases import sleep
 from scrapy_t8.errors import ConfigError
 from scrapy_t8.model.items import RefetchStatus
 from scrapy_t8.utils.log.loggers import get_logger
