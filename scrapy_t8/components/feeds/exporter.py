@@ -21,9 +21,9 @@ from scrapy.utils.misc import build_from_crawler
 
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.core.page import leave_page
-from scrapy_t8.core.scrapy_releases import sleep, uri_of_feed
 from scrapy_t8.errors import CannotLoad, FeedError
 from scrapy_t8.utils.log.loggers import get_logger
+from scrapy_t8.utils.scrapy_releases import sleep, uri_of_feed
 from scrapy_t8.utils.text import one_line
 
 from .appended import AppendedFeed

@@ -61,12 +61,16 @@ class DeadLetterOutbox:
 
 
 class DeadLetterLimit(CommitParticipant):
-    """Stops the crawl when the job has T8_MAX_FAILED_TASKS dead letters: the job needs all of them."""
+    """Stops the crawl when the job has T8_MAX_FAILED_TASKS dead letters, if the project has set that limit.
+
+    The job needs all of them. By default, a warning says at 1000 that there are many: plain Scrapy would go on, too.
+    """
 
     def __init__(self, context: RunContext) -> None:
         self._crawler = context.crawler
         self._ledger = context.record.ledger
         self._limit = context.config.max_failed_tasks
+        self._stops = context.crawler.settings.getpriority("T8_MAX_FAILED_TASKS") is not None
         self._has_warned = self._is_over = False
         # Scrapy can close a spider only after all handlers of the signal.
         context.crawler.signals.connect(self._open, signals.spider_opened, weak=False)
@@ -77,7 +81,11 @@ class DeadLetterLimit(CommitParticipant):
         dead = self._ledger.dead
         if not self._is_open or self._is_over or dead < NEARLY * self._limit:
             return
-        if dead >= self._limit:
+        if dead >= self._limit and not self._stops:
+            self._is_over = True
+            message = "The job has %d dead letters: 'scrapy t8 failed groups' shows their causes. The crawl goes on"
+            logger.warning(message, dead)
+        elif dead >= self._limit:
             self._is_over = True
             logger.error(
                 "Closing: the job has %d dead letters (T8_MAX_FAILED_TASKS is %d). 'scrapy t8 failed' shows their "
@@ -86,7 +94,7 @@ class DeadLetterLimit(CommitParticipant):
                 self._limit,
             )
             scrapy_private.close_spider(self._crawler, FULL)
-        elif not self._has_warned:
+        elif self._stops and not self._has_warned:
             self._has_warned = True
             logger.warning("The job has %d dead letters. At %d (T8_MAX_FAILED_TASKS) the crawl ends", dead, self._limit)
 

@@ -13,11 +13,11 @@ from scrapy import Request
 from scrapy_t8.core.frontier.frontier import Frontier
 from scrapy_t8.core.page import Page
 from scrapy_t8.core.run import RunContext
-from scrapy_t8.core.scrapy_releases import retry_request
 from scrapy_t8.errors import CannotLoad, CannotStore, ConfigError
 from scrapy_t8.model.attempts import DETAIL, LIST, AttemptHistory, ScheduledRetry, request_task_id
 from scrapy_t8.model.dead_letter import DeadLetter
 from scrapy_t8.utils.log.loggers import get_logger
+from scrapy_t8.utils.scrapy_releases import retry_request
 
 from .breaker import KNOWN_PAGE, Breaker, Evidence
 from .failure import HANDLED, NETWORK, OF_THE_HOST, OUTAGE, THROTTLED, Failure, code_of

@@ -22,26 +22,49 @@ def closed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return closed
 
 
+LIMIT = 10
+
+
+class Limited:
+    """A job whose dead letters are counted, and what is said and done about them."""
+
+    def __init__(self, context: RunContext, caplog: pytest.LogCaptureFixture, timers: Timers) -> None:
+        self._ledger = context.record.ledger
+        self._caplog = caplog
+        self._limit = DeadLetterLimit(context._replace(config=type(context.config)(max_failed_tasks=LIMIT)))
+        context.crawler.signals.send_catch_log(signals.spider_opened, spider=context.crawler.spider)
+        timers.run()
+
+    def said(self) -> list[tuple[int, int]]:
+        """Let there be more and more dead letters. Return at which number something was logged, and the level."""
+        said: list[tuple[int, int]] = []
+        with self._caplog.at_level(logging.INFO):
+            for dead in range(13):
+                self._ledger.dead = dead
+                self._caplog.clear()
+                self._limit.fill(CommitBatch())
+                said += [(dead, record.levelno) for record in self._caplog.records]
+        return said
+
+
 @pytest.fixture
-def limit(context: RunContext, closed: list[str], monkeypatch: pytest.MonkeyPatch) -> DeadLetterLimit:
+def timers(monkeypatch: pytest.MonkeyPatch) -> Timers:
     timers = Timers()
     monkeypatch.setattr(dead_letter_outbox, "call_later", timers)
-    limit = DeadLetterLimit(context._replace(config=type(context.config)(max_failed_tasks=10)))
-    context.crawler.signals.send_catch_log(signals.spider_opened, spider=context.crawler.spider)
-    timers.run()
-    return limit
+    return timers
 
 
-def test_a_warning_comes_before_the_end(
-    limit: DeadLetterLimit, context: RunContext, closed: list[str], caplog: pytest.LogCaptureFixture
+def test_a_limit_of_the_project_ends_the_run_after_a_warning(
+    context: RunContext, closed: list[str], caplog: pytest.LogCaptureFixture, timers: Timers
 ) -> None:
-    said: list[tuple[int, list[int]]] = []
-    with caplog.at_level(logging.INFO):
-        for dead in range(13):
-            context.record.ledger.dead = dead
-            caplog.clear()
-            limit.fill(CommitBatch())
-            if caplog.records:
-                said.append((dead, [record.levelno for record in caplog.records]))
-    assert said == [(9, [logging.WARNING]), (10, [logging.ERROR])]
+    context.crawler.settings.frozen = False
+    context.crawler.settings.set("T8_MAX_FAILED_TASKS", LIMIT)
+    assert Limited(context, caplog, timers).said() == [(9, logging.WARNING), (10, logging.ERROR)]
     assert closed == [FULL]
+
+
+def test_the_default_limit_ends_no_run(
+    context: RunContext, closed: list[str], caplog: pytest.LogCaptureFixture, timers: Timers
+) -> None:
+    assert Limited(context, caplog, timers).said() == [(10, logging.WARNING)]
+    assert closed == []
