@@ -7,9 +7,9 @@ from scrapy.crawler import Crawler
 from scrapy.exceptions import DontCloseSpider
 
 from scrapy_t8.core import scrapy_private
-from scrapy_t8.core.job import gc_freeze
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.core.job.opening import open_job
+from scrapy_t8.utils import gc_freeze
 from scrapy_t8.utils.log.loggers import get_logger
 from scrapy_t8.utils.log.tracebacks import in_one_line
 from scrapy_t8.utils.times import local_time

@@ -10,6 +10,7 @@ from scrapy import Request, signals
 from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 from scrapy.http.request import NO_CALLBACK
+from scrapy.utils.asyncio import sleep
 from w3lib.url import canonicalize_url
 
 from scrapy_t8.core.items.expectations import expecting
@@ -18,7 +19,6 @@ from scrapy_t8.errors import ConfigError
 from scrapy_t8.model.items import RefetchStatus
 from scrapy_t8.utils.log.loggers import get_logger
 from scrapy_t8.utils.log.tracebacks import in_one_line
-from scrapy_t8.utils.scrapy_releases import sleep
 from scrapy_t8.utils.text import escape_surrogates, lines_of
 
 from .sitemaps import read_sitemap

@@ -16,14 +16,14 @@ from scrapy import Spider, signals
 from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 from scrapy.exporters import BaseItemExporter
-from scrapy.extensions.feedexport import FeedExporter, FeedSlot, FileFeedStorage, ItemFilter
+from scrapy.extensions.feedexport import FeedExporter, FeedSlot, FileFeedStorage, ItemFilter, apply_uri_params
+from scrapy.utils.asyncio import sleep
 from scrapy.utils.misc import build_from_crawler
 
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.core.page import leave_page
 from scrapy_t8.errors import CannotLoad, FeedError
 from scrapy_t8.utils.log.loggers import get_logger
-from scrapy_t8.utils.scrapy_releases import sleep, uri_of_feed
 from scrapy_t8.utils.text import one_line
 
 from .appended import AppendedFeed
@@ -168,7 +168,7 @@ class T8FeedExporter(FeedExporter):
     def _following(self, slot: FeedSlot) -> FeedSlot:
         """Make the slot of the batch after *slot*."""
         params = self._get_uri_params(slot.spider, slot.feed_options["uri_params"], slot)
-        return self._make_slot(slot, slot.batch_id + 1, uri_of_feed(slot.uri_template, params))
+        return self._make_slot(slot, slot.batch_id + 1, apply_uri_params(slot.uri_template, params))
 
     def _make_slot(self, slot: FeedSlot, batch: int, uri: str) -> FeedSlot:
         """Make the slot of another batch of the feed of *slot*."""

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from scrapy import Request
+from scrapy.downloadermiddlewares.retry import get_retry_request
 
 from scrapy_t8.core.frontier.frontier import Frontier
 from scrapy_t8.core.page import Page
@@ -17,7 +18,6 @@ from scrapy_t8.errors import CannotLoad, CannotStore, ConfigError
 from scrapy_t8.model.attempts import DETAIL, LIST, AttemptHistory, ScheduledRetry, request_task_id
 from scrapy_t8.model.dead_letter import DeadLetter
 from scrapy_t8.utils.log.loggers import get_logger
-from scrapy_t8.utils.scrapy_releases import retry_request
 
 from .breaker import KNOWN_PAGE, Breaker, Evidence
 from .failure import HANDLED, NETWORK, OF_THE_HOST, OUTAGE, THROTTLED, Failure, code_of
@@ -188,7 +188,7 @@ class RetryDecisions:
         self, request: Request, failure: Failure, priority_adjust: int | None, limit: int
     ) -> Request | None:
         """Return Scrapy's own retry request, with its statistics and log lines. None if *limit* is used up."""
-        return retry_request(
+        return get_retry_request(
             request,
             spider=self._spider,
             reason=failure.reason,
