@@ -16,6 +16,8 @@ WAYS = ("method", "named", "lambda", "coroutine", "generator", "errback", "subcl
 """How a request is made."""
 RENEWED = "renewed"
 """One more way: with texts that are new at each attempt of the page, and without the duplicate filter."""
+BASKET = "basket"
+"""One more way: the pages fill one value with their items, and the last of them yields what is in it."""
 HARMLESS = ("replace", "rewrite", "token", "slow", "own-dupefilter", "extension-raises", "close-spider", "two-feeds")
 """What a project plugs in with which all can still be had."""
 HARMFUL = (
@@ -89,6 +91,7 @@ def draw(seed: int) -> Plan:
     pages = {name: Page(name, _behaviour(chance, harmful), _items(chance, numbers)) for name in names}
     _link(chance, pages, names)
     _renew(Random(f"new texts {seed}"), pages, names[:2])
+    _fill_baskets(Random(f"baskets {seed}"), pages, names[:2])
     start_items = [next(numbers) for _ in range(chance.choice((0, 0, 2)))]
     hazards = chance.sample(HARMLESS, chance.choice((0, 1, 1, 2)))
     if harmful:
@@ -134,10 +137,26 @@ def _link(chance: Random, pages: dict[str, Page], names: list[str]) -> None:
 
 def _renew(chance: Random, pages: dict[str, Page], start: list[str]) -> None:
     """Have some pages that only one link leads to reached in one more way. It changes nothing else of a plan."""
-    reached = Counter(start)
-    reached.update(name for page in pages.values() for name, _ in page.links)
+    reached = _reached(pages, start)
     share = chance.choice((0, 0.5, 1))
     for page in pages.values():
         for number, (name, _) in enumerate(page.links):
             if chance.random() < share and reached[name] == 1:
                 page.links[number] = (name, RENEWED)
+
+
+def _fill_baskets(chance: Random, pages: dict[str, Page], start: list[str]) -> None:
+    """Have the pages that only one page leads to fill a basket together, if they are several."""
+    reached = _reached(pages, start)
+    for page in pages.values():
+        single = [number for number, (name, _) in enumerate(page.links) if reached[name] == 1]
+        if len(single) > 1 and chance.random() < 0.4:
+            for number in single:
+                page.links[number] = (page.links[number][0], BASKET)
+
+
+def _reached(pages: dict[str, Page], start: list[str]) -> Counter[str]:
+    """Return how often each page is reached."""
+    reached = Counter(start)
+    reached.update(name for page in pages.values() for name, _ in page.links)
+    return reached

@@ -81,9 +81,9 @@ class PlannedSpider(Spider):
         for number in PLAN["start_items"]:
             yield {"number": number, "start": True}
         for name, way in PLAN["start"]:
-            yield self.to(name, way, {})
+            yield self.to(name, way, {}, {})
 
-    def to(self, name: str, way: str, shared: dict[str, int]) -> Request:
+    def to(self, name: str, way: str, shared: dict[str, int], basket: dict[str, Any]) -> Request:
         """Return a request for a page, made in a way that the plan names."""
         url = f"{SITE}/{name}"
         match way:
@@ -107,6 +107,8 @@ class PlannedSpider(Spider):
             case "renewed":
                 meta, token = {"of": {"name": name, "at": datetime.now().isoformat()}}, token_hex(8)
                 return Request(url, self.renewed, meta=meta, cb_kwargs={"token": token}, dont_filter=True)
+            case "basket":
+                return Request(url, self.filling, meta={"of": (name, basket)})
             case "priority":
                 return Request(url, self.page, priority=int(name))
         return Request(url, self.page)
@@ -128,8 +130,9 @@ class PlannedSpider(Spider):
         if strikes("swallow", response):
             raise KeyError("swallowed")
         shared: dict[str, int] = {}
+        basket = {"missing": [name for name, way in found["links"] if way == "basket"], "items": []}
         for name, way in found["links"]:
-            yield self.to(name, way, shared)
+            yield self.to(name, way, shared, basket)
         if strikes("raises-late", response):
             raise ValueError("of a callback, late")
 
@@ -165,6 +168,17 @@ class PlannedSpider(Spider):
     def renewed(self, response: Any, token: str) -> Iterator[Any]:
         assert response.meta["of"]["name"] == name_of(response.url)
         return self.page(response)
+
+    def filling(self, response: Any) -> Iterator[Any]:
+        name, basket = response.meta["of"]
+        for output in self.page(response):
+            if isinstance(output, Request):
+                yield output
+            else:
+                basket["items"].append(output)
+        basket["missing"].remove(name)
+        if not basket["missing"]:
+            yield from basket["items"]
 
     def failed(self, failure: Any) -> None:
         """Looks at a failure, and does nothing about it."""
