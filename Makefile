@@ -12,7 +12,7 @@ OLDEST_TESTS := $(addprefix tests/, \
 # Python keeps what it has compiled, even where the environment forbids that: hundreds of processes would do it again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: test lint compiled all fast slow oldest torture torture-verdict torture-properties demo bench scale clean browser
+.PHONY: test lint compiled all fast slow oldest torture torture-verdict torture-properties field demo bench scale clean browser
 
 # What uses one core runs two at a time; but two pips at a time would write the same egg-info. The tests use all cores.
 test:
@@ -63,6 +63,11 @@ torture-verdict: $(VENV)/.ready
 # Other examples of the properties than those of each session.
 torture-properties: $(VENV)/.ready
 	$(BIN)/python -m pytest -q $(XDIST) -m "not slow" tests/unit --hypothesis-profile random
+
+# Black-box cases that are kept beside the project, where they are there. FIELD_OPTIONS, such as: --trials 5 V1 V4
+FIELD ?= ../shared/field
+field: $(VENV)/.ready
+	$(BIN)/python $(FIELD)/run.py --python $(abspath $(BIN)/python) --jobs 2 $(FIELD_OPTIONS)
 
 demo: $(VENV)/.ready
 	$(BIN)/python example_project/demo.py
