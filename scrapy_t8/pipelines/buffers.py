@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from scrapy.crawler import Crawler
 
 from scrapy_t8.core import scrapy_private
-from scrapy_t8.core.job.pipeline_commits import HOOK
+from scrapy_t8.core.job.commit_loop import HOOK
 from scrapy_t8.utils.classes import path_of
 from scrapy_t8.utils.log.loggers import get_logger
 

@@ -18,6 +18,8 @@ from .page_outputs import SLICE, OutputSink, PageOutputs
 
 logger = get_logger(__name__)
 
+HOOK = "t8_commit"
+"""The method of an item pipeline that makes durable what the pipeline has taken so far."""
 PENDING = 1000
 """Changes after which a commit does not wait for its interval."""
 

@@ -6,7 +6,7 @@ import atexit
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scrapy import Request
 from scrapy.crawler import Crawler
@@ -27,12 +27,14 @@ from scrapy_t8.model.batch import CommitBatch
 from scrapy_t8.model.entry import START
 from scrapy_t8.utils.log.loggers import get_logger
 
-from .commit_loop import CommitLoop
+from .commit_loop import HOOK, CommitLoop
 from .engine_watch import EngineWatch, ResumePointWatch
 from .ignored import ending_of_rejected
 from .lifecycle import finish_run
 from .page_outputs import OutputSink
-from .pipeline_commits import HOOK, PipelineCommits
+
+if TYPE_CHECKING:
+    from .pipeline_commits import PipelineCommits
 
 logger = get_logger(__name__)
 
@@ -147,6 +149,8 @@ class Job(CommitParticipant):
         """Settle pages only when those of the *pipelines* that have ``t8_commit()`` have committed their items."""
         hooks = [pipeline for pipeline in pipelines if callable(getattr(pipeline, HOOK, None))]
         if hooks:
+            from .pipeline_commits import PipelineCommits
+
             hold = partial(self.hold_requests, reason=HOOK)
             self._pipelines = PipelineCommits(
                 self.context, self._commits, self.frontier, retries=self.retries, pipelines=hooks, hold=hold

@@ -31,12 +31,10 @@ from scrapy_t8.utils.log.loggers import get_logger
 from scrapy_t8.utils.text import one_line
 from scrapy_t8.utils.threads import is_of_code
 
-from .commit_loop import CommitLoop
+from .commit_loop import HOOK, CommitLoop
 
 logger = get_logger(__name__)
 
-HOOK = "t8_commit"
-"""The method of an item pipeline that makes durable what the pipeline has taken so far."""
 MOST = 1000
 """Pages that wait before no further request is sent."""
 LAST_CALL = 1.0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from scrapy import Request
 from scrapy.exceptions import DontCloseSpider
@@ -12,7 +13,6 @@ from scrapy.http import Response
 
 from scrapy_t8.config.causes import ERRBACK, SWALLOWED, Accepted, cause_of_failure
 from scrapy_t8.core.frontier.frontier import Frontier
-from scrapy_t8.core.items.outages import OutageErrors
 from scrapy_t8.core.page import Page, current_page
 from scrapy_t8.core.run import CommitParticipant, RunContext, RunControl
 from scrapy_t8.errors import CannotStore
@@ -33,6 +33,9 @@ from .hosts import KnownPageProbes
 from .idle import IdlePolicy
 from .policy import Policy
 from .timer import RetryTimer
+
+if TYPE_CHECKING:
+    from scrapy_t8.core.items.outages import OutageErrors
 
 STOPPED = Failure("stop", "CloseSpider")
 """Noted for a request whose callback ends the crawl: no failure, but not done."""
@@ -65,7 +68,6 @@ class RetrySystem(CommitParticipant):
         self._control = control
         self._frontier = frontier
         self.checks = checks
-        self.outages = OutageErrors(config.outage_errors)
         self._accepted = Accepted(config.accept)
         self._noted: dict[Request, Failure] = {}
         self._raised: dict[Request, Ending] = {}
@@ -170,6 +172,13 @@ class RetrySystem(CommitParticipant):
         batch.hosts = self.breaker.dump()
 
     # -- failures ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def outages(self) -> OutageErrors:
+        """The errors of item pipelines that are outages."""
+        from scrapy_t8.core.items.outages import OutageErrors
+
+        return OutageErrors(self._config.outage_errors)
 
     def is_ours(self, request: Request) -> bool:
         """Whether *request* came from the frontier and is in flight. Requests for robots.txt and media did not."""

@@ -21,8 +21,7 @@ from scrapy_t8.stores.locks import FileLock
 
 from .dead_letters import SQLiteDeadLetters
 from .resume_points import SQLiteResumePoints
-from .salvage import LARGEST_RECORD
-from .tables import SQLiteReader, load_job, sql
+from .tables import LARGEST_RECORD, SQLiteReader, load_job, sql
 
 MAGIC = b"SQLite format 3\0"
 APPLICATION_ID = 0x54384A42  # "T8JB"

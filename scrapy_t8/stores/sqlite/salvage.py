@@ -13,12 +13,10 @@ from scrapy_t8.model.entry import SEQ_BITS
 from scrapy_t8.model.job import JobRecord
 from scrapy_t8.utils.log.loggers import get_logger
 
-from .tables import load_job
+from .tables import LARGEST_RECORD, load_job
 
 logger = get_logger(__name__)
 
-LARGEST_RECORD = 1 << 20
-"""Bytes of the largest record of a job, a feed or a host."""
 LEFT_OUT = "lease"
 """The table that is not copied: the holders of its leases are dead."""
 LOWEST, HIGHEST = -(2**63), 2**63 - 1

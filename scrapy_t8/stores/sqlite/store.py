@@ -22,7 +22,6 @@ from scrapy_t8.utils.log.loggers import get_logger
 from .file import StateFile, connect, damage_of, damaged, lost, transaction
 from .inflight_log import InFlightLog
 from .items import SQLiteItems
-from .salvage import salvage, set_aside
 from .tables import dump_job, sql
 from .wal import WalCheckpointer
 
@@ -122,6 +121,8 @@ class SQLiteStore(StateFile):
         except StoreDamaged as damage:
             if if_damaged == "refuse":
                 raise
+            from .salvage import salvage, set_aside
+
             old = set_aside(self.path)
             self._connect()
             if if_damaged == "salvage":

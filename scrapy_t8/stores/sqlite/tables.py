@@ -14,6 +14,9 @@ from scrapy_t8.stores.statements import load_statements
 
 sql = load_statements(Path(__file__).parent)
 
+LARGEST_RECORD = 1 << 20
+"""Bytes of the largest record of a job, a feed or a host."""
+
 Guard: TypeAlias = Callable[[str], AbstractContextManager[None]]
 """Returns a context that raises errors of the database as those of a store, given a verb for the message."""
 Transaction: TypeAlias = Callable[[], AbstractContextManager[sqlite3.Connection]]
