@@ -143,9 +143,10 @@ def _relative(path: Path) -> Path:
 
 def _of_spider(spider: str, jobs: Path) -> Path:
     """Return the directory of *spider* in *jobs*; or its only one for a crawl with arguments, if there is one."""
-    return (
-        jobs / spider if (jobs / spider).exists() else _only_one(jobs, f"{spider}-" + "[0-9a-f]" * 16) or jobs / spider
-    )
+    own = jobs / spider
+    if own.exists():
+        return own
+    return _only_one(jobs, f"{spider}-{'[0-9a-f]' * 16}") or own
 
 
 def _only_one(jobs: Path, names: str = "*") -> Path | None:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from scrapy_t8 import read_report
 from tests.support.crawl import Crawl
 
 from .crawls import KILLED, PROJECT, crawl
@@ -62,22 +61,6 @@ def test_options_of_the_command_line(option: str, before: int, tmp_path: Path) -
     assert rows[:before] == [b"before"] * before
     assert rows[before] == b"id,name,price,tags"
     assert len(set(rows)) == len(rows) == ALL + 1 + before
-
-
-def test_old_rows_of_a_feed_that_begins_anew_are_nobodys(tmp_path: Path) -> None:
-    """They are in the file until the first item comes, and through kills before that."""
-    options = ("-O", "items.jsonl", "-O", "items.csv", "-O", "items.json")
-    for name in options[1::2]:
-        (tmp_path / name).write_text('{"id": 900}\n' * 50)
-    for end in ("kill:page:1", "kill:page:1", "kill:commit:1", "kill:commit:2"):
-        assert crawl(tmp_path, None, *options, end=end).code == KILLED
-
-    run = crawl(tmp_path, None, *options)
-
-    assert run.reason == "finished"
-    assert not run.lines("another program")
-    assert [records(tmp_path / name).total() for name in options[1::2]] == [ALL, ALL + 1, ALL]
-    assert {feed["foreign"] for feed in read_report(tmp_path / "job")["feeds"]} == {0}
 
 
 def test_two_spiders_one_after_the_other_to_the_same_files(tmp_path: Path) -> None:
