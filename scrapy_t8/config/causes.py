@@ -16,6 +16,7 @@ ITEM, MEDIA = "item", "media"
 REDIRECTS, REPLACED, UNKNOWN = "redirects", "replaced", "unknown"
 DUPLICATE, OFFSITE, ROBOTS, DEPTH, URL_LENGTH = "duplicate", "offsite", "robotstxt", "depth", "url_length"
 DISCARDED, RESOLVED = "discarded", "resolved"
+LEFT = "left"  # With the close reason: T8_DONE_REASONS names it
 FEED = "feed"
 
 WITH_NAME = {
@@ -47,7 +48,7 @@ class Accepted:
         self.patterns = [_checked(pattern) for pattern in patterns]
 
     def __contains__(self, cause: str) -> bool:
-        return cause in HARMLESS or self.names(cause)
+        return cause in HARMLESS or cause.startswith(f"{LEFT}:") or self.names(cause)
 
     def names(self, cause: str) -> bool:
         """Whether the user has named *cause*."""

@@ -15,6 +15,7 @@ from scrapy_t8.errors import ConfigError
 
 from .sources import ENV, PREFIX, layers
 
+SHUTDOWN = "shutdown"  # The reason with which Scrapy closes the spider after a signal
 DEFAULT = "the default"  # The origin of a value that no source has
 BOOLEANS = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off", ""), False)
 EXPECTED = {bool: "true or false", dict: "a dict, or one as JSON", list: "a list, or one as JSON"}
@@ -63,6 +64,21 @@ def unknown(name: str, known: Iterable[str]) -> ConfigError:
     near = get_close_matches(name, list(known), n=1)
     hint = f"did you mean {near[0]}?" if near else "the settings are " + ", ".join(sorted(known))
     return ConfigError(f"there is no setting {name}: {hint}")
+
+
+def checked_reasons(name: str, given: Any) -> frozenset[str]:
+    """Return *given*, the close reasons of T8_DONE_REASONS or of the attribute *name* of a spider.
+
+    :raises ConfigError: for anything but a list of reasons that a spider may give.
+    """
+    if not isinstance(given, (list, tuple, set, frozenset)):
+        raise ConfigError(f'{name} is {given!r}, but must be a list of close reasons, such as ["enough"]')
+    for reason in given:
+        if not isinstance(reason, str) or not reason:
+            raise ConfigError(f'{name} has {reason!r}, but a close reason is text, such as "enough"')
+        if reason == SHUTDOWN or reason.startswith(PREFIX.lower()):
+            raise ConfigError(f"{name} has {reason!r}: after such an end the same command resumes the job")
+    return frozenset(given)
 
 
 def load_callable(setting: str, path: Any) -> Any:

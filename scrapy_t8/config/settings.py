@@ -14,7 +14,7 @@ from scrapy_t8.utils.classes import record_class
 from scrapy_t8.utils.log.mask import NAMES
 
 from .causes import Accepted
-from .parsing import bad_value, read_layers, setting_name, unknown
+from .parsing import bad_value, checked_reasons, read_layers, setting_name, unknown
 from .sources import ENV, PROFILES
 
 CHOICES = {
@@ -71,6 +71,7 @@ class Config:
     stored_classes: list[Any] = field(default_factory=list)  # more classes whose objects are stored by attributes
     crash_limit: int = 5  # deaths of the process during a page after which the page is tried alone
     resume: str = "auto"  # "continue" in spite of other arguments or damage; "fresh": begin anew
+    done_reasons: list[Any] = field(default_factory=list)  # close reasons with which the job has finished
     skip_finished: float = 0.0  # seconds for which a finished job is not begun anew
     ignored_arguments: list[Any] = field(default_factory=list)  # spider arguments that do not tell jobs apart
     gc_freeze: bool = True  # whether the garbage collector ignores what exists when the crawl begins
@@ -153,6 +154,7 @@ class Config:
                 if not holds(getattr(self, name)):
                     raise bad_value(name, getattr(self, name), expected)
         Accepted(self.accept)
+        checked_reasons("T8_DONE_REASONS", self.done_reasons)
         if self.breaker_probe_cap < self.breaker_probe:
             raise bad_value("breaker_probe_cap", self.breaker_probe_cap, "seconds of at least T8_BREAKER_PROBE")
 

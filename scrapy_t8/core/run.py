@@ -34,6 +34,7 @@ class RunContext(NamedTuple):
     :param recovery: what the store said of the job when the run began.
     :param fingerprint: a request's fingerprint as an integer of 63 bits.
     :param clock: the time, in Unix seconds.
+    :param done_reasons: the close reasons with which the job has finished.
     """
 
     crawler: Crawler
@@ -44,6 +45,7 @@ class RunContext(NamedTuple):
     codec: Codec
     fingerprint: Callable[[Request], int]
     clock: Callable[[], float]
+    done_reasons: frozenset[str] = frozenset()
 
     @property
     def record(self) -> JobRecord:

@@ -183,14 +183,14 @@ def call_before_pipelines_close(crawler: Crawler, before: Callable[[], Awaitable
     itemproc.close_spider_async = close_after
 
 
-def call_on_close_spider(crawler: Crawler, raised: Callable[[Request], object]) -> None:
-    """Call *raised* with each scheduled request whose callback or errback raises CloseSpider."""
+def call_on_close_spider(crawler: Crawler, raised: Callable[[Request, str], object]) -> None:
+    """Call *raised* with each request whose callback or errback raises CloseSpider, and with the close reason."""
     scraper: Any = crawler.engine.scraper
     handle = scraper.handle_spider_error
 
     def handle_and_report(_failure: Failure, request: Request, response: Any) -> None:
         if isinstance(_failure.value, CloseSpiderException):
-            raised(request)
+            raised(request, _failure.value.reason or "cancelled")
         handle(_failure, request, response)
 
     scraper.handle_spider_error = handle_and_report

@@ -84,7 +84,14 @@ class JobRecord:
     policy: str = "first"  # Which of several items with the same key stays. It decides how feeds are written
     commits: int = 0  # How many commits the job has made
     ended: float = 0.0  # When the job has finished; 0 before
+    left: int = 0  # Requests that were never tried, and left on purpose
+    left_for: str = ""  # The close reason for which they were left, one of T8_DONE_REASONS
     doubt: str = ""  # Why the books of the job prove nothing; empty if they do
+
+    def leave(self, count: int, reason: str) -> None:
+        """Record that *count* more requests are left on purpose, for the close reason *reason*."""
+        self.left += count
+        self.left_for = reason
 
 
 class Recovery(NamedTuple):

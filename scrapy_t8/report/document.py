@@ -58,6 +58,7 @@ def collect(
         "missing": missing.to_dict(),
         "without_result": without_result(reader, job, accepted),
         "healing": _healing(reader, job),
+        "left": {"count": job.left, "reason": job.left_for},
         "waiting": {"count": waiting, "next_due": iso(due)},
         "dead": _dead(reader, job),
         **_tallies(reader, job),

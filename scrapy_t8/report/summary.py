@@ -7,7 +7,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from scrapy_t8.config.causes import Accepted
+from scrapy_t8.config.causes import LEFT, Accepted
 
 MOST = 8
 """Causes, and alerts, that have a line each."""
@@ -19,6 +19,7 @@ WORDS = {
     "dropped": "dropped by",
     "failed": "failed in",
     "discarded": "request discarded",
+    LEFT: "left on purpose with the close reason",
     "never_linked": "never linked",
     "unnamed": "known by number only",
 }
@@ -41,6 +42,8 @@ def _lines(document: dict[str, Any], jobdir: Path) -> Iterator[str]:
     if len(causes) > MOST:
         yield f"    and {len(causes) - MOST} other causes"
     yield from _without_result(document, jobdir)
+    if document["left"]["count"]:
+        yield "  {count:,} requests were left on purpose: close reason {reason!r}".format(**document["left"])
     for reason in document["unproven"]:
         yield f"  NOT PROVEN: {reason}"
     if document["healing"]["asked"]:
@@ -72,7 +75,9 @@ def _without_result(document: dict[str, Any], jobdir: Path) -> Iterator[str]:
         yield f"    try again: scrapy t8 failed revive --jobdir {quote(str(jobdir))}, then the same crawl"
     if open_causes:
         yield _accepting(document)
-    accepted = [f"{row['count']:,} {row['cause']}" for row in causes if row["accepted"]]
+    accepted = [
+        f"{row['count']:,} {row['cause']}" for row in causes if row["accepted"] and not row["cause"].startswith(LEFT)
+    ]
     if accepted:
         yield f"  accepted without a result: {', '.join(accepted[:MOST])}{', ...' if len(accepted) > MOST else ''}"
 

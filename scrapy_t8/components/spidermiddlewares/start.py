@@ -81,6 +81,8 @@ class T8StartMiddleware:
             if beginning is not None and beginning.is_waiting and isinstance(error, Exception):
                 job.fail(beginning.failed("start", error))
                 return
+            if isinstance(error, Exception) or is_of_code(error):
+                job.leaving.refuse()
             if is_of_code(error):  # Scrapy would wait for start() for ever
                 raise RuntimeError(f"start() has ended with {error!r}") from error
             raise

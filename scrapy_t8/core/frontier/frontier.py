@@ -76,8 +76,9 @@ class Frontier(CommitParticipant):
         """The page that each request in flight belongs to."""
         self.in_memory: set[Request] = set()
         """The requests in flight that run from memory: a part of their page, not the page itself."""
-        self._leased = {entry.id for entry in self.suspects}
-        self.checked_out = set(self._leased)
+        self.leased = {entry.id for entry in self.suspects}
+        """Entries in flight, and entries that may not run beside others."""
+        self.checked_out = set(self.leased)
         """Entries whose row must not be read again: in flight, or settled and not yet committed."""
         self.added: dict[int, bytes] = {}
         """Entries that the store does not have yet."""
@@ -97,7 +98,7 @@ class Frontier(CommitParticipant):
         """Return how many stored entries of a queue are not in flight: Scrapy makes an empty queue anew."""
         if not record.stored:
             return 0
-        away = [e for e in self._leased if e >> SEQ_BITS == record.id and e not in self.added]
+        away = [e for e in self.leased if e >> SEQ_BITS == record.id and e not in self.added]
         return record.stored - len(away)
 
     def read_all(self, record: QueueRecord) -> Iterator[Entry]:
@@ -197,7 +198,7 @@ class Frontier(CommitParticipant):
         if request in self.in_flight:
             request = request.copy()
         self.checked_out.add(entry)
-        self._leased.add(entry)
+        self.leased.add(entry)
         self.store.mark_in_flight(entry)
         self.in_flight[request] = page = self.new_page(entry)
         page.carry(marks_of(request), self.expectations.of(request))
@@ -308,7 +309,7 @@ class Frontier(CommitParticipant):
             self.endings.book(page)
 
     def _remove(self, entry: int) -> None:
-        self._leased.discard(entry)
+        self.leased.discard(entry)
         self._histories.pop(entry, None)
         if self.added.pop(entry, None) is None:
             self._removed.append(entry)

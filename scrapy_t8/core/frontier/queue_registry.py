@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol
 from weakref import WeakSet
 
@@ -20,6 +21,9 @@ class OpenQueue(Protocol):
 
     def pop_in_memory(self, page: Page) -> Request | None:
         """Lease a request of *page* that runs from memory."""
+
+    def take_from_memory(self) -> Iterator[tuple[Request, Page]]:
+        """Remove the requests that run from memory, and yield each with its page."""
 
 
 class QueueRegistry:
@@ -44,6 +48,11 @@ class QueueRegistry:
         """Keep *keep* requests of the open queues in memory, and trim the rest. Call it after a commit."""
         for queue in list(self._open):
             queue.trim(keep // len(self._open))
+
+    def take_from_memory(self) -> Iterator[tuple[Request, Page]]:
+        """Remove all requests that run from memory and are not in flight, and yield each with its page."""
+        for queue in list(self._open):
+            yield from queue.take_from_memory()
 
     def next_in_memory(self, page: Page) -> Request | None:
         """Lease a request that runs from memory as a part of *page*, out of its turn."""

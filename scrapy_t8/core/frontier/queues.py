@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 from scrapy import Request
@@ -144,6 +144,12 @@ class FrontierQueue(ABC):
                 del self._in_memory[number]
                 return self._frontier.lease_in_memory(page, request)
         return None
+
+    def take_from_memory(self) -> Iterator[tuple[Request, Page]]:
+        """Remove the requests that run from memory, and yield each with its page."""
+        while self._in_memory:
+            _, request, page = self._in_memory.popleft()
+            yield request, page
 
     def peek(self) -> Request | None:
         """Return the next request without leasing it."""

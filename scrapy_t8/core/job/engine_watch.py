@@ -65,7 +65,6 @@ class EngineWatch:
         self._foreign: set[type] = set()
         """Classes of errors that no retry is named for, and for which the log has the remedy."""
         scrapy_private.watch(context.crawler, self.arrived, self.left)
-        scrapy_private.call_on_close_spider(context.crawler, retries.come_again)
         scrapy_private.end_on_base_exception(context.crawler, self.broken_off)
         scrapy_private.call_before_errback(context.crawler, self.callback_is_skipped)
         end_cancelled_items(context.crawler)

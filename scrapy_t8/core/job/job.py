@@ -30,6 +30,7 @@ from scrapy_t8.utils.log.loggers import get_logger
 from .commit_loop import HOOK, CommitLoop
 from .engine_watch import EngineWatch, ResumePointWatch
 from .ignored import ending_of_rejected
+from .leaving import Leaving
 from .lifecycle import finish_run
 from .page_outputs import OutputSink
 
@@ -71,6 +72,7 @@ class Job(CommitParticipant):
         self.expectations = frontier.expectations
         self.items = items
         self.retries = retries
+        self.leaving = Leaving(context, commits, frontier, retries=retries)
         self.start_page = frontier.new_page(START)
         self.has_frontier = False
         """Whether the scheduler of the crawl is T8's."""
@@ -174,6 +176,7 @@ class Job(CommitParticipant):
         self.has_frontier = True
         self.retries.pipelines.hold_with(partial(self.hold_requests, reason=OUTAGE), self.retries.timer.wake_at)
         EngineWatch(self.context, self._commits, self.frontier, retries=self.retries, items=self.items)
+        self.leaving.watch()
         return self.retries.gate(queue)
 
     def watch_resume_points(self) -> None:
@@ -283,8 +286,7 @@ class Job(CommitParticipant):
             return
         self.retries.close()
         self._is_closing = True
-        for page in self.frontier.set_aside.give_up() if reason == "finished" else ():
-            self.end(page)
+        self.leaving.give_up(reason)
         self.points.record_all()
         is_complete = True
         for finalizer in self._finalizers:
@@ -312,13 +314,15 @@ class Job(CommitParticipant):
         assert self.crawler.stats is not None
         self.crawler.stats.set_value("t8/longest_commit_seconds", round(self._commits.longest, 4))
         self.retries.decisions.write_stats()
-        finish_run(self.record, len(self.frontier), reason, is_complete=is_complete, now=self.clock())
+        left, untried, now = len(self.frontier), self.leaving.untried(reason), self.clock()
+        finish_run(self.record, left, reason, is_complete=is_complete, now=now, untried=untried)
 
     def _end_run(self, reason: str) -> None:
         try:
             # This end is not a crash: the marks of entries in flight are deleted.
             # After an error the ledger in memory is ahead of the last commit.
-            self.store.end_run(self.clock(), reason, self.record if self.error is None else None)
+            leave = self.leaving.cause(reason) if self.record.finished and self.error is None else ""
+            self.store.end_run(self.clock(), reason, self.record if self.error is None else None, leave=leave)
         except T8Error as error:
             logger.critical("%s", error)
 

@@ -69,13 +69,16 @@ def resume_or_begin(
     return recovery
 
 
-def finish_run(record: JobRecord, left: int, reason: str, *, is_complete: bool, now: float) -> None:
+def finish_run(
+    record: JobRecord, left: int, reason: str, *, is_complete: bool, now: float, untried: int | None = None
+) -> None:
     """Balance the ledger of a run that ends, and mark the job as finished if it is. Log what does not balance.
 
     :param left: requests that are not done.
     :param reason: why Scrapy ends the run.
     :param is_complete: whether all items are in the feeds.
     :param now: the time, in Unix seconds.
+    :param untried: how many of the requests left were never tried, if *reason* ends the job; None if it does not.
     """
     difference = record.ledger.difference(left)
     if difference:
@@ -83,11 +86,15 @@ def finish_run(record: JobRecord, left: int, reason: str, *, is_complete: bool, 
     if record.ledger.item_difference:
         problem = "The ledger does not balance: %d items are unaccounted for (%s)"
         logger.error(problem, record.ledger.item_difference, record.ledger)
-    is_through = record.start_done and not left and is_complete and not difference
+    is_through = (untried is not None or (record.start_done and not left)) and is_complete and not difference
     # A job whose spider closes itself has finished. After a signal, the same command resumes the job.
     record.finished = is_through and reason != scrapy_private.SHUTDOWN
     if record.finished and not record.ended:
         record.ended = now
+    if record.finished and untried is not None:
+        record.leave(untried, reason)
+        record.start_done = True  # a run that finds the job finished lately reads nothing more
+        record.ledger.discarded += untried
     if reason == "finished" and not is_through:
         logger.error(
             "Scrapy says finished, but the job is not: %d requests left, start() %s. Run the same command again",

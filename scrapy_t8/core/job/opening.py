@@ -35,6 +35,7 @@ from scrapy_t8.utils.log.loggers import secrets
 from .commit_loop import CommitLoop
 from .job import Job
 from .jobdir import job_directory
+from .leaving import done_reasons
 from .lifecycle import refuse_job_of_scrapy, resume_or_begin
 from .page_outputs import PageOutputs
 
@@ -51,6 +52,7 @@ class Loaded(NamedTuple):
     request_checks: list[Any]
     item_checks: ItemChecks
     item_keys: ItemKeys
+    done_reasons: frozenset[str]
 
 
 def open_job(crawler: Crawler, clock: Callable[[], float] = time.time) -> Job:
@@ -82,6 +84,7 @@ def open_job(crawler: Crawler, clock: Callable[[], float] = time.time) -> Job:
             ),
             fingerprint=_fingerprint_of(crawler),
             clock=clock,
+            done_reasons=objects.done_reasons,
         )
         job = _build(context, objects)
     except BaseException:
@@ -100,6 +103,7 @@ def _load(crawler: Crawler, spider: Spider, config: Config) -> Loaded:
         [load_callable("T8_REQUEST_CHECKS", name) for name in config.request_checks],
         ItemChecks(config.required_fields, config.item_schema),
         ItemKeys(config.item_key, [*config.item_key_exclude, config.changed_field], spider),
+        done_reasons(config, spider),
     )
 
 

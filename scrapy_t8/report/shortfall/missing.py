@@ -7,7 +7,7 @@ from functools import cached_property
 from sys import intern
 from typing import Any
 
-from scrapy_t8.config.causes import Accepted, cause_of_failure
+from scrapy_t8.config.causes import LEFT, Accepted, cause_of_failure
 from scrapy_t8.core.items.expectations import DEAD, DISCARDED, META
 from scrapy_t8.core.items.keys import shown
 from scrapy_t8.model.attempts import AttemptHistory
@@ -33,6 +33,7 @@ class Missing:
     def __init__(self, reader: Reader, job: JobRecord, accepted: Accepted) -> None:
         self._reader = reader
         self._is_accepted = accepted.names
+        self._left_for = job.left_for
         self._announced = reader.announced()
         by_sources = reader.by_sources(job.number)
         named = sum(count for _, count, _ in by_sources)
@@ -83,7 +84,8 @@ class Missing:
             return (WAITING, retry[1], False), retry[0], {}
         letter = self._reader.letter(item.request) if kind == DEAD and item.request is not None else None
         if letter is None:
-            return (NOT_FETCHED, "", False), None, {}
+            why = (LEFT, self._left_for, True) if self._left_for else (NOT_FETCHED, "", False)
+            return why, None, {}
         number, kind, error, status, url = letter
         why = (DEAD, f"{kind}: {error}", self._is_accepted(cause_of_failure(kind, status)))
         return why, None, {"url": url, "letter": number, "error": error, "status": status}

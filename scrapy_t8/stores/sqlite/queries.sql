@@ -41,6 +41,17 @@ SELECT payload FROM entry WHERE id = ?
 -- name: COUNT_ENTRIES
 SELECT count(*) FROM entry
 
+-- name: COUNT_UNTRIED
+SELECT count(*) FROM entry WHERE story IS NULL
+
+-- name: LEAVE_UNTRIED
+DELETE FROM entry WHERE story IS NULL
+
+-- name: RECOUNT_QUEUES
+UPDATE queue SET stored = (
+    SELECT count(*) FROM entry WHERE entry.id BETWEEN queue.id << {SEQ_BITS} AND ((queue.id + 1) << {SEQ_BITS}) - 1
+)
+
 -- name: ADD_ENTRY
 INSERT INTO entry (id, payload, story) VALUES (?, ?, ?)
 

@@ -22,7 +22,7 @@ from scrapy_t8.utils.log.loggers import get_logger
 from .file import StateFile, connect, damage_of, damaged, lost, transaction
 from .inflight_log import InFlightLog
 from .items import SQLiteItems
-from .tables import dump_job, sql
+from .tables import dump_job, leave_untried, sql
 from .wal import WalCheckpointer
 
 logger = get_logger(__name__)
@@ -199,11 +199,13 @@ class SQLiteStore(StateFile):
             crashed = [Entry(*row) for row in self._db.execute(sql.CRASHED, (crash_limit,))]
         return Recovery(job, self._run, last, max(recovered, 0), crashed)
 
-    def end_run(self, now: float, reason: str, job: JobRecord | None) -> None:
-        """End the run, which has not died. Without *job*, its record stays as the last commit left it."""
+    def end_run(self, now: float, reason: str, job: JobRecord | None, *, leave: str = "") -> None:
+        """End the run, which has not died. Without *job*, its record stays. *leave*: see :func:`leave_untried`."""
         self._checkpointer.wait()
         with self._guard("write"), transaction(self._db) as db:
             db.execute(sql.END_RUN, (now, reason, self._run))
+            if leave:
+                leave_untried(db, leave)
             if job is not None:
                 db.execute(sql.PUT_JOB, (dump_job(job),))
                 self._marks.note_commit(self._run, 0)  # a later one is not to be expected

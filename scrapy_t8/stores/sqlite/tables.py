@@ -37,6 +37,10 @@ class SQLiteReader:
         """Return the first value of the first row that *statement* finds, or None if it finds no row."""
         return next((row[0] for row in self.rows(statement, values)), None)
 
+    def count_untried(self) -> int:
+        """Count the entries that were never tried, one by one."""
+        return int(self.value(sql.COUNT_UNTRIED))
+
     def hosts(self) -> dict[str, dict[str, Any]]:
         """Return the states of the hosts that are or were down or paused, by download slot."""
         return {slot: json.loads(record) for slot, record in self.rows(sql.GET_HOSTS)}
@@ -53,6 +57,13 @@ class SQLiteTables(SQLiteReader):
         self._db = db
         self._guard = self._reading = guard
         self._transaction = transaction
+
+
+def leave_untried(db: sqlite3.Connection, cause: str) -> None:
+    """Delete the entries that were never tried, and count them as discarded for *cause*."""
+    left = db.execute(sql.LEAVE_UNTRIED).rowcount
+    db.execute(sql.RECOUNT_QUEUES)
+    db.execute(sql.ADD_TALLY, ("cause", cause, left))
 
 
 def load_job(text: str) -> JobRecord:
