@@ -58,8 +58,7 @@ class Leaving:
 
     def raised(self, request: Request, reason: str) -> None:
         """Record that the callback of *request* closes the spider. The page is done if that finishes the job."""
-        if not {reason, self._reason or reason} <= self._reasons:
-            self._retries.come_again(request)
+        self._retries.closes_spider(request, is_done={reason, self._reason or reason} <= self._reasons)
 
     def refuse(self) -> None:
         """Let no close reason finish the job: ``start()`` has failed in this run."""

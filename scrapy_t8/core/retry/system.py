@@ -264,9 +264,11 @@ class RetrySystem(CommitParticipant):
         """Record that the response to *request*, which runs from memory as a part of *page*, is there."""
         self._items_before[request] = page.items.entered
 
-    def come_again(self, request: Request) -> None:
-        """Record that *request* ends the crawl (CloseSpider), and is to be the first of the next run."""
-        if self.is_ours(request):
+    def closes_spider(self, request: Request, *, is_done: bool) -> None:
+        """Record that *request* ends the crawl (CloseSpider). Unless it is done, it is the first of the next run."""
+        if is_done:
+            self._raised.pop(request, None)
+        elif self.is_ours(request):
             self._noted[request] = STOPPED
 
     def raised(self, request: Request, error: Exception) -> None:
