@@ -45,7 +45,6 @@ SHUTDOWN = "shutdown"
 ENGINE_SLOT: type = getattr(engine_module, "_Slot", type("_Slot", (), {}))
 """An empty class if there is none: then the check says what is missing."""
 
-
 TABLE: tuple[tuple[type, str, str], ...] = (
     (
         ExecutionEngine,
@@ -88,7 +87,7 @@ TABLE: tuple[tuple[type, str, str], ...] = (
         "To see a feed that could not be stored. It counts by the __name__ of the storage, so ours has Scrapy's.",
     ),
     (Crawler, "crawl(args,kwargs) crawl_async(args,kwargs)", "The locals of the call hold the spider's arguments."),
-    (ScrapyCommand, "run exitcode", "The locals of the call hold the command, which may only inspect a page."),
+    (ScrapyCommand, "run exitcode crawler_process", "The call's locals hold the command, which may inspect a page."),
 )
 """A class of Scrapy; its names that are private, undocumented or replaced, with the parameters that they are called
 with; the reason."""
@@ -321,7 +320,7 @@ def set_exit_status(crawl: object, status: int) -> None:
 
     Of the statuses of several crawls, the lowest that is not 0 counts.
     """
-    command = _command()
+    command = running_command()
     if command is not None:
         fails_by_itself = command.exitcode not in (0, _worst())
         _exit_statuses[crawl] = status
@@ -334,11 +333,12 @@ def _worst() -> int:
 
 def is_inspection_command() -> bool:
     """Whether this is ``scrapy shell``, ``fetch``, ``view``, ``parse``, ``check`` or ``bench``: no crawl to resume."""
-    command = _command()
+    command = running_command()
     return command is not None and (isinstance(command, Parse) or not isinstance(command, BaseRunSpiderCommand))
 
 
-def _command() -> ScrapyCommand | None:
+def running_command() -> ScrapyCommand | None:
+    """Return the command of Scrapy that has brought us here."""
     commands = (frame.f_locals.get("self") for frame in _callers() if frame.f_code.co_name == "run")
     return next((found for found in commands if isinstance(found, ScrapyCommand)), None)
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from scrapy import signals
+from scrapy.commands import BaseRunSpiderCommand
 from scrapy.crawler import Crawler
 from scrapy.exceptions import DontCloseSpider
 
 from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.core.job.opening import open_job
+from scrapy_t8.core.page import leave_page
 from scrapy_t8.utils import gc_freeze
 from scrapy_t8.utils.log.loggers import get_logger
 from scrapy_t8.utils.log.tracebacks import in_one_line
@@ -37,14 +42,15 @@ class T8Checkpoint:
         crawler.stats.set_value("t8/exit_status", INCOMPLETE)
         if job.config.exit_status:
             scrapy_private.set_exit_status(crawler, INCOMPLETE)
-        checkpoint = cls(job)
+        checkpoint = cls(job, _crawl_again(crawler))
         crawler.signals.connect(checkpoint.spider_opened, signals.spider_opened)
         crawler.signals.connect(checkpoint.spider_idle, signals.spider_idle)
         crawler.signals.connect(checkpoint.spider_closed, signals.spider_closed)
         return checkpoint
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, crawl_again: Callable[[], object] | None) -> None:
         self._job = job
+        self._crawl_again = crawl_again
         self._has_frozen = False
 
     def spider_opened(self) -> None:
@@ -76,8 +82,24 @@ class T8Checkpoint:
             found.recovered,
             found.job.ledger.dead,
         )
-        if found.job.start_done and not found.job.ended and not len(self._job.frontier):
+        if self._job.leaving.only_finishes():
+            self._finish_and_begin_anew()
+
+    def _finish_and_begin_anew(self) -> None:
+        """Have the command crawl again when this run has finished the job, unless the command is only a restart."""
+        job = self._job
+        if self._crawl_again is None or job.leaving.is_restart(job.clock()):
             logger.info("Nothing is left to do: this run only finishes the job. The next run begins a new job")
+        else:
+            logger.info("Nothing is left to do: this run finishes the job, and begins a new job then")
+            scrapy_private.call_around_close(job.crawler, lambda reason: None, self._begin_anew)
+
+    def _begin_anew(self) -> None:
+        """Begin a crawl of its own for the new job. The feeds and the report of the old job are written."""
+        crawl_again, self._crawl_again = self._crawl_again, None
+        if crawl_again is not None and self._job.record.finished and self._job.error is None:
+            leave_page()
+            crawl_again()
 
     def spider_idle(self) -> None:
         """Keep the spider open for retries that are due soon, and leave later ones to the next run."""
@@ -92,3 +114,12 @@ class T8Checkpoint:
         if self._has_frozen:
             self._has_frozen = False
             gc_freeze.thaw()
+
+
+def _crawl_again(crawler: Crawler) -> Callable[[], object] | None:
+    """Return a function that has the command crawl the spider of *crawler* once more; None without such a command."""
+    command = scrapy_private.running_command()
+    if not isinstance(command, BaseRunSpiderCommand) or command.crawler_process is None:
+        return None
+    arguments = scrapy_private.spider_arguments(crawler) or {}
+    return partial(command.crawler_process.crawl, crawler.spidercls, **arguments)

@@ -314,7 +314,8 @@ class Job(CommitParticipant):
         assert self.crawler.stats is not None
         self.crawler.stats.set_value("t8/longest_commit_seconds", round(self._commits.longest, 4))
         self.retries.decisions.write_stats()
-        left, untried, now = len(self.frontier), self.leaving.untried(reason), self.clock()
+        left, untried = len(self.frontier), self.leaving.untried(reason)
+        now = self.leaving.done_at(self.clock())
         finish_run(self.record, left, reason, is_complete=is_complete, now=now, untried=untried)
 
     def _end_run(self, reason: str) -> None:

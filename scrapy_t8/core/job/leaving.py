@@ -1,4 +1,4 @@
-"""Ends the job of a spider that closes itself with one of T8_DONE_REASONS, whatever is left in the frontier."""
+"""When a job is over though something is left: T8_DONE_REASONS; or since an earlier run, which could not finish it."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from scrapy_t8.utils.log.loggers import get_logger
 logger = get_logger(__name__)
 
 ATTRIBUTE = "t8_done_reasons"
+RESTART = 600.0
+"""Seconds within which the same command is the restart of a run that has died, not the next crawl."""
 
 
 def done_reasons(config: Config, spider: Spider) -> frozenset[str]:
@@ -29,7 +31,7 @@ def done_reasons(config: Config, spider: Spider) -> frozenset[str]:
 
 
 class Leaving:
-    """What a spider that closes itself leaves behind.
+    """What a spider that closes itself leaves behind, and what an earlier run has left to be finished.
 
     Requests that were never tried are left on purpose, and are counted. What was tried is not left: requests that wait
     for a retry stay in the frontier, and the job does not finish while a request is in flight.
@@ -45,6 +47,10 @@ class Leaving:
         self._reason = ""
         """The close reason of this run; empty until the engine closes the spider."""
         self._is_refused = False
+        self._recovery = context.recovery
+        self._restart = max(RESTART, context.config.skip_finished)
+        self._done_with: int | None = None
+        """The number of admitted requests, if an earlier run has done all work of the job."""
 
     def watch(self) -> None:
         """Watch the engine for close reasons."""
@@ -90,6 +96,26 @@ class Leaving:
     def cause(self, reason: str) -> str:
         """Return the cause for which requests are left with *reason*; empty if the reason does not end the job."""
         return f"{LEFT}:{reason}" if self._ends_job(reason) else ""
+
+    # -- a job that is only to be finished -----------------------------------------------------------------------
+
+    def only_finishes(self) -> bool:
+        """Whether nothing is left to do: an earlier run has done all work, and died before it could finish the job."""
+        record = self._record
+        if self._recovery.last_run is None or not record.start_done or record.ended or len(self._frontier):
+            return False
+        self._done_with = record.ledger.admitted
+        return True
+
+    def done_at(self, now: float) -> float:
+        """Return when the work of the job was done, in Unix seconds: *now*, or when the last run ended."""
+        last = self._recovery.last_run
+        is_earlier = last is not None and last.ended is not None and self._done_with == self._record.ledger.admitted
+        return last.ended if is_earlier else now  # type: ignore[union-attr,return-value]
+
+    def is_restart(self, now: float) -> bool:
+        """Whether a run that only finishes the job is a restart of the run that has died, and not the next crawl."""
+        return now < self.done_at(now) + self._restart
 
     def _ends_job(self, reason: str) -> bool:
         return reason in self._reasons and not self._is_refused
