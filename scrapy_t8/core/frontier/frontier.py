@@ -159,7 +159,7 @@ class Frontier(CommitParticipant):
 
         :raises CannotStore: if the project refuses such requests.
         """
-        self._unserializable.warn(request, error)
+        self._unserializable.warn(request, error, page, self.in_memory)
         return self.admit_part(request, page)
 
     def admit_part(self, request: Request, page: Page | None) -> Page:

@@ -31,6 +31,24 @@ def test_one_warning_for_each_kind(lab: Lab) -> None:
         assert part in function
 
 
+def test_a_chain_from_memory_back_to_start_is_named_once(lab: Lab) -> None:
+    """The line has the first request of the chain, what it costs and the way out."""
+    crawl = lab.crawl("chain")
+    (line,) = crawl.finished().lines("back to start()") or [""]
+    for part in ("WARNING", "it begins at its first request again", "/p/0> (the default callback) cannot be stored"):
+        assert part in line
+    for part in ("meta['browser']['page']", "Live", "Use a method of the spider", "T8_STORED_CLASSES"):
+        assert part in line
+    assert len(crawl.items) == 6
+
+
+def test_a_chain_from_memory_that_begins_at_a_stored_page_is_not(lab: Lab) -> None:
+    crawl = lab.crawl("chain")
+    run = crawl.finished(switch="anchored")
+    assert run.lines("The request runs from memory")
+    assert not run.lines("back to start()")
+
+
 def test_unserializable_is_an_error(lab: Lab) -> None:
     """T8_UNSERIALIZABLE=error stops the crawl, and the corrected spider goes on with nothing lost. Traps 3, 11."""
     plain = lab.crawl("three_loaders", t8=False)
