@@ -12,6 +12,8 @@ from scrapy.crawler import Crawler
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.stores.base import Store
 
+from .failure_summary import FailureSummary
+
 BEFORE, NOW = "totals:before", "totals:now"
 JOB = "t8/job/"
 """Prefix of the statistics of all runs."""
@@ -53,6 +55,7 @@ class T8JobStats:
     def from_crawler(cls, crawler: Crawler) -> T8JobStats:
         job = Job.required(crawler)
         extension = cls(crawler, job)
+        FailureSummary.begin(crawler, job)
         crawler.signals.connect(extension.spider_closed, signals.spider_closed)
         return extension
 

@@ -41,6 +41,9 @@ SELECT payload FROM entry WHERE id = ?
 -- name: COUNT_ENTRIES
 SELECT count(*) FROM entry
 
+-- name: WAITING_BY_SLOT
+SELECT slot, count(*) FROM waiting GROUP BY slot ORDER BY count(*) DESC, slot LIMIT ?
+
 -- name: COUNT_UNTRIED
 SELECT count(*) FROM entry WHERE story IS NULL
 

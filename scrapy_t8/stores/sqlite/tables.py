@@ -41,6 +41,10 @@ class SQLiteReader:
         """Count the entries that were never tried, one by one."""
         return int(self.value(sql.COUNT_UNTRIED))
 
+    def waiting_by_slot(self, limit: int) -> list[tuple[str, int]]:
+        """Return the download slots of which most entries wait, and the number of these; at most *limit*."""
+        return self.rows(sql.WAITING_BY_SLOT, (limit,))
+
     def hosts(self) -> dict[str, dict[str, Any]]:
         """Return the states of the hosts that are or were down or paused, by download slot."""
         return {slot: json.loads(record) for slot, record in self.rows(sql.GET_HOSTS)}

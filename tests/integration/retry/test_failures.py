@@ -46,6 +46,27 @@ def test_a_crawl_that_waits_for_retries_is_not_closed_for_yielding_no_items(craw
     assert items(crawl) == both("later-600/x")
 
 
+def test_the_log_does_not_grow_with_the_attempts(crawl: Crawl) -> None:
+    """Pages that fail six times have as many lines as pages that fail twice."""
+    quick = {"T8_RETRY_BASE": 0.01, "T8_RETRY_KINDS": '{"host": {"times": 9}}', "T8_BREAKER_FAILURES": 0}
+    lines = []
+    for times in (2, 6):
+        paths = [f"flaky-{times}/{page}" for page in range(6)]
+        done = run(crawl, *paths, LOGSTATS_INTERVAL=3600, LOG_LEVEL="INFO", **quick)
+        assert done.stats["t8/retry/count"] == 6 * times
+        lines.append([line for line in done.lines("[scrapy_t8") if "wait for a retry" not in line])
+    assert len(lines[0]) == len(lines[1])
+
+
+def test_what_fails_is_summarised_while_it_fails(crawl: Crawl) -> None:
+    running = crawl.start(SPIDER, paths="ok/a,later-600/x", LOGSTATS_INTERVAL=0.2, T8_RETRY_WAIT=1000)
+    done = running.until_log("attempts have failed").stop()
+    (line,) = done.lines("attempts have failed")
+    assert (
+        "1 attempts have failed in the last 0.2 s (1 throttled); 1 requests wait for a retry, the first until" in line
+    )
+
+
 def test_a_crawl_that_yields_no_items_is_closed(crawl: Crawl) -> None:
     held = [f"held/{n}" for n in range(9)]
     done = run(crawl, "later-1/x", *held, CLOSESPIDER_TIMEOUT_NO_ITEM=2, DOWNLOAD_TIMEOUT=4, NO_ITEMS=1)
