@@ -11,7 +11,8 @@
 Failures say that a host is down only while nothing is answered in between, because a page that never works says nothing
 about its host. Failures of several requests open the breaker, and so do repeated failures of one request: a list may
 have one request at a time. Where the host has answered a page before, the breaker is *suspect* first: a request for
-that page is the first probe. If the page is answered, the host is up and the failures are those of the pages.
+that page is the first probe. If the page is answered, the host is up and the failures are those of the pages. A page
+that was answered lately is as good as a probe: failures of the same request say less then.
 
 While a host is down, no attempt is charged to a request, and what was charged since the last answer is taken back. A
 host that stays down too long is given up: its requests are tried, charged and buried like any others, so that a crawl
@@ -121,7 +122,7 @@ class Breaker:
         if health.is_open and not health.is_suspect:
             return self.probe_failed(host, now, request)
         health.failing[request] = health.failing.get(request, 0) + 1
-        if health.is_suspect or not self._is_enough(health, evidence, is_trusted=now < health.trusted_until):
+        if health.is_suspect or not self._is_enough(health, evidence, now):
             return False
         if evidence.known_page_from is not None:
             health.is_suspect, health.interval = True, self._probe
@@ -131,9 +132,10 @@ class Breaker:
         self._refunds[host][request] -= 1  # the failure that has opened the breaker is not charged
         return True
 
-    def _is_enough(self, health: Health, evidence: Evidence, *, is_trusted: bool) -> bool:
-        times = health.failing[evidence.request]
-        if is_trusted and not evidence.is_first:
+    def _is_enough(self, health: Health, evidence: Evidence, now: float) -> bool:
+        times, known = health.failing[evidence.request], evidence.known_page_from
+        trusted_until = health.trusted_until if known is None else max(health.trusted_until, known + self._probe)
+        if now < trusted_until and not evidence.is_first:
             return times > REPEATED
         if len(health.failing) >= self._limit:
             return True
