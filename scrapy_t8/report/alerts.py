@@ -197,7 +197,7 @@ class Incidents:
         return new, over
 
 
-def told(new: Sequence[Alert], over: Sequence[Alert]) -> list[str]:
+def alert_lines(new: Sequence[Alert], over: Sequence[Alert]) -> list[str]:
     """Return a line for each alert that is new or over, with the setting that governs it."""
     lines = [f"Alert: {alert.message} ({alert.setting})" for alert in new]
     return lines + [f"All clear, no longer: {alert.message} ({alert.setting})" for alert in over]

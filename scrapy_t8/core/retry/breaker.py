@@ -18,7 +18,7 @@ While a host is down, no attempt is charged to a request, and what was charged s
 host that stays down too long is given up: its requests are tried, charged and buried like any others, so that a crawl
 with a dead host comes to an end.
 
-A host is also *paused* when the host asks for a pause (Retry-After), whether it is down or not.
+A host is also *paused* when it demands a pause (Retry-After), whether it is down or not.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ REPEATED = 2
 SILENT = 4
 """The same that open the breaker of a host that has answered nothing yet. More than the two retries of plain Scrapy."""
 KNOWN_PAGE = 0
-"""The fingerprint of a probe that asks for a page that the host has answered before."""
+"""The fingerprint of a probe with a page that the host has answered before."""
 
 
 @record_class(slots=True)
@@ -70,7 +70,7 @@ class Evidence(NamedTuple):
     :param request: the fingerprint of the request.
     :param is_first: whether the request has not failed before.
     :param is_silence: whether there was no answer at all.
-    :param known_page_from: from when on a page that the host has answered may be asked for again, in Unix seconds; None
+    :param known_page_from: from when on a page that the host has answered may be requested again, in Unix seconds; None
         if there is none.
     """
 
@@ -112,7 +112,7 @@ class Breaker:
         """Return the hosts that are failing, down or paused."""
         return dict(self._hosts)
 
-    # -- what is heard of a host ---------------------------------------------------------------------------------
+    # -- results of requests -------------------------------------------------------------------------------------
 
     def failed(self, host: str, evidence: Evidence, now: float) -> bool:
         """Record that a request has failed because of the host. Return whether the host counts as down from now on."""

@@ -32,7 +32,7 @@ def document(site: str) -> dict[str, Any]:
             },
             # All but those of four pages: gone, broken, buggy, empty.
             "items": {"scraped": 46, "exported": 36, "duplicate": 8, "dropped": 1, "failed": 1, "difference": 0},
-            # 42 with links, one without, three that only the total tells of.
+            # 42 with links, one without, three that only the total shows.
             "expected": {"expected": 46, "collected": 36, "missing": 10, "difference": 0},
         },
         "dropped": [{"pipeline": "Choosy", "reason": f"too cheap: {SCRIPT}", "count": 1, "key": "cheap", "url": cheap}],

@@ -15,10 +15,10 @@ from scrapy_t8.report.alerts import (
     CEILING,
     Alert,
     Incidents,
+    alert_lines,
     alert_thresholds,
     alerts_now,
     alerts_of,
-    told,
     tolerance,
 )
 
@@ -282,9 +282,11 @@ def test_each_incident_is_told_once_and_is_over_once() -> None:
     assert incidents.update(both) == ([both["host_down b"]], [])
     new, over = incidents.update(now({"b": 90}))
     assert (new, over) == ([], [first["host_down a"]])
-    assert told(new, over) == ["All clear, no longer: a has been down for 61 s: longer than 60 s (T8_ALERT_HOST_DOWN)"]
+    assert alert_lines(new, over) == [
+        "All clear, no longer: a has been down for 61 s: longer than 60 s (T8_ALERT_HOST_DOWN)"
+    ]
     again = now({"a": 70, "b": 99})
     assert incidents.update(again) == ([again["host_down a"]], [])
-    assert told([again["host_down a"]], []) == [
+    assert alert_lines([again["host_down a"]], []) == [
         "Alert: a has been down for 70 s: longer than 60 s (T8_ALERT_HOST_DOWN)"
     ]
