@@ -68,7 +68,7 @@ class RunningAlerts:
     def _counts(self) -> dict[str, int]:
         ledger, stats = self._job.record.ledger, self._crawler.stats
         assert stats is not None
-        of_run = {name: stats.get_value(f"t8/retry/{name}", 0) for name in ("succeeded", "buried")}
+        of_run = {name: stats.get_value(f"t8/retry/{name}", 0) for name in ("succeeded", "buried", "not_retried")}
         return {"done": ledger.done, "dead": ledger.dead, "waiting": len(self._job.frontier.waiting), **of_run}
 
     def _down(self) -> dict[str, float]:
