@@ -11,6 +11,7 @@ from twisted.internet.task import LoopingCall
 
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.utils.log.loggers import get_logger
+from scrapy_t8.utils.text import counted
 from scrapy_t8.utils.times import local_time
 
 logger = get_logger(__name__)
@@ -57,8 +58,8 @@ class FailureSummary:
             return
         with self._job.guard("read what waits"):
             kinds = ", ".join(f"{count:,} {kind}" for kind, count in failed.most_common())
-            message = "%d attempts have failed in the last %g s (%s)%s"
-            logger.info(message, failed.total(), self._interval, kinds, self._waiting())
+            attempts = counted(failed.total(), "attempt has", "attempts have")
+            logger.info("%s failed in the last %g s (%s)%s", attempts, self._interval, kinds, self._waiting())
 
     def _counts(self) -> Counter[str]:
         assert self._crawler.stats is not None
@@ -76,4 +77,5 @@ class FailureSummary:
             return "; no request waits for a retry"
         hosts = ", ".join(f"{slot} ({count:,})" for slot, count in job.store.waiting_by_slot(HOSTS))
         until = f", the first until {local_time(due)}" if due is not None else ""
-        return f"; {waiting:,} requests wait for a retry{until}{f': {hosts}' if hosts else ''}"
+        requests = counted(waiting, "request waits", "requests wait")
+        return f"; {requests} for a retry{until}{f': {hosts}' if hosts else ''}"

@@ -60,11 +60,8 @@ def test_the_log_does_not_grow_with_the_attempts(crawl: Crawl) -> None:
 
 def test_what_fails_is_summarised_while_it_fails(crawl: Crawl) -> None:
     running = crawl.start(SPIDER, paths="ok/a,later-600/x", LOGSTATS_INTERVAL=0.2, T8_RETRY_WAIT=1000)
-    done = running.until_log("attempts have failed").stop()
-    (line,) = done.lines("attempts have failed")
-    assert (
-        "1 attempts have failed in the last 0.2 s (1 throttled); 1 requests wait for a retry, the first until" in line
-    )
+    (line,) = running.until_log("attempt has failed").stop().lines("attempt has failed")
+    assert "1 attempt has failed in the last 0.2 s (1 throttled); 1 request waits for a retry, the first until" in line
 
 
 def test_a_crawl_that_yields_no_items_is_closed(crawl: Crawl) -> None:

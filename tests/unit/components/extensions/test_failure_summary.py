@@ -58,7 +58,7 @@ def test_what_fails_is_one_line(logged: Any) -> None:
     crawl.waiting = [(f"{number}.example", 9 - number) for number in range(7)]
     crawl.summary.log()
     (line,) = logged()
-    assert line.startswith("3008 attempts have failed in the last 60 s (3,000 network, 8 host); 42 requests wait for")
+    assert line.startswith("3,008 attempts have failed in the last 60 s (3,000 network, 8 host); 42 requests wait for")
     assert line.endswith("0.example (9), 1.example (8), 2.example (7), 3.example (6), 4.example (5)")
     assert "the first until 1970-01-01" in line
 
@@ -72,7 +72,7 @@ def test_only_what_is_new_counts(logged: Any) -> None:
     assert logged() == []
     crawl.fail("network", times=1)
     crawl.summary.log()
-    assert logged() == ["1 attempts have failed in the last 60 s (1 network); no request waits for a retry"]
+    assert logged() == ["1 attempt has failed in the last 60 s (1 network); no request waits for a retry"]
 
 
 def test_a_run_that_an_error_has_ended_logs_nothing(logged: Any) -> None:
