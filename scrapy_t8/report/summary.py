@@ -43,9 +43,10 @@ def _lines(document: dict[str, Any], jobdir: Path) -> Iterator[str]:
     if len(causes) > MOST:
         yield f"    and {len(causes) - MOST} other causes"
     yield from without_result_lines(document, jobdir)
-    if document["left"]["count"]:
-        left = counted(document["left"]["count"], "request was", "requests were")
-        yield f"  {left} left on purpose: close reason {document['left']['reason']!r}"
+    # A report of an earlier release has no such part.
+    if left := document.get("left", {}).get("count"):
+        requests = counted(left, "request was", "requests were")
+        yield f"  {requests} left on purpose: close reason {document['left']['reason']!r}"
     for reason in document["unproven"]:
         yield f"  NOT PROVEN: {reason}"
     if document["healing"]["asked"]:

@@ -151,7 +151,7 @@ def test_the_next_call_is_scheduled_if_there_is_an_engine(crawler: Any) -> None:
 
 def test_the_worst_of_several_crawls_is_the_exit_status(monkeypatch: pytest.MonkeyPatch) -> None:
     command = SimpleNamespace(exitcode=0)
-    monkeypatch.setattr(scrapy_private, "_command", lambda: command)
+    monkeypatch.setattr(scrapy_private, "running_command", lambda: command)
     monkeypatch.setattr(scrapy_private, "_exit_statuses", {})
     one, two = Crawler(), Crawler()
     found = []

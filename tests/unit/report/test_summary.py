@@ -85,3 +85,12 @@ def test_a_feed_that_is_in_doubt_has_one_line(doubt: dict[str, Any], line: str) 
 
 def test_a_feed_that_is_not_in_doubt_has_no_line() -> None:
     assert not list(feed_lines([{**feed(), "doubts": []}]))
+
+
+def test_requests_that_are_left_on_purpose_have_a_line_and_are_no_doubt() -> None:
+    document = {**empty(), "left": {"count": 1200, "reason": "enough"}}
+    row = {"cause": "left:enough", "count": 1200, "dead": 0, "accepted": True, "errors": [], "examples": []}
+    document["without_result"] = {**document["without_result"], "accepted": 1200, "causes": [row]}
+    text = summary(document, Path("job"))
+    assert "  1,200 requests were left on purpose: close reason 'enough'" in text.splitlines()
+    assert "accepted without a result" not in text
