@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import random
 from contextlib import suppress
 from typing import Any
@@ -18,6 +17,7 @@ from scrapy_t8.errors import CannotLoad, CannotStore, ConfigError
 from scrapy_t8.model.attempts import DETAIL, LIST, AttemptHistory, ScheduledRetry, request_task_id
 from scrapy_t8.model.dead_letter import DeadLetter
 from scrapy_t8.utils.log.loggers import get_logger
+from scrapy_t8.utils.text import counted
 
 from .breaker import KNOWN_PAGE, Breaker, Evidence
 from .failure import HANDLED, NETWORK, OF_THE_HOST, OUTAGE, THROTTLED, Failure, code_of
@@ -28,6 +28,7 @@ from .policy import HostState, Policy
 logger = get_logger(__name__)
 
 UNLIMITED = 1 << 30
+OUTCOMES = ("succeeded", "buried", "not_retried")
 
 
 class RetryDecisions:
@@ -169,8 +170,7 @@ class RetryDecisions:
             self._in_memory[again] = history
         self._count("count", failure.kind)
         wait = max(0.0, due - self._clock())
-        detail = f"{failure.error}; attempt {history.retries}, due in {wait:.1f} s"
-        self._log(logging.DEBUG, "Retry scheduled", request, page, detail)
+        logger.debug("Retry %d of %s in %.1f s: %s", history.retries, request, wait, failure.error)
         return again
 
     def _unpin_proxy(self, again: Request, page: Page) -> None:
@@ -237,9 +237,8 @@ class RetryDecisions:
         """Record that the page was fetched, by the crawl or by a retry handler. Its dead letters are resolved."""
         if page.history is not None and page.history.attempts:
             self._count("succeeded")
-            self._log(logging.DEBUG, "Retry succeeded", request, page, f"after {len(page.history.attempts)} failures")
-        outbox = self._frontier.outbox
-        if outbox.fingerprints:
+            logger.debug("Retry succeeded: %s, after %d failures", request, len(page.history.attempts))
+        if (outbox := self._frontier.outbox).fingerprints:
             outbox.resolve(self._frontier.fingerprint(request))
 
     # -- dead letters --------------------------------------------------------------------------------------------
@@ -248,16 +247,18 @@ class RetryDecisions:
         """Return the dead letter of *request*. A request that runs from memory has no entry, and is not revived."""
         self._count("buried", failure.kind)
         history = self.history(request, page)
+        if len(history.attempts) <= 1:
+            self._count("not_retried")
         if not history.attempts or history.attempts[-1][2] != failure.error:
             history.add(self._clock(), failure.kind, failure.error, charged=False)
-        entry, payload = 0, b""
-        if not in_memory and page.entry is not None:
-            entry = page.entry
+        entry, payload = (0 if in_memory else page.entry) or 0, b""
+        if entry:
             try:
                 payload = self._stored_form(request, entry)
             except CannotStore as error:
                 logger.warning("%s cannot be revived: %s", request, error)
-        self._log(logging.INFO, "Request buried", request, page, failure.error)
+        tries = counted(len(history.attempts), "try", "tries")
+        logger.info("Request given up after %s: %s: %s (scrapy t8 failed list)", tries, request, failure.error)
         if request.meta.get("t8_task_type") == LIST:
             logger.warning(
                 "A page of a list was given up (%s): the list is not finished. 'scrapy t8 failed revive' and the same "
@@ -315,12 +316,12 @@ class RetryDecisions:
         waiting = len(self._frontier.waiting)
         stats = self._crawler.stats
         assert stats is not None
-        succeeded, buried = (stats.get_value(f"t8/retry/{what}", 0) for what in ("succeeded", "buried"))
+        succeeded, buried, untried = (stats.get_value(f"t8/retry/{what}", 0) for what in OUTCOMES)
         if waiting or succeeded or buried:
             stats.set_value("t8/retry/waiting", waiting)
             stats.set_value("t8/retry/due", self._frontier.store.count_waiting(until=self._clock()))
-        if succeeded or buried:
-            stats.set_value("t8/retry/success_rate", round(succeeded / (succeeded + buried), 4))
+        if retried := succeeded + buried - untried:
+            stats.set_value("t8/retry/success_rate", round(succeeded / retried, 4))
 
     def _count(self, what: str, kind: str | None = None) -> None:
         stats = self._crawler.stats
@@ -328,10 +329,6 @@ class RetryDecisions:
         stats.inc_value(f"t8/retry/{what}")
         if kind is not None:
             stats.inc_value(f"t8/retry/{what}/{kind}")
-
-    def _log(self, level: int, what: str, request: Request, page: Page, detail: str) -> None:
-        if logger.isEnabledFor(level):
-            logger.log(level, "%s: %s %s: %s", what, self.history(request, page).task_id, request, detail)
 
 
 def callback_of(request: Request) -> str:
