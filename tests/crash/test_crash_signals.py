@@ -11,7 +11,7 @@ from .trial import Trial
 
 pytestmark = pytest.mark.slow
 
-MOMENTS = [0.05 + number * 0.16 for number in range(8)]
+MOMENTS = [0.05 + number * 0.105 for number in range(12)]
 KINDS = ("jsonl", "json", "reactorless")
 TAR = {"tar": "1"}
 """A page is held by the site, so that asking alone does not end the process."""
