@@ -76,7 +76,7 @@ class T8Checkpoint:
             found.recovered,
             found.job.ledger.dead,
         )
-        if found.job.start_done and not found.job.ended and not len(self._job.frontier):
+        if found.job.start_done and (found.job.unreported or not found.job.ended) and not len(self._job.frontier):
             logger.info("Nothing is left to do: this run only finishes the job. The next run begins a new job")
 
     def spider_idle(self) -> None:

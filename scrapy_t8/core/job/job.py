@@ -30,7 +30,7 @@ from scrapy_t8.utils.log.loggers import get_logger
 from .commit_loop import HOOK, CommitLoop
 from .engine_watch import EngineWatch, ResumePointWatch
 from .ignored import ending_of_rejected
-from .lifecycle import finish_run
+from .lifecycle import conclude, finish_run
 from .page_outputs import OutputSink
 
 if TYPE_CHECKING:
@@ -306,6 +306,8 @@ class Job(CommitParticipant):
         atexit.unregister(self._abandon)
         for report in self._after_run:
             await report()
+        if self.error is None and self.record.finished:
+            conclude(self.store, self.record)
         self._release()
 
     def _finish(self, reason: str, *, is_complete: bool) -> None:
