@@ -41,6 +41,17 @@ def test_a_feed_that_is_removed_stops_the_crawl(tmp_path: Path) -> None:
     assert so_far.total() < ALL
 
 
+def test_two_feeds_in_one_file_stop_the_crawl_before_it_writes(tmp_path: Path) -> None:
+    stopped = crawl(tmp_path, {"items.json": JSON, "./items.json": JSONL})
+    assert stopped.reason == "t8_feed_failed"
+    (line,) = stopped.at("CRITICAL")
+    assert f"FEEDS names the file {tmp_path}/items.json twice, as items.json and as ./items.json" in line
+    assert not files(tmp_path)
+
+    resumed = crawl(tmp_path, {"items.json": JSON})
+    assert (resumed.reason, resumed.stats["t8/verdict"]) == ("finished", "complete")
+
+
 def test_a_directory_that_cannot_be_written_stops_the_crawl(tmp_path: Path) -> None:
     (tmp_path / "blocked").write_text("a file where a directory should be")
     feeds = {"blocked/items.jsonl": JSONL}
