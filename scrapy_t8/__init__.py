@@ -108,7 +108,7 @@ HOMES = {
     )
     for name in names.split()
 }
-"""The module that defines each public name. A name is imported when it is asked for: Scrapy imports this package for
+"""The module that defines each public name. A name is imported when it is used: Scrapy imports this package for
 each of its commands, a collector has no use for a crawler, and a crawl has none for the service."""
 
 

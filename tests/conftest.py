@@ -61,7 +61,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def site(server: Server) -> Iterator[Site]:
-    """A site that nobody has visited. What is held answers when the test is over."""
+    """A site that no test has visited. Held responses are sent when the test is over."""
     site = server.site(CommonPages(), VALUES)
     yield site
     site.release()

@@ -107,7 +107,7 @@ class CommitParticipant:
 
 
 class StopOnError:
-    """A context in which any exception ends the run: nobody could say what is lost if the crawl went on.
+    """A context in which any exception ends the run: if the crawl went on, the loss would be unknown.
 
     A guard may be entered again and again.
 

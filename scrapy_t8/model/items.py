@@ -159,7 +159,7 @@ class RefetchStatus(IntEnum):
     """Whether a missing item is fetched again."""
 
     REQUESTED = 1
-    BY_SPIDER = -1  # The spider is to be asked for a request
+    BY_SPIDER = -1  # The spider makes the request
     IMPOSSIBLE = -2
 
 

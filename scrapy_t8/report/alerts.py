@@ -15,6 +15,8 @@ SETTING = "T8_ALERT_THRESHOLDS"
 Parts = Mapping[str, tuple[float | None, str]]
 """By the name of a threshold: a part from 0 to 1 (None if unknown), and its description for the message."""
 
+ENOUGH_TRIED = 20  # Requests of which a part says something
+OFTEN = 3  # Killed runs of one job that are more than an accident
 ENOUGH = 5  # Earlier jobs that are needed to learn from
 TO_DEVIATION = 1.4826  # Makes the median absolute deviation of a normal distribution its standard deviation
 DEVIATIONS = 3.0
@@ -22,10 +24,13 @@ CEILING = 0.9  # A loss above this is an alert whatever the earlier jobs did
 
 
 class Alert(NamedTuple):
-    """A finding for a person, and the setting that controls it. *message* has value and threshold."""
+    """A finding for a person. *message* has value and threshold.
+
+    :param setting: the setting that has the threshold; None if no setting has.
+    """
 
     name: str
-    setting: str
+    setting: str | None
     value: float
     threshold: float
     message: str
@@ -75,14 +80,14 @@ def _parts(document: Mapping[str, Any]) -> Parts:
     admitted, dead, waiting = (requests.get(name) or 0 for name in ("admitted", "dead", "waiting"))
     causes = document.get("without_result", {}).get("causes", ())
     dead -= sum(row["dead"] for row in causes if row["accepted"])
-    succeeded, buried = (outcomes.get(name) or 0 for name in ("succeeded", "buried"))
-    failed, tried = dead + waiting, succeeded + buried
+    succeeded, buried, untried = (outcomes.get(name) or 0 for name in ("succeeded", "buried", "not_retried"))
+    failed, tried = dead + waiting, succeeded + buried - untried
     what = f"of {admitted} requests have failed ({dead} dead, {waiting} waiting)"
     return {
         "failed_task_ratio": (failed / admitted if admitted else None, what),
         "retry_success_rate": (
-            succeeded / tried if tried else None,
-            f"of {tried} requests that had failed succeeded in the end",
+            succeeded / tried if tried >= ENOUGH_TRIED else None,
+            f"of {tried} requests that were retried succeeded in the end",
         ),
         "data_integrity_score": (
             document["validation"].get("integrity_score"),
@@ -106,7 +111,7 @@ def _ledger(ledger: Mapping[str, Mapping[str, Any]]) -> Iterator[Alert]:
         differences = ", ".join(f"{name} by {difference}" for name, difference in off.items())
         message = f"the ledger does not balance: {differences}, not 0; please report it as a bug of scrapy_t8"
         value = sum(abs(difference) for difference in off.values())
-        yield Alert("ledger_unbalanced", "T8_ENABLE_INTEGRITY_CHECK", value, 0, message)
+        yield Alert("ledger_unbalanced", None, value, 0, message)
 
 
 def _items(document: Mapping[str, Any], history: Sequence[int], least: float) -> Iterator[Alert]:
@@ -142,9 +147,9 @@ def tolerance(history: Sequence[int], least: float) -> float:
 
 def _deaths(runs: Sequence[Mapping[str, Any]]) -> Iterator[Alert]:
     killed = sum(run["end"] == "killed" for run in runs)
-    if killed:
-        message = f"{killed} of {len(runs)} runs of this job were killed, which should be 0; the job was recovered"
-        yield Alert("run_died", "T8_ENABLE_INTEGRITY_CHECK", killed, 0, message)
+    if killed >= OFTEN:
+        message = f"{killed} of {len(runs)} runs of this job were killed: {OFTEN} or more; the job was recovered"
+        yield Alert("run_died", None, killed, OFTEN, message)
 
 
 def _hosts(hosts: Sequence[Mapping[str, Any]], most: float, now: float) -> Iterator[Alert]:
@@ -155,25 +160,23 @@ def _hosts(hosts: Sequence[Mapping[str, Any]], most: float, now: float) -> Itera
             yield Alert("host_down", "T8_ALERT_HOST_DOWN", down, most, message)
 
 
-ENOUGH_TRIED = 20  # Requests that must have ended or failed before their parts are an alert while a crawl runs
-
-
 def alerts_now(
     counts: Mapping[str, int], thresholds: Mapping[str, float], down: Mapping[str, float], host_down: float
 ) -> dict[str, Alert]:
     """Return the alerts of a crawl that runs, by what each is about.
 
     :param counts: how many requests are ``done``, ``dead`` and ``waiting``; of those that had failed, how many have
-        ``succeeded`` and were ``buried`` in this run.
+        ``succeeded`` and were ``buried`` in this run, and how many of these were ``not_retried``.
     :param down: for how many seconds each host is down that is.
     """
-    failed, ended = counts["dead"] + counts["waiting"], counts["succeeded"] + counts["buried"]
+    failed = counts["dead"] + counts["waiting"]
+    ended = counts["succeeded"] + counts["buried"] - counts["not_retried"]
     tried = failed + counts["done"]
     ratio = failed / tried if tried >= ENOUGH_TRIED else None
     rate = counts["succeeded"] / ended if ended >= ENOUGH_TRIED else None
     parts = {
         "failed_task_ratio": (ratio, f"of {tried} requests so far have failed"),
-        "retry_success_rate": (rate, f"of {ended} requests that had failed succeeded in this run"),
+        "retry_success_rate": (rate, f"of {ended} requests that were retried succeeded in this run"),
     }
     found = {alert.name: alert for alert in by_thresholds(parts, {**THRESHOLDS, **thresholds})}
     for host, seconds in down.items() if host_down else ():
@@ -197,10 +200,14 @@ class Incidents:
         return new, over
 
 
-def told(new: Sequence[Alert], over: Sequence[Alert]) -> list[str]:
-    """Return a line for each alert that is new or over, with the setting that governs it."""
-    lines = [f"Alert: {alert.message} ({alert.setting})" for alert in new]
-    return lines + [f"All clear, no longer: {alert.message} ({alert.setting})" for alert in over]
+def alert_lines(new: Sequence[Alert], over: Sequence[Alert]) -> list[str]:
+    """Return a line for each alert that is new or over, with the setting that has the threshold."""
+    lines = [f"Alert: {alert.message}{_setting(alert)}" for alert in new]
+    return lines + [f"All clear, no longer: {alert.message}{_setting(alert)}" for alert in over]
+
+
+def _setting(alert: Alert) -> str:
+    return f" ({alert.setting})" if alert.setting else ""
 
 
 def _coverage(coverage: Sequence[Mapping[str, Any]], thresholds: Mapping[str, Any]) -> Iterator[Alert]:

@@ -267,7 +267,7 @@ def _tallies(reader: Reader, job: JobRecord) -> Document:
     outcomes = tallies.get(OUTCOMES, {})
     return {
         "retries": tallies.get("retries", {}),
-        "retry_outcomes": {what: outcomes.get(what, 0) for what in ("succeeded", "buried")},
+        "retry_outcomes": {what: outcomes.get(what, 0) for what in ("succeeded", "buried", "not_retried")},
         "hosts": hosts,
         "callbacks": busiest("callback", of_callbacks)[:CALLBACKS],
     }

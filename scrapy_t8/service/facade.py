@@ -12,7 +12,7 @@ from weakref import WeakMethod
 
 from scrapy_t8.config.settings import Config, from_dict
 from scrapy_t8.errors import ConfigError, T8Error
-from scrapy_t8.report.alerts import Incidents, told
+from scrapy_t8.report.alerts import Incidents, alert_lines
 from scrapy_t8.report.notify import Notifier
 from scrapy_t8.utils.classes import forwarded
 from scrapy_t8.utils.threads import in_loop, in_loop_thread, in_thread_or_here
@@ -133,7 +133,7 @@ class T8ResumeAndRetry:
         """Return the metrics: active resume points, failed tasks that wait and that are dead, their ratio to all that
         is known, retry success rate, data integrity score. None is "not known".
 
-        The database is asked for its counts, and waited for. Not so inside of a running loop: there the score is the
+        The method waits for the counts of the database. Inside of a running loop it does not: there the score is the
         one that was last known (see :meth:`validate`), None at first.
         """
         return self._metrics(wait=not in_loop())
@@ -155,7 +155,7 @@ class T8ResumeAndRetry:
     def check_alerts(self) -> list[dict[str, Any]]:
         """Return the metrics above or below their ``alert_thresholds``: name, value, threshold, message of each."""
         found = alerts(self.get_metrics(), self.config.alert_thresholds)
-        for line in told(found, ()):
+        for line in alert_lines(found, ()):
             logger.warning("%s", line)
         return [alert._asdict() for alert in found]
 
@@ -168,13 +168,13 @@ class T8ResumeAndRetry:
             logger.info("Metrics: %s", ", ".join(f"{name} {value}" for name, value in numbers.items()))
         found = alerts(numbers, self.config.alert_thresholds)
         new, over = self._incidents.update({alert.name: alert for alert in found})
-        for line in told(new, ()):
+        for line in alert_lines(new, ()):
             logger.warning("%s", line)
-        for line in told((), over):
+        for line in alert_lines((), over):
             logger.info("%s", line)
         if self._notifier and (new or over):
             title = f"{self.config.state_dir}: {f'{len(new)} alerts' if new else 'all clear'}"
-            in_loop_thread(partial(self._notifier.send, title, "\n".join(told(new, over))))
+            in_loop_thread(partial(self._notifier.send, title, "\n".join(alert_lines(new, over))))
 
 
 def _config(config: Config | Mapping[str, Any] | None) -> Config:

@@ -65,7 +65,7 @@ class MediaSpider(DetailSpider):
     given up: the field for results has the stored ones, ``media_total_field`` how many there should be. A file that
     fails is retried without its detail page; a file that is stored already is not fetched.
 
-    Files are asked for, named and stored by Scrapy's pipeline, under its settings (FILES_STORE or IMAGES_STORE, S3 and
+    Scrapy's pipeline requests, names and stores the files, under its settings (FILES_STORE or IMAGES_STORE, S3 and
     GCS included).
     """
 

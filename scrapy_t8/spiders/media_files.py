@@ -1,4 +1,4 @@
-"""The files of an item: what the media pipeline asks for, and what it has stored."""
+"""The files of an item: what the media pipeline requests, and what it has stored."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class ItemFiles:
         return [request.replace(callback=NO_CALLBACK, errback=None) for request in requests]
 
     async def stored(self, request: Request, item: Any) -> Any:
-        """Return what the media store knows of the file of *request*, or None."""
+        """Return what the media store has recorded of the file of *request*, or None."""
         return await ensure_awaitable(self._pipeline.media_to_download(request, self._pipeline.spiderinfo, item=item))
 
     async def store(self, response: Response, request: Request, item: Any) -> Any:

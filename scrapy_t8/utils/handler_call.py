@@ -69,7 +69,7 @@ class HandlerCall:
         """Start the handler and return its answer.
 
         Return None if there was none within the limit or before :meth:`hurry`. A coroutine is cancelled then, and
-        waited for briefly; :attr:`answer` tells whether the handler has ended meanwhile.
+        waited for briefly; :attr:`answer` says whether the handler has ended meanwhile.
 
         :raises NoThread: if there is no thread for the handler, which was not called.
         """

@@ -98,7 +98,7 @@ async def in_thread_or_here(function: Callable[[], T]) -> T:
 class OneThread:
     """Calls functions one after the other in one thread; in the calling thread if the machine allows no more threads.
 
-    A pool that grows would fail later, with the work of which nobody can say whether it will be done.
+    A pool that grows would fail later, with work whose outcome is unknown then.
     """
 
     def __init__(self, name: str) -> None:
@@ -162,7 +162,7 @@ async def with_timeout(
     """
     began = time.monotonic()
     task = asyncio.ensure_future(work)
-    task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # nobody else may ask
+    task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # marks the exception as retrieved
     try:
         while not task.done():
             end = min((since() if since is not None else began) + limit, began + longest)

@@ -97,7 +97,7 @@ class Postgres:
         self._place.close()
 
     def _copied(self) -> Path:
-        """Copy the package out of root's home, from where nobody else can run it. Its libraries are beside it."""
+        """Copy the package out of root's home, which no other user can read. Its libraries are beside it."""
         package = self._bin.parents[1]
         for part in (package.name, f"{package.name}.libs"):
             shutil.copytree(package.parent / part, self._directory / part, symlinks=True)

@@ -1,7 +1,7 @@
 """The HTTP site of all tests: one server in a thread, and as many sites on it as there are crawls.
 
-A site is a path prefix. Each site counts its own hits and has its own values, so a test meets a site that nobody has
-visited. What the pages are is in :mod:`.pages`, or is given by a test that needs others.
+A site is a path prefix. Each site counts its own hits and has its own values, so no two tests use
+the same site. What the pages are is in :mod:`.pages`, or is given by a test that needs others.
 """
 
 from __future__ import annotations

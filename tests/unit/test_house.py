@@ -186,7 +186,7 @@ GUARDED = {
     "core/frontier/frontier.py": "Frontier",
     "service/state_manager.py": "StateManager",
 }
-"""Classes whose attributes nobody else assigns."""
+"""Classes whose attributes only they assign."""
 
 
 def class_of(path: str, name: str) -> ast.ClassDef:

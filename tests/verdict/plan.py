@@ -8,9 +8,9 @@ from random import Random
 from typing import Any
 
 PASSING = {"ok": 10, "flaky": 2, "cut": 1, "dropped": 1, "moved": 1}
-"""How a page of the site behaves that can be had in the end, and how often that is drawn."""
+"""How a page behaves that is answered in the end, and how often that behaviour is drawn."""
 LASTING = {"gone": 2, "down": 2, "circle": 1, "forbidden": 1}
-"""How a page behaves that can never be had."""
+"""How a page behaves that is never answered."""
 
 WAYS = ("method", "named", "lambda", "coroutine", "generator", "errback", "subclass", "shared", "cb_kwargs", "priority")
 """How a request is made."""
@@ -19,7 +19,7 @@ RENEWED = "renewed"
 BASKET = "basket"
 """One more way: the pages fill one value with their items, and the last of them yields what is in it."""
 HARMLESS = ("replace", "rewrite", "token", "slow", "own-dupefilter", "extension-raises", "close-spider", "two-feeds")
-"""What a project plugs in with which all can still be had."""
+"""What a project plugs in that loses nothing."""
 HARMFUL = (
     *("ignore-request", "ignore-response", "swallow", "raises", "raises-late", "cancelled", "pipeline-raises"),
     *("pipeline-cancelled", "no-serializer", "exporter-raises", "filter-raises", "start-item-raises", "no-storage"),

@@ -14,7 +14,7 @@ from twisted.internet.task import LoopingCall
 
 from scrapy_t8.components.signals import t8_alert
 from scrapy_t8.core.job.job import Job
-from scrapy_t8.report.alerts import Incidents, alert_thresholds, alerts_now, told
+from scrapy_t8.report.alerts import Incidents, alert_lines, alert_thresholds, alerts_now
 from scrapy_t8.utils.log.loggers import get_logger
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ logger = get_logger(__name__)
 class RunningAlerts:
     """Looks every T8_ALERT_INTERVAL seconds for hosts that are down and for parts that are beyond their thresholds.
 
-    :param notifier: sends what it finds to people; None: nobody is notified.
+    :param notifier: sends the alerts to people; None: no notification is sent.
     """
 
     def __init__(self, crawler: Crawler, job: Job, notifier: Notifier | None) -> None:
@@ -55,7 +55,7 @@ class RunningAlerts:
             logger.exception("The alerts of the running crawl could not be looked for: a bug in scrapy_t8")
             return
         new, over = self._incidents.update(found)
-        for number, line in enumerate(told(new, over)):
+        for number, line in enumerate(alert_lines(new, over)):
             logger.log(logging.WARNING if number < len(new) else logging.INFO, "%s", line)
         for alert in new:
             document = {**alert._asdict(), "running": True}
@@ -63,12 +63,12 @@ class RunningAlerts:
         if (new or over) and self._notifier is not None:
             send: Callable[..., Awaitable[Any]] = self._notifier.send
             title = f"{self._job.record.spider}: {len(new)} alerts" if new else f"{self._job.record.spider}: all clear"
-            deferred_from_coro(send(title, "\n".join(told(new, over))))
+            deferred_from_coro(send(title, "\n".join(alert_lines(new, over))))
 
     def _counts(self) -> dict[str, int]:
         ledger, stats = self._job.record.ledger, self._crawler.stats
         assert stats is not None
-        of_run = {name: stats.get_value(f"t8/retry/{name}", 0) for name in ("succeeded", "buried")}
+        of_run = {name: stats.get_value(f"t8/retry/{name}", 0) for name in ("succeeded", "buried", "not_retried")}
         return {"done": ledger.done, "dead": ledger.dead, "waiting": len(self._job.frontier.waiting), **of_run}
 
     def _down(self) -> dict[str, float]:

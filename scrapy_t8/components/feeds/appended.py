@@ -186,7 +186,7 @@ class AppendedFeed:
     def _rows_left(self, path: Path) -> int:
         """Cut a row that is torn off the end. Return how many items are left."""
         if not self.rows.is_plain:
-            return 0  # the rows of this exporter cannot be told from one another
+            return 0  # the rows of this exporter cannot be separated
         left, end = self._count_rows(path)
         cut_back(path, end if left else self._start)
         return left

@@ -121,7 +121,7 @@ class ItemSpool:
 def frames_of(path: Path, length: int, count: int | None) -> Iterator[tuple[int, slice]]:
     """Yield the number and the place of each item in the first *length* bytes that is not damaged.
 
-    :param count: how many items there were. Behind a place where nobody can tell how many are damaged, items are
+    :param count: how many items there were. Behind a place with an unknown number of damaged items, items are
         numbered from the end.
     """
     length = min(length, size(path))

@@ -41,7 +41,7 @@ class Problem:
     :param rule: ``required``, the keyword of a JSON Schema, the error type of pydantic; ``error`` if a check failed.
     :param item: the name of its class.
     :param field: as in ``offers[].price``; empty if it is the whole item.
-    :param message: tells of no value.
+    :param message: contains no value of the item.
     :param value: what was found there, shortened.
     """
 

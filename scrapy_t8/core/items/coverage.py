@@ -16,7 +16,7 @@ from .keys import fields_of
 KEPT = "coverage"
 """Name under which the store keeps the counts."""
 CLASSES, FIELDS = 50, 500
-"""Classes of items, and fields of one class, that are told apart."""
+"""Limit of the classes of items, and of the fields of one class, that are counted by name."""
 OTHERS = "(other classes)"
 HOLLOW = frozenset({str, list, dict, tuple})
 """Types whose empty values count as not filled."""

@@ -40,17 +40,18 @@ class RunStatistics(CommitParticipant):
         self._record.ledger.scraped += items.entered
         if page.expectations:
             self._expectations.settle(page, self._ledger.has)
-        has_failed = page.history is not None and bool(page.history.attempts)
+        attempts = page.history.attempts if page.history is not None else ()
         if page.retry is not None:
             self._retries += 1
             self._tally["host/retries", page.retry.slot] += 1
-            if page.history is not None and page.history.attempts:
-                self._tally["retries", page.history.attempts[-1][1]] += 1
+            if attempts:
+                self._tally["retries", attempts[-1][1]] += 1
         elif page.callback and page.outcome is not Outcome.REPLACED:
             self._ended[ENDS[page.outcome], page.host, page.callback] += 1
-        if has_failed and page.outcome is Outcome.DEAD:
+        if attempts and page.outcome is Outcome.DEAD:
             self._tally[OUTCOMES, "buried"] += 1
-        elif has_failed and page.outcome is Outcome.DONE:
+            self._tally[OUTCOMES, "not_retried"] += len(attempts) == 1
+        elif attempts and page.outcome is Outcome.DONE:
             self._tally[OUTCOMES, "succeeded"] += 1
         if items.passed and page.callback:
             self._items[page.host, page.callback] += items.passed

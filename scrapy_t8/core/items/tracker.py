@@ -127,7 +127,7 @@ class ItemTracker:
                 else:
                     self._note(page, outcome, item, error, response)
         else:
-            items.entered = 0  # nobody keeps the ledger
+            items.entered = 0  # there is no ledger
             if outcome == EXPORTED:
                 items.passed += 1
         items.current = 0

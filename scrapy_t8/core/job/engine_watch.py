@@ -172,7 +172,7 @@ class EngineWatch:
             self._retries.status_is_taken(request, response.status)
 
     def callback_is_skipped(self, request: Request, error: object) -> None:
-        """Record that *request* has failed before its callback, if nobody has. An errback that returns is no proof."""
+        """Record that *request* has failed before its callback, unless that is recorded. An errback proves nothing."""
         if isinstance(error, Exception) and not isinstance(error, (IgnoreRequest, HttpError)):
             self._retries.record_first_failure(request, of_code(PARSE, error, None, body_sample=self._body_sample))
 

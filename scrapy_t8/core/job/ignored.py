@@ -60,7 +60,7 @@ def first_url(request: Request) -> str:
 
 
 def is_of_process_response(error: BaseException) -> bool:
-    """Whether a middleware has raised *error* in ``process_response``: then Scrapy asks no middleware what to do."""
+    """Whether a middleware has raised *error* in ``process_response``: then Scrapy calls no ``process_exception``."""
     return any(frame.f_code.co_name == "process_response" for frame, _ in walk_tb(error.__traceback__))
 
 

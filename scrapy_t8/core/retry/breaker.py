@@ -11,13 +11,14 @@
 Failures say that a host is down only while nothing is answered in between, because a page that never works says nothing
 about its host. Failures of several requests open the breaker, and so do repeated failures of one request: a list may
 have one request at a time. Where the host has answered a page before, the breaker is *suspect* first: a request for
-that page is the first probe. If the page is answered, the host is up and the failures are those of the pages.
+that page is the first probe. If the page is answered, the host is up and the failures are those of the pages. A page
+that was answered lately is as good as a probe: failures of the same request say less then.
 
 While a host is down, no attempt is charged to a request, and what was charged since the last answer is taken back. A
 host that stays down too long is given up: its requests are tried, charged and buried like any others, so that a crawl
 with a dead host comes to an end.
 
-A host is also *paused* when the host asks for a pause (Retry-After), whether it is down or not.
+A host is also *paused* when it demands a pause (Retry-After), whether it is down or not.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ REPEATED = 2
 SILENT = 4
 """The same that open the breaker of a host that has answered nothing yet. More than the two retries of plain Scrapy."""
 KNOWN_PAGE = 0
-"""The fingerprint of a probe that asks for a page that the host has answered before."""
+"""The fingerprint of a probe with a page that the host has answered before."""
 
 
 @record_class(slots=True)
@@ -69,7 +70,7 @@ class Evidence(NamedTuple):
     :param request: the fingerprint of the request.
     :param is_first: whether the request has not failed before.
     :param is_silence: whether there was no answer at all.
-    :param known_page_from: from when on a page that the host has answered may be asked for again, in Unix seconds; None
+    :param known_page_from: from when on a page that the host has answered may be requested again, in Unix seconds; None
         if there is none.
     """
 
@@ -111,7 +112,7 @@ class Breaker:
         """Return the hosts that are failing, down or paused."""
         return dict(self._hosts)
 
-    # -- what is heard of a host ---------------------------------------------------------------------------------
+    # -- results of requests -------------------------------------------------------------------------------------
 
     def failed(self, host: str, evidence: Evidence, now: float) -> bool:
         """Record that a request has failed because of the host. Return whether the host counts as down from now on."""
@@ -121,7 +122,7 @@ class Breaker:
         if health.is_open and not health.is_suspect:
             return self.probe_failed(host, now, request)
         health.failing[request] = health.failing.get(request, 0) + 1
-        if health.is_suspect or not self._is_enough(health, evidence, is_trusted=now < health.trusted_until):
+        if health.is_suspect or not self._is_enough(health, evidence, now):
             return False
         if evidence.known_page_from is not None:
             health.is_suspect, health.interval = True, self._probe
@@ -131,9 +132,10 @@ class Breaker:
         self._refunds[host][request] -= 1  # the failure that has opened the breaker is not charged
         return True
 
-    def _is_enough(self, health: Health, evidence: Evidence, *, is_trusted: bool) -> bool:
-        times = health.failing[evidence.request]
-        if is_trusted and not evidence.is_first:
+    def _is_enough(self, health: Health, evidence: Evidence, now: float) -> bool:
+        times, known = health.failing[evidence.request], evidence.known_page_from
+        trusted_until = health.trusted_until if known is None else max(health.trusted_until, known + self._probe)
+        if now < trusted_until and not evidence.is_first:
             return times > REPEATED
         if len(health.failing) >= self._limit:
             return True

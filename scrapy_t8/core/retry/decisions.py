@@ -28,6 +28,7 @@ from .policy import HostState, Policy
 logger = get_logger(__name__)
 
 UNLIMITED = 1 << 30
+OUTCOMES = ("succeeded", "buried", "not_retried")
 
 
 class RetryDecisions:
@@ -168,8 +169,7 @@ class RetryDecisions:
         if request in self._in_memory:
             self._in_memory[again] = history
         self._count("count", failure.kind)
-        wait = max(0.0, due - self._clock())
-        detail = f"{failure.error}; attempt {history.retries}, due in {wait:.1f} s"
+        detail = f"{failure.error}; attempt {history.retries}, due in {max(0.0, due - self._clock()):.1f} s"
         self._log(logging.DEBUG, "Retry scheduled", request, page, detail)
         return again
 
@@ -238,8 +238,7 @@ class RetryDecisions:
         if page.history is not None and page.history.attempts:
             self._count("succeeded")
             self._log(logging.DEBUG, "Retry succeeded", request, page, f"after {len(page.history.attempts)} failures")
-        outbox = self._frontier.outbox
-        if outbox.fingerprints:
+        if (outbox := self._frontier.outbox).fingerprints:
             outbox.resolve(self._frontier.fingerprint(request))
 
     # -- dead letters --------------------------------------------------------------------------------------------
@@ -248,11 +247,12 @@ class RetryDecisions:
         """Return the dead letter of *request*. A request that runs from memory has no entry, and is not revived."""
         self._count("buried", failure.kind)
         history = self.history(request, page)
+        if len(history.attempts) <= 1:
+            self._count("not_retried")
         if not history.attempts or history.attempts[-1][2] != failure.error:
             history.add(self._clock(), failure.kind, failure.error, charged=False)
-        entry, payload = 0, b""
-        if not in_memory and page.entry is not None:
-            entry = page.entry
+        entry, payload = (0 if in_memory else page.entry) or 0, b""
+        if entry:
             try:
                 payload = self._stored_form(request, entry)
             except CannotStore as error:
@@ -315,12 +315,12 @@ class RetryDecisions:
         waiting = len(self._frontier.waiting)
         stats = self._crawler.stats
         assert stats is not None
-        succeeded, buried = (stats.get_value(f"t8/retry/{what}", 0) for what in ("succeeded", "buried"))
+        succeeded, buried, untried = (stats.get_value(f"t8/retry/{what}", 0) for what in OUTCOMES)
         if waiting or succeeded or buried:
             stats.set_value("t8/retry/waiting", waiting)
             stats.set_value("t8/retry/due", self._frontier.store.count_waiting(until=self._clock()))
-        if succeeded or buried:
-            stats.set_value("t8/retry/success_rate", round(succeeded / (succeeded + buried), 4))
+        if retried := succeeded + buried - untried:
+            stats.set_value("t8/retry/success_rate", round(succeeded / retried, 4))
 
     def _count(self, what: str, kind: str | None = None) -> None:
         stats = self._crawler.stats

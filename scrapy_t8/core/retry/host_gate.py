@@ -13,7 +13,7 @@ from .breaker import Breaker
 from .hosts import Hosts
 
 HELD = 10_000
-"""Requests that are held back in memory, where the priority queue cannot be asked for one host."""
+"""Requests that are held back in memory, where the priority queue has no queues by host."""
 HELD_OF_PORT = 1000
 """The same of one host whose download slot may have other hosts: the same name with another port."""
 

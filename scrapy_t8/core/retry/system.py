@@ -100,7 +100,7 @@ class RetrySystem(CommitParticipant):
     # -- a run begins and ends -----------------------------------------------------------------------------------
 
     def on_start(self) -> tuple[int, int]:
-        """Bury pages that crash the process, prune dead letters, revive those that a change of code may have mended.
+        """Bury pages that crash the process, prune dead letters, revive those that a change of code may have fixed.
 
         :returns: how many requests were buried, and how many dead letters were revived.
         """

@@ -1,4 +1,4 @@
-"""What tells the requests of one page apart: callback, meta and cb_kwargs, whatever the order of sets and keys."""
+"""What distinguishes the requests of one page: callback, meta and cb_kwargs, whatever the order of sets and keys."""
 
 from __future__ import annotations
 

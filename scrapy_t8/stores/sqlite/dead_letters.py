@@ -194,6 +194,7 @@ class SQLiteDeadLetters(SQLiteTables):
         db.execute(sql.CLEAR_CAUSE)
         mine, foreign = db.execute(sql.COUNT_CHOSEN).fetchone()
         db.execute(sql.TAKE_BACK_BURIED, (mine,))
+        db.execute(sql.TAKE_BACK_NOT_RETRIED)
         job.ledger.dead -= mine
         job.ledger.admitted += foreign
         job.finished = job.finished and not revived

@@ -257,7 +257,7 @@ def check_access(directory: Path, *, writes: bool) -> None:
     """
     try:
         for path in (directory, *sorted(directory.iterdir())):
-            # Whoever may not write because the whole file system is read-only is told so by SQLite.
+            # Where the whole file system is read-only, the error of SQLite says so.
             may_write = writes and not os.statvfs(path).f_flag & os.ST_RDONLY
             need = os.R_OK | os.W_OK * may_write | os.X_OK * path.is_dir()
             if (writes or path.name.startswith(("t8", "state.db"))) and not os.access(path, need):

@@ -224,6 +224,12 @@ ON CONFLICT (what, name) DO UPDATE SET count = count + excluded.count
 -- A request that is revived has not been given up.
 UPDATE tally SET count = max(0, count - ?) WHERE what = 'outcomes' AND name = 'buried'
 
+-- name: TAKE_BACK_NOT_RETRIED
+UPDATE tally SET count = max(0, count - (
+    SELECT count(*) FROM chosen CROSS JOIN dead_body ON dead_body.id = letter
+    WHERE mine AND json_array_length(story, '$.attempts') = 1
+)) WHERE what = 'outcomes' AND name = 'not_retried'
+
 -- name: ADD_TIMELINE
 INSERT INTO timeline (began, pages, items, retries) VALUES (?, ?, ?, ?) ON CONFLICT (began)
 DO UPDATE SET pages = pages + excluded.pages, items = items + excluded.items, retries = retries + excluded.retries

@@ -118,7 +118,7 @@ def test_overwritten_in_the_middle(lab: Lab, broken: Crawl) -> None:
 
 
 def test_killed_in_the_middle_of_a_checkpoint(lab: Lab) -> None:
-    """SQLite writes the first page first, which tells how many there are: the others are in the WAL still."""
+    """SQLite writes the first page first, with the number of pages; the other pages are still in the WAL."""
     crawl = lab.crawl("simple", weight="5000")
     crawl.killed("page:90", T8_COMMIT_INTERVAL=0.01)
     checkpoint_first_page(crawl.state_file)

@@ -19,7 +19,7 @@ ALL = Counter(json.dumps({"page": f"{kind}{number}", "size": ""}) for number in 
 
 
 def assert_refused(run: Run, *parts: str) -> None:
-    """Exit status 1, and exactly one line that tells all of *parts*."""
+    """The exit status is 1, and exactly one line contains all of *parts*."""
     assert run.code == 1, run.log
     (line,) = re.findall(r"^.* (?:ERROR|CRITICAL): .*$", run.log, re.MULTILINE)
     for part in parts:

@@ -122,7 +122,7 @@ def _all_of(spider: str) -> Counter[str]:
     ],
 )
 def test_a_component_of_the_project_that_raises_is_named(lab: Lab, name: str, value: object, culprit: str) -> None:
-    """It ends the crawl where nobody could say what is lost; nobody is asked to report a bug of scrapy_t8."""
+    """The exception ends the crawl, because the loss would be unknown. The log asks for no bug report on scrapy_t8."""
     run = lab.crawl("simple", **{name: value}).run()
     assert any(culprit in line for line in run.complaints), run.log
     assert "bug of scrapy_t8" not in run.log

@@ -34,13 +34,13 @@ def test_a_start_that_has_ended_is_not_run_again(lab: Lab) -> None:
 
 
 def test_a_start_that_raises(lab: Lab) -> None:
-    """Such a job has not finished, and goes on when the spider is mended."""
+    """Such a job has not finished, and continues when the spider is fixed."""
     plain, crawl = lab.crawl("raising", t8=False), lab.crawl("raising")
     assert crawl.run().reason == plain.run().reason == "start_error"
     assert crawl.lines == plain.lines
     assert not crawl.state().record["finished"]
     assert not crawl.last.complaints
-    crawl.finished(switch="mended")
+    crawl.finished(switch="fixed")
     assert crawl.lines == Counter(
         json.dumps(item) for number in range(5) for item in ({"page": f"p/{number}"}, {"start": number})
     )

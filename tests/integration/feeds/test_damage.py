@@ -77,7 +77,7 @@ def torn(killed: Path) -> Path:
 
 
 def file_of(place: Path, name: str) -> Path:
-    """Return a file of the job. Those of feeds have names that nobody can guess."""
+    """Return a file of the job. The names of feed files contain random parts."""
     state = place / "job/t8"
     if not name.startswith(("a.", "b.")):
         return state / name

@@ -92,11 +92,11 @@ def test_a_job_is_not_finished_before_each_feed_is_stored(tmp_path: Path) -> Non
     assert records(tmp_path / "fine.json").total() == ALL
     (tmp_path / "blocked").unlink()
 
-    mended = crawl(tmp_path, feeds)
+    fixed = crawl(tmp_path, feeds)
 
-    assert mended.reason == "finished"
-    assert not mended.at("ERROR")
-    assert "response_received_count" not in mended.stats
+    assert fixed.reason == "finished"
+    assert not fixed.at("ERROR")
+    assert "response_received_count" not in fixed.stats
     expected = {
         "blocked/items.json": ALL,
         "blocked/none.json": 0,

@@ -17,9 +17,9 @@ pytestmark = pytest.mark.slow
 PROJECT = Path(__file__).parent / "project"
 
 
-def crawl(work: Path, spider: str, *, mended: bool = False, **values: Any) -> str:
+def crawl(work: Path, spider: str, *, fixed: bool = False, **values: Any) -> str:
     """Run a spider to its end. Returns the log."""
-    run = Crawl(PROJECT, None, work).run(spider, switch="mended" if mended else "", **values)
+    run = Crawl(PROJECT, None, work).run(spider, switch="fixed" if fixed else "", **values)
     assert run.code == 0, run.log
     return run.log
 
@@ -46,7 +46,7 @@ def test_heal_fetches_what_is_missing_and_nothing_else(tmp_path: Path) -> None:
     assert hits(tmp_path) == ["0", "1", "2", "3", "4", "5"]
     healing = heal(tmp_path / "job")
     assert (healing.revived, healing.repeated, healing.asked, healing.under_way) == (1, 2, 2, 0)
-    log = crawl(tmp_path, "healing", mended=True)
+    log = crawl(tmp_path, "healing", fixed=True)
     assert hits(tmp_path) == ["2", "3", "4", "9"]
     assert items(tmp_path) == ["0", "1", "2", "3", "4", "5", "9"]
     assert "healed: 4 of 5, 0 under way, 1 that cannot be requested" in log
@@ -61,7 +61,7 @@ def test_heal_again_after_it_has_not_helped(tmp_path: Path) -> None:
         crawl(tmp_path, "healing")
         assert causes(tmp_path) == {"2": "dead", "3": "dropped", "4": "no_item", "10": "never_linked"}
     heal(tmp_path / "job")
-    crawl(tmp_path, "healing", mended=True)
+    crawl(tmp_path, "healing", fixed=True)
     assert items(tmp_path) == ["0", "1", "2", "3", "4", "5", "9"]
 
 
@@ -70,7 +70,7 @@ def test_slugs_are_expected_by_default(tmp_path: Path) -> None:
     assert causes(tmp_path) == {"b": "no_item"}
     assert hits(tmp_path) == ["a", "b", "c"]
     heal(tmp_path / "job")
-    crawl(tmp_path, "slugs", mended=True)
+    crawl(tmp_path, "slugs", fixed=True)
     assert hits(tmp_path) == ["b"]
     assert items(tmp_path) == ["A", "B", "C"]
     assert read_report(tmp_path / "job")["verdict"] == "complete"
@@ -91,7 +91,7 @@ def test_a_file_lists_the_expected_items(tmp_path: Path) -> None:
 
 
 def test_the_last_good_job_lists_the_expected_items(tmp_path: Path) -> None:
-    crawl(tmp_path, "slugs", mended=True, T8_EXPECT_LAST="1")
+    crawl(tmp_path, "slugs", fixed=True, T8_EXPECT_LAST="1")
     assert read_report(tmp_path / "job")["verdict"] == "complete"
     log = crawl(tmp_path, "map", site="data:,", T8_EXPECT_LAST="1", T8_RESUME="fresh")
     assert "of the last good job" not in log  # that was another spider's

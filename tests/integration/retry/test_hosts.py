@@ -65,7 +65,7 @@ def test_an_outage_charges_no_attempts(crawl: Crawl, variant: str) -> None:
 
 
 def test_a_bad_page_of_a_host_that_answers_is_no_outage(crawl: Crawl) -> None:
-    """In the end nothing but bad pages is left. A page that was had before shows that the host is up."""
+    """In the end only bad pages are left. A page that was answered before shows that the host is up."""
     bad = [f"status/503/{n}" for n in range(FAILURES - 1)]
     log = run(crawl, "ok/a", *bad, T8_RETRY_BASE=0.02, CONCURRENT_REQUESTS=AT_ONCE).log
     assert "looks down" not in log

@@ -33,14 +33,14 @@ def test_a_page_buried_for_a_bug_succeeds_once_the_bug_is_fixed(crawl: Crawl) ->
 
 
 def test_letters_are_revived_when_the_spiders_code_has_changed(crawl: Crawl) -> None:
-    """The next run finds the bug mended, and takes up what fell victim to it."""
+    """The next run finds that the bug is fixed, and tries the pages again that failed by it."""
     crawl.project = shutil.copytree(crawl.project, crawl.work / "project")
     run(crawl, "ok/bug", "ok/g", switch="bug")
     assert crawl.letters() == {"parse": 1}
     assert "are revived" not in run(crawl, "ok/bug", "ok/g", switch="bug").log
     assert items(crawl) == both("ok/g", "ok/g") + Counter({"/ok/bug": 2})
     code = crawl.project / "failing.py"
-    code.write_text(code.read_text() + "# mended\n")
+    code.write_text(code.read_text() + "# fixed\n")
     log = run(crawl, "ok/bug", "ok/g").log
     # Both jobs had finished, so that this is a third one. Its feed has the page once.
     assert "The spider's code has changed: 1 dead letters are revived" in log

@@ -15,7 +15,7 @@ from .parts import Clock, run_context
 
 
 class Timers:
-    """Takes the place of ``call_later``: nothing runs before it is told to."""
+    """Replaces ``call_later``: nothing runs before the test runs it."""
 
     def __init__(self) -> None:
         self.set: list[Timer] = []

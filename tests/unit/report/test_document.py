@@ -59,7 +59,7 @@ def test_the_report_shows_what_components_have_stored(tmp_path: Path) -> None:
         "again": 0,
         "examples": [{"key": "bmw", "fields": ["price"]}],
     }
-    assert report["retry_outcomes"] == {"succeeded": 3, "buried": 0}
+    assert report["retry_outcomes"] == {"succeeded": 3, "buried": 0, "not_retried": 0}
     assert {row["host"]: row["open_since"] for row in report["hosts"]} == {
         "down.example": "1970-01-01T00:00:03+00:00",
         "paused.example": None,

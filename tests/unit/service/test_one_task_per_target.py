@@ -63,7 +63,7 @@ def test_many_threads_and_two_services_at_once(make_service: Make) -> None:
     for thread in threads:
         thread.join()
     assert sorted(task.target for task in waiting(services[0])) == sorted(f"t{number}" for number in range(20))
-    # Where two were told of a target at the same time, both ids lead to the one task.
+    # Where two threads add a target at the same time, both ids lead to one task.
     found = {task_id: services[1].get_failed_task(task_id) for task_id in ids}
     assert len(found) >= 20
     assert all(found.values())

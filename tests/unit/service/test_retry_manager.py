@@ -175,7 +175,7 @@ def test_a_stop_releases_tasks_that_take_too_long_without_an_attempt(make_servic
     service.stop_service(0.05)
     tasks = [other.get_failed_task(task_id) for task_id in ids]
     assert [(task.retry_count, task.error_message) for task in tasks if task] == [(0, "no answer")] * 2
-    # The coroutine has ended; the thread has not, and as long as that is so the task is nobody else's.
+    # The coroutine has ended; the thread has not. Until it ends, nothing else may take the task.
     assert [task.record.target for task in other.state_manager.parts.tasks.lease(["SLOW", "ASYNC"], 5)] == ["ASYNC"]
     go_on.set()
     wait_until(lambda: other.state_manager.parts.tasks.break_leases() == 1)

@@ -1,4 +1,4 @@
-"""The validator of the service, on a real state; and that it holds nobody up."""
+"""The validator of the service works on a real state and blocks nothing."""
 
 from __future__ import annotations
 

@@ -225,7 +225,7 @@ def test_a_list_that_repeats_itself_with_new_cursors_ends_after_a_round(length: 
 @pytest.mark.parametrize("status", [400, 404, 410])
 @pytest.mark.parametrize("way", ["begin_next_run", "retried"])
 def test_a_cursor_that_has_expired_is_walked_to_again(status: int, way: str) -> None:
-    """The cursors of a session, after page 4: the new session has others. What was had is not taken twice."""
+    """The cursors of a session, after page 4: the new session has others. No item is taken twice."""
     session = ["a"]
 
     def site(page: int, cursor: str) -> Answer:
@@ -240,7 +240,7 @@ def test_a_cursor_that_has_expired_is_walked_to_again(status: int, way: str) -> 
     getattr(crawl, way)().run()
     assert crawl.items == entries(*range(1, 8))
     assert crawl.asked == [1, 2, 3, 4, 5, 1, 2, 3, 4, 5, 6, 7]
-    assert crawl.spider.points.forgotten == 1, "page 5 is not passed before it is had"
+    assert crawl.spider.points.forgotten == 1, "page 5 is not passed before it is fetched"
     assert not crawl.spider.points.given_up
 
 

@@ -107,7 +107,7 @@ def test_a_state_that_lacks_the_last_commit_is_refused(state: Path) -> None:
 
 
 def test_garbage_in_the_note_of_the_last_commit_is_refused_or_nothing(state: Path) -> None:
-    """It cannot be told from a commit that is missing; and a short note is none."""
+    """It looks like a missing commit; a note that is too short is no note."""
     (state / "marks.commits").write_bytes(b"\xff" * 16)
     with pytest.raises(StoreDamaged, match="T8_RESUME=continue"):
         SQLiteStore(state).open()

@@ -631,7 +631,7 @@ def test_integrity_score(there: int, expected: int, score: float | None) -> None
 
 
 def test_the_state_of_a_job(tmp_path: Path) -> None:
-    """What a crawl's own store tells is a state manager."""
+    """The store of a crawl is a state manager."""
     from scrapy_t8 import open_resume_points
 
     with open_resume_points(tmp_path) as points:

@@ -293,7 +293,7 @@ class RaisingExporter(EXPORTERS[PLAN.get("feed_format", "json")]):  # type: igno
 
 
 class AwayStorage:
-    """A storage of a feed that cannot be had."""
+    """A feed storage that cannot be made."""
 
     def __init__(self, uri: str, *, feed_options: Any = None) -> None:
         raise NotConfigured("what it needs is not installed")

@@ -138,5 +138,5 @@ class Talkative(ResumeValidator):
 
 
 def bad_key(item: Any) -> Any:
-    """A key that cannot be had."""
+    """A key that raises an exception."""
     raise ZeroDivisionError

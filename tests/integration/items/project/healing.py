@@ -1,4 +1,4 @@
-"""Spiders without a site, some of whose pages bring nothing until ``mended`` is switched on."""
+"""Spiders without a site. Some of their pages yield nothing until ``fixed`` is switched on."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from scrapy.exceptions import DropItem
 from scrapy_t8.spiders import DetailSpider, T8SpiderMixin
 from tests.support.probe import switched_on
 
-MENDED = switched_on("mended")
+FIXED = switched_on("fixed")
 
 
 class Choosy:
     def process_item(self, item: Any) -> Any:
-        if item["id"] == "3" and not MENDED:
+        if item["id"] == "3" and not FIXED:
             raise DropItem("no threes")
         return item
 
@@ -34,9 +34,9 @@ class HealingSpider(T8SpiderMixin, Spider):
         assert pair == (1, 2)
         with open("hits", "a", encoding="utf-8") as file:
             file.write(response.text + "\n")
-        if response.text == "2" and not MENDED:
+        if response.text == "2" and not FIXED:
             raise ValueError("two")
-        if response.text != "4" or MENDED:
+        if response.text != "4" or FIXED:
             yield {"id": response.text}
 
     def t8_request_for(self, key: str) -> Request | None:
@@ -51,7 +51,7 @@ class SlugsSpider(DetailSpider):
     def parse_detail(self, response: Any, slug: str) -> Iterator[Any]:
         with open("hits", "a", encoding="utf-8") as file:
             file.write(response.text + "\n")
-        if slug != "b" or MENDED:
+        if slug != "b" or FIXED:
             yield {"id": slug.upper()}
 
 

@@ -45,7 +45,7 @@ class Pages(Cars, ListSpider):
 
 
 class Known(Pages):
-    """Numbered pages, of which the first one tells how many there are."""
+    """Numbered pages. The first page says how many there are."""
 
     name = "known"
 

@@ -27,7 +27,7 @@ def log(tmp_path: Path) -> Path:
 
 
 def write(there: str, path: Path, log: Path) -> tuple[int, int]:
-    """Make the file *there*. Returns its committed length, and what the commit knows of the log."""
+    """Make the file *there*. Return its committed length, and what the commit has recorded of the log."""
     undo = UndoLog(log, 0)
     file = AppendFile(path, None, undo=undo)
     committed = 0, 0

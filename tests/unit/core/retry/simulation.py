@@ -44,7 +44,7 @@ class World:
     :param failures: how often each page fails before the page is answered, not counting outages; NEVER: it never is.
     :param kinds: how each page fails.
     :param at_once: requests at once.
-    :param is_chain: whether each page is known only when the page before was had, as in a list by cursor.
+    :param is_chain: whether each page is known only when the page before was answered, as in a list by cursor.
     """
 
     failures: tuple[int, ...]

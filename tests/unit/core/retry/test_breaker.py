@@ -76,6 +76,23 @@ def test_a_known_page_that_is_answered_shows_that_the_host_is_up() -> None:
     assert made.takes("h", 103), "pages that had failed before are no news"
 
 
+def test_a_page_that_was_answered_lately_is_as_good_as_a_probe() -> None:
+    """In a short crawl, a page that fails twice costs no second request for another page."""
+    made, lately = breaker(), Evidence(1, is_first=False, known_page_from=99.0)
+    for _ in range(REPEATED):
+        made.failed("h", lately, 103)
+    assert made.takes("h", 103)
+    made.failed("h", lately, 103.9)
+    assert made["h"].is_suspect, "one failure more"
+
+
+def test_pages_that_fail_for_the_first_time_say_more_than_a_page_that_was_answered_lately() -> None:
+    made = breaker()
+    for request in (1, 2, 3):
+        made.failed("h", after_an_answer(request), 100)
+    assert made["h"].is_suspect
+
+
 def test_a_known_page_that_fails_shows_that_the_host_is_down() -> None:
     made = suspect()
     made.probe("h")

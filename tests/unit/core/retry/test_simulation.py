@@ -1,4 +1,4 @@
-"""An outage is told from a bad tail: thousands of hosts by chance, each in simulated time."""
+"""The breaker distinguishes an outage from a bad tail: thousands of random hosts, each in simulated time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The requests of one page are told apart by callback, meta and cb_kwargs, whatever is new in them at each attempt."""
+"""The requests of one page differ by callback, meta and cb_kwargs, whatever is new in them at each attempt."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ children = st.lists(st.builds(lambda name: Child(name, name % 2 == 1), st.intege
 
 @given(children, st.data())
 def test_in_any_order_each_request_comes_once(yielded: list[Child], data: st.DataObject) -> None:
-    """Whichever of them an earlier attempt has committed, as long as something tells different ones apart."""
+    """Whichever of them an earlier attempt has committed, as long as the requests differ in something."""
     committed = data.draw(st.lists(st.sampled_from(range(len(yielded))), unique=True) if yielded else st.just([]))
     again = data.draw(st.permutations(yielded))
     earlier = [yielded[place] for place in sorted(committed)]
@@ -149,7 +149,7 @@ def test_in_any_order_each_request_comes_once(yielded: list[Child], data: st.Dat
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.booleans()), max_size=8), st.integers(0, 8))
 def test_in_the_same_order_each_request_comes_once(yielded: list[tuple[int, bool]], committed: int) -> None:
-    """Also where nothing tells them apart but a text that is new at each attempt."""
+    """Also where they differ only in a text that is new at each attempt."""
     keys = [
         [identity(meta={"n": f"{attempt} {place}" if is_new else name}) for place, (name, is_new) in enumerate(yielded)]
         for attempt in (1, 2)

@@ -95,7 +95,7 @@ class Lingering(NotingSpider):
 
 
 class Monitored(Simple):
-    """Writes what it hears of the end of each run."""
+    """Writes what the signals at the end of each run say."""
 
     name = "monitored"
 

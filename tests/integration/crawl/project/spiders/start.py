@@ -124,7 +124,7 @@ class Beginning(LoggingIn):
 
 
 class Raising(NotingSpider):
-    """Its ``start()`` raises in the middle, as long as nobody has mended it."""
+    """Its ``start()`` raises an exception in the middle, until it is fixed."""
 
     name = "raising"
 
@@ -132,7 +132,7 @@ class Raising(NotingSpider):
         for number in range(5):
             yield self.to(f"p/{number}", self.leaf, dont_filter=True)
             yield {"start": number}
-            if number == 2 and not switched_on("mended"):
+            if number == 2 and not switched_on("fixed"):
                 raise ValueError("in the middle of start()")
 
 

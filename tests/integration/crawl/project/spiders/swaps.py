@@ -77,7 +77,7 @@ class GatedFromMemory(Gated):
 
 
 class NoTickets(Gated):
-    """There is no ticket to be had."""
+    """The site has no ticket."""
 
     name = "no_tickets"
     ticket_page = "gone/ticket"
@@ -134,6 +134,6 @@ class Forged(NotingSpider):
     def page(self, response: Any) -> Any:
         name = response.url.rpartition("/")[2]
         may_end(name)
-        if name in ("old-2", "new-3") and not switched_on("mended"):
+        if name in ("old-2", "new-3") and not switched_on("fixed"):
             raise LookupError(name)
         yield {"page": name}
