@@ -6,6 +6,7 @@ from scrapy import signals
 from scrapy.crawler import Crawler
 from scrapy.exceptions import DontCloseSpider
 
+from scrapy_t8.components.feeds.exporter import T8FeedExporter
 from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.core.job.opening import open_job
@@ -57,6 +58,7 @@ class T8Checkpoint:
                 "The scheduler is not T8's: resume points are kept, but requests in flight at a kill are lost"
             )
             self._job.watch_resume_points()
+        self._doubt_feeds()
         found = self._job.recovery
         self._job.await_pipelines(scrapy_private.item_pipelines(self._job.crawler))
         if self._job.buried:
@@ -78,6 +80,13 @@ class T8Checkpoint:
         )
         if found.job.start_done and (found.job.unreported or not found.job.ended) and not len(self._job.frontier):
             logger.info("Nothing is left to do: this run only finishes the job. The next run begins a new job")
+
+    def _doubt_feeds(self) -> None:
+        """Prove nothing about a job whose feeds are not written by T8's exporter."""
+        crawler = self._job.crawler
+        if crawler.settings.getdict("FEEDS") and crawler.get_extension(T8FeedExporter) is None:
+            self._job.record.doubt = "T8FeedExporter was switched off in a run: what is in the feeds is not known"
+            logger.warning("%s, so the crawl will not be complete", self._job.record.doubt)
 
     def spider_idle(self) -> None:
         """Keep the spider open for retries that are due soon, and leave later ones to the next run."""

@@ -52,6 +52,28 @@ def test_two_feeds_in_one_file_stop_the_crawl_before_it_writes(tmp_path: Path) -
     assert (resumed.reason, resumed.stats["t8/verdict"]) == ("finished", "complete")
 
 
+def test_a_resume_with_another_format_in_the_same_file_is_refused(tmp_path: Path) -> None:
+    crawl(tmp_path, {"items": JSONL}, CLOSESPIDER_ITEMCOUNT=20)
+    before = (tmp_path / "items").read_bytes()
+
+    refused = crawl(tmp_path, {"items": {"format": "csv"}})
+
+    assert refused.reason == "t8_feed_failed"
+    (line,) = refused.at("CRITICAL")
+    assert "in the format jsonlines, which cannot be followed by csv" in line
+    assert (tmp_path / "items").read_bytes() == before
+    resumed = crawl(tmp_path, {"items": {"format": "jl"}})  # another name of the same format
+    assert (resumed.reason, resumed.stats["t8/verdict"]) == ("finished", "complete")
+
+
+def test_feeds_that_another_exporter_should_write_prove_nothing(tmp_path: Path) -> None:
+    """Also if another run of the job has T8's exporter."""
+    off = {"scrapy_t8.T8FeedExporter": None}
+    stopped = crawl(tmp_path, {"items.jsonl": JSONL}, EXTENSIONS=off, CLOSESPIDER_ITEMCOUNT=20)
+    assert len(stopped.lines("T8FeedExporter was switched off in a run")) == 2  # a warning, and the report
+    assert crawl(tmp_path, {"items.jsonl": JSONL}).stats["t8/verdict"] == "incomplete"
+
+
 def test_a_directory_that_cannot_be_written_stops_the_crawl(tmp_path: Path) -> None:
     (tmp_path / "blocked").write_text("a file where a directory should be")
     feeds = {"blocked/items.jsonl": JSONL}
