@@ -6,7 +6,6 @@ from scrapy import signals
 from scrapy.crawler import Crawler
 from scrapy.exceptions import DontCloseSpider
 
-from scrapy_t8.components.feeds.exporter import T8FeedExporter
 from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.core.job.opening import open_job
@@ -83,9 +82,8 @@ class T8Checkpoint:
 
     def _doubt_feeds(self) -> None:
         """Prove nothing about a job whose feeds are not written by T8's exporter."""
-        crawler = self._job.crawler
-        if crawler.settings.getdict("FEEDS") and crawler.get_extension(T8FeedExporter) is None:
-            self._job.record.doubt = "T8FeedExporter was switched off in a run: what is in the feeds is not known"
+        if self._job.crawler.settings.getdict("FEEDS") and not self._job.finalizers:
+            self._job.record.doubt = "T8FeedExporter has not written the feeds of a run: what is in them is not known"
             logger.warning("%s, so the crawl will not be complete", self._job.record.doubt)
 
     def spider_idle(self) -> None:

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.slow
 ALL = 97
 JSONL = {"format": "jsonlines"}
 JSON = {"format": "json"}
+STATS = {"tests.support.probe.StatsFile": 900}
 
 
 def test_a_feed_that_is_removed_stops_the_crawl(tmp_path: Path) -> None:
@@ -68,10 +69,19 @@ def test_a_resume_with_another_format_in_the_same_file_is_refused(tmp_path: Path
 
 def test_feeds_that_another_exporter_should_write_prove_nothing(tmp_path: Path) -> None:
     """Also if another run of the job has T8's exporter."""
-    off = {"scrapy_t8.T8FeedExporter": None}
+    off = {**STATS, "scrapy_t8.T8FeedExporter": None}
     stopped = crawl(tmp_path, {"items.jsonl": JSONL}, EXTENSIONS=off, CLOSESPIDER_ITEMCOUNT=20)
-    assert len(stopped.lines("T8FeedExporter was switched off in a run")) == 2  # a warning, and the report
+    assert len(stopped.lines("T8FeedExporter has not written the feeds of a run")) == 2  # a warning, and the report
     assert crawl(tmp_path, {"items.jsonl": JSONL}).stats["t8/verdict"] == "incomplete"
+
+
+def test_a_feed_exporter_of_the_project_writes_each_item_once(tmp_path: Path) -> None:
+    run = crawl(tmp_path, {"items.jsonl": JSONL}, EXTENSIONS={**STATS, "feed_parts.OwnExporter": 0})
+    assert run.reason == "finished"
+    assert set(records(tmp_path / "items.jsonl").values()) == {1}
+    assert records(tmp_path / "items.jsonl").total() == ALL
+    assert run.stats["t8/verdict"] == "incomplete"
+    assert run.lines("EXTENSIONS has feed_parts.OwnExporter")
 
 
 def test_a_directory_that_cannot_be_written_stops_the_crawl(tmp_path: Path) -> None:
