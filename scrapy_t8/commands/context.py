@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 from scrapy.settings import BaseSettings
 
+from scrapy_t8.config.causes import Accepted
+from scrapy_t8.config.parsing import DEFAULT
 from scrapy_t8.config.settings import effective
 from scrapy_t8.core.job.jobdir import default_directory
 from scrapy_t8.core.offline.dead_letters import DeadLetterReader, OfflineCodec, failed_tasks
@@ -95,6 +97,12 @@ class CommandContext:
     def directory(self) -> Path:
         """The job directory. It is an error if several directories may be meant."""
         return job_directory(self.options.jobdir, self.options.spider, self.settings)
+
+    @property
+    def accepted(self) -> Accepted | None:
+        """The causes that the settings accept; None without the setting: the causes of the last run count."""
+        found = effective(self.settings)
+        return None if found.origins["accept"] == DEFAULT else Accepted(found.config.accept)
 
     @contextmanager
     def view(self) -> Iterator[JobView]:

@@ -59,7 +59,7 @@ def collect(
         "without_result": without_result(reader, job, accepted),
         "healing": _healing(reader, job),
         "waiting": {"count": waiting, "next_due": iso(due)},
-        "dead": _dead(reader, job),
+        "dead": dead_rows(reader, job),
         **_tallies(reader, job),
         "coverage": _coverage(reader),
         "validation": _validation(reader, job.ledger, missing),
@@ -237,12 +237,13 @@ def _healing(reader: Reader, job: JobRecord) -> Document:
     return {"asked": asked, "collected": collected, "left": left, "impossible": impossible}
 
 
-def _dead(reader: Reader, job: JobRecord) -> list[Document]:
+def dead_rows(reader: Reader, job: JobRecord, limit: int = GROUPS) -> list[Document]:
+    """Return the dead letters by cause, the most frequent first, at most *limit* causes."""
     names = ("kind", "error", "host", "callback", "count")
     return [
         {name: getattr(group, name) for name in names}
         | {"first": iso(group.first), "last": iso(group.last), "letter": group.example}
-        for group in reader.dead_groups(job, GROUPS)
+        for group in reader.dead_groups(job, limit)
     ]
 
 

@@ -8,6 +8,7 @@ from shlex import quote
 from typing import Any
 
 from scrapy_t8.config.causes import Accepted
+from scrapy_t8.utils.text import counted
 
 MOST = 8
 """Causes, and alerts, that have a line each."""
@@ -40,7 +41,7 @@ def _lines(document: dict[str, Any], jobdir: Path) -> Iterator[str]:
         yield f"    {row['count']:,} {cause}: {names}{', ...' if row['count'] > 3 else ''}"
     if len(causes) > MOST:
         yield f"    and {len(causes) - MOST} other causes"
-    yield from _without_result(document, jobdir)
+    yield from without_result_lines(document, jobdir)
     for reason in document["unproven"]:
         yield f"  NOT PROVEN: {reason}"
     if document["healing"]["asked"]:
@@ -55,9 +56,23 @@ def _lines(document: dict[str, Any], jobdir: Path) -> Iterator[str]:
         yield f"  DOUBT: {document['job']['doubt']}"
     for alert in document["alerts"][:MOST]:
         yield f"  ALERT {alert['name']}: {alert['message']}"
+    if follows := what_follows(document):
+        yield f"  next: {follows}"
 
 
-def _without_result(document: dict[str, Any], jobdir: Path) -> Iterator[str]:
+def what_follows(document: Mapping[str, Any]) -> str:
+    """Return what the same command does after this run of a job that is not complete; else an empty text."""
+    requests, is_finished = document["ledger"]["requests"], document["job"]["finished"]
+    if document["running"] or (is_finished and document["verdict"] == "complete"):
+        return ""
+    if is_finished:
+        return "this job has finished, so the same command alone begins a new one"
+    left = requests["ready"] + requests["waiting"] + requests["leased"]
+    are = counted(left, "request is", "requests are")
+    return f"the same command continues this job: {are} left" if left else "the same command finishes this job"
+
+
+def without_result_lines(document: Mapping[str, Any], jobdir: Path) -> Iterator[str]:
     """Yield lines about requests without a result: those not accepted, what to do about them, those accepted."""
     causes, open_causes = document["without_result"]["causes"], _open_causes(document)
     if open_causes:
@@ -77,12 +92,12 @@ def _without_result(document: dict[str, Any], jobdir: Path) -> Iterator[str]:
         yield f"  accepted without a result: {', '.join(accepted[:MOST])}{', ...' if len(accepted) > MOST else ''}"
 
 
-def _open_causes(document: dict[str, Any]) -> list[dict[str, Any]]:
+def _open_causes(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the causes of requests without a result that are not accepted."""
     return [row for row in document["without_result"]["causes"] if not row["accepted"]]
 
 
-def _accepting(document: dict[str, Any]) -> str:
+def _accepting(document: Mapping[str, Any]) -> str:
     """Return the line that accepts all causes at once, those of requests and those of feeds."""
     names = [row["cause"] for row in _open_causes(document)]
     names += [cause for feed in document["feeds"] for cause in feed["doubts"]]

@@ -28,6 +28,11 @@ def one_line(error: object, length: int = 300) -> str:
     return text if len(text) <= length else text[: length - 3] + "..."
 
 
+def counted(number: int, one: str, many: str) -> str:
+    """Return *number* with the noun in the singular or the plural."""
+    return f"{number:,} {one if number == 1 else many}"
+
+
 def printable(text: str) -> str:
     """Return *text* on one line, with escapes in place of the characters that control a terminal."""
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -8,6 +8,7 @@ from scrapy_t8.commands.context import CommandContext
 from scrapy_t8.commands.registry import OK, command, flag
 from scrapy_t8.core.offline.heal import heal, would_heal
 from scrapy_t8.errors import CommandError
+from scrapy_t8.utils.text import counted
 
 
 @command("heal", flag("-n", "--dry-run", text="only show what would be done"), has_json=True)
@@ -23,12 +24,16 @@ def _run(context: CommandContext) -> int:
     with context.view() as view:
         if view.is_service:
             raise CommandError("heal is about crawls, and this is the state of a service")
+        dead = view.job.ledger.dead
     healing = would_heal(context.directory) if options.dry_run else heal(context.directory)
     if options.json:
         terminal.print_json({"version": 1, "dry_run": options.dry_run, "total": healing.total, **asdict(healing)})
     elif not healing.total:
         left = f": {healing.under_way:,} are under way anyway" if healing.under_way else ""
         terminal.print_line(f"There is nothing to heal{left}.")
+        if dead:
+            given_up = counted(dead, "request was given up", "requests were given up")
+            terminal.print_line(f"{given_up}: scrapy t8 failed groups shows why, scrapy t8 failed revive tries again.")
     else:
         are = "would be" if options.dry_run else "are"
         terminal.print_line(f"{healing.total:,} missing items {are} requested again:")

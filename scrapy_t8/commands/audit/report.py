@@ -6,8 +6,6 @@ from pathlib import Path
 
 from scrapy_t8.commands.context import CommandContext
 from scrapy_t8.commands.registry import ALERTS, MISMATCH, OK, argument, command, flag
-from scrapy_t8.config.causes import Accepted
-from scrapy_t8.config.parsing import DEFAULT
 from scrapy_t8.config.settings import effective
 from scrapy_t8.report.document import exit_status
 from scrapy_t8.report.files import DIRECTORY, HTML, JSON, read_report, write
@@ -34,7 +32,7 @@ def _run(context: CommandContext) -> int:
     It works while the crawl runs, too.
     """
     options, terminal = context.options, context.terminal
-    document = read_report(context.directory, _accepted(context))
+    document = read_report(context.directory, context.accepted)
     if options.output or not options.json:
         given = options.output or effective(context.settings).config.report_dir
         page = write(document, Path(given) if given else context.directory / DIRECTORY)
@@ -47,12 +45,6 @@ def _run(context: CommandContext) -> int:
         if page.name == JSON:
             terminal.print_line(f"  for {HTML}: pip install 'scrapy-t8[report]'")
     return exit_status(document) if options.check else OK
-
-
-def _accepted(context: CommandContext) -> Accepted | None:
-    """Return the causes that the settings accept; None without the setting: the causes of the last run count."""
-    found = effective(context.settings)
-    return None if found.origins["accept"] == DEFAULT else Accepted(found.config.accept)
 
 
 COMMANDS = (_run,)

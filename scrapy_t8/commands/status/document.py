@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from scrapy_t8.commands.context import JobView
+from scrapy_t8.core.retry.breaker import Health
 from scrapy_t8.core.retry.failure import PARSE
 from scrapy_t8.model.codec import NO_CALLBACK_NAME, Codec
 from scrapy_t8.model.job import Run
-from scrapy_t8.report.document import busiest, iso, item_account, job_row, point_row, request_account, run_rows
+from scrapy_t8.report.document import (
+    busiest,
+    dead_rows,
+    iso,
+    item_account,
+    job_row,
+    point_row,
+    request_account,
+    run_rows,
+)
 
 VERSION = 1
 MOST = 100_000
 """Maximum number of pending requests that are counted by callback without ``--exact``: each must be decoded."""
+FAILURES = 5
+"""Causes of dead letters that are listed."""
 UNKNOWN = "?"  # The callback of a request that only its own spider can read
 
 Document = dict[str, Any]
@@ -41,6 +53,7 @@ def counts(view: JobView, directory: Path, now: float, *, exact: bool = False) -
         "runs": rows,
         "last_run": rows[-1] if rows else None,
         "next_due": iso(reader.sizes()[2]),
+        "verdict": None,
         "points": [point_row(name, record) for name, record in reader.points()],
     }
     if view.is_service:
@@ -97,8 +110,22 @@ def _requests(view: JobView, exact: bool, *, running: bool) -> Document:
         "hosts": _rows(view, "host", by_host),
         "callbacks": callbacks if exact else [{**row, "ready": None, "waiting": None} for row in callbacks],
         "callbacks_exact": exact,
+        "failures": dead_rows(reader, view.job, FAILURES),
+        "hosts_down": list(_hosts_down(reader.hosts())),
         "dead_letters": reader.box.count(),
     }
+
+
+def _hosts_down(hosts: Mapping[str, Mapping[str, Any]]) -> Iterator[Document]:
+    for host, record in sorted(hosts.items()):
+        health = Health(**record)
+        if health.is_open:
+            yield {
+                "host": host,
+                "since": iso(health.since),
+                "next_probe": None if health.is_given_up else iso(health.probe_at),
+                "given_up": health.is_given_up,
+            }
 
 
 def _rows(view: JobView, column: str, counts: dict[str, Mapping[str, int]]) -> list[Document]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from scrapy_t8.commands.console import Terminal
 from scrapy_t8.commands.context import CommandContext
 from scrapy_t8.commands.failed.selection import positive
 from scrapy_t8.commands.registry import MISMATCH, OK, argument, command, flag
-from scrapy_t8.report.summary import account_lines, difference_lines
+from scrapy_t8.commands.tables import MARKS
+from scrapy_t8.report.files import read_report
+from scrapy_t8.report.summary import account_lines, difference_lines, what_follows, without_result_lines
 
 from .document import Document, counts
 
@@ -22,38 +25,42 @@ STATES = ("ready", "waiting", "leased", "dead", "done")
 
 @command(
     "status",
-    flag("--check", text="end with 3 unless the job is finished or running"),
+    flag("--check", text="end with 3 unless the job is complete or running"),
     flag("--exact", text="count by callback also beyond 100,000 requests"),
     argument("--limit", type=positive, default=ROWS, metavar="N", help="rows of a table (default: %(default)s)"),
     has_json=True,
-    statuses={MISMATCH: "with --check: the job is not finished, and no crawl is running"},
+    statuses={MISMATCH: "with --check: the job is not complete, and no crawl is running"},
 )
 def _run(context: CommandContext) -> int:
-    """The progress of a job: its runs, its rate, and its ready, waiting, leased, dead and done requests.
+    """The progress of a job: its verdict, what failed, its runs, its rate, and its requests by state.
 
     status  # the job of this project
     status --jobdir jobs/cars --json  # the same for programs; docs/commands.md lists the keys
-    status --check --jobdir jobs/cars  # for cron: 3 if the job is neither running nor finished
+    status --check --jobdir jobs/cars  # for cron: 3 if the job is neither running nor complete
     """
     with context.view() as view:
         document = counts(view, context.directory, time.time(), exact=context.options.exact)
+    report: Document = {}
+    if document["kind"] == "crawl" and not document["running"]:
+        report = read_report(context.directory, context.accepted)
+        document["verdict"] = report["verdict"]
     if context.options.json:
         context.terminal.print_json(document)
     else:
-        _print(document, context.terminal, context.options.limit)
+        for line in _lines(document, report, context.directory):
+            context.terminal.print_line(line)
+        _print_tables(document, context.terminal, context.options.limit)
     return MISMATCH if context.options.check and not _is_well(document) else OK
 
 
 def _is_well(document: Document) -> bool:
     if document["kind"] == "crawl" or document["running"]:
-        return document["state"] in ("running", "finished")
+        return bool(document["running"]) or document["verdict"] == "complete"
     tasks = document["tasks"]
     return not tasks["waiting"] and not tasks["dead"]
 
 
-def _print(document: Document, terminal: Terminal, limit: int) -> None:
-    for line in _lines(document):
-        terminal.print_line(line)
+def _print_tables(document: Document, terminal: Terminal, limit: int) -> None:
     runs = document["runs"]
     rows = [
         {"run": run["id"], "started": when(run["started"]), "ended": when(run["ended"]), "how": _end(run)}
@@ -66,17 +73,19 @@ def _print(document: Document, terminal: Terminal, limit: int) -> None:
         _counts(terminal, f"By callback{note}", "callback", document["callbacks"], limit)
     else:
         _table(terminal, "Failed tasks", ("task_type", "#waiting", "#leased", "#dead"), document["task_types"])
-        columns = ("task_type", "run_id", "status", "#total_items", "#processed_items", "#failed_items")
+        columns = ("task_type", "?run_id", "status", "#total_items", "#processed_items", "#failed_items")
         _table(terminal, "Collections", columns, document["collections"])
-    fields = ("task_type", "name", "#current_page", "last_cursor", "last_slug", "#total_processed", "last_update")
+    fields = ("task_type", "name", "#current_page", "*last_cursor", "*last_slug", "#total_processed", "?last_update")
     points = [{**point, "last_update": when(point["last_update"])} for point in document["points"]]
     _table(terminal, "Resume points", fields, points[:limit], len(points))
 
 
-def _lines(document: Document) -> Iterator[str]:
+def _lines(document: Document, report: Document, directory: Path) -> Iterator[str]:
+    """Yield the lines above the tables. *report* is empty for a service, and for a crawl that runs."""
     job, last, is_crawl = document["job"], document["last_run"], document["kind"] == "crawl"
     whose = f"spider {job['spider']}" if is_crawl else "a service"
-    yield f"{job['id']} of {whose} in {document['directory']}: {document['state'].upper()}"
+    states = ", ".join(filter(None, (document["state"].upper(), (document["verdict"] or "").upper())))
+    yield f"{job['id']} of {whose} in {document['directory']}: {states}"
     if job["arguments"]:
         yield "  arguments: " + " ".join(f"{name}={value}" for name, value in job["arguments"].items())
     if last is not None and is_crawl:
@@ -84,8 +93,31 @@ def _lines(document: Document) -> Iterator[str]:
     accounts = {name: document[name] for name in (("requests", "items") if is_crawl else ("tasks",))}
     yield from account_lines(accounts)
     yield from difference_lines(accounts)
+    if is_crawl:
+        yield from _progress(document)
     if document["next_due"]:
         yield f"  the next retry is due {when(document['next_due'])}"
+    if report:
+        yield from without_result_lines(report, directory)
+        for reason in report["unproven"]:
+            yield f"  NOT PROVEN: {reason}"
+        if follows := what_follows(report):
+            yield f"  next: {follows}"
+
+
+def _progress(document: Document) -> Iterator[str]:
+    """Yield how much of what is known has ended, and what holds back the rest."""
+    requests = document["requests"]
+    ended = requests["done"] + requests["dead"] + requests["discarded"]
+    if ended < requests["admitted"]:
+        share = 100 * ended // requests["admitted"]
+        yield f"  {ended:,} of {requests['admitted']:,} known requests have ended ({share} %)"
+    if document["running"]:
+        for group in document["failures"]:
+            yield f"  {group['count']:,} dead in {group['callback']}: {group['error']}"
+    for row in document["hosts_down"]:
+        probe = "given up" if row["given_up"] else f"next probe {when(row['next_probe'])}"
+        yield f"  host {row['host']} is down since {when(row['since'])}: {probe}"
 
 
 def _speed(run: int, rate: Document) -> str:
@@ -110,7 +142,7 @@ def _table(
     if rows:
         title = f"{title} ({len(rows)} of {total:,})" if total is not None and total > len(rows) else title
         names = [name.replace("_", " ") for name in columns]
-        terminal.print_table(title, names, [[row[name.lstrip("#")] for name in columns] for row in rows])
+        terminal.print_table(title, names, [[row[name.lstrip(MARKS)] for name in columns] for row in rows])
 
 
 def when(time: str | None) -> str | None:

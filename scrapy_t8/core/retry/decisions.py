@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import random
 from contextlib import suppress
 from typing import Any
@@ -18,6 +17,7 @@ from scrapy_t8.errors import CannotLoad, CannotStore, ConfigError
 from scrapy_t8.model.attempts import DETAIL, LIST, AttemptHistory, ScheduledRetry, request_task_id
 from scrapy_t8.model.dead_letter import DeadLetter
 from scrapy_t8.utils.log.loggers import get_logger
+from scrapy_t8.utils.text import counted
 
 from .breaker import KNOWN_PAGE, Breaker, Evidence
 from .failure import HANDLED, NETWORK, OF_THE_HOST, OUTAGE, THROTTLED, Failure, code_of
@@ -169,8 +169,8 @@ class RetryDecisions:
         if request in self._in_memory:
             self._in_memory[again] = history
         self._count("count", failure.kind)
-        detail = f"{failure.error}; attempt {history.retries}, due in {max(0.0, due - self._clock()):.1f} s"
-        self._log(logging.DEBUG, "Retry scheduled", request, page, detail)
+        wait = max(0.0, due - self._clock())
+        logger.debug("Retry %d of %s in %.1f s: %s", history.retries, request, wait, failure.error)
         return again
 
     def _unpin_proxy(self, again: Request, page: Page) -> None:
@@ -237,7 +237,7 @@ class RetryDecisions:
         """Record that the page was fetched, by the crawl or by a retry handler. Its dead letters are resolved."""
         if page.history is not None and page.history.attempts:
             self._count("succeeded")
-            self._log(logging.DEBUG, "Retry succeeded", request, page, f"after {len(page.history.attempts)} failures")
+            logger.debug("Retry succeeded: %s, after %d failures", request, len(page.history.attempts))
         if (outbox := self._frontier.outbox).fingerprints:
             outbox.resolve(self._frontier.fingerprint(request))
 
@@ -257,7 +257,8 @@ class RetryDecisions:
                 payload = self._stored_form(request, entry)
             except CannotStore as error:
                 logger.warning("%s cannot be revived: %s", request, error)
-        self._log(logging.INFO, "Request buried", request, page, failure.error)
+        tries = counted(len(history.attempts), "try", "tries")
+        logger.info("Request given up after %s: %s: %s (scrapy t8 failed list)", tries, request, failure.error)
         if request.meta.get("t8_task_type") == LIST:
             logger.warning(
                 "A page of a list was given up (%s): the list is not finished. 'scrapy t8 failed revive' and the same "
@@ -328,10 +329,6 @@ class RetryDecisions:
         stats.inc_value(f"t8/retry/{what}")
         if kind is not None:
             stats.inc_value(f"t8/retry/{what}/{kind}")
-
-    def _log(self, level: int, what: str, request: Request, page: Page, detail: str) -> None:
-        if logger.isEnabledFor(level):
-            logger.log(level, "%s: %s %s: %s", what, self.history(request, page).task_id, request, detail)
 
 
 def callback_of(request: Request) -> str:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 
 from scrapy_t8 import read_report
 from tests.support.command import T8
 from tests.support.crawl import Crawl
+from tests.support.site import Server
+
+from .conftest import new_crawl
 
 pytestmark = pytest.mark.slow
 
@@ -64,7 +68,9 @@ def test_a_crawl_that_was_killed(t8: T8, killed: Crawl) -> None:
         for state in ("ready", "waiting", "leased", "dead"):
             assert sum(row[state] for row in printed[what]) == printed["requests"][state]
     assert t8("status", "--jobdir", killed.job, "--check") == 3
-    assert ": KILLED\n" in t8.out
+    assert ": KILLED, INCOMPLETE\n" in t8.out
+    assert "known requests have ended (" in t8.out
+    assert "  next: the same command continues this job: " in t8.out
 
 
 def test_callbacks_of_many_requests_are_counted_only_on_demand(
@@ -88,6 +94,20 @@ def test_status_as_text(t8: T8, stopped: Crawl) -> None:
     assert "parse_car" in t8.out
     assert "LIST_COLLECTION" in t8.out
     assert "stopped (retries_waiting)" in t8.out
+    assert ": STOPPED, INCOMPLETE\n" in t8.out
+    assert "  2 without a result:\n" in t8.out
+    assert "  next: the same command continues this job: 1 request is left\n" in t8.out
+
+
+def test_a_job_that_has_finished_without_everything_is_not_well(t8: T8, server: Server, tmp_path: Path) -> None:
+    crawl = new_crawl(server, tmp_path / "done")
+    crawl.finished(RETRY_TIMES="0")
+    printed = t8.json("status", "--jobdir", crawl.job)
+    assert (printed["state"], printed["verdict"]) == ("finished", "incomplete")
+    assert [row["kind"] for row in printed["failures"]]
+    assert t8("status", "--check", "--jobdir", crawl.job) == 3
+    assert ": FINISHED, INCOMPLETE\n" in t8.out
+    assert "  next: this job has finished, so the same command alone begins a new one\n" in t8.out
 
 
 def test_a_finished_job_that_was_healed_is_open_again(t8: T8, mine: Crawl) -> None:

@@ -95,7 +95,7 @@ def test_a_limit_for_the_state(lab: Lab, weighty: Counter[str]) -> None:
     run = crawl.run(before=limit_files)
     assert run.reason == "t8_store_failed", run.log
     _assert_told(crawl, "Make space")
-    assert not run.lines("Request buried")
+    assert not run.lines("Request given up")
     crawl.finished()
     assert crawl.lines == weighty
 

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 SECRET = "geh3im"
 RECORD = re.compile(r"(?m)^(?=\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \[)")
-LOGGED = ("Request buried", "Retry scheduled", "looks down", "from memory", "Integrity report", "invalid Retry-After")
+LOGGED = ("Request given up", "Retry 1 of", "looks down", "from memory", "Integrity report", "invalid Retry-After")
 SHOWN = (
     ("status",),
     ("status", "--json"),

@@ -31,6 +31,29 @@ def test_a_complete_job_has_nothing_to_say_of_that() -> None:
     assert "T8_ACCEPT" not in text
 
 
+@pytest.mark.parametrize(
+    ("left", "finished", "running", "line"),
+    [
+        (0, True, False, "this job has finished, so the same command alone begins a new one"),
+        (47, False, False, "the same command continues this job: 47 requests are left"),
+        (1, False, False, "the same command continues this job: 1 request is left"),
+        (0, False, False, "the same command finishes this job"),
+        (47, False, True, ""),
+    ],
+)
+def test_the_last_line_says_what_the_same_command_does(left: int, finished: bool, running: bool, line: str) -> None:
+    document = {**empty(), "verdict": "incomplete", "running": running}
+    document["job"]["finished"], document["ledger"]["requests"]["waiting"] = finished, left
+    lines = summary(document, Path("job")).splitlines()
+    assert ([] if not line else [f"  next: {line}"]) == [text for text in lines if text.startswith("  next:")]
+
+
+def test_after_a_complete_job_there_is_nothing_to_say() -> None:
+    document = {**empty(), "verdict": "complete", "running": False}
+    document["job"]["finished"] = True
+    assert "next:" not in summary(document, Path("job"))
+
+
 def test_doubts_are_told() -> None:
     text = summary({**empty(), "unproven": ["T8_VALIDATOR has failed: ValueError"]}, Path("job"))
     assert "  NOT PROVEN: T8_VALIDATOR has failed: ValueError" in text
