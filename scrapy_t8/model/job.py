@@ -84,6 +84,7 @@ class JobRecord:
     policy: str = "first"  # Which of several items with the same key stays. It decides how feeds are written
     commits: int = 0  # How many commits the job has made
     ended: float = 0.0  # When the job has finished; 0 before
+    unreported: bool = False  # Whether the run that has finished the job may have died before its report was written
     doubt: str = ""  # Why the books of the job prove nothing; empty if they do
 
 

@@ -30,7 +30,7 @@ from scrapy_t8.utils.log.loggers import get_logger
 from .commit_loop import HOOK, CommitLoop
 from .engine_watch import EngineWatch, ResumePointWatch
 from .ignored import ending_of_rejected
-from .lifecycle import finish_run
+from .lifecycle import conclude, finish_run
 from .page_outputs import OutputSink
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Job(CommitParticipant):
         self._is_closing = False
         self._is_complete = False
         self._components: list[PersistedComponent] = []
-        self._finalizers: list[Callable[[], Awaitable[bool]]] = []
+        self.finalizers: list[Callable[[], Awaitable[bool]]] = []
         self._after_run: list[Callable[[], Awaitable[None]]] = []
         self._at_exit: list[Callable[[], None]] = []
         last = context.recovery.last_run
@@ -270,7 +270,7 @@ class Job(CommitParticipant):
 
     def at_close(self, finalizer: Callable[[], Awaitable[bool]]) -> None:
         """Call *finalizer* when the last item has left the pipelines. If it returns False, the job is not finished."""
-        self._finalizers.append(finalizer)
+        self.finalizers.append(finalizer)
 
     def after_run(self, report: Callable[[], Awaitable[None]], *, at_exit: Callable[[], None]) -> None:
         """Call *report* when the run has ended in the store, or *at_exit* if the interpreter ends. None may raise."""
@@ -287,7 +287,7 @@ class Job(CommitParticipant):
             self.end(page)
         self.points.record_all()
         is_complete = True
-        for finalizer in self._finalizers:
+        for finalizer in self.finalizers:
             with self.guard("finish"):
                 is_complete = await finalizer() and is_complete
         self._is_complete = is_complete
@@ -306,6 +306,8 @@ class Job(CommitParticipant):
         atexit.unregister(self._abandon)
         for report in self._after_run:
             await report()
+        if self.error is None and self.record.finished:
+            conclude(self.store, self.record)
         self._release()
 
     def _finish(self, reason: str, *, is_complete: bool) -> None:
