@@ -60,9 +60,9 @@ torture: $(VENV)/.ready
 torture-verdict: $(VENV)/.ready
 	$(BIN)/python -m pytest -q $(XDIST) tests/verdict --verdicts 1000
 
-# Other examples of the properties than those of each session.
+# Other examples of the properties than those of each session, and more of them.
 torture-properties: $(VENV)/.ready
-	$(BIN)/python -m pytest -q $(XDIST) -m "not slow" tests/unit --hypothesis-profile random
+	$(BIN)/python -m pytest -q $(XDIST) tests/unit --hypothesis-profile random
 
 # Black-box cases that are kept beside the project, where they are there. FIELD_OPTIONS, such as: --trials 5 V1 V4
 FIELD ?= ../shared/field

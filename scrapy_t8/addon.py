@@ -109,7 +109,10 @@ class T8Addon:
             )
         settings.set("SCHEDULER", T8Scheduler, "addon")
         _set_dupefilter(settings)
+        own_exporter = _own_exporter(settings)
         for name, component, priority in ADDED:
+            if component is T8FeedExporter and own_exporter is not None:
+                continue  # two exporters would write each item twice
             settings.setdefault_in_component_priority_dict(name, component, priority)
         settings.set_in_component_priority_dict("EXTENSIONS", FeedExporter, None)
         for name, theirs, ours in INSTEAD:
@@ -126,6 +129,24 @@ def _set_dupefilter(settings: BaseSettings) -> None:
             "pass it twice",
             dupefilter,
         )
+
+
+def _own_exporter(settings: BaseSettings) -> type | None:
+    """Return the project's own feed exporter, or None."""
+    for component, priority in settings.getdict("EXTENSIONS").items():
+        found = load_object(component)
+        if priority is None or found in (FeedExporter, T8FeedExporter) or not isinstance(found, type):
+            continue
+        if issubclass(found, FeedExporter):
+            if not issubclass(found, T8FeedExporter):
+                logger.warning(
+                    "EXTENSIONS has %s.%s, which writes the feeds in the place of T8FeedExporter: a kill may lose or "
+                    "double items. Derive that class from scrapy_t8.T8FeedExporter",
+                    found.__module__,
+                    found.__qualname__,
+                )
+            return found
+    return None
 
 
 def _replace(settings: BaseSettings, name: str, theirs: type, ours: type) -> None:

@@ -25,7 +25,7 @@ SEED = 1000
 """The seed of sessions with no more trials than these, which are the same in each of them: no test fails by chance."""
 # How long a machine takes for an example says nothing about the code.
 PROFILE: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-settings.register_profile("random", **PROFILE)
+settings.register_profile("random", max_examples=200, **PROFILE)
 settings.register_profile("the same each time", derandomize=True, **PROFILE)
 settings.load_profile("the same each time")
 
@@ -51,6 +51,13 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     node.workerinput["seed"] = node.config.option.seed
+
+
+@pytest.fixture(scope="session")
+def common(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory that all processes of this session have in common. What is in it stays as it is."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if hasattr(pytestconfig, "workerinput") else own
 
 
 @pytest.fixture(scope="session")

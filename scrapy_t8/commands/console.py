@@ -5,15 +5,28 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from typing import IO, Any
+from textwrap import wrap
+from typing import IO, TYPE_CHECKING, Any
 
 from scrapy_t8.errors import CommandError
 from scrapy_t8.utils.log.mask import NAMES, Mask
 from scrapy_t8.utils.text import escape_surrogates, printable
 
+from .tables import Table
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
 WIDE = 10_000  # Columns of an output that is not a terminal: there, no line is wrapped or cut
 
 Row = Sequence[object]
+STYLES = {
+    (" COMPLETE", " RUNNING", "All counts match."): "green",
+    (" INCOMPLETE", " KILLED", " STOPPED", " OPEN", " ALERT "): "yellow",
+    (" UNBALANCED", "NOT PROVEN", "THE LEDGER DOES NOT BALANCE", " FEED ", " DOUBT"): "red",
+    ("next:", "try again:"): "bold",
+}
+"""The style of words of a line, on a terminal with colours."""
 
 
 class Terminal:
@@ -25,26 +38,50 @@ class Terminal:
         self.mask: Mask | None = Mask(NAMES)
 
     def print_line(self, line: str = "") -> None:
-        self._out.write(self._display(line) + "\n")
+        """Print a line. A terminal shows its states in colour, and has no line break within a word."""
+        text = self._display(line)
+        if self._out.isatty():
+            self._print_wrapped(text)
+        else:
+            self._out.write(text + "\n")
         self._out.flush()
         self._began = True
 
-    def print_table(self, title: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
-        """Print rows of values. A column whose name begins with ``#`` is aligned to the right."""
-        from rich.box import SIMPLE_HEAD
-        from rich.console import Console
-        from rich.table import Table
+    def _print_wrapped(self, line: str) -> None:
         from rich.text import Text
 
-        console = Console(file=self._out, highlight=False, markup=False, emoji=False)
-        if not console.is_terminal:
+        console = self._console()
+        indent = " " * (len(line) - len(line.lstrip()) + 4)
+        parts = wrap(line, console.width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+        for part in parts or [""]:
+            text = Text(part)
+            for words, style in STYLES.items():
+                text.highlight_words(words, style)
+            console.print(text, no_wrap=True, overflow="ignore", crop=False)
+
+    def _console(self) -> Console:
+        from rich.console import Console
+
+        return Console(file=self._out, highlight=False, markup=False, emoji=False)
+
+    def print_table(self, title: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
+        """Print rows of values. Marks before the name of a column are those of :meth:`.tables.Column.of`."""
+        from rich import table as rich_table
+        from rich.box import SIMPLE_HEAD
+        from rich.text import Text
+
+        console = self._console()
+        shown = Table.of(columns, ([self._display(_text(value)) for value in row] for row in rows))
+        if console.is_terminal:
+            shown = shown.fitted(console.width)
+        else:
             console.width = WIDE
-        table = Table(box=SIMPLE_HEAD if console.is_terminal else None, pad_edge=False, header_style="bold")
-        for name in columns:
-            right = name.startswith("#")
-            table.add_column(name.lstrip("#"), justify="right" if right else "left", no_wrap=right, overflow="fold")
-        for row in rows:
-            table.add_row(*(Text(self._display(_text(value))) for value in row))
+        table = rich_table.Table(box=SIMPLE_HEAD if console.is_terminal else None, pad_edge=False, header_style="bold")
+        for column in shown.columns:
+            right = column.is_number
+            table.add_column(column.name, justify="right" if right else "left", no_wrap=right, overflow="fold")
+        for row in shown.rows:
+            table.add_row(*map(Text, row))
         self._out.write("\n" if self._began else "")
         self._began = True
         console.print(Text(self._display(title), style="bold"))

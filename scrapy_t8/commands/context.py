@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scrapy.settings import BaseSettings
+from scrapy.utils.project import inside_project
 
 from scrapy_t8.config.causes import Accepted
 from scrapy_t8.config.parsing import DEFAULT
@@ -34,6 +35,7 @@ from scrapy_t8.stores.shared.tasks import SQLiteTasks
 
 from .console import Terminal
 
+ADDON = "T8Addon"
 Points = dict[tuple[str, str], ResumePoint]  # Resume points by task type and name
 
 
@@ -168,8 +170,19 @@ def _only_one(jobs: Path, names: str = "*") -> Path | None:
 def _of_service(settings: BaseSettings) -> Path:
     directory = Path(effective(settings).config.state_dir)
     if not (directory / "t8" / "state.db").exists():
-        raise JobError(
-            "there is no job here: give --jobdir, the JOBDIR of a crawl or the T8_STATE_DIR of a service, or run this "
-            "in the directory of the project"
-        )
+        places = f"{_relative(Path(default_directory('')))} and {directory}"
+        raise JobError(f"there is no job here (no state in {places}): {_what_to_do(settings)}")
     return directory
+
+
+def _what_to_do(settings: BaseSettings) -> str:
+    names = {name if isinstance(name, str) else getattr(name, "__name__", "") for name in settings.getdict("ADDONS")}
+    if inside_project() and not any(name.rpartition(".")[2] == ADDON for name in names):
+        return (
+            f'scrapy_t8 is not switched on in the settings of this project: ADDONS = {{"scrapy_t8.{ADDON}": 500}}; a '
+            "later line ADDONS = {} would switch it off again"
+        )
+    return (
+        "give --jobdir, the JOBDIR of a crawl or the T8_STATE_DIR of a service, or run this in the directory of the "
+        "project"
+    )

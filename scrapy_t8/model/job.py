@@ -86,6 +86,7 @@ class JobRecord:
     ended: float = 0.0  # When the job has finished; 0 before
     left: int = 0  # Requests that were never tried, and left on purpose
     left_for: str = ""  # The close reason for which they were left, one of T8_DONE_REASONS
+    unreported: bool = False  # Whether the run that has finished the job may have died before its report was written
     doubt: str = ""  # Why the books of the job prove nothing; empty if they do
 
     def leave(self, count: int, reason: str) -> None:

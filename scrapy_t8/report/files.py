@@ -11,7 +11,7 @@ import msgpack
 
 from scrapy_t8.config.causes import Accepted
 from scrapy_t8.core.frontier.endings import accepted_by
-from scrapy_t8.errors import ConfigError, WriteError, remedy
+from scrapy_t8.errors import ConfigError, WriteError
 from scrapy_t8.stores.reader.reader import Reader, open_read_only
 from scrapy_t8.utils import __version__
 from scrapy_t8.utils.files import replacing
@@ -112,7 +112,10 @@ def write(document: Document, directory: Path) -> Path:
         with replacing(directory / HTML) as file:
             file.write(page)
     except OSError as error:
-        raise WriteError(f"the report cannot be written to {directory}: {error}. {remedy(error)}") from error
+        raise WriteError(
+            f"the report cannot be written to {directory}: {error}. Mend that, then write it with scrapy t8 report: "
+            "the state of the job is stored, and if the job has finished, another run would begin a new one"
+        ) from error
     return directory / HTML
 
 

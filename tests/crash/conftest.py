@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,8 +20,8 @@ FIGURES = "crash figures"
 
 
 @pytest.fixture(scope="session")
-def lab(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    return Lab(server, tmp_path_factory.mktemp("trials"))
+def lab(server: Server, tmp_path_factory: pytest.TempPathFactory, common: Path) -> Lab:
+    return Lab(server, tmp_path_factory.mktemp("trials"), common)
 
 
 @pytest.fixture

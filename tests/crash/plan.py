@@ -9,7 +9,7 @@ from signal import SIGINT, SIGKILL, SIGTERM
 
 from .run import TrialRun
 
-FULL, SMALL = 8, 3
+FULL, SMALL = 5, 3
 """Sizes of the site, in list pages of some 43 hits each."""
 BEFORE = b'{"kind": "before", "page": "", "number": 0, "note": ""}\n' * 2
 

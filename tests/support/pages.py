@@ -16,7 +16,7 @@ from aiohttp import web
 
 from .site import Site
 
-PAGES, PER_PAGE = 40, 5
+PAGES, PER_PAGE = 20, 5
 """The size of a list: pages, and entries of one."""
 RETRY_AFTER = {"nonsense": "when I like", "year": str(365 * 86400)}
 MORE_SITEMAPS = {"a.xml": ("one", "two?a=2&amp;b=1"), "b.xml.gz": ("three",)}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scrapy.extensions.feedexport import FeedExporter
 from scrapy.settings import Settings
 from scrapy.utils.conf import build_component_list
 from scrapy.utils.misc import load_object
@@ -72,3 +73,34 @@ def test_what_the_project_switches_off_stays_off(name: str, component: type) -> 
     T8Addon().update_settings(settings)
     listed = build_component_list(settings.get_component_priority_dict_with_base(name))
     assert component not in [load_object(path) for path in listed]
+
+
+class OwnExporter(FeedExporter):
+    """A feed exporter of a project."""
+
+
+class DerivedExporter(scrapy_t8.T8FeedExporter):
+    """A feed exporter of a project that builds upon T8's."""
+
+
+@pytest.mark.parametrize(("own", "warnings"), [(OwnExporter, 1), (DerivedExporter, 0)])
+def test_a_feed_exporter_of_the_project_is_the_only_one(
+    own: type, warnings: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = Settings({"EXTENSIONS": {FeedExporter: None, own: 0}})
+    T8Addon().update_settings(settings)
+    listed = [
+        load_object(path) for path in build_component_list(settings.get_component_priority_dict_with_base("EXTENSIONS"))
+    ]
+    assert [found for found in listed if issubclass(found, FeedExporter)] == [own]
+    lines = [record.getMessage() for record in caplog.records]
+    assert (
+        sum("OwnExporter, which writes the feeds in the place of T8FeedExporter" in line for line in lines) == warnings
+    )
+
+
+@pytest.mark.parametrize("priority", [None, 0])
+def test_a_feed_exporter_that_is_switched_off_replaces_none(priority: int | None) -> None:
+    settings = Settings({"EXTENSIONS": {OwnExporter: None, scrapy_t8.T8FeedExporter: priority}})
+    T8Addon().update_settings(settings)
+    assert settings.getdict("EXTENSIONS")[scrapy_t8.T8FeedExporter] == priority

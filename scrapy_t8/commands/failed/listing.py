@@ -16,9 +16,10 @@ from .change import discard, revive
 from .show import export, show
 
 ROWS = 50  # Rows that people see without ``--limit``
-LETTER_COLUMNS = ("#id", "buried at", "kind", "#status", "error", "url", "callback")
-TASK_COLUMNS = ("task id", "state", "target", "error", "#retries", "#of", "next try")
-REQUEST_COLUMNS = ("task id", "kind", "host", "url", "error", "#attempts", "#of", "next try")
+LETTER_COLUMNS = ("#id", "?buried at", "kind", "?#status", "*error", "*url", "?callback")
+TASK_COLUMNS = ("task id", "state", "*target", "*error", "#retries", "#of", "?next try")
+REQUEST_COLUMNS = ("task id", "?kind", "?host", "*url", "*error", "#attempts", "#of", "?next try")
+GROUP_COLUMNS = ("#count", "kind", "*error", "?host", "?callback", "?first", "?last", "#example")
 
 
 @command("list", selection.add_filters, has_json=True)
@@ -86,10 +87,9 @@ def _groups(context: CommandContext) -> int:
     elif not groups:
         terminal.print_line("Nothing failed.")
     else:
-        columns = ["#count" if name == "count" else name.replace("_", " ") for name in groups[0]]
         for row in groups:
             row |= {"first": when(row["first"]), "last": when(row["last"]), "example": str(row["example"])}
-        terminal.print_table("By cause", columns, [[*row.values()] for row in groups])
+        terminal.print_table("By cause", GROUP_COLUMNS, [[*row.values()] for row in groups])
     return OK
 
 

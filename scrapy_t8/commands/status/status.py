@@ -12,6 +12,7 @@ from scrapy_t8.commands.console import Terminal
 from scrapy_t8.commands.context import CommandContext
 from scrapy_t8.commands.failed.selection import positive
 from scrapy_t8.commands.registry import MISMATCH, OK, argument, command, flag
+from scrapy_t8.commands.tables import MARKS
 from scrapy_t8.report.files import read_report
 from scrapy_t8.report.summary import account_lines, difference_lines, what_follows, without_result_lines
 
@@ -72,9 +73,9 @@ def _print_tables(document: Document, terminal: Terminal, limit: int) -> None:
         _counts(terminal, f"By callback{note}", "callback", document["callbacks"], limit)
     else:
         _table(terminal, "Failed tasks", ("task_type", "#waiting", "#leased", "#dead"), document["task_types"])
-        columns = ("task_type", "run_id", "status", "#total_items", "#processed_items", "#failed_items")
+        columns = ("task_type", "?run_id", "status", "#total_items", "#processed_items", "#failed_items")
         _table(terminal, "Collections", columns, document["collections"])
-    fields = ("task_type", "name", "#current_page", "last_cursor", "last_slug", "#total_processed", "last_update")
+    fields = ("task_type", "name", "#current_page", "*last_cursor", "*last_slug", "#total_processed", "?last_update")
     points = [{**point, "last_update": when(point["last_update"])} for point in document["points"]]
     _table(terminal, "Resume points", fields, points[:limit], len(points))
 
@@ -141,7 +142,7 @@ def _table(
     if rows:
         title = f"{title} ({len(rows)} of {total:,})" if total is not None and total > len(rows) else title
         names = [name.replace("_", " ") for name in columns]
-        terminal.print_table(title, names, [[row[name.lstrip("#")] for name in columns] for row in rows])
+        terminal.print_table(title, names, [[row[name.lstrip(MARKS)] for name in columns] for row in rows])
 
 
 def when(time: str | None) -> str | None:

@@ -63,6 +63,7 @@ class T8Checkpoint:
                 "The scheduler is not T8's: resume points are kept, but requests in flight at a kill are lost"
             )
             self._job.watch_resume_points()
+        self._doubt_feeds()
         found = self._job.recovery
         self._job.await_pipelines(scrapy_private.item_pipelines(self._job.crawler))
         if self._job.buried:
@@ -100,6 +101,12 @@ class T8Checkpoint:
         if crawl_again is not None and self._job.record.finished and self._job.error is None:
             leave_page()
             crawl_again()
+
+    def _doubt_feeds(self) -> None:
+        """Prove nothing about a job whose feeds are not written by T8's exporter."""
+        if self._job.crawler.settings.getdict("FEEDS") and not self._job.finalizers:
+            self._job.record.doubt = "T8FeedExporter has not written the feeds of a run: what is in them is not known"
+            logger.warning("%s, so the crawl will not be complete", self._job.record.doubt)
 
     def spider_idle(self) -> None:
         """Keep the spider open for retries that are due soon, and leave later ones to the next run."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from scrapy.extensions.feedexport import FeedSlot, FileFeedStorage
 
+from scrapy_t8.errors import FeedError
 from scrapy_t8.model.items import FeedBalance
 from scrapy_t8.utils.log.loggers import get_logger
 
@@ -20,6 +21,7 @@ from .undo_log import UndoLog
 
 logger = get_logger(__name__)
 
+JSON_LINES = {"jl", "jsonl", "jsonlines"}
 REFUSED = b""
 """The record of an item that the feed does not take: it has no bytes, but is counted when its page settles."""
 
@@ -64,6 +66,7 @@ class AppendedFeed:
         if record is None:
             undo.undo()
         else:
+            refuse_other_format(slot, record)
             slot.itemcount, length, self._total = record["items"], record["length"], record["total"]
             self._start = record.get("start", 0)
             undo.undo(path, length or 0, record["path"])
@@ -225,3 +228,17 @@ class AppendedFeed:
     def _name(self) -> str:
         assert isinstance(self.slot.storage, FileFeedStorage)
         return self.slot.storage.path
+
+
+def refuse_other_format(slot: FeedSlot, record: dict[str, Any]) -> None:
+    """Refuse to append rows of another format than those of the last run.
+
+    :raises FeedError: naming both formats.
+    """
+    old, new = record["format"], slot.format
+    if record["total"] and old != new and not {old, new} <= JSON_LINES:
+        raise FeedError(
+            f"this job has written {record['total']} items to the feed {slot.uri} in the format {old}, which cannot be "
+            f"followed by {new}. Nothing was changed. Go on with the format {old}; or name another file; or give the "
+            "job up and begin a new one, with -s T8_RESUME=fresh"
+        )

@@ -27,7 +27,7 @@ from scrapy_t8.utils.log.loggers import get_logger
 from scrapy_t8.utils.text import one_line
 
 from .appended import AppendedFeed
-from .feed_paths import FeedPaths
+from .feed_paths import FeedPaths, refuse_same_file
 from .job_feeds import leave_feeds, log_earlier_rows, reading_record, refuse_without_storage, same_feed, undo_log
 from .rewritten import AtomicFileStorage, RewriteTarget, position, take_back
 from .row_encoder import RowEncoder, can_be_appended
@@ -85,6 +85,7 @@ class T8FeedExporter(FeedExporter):
             self._open(spider)
 
     def _open(self, spider: Spider) -> None:
+        refuse_same_file(self.feeds, partial(self._get_uri_params, spider))
         records = self._job.store.feeds()
         for name in [name for name in records if name.startswith("target:")]:
             if name.partition(" ")[2] in self.feeds:

@@ -6,6 +6,11 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+
+from scrapy.extensions.feedexport import FileFeedStorage, apply_uri_params
+
+from scrapy_t8.errors import FeedError
 
 PARAMETER = re.compile(r"%\(([^)]+)\)[-+ #0]*\d*(?:\.\d+)?[diouxXeEfFgGcrsa]")
 KNOWN = {"time": r"[0-9T:.+-]+", "batch_time": r"[0-9T:.+-]+", "batch_id": r"\d+"}
@@ -40,6 +45,26 @@ class FeedPaths:
     def has_file(self, path: object) -> bool:
         """Whether *path* is a file that this feed may have, with or without its links resolved."""
         return isinstance(path, str) and any(form.fullmatch(path) for form in self._files)
+
+
+def refuse_same_file(feeds: Mapping[str, Mapping[str, Any]], params_of: Callable[[Any], dict[str, Any]]) -> None:
+    """Refuse two feeds in one file: each would take the rows of the other for those of another program.
+
+    :param feeds: the options of each feed, by its URI.
+    :param params_of: returns the parameters of a URI for its option ``uri_params``.
+    :raises FeedError: naming the file.
+    """
+    named: dict[Path, str] = {}
+    for uri, options in feeds.items():
+        if urlsplit(uri).scheme not in ("", "file"):
+            continue
+        path = Path(FileFeedStorage(apply_uri_params(uri, params_of(options["uri_params"]))).path).resolve()
+        first = named.setdefault(path, uri)
+        if first != uri and (path.is_file() or not path.exists()):  # pipes and devices may have several writers
+            raise FeedError(
+                f"FEEDS names the file {path} twice, as {first} and as {uri}: each feed needs a file of its own. "
+                "Nothing was changed. Take one of them away, and run the same command again"
+            )
 
 
 def _form(value: Any) -> str:

@@ -31,7 +31,7 @@ from .commit_loop import HOOK, CommitLoop
 from .engine_watch import EngineWatch, ResumePointWatch
 from .ignored import ending_of_rejected
 from .leaving import Leaving
-from .lifecycle import finish_run
+from .lifecycle import conclude, finish_run
 from .page_outputs import OutputSink
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Job(CommitParticipant):
         self._is_closing = False
         self._is_complete = False
         self._components: list[PersistedComponent] = []
-        self._finalizers: list[Callable[[], Awaitable[bool]]] = []
+        self.finalizers: list[Callable[[], Awaitable[bool]]] = []
         self._after_run: list[Callable[[], Awaitable[None]]] = []
         self._at_exit: list[Callable[[], None]] = []
         last = context.recovery.last_run
@@ -273,7 +273,7 @@ class Job(CommitParticipant):
 
     def at_close(self, finalizer: Callable[[], Awaitable[bool]]) -> None:
         """Call *finalizer* when the last item has left the pipelines. If it returns False, the job is not finished."""
-        self._finalizers.append(finalizer)
+        self.finalizers.append(finalizer)
 
     def after_run(self, report: Callable[[], Awaitable[None]], *, at_exit: Callable[[], None]) -> None:
         """Call *report* when the run has ended in the store, or *at_exit* if the interpreter ends. None may raise."""
@@ -289,7 +289,7 @@ class Job(CommitParticipant):
         self.leaving.give_up(reason)
         self.points.record_all()
         is_complete = True
-        for finalizer in self._finalizers:
+        for finalizer in self.finalizers:
             with self.guard("finish"):
                 is_complete = await finalizer() and is_complete
         self._is_complete = is_complete
@@ -308,22 +308,23 @@ class Job(CommitParticipant):
         atexit.unregister(self._abandon)
         for report in self._after_run:
             await report()
+        if self.error is None and self.record.finished:
+            conclude(self.store, self.record)
         self._release()
 
     def _finish(self, reason: str, *, is_complete: bool) -> None:
         assert self.crawler.stats is not None
         self.crawler.stats.set_value("t8/longest_commit_seconds", round(self._commits.longest, 4))
         self.retries.decisions.write_stats()
-        left, untried = len(self.frontier), self.leaving.untried(reason)
-        now = self.leaving.done_at(self.clock())
-        finish_run(self.record, left, reason, is_complete=is_complete, now=now, untried=untried)
+        untried, now = self.leaving.untried(reason), self.leaving.done_at(self.clock())
+        finish_run(self.record, len(self.frontier), reason, is_complete=is_complete, now=now, untried=untried)
 
     def _end_run(self, reason: str) -> None:
         try:
             # This end is not a crash: the marks of entries in flight are deleted.
             # After an error the ledger in memory is ahead of the last commit.
-            leave = self.leaving.cause(reason) if self.record.finished and self.error is None else ""
-            self.store.end_run(self.clock(), reason, self.record if self.error is None else None, leave=leave)
+            record, cause = None if self.error else self.record, self.leaving.cause(reason)
+            self.store.end_run(self.clock(), reason, record, leave=cause)
         except T8Error as error:
             logger.critical("%s", error)
 

@@ -102,7 +102,8 @@ class Leaving:
     def only_finishes(self) -> bool:
         """Whether nothing is left to do: an earlier run has done all work, and died before it could finish the job."""
         record = self._record
-        if self._recovery.last_run is None or not record.start_done or record.ended or len(self._frontier):
+        is_closed = bool(record.ended) and not record.unreported
+        if self._recovery.last_run is None or not record.start_done or is_closed or len(self._frontier):
             return False
         self._done_with = record.ledger.admitted
         return True

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from scrapy_t8.config.settings import Config
 from scrapy_t8.core import scrapy_private
-from scrapy_t8.errors import JobError, JobMismatch
+from scrapy_t8.errors import JobError, JobMismatch, T8Error
 from scrapy_t8.model.job import Identity, JobRecord, PastJob, Recovery
 from scrapy_t8.stores.base import Store
 from scrapy_t8.stores.sqlite.file import check_access
@@ -52,7 +52,7 @@ def resume_or_begin(
     if old is not None and _is_kept(old, identity, config, clock_time):
         logger.info("The job %s has finished already: no new job begins before T8_SKIP_FINISHED has passed", old.id)
         _check_policy(old, config.dedup_policy, directory)
-    elif old is None or old.finished or config.resume == "fresh":
+    elif old is None or _is_over(old, identity) or config.resume == "fresh":
         _begin_job(store, old, identity, directory, clock_time, config)
     else:
         if not identity.owns(old) and config.resume != "continue":
@@ -88,7 +88,7 @@ def finish_run(
         logger.error(problem, record.ledger.item_difference, record.ledger)
     is_through = (untried is not None or (record.start_done and not left)) and is_complete and not difference
     # A job whose spider closes itself has finished. After a signal, the same command resumes the job.
-    record.finished = is_through and reason != scrapy_private.SHUTDOWN
+    record.finished = record.unreported = is_through and reason != scrapy_private.SHUTDOWN
     if record.finished and not record.ended:
         record.ended = now
     if record.finished and untried is not None:
@@ -101,6 +101,20 @@ def finish_run(
             left,
             "read to its end" if record.start_done else "not read to its end",
         )
+
+
+def conclude(store: Store, record: JobRecord) -> None:
+    """Store that the job has finished and that its reports are written: the next run may begin a new job."""
+    record.unreported = False
+    try:
+        store.put_job(record)
+    except T8Error as error:
+        logger.critical("%s", error)
+
+
+def _is_over(old: JobRecord, identity: Identity) -> bool:
+    """Whether nothing of *old* is left to do. If its last run died in the midst of its reports, they are left."""
+    return old.finished and not (old.unreported and identity.owns(old))
 
 
 def _is_kept(old: JobRecord, identity: Identity, config: Config, now: float) -> bool:

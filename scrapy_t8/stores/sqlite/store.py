@@ -177,6 +177,11 @@ class SQLiteStore(StateFile):
             if keep:  # what became of the other requests of the lost job is not known
                 db.execute(sql.ADD_TALLY, ("cause besides", UNKNOWN, 1))
 
+    def put_job(self, job: JobRecord) -> None:
+        """Store the record of *job*."""
+        with self._guard("write"), transaction(self._db) as db:
+            db.execute(sql.PUT_JOB, (dump_job(job),))
+
     def begin_run(self, now: float, crash_limit: int) -> Recovery:
         """Begin a run. If the last run died, charge a crash to its entries in flight. Report suspects."""
         with self._guard("recover"):
@@ -204,9 +209,8 @@ class SQLiteStore(StateFile):
         self._checkpointer.wait()
         with self._guard("write"), transaction(self._db) as db:
             db.execute(sql.END_RUN, (now, reason, self._run))
-            if leave:
-                leave_untried(db, leave)
             if job is not None:
+                leave_untried(db, leave if job.finished else "")
                 db.execute(sql.PUT_JOB, (dump_job(job),))
                 self._marks.note_commit(self._run, 0)  # a later one is not to be expected
 

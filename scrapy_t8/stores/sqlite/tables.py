@@ -64,7 +64,9 @@ class SQLiteTables(SQLiteReader):
 
 
 def leave_untried(db: sqlite3.Connection, cause: str) -> None:
-    """Delete the entries that were never tried, and count them as discarded for *cause*."""
+    """Delete the entries that were never tried, and count them as discarded for *cause*; without a cause they stay."""
+    if not cause:
+        return
     left = db.execute(sql.LEAVE_UNTRIED).rowcount
     db.execute(sql.RECOUNT_QUEUES)
     db.execute(sql.ADD_TALLY, ("cause", cause, left))

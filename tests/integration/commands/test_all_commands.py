@@ -106,7 +106,9 @@ def test_usage_errors_exit_with_2(t8: T8, tmp_path: Path) -> None:
 def test_no_job(t8: T8, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for command in (*READING, *CHANGING):
-        assert t8.refused(1, *command.split()).startswith("scrapy t8: there is no job here: give --jobdir")
+        assert t8.refused(1, *command.split()).startswith(
+            "scrapy t8: there is no job here (no state in .scrapy/t8 and data/state): give --jobdir"
+        )
         line = t8.refused(1, *command.split(), "--jobdir", "empty")
         assert line == "scrapy t8: there is no job in empty: give the JOBDIR of a crawl that ran with scrapy_t8"
         assert t8.refused(1, *command.split(), "--spider", "cars").startswith(

@@ -123,6 +123,28 @@ def test_killed_while_it_closes(broken: Crawl) -> None:
     assert broken.lines == ALL
 
 
+def test_killed_while_it_reports(lab: Lab) -> None:
+    """The job has finished, and its report is not written yet: no new job begins before it is."""
+    crawl = lab.crawl("monitored")
+    crawl.killed("reported")
+    first = crawl.state().record["id"]
+    crawl.finished()
+    assert crawl.last.lines("Nothing is left to do: this run only finishes the job. The next run begins a new job")
+    assert crawl.state().record["id"] == first
+    assert crawl.last.stats["t8/verdict"] == "complete"
+    assert crawl.lines == ALL
+    assert Counter(crawl.pages) == Counter(f"{kind}{number}" for number in range(120) for kind in ("", "of-"))
+    crawl.finished()
+    assert crawl.last.lines(f"The last job here ({first}) has finished: a new one begins")
+
+
+def test_a_job_killed_while_it_reports_stands_in_the_way_of_no_other(lab: Lab) -> None:
+    crawl = lab.crawl("monitored")
+    crawl.killed("reported")
+    crawl.finished(tag="red")
+    assert crawl.last.lines("has finished: a new one begins")
+
+
 def test_stopped_again_and_again(lab: Lab) -> None:
     """The limits of Scrapy's closespider extension count for each run by itself. Trap 19."""
     crawl = lab.crawl("simple", CLOSESPIDER_ITEMCOUNT=100)

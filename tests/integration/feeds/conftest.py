@@ -1,4 +1,4 @@
-"""The crawls that several tests look at: each is run once, when the first test asks for it."""
+"""The crawls that several tests look at: each is run once in a session, when the first test asks for it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.crawl import Run
+from tests.support.shared import find_once
 
 from .crawls import KILLED, crawl
 from .feed_options import FEEDS, put_old_files
@@ -28,31 +29,36 @@ class Snapshots:
 
 
 @pytest.fixture(scope="session")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Snapshots:
+def plain(common: Path) -> Snapshots:
     """Plain Scrapy, in an order that is always the same."""
-    return snapshots_of(tmp_path_factory.mktemp("plain"), [{"t8": False, "order": "chain"}])
+    return snapshots_of(common / "feeds-plain", [{"t8": False, "order": "chain"}])
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Snapshots:
-    return snapshots_of(tmp_path_factory.mktemp("undisturbed"), [{"order": "chain"}])
+def undisturbed(common: Path) -> Snapshots:
+    return snapshots_of(common / "feeds-undisturbed", [{"order": "chain"}])
 
 
 @pytest.fixture(scope="session")
-def stopped(tmp_path_factory: pytest.TempPathFactory) -> Snapshots:
+def stopped(common: Path) -> Snapshots:
     stops = [{"CLOSESPIDER_ITEMCOUNT": 20}, {"CLOSESPIDER_PAGECOUNT": 9}, {}]
-    return snapshots_of(tmp_path_factory.mktemp("stopped"), stops)
+    return snapshots_of(common / "feeds-stopped", stops)
 
 
 @pytest.fixture(scope="session")
-def killed(tmp_path_factory: pytest.TempPathFactory) -> Snapshots:
+def killed(common: Path) -> Snapshots:
     kills = [{"end": "kill:commit:3"}, {"end": "kill:page:9"}, {"end": "kill:commit:5"}, {}]
-    return snapshots_of(tmp_path_factory.mktemp("killed"), [{**kill, "CONCURRENT_REQUESTS": 8} for kill in kills])
+    return snapshots_of(common / "feeds-killed", [{**kill, "CONCURRENT_REQUESTS": 8} for kill in kills])
 
 
 def snapshots_of(directory: Path, runs: list[dict[str, Any]]) -> Snapshots:
+    return find_once(directory.parent, directory.name, lambda: _made(directory, runs))
+
+
+def _made(directory: Path, runs: list[dict[str, Any]]) -> Snapshots:
+    shutil.rmtree(directory, ignore_errors=True)  # another process may have failed in the middle
     place = directory / "now"
-    place.mkdir()
+    place.mkdir(parents=True)
     put_old_files(place)
     crawled, after = [], []
     for number, options in enumerate(runs):

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.slow
 ALL = 97
 JSONL = {"format": "jsonlines"}
 JSON = {"format": "json"}
+STATS = {"tests.support.probe.StatsFile": 900}
 
 
 def test_a_feed_that_is_removed_stops_the_crawl(tmp_path: Path) -> None:
@@ -39,6 +40,48 @@ def test_a_feed_that_is_removed_stops_the_crawl(tmp_path: Path) -> None:
     assert whole.total() == ALL
     assert set(records(tmp_path / "items.jsonl")) < set(whole)
     assert so_far.total() < ALL
+
+
+def test_two_feeds_in_one_file_stop_the_crawl_before_it_writes(tmp_path: Path) -> None:
+    stopped = crawl(tmp_path, {"items.json": JSON, "./items.json": JSONL})
+    assert stopped.reason == "t8_feed_failed"
+    (line,) = stopped.at("CRITICAL")
+    assert f"FEEDS names the file {tmp_path}/items.json twice, as items.json and as ./items.json" in line
+    assert not files(tmp_path)
+
+    resumed = crawl(tmp_path, {"items.json": JSON})
+    assert (resumed.reason, resumed.stats["t8/verdict"]) == ("finished", "complete")
+
+
+def test_a_resume_with_another_format_in_the_same_file_is_refused(tmp_path: Path) -> None:
+    crawl(tmp_path, {"items": JSONL}, CLOSESPIDER_ITEMCOUNT=20)
+    before = (tmp_path / "items").read_bytes()
+
+    refused = crawl(tmp_path, {"items": {"format": "csv"}})
+
+    assert refused.reason == "t8_feed_failed"
+    (line,) = refused.at("CRITICAL")
+    assert "in the format jsonlines, which cannot be followed by csv" in line
+    assert (tmp_path / "items").read_bytes() == before
+    resumed = crawl(tmp_path, {"items": {"format": "jl"}})  # another name of the same format
+    assert (resumed.reason, resumed.stats["t8/verdict"]) == ("finished", "complete")
+
+
+def test_feeds_that_another_exporter_should_write_prove_nothing(tmp_path: Path) -> None:
+    """Also if another run of the job has T8's exporter."""
+    off = {**STATS, "scrapy_t8.T8FeedExporter": None}
+    stopped = crawl(tmp_path, {"items.jsonl": JSONL}, EXTENSIONS=off, CLOSESPIDER_ITEMCOUNT=20)
+    assert len(stopped.lines("T8FeedExporter has not written the feeds of a run")) == 2  # a warning, and the report
+    assert crawl(tmp_path, {"items.jsonl": JSONL}).stats["t8/verdict"] == "incomplete"
+
+
+def test_a_feed_exporter_of_the_project_writes_each_item_once(tmp_path: Path) -> None:
+    run = crawl(tmp_path, {"items.jsonl": JSONL}, EXTENSIONS={**STATS, "feed_parts.OwnExporter": 0})
+    assert run.reason == "finished"
+    assert set(records(tmp_path / "items.jsonl").values()) == {1}
+    assert records(tmp_path / "items.jsonl").total() == ALL
+    assert run.stats["t8/verdict"] == "incomplete"
+    assert run.lines("EXTENSIONS has feed_parts.OwnExporter")
 
 
 def test_a_directory_that_cannot_be_written_stops_the_crawl(tmp_path: Path) -> None:

@@ -9,11 +9,12 @@ from typing import Any
 from scrapy_t8.model.batch import PointRecord
 from scrapy_t8.stores.sqlite.store import SQLiteStore
 from tests.support.crawl import Crawl
+from tests.support.pages import PAGES, PER_PAGE
 
 
-def cars(*tags: str, pages: int = 40) -> Counter[str]:
+def cars(*tags: str, pages: int = PAGES) -> Counter[str]:
     """Return the slugs on the first pages of some lists."""
-    return Counter(f"{tag}-{page}-{n}" for tag in tags for page in range(1, pages + 1) for n in range(5))
+    return Counter(f"{tag}-{page}-{n}" for tag in tags for page in range(1, pages + 1) for n in range(PER_PAGE))
 
 
 def put_point(crawl: Crawl, task_type: str, name: str, **fields: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.crawl import Crawl
+from tests.support.pages import PAGES, PER_PAGE
 
 from .points import cars, put_point
 
@@ -35,26 +36,26 @@ def check_points(crawl: Crawl, spider: str) -> None:
 def test_kills(crawl: Crawl, spider: str, waits_for: str) -> None:
     settings = {"T8_CURSOR_WAITS_FOR": waits_for}
     crawl.site.set(delay=0.05)
-    for hits in (60, 30, 80, 40, 90):
+    for hits in (30, 15, 35, 20, 40):
         crawl.killed_at(hits, spider, **settings)
         check_points(crawl, spider)
     log = crawl.run(spider, **settings).log
     assert "(finished)" in log
     assert crawl.values("slug") == cars("red", "blue")
     check_points(crawl, spider)
-    assert {name: point["current_page"] for (_, name), point in crawl.points().items()} == {"red": 40, "blue": 40}
-    assert {point["total_processed"] for point in crawl.points().values()} == {200}
+    assert {name: point["current_page"] for (_, name), point in crawl.points().items()} == {"red": PAGES, "blue": PAGES}
+    assert {point["total_processed"] for point in crawl.points().values()} == {PAGES * PER_PAGE}
 
 
 def test_kills_of_a_spider_that_saves_its_points_itself(crawl: Crawl) -> None:
     """Its pages settle in any order, and the seventh late."""
     crawl.site.set(delay=0.05)
-    for hits in (30, 60, 50):
+    for hits in (15, 20, 20):
         crawl.killed_at(hits, "mixed")
         check_points(crawl, "mixed")
     crawl.run("mixed")
     assert crawl.values("slug") == cars("red")
-    assert crawl.points()["LIST_COLLECTION", "red"]["current_page"] == 40
+    assert crawl.points()["LIST_COLLECTION", "red"]["current_page"] == PAGES
     expected = {key for (key,) in crawl.query("SELECT text FROM expected WHERE sources = 'list'")}
     assert expected == {f"{crawl.site.url}/car/{slug}" for slug in cars("red")}
 
@@ -65,34 +66,34 @@ def test_kills_of_a_spider_that_saves_its_points_itself(crawl: Crawl) -> None:
 def test_a_resume_point_beyond_the_end(crawl: Crawl, beyond: str, message: str) -> None:
     if beyond:
         crawl.site.set(**{beyond: 1})
-    put_point(crawl, "LIST_COLLECTION", "red", current_page=49)
+    put_point(crawl, "LIST_COLLECTION", "red", current_page=29)
     log = crawl.run("pages", tags="red").log
-    assert "goes on at page 50" in log
+    assert "goes on at page 30" in log
     if beyond == "jump":
         # The first page is what came. That it was not asked for shows with the next one.
-        assert "cannot go on at its resume point: page 51 has the content of page 50" in log
+        assert "cannot go on at its resume point: page 31 has the content of page 30" in log
     else:
-        assert f"cannot go on at its resume point: page 50 {message}. Starting again at page 1" in log
+        assert f"cannot go on at its resume point: page 30 {message}. Starting again at page 1" in log
     assert crawl.values("slug") == cars("red")
 
 
 def test_a_list_starts_at_a_given_resume_point(crawl: Crawl) -> None:
-    put_point(crawl, "LIST_COLLECTION", "red", current_page=30)
+    put_point(crawl, "LIST_COLLECTION", "red", current_page=15)
     crawl.run("pages", tags="red")
-    assert crawl.values("slug") == cars("red") - cars("red", pages=30)
-    assert crawl.points()["LIST_COLLECTION", "red"]["current_page"] == 40
+    assert crawl.values("slug") == cars("red") - cars("red", pages=15)
+    assert crawl.points()["LIST_COLLECTION", "red"]["current_page"] == PAGES
 
 
 def test_a_list_starts_at_a_given_cursor(crawl: Crawl) -> None:
-    put_point(crawl, "LIST_COLLECTION", "red", current_page=30, last_cursor="30")
+    put_point(crawl, "LIST_COLLECTION", "red", current_page=15, last_cursor="15")
     crawl.run("cursors", tags="red")
-    assert crawl.values("slug") == cars("red") - cars("red", pages=30)
+    assert crawl.values("slug") == cars("red") - cars("red", pages=15)
 
 
 def test_a_page_without_its_cursor_begins_again(crawl: Crawl) -> None:
-    put_point(crawl, "LIST_COLLECTION", "red", current_page=30)
+    put_point(crawl, "LIST_COLLECTION", "red", current_page=15)
     log = crawl.run("cursors", tags="red").log
-    assert "has no cursor for page 31: starting at its first page" in log
+    assert "has no cursor for page 16: starting at its first page" in log
     assert crawl.values("slug") == cars("red")
 
 
@@ -110,7 +111,7 @@ def test_an_invalid_resume_point(crawl: Crawl, field: str, value: object) -> Non
 
 
 @pytest.mark.parametrize(
-    ("shift", "message"), [(3, "has shrunk from 200 to 197"), (-2, "has shifted: 2 entries of page")]
+    ("shift", "message"), [(3, "has shrunk from 100 to 97"), (-2, "has shifted: 2 entries of page")]
 )
 def test_a_list_that_changes_while_it_is_crawled(crawl: Crawl, shift: int, message: str) -> None:
     """Entries that slip to an earlier page are not missed, and those that come again not taken twice."""
@@ -124,11 +125,11 @@ def test_a_list_that_changes_while_it_is_crawled(crawl: Crawl, shift: int, messa
 
 
 def test_links_from_page_to_page(crawl: Crawl) -> None:
-    crawl.killed_at(40, "linked", tags="red")
+    crawl.killed_at(20, "linked", tags="red")
     check_points(crawl, "linked")
     crawl.run("linked", tags="red")
     assert crawl.values("slug") == cars("red")
-    assert crawl.points()["LIST_COLLECTION", "red"]["current_page"] == 40
+    assert crawl.points()["LIST_COLLECTION", "red"]["current_page"] == PAGES
 
 
 @pytest.mark.parametrize("spider", ["pages", "cursors"])
@@ -156,7 +157,7 @@ def test_kills_with_another_scheduler(crawl: Crawl) -> None:
         "JOBDIR": "",
     }
     crawl.job = crawl.work / ".scrapy/t8/pages"
-    for hits in (60, 90):
+    for hits in (30, 45):
         crawl.killed_at(hits, "pages", **settings)
         check_points(crawl, "pages")
     before = {tag: point["current_page"] for (_, tag), point in crawl.points().items()}
@@ -164,7 +165,7 @@ def test_kills_with_another_scheduler(crawl: Crawl) -> None:
     assert "The scheduler is not T8's" in log
     for tag, page in before.items():
         assert f"The list {tag!r} goes on at page {page + 1}" in log
-        assert crawl.points()["LIST_COLLECTION", tag]["current_page"] == 40
+        assert crawl.points()["LIST_COLLECTION", tag]["current_page"] == PAGES
 
 
 def test_no_lists(crawl: Crawl) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from scrapy.settings import Settings
 
+from scrapy_t8 import T8Addon
 from scrapy_t8.commands.context import job_directory
-from scrapy_t8.errors import CommandError
+from scrapy_t8.errors import CommandError, JobError
 
 HASH = "0123456789abcdef"
 
@@ -35,3 +36,21 @@ def test_of_a_spider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         found("cars")
     plain = add("cars")
     assert found("cars") == plain
+
+
+@pytest.mark.parametrize(
+    ("addons", "words"),
+    [
+        ({}, "scrapy_t8 is not switched on"),
+        ({"other.Addon": 1}, "scrapy_t8 is not switched on"),
+        ({"scrapy_t8.T8Addon": 500}, "give --jobdir"),
+        ({T8Addon: 500}, "give --jobdir"),
+    ],
+)
+def test_a_project_that_has_not_switched_it_on_is_told_how(
+    addons: dict[object, int], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("scrapy_t8.commands.context.inside_project", lambda: True)
+    with pytest.raises(JobError, match=words):
+        job_directory(None, None, Settings({"ADDONS": addons}))

@@ -12,6 +12,9 @@ from scrapy_t8.pipelines.media import T8FilesPipeline
 from scrapy_t8.spiders import DetailSpider, ListSpider, MediaSpider, T8SpiderMixin
 from tests.support.probe import SITE
 
+PAGES = 20
+"""Of each list of the site."""
+
 
 class Cars:
     """What the spiders do with a car."""
@@ -169,7 +172,7 @@ class Mixed(T8SpiderMixin, Spider):
     name = "mixed"
 
     async def start(self) -> Any:
-        for page in range(1, 41):
+        for page in range(1, PAGES + 1):
             yield Request(f"{SITE}/list/red?page={page}{'&bad=3' if page == 7 else ''}", meta={"number": page})
 
     def parse(self, response: Any) -> Iterator[Any]:
@@ -202,7 +205,7 @@ class Linked(Pages):
 
     def next_cursor(self, response: Any) -> Any:
         page = int(response.url.rpartition("page=")[2].partition("&")[0])
-        return response.urljoin(f"?page={page + 1}") if page < 40 else None
+        return response.urljoin(f"?page={page + 1}") if page < PAGES else None
 
     def list_request(self, page: int, cursor: str | None, **metadata: Any) -> Any:
         return ListSpider.list_request(self, page, cursor, **metadata)

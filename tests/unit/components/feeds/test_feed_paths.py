@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from scrapy_t8.components.feeds.feed_paths import FeedPaths
+from scrapy_t8.components.feeds.feed_paths import FeedPaths, refuse_same_file
+from scrapy_t8.errors import FeedError
 
 
 @pytest.mark.parametrize(
@@ -53,3 +55,28 @@ def test_files_are_known_with_links_and_without(tmp_path: Path) -> None:
 
 def test_a_feed_that_is_nowhere_local_has_no_file() -> None:
     assert not FeedPaths("s3://bucket/a.csv", {}, lambda uri: None).has_file("s3://bucket/a.csv")
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("a.jsonl", "./a.jsonl"),
+        ("a.jsonl", "file://{here}/a.jsonl"),
+        ("%(name)s.csv", "cars.csv"),
+        ("link.csv", "a.csv"),
+    ],
+)
+def test_two_feeds_in_one_file_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str, second: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link.csv").symlink_to("a.csv")
+    uris = [first, second.format(here=tmp_path)]
+    with pytest.raises(FeedError, match=re.escape(f"twice, as {first} and as ")):
+        refuse_same_file({uri: {"uri_params": None} for uri in uris}, lambda _: {"name": "cars"})
+
+
+def test_other_feeds_are_not_refused() -> None:
+    """Also several feeds in one device, or in a bucket."""
+    uris = ["a.jsonl", "b/a.jsonl", "/dev/null", "//dev/null", "stdout:", "s3://a/a.jsonl", "%(batch_id)d.csv"]
+    refuse_same_file({uri: {"uri_params": None} for uri in uris}, lambda _: {"batch_id": 1})

@@ -111,3 +111,4 @@ class Monitored(Simple):
         heard += [stats.get("t8/job/item_scraped_count"), stats["finish_reason"]]
         with open("heard", "a", encoding="utf-8") as file:
             file.write(json.dumps(heard) + "\n")
+        may_end("reported")

@@ -11,6 +11,7 @@ from scrapy.exceptions import DropItem
 from scrapy.linkextractors import LinkExtractor
 from scrapy.spiders import CrawlSpider, Rule, SitemapSpider
 
+from scrapy_t8.core.frontier import queues
 from tests.support.probe import SITE, may_end, note, switched_on
 
 
@@ -162,7 +163,11 @@ class Many(NotingSpider):
     """Far more start URLs than a queue holds in memory. Scrapy does not filter them."""
 
     name = "many"
-    start_urls = tuple(f"data:,{number}" for number in range(1500))
+    start_urls = tuple(f"data:,{number}" for number in range(400))
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        queues.KEEP, queues.LOAD = queues.KEEP // 4, queues.LOAD // 4
 
     def parse(self, response: Any) -> Any:
         may_end("page")

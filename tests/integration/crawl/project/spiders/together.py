@@ -163,7 +163,7 @@ class Links(NotingSpider):
 
     async def root(self, response: Any) -> Any:
         note("page root")
-        for number in range(150):
+        for number in range(60):
             yield self.to(f"p/link-{number}?from=root", self.link)
             if number % 5 == 0:
                 yield self.to(f"p/link-{number // 2}?from=root", lambda response: self.link(response))

@@ -1,0 +1,96 @@
+"""Tables that fit a terminal: texts are cut, and columns that matter less are left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+SHORTEST = 24
+"""Characters that a text keeps as long as there are columns to be left out."""
+GAP = 3
+"""Characters between two columns."""
+MARKS = "#*?"
+
+
+class Column(NamedTuple):
+    """A column of a table.
+
+    :param is_number: whether the column is aligned to the right.
+    :param is_text: whether long values may be cut.
+    :param is_optional: whether a narrow terminal goes without the column.
+    """
+
+    name: str
+    is_number: bool
+    is_text: bool
+    is_optional: bool
+
+    @classmethod
+    def of(cls, marked: str) -> Column:
+        """Return the column of a name with marks before it: ``#`` for a number, ``*`` a text, ``?`` optional."""
+        name = marked.lstrip(MARKS)
+        marks = marked[: len(marked) - len(name)]
+        return cls(name, *(mark in marks for mark in MARKS))
+
+
+class Table(NamedTuple):
+    """The columns of a table, and its rows."""
+
+    columns: list[Column]
+    rows: list[list[str]]
+
+    @classmethod
+    def of(cls, columns: Sequence[str], rows: Iterable[Iterable[str]]) -> Table:
+        """Return the table of columns with marks, as :meth:`Column.of` reads them."""
+        return cls([Column.of(name) for name in columns], [list(row) for row in rows])
+
+    def fitted(self, width: int) -> Table:
+        """Return this table for a terminal with *width* columns of characters."""
+        lengths = [max(map(_length, column)) for column in zip(*self.rows, self._names(), strict=True)]
+        kept = self._kept(lengths, width)
+        texts = [at for at in kept if self.columns[at].is_text]
+        room = _room(width, [lengths[at] for at in kept if at not in texts], len(kept))
+        for at in sorted(texts, key=lengths.__getitem__):
+            lengths[at] = max(1, min(lengths[at], room // len(texts)))
+            room -= lengths[at]
+            texts = texts[1:]
+        rows = [[_cut(row[at], lengths[at]) for at in kept] for row in self.rows]
+        return Table([self.columns[at] for at in kept], rows)
+
+    def _names(self) -> list[str]:
+        return [column.name for column in self.columns]
+
+    def _kept(self, lengths: list[int], width: int) -> list[int]:
+        """Return which columns have a place. The last optional one is left out first."""
+        kept = list(range(len(self.columns)))
+        optional = [at for at in kept if self.columns[at].is_optional]
+        shortest = [
+            min(length, SHORTEST) if column.is_text else length
+            for length, column in zip(lengths, self.columns, strict=True)
+        ]
+        while optional and _room(width, [shortest[at] for at in kept], len(kept)) < 0:
+            kept.remove(optional.pop())
+        return kept
+
+
+def _room(width: int, lengths: Sequence[int], columns: int) -> int:
+    return width - sum(lengths) - GAP * columns
+
+
+def _length(text: str) -> int:
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def _cut(text: str, length: int) -> str:
+    from rich.text import Text
+
+    """Return *text* with at most *length* characters. The end of a URL says more than its beginning."""
+    if _length(text) <= length:
+        return text
+    if text.startswith(("http://", "https://")):
+        return "…" + text[len(text) - length + 1 :]
+    shown = Text(text)
+    shown.truncate(length, overflow="ellipsis")
+    return shown.plain
