@@ -323,8 +323,9 @@ class Job(CommitParticipant):
         try:
             # This end is not a crash: the marks of entries in flight are deleted.
             # After an error the ledger in memory is ahead of the last commit.
-            record, cause = None if self.error else self.record, self.leaving.cause(reason)
-            self.store.end_run(self.clock(), reason, record, leave=cause)
+            self.store.end_run(
+                self.clock(), reason, None if self.error else self.record, leave=self.leaving.cause(reason)
+            )
         except T8Error as error:
             logger.critical("%s", error)
 
