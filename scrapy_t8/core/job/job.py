@@ -87,8 +87,7 @@ class Job(CommitParticipant):
         self._is_open = True
         self.is_held = False
         self._holds: set[str] = set()
-        self._is_closing = False
-        self._is_complete = False
+        self._is_closing = self._is_complete = False
         self._components: list[PersistedComponent] = []
         self.finalizers: list[Callable[[], Awaitable[bool]]] = []
         self._after_run: list[Callable[[], Awaitable[None]]] = []
@@ -323,9 +322,8 @@ class Job(CommitParticipant):
         try:
             # This end is not a crash: the marks of entries in flight are deleted.
             # After an error the ledger in memory is ahead of the last commit.
-            self.store.end_run(
-                self.clock(), reason, None if self.error else self.record, leave=self.leaving.cause(reason)
-            )
+            record, cause = None if self.error else self.record, self.leaving.cause(reason)
+            self.store.end_run(self.clock(), reason, record, leave=cause)
         except T8Error as error:
             logger.critical("%s", error)
 
