@@ -14,7 +14,7 @@ from scrapy import Request
 from twisted.internet.defer import Deferred, succeed
 
 from scrapy_t8.core import scrapy_private
-from scrapy_t8.core.scrapy_private import TABLE, check
+from scrapy_t8.core.scrapy_private import TABLE, check, command_line, names
 from scrapy_t8.errors import ConfigError, ScrapyChanged
 from scrapy_t8.utils.log.tracebacks import mute_tracebacks_of
 
@@ -60,7 +60,7 @@ def crawler() -> Any:
 
 @pytest.fixture
 def asyncio_reactor(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scrapy_private, "is_asyncio_available", lambda: True)
+    monkeypatch.setattr(names, "is_asyncio_available", lambda: True)
 
 
 @pytest.mark.usefixtures("asyncio_reactor")
@@ -72,7 +72,7 @@ def test_this_scrapy_has_everything() -> None:
 @pytest.mark.usefixtures("asyncio_reactor")
 @pytest.mark.parametrize("name", ["gone", "gone(one)", "method(one,three)", "made(one)"])
 def test_what_is_missing_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scrapy_private, "TABLE", (*TABLE, (Owner, name, "This is why.")))
+    monkeypatch.setattr(names, "TABLE", (*TABLE, (Owner, name, "This is why.")))
     with pytest.raises(ScrapyChanged) as raised:
         check()
     assert f"has no Owner.{name}, and scrapy_t8 needs it. This is why. Use a Scrapy release" in str(raised.value)
@@ -81,12 +81,12 @@ def test_what_is_missing_is_named(name: str, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.usefixtures("asyncio_reactor")
 @pytest.mark.parametrize("name", ["made", "later", "method", "method(one)", "method(one,two)"])
 def test_attributes_of_instances_and_methods_are_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scrapy_private, "TABLE", ((Owner, name, "This is why."),))
+    monkeypatch.setattr(names, "TABLE", ((Owner, name, "This is why."),))
     check()
 
 
 def test_another_reactor_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scrapy_private, "is_asyncio_available", lambda: False)
+    monkeypatch.setattr(names, "is_asyncio_available", lambda: False)
     with pytest.raises(ScrapyChanged, match="T8 needs asyncio"):
         check()
 
@@ -151,8 +151,8 @@ def test_the_next_call_is_scheduled_if_there_is_an_engine(crawler: Any) -> None:
 
 def test_the_worst_of_several_crawls_is_the_exit_status(monkeypatch: pytest.MonkeyPatch) -> None:
     command = SimpleNamespace(exitcode=0)
-    monkeypatch.setattr(scrapy_private, "running_command", lambda: command)
-    monkeypatch.setattr(scrapy_private, "_exit_statuses", {})
+    monkeypatch.setattr(command_line, "running_command", lambda: command)
+    monkeypatch.setattr(command_line, "_exit_statuses", {})
     one, two = Crawler(), Crawler()
     found = []
     for crawler, status in ((one, 3), (two, 3), (one, 0), (two, 4), (one, 3), (one, 0), (two, 0)):

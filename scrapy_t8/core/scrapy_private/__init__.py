@@ -1,0 +1,43 @@
+"""The only package that uses private or undocumented names of Scrapy. :mod:`.names` lists them."""
+
+from .command_line import is_inspection_command, running_command, set_exit_status, spider_arguments
+from .engine import (
+    SHUTDOWN,
+    call_around_close,
+    call_before_errback,
+    call_before_pipelines_close,
+    call_on_close_spider,
+    close_spider,
+    end_on_base_exception,
+    end_wait_for_items,
+    item_pipelines,
+    items_in_pipelines,
+    release_in_flight,
+    replace_fingerprints,
+    schedule_next_call,
+    watch,
+)
+from .names import TABLE, check
+
+__all__ = [
+    "SHUTDOWN",
+    "TABLE",
+    "call_around_close",
+    "call_before_errback",
+    "call_before_pipelines_close",
+    "call_on_close_spider",
+    "check",
+    "close_spider",
+    "end_on_base_exception",
+    "end_wait_for_items",
+    "is_inspection_command",
+    "item_pipelines",
+    "items_in_pipelines",
+    "release_in_flight",
+    "replace_fingerprints",
+    "running_command",
+    "schedule_next_call",
+    "set_exit_status",
+    "spider_arguments",
+    "watch",
+]

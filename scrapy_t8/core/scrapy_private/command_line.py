@@ -1,0 +1,61 @@
+"""What the call says that has brought the program here: the arguments of the spider, and the command that runs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+from scrapy.commands import BaseRunSpiderCommand, ScrapyCommand
+from scrapy.commands.parse import Command as Parse
+from scrapy.crawler import Crawler
+
+
+def spider_arguments(crawler: Crawler) -> dict[str, Any] | None:
+    """Return the arguments of the spider, read off the call that is making it; None if that call is not there."""
+    for frame in _callers():
+        names = frame.f_locals
+        if frame.f_code.co_name in ("crawl", "crawl_async") and names.get("self") is crawler:
+            positional = {str(i): value for i, value in enumerate(names.get("args", ()))}
+            return {**positional, **names.get("kwargs", {})}
+    return None
+
+
+_exit_statuses: dict[object, int] = {}
+"""The exit status of each crawl that a command runs."""
+
+
+def set_exit_status(crawl: object, status: int) -> None:
+    """Have the command that runs *crawl*, if there is one, end with *status*, unless the command fails by itself.
+
+    Of the statuses of several crawls, the lowest that is not 0 counts.
+    """
+    command = running_command()
+    if command is not None:
+        fails_by_itself = command.exitcode not in (0, _worst())
+        _exit_statuses[crawl] = status
+        command.exitcode = command.exitcode if fails_by_itself else _worst()
+
+
+def _worst() -> int:
+    return min(filter(None, _exit_statuses.values()), default=0)
+
+
+def is_inspection_command() -> bool:
+    """Whether this is ``scrapy shell``, ``fetch``, ``view``, ``parse``, ``check`` or ``bench``: no crawl to resume."""
+    command = running_command()
+    return command is not None and (isinstance(command, Parse) or not isinstance(command, BaseRunSpiderCommand))
+
+
+def running_command() -> ScrapyCommand | None:
+    """Return the command of Scrapy that has brought us here."""
+    commands = (frame.f_locals.get("self") for frame in _callers() if frame.f_code.co_name == "run")
+    return next((found for found in commands if isinstance(found, ScrapyCommand)), None)
+
+
+def _callers() -> Iterator[FrameType]:
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
