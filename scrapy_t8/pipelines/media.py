@@ -22,6 +22,7 @@ from scrapy.utils.misc import arg_to_iter
 from twisted.python.failure import Failure as TwistedFailure
 
 from scrapy_t8.config.causes import MEDIA as MEDIA_CAUSE
+from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.core.page import current_page
 from scrapy_t8.core.retry.failure import MEDIA, Failure
@@ -54,6 +55,7 @@ class _RetriesFiles(_Base):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        scrapy_private.check()  # again: at the start of the crawl, Scrapy's media pipeline was not loaded
         self._job = Job.of(self.crawler)
         self._handler = f"{type(self).__module__}.{type(self).__qualname__}"
         if self._job is not None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from scrapy.commands import BaseRunSpiderCommand, ScrapyCommand
-from scrapy.commands.parse import Command as Parse
 from scrapy.crawler import Crawler
+
+if TYPE_CHECKING:
+    from scrapy.commands import ScrapyCommand
 
 
 def spider_arguments(crawler: Crawler) -> dict[str, Any] | None:
@@ -45,13 +46,20 @@ def _worst() -> int:
 def is_inspection_command() -> bool:
     """Whether this is ``scrapy shell``, ``fetch``, ``view``, ``parse``, ``check`` or ``bench``: no crawl to resume."""
     command = running_command()
-    return command is not None and (isinstance(command, Parse) or not isinstance(command, BaseRunSpiderCommand))
+    if command is None:
+        return False
+    parse = sys.modules.get("scrapy.commands.parse")
+    is_crawl = isinstance(command, sys.modules["scrapy.commands"].BaseRunSpiderCommand)
+    return not is_crawl or (parse is not None and isinstance(command, parse.Command))
 
 
 def running_command() -> ScrapyCommand | None:
     """Return the command of Scrapy that has brought us here."""
+    module = sys.modules.get("scrapy.commands")
+    if module is None:
+        return None
     commands = (frame.f_locals.get("self") for frame in _callers() if frame.f_code.co_name == "run")
-    return next((found for found in commands if isinstance(found, ScrapyCommand)), None)
+    return next((found for found in commands if isinstance(found, module.ScrapyCommand)), None)
 
 
 def _callers() -> Iterator[FrameType]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import sys
 
 import scrapy
-from scrapy.commands import ScrapyCommand
 from scrapy.core import engine as engine_module
 from scrapy.core.downloader import Downloader
 from scrapy.core.engine import ExecutionEngine
@@ -18,7 +18,6 @@ from scrapy.dupefilters import RFPDupeFilter
 from scrapy.extensions.closespider import CloseSpider
 from scrapy.extensions.feedexport import FeedExporter
 from scrapy.pipelines import ItemPipelineManager
-from scrapy.pipelines.media import MediaPipeline
 from scrapy.pqueues import DownloaderAwarePriorityQueue
 from scrapy.utils.asyncio import is_asyncio_available
 
@@ -27,7 +26,7 @@ from scrapy_t8.errors import ScrapyChanged
 ENGINE_SLOT: type = getattr(engine_module, "_Slot", type("_Slot", (), {}))
 """An empty class if there is none: then the check says what is missing."""
 
-TABLE: tuple[tuple[type, str, str], ...] = (
+TABLE: tuple[tuple[type | str, str, str], ...] = (
     (
         ExecutionEngine,
         "_handle_downloader_output(result,request) _start_scheduled_request",
@@ -61,7 +60,11 @@ TABLE: tuple[tuple[type, str, str], ...] = (
     (CloseSpider, "counter close_on", "Assigned: limits of the job begin with what earlier runs counted."),
     (RFPDupeFilter, "fingerprints file", "Assigned: what a filter of the project has seen is part of the commits."),
     (CookiesMiddleware, "jars", "Cookie jars are kept across runs."),
-    (MediaPipeline, "_modify_media_request(request)", "A retry of a file must be like its first request."),
+    (
+        "scrapy.pipelines.media.MediaPipeline",
+        "_modify_media_request(request)",
+        "A retry of a file must be like its first request.",
+    ),
     (
         FeedExporter,
         "_start_new_batch(batch_id,uri,feed_options,spider,uri_template)",
@@ -74,10 +77,14 @@ TABLE: tuple[tuple[type, str, str], ...] = (
         "To see a feed that could not be stored. It counts by the __name__ of the storage, so ours has Scrapy's.",
     ),
     (Crawler, "crawl(args,kwargs) crawl_async(args,kwargs)", "The locals of the call hold the spider's arguments."),
-    (ScrapyCommand, "run exitcode crawler_process", "The call's locals hold the command, which may inspect a page."),
+    (
+        "scrapy.commands.ScrapyCommand",
+        "run exitcode crawler_process",
+        "The call's locals hold the command, which may inspect a page.",
+    ),
 )
-"""A class of Scrapy; its names that are private, undocumented or replaced, with the parameters that they are called
-with; the reason."""
+"""A class of Scrapy, or the path of one that a crawl may go without; its names that are private, undocumented or
+replaced, with the parameters that they are called with; the reason."""
 
 
 def check() -> None:
@@ -85,9 +92,10 @@ def check() -> None:
 
     :raises ScrapyChanged: naming what is missing.
     """
-    for owner, names, reason in TABLE:
+    for named, names, reason in TABLE:
+        owner = _loaded(named) if isinstance(named, str) else named
         for name in names.split():
-            if not _has(owner, name):
+            if owner is not None and not _has(owner, name):
                 raise _changed(f"{owner.__name__}.{name}", reason)
     code = inspect.unwrap(ExecutionEngine._start_scheduled_request).__code__
     if "_handle_downloader_output" not in code.co_names:
@@ -99,11 +107,21 @@ def check() -> None:
         )
 
 
+def _loaded(path: str) -> type | None:
+    """Return the class of that path, or None if its module is not loaded: then the crawl does not use the class."""
+    module, _, name = path.rpartition(".")
+    return getattr(sys.modules[module], name, type(name, (), {})) if module in sys.modules else None
+
+
 def _has(owner: type, name: str) -> bool:
     name, _, parameters = name.rstrip(")").partition("(")
     found = getattr(owner, name, None)
     if parameters:
-        return callable(found) and set(parameters.split(",")) <= set(inspect.signature(found).parameters)
+        code = getattr(inspect.unwrap(found), "__code__", None) if callable(found) else None
+        if code is None:
+            return False
+        arguments = inspect.getargs(code)
+        return set(parameters.split(",")) <= {*arguments.args, arguments.varargs, arguments.varkw}
     # An attribute of an instance is named in the code of its methods.
     methods = [method for cls in owner.__mro__ for method in vars(cls).values() if inspect.isfunction(method)]
     return hasattr(owner, name) or any(name in inspect.unwrap(method).__code__.co_names for method in methods)

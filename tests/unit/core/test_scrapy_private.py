@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections import deque
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -65,6 +66,7 @@ def asyncio_reactor(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("asyncio_reactor")
 def test_this_scrapy_has_everything() -> None:
+    assert {"scrapy.commands", "scrapy.pipelines.media"} <= set(sys.modules), "what is not loaded is not checked"
     check()
     assert all(reason.endswith(".") for _, _, reason in TABLE)
 
@@ -83,6 +85,19 @@ def test_what_is_missing_is_named(name: str, monkeypatch: pytest.MonkeyPatch) ->
 def test_attributes_of_instances_and_methods_are_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(names, "TABLE", ((Owner, name, "This is why."),))
     check()
+
+
+@pytest.mark.usefixtures("asyncio_reactor")
+@pytest.mark.parametrize(
+    ("path", "is_refused"), [("scrapy.commands.Gone", True), ("scrapy.gone.Gone", False), ("scrapy.Spider", False)]
+)
+def test_classes_that_a_crawl_may_go_without(path: str, is_refused: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names, "TABLE", ((path, "from_crawler", "This is why."),))
+    if is_refused:
+        with pytest.raises(ScrapyChanged, match=r"has no Gone.from_crawler"):
+            check()
+    else:
+        check()
 
 
 def test_another_reactor_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
