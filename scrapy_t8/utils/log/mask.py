@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 KEPT = "report:mask"  # The store keeps the names that the crawl hides under this name, for reports that are made later
@@ -33,21 +33,26 @@ class Mask:
 
     def __init__(self, names: Iterable[str]) -> None:
         # In one order: then re compiles the patterns of one set of names once.
-        parts = "|".join(re.escape(name).replace("_", "[-_]?") for name in sorted(set(names)) if name)
-        self._name = re.compile(parts, re.IGNORECASE) if parts else None
-        # In a URL in a URL, = and & are written %3D and %26, and so on.
-        value = r"(?:(?!%(?:25)*(?:26|22))[^&;,\s\"'<>)}])+"
-        pair = rf"([\w.%\[\]-]*(?:{parts})[\w.\[\]-]*)([\"']?\s*(?:=|:|%(?:25)*3D)\s*)(\"[^\"]*\"|'[^']*'|{value})"
-        self._pairs = re.compile(pair, re.IGNORECASE) if parts else None
-        # /token/Ab12... in a path. What follows may be a title as well, as in /session/how-we-did-it: no title looks
-        # like this.
-        segment = r"[\da-f-]{16,}|(?=[^/]*\d)(?=[^/]*[a-z])(?=[^/]*[A-Z])[\w.~%=-]{16,}"
-        self._segments = (
-            re.compile(rf"(?<![\w.-])([\w.-]*(?i:{parts})[\w.-]*/)(?:{segment})(?=[/?#\s\"'>),]|$)") if parts else None
-        )
+        self._parts = "|".join(re.escape(name).replace("_", "[-_]?") for name in sorted(set(names)) if name)
+        self._name = re.compile(self._parts, re.IGNORECASE) if self._parts else None
         # Of a hundred thousand failures, most names and many values are the same.
         self._known = lru_cache(KNOWN)(self._masked)
         self._is_secret = lru_cache(KNOWN)(lambda name: self._name is not None and self._name.search(name) is not None)
+
+    @cached_property
+    def _pairs(self) -> re.Pattern[str]:
+        """A name and its value. Compiled when the first text has such a name."""
+        # In a URL in a URL, = and & are written %3D and %26, and so on.
+        value = r"(?:(?!%(?:25)*(?:26|22))[^&;,\s\"'<>)}])+"
+        name = rf"([\w.%\[\]-]*(?:{self._parts})[\w.\[\]-]*)"
+        return re.compile(rf"{name}([\"']?\s*(?:=|:|%(?:25)*3D)\s*)(\"[^\"]*\"|'[^']*'|{value})", re.IGNORECASE)
+
+    @cached_property
+    def _segments(self) -> re.Pattern[str]:
+        """A name and its value as in ``/token/Ab12...``."""
+        # What follows may be a title as well, as in /session/how-we-did-it: no title looks like this.
+        segment = r"[\da-f-]{16,}|(?=[^/]*\d)(?=[^/]*[a-z])(?=[^/]*[A-Z])[\w.~%=-]{16,}"
+        return re.compile(rf"(?<![\w.-])([\w.-]*(?i:{self._parts})[\w.-]*/)(?:{segment})(?=[/?#\s\"'>),]|$)")
 
     def text(self, text: str) -> str:
         """Return *text* without secrets."""
@@ -61,9 +66,8 @@ class Mask:
             text = HOST_CREDENTIALS.sub(f"{HIDDEN}@", text)
         if HEADERS.search(text):
             text = HEADER.sub(rf"\1\2{HIDDEN}", text)
-        if self._pairs is not None and self._name is not None and self._name.search(text):
+        if self._name is not None and self._name.search(text):
             text = self._pairs.sub(rf"\1\2{HIDDEN}", text)
-            assert self._segments is not None
             text = self._segments.sub(rf"\1{HIDDEN}", text)
         if "=" in text:
             text = PARAMETER.sub(rf"\1{HIDDEN}", text)
