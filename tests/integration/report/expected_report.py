@@ -101,6 +101,7 @@ def document(site: str) -> dict[str, Any]:
                 ("pipeline", "ValueError: it chokes"),
             )
         ],
+        "left": {"count": 0, "reason": ""},
         "retry_outcomes": {"succeeded": 0, "buried": 4, "not_retried": 3},
         "hosts": [{"host": host, "done": 50, "ready": 0, "waiting": 0, "dead": 4, "items": 44, "open_since": None}],
         "callbacks": [
