@@ -106,9 +106,12 @@ class T8Report:
         logger.log(level, "There is no integrity report: %s", error)
 
     def write(self) -> None:
-        """Write the report of a process that ends at once, and nothing else."""
+        """Write the report of a process that ends at once, and log what the same command does next."""
+        from scrapy_t8.report.summary import what_follows
+
         try:
-            self._write()
+            document, _ = self._write()
+            logger.warning("The run was forced to end at once; %s", what_follows(document))
         except Exception as error:
             logger.error("There is no integrity report: %s", error)
 

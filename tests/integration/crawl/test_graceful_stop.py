@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from signal import SIGTERM
+from signal import SIGINT, SIGTERM
 
 import pytest
 
@@ -59,3 +59,14 @@ def test_a_signal_with_items_of_start_in_the_pipelines(crawl: Crawl, seconds: st
     assert (stopped.code, stopped.reason) == (0, "shutdown")
     assert crawl.run("offered", T8_RESUME="continue").reason == "finished"
     assert crawl.values("start") == Counter(range(12))
+
+
+def test_a_run_that_is_forced_to_end_says_what_the_same_command_does(crawl: Crawl) -> None:
+    assert crawl.site is not None
+    run = crawl.start("asking", paths="car/1,held/1,held/2", T8_STOP_GRACE=FOR_EVER)
+    run.until(lambda: sum("held" in hit.path for hit in crawl.site.hits) == 2, "2 requests in flight")
+    run.until(lambda: crawl.committed().start_done and crawl.committed().done == 1, "a page is committed")
+    run.send(SIGINT)
+    run.until_log("Closing spider (shutdown)").send(SIGINT)
+    (line,) = run.wait().lines("The run was forced to end at once")
+    assert line.endswith("; the same command continues this job: 2 requests are left")
