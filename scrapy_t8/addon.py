@@ -97,6 +97,9 @@ class T8Addon:
     page (``scrapy shell``, ``fetch``, ``parse``, ...) are left alone.
     """
 
+    def __repr__(self) -> str:
+        return "scrapy_t8.T8Addon"
+
     def update_settings(self, settings: BaseSettings) -> None:
         if scrapy_private.is_inspection_command():
             raise NotConfigured
@@ -107,7 +110,7 @@ class T8Addon:
             raise NotConfigured(
                 f"SCHEDULER is {scheduler}, so scrapy_t8 is disabled: this crawl will not survive a kill"
             )
-        settings.set("SCHEDULER", T8Scheduler, "addon")
+        settings.set("SCHEDULER", _path(T8Scheduler), "addon")
         _set_dupefilter(settings)
         own_exporter = _own_exporter(settings)
         for name, component, priority in ADDED:
@@ -117,12 +120,26 @@ class T8Addon:
         settings.set_in_component_priority_dict("EXTENSIONS", FeedExporter, None)
         for name, theirs, ours in INSTEAD:
             _replace(settings, name, theirs, ours)
+        _name_by_paths(settings)
+
+
+def _path(component: type) -> str:
+    """Return the path under which settings name a component of this package."""
+    return f"scrapy_t8.{component.__name__}"
+
+
+def _name_by_paths(settings: BaseSettings) -> None:
+    """Name the components of this package by their paths, as Scrapy's are named in the log."""
+    ours = {component for _, component, _ in ADDED} | {component for _, _, component in INSTEAD}
+    for name in sorted({name for name, _, _ in (*ADDED, *INSTEAD)}):
+        components = {_path(key) if key in ours else key: value for key, value in settings.getdict(name).items()}
+        settings.set(name, components, settings.getpriority(name) or 0)
 
 
 def _set_dupefilter(settings: BaseSettings) -> None:
     dupefilter = _set_by_project(settings, "DUPEFILTER_CLASS", T8DupeFilter)
     if dupefilter is None:
-        settings.set("DUPEFILTER_CLASS", T8DupeFilter, "addon")
+        settings.set("DUPEFILTER_CLASS", _path(T8DupeFilter), "addon")
     elif not issubclass(load_object(dupefilter), RFPDupeFilter):
         logger.warning(
             "DUPEFILTER_CLASS is set to %s, and its seen-set is not part of T8's commits: after a kill a request may "

@@ -103,4 +103,15 @@ def test_a_feed_exporter_of_the_project_is_the_only_one(
 def test_a_feed_exporter_that_is_switched_off_replaces_none(priority: int | None) -> None:
     settings = Settings({"EXTENSIONS": {OwnExporter: None, scrapy_t8.T8FeedExporter: priority}})
     T8Addon().update_settings(settings)
-    assert settings.getdict("EXTENSIONS")[scrapy_t8.T8FeedExporter] == priority
+    assert settings.getdict("EXTENSIONS")["scrapy_t8.T8FeedExporter"] == priority
+
+
+def test_the_log_names_components_by_their_paths() -> None:
+    settings = Settings()
+    T8Addon().update_settings(settings)
+    assert repr(T8Addon()) == "scrapy_t8.T8Addon"
+    for name in ("EXTENSIONS", "SPIDER_MIDDLEWARES", "DOWNLOADER_MIDDLEWARES", "ITEM_PIPELINES"):
+        ours = [key for key in settings.getdict(name) if load_object(key).__module__.startswith("scrapy_t8.")]
+        assert ours
+        assert all(isinstance(key, str) and load_object(key) is getattr(scrapy_t8, key[10:]) for key in ours)
+    assert (settings["SCHEDULER"], settings["DUPEFILTER_CLASS"]) == ("scrapy_t8.T8Scheduler", "scrapy_t8.T8DupeFilter")
