@@ -12,8 +12,10 @@ from scrapy_t8.commands.registry import OK, argument, command, flag, output
 from scrapy_t8.commands.status.status import when
 from scrapy_t8.errors import CommandError
 from scrapy_t8.utils.files import STDOUT, writing
+from scrapy_t8.utils.text import counted
 
 from . import selection
+from .frames import project_frames
 
 SECRETS = flag("--secrets", text="do not hide credentials, cookies and tokens")
 
@@ -43,6 +45,7 @@ def _letters(context: CommandContext, view: JobView) -> Iterator[dict[str, Any]]
     argument("ids", nargs="+", metavar="ID", help="the number of a dead letter, or the id of a task"),
     lambda parser: parser.set_defaults(limit=None, **{name: None for name in selection.NAMES if name != "ids"}),
     SECRETS,
+    flag("--full", text="also the frames of Scrapy and Twisted in tracebacks"),
     has_json=True,
 )
 def show(context: CommandContext) -> int:
@@ -62,11 +65,11 @@ def show(context: CommandContext) -> int:
         if options.json:
             context.terminal.print_json(facts)
         else:
-            _print(facts, context.terminal)
+            _print(facts, context.terminal, is_full=options.full)
     return OK
 
 
-def _print(facts: dict[str, Any], terminal: Terminal) -> None:
+def _print(facts: dict[str, Any], terminal: Terminal, *, is_full: bool) -> None:
     for name, value in facts.items():
         if name not in ("attempts", "detail", "request") and value not in (None, "", {}):
             shown = value if isinstance(value, str) else json.dumps(value)
@@ -77,8 +80,13 @@ def _print(facts: dict[str, Any], terminal: Terminal) -> None:
         terminal.print_line(f"{'attempt':<16}{when(attempt['time'])}  {attempt['kind']}: {attempt['error']}")
     for name, value in (facts.get("detail") or {}).items():
         terminal.print_line(f"{name}:")
-        for line in (value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)).splitlines():
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        text, left_out = project_frames(text) if name == "traceback" and not is_full else (text, 0)
+        for line in text.splitlines():
             terminal.print_line(f"    {line}")
+        if left_out:
+            frames = counted(left_out, "frame", "frames")
+            terminal.print_line(f"    ({frames} of Scrapy and Twisted left out: --full shows them)")
 
 
 def _request_lines(request: dict[str, Any]) -> Iterator[str]:
