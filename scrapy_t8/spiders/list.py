@@ -16,7 +16,7 @@ from scrapy_t8.model.attempts import DETAIL, LIST
 from scrapy_t8.utils.log.loggers import get_logger
 
 from .base import T8SpiderMixin, outputs
-from .list_page import ListMemory, ListPage, is_whole_round, output_key, title
+from .list_page import WALK, ListMemory, ListPage, is_whole_round, output_key, title
 from .urls import url_of_cursor
 
 logger = get_logger(__name__)
@@ -229,13 +229,13 @@ class ListSpider(T8SpiderMixin, Spider):
         """
         state: dict[str, Any] = {"first": page.content if page.number == self.first_page else page.state.get("first")}
         yield from self._after_shrinking(page, state)
-        if "last" in page.state:
-            return  # all pages were requested at once
+        if "last" in page.state or page.number == page.state.get("stop"):
+            return  # what follows was requested already
         state.update(keys=page.keys, used=page.cursor, resumed=page.state.get("resumed"))
         state["size"] = max(len(page.keys), page.state.get("size", 0))
         if page.is_walked:
             known = page.state["known"]
-            state.update(until=page.state["until"], known=known, keys=[*page.keys, *known], walks=page.state["walks"])
+            state.update(keys=[*page.keys, *known], **{key: page.state[key] for key in WALK if key in page.state})
         elif before is not None or all(key in page.state.get("keys", ()) for key in page.keys):
             state["empty"] = page.state.get("empty", 0) + 1
         if before is not None:
@@ -326,6 +326,8 @@ class ListSpider(T8SpiderMixin, Spider):
         self._memory[page.name].forget_pages()
         self.t8.forget(page.response.request)  # the position is passed when the list has come there again
         state = {"until": until, "known": list(page.state.get("keys", ())), "walks": walks}
+        if "stop" in page.state or self.t8.handed_over(LIST, page.name)[0] > until + 1:
+            state["stop"] = until + 1  # a kill came before this page settled: the page after it is in the frontier
         yield self._request(page.name, self.first_page, None, state)
 
     def _end_with(self, page: ListPage, trouble: str) -> None:

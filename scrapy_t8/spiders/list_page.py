@@ -17,6 +17,11 @@ SHORTEST_ROUND = 4
 """Pages in a row that must have the content of earlier ones before a list by cursor counts as one in circles."""
 
 
+WALK = ("until", "known", "walks", "stop")
+"""What the pages of a walk hand on: the last page that is only passed, the items known there, how many walks there
+were, and the page after which the rest of the list is in the frontier already."""
+
+
 class ListPage(NamedTuple):
     """A page of a list that was fetched, with its outputs and a digest of each."""
 

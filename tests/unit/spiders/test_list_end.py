@@ -28,6 +28,7 @@ class Points:
         self.given_up: list[str] = []
         self.forgotten = 0
         self.begun_again = 0
+        self.high = 0
 
     def knows(self, task_type: str, name: str) -> bool:
         return False
@@ -38,7 +39,7 @@ class Points:
         return None
 
     def handed_over(self, task_type: str, name: str) -> tuple[int, dict[str, Any]]:
-        return 0, {}
+        return self.high, {}
 
     def begin_again(self, task_type: str, name: str) -> None:
         self.begun_again += 1
@@ -48,6 +49,7 @@ class Points:
 
     def at(self, request: Request, task_type: str, name: str, *, position: int, page: int) -> Request:
         request.meta["at"] = position
+        self.high = max(self.high, position)
         return request
 
     def tell(self, request: Request, **value: Any) -> None:
@@ -111,7 +113,8 @@ class Crawl:
 
     def begin_next_run(self) -> Crawl:
         """Go on in another process, with what is in the frontier."""
-        self.spider = self.kind()
+        high, self.spider = self.spider.points.high, self.kind()
+        self.spider.points.high = high
         self.frontier = [request.replace(callback=self.spider._parse_page) for request in self.frontier]
         return self
 
@@ -241,6 +244,31 @@ def test_a_cursor_that_has_expired_is_walked_to_again(status: int, way: str) -> 
     assert crawl.items == entries(*range(1, 8))
     assert crawl.asked == [1, 2, 3, 4, 5, 1, 2, 3, 4, 5, 6, 7]
     assert crawl.spider.points.forgotten == 1, "page 5 is not passed before it is fetched"
+    assert not crawl.spider.points.given_up
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize("is_killed_again", [True, False])
+def test_a_page_that_is_replayed_is_walked_to_but_not_beyond(is_first: bool, is_killed_again: bool) -> None:
+    """A kill came after page 5 was stored and before page 4 was settled. Both come back as page 1."""
+    session = ["a"]
+
+    def site(page: int, cursor: str) -> Answer:
+        mine, _, number = cursor.partition("-")
+        here = int(number) if mine == session[0] else 1
+        return {"entries": of_page(here), "next": f"{session[0]}-{here + 1}" if here < 7 else None}
+
+    crawl = Crawl(Cursors, site).run(pages=3)
+    [page_4], committed = crawl.frontier, crawl.items.copy()
+    crawl.run(pages=1)
+    crawl.items = committed
+    crawl.frontier.insert(0 if is_first else 1, page_4)
+    session[0] = "b"
+    crawl.begin_next_run().run(pages=1 if is_killed_again else 2)
+    if is_killed_again:
+        crawl.begin_next_run()
+    crawl.run()
+    assert crawl.items == entries(*range(1, 8))
     assert not crawl.spider.points.given_up
 
 
