@@ -94,6 +94,12 @@ class JobHandle:
         if request is not None and POINT in request.meta:
             self._job.frontier.in_flight[request].uncarry(self._marks(request))
 
+    def is_outdated(self, request: Request | None) -> bool:
+        """Whether the work has begun again since *request*, whose callback this is, got its position."""
+        request = current_request() or request
+        mark = request.meta.get(POINT) if request is not None else None
+        return mark is not None and mark["generation"] < self._points.generation(mark["task"], mark["name"])
+
     def describe(self, task_type: str, name: str, metadata: Mapping[str, Any]) -> None:
         """Add *metadata* to a resume point."""
         self._points.describe(task_type, name, metadata)

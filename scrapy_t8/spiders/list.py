@@ -133,19 +133,20 @@ class ListSpider(T8SpiderMixin, Spider):
             request.meta.setdefault("handle_httpstatus_list", [GONE] if cursor is None else EXPIRED)
         if "last" not in state:
             self._memory[name].asked = page
-        if page <= state.get("until", 0):
-            return request
-        return self.t8.at(request, LIST, name, position=page, page=page)
+        is_walked = page <= state.get("until", 0)
+        return request if is_walked else self.t8.at(request, LIST, name, position=page, page=page)
 
     # -- one page ------------------------------------------------------------------------------------------------
 
     async def _parse_page(
         self, response: Response, t8_list: str, t8_page: int, t8_cursor: str | None, t8_state: dict[str, Any]
     ) -> AsyncIterator[Any]:
+        if self.t8.is_outdated(response.request):
+            logger.info("%s has begun again since page %d was requested, which yields nothing", title(t8_list), t8_page)
+            return
         is_refused = self._is_refused(response, t8_cursor)
         found = [] if is_refused else [output async for output in outputs(self.parse_list(response))]
-        keys = [output_key(output) for output in found]
-        page = ListPage(t8_list, t8_page, t8_cursor, t8_state, response, found, keys, is_refused)
+        page = ListPage(t8_list, t8_page, t8_cursor, t8_state, response, found, [*map(output_key, found)], is_refused)
         trouble = self._trouble(page)
         self.t8.tell(response.request, units=0 if trouble else len(found))
         resumed = t8_state.get("resumed")
@@ -157,7 +158,7 @@ class ListSpider(T8SpiderMixin, Spider):
         elif trouble:
             self._end_with(page, trouble)
         else:
-            before = self._memory[page.name].same_content(page) if keys and self._has_cursors else None
+            before = self._memory[page.name].same_content(page) if page.keys and self._has_cursors else None
             for output in self._new(page, was_seen=before is not None):
                 yield output
             for request in self._follow(page, before):
@@ -288,8 +289,7 @@ class ListSpider(T8SpiderMixin, Spider):
         """Yield the page before once more, if entries may have slipped onto it."""
         total, was = self.total(page.response), page.state.get("total")
         if total is None:
-            if was is not None:
-                state["total"] = was
+            state.update({} if was is None else {"total": was})
             return
         state["total"] = total
         self.t8.describe(LIST, page.name, {"total": total})

@@ -48,12 +48,15 @@ class Points:
         self.metadata.update(metadata)
 
     def at(self, request: Request, task_type: str, name: str, *, position: int, page: int) -> Request:
-        request.meta["at"] = position
+        request.meta.update(at=position, generation=self.begun_again)
         self.high = max(self.high, position)
         return request
 
     def tell(self, request: Request, **value: Any) -> None:
         pass
+
+    def is_outdated(self, request: Request) -> bool:
+        return int(request.meta.get("generation", self.begun_again)) < self.begun_again
 
     def forget(self, request: Request) -> None:
         self.forgotten += 1
@@ -113,8 +116,8 @@ class Crawl:
 
     def begin_next_run(self) -> Crawl:
         """Go on in another process, with what is in the frontier."""
-        high, self.spider = self.spider.points.high, self.kind()
-        self.spider.points.high = high
+        before, self.spider = self.spider.points, self.kind()
+        self.spider.points.high, self.spider.points.begun_again = before.high, before.begun_again
         self.frontier = [request.replace(callback=self.spider._parse_page) for request in self.frontier]
         return self
 
@@ -270,6 +273,32 @@ def test_a_page_that_is_replayed_is_walked_to_but_not_beyond(is_first: bool, is_
     crawl.run()
     assert crawl.items == entries(*range(1, 8))
     assert not crawl.spider.points.given_up
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize("is_killed_again", [True, False])
+def test_a_list_begins_again_once(is_first: bool, is_killed_again: bool) -> None:
+    """A job resumed at page 4 is killed after page 5 was stored and before page 4 settled; then both are refused."""
+    kind = "old"
+
+    def site(page: int, cursor: str) -> Answer:
+        mine, _, number = cursor.partition("-")
+        if cursor and mine != kind:
+            return {"status": 404}
+        here = int(number or 1)
+        return {"entries": of_page(here), "next": f"{kind}-{here + 1}" if here < 7 else None}
+
+    crawl = Crawl(Cursors, site)
+    crawl.frontier = [page_4 := crawl.spider._first_request("", 4, "old-4")]
+    crawl.run(pages=1)
+    crawl.items.clear()
+    crawl.frontier.insert(0 if is_first else 1, page_4)
+    kind = "new"
+    crawl.begin_next_run().run(pages=1 if is_killed_again else 2)
+    if is_killed_again:
+        crawl.begin_next_run()
+    crawl.run()
+    assert crawl.items == entries(*range(1, 8))
 
 
 def test_a_walk_can_be_interrupted_and_expire_again() -> None:
