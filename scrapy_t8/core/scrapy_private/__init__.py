@@ -1,8 +1,9 @@
 """The only package that uses private or undocumented names of Scrapy. :mod:`.names` lists them."""
 
+from scrapy_t8.config.parsing import SHUTDOWN
+
 from .command_line import is_inspection_command, running_command, set_exit_status, spider_arguments
 from .engine import (
-    SHUTDOWN,
     call_around_close,
     call_before_errback,
     call_before_pipelines_close,

@@ -20,9 +20,6 @@ from scrapy_t8.utils.threads import EndingOutput, ending_output, is_of_code
 
 logger = get_logger(__name__)
 
-SHUTDOWN = "shutdown"
-"""The reason with which Scrapy closes the spider after a signal."""
-
 _released: WeakSet[Crawler] = WeakSet()
 
 

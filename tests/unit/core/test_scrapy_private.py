@@ -93,6 +93,7 @@ def test_attributes_of_instances_and_methods_are_found(name: str, monkeypatch: p
     ("path", "is_refused"), [("scrapy.commands.Gone", True), ("scrapy.gone.Gone", False), ("scrapy.Spider", False)]
 )
 def test_classes_that_a_crawl_may_go_without(path: str, is_refused: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    import_module("scrapy.commands")
     monkeypatch.setattr(names, "TABLE", ((path, "from_crawler", "This is why."),))
     if is_refused:
         with pytest.raises(ScrapyChanged, match=r"has no Gone.from_crawler"):
