@@ -184,3 +184,10 @@ def test_invalid_arguments_are_one_line_and_change_nothing(t8: T8, mine: Crawl) 
     assert "cannot be written" in t8.refused(1, "failed", "export", "-o", ".", *at)
     assert t8.json("failed", "list", *at)["total"] == 2
     assert Counter(path.name for path in Path().iterdir()) == {"mine": 1}
+
+
+def test_a_letter_that_is_revived_no_longer_counts_as_given_up(t8: T8, mine: Crawl) -> None:
+    """Neither of the two requests was retried."""
+    assert read_report(mine.job)["retry_outcomes"] == {"succeeded": 0, "buried": 2, "not_retried": 2}
+    assert t8("failed", "revive", "--kind", "parse", "--yes", "--jobdir", mine.job) == 0
+    assert read_report(mine.job)["retry_outcomes"] == {"succeeded": 0, "buried": 1, "not_retried": 1}
