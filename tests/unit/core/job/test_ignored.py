@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from scrapy import Request
+from scrapy import Request, version_info
 from scrapy.downloadermiddlewares.offsite import OffsiteMiddleware
 from scrapy.downloadermiddlewares.redirect import RedirectMiddleware
 from scrapy.exceptions import IgnoreRequest
@@ -84,7 +84,9 @@ def test_the_cause_is_the_class_that_has_ignored_it(ignore: Callable[[], None], 
     with pytest.raises(IgnoreRequest) as caught:
         ignore()
     ending = ending_of_ignored(REQUEST, caught.value)
-    assert (ending.cause, ending.url, ending.callback, ending.note) == (cause, "http://a/1", "parse", note)
+    assert (ending.cause, ending.url, ending.callback) == (cause, "http://a/1", "parse")
+    # Releases before Scrapy 2.18 give no reason for an offsite request.
+    assert ending.note == (note if version_info >= (2, 18) or cause != "offsite" else "")
 
 
 def test_an_error_without_a_traceback_is_named_by_its_class() -> None:
