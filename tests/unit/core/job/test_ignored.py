@@ -38,6 +38,17 @@ class Outer:
         Stock().process_request(request)
 
 
+class Manager:
+    """Has a function inside of a method, as in Scrapy 2.15: it is no method of the class."""
+
+    def download(self) -> None:
+        def process_request(request: Request) -> Manager:
+            check(request)
+            return self
+
+        process_request(REQUEST)
+
+
 class OwnOffsite(OffsiteMiddleware):
     """Of the project: what Scrapy's part of it ignores is off site, what it ignores itself is not."""
 
@@ -75,6 +86,7 @@ def redirect() -> None:
         ),
         (lambda: asyncio.run(Stock().process_exception(REQUEST, ValueError())), f"ignored:{__name__}.Stock", "sold"),
         (lambda: check(REQUEST), "ignored:scrapy.exceptions.IgnoreRequest", "out of stock"),
+        (Manager().download, "ignored:scrapy.exceptions.IgnoreRequest", "out of stock"),
         (lambda: offsite().process_request(REQUEST), "offsite", "Filtered offsite request to 'a'"),
         (lambda: offsite().process_response(REQUEST, None), f"ignored:{__name__}.OwnOffsite", "of my own"),
         (redirect, "redirects", "max redirections reached"),
