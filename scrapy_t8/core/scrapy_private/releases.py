@@ -12,7 +12,7 @@ from scrapy.utils.conf import build_component_list
 from scrapy.utils.misc import load_object
 
 try:
-    from scrapy.extensions.feedexport import apply_uri_params
+    from scrapy.extensions.feedexport import apply_uri_params as apply_uri_params
 except ImportError:  # before Scrapy 2.18
 
     def apply_uri_params(uri_template: str, uri_params: dict[str, Any]) -> str:
