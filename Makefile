@@ -12,18 +12,24 @@ OLDEST_TESTS := $(addprefix tests/, \
 # Python keeps what it has compiled, even where the environment forbids that: hundreds of processes would do it again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: test lint compiled all fast slow oldest torture torture-verdict torture-properties field demo bench scale clean browser
+.PHONY: test lint compiled package all fast slow oldest torture torture-verdict torture-properties field demo bench scale clean browser
 
-# What uses one core runs two at a time; but two pips at a time would write the same egg-info. The tests use all cores.
+# What uses one core runs two at a time; but two builds at a time would write the same egg-info. The tests use all cores.
 test:
 	$(MAKE) -j2 $(VENV)/.ready browser
-	$(MAKE) -j2 $(OLDEST)/.ready lint compiled
+	$(MAKE) -j2 BUILT=package package lint $(OLDEST)/.ready compiled
 	$(MAKE) all oldest
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Builds the sdist and the wheel in dist/, and checks both strictly.
+package: $(VENV)/.ready
+	rm -rf dist
+	$(BIN)/python -m build --quiet .
+	$(BIN)/python -m twine check --strict dist/*
 
 # Pytest compiles the tests in a form of its own. Workers that begin together would each compile all of them.
 compiled: $(VENV)/.ready
@@ -83,10 +89,10 @@ $(VENV)/.ready: pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
 	touch $@
 
-$(OLDEST)/.ready: pyproject.toml
+$(OLDEST)/.ready: pyproject.toml | $(BUILT)
 	$(PYTHON) -m venv $(OLDEST)
 	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[test]" "scrapy[httpx]==2.18.0"
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(OLDEST) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(OLDEST) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
