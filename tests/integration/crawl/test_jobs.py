@@ -72,7 +72,7 @@ def test_a_job_that_has_finished_lately_is_kept(lab: Lab) -> None:
 
 def test_a_signal_says_that_the_verdict_is_there(lab: Lab) -> None:
     """All statistics are there then: those of Scrapy, of the report, and of all runs of the job."""
-    crawl = lab.crawl("monitored")
+    crawl = lab.crawl("monitored", T8_JOB_STATS=True)
     crawl.stopped("page:60")
     crawl.finished()
     first, second = (json.loads(line) for line in (crawl.work / "heard").read_text().splitlines())
