@@ -75,8 +75,11 @@ FIELD ?= ../shared/field
 field: $(VENV)/.ready
 	$(BIN)/python $(FIELD)/run.py --python $(abspath $(BIN)/python) --jobs 2 $(FIELD_OPTIONS)
 
-demo: $(VENV)/.ready
-	$(BIN)/python example_project/demo.py
+# The environment of the tests if it is there; else one with what the demo needs, a fifth of that.
+DEMO := $(if $(wildcard $(VENV)/.ready),$(VENV),.venv-demo)
+
+demo: $(DEMO)/.ready
+	$(DEMO)/bin/python example_project/demo.py
 
 bench: $(VENV)/.ready
 	$(BIN)/python -m benchmarks.overhead
@@ -89,10 +92,15 @@ $(VENV)/.ready: pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
 	touch $@
 
+.venv-demo/.ready: pyproject.toml
+	$(PYTHON) -m venv .venv-demo
+	.venv-demo/bin/python -m pip install --quiet --disable-pip-version-check -e ".[demo]"
+	touch $@
+
 $(OLDEST)/.ready: pyproject.toml | $(BUILT)
 	$(PYTHON) -m venv $(OLDEST)
 	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[test]" "scrapy[httpx]==2.18.0"
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(OLDEST) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(OLDEST) .venv-demo .venv-docs build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
