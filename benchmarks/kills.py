@@ -48,7 +48,7 @@ class Contender:
     needs: Sequence[str]
     """Modules that have to be installed."""
     command: Sequence[str]
-    """Arguments of the interpreter; ``{site}`` is the address of the site, ``{spider}`` the shape of the site."""
+    """Arguments of the interpreter; ``{site}`` is the address of the site, ``{spider}`` its shape."""
     redis: bool = False
 
 
@@ -62,7 +62,10 @@ CONTENDERS = [
     Contender("Scrapy, JOBDIR", ["scrapy"], scrapy(JOBDIR="job")),
     Contender("scrapy_t8", ["scrapy", "scrapy_t8"], scrapy(JOBDIR="job", ADDONS='{{"scrapy_t8.T8Addon": 500}}')),
     Contender(
-        "scrapy-redis", ["scrapy", "scrapy_redis"], scrapy(REDIS_URL="unix://redis.sock", **SCRAPY_REDIS), redis=True
+        "scrapy-redis",
+        ["scrapy", "scrapy_redis"],
+        scrapy(REDIS_URL="unix://{folder}/redis.sock", **SCRAPY_REDIS),
+        redis=True,
     ),
     Contender("Crawlee", ["crawlee"], [str(ROOT / "benchmarks" / "kills_crawlee.py"), "{site}"]),
 ]
@@ -95,7 +98,10 @@ def measure(contender: Contender, spider: str, folder: Path, pages: int, kills: 
     if missing := [name for name in contender.needs if importlib.util.find_spec(name) is None]:
         raise KillsError(f"{', '.join(missing)} is not installed")
     with serving(spider, pages) as site, redis(folder) if contender.redis else contextlib.nullcontext():
-        command = [sys.executable, *(part.format(site=site.url, spider=spider) for part in contender.command)]
+        command = [
+            sys.executable,
+            *(part.format(site=site.url, spider=spider, folder=folder) for part in contender.command),
+        ]
         killed = 0
         while run(command, folder, site, pages // (KILLS + 2) if killed < kills else None):
             killed += 1
