@@ -14,7 +14,9 @@ from scrapy_t8.commands.failed.selection import positive
 from scrapy_t8.commands.registry import MISMATCH, OK, argument, command, flag
 from scrapy_t8.commands.tables import MARKS
 from scrapy_t8.report.files import read_report
-from scrapy_t8.report.summary import account_lines, difference_lines, what_follows, without_result_lines
+from scrapy_t8.report.next_steps import heal_step, what_follows
+from scrapy_t8.report.summary import account_lines, difference_lines, without_result_lines
+from scrapy_t8.report.text import span
 
 from .document import Document, counts
 
@@ -98,6 +100,8 @@ def _lines(document: Document, report: Document, directory: Path) -> Iterator[st
     if document["next_due"]:
         yield f"  the next retry is due {when(document['next_due'])}"
     if report:
+        if step := heal_step(report, directory):
+            yield f"  {step}"
         yield from without_result_lines(report, directory)
         for reason in report["unproven"]:
             yield f"  NOT PROVEN: {reason}"
@@ -148,15 +152,6 @@ def _table(
 def when(time: str | None) -> str | None:
     """Return a time in ISO 8601 as a local date and time."""
     return None if time is None else datetime.fromisoformat(time).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-
-
-def span(seconds: float) -> str:
-    """Return a number of seconds in hours, minutes and seconds."""
-    whole = round(seconds)
-    hours, minutes = divmod(whole // 60, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {whole % 60} s" if minutes else f"{seconds:.1f} s"
 
 
 COMMANDS = (_run,)
