@@ -35,6 +35,10 @@ FONT = 12
 """The largest font size that the page uses, in units of the drawing."""
 LINE = 18
 """Height of a row with its bar."""
+WIDEST = WIDTH / FONT - 1
+"""Width of a label above its bar, in units of the font size."""
+LINES = 3
+"""Lines of such a label."""
 MARGIN = 6
 PLOT = 165
 """Height of the chart of progress without its axis."""
@@ -73,16 +77,17 @@ def hosts(title: str, rows: Sequence[Row]) -> str:
     if len(shown) < FEWEST_BARS:
         return ""
     lanes = _Lanes.of([str(row["host"]) for row in shown])
-    left, bottom = lanes.left, lanes.height
+    left, tops = lanes.left, lanes.tops
+    bottom = tops[-1] - 2
     most = max(sum(row[state] for state in STATES) for row in shown)
     scale = (WIDTH - left - MARGIN) / most
-    parts = [*(_tick(left + tick * scale, bottom, short(tick)) for tick in _ticks(most, 4)), *lanes.labels()]
+    parts = [*(_tick(left + tick * scale, bottom, short(tick)) for tick in _ticks(most, 4)), *lanes.texts()]
     for number, row in enumerate(shown):
         x = left
         for state, tone in STATES.items():
             if row[state]:
                 tip = f"{row['host']}: {row[state]:,} {state}"
-                parts.append(_bar(x, lanes.top(number), row[state] * scale, tone, tip))
+                parts.append(_bar(x, tops[number], row[state] * scale, tone, tip))
                 x += row[state] * scale
     return _svg(title, bottom + 40, [*parts, *_legend(bottom + 34, STATES)])
 
@@ -201,26 +206,34 @@ def _tick(x: float, bottom: float, text: str) -> str:
 class _Lanes(NamedTuple):
     """The rows of a chart of bars, each with its label: beside the bars, or above them if a label is long."""
 
-    names: list[str]
+    labels: list[list[str]]
     left: float
 
     @classmethod
     def of(cls, names: list[str]) -> _Lanes:
-        is_short = max(map(width, names)) <= BESIDE
-        return cls(names, _space(names) if is_short else 0.0)
+        """Return the rows of these labels. A long label takes several lines."""
+        names = [legible(name) for name in names]
+        if max(map(width, names)) <= BESIDE:
+            return cls([[name] for name in names], _space(names))
+        return cls([_lines(name) for name in names], 0.0)
 
     @property
-    def height(self) -> float:
-        return self.top(len(self.names)) - self.top(0) + 2
+    def tops(self) -> list[float]:
+        """Where each bar begins; and last, the height of all."""
+        above = [0 if self.left else len(lines) * LINE - 4 for lines in self.labels]
+        ends = [0, *accumulate(height + LINE + (0 if self.left else 4) for height in above)]
+        return [*(end + height + 2 for end, height in zip(ends, above, strict=False)), ends[-1] + 2]
 
-    def top(self, number: int) -> float:
-        """Return where the bar of a row begins."""
-        return number * LINE + 2 if self.left else 2 * number * LINE + LINE
-
-    def labels(self) -> list[str]:
-        if self.left:
-            return [_text("label", self.left - 5, self.top(at) + 11, name) for at, name in enumerate(self.names)]
-        return [_text("name", 0, self.top(at) - 4, _label(name)) for at, name in enumerate(self.names)]
+    def texts(self) -> list[str]:
+        """Return the labels as parts of the drawing."""
+        parts = []
+        for top, lines in zip(self.tops, self.labels, strict=False):
+            if self.left:
+                parts.append(_text("label", self.left - 5, top + 11, lines[0]))
+            else:
+                first = top - len(lines) * LINE + 12
+                parts += [_text("name", 0, first + at * LINE, line) for at, line in enumerate(lines)]
+        return parts
 
 
 def _bars(title: str, rows: Sequence[tuple[str, float]], most: float, form: Callable[[Any], str]) -> str:
@@ -228,12 +241,11 @@ def _bars(title: str, rows: Sequence[tuple[str, float]], most: float, form: Call
         return ""
     lanes = _Lanes.of([label for label, _ in rows])
     scale = (WIDTH - lanes.left - _space(form(value) for _, value in rows)) / most
-    parts = lanes.labels()
-    for number, (label, value) in enumerate(rows):
-        y = lanes.top(number)
+    parts = lanes.texts()
+    for (label, value), y in zip(rows, lanes.tops, strict=False):
         parts.append(_bar(lanes.left, y, value * scale, "plain", f"{label}: {form(value)}"))
         parts.append(_text("value", lanes.left + value * scale + 5, y + 11, form(value)))
-    return _svg(title, lanes.height, parts)
+    return _svg(title, lanes.tops[-1], parts)
 
 
 def _svg(title: str, height: float, parts: Iterable[str]) -> str:
@@ -265,12 +277,22 @@ def _legend(y: float, tones: Mapping[str, str]) -> list[str]:
     return parts
 
 
-def _label(text: str) -> str:
-    """Return as much of *text* as has a place on one line of a drawing."""
-    clean = legible(text)
-    widths = accumulate(map(width, clean))
-    kept = sum(reached * FONT <= WIDTH - 2 * FONT for reached in widths)
-    return clean if kept == len(clean) else clean[:kept] + "…"
+def _lines(text: str) -> list[str]:
+    """Return *text* on lines that a drawing has a place for. The page has all of the text elsewhere."""
+    lines = [""]
+    for word in text.split():
+        if lines[-1] and width(f"{lines[-1]} {word}") > WIDEST:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}".lstrip()
+    shown = lines[:LINES]
+    if len(lines) > LINES:
+        shown[-1] += " …"
+    return [_cut(line) for line in shown]
+
+
+def _cut(line: str) -> str:
+    kept = sum(reached <= WIDEST for reached in accumulate(map(width, line)))
+    return line if kept == len(line) else line[: kept - 1] + "…"
 
 
 def _space(texts: Iterable[str]) -> float:

@@ -164,12 +164,10 @@ class _Show:
             return _markup('<span class="unknown">-</span>')
         if kind == "part":
             return self.part(place, row, name)
-        if kind in ("number", "problem") or (
-            kind != "size" and isinstance(value, (int, float)) and not isinstance(value, bool)
-        ):
-            return self.figure(place, row, name)
         if kind == "size":
             return self._marked(size, place, (row, name))
+        if kind in ("number", "problem") or (isinstance(value, (int, float)) and not isinstance(value, bool)):
+            return self.figure(place, row, name)
         writers: dict[str, Callable[[Any], Markup]] = {"time": self.time, "url": self.url}
         return writers.get(kind, self.text)(value)
 
@@ -206,9 +204,11 @@ class _Show:
         return span(sum(seconds for seconds in known if seconds is not None))
 
     def ends(self) -> str:
-        """Return how many runs ended in which way."""
+        """Return the number of runs, and how many ended in which way."""
         counts = Counter(str(run["end"]) for run in self._document["runs"])
-        return ", ".join(f"{count:,} {end}" for end, count in counts.items())
+        if counts.total() == 1:
+            return f"1, {next(iter(counts))}"
+        return f"{counts.total():,}: " + ", ".join(f"{count:,} {end}" for end, count in counts.items())
 
     def url(self, value: str) -> Markup:
         """Return a URL as text; as a link only if it is http or https, and complete."""

@@ -1,4 +1,4 @@
-"""What a person can do about a job that is not complete: the commands, as the log, ``status`` and report.html show them."""
+"""What a person can do about a job that is not complete. The log, ``status`` and report.html show these commands."""
 
 from __future__ import annotations
 
