@@ -220,7 +220,7 @@ class _Lanes(NamedTuple):
     @property
     def tops(self) -> list[float]:
         """Where each bar begins; and last, the height of all."""
-        above = [0 if self.left else len(lines) * LINE - 4 for lines in self.labels]
+        above = [0 if self.left else len(lines) * LINE for lines in self.labels]
         ends = [0, *accumulate(height + LINE + (0 if self.left else 4) for height in above)]
         return [*(end + height + 2 for end, height in zip(ends, above, strict=False)), ends[-1] + 2]
 

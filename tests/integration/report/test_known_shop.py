@@ -165,6 +165,17 @@ def test_the_page_in_a_browser(killed: tuple[Path, str]) -> None:
         assert visit.page.evaluate("document.scripts.length") == 1
 
 
+@pytest.mark.parametrize("how", ["calm", "killed"])
+def test_no_width_cuts_the_page(how: str, request: pytest.FixtureRequest) -> None:
+    work, _ = request.getfixturevalue(how)
+    with running() as browser:
+        for width, dark in ((390, False), (768, True), (1280, False)):
+            with browser.visit((work / "job/report/report.html").as_uri(), width=width, dark=dark) as visit:
+                assert visit.cut() == []
+                assert not visit.said
+                assert not visit.asked
+
+
 def at(report: Any, path: str) -> Any:
     for name in path.split("."):
         name = name.replace("%2E", ".").replace("%25", "%")
