@@ -22,7 +22,7 @@ from .document import Document, counts
 
 LATEST = 5  # Runs that are shown
 ROWS = 20
-STATES = ("ready", "waiting", "leased", "dead", "done")
+STATES = ("?#ready", "?#waiting", "?#leased", "#dead", "#done")
 
 
 @command(
@@ -68,16 +68,16 @@ def _print_tables(document: Document, terminal: Terminal, limit: int) -> None:
         {"run": run["id"], "started": when(run["started"]), "ended": when(run["ended"]), "how": _end(run)}
         for run in runs[-LATEST:]
     ]
-    _table(terminal, "Runs", ("#run", "started", "ended", "how"), rows, len(runs))
+    _table(terminal, "Runs", ("#run", "?started", "?ended", "*how"), rows, len(runs))
     if document["kind"] == "crawl":
         _counts(terminal, "By host", "host", document["hosts"], limit)
         note = "" if document["callbacks_exact"] else ": too many requests, --exact counts ready and waiting"
         _counts(terminal, f"By callback{note}", "callback", document["callbacks"], limit)
     else:
-        _table(terminal, "Failed tasks", ("task_type", "#waiting", "#leased", "#dead"), document["task_types"])
-        columns = ("task_type", "?run_id", "status", "#total_items", "#processed_items", "#failed_items")
+        _table(terminal, "Failed tasks", ("*task_type", "#waiting", "?#leased", "#dead"), document["task_types"])
+        columns = ("*task_type", "?run_id", "status", "?#total_items", "#processed_items", "?#failed_items")
         _table(terminal, "Collections", columns, document["collections"])
-    fields = ("task_type", "name", "#current_page", "*last_cursor", "*last_slug", "#total_processed", "?last_update")
+    fields = ("*task_type", "*name", "#current_page", "*last_cursor", "*last_slug", "#total_processed", "?last_update")
     points = [{**point, "last_update": when(point["last_update"])} for point in document["points"]]
     _table(terminal, "Resume points", fields, points[:limit], len(points))
 
@@ -137,7 +137,7 @@ def _end(run: Document) -> str:
 
 def _counts(terminal: Terminal, title: str, column: str, rows: list[Document], limit: int) -> None:
     named = [{**row, column: row[column] or "(any)"} for row in rows[:limit]]
-    _table(terminal, title, (column, *(f"#{state}" for state in STATES), "#items"), named, len(rows))
+    _table(terminal, title, (f"*{column}", *STATES, "#items"), named, len(rows))
 
 
 def _table(
