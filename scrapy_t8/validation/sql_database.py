@@ -17,7 +17,7 @@ from scrapy_t8.utils.text import one_line
 if TYPE_CHECKING:
     from sqlalchemy import URL, Column, Connection, Engine
 
-INSTALL = 'pip install "scrapy_t8[sql]"'
+INSTALL = "pip install 'scrapy-t8[sql]'"
 DRIVERS = {"postgresql": ("psycopg2", "psycopg"), "mysql": ("MySQLdb", "pymysql")}
 """The drivers for a URL without one: the first that is installed, else the last."""
 PACKAGES = {"psycopg": '"psycopg[binary]"', "MySQLdb": "mysqlclient"}

@@ -27,7 +27,7 @@ from .keys import fields_of
 REQUIRED, SCHEMA, COVERAGE = "T8_REQUIRED_FIELDS", "T8_ITEM_SCHEMA", "T8_FIELD_COVERAGE"
 MOST = 20
 """Problems of one item with its schema that are reported."""
-INSTALL = "pip install scrapy-t8[validation]"
+INSTALL = "pip install 'scrapy-t8[validation]'"
 
 SHOWN = Repr()
 """Shows any value, also one whose own repr fails, in a length that fits a report."""
