@@ -103,6 +103,7 @@ class Config:
     max_resume_points: int = 100
     resume_point_ttl: float = 604800.0
     closespider_per_job: bool = False
+    job_stats: bool = False
     stop_grace: float = 8.0
 
     item_key: Any = None

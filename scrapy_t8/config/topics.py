@@ -44,6 +44,7 @@ TOPICS = {
         "max_resume_points": "maximum number of records of history",
         "resume_point_ttl": "seconds that a record of history is kept",
         "closespider_per_job": "whether CLOSESPIDER_* counts over all runs of a job",
+        "job_stats": 'whether a run ends with the statistics of all runs of its job, as "t8/job/..."',
         "stop_grace": "seconds that a stop waits for requests in flight; 0: without a limit",
     },
     "Items and what is expected": {

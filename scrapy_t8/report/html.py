@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from scrapy_t8.errors import ConfigError, FormatError
 from scrapy_t8.model.json_document import Document
+from scrapy_t8.utils.text import install
 
 from . import charts
 from .next_steps import next_steps, show_command, what_follows
@@ -90,7 +91,7 @@ def render(document: Mapping[str, Any], jobdir: Path) -> str:
     try:
         from jinja2 import UndefinedError
     except ImportError as error:
-        raise ConfigError(f"report.html needs {error.name}: pip install 'scrapy-t8[report]'") from None
+        raise ConfigError(f"report.html needs {error.name}: {install('report')}") from None
 
     words: dict[str, Any] = {"causes": CAUSES, "endings": ENDINGS}
     limits = {"first": FIRST, "rows": ROWS, "examples": EXAMPLES}
