@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import scrapy
 
 from scrapy_t8 import read_report
 from tests.support.browser import running
@@ -73,6 +74,8 @@ def normalised(report: dict[str, Any]) -> dict[str, Any]:
             del row[name]
     for row in left["hosts"]:
         del row["retries"]
+    for row in left["feeds"]:
+        del row["bytes"]
     for row in left["missing"]["causes"]:
         for example in row["examples"]:
             example.pop("letter", None)
@@ -136,6 +139,8 @@ def test_the_feed_and_the_site_agree_with_the_report(how: str, request: pytest.F
         for line in file:
             feed[json.loads(line)["id"]] += 1
     report = report_of(work)
+    assert report["feeds"][0]["bytes"] == (work / "items.jsonl").stat().st_size
+    assert report["releases"]["Scrapy"] == scrapy.__version__
     assert set(feed.values()) == {1}
     assert set(feed) == set(truth.GOOD)
     assert report["ledger"]["items"]["exported"] == feed.total() == report["feeds"][0]["items"]

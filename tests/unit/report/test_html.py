@@ -9,6 +9,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator
 from functools import cache
 from hashlib import sha256
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,10 @@ import pytest
 from scrapy_t8.errors import ConfigError, FormatError
 from scrapy_t8.report import charts
 from scrapy_t8.report.html import PAGE, render
+from scrapy_t8.report.next_steps import next_steps
+from scrapy_t8.report.summary import summary
 from scrapy_t8.report.text import ILLEGAL, MOST, legible, percent
-from tests.support.reports import NASTY, Report, at, empty, hostile, large, rich
+from tests.support.reports import NASTY, SHOP, Report, at, empty, hostile, large, rich
 
 SAMPLES = [empty, rich, hostile, large]
 JOB = Path("jobs/cars")
@@ -193,6 +196,59 @@ def test_the_page_of_a_large_report_is_small() -> None:
     page = page_of(large)
     assert len(page) < 8_000_000
     assert "are in report.json" in page
+
+
+def test_a_report_of_an_earlier_release_has_a_page() -> None:
+    report = rich()
+    for name in ("left", "releases", "unproven"):
+        report.pop(name, None)
+    for feed in report["feeds"]:
+        del feed["bytes"]
+    page = render(report, JOB)
+    assert "Incomplete" in page
+    assert '<th scope="col" class="size">' not in page
+
+
+def test_the_top_of_the_page_says_what_and_how_long() -> None:
+    shown = "".join(Reader(render(rich(), JOB)).text.partition("What to do next")[0].split())
+    for wanted in (
+        "11,873 items were exported; 287 items are missing of 12,127 expected, 41 requests were given up",
+        "Spider cars, with country = de, pages = 400",
+        "Crawled shop.example, img.shop.example, dealer-01.example and 13 other hosts",
+        "from 2026-05-12 06:30:00 to 2026-05-12 13:11:30 UTC",
+        "Runs 4: 1 stopped, 2 killed, 1 finished",
+        "With Scrapy 2.19.0, scrapy_t8 0.1.0, Python 3.12.1",
+        "file:///data/cars.jsonl 11,873 4.1 MB jsonlines",
+    ):
+        assert wanted.replace(" ", "") in shown
+
+
+def test_the_commands_are_those_of_the_log() -> None:
+    report = rich()
+    commands = re.findall(r"<pre><code>(.*?)</code></pre>", render(report, Path("my jobs/cars")))
+    lines = summary(report, Path("my jobs/cars"))
+    assert len(commands) == 4
+    for command in map(unescape, commands[:3]):
+        assert command in lines
+    assert unescape(commands[3]) == "scrapy t8 failed show --jobdir 'my jobs/cars' 17"
+    assert "heal" not in str(next_steps({**report, "missing": {"causes": []}}, JOB))
+    assert [step.what for step in next_steps({**report, "running": True}, JOB)] == [
+        "accept these causes, in settings.py"
+    ]
+
+
+def test_a_complete_job_needs_no_steps() -> None:
+    assert "What to do next" not in page_of(empty)
+
+
+def test_a_key_that_is_the_url_has_no_column() -> None:
+    report = rich()
+    url = f"{SHOP}/audi"
+    row = {**report["missing"]["causes"][2], "examples": [{"key": url, "sources": [], "url": url}]}
+    report["missing"]["causes"] = [row]
+    part = render(report, JOB).partition('id="missing"')[2].partition("</section>")[0]
+    assert ">URL</th>" in part
+    assert ">Key</th>" not in part
 
 
 def test_another_version_is_refused() -> None:
