@@ -1,0 +1,182 @@
+"""Follows a page of the docs: writes its files, runs its commands in one shell, and compares what they print."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.support.process import ROOT, environment
+
+DOCS = ROOT / "docs"
+PORT = "8000"
+"""The port of the local sites on the pages."""
+VARIES = "<!-- numbers vary -->"
+"""Stands before a block whose numbers depend on the moment of a kill."""
+BLOCK = re.compile(
+    rf'^(?P<varies>{VARIES}\n)?```(?P<language>\w+)(?: title="(?P<title>[^"]+)")?\n(?P<text>.*?)^```$', re.M | re.S
+)
+PATTERNS = (
+    (r"job_\d{8}_\d{6}_[0-9a-f]{4}", "JOB"),
+    (r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?(\+00:00)?", "TIME"),
+    (r"in [\d.,]+ s \([\d.,]+ pages/min, [\d.,]+ items/min\)", "SPEED"),
+    (r" +", " "),
+)
+"""What is different on each machine, and the word that stands for it; columns are as wide as their values."""
+ASLEEP = """#!/bin/sh
+# Sleeps until the crawl has stored some items, however fast this machine is.
+tries=0
+until [ "$(cat cars.jsonl 2> /dev/null | wc -l)" -ge 3 ] || [ $tries -gt 9000 ]; do
+    /bin/sleep 0.05
+    tries=$((tries + 1))
+done
+"""
+
+
+class Block(NamedTuple):
+    """A block of code on a page. *varies* says whether its numbers depend on the moment of a kill."""
+
+    language: str
+    title: str
+    text: str
+    varies: bool
+
+
+class Step(NamedTuple):
+    """A command, and what the page says that it prints."""
+
+    command: str
+    output: list[str]
+
+
+def blocks(page: Path) -> list[Block]:
+    """Return the blocks of code of a page."""
+    found = BLOCK.finditer(page.read_text(encoding="utf-8"))
+    return [Block(block["language"], block["title"] or "", block["text"], bool(block["varies"])) for block in found]
+
+
+def steps(text: str) -> list[Step]:
+    """Return the commands of a block in the language ``console``."""
+    found: list[Step] = []
+    for line in text.splitlines():
+        if line.startswith("$ "):
+            found.append(Step(line[2:], []))
+        else:
+            found[-1].output.append(line)
+    return found
+
+
+def free_port() -> int:
+    """Return a port that nobody uses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Session:
+    """A shell in a directory of its own, in which pages are followed. To be used as a context."""
+
+    def __init__(self, directory: Path) -> None:
+        self.home = directory / "me"
+        self._port = str(free_port())
+        self._programs = directory / "bin"
+
+    def __enter__(self) -> Session:
+        self.home.mkdir(parents=True)
+        self._programs.mkdir()
+        self._script("sleep", ASLEEP)
+        self._script("python", f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
+        self._script("scrapy", f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m scrapy "$@"\n')
+        variables = environment()
+        variables["PATH"] = f"{self._programs}:{variables['PATH']}"
+        self._shell = subprocess.Popen(
+            ["bash", "--norc"],
+            cwd=self.home,
+            env=variables,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.run("kill -9 $(jobs -p) 2> /dev/null")
+        assert self._shell.stdin is not None
+        self._shell.stdin.close()
+        self._shell.wait()
+
+    @property
+    def directory(self) -> Path:
+        """The directory in which the shell is."""
+        return Path(self.run("pwd")[0].replace("/home/me", str(self.home)))
+
+    def run(self, command: str) -> list[str]:
+        """Run a command, and return the lines that it prints. Paths and port are as on the pages."""
+        assert self._shell.stdin is not None
+        assert self._shell.stdout is not None
+        self._shell.stdin.write(f"{self._local(command)}\necho; echo end-of-command\n")
+        self._shell.stdin.flush()
+        lines = list(iter(self._shell.stdout.readline, "end-of-command\n"))
+        lines = [line for line in lines if not line.startswith("bash: line ")]  # "Killed", of a background process
+        text = "".join(lines).removesuffix("\n").replace(str(self.home), "/home/me").replace(self._port, PORT)
+        return text.splitlines()
+
+    def write(self, title: str, text: str) -> None:
+        """Write a file of a page. In a file that is there, settings replace the lines of settings with their names."""
+        path = self.directory / title
+        text = self._local(text)
+        if path.name == "settings.py":
+            names = re.findall(r"^(\w+) = ", text, re.M)
+            kept = [line for line in path.read_text().splitlines() if line.partition(" = ")[0] not in names]
+            text = "\n".join([*kept, text])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+    def follow(self, page: Path) -> Iterator[tuple[Block, Step, list[str]]]:
+        """Write and run all that is on a page. Yield each command, and what it has printed."""
+        for block in blocks(page):
+            if block.title:
+                self.write(block.title, block.text)
+            elif block.language == "console":
+                for step in steps(block.text):
+                    yield block, step, self.run(step.command)
+
+    def _script(self, name: str, text: str) -> None:
+        path = self._programs / name
+        path.write_text(text)
+        path.chmod(0o755)
+
+    def _local(self, text: str) -> str:
+        return text.replace(f":{PORT}", f":{self._port}").replace(f", {PORT})", f", {self._port})")
+
+
+def check(page: Path, directory: Path) -> Session:
+    """Follow a page to its end. Every command prints what the page says."""
+    with Session(directory) as session:
+        for block, step, printed in session.follow(page):
+            expected = "\n".join(simple(line, varies=block.varies) for line in step.output)
+            found = "\n".join(simple(line, varies=block.varies) for line in printed)
+            shown = "\n".join(printed)
+            assert re.fullmatch(pattern(expected), found), f"$ {step.command}\n{shown}\n\nExpected:\n{expected}"
+    return session
+
+
+def simple(line: str, *, varies: bool) -> str:
+    """Return a line without what is different on each machine."""
+    for expression, word in PATTERNS:
+        line = re.sub(expression, word, line)
+    return (re.sub(r"\d+", "N", line) if varies else line).rstrip()
+
+
+def pattern(expected: str) -> str:
+    """Return the expression for what a page says. ``...`` stands for a part of a line, or for whole lines."""
+    lines = [r"(.*\n)*" if line == "..." else re.escape(line).replace(r"\.\.\.", ".*") + "\n" for line in expected.splitlines()]
+    return "".join(lines).removesuffix("\n")
