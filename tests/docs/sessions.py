@@ -162,11 +162,17 @@ def check(page: Path, directory: Path) -> Session:
     """Follow a page to its end. Every command prints what the page says."""
     with Session(directory) as session:
         for block, step, printed in session.follow(page):
-            expected = "\n".join(simple(line, varies=block.varies) for line in step.output)
-            found = "\n".join(simple(line, varies=block.varies) for line in printed)
-            shown = "\n".join(printed)
-            assert re.fullmatch(pattern(expected), found), f"$ {step.command}\n{shown}\n\nExpected:\n{expected}"
+            compare(step, printed, varies=block.varies)
     return session
+
+
+def compare(step: Step, printed: list[str], *, varies: bool) -> None:
+    """Check that a command has printed what its page says."""
+    expected, found = (
+        [simple(line, varies=varies) for line in lines if line.strip()] for lines in (step.output, printed)
+    )
+    text = "".join(f"{line}\n" for line in found)
+    assert re.fullmatch("".join(map(pattern, expected)), text), "\n".join([step.command, text, "Expected:", *expected])
 
 
 def simple(line: str, *, varies: bool) -> str:
@@ -176,7 +182,6 @@ def simple(line: str, *, varies: bool) -> str:
     return (re.sub(r"\d+", "N", line) if varies else line).rstrip()
 
 
-def pattern(expected: str) -> str:
-    """Return the expression for what a page says. ``...`` stands for a part of a line, or for whole lines."""
-    lines = [r"(.*\n)*" if line == "..." else re.escape(line).replace(r"\.\.\.", ".*") + "\n" for line in expected.splitlines()]
-    return "".join(lines).removesuffix("\n")
+def pattern(line: str) -> str:
+    """Return the expression for a line of a page. ``...`` stands for a part of the line, or for whole lines."""
+    return r"(?:.*\n)*?" if line == "..." else re.escape(line).replace(r"\.\.\.", ".*") + "\n"
