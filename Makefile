@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 OLDEST := .venv-oldest
+DOCS := .venv-docs
 BIN := $(VENV)/bin
 XDIST := -n 4 --dist worksteal
 OLDEST_TESTS := $(addprefix tests/, \
@@ -12,7 +13,7 @@ OLDEST_TESTS := $(addprefix tests/, \
 # Python keeps what it has compiled, even where the environment forbids that: hundreds of processes would do it again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: test lint compiled all fast slow oldest torture torture-verdict torture-properties field demo bench scale clean browser
+.PHONY: test lint compiled all fast slow oldest torture torture-verdict torture-properties field demo docs bench scale clean browser
 
 # What uses one core runs two at a time; but two pips at a time would write the same egg-info. The tests use all cores.
 test:
@@ -72,6 +73,10 @@ field: $(VENV)/.ready
 demo: $(VENV)/.ready
 	$(BIN)/python example_project/demo.py
 
+# The documentation as a site in site/. A warning is an error: a link that leads nowhere, a page that is in no menu.
+docs: $(DOCS)/.ready
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict
+
 bench: $(VENV)/.ready
 	$(BIN)/python -m benchmarks.overhead
 
@@ -88,5 +93,10 @@ $(OLDEST)/.ready: pyproject.toml
 	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[test]" "scrapy[httpx]==2.18.0"
 	touch $@
 
+$(DOCS)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[docs]"
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(OLDEST) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(OLDEST) $(DOCS) site build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -16,10 +16,10 @@ def on_page_content(html: str, **_: Any) -> str:
 
 
 class RecordClasses(griffe.Extension):
-    """Shows the fields of a ``record_class``, which is a dataclass."""
+    """Shows the fields of a ``record_class`` or a NamedTuple as those of a dataclass."""
 
-    def on_class(self, *, cls: griffe.Class, **_: Any) -> None:
-        for decorator in cls.decorators:
-            call = decorator.value
-            if isinstance(call, griffe.ExprCall) and str(call.function) == "record_class":
-                call.function = griffe.ExprName("dataclass", parent="dataclasses")
+    def on_class_instance(self, *, cls: griffe.Class, **_: Any) -> None:
+        made_by = [str(decorator.value).partition("(")[0] for decorator in cls.decorators]
+        if "record_class" in made_by or "NamedTuple" in map(str, cls.bases):
+            name = griffe.ExprName("dataclass", parent="dataclasses")
+            cls.decorators.append(griffe.Decorator(name, lineno=cls.lineno, endlineno=cls.lineno))
