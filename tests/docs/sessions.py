@@ -19,7 +19,8 @@ PORT = "8000"
 VARIES = "<!-- numbers vary -->"
 """Stands before a block whose numbers depend on the moment of a kill."""
 BLOCK = re.compile(
-    rf'^(?P<varies>{VARIES}\n)?```(?P<language>\w+)(?: title="(?P<title>[^"]+)")?\n(?P<text>.*?)^```$', re.M | re.S
+    rf'^(?P<varies>{VARIES}\n)?```(?P<language>\w+)(?: title="(?P<title>[^"]+)")?\n(?P<text>.*?)^```$',
+    re.MULTILINE | re.DOTALL,
 )
 PATTERNS = (
     (r"job_\d{8}_\d{6}_[0-9a-f]{4}", "JOB"),
@@ -134,7 +135,7 @@ class Session:
         path = self.directory / title
         text = self._local(text)
         if path.name == "settings.py":
-            names = re.findall(r"^(\w+) = ", text, re.M)
+            names = re.findall(r"^(\w+) = ", text, re.MULTILINE)
             kept = [line for line in path.read_text().splitlines() if line.partition(" = ")[0] not in names]
             text = "\n".join([*kept, text])
         path.parent.mkdir(parents=True, exist_ok=True)
