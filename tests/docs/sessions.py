@@ -23,16 +23,24 @@ BLOCK = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 PATTERNS = (
-    (r"job_\d{8}_\d{6}_[0-9a-f]{4}", "JOB"),
+    (r"(job|service)_\d{8}_\d{6}_[0-9a-f]{4}", "JOB"),
+    (r"DETAIL_COLLECTION_[0-9a-f]{8}", "TASK"),
     (r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?(\+00:00)?", "TIME"),
     (r"in [\d.,]+ s \([\d.,]+ pages/min, [\d.,]+ items/min\)", "SPEED"),
     (r" +", " "),
 )
 """What is different on each machine, and the word that stands for it; columns are as wide as their values."""
-ASLEEP = """#!/bin/sh
-# Sleeps until the crawl has stored some items, however fast this machine is.
+MOMENTS = """#!/bin/sh
+# Stands for sleep: waits for the moment of a kill, however fast this machine is. Plain Scrapy stores nothing until its end.
+is_reached() {
+    case $1 in
+        6) [ "$(cat cars.jsonl 2> /dev/null | wc -l)" -ge 3 ];;
+        5) [ "$(cat cars.jsonl 2> /dev/null | wc -l)" -ge 15 ];;
+        4) grep -q "404.*car/7" crawl.log;;
+    esac
+}
 tries=0
-until [ "$(cat cars.jsonl 2> /dev/null | wc -l)" -ge 3 ] || [ $tries -gt 9000 ]; do
+until is_reached "$1" || [ $tries -gt 9000 ]; do
     /bin/sleep 0.05
     tries=$((tries + 1))
 done
@@ -91,7 +99,7 @@ class Session:
     def __enter__(self) -> Session:
         self.home.mkdir(parents=True)
         self._programs.mkdir()
-        self._script("sleep", ASLEEP)
+        self._script("sleep", MOMENTS)
         self._script("python", f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
         self._script("scrapy", f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m scrapy "$@"\n')
         variables = environment()
@@ -141,9 +149,18 @@ class Session:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
 
-    def follow(self, page: Path) -> Iterator[tuple[Block, Step, list[str]]]:
+    def open_shop(self, until: str, **settings: object) -> None:
+        """Follow the tutorial until it writes the file *until*. Then add *settings* to those of the project."""
+        for _ in self.follow(DOCS / "tutorial.md", until=until):
+            pass
+        if settings:
+            self.write("shop/settings.py", "".join(f"{name} = {value!r}\n" for name, value in settings.items()))
+
+    def follow(self, page: Path, until: str = "") -> Iterator[tuple[Block, Step, list[str]]]:
         """Write and run all that is on a page. Yield each command, and what it has printed."""
         for block in blocks(page):
+            if until and block.title == until:
+                return
             if block.title:
                 self.write(block.title, block.text)
             elif block.language == "console":
@@ -159,12 +176,10 @@ class Session:
         return text.replace(f":{PORT}", f":{self._port}").replace(f", {PORT})", f", {self._port})")
 
 
-def check(page: Path, directory: Path) -> Session:
+def check(page: Path, session: Session) -> None:
     """Follow a page to its end. Every command prints what the page says."""
-    with Session(directory) as session:
-        for block, step, printed in session.follow(page):
-            compare(step, printed, varies=block.varies)
-    return session
+    for block, step, printed in session.follow(page):
+        compare(step, printed, varies=block.varies)
 
 
 def compare(step: Step, printed: list[str], *, varies: bool) -> None:
