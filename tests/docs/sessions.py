@@ -31,7 +31,7 @@ PATTERNS = (
 )
 """What is different on each machine, and the word that stands for it; columns are as wide as their values."""
 MOMENTS = """#!/bin/sh
-# Stands for sleep: waits for the moment of a kill, however fast this machine is. Plain Scrapy stores nothing until its end.
+# Stands for sleep: waits for the moment of a kill, however fast this machine is. Plain Scrapy stores items at its end.
 is_reached() {
     case $1 in
         6) [ "$(cat cars.jsonl 2> /dev/null | wc -l)" -ge 3 ];;

@@ -27,8 +27,8 @@ from .test_pages import SETTINGS, cars, names
 pytestmark = pytest.mark.slow
 
 DEPLOY, LOGIN = DOCS / "howto/deploy.md", DOCS / "howto/login.md"
-KEPT = "has finished less than"
-"""What a run says that has nothing to do."""
+ADDONS = {"scrapy_t8.T8Addon": 500}
+PATIENCE = r"(?:TimeoutStopSec=|--stop-timeout |terminationGracePeriodSeconds: )(\d+)"
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def command_of_docker() -> str:
 
 @pytest.mark.parametrize("recipe", [command_of_systemd, command_of_cron, command_of_docker])
 def test_a_command_resumes_finishes_and_then_keeps_the_job(recipe: Any, session: Session) -> None:
-    session.open_shop(SETTINGS, DOWNLOAD_DELAY=0.2)
+    session.open_shop(SETTINGS, DOWNLOAD_DELAY=0.2, ADDONS=ADDONS)
     session.run("rm ../hidden.txt; mkdir jobs")
     here = str(session.directory)
     command = recipe().replace("/srv/shop/.venv/bin/scrapy", "scrapy").replace(".venv/bin/scrapy", "scrapy")
@@ -95,9 +95,7 @@ def test_systemd_accepts_the_units(tmp_path: Path) -> None:
 def test_the_grace_of_a_stop_is_shorter_than_the_patience_of_each_recipe() -> None:
     from scrapy_t8 import Config
 
-    seconds = re.findall(
-        r"(?:TimeoutStopSec=|--stop-timeout |terminationGracePeriodSeconds: )(\d+)", DEPLOY.read_text()
-    )
+    seconds = re.findall(PATIENCE, DEPLOY.read_text())
     assert len(seconds) == 3
     assert all(int(each) > Config().stop_grace + 2 for each in seconds)
 
@@ -106,7 +104,7 @@ def test_the_grace_of_a_stop_is_shorter_than_the_patience_of_each_recipe() -> No
 def test_scrapyd(session: Session) -> None:
     [schedule], [cancel] = (steps(each.text) for each in blocks(DEPLOY) if "localhost:6800" in each.text)
     feeds = next(each.text for each in blocks(DEPLOY) if each.title == SETTINGS)
-    session.open_shop(SETTINGS, DOWNLOAD_DELAY=0.2, ADDONS={"scrapy_t8.T8Addon": 500}, CONCURRENT_REQUESTS=1)
+    session.open_shop(SETTINGS, DOWNLOAD_DELAY=0.2, ADDONS=ADDONS, CONCURRENT_REQUESTS=1)
     session.write(SETTINGS, feeds)
     port = free_port()
     (session.directory / "scrapyd.conf").write_text(f"[scrapyd]\nhttp_port = {port}\npoll_interval = 0.2\n")
@@ -144,12 +142,12 @@ class Orders(BaseHTTPRequestHandler):
     allowed = 0
     logins: list[str] = []  # noqa: RUF012
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         self.logins.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
         type(self).allowed = 4
         self._answer("welcome", cookie=True)
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         type(self).allowed -= 1
         if self.allowed < 0 or "session=1" not in self.headers.get("Cookie", ""):
             self._answer('<form class="login">')
