@@ -15,7 +15,7 @@ from scrapy_t8.errors import ConfigError, StoreError, T8Error, remedy
 from scrapy_t8.stores.shared.tasks import SQLiteTasks
 from scrapy_t8.utils.checked import checked_text
 from scrapy_t8.utils.handler_call import Handler, HandlerCall, NoThread
-from scrapy_t8.utils.text import one_line, printable
+from scrapy_t8.utils.text import counted, one_line, printable
 from scrapy_t8.utils.threads import MORE_THREADS, OneThread, Workers, run_blocking
 
 from .failed_tasks import ANY, FailedTasks, LeasedTask
@@ -346,5 +346,5 @@ class RetryManager:
             for call in late:
                 call.hurry()
             await asyncio.wait(self._running)
-            message = "%d tasks were given back: their handlers took longer than the %g s that a stop may take"
-            logger.warning(message, len(late), self._grace)
+            message = "%s given back: their handlers took longer than the %g s that a stop may take"
+            logger.warning(message, counted(len(late), "task was", "tasks were"), self._grace)
