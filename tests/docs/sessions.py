@@ -35,7 +35,7 @@ MOMENTS = """#!/bin/sh
 is_reached() {
     case $1 in
         6) [ "$(cat cars.jsonl 2> /dev/null | wc -l)" -ge 3 ];;
-        5) [ "$(cat cars.jsonl 2> /dev/null | wc -l)" -ge 15 ];;
+        5) [ "$(cat cars.jsonl 2> /dev/null | wc -l)" -ge 9 ];;
         4) grep -q "404.*car/7" crawl.log;;
     esac
 }
