@@ -93,3 +93,9 @@ def test_every_statistic_is_on_its_page() -> None:
 def test_a_translated_page_has_the_code_of_the_english_one() -> None:
     for page in DOCS.glob("zh/**/*.md"):
         assert blocks(page) == blocks(DOCS / page.relative_to(DOCS / "zh")), page
+
+
+def test_every_test_that_the_docs_name_exists() -> None:
+    for page in DOCS.glob("*.md"):
+        for file, name in re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", page.read_text()):
+            assert f"def {name or 'test_'}" in (ROOT / file).read_text(), f"{page.name}: {file}::{name}"
