@@ -86,7 +86,9 @@ class RetryManager:
     def is_running(self) -> bool:
         return self._thread is not None and self._thread.is_alive()
 
-    # -- from other threads --------------------------------------------------------------------------------------
+    def waiting_types(self) -> set[str]:
+        """Return the task types that have a handler, and tasks that wait or are being retried."""
+        return self._stored.slots() & set(self._handlers)
 
     def start(self) -> bool:
         """Begin to retry. Return whether it does: not with ``enable_auto_retry`` off.
@@ -165,8 +167,6 @@ class RetryManager:
     @property
     def _stored(self) -> SQLiteTasks:
         return self._state.parts.context.stored_tasks
-
-    # -- in the thread of the service ----------------------------------------------------------------------------
 
     def _main(self, begun: Event) -> None:
         serving = self._serve(begun)
