@@ -12,7 +12,8 @@ OLDEST_TESTS := $(addprefix tests/, \
 # Python keeps what it has compiled, even where the environment forbids that: hundreds of processes would do it again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: test lint compiled package all fast slow oldest torture torture-verdict torture-properties field demo docs bench scale clean browser
+.PHONY: test lint compiled package all fast slow oldest torture torture-verdict torture-properties field demo docs \
+	pictures bench scale clean browser
 
 # What uses one core runs two at a time; but two builds at a time would write the same egg-info. The tests use all cores.
 test:
@@ -90,6 +91,10 @@ bench: $(VENV)/.ready
 
 scale: $(VENV)/.ready
 	$(BIN)/python -m benchmarks.scale
+
+# The pictures of the README, in docs/pictures: of real commands, and of a real report in a browser.
+pictures: $(VENV)/.ready browser
+	$(BIN)/python example_project/pictures.py
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

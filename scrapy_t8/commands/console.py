@@ -37,10 +37,15 @@ class Terminal:
         self._began = False
         self.mask: Mask | None = Mask(NAMES)
 
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a person reads the output, with lines of a certain width."""
+        return self._out.isatty()
+
     def print_line(self, line: str = "") -> None:
         """Print a line. A terminal shows its states in colour, and has no line break within a word."""
         text = self._display(line)
-        if self._out.isatty():
+        if self.is_terminal:
             self._print_wrapped(text)
         else:
             self._out.write(text + "\n")

@@ -36,7 +36,7 @@ def _run(context: CommandContext) -> int:
     document = read_report(context.directory, context.accepted)
     if options.output or not options.json:
         given = options.output or effective(context.settings).config.report_dir
-        page = write(document, Path(given) if given else context.directory / DIRECTORY)
+        page = write(document, Path(given) if given else context.directory / DIRECTORY, context.directory)
     if options.json:
         terminal.print_json(document)
     else:
