@@ -113,7 +113,7 @@ $(VENV)/.ready: pyproject.toml
 
 $(OLDEST)/.ready: pyproject.toml | $(BUILT)
 	$(PYTHON) -m venv $(OLDEST)
-	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[test]" "scrapy[httpx]==2.18.0"
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[test]" "scrapy==2.15.0" httpx
 	touch $@
 
 clean:
