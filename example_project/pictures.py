@@ -1,7 +1,8 @@
 """Make the pictures of the README, in docs/pictures: `make pictures`.
 
-A crawl of the catalogue is killed with kill -9, resumed, and finished. The terminal shows what these commands print,
-and a browser shows the report. It needs Chromium and the extra `dev`, and takes about half a minute.
+A crawl of the catalogue is killed with kill -9, resumed, and finished: the terminal shows what these commands print.
+A browser shows the report of a crawl of which some pages fail. It needs Chromium and the extra `dev`, and takes about a
+minute.
 """
 
 from __future__ import annotations
@@ -31,14 +32,16 @@ from rich.text import Text
 PROJECT = Path(__file__).resolve().parent
 PICTURES = PROJECT.parent / "docs" / "pictures"
 COLUMNS = 100
-KILL_AT = 40
+KILL_AT = 150
 """Lines in the feed after which the crawl is killed."""
 CRAWL = "scrapy crawl cars -O items.jsonl -s JOBDIR=jobs/cars -a base=$SITE"
 STATUS = "scrapy t8 status --jobdir jobs/cars"
-SITE = ("--delay", "0.1", "--fail", "0.1", "--seed", "8")
+COUNT = "wc -l items.jsonl"
+SLOW = ("--delay", "0.1")
+FAILING = (*SLOW, "--fail", "0.1", "--seed", "8")
 """With this seed, no list page fails twice, and few cars do."""
 SETTINGS = {"T8_RETRY_BASE": "0.1", "T8_RETRY_CAP": "0.5"}
-"""Retries that come soon make the crawl short."""
+"""Retries that come soon make a crawl short."""
 KILLED = "Killed"
 LIMIT = 300
 """Seconds that a command may take."""
@@ -50,23 +53,27 @@ LOG_OF_T8 = re.compile(r"\[scrapy_t8[\w.]*\] \w+: (?P<text>.*)")
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="cars-pictures-") as name:
         folder = Path(name)
-        shutil.copytree(PROJECT, folder / "project", ignore=shutil.ignore_patterns("__pycache__", "jobs"))
         PICTURES.mkdir(exist_ok=True)
-        with serving(folder / "project", *SITE) as base:
-            draw_terminal(folder / "project", base)
-        draw_report(folder / "project" / "jobs" / "cars" / "report" / "report.html")
+        with project_in(folder / "whole", *SLOW) as shell:
+            draw_terminal(shell)
+        with project_in(folder / "failing", *FAILING) as shell:
+            crawl = f"{CRAWL} -s RETRY_TIMES=1"  # so that something is left to show
+            shell.killed(crawl)
+            shell.finished(crawl)
+        draw_report(folder / "failing" / "jobs" / "cars" / "report" / "report.html")
     for path in sorted(PICTURES.iterdir()):
         print(f"{path.relative_to(PROJECT.parent)}: {path.stat().st_size / 1000:.0f} kB")
 
 
 @contextmanager
-def serving(project: Path, *options: str) -> Iterator[str]:
-    """Run the site, and yield its URL."""
+def project_in(folder: Path, *options: str) -> Iterator[Shell]:
+    """Copy the project to *folder*, and run the site with *options*. Yield a shell in the folder."""
+    shutil.copytree(PROJECT, folder, ignore=shutil.ignore_patterns("__pycache__", "jobs"))
     command = [sys.executable, "-m", "catalogue", "--port", "0", *options]
-    with subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, text=True) as site:
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as site:
         assert site.stdout is not None
         try:
-            yield site.stdout.readline().strip()
+            yield Shell(folder, {**SETTINGS, "SITE": site.stdout.readline().strip()})
         finally:
             site.kill()
 
@@ -74,17 +81,18 @@ def serving(project: Path, *options: str) -> Iterator[str]:
 # -- the terminal --------------------------------------------------------------------------------------------------
 
 
-def draw_terminal(project: Path, base: str) -> None:
-    """Draw the kill and the resume of a crawl, and its status."""
+def draw_terminal(shell: Shell) -> None:
+    """Draw the kill of a crawl, its status, the resume, and how many items there are."""
     console = Console(width=COLUMNS, record=True, force_terminal=True, file=StringIO())
-    with (project / "cars" / "settings.py").open("a", encoding="utf-8") as settings:
-        settings.write("RETRY_TIMES = 1\n")  # so that something is left to show
-    shell = Shell(project, {**SETTINGS, "SITE": base})
-    for run in (shell.killed, shell.finished):
-        type_in(console, CRAWL)
-        print_log(console, run(CRAWL))
+    type_in(console, CRAWL)
+    print_log(console, shell.killed(CRAWL))
     type_in(console, STATUS)
     console.print(Text.from_ansi(shell.in_terminal(STATUS).split("\n\n")[0]))
+    console.print()
+    type_in(console, CRAWL)
+    print_log(console, shell.finished(CRAWL))
+    type_in(console, COUNT)
+    console.print(shell.in_terminal(COUNT).strip(), highlight=False)
     path = PICTURES / "kill-and-resume.svg"
     drawing = console.export_svg(title="kill -9, and the same command again", unique_id="t8")
     path.write_text(FONTS.sub("", drawing), encoding="utf-8")
@@ -96,9 +104,12 @@ def type_in(console: Console, command: str) -> None:
 
 def print_log(console: Console, log: str) -> None:
     """Print what scrapy_t8 has logged, and the end of a process that was killed."""
+    is_of_t8 = False
     for line in log.splitlines():
-        if found := LOG_OF_T8.search(line):
-            console.print(Text(found["text"]), highlight=False)
+        found = LOG_OF_T8.search(line)
+        is_of_t8 = found is not None or (is_of_t8 and line.startswith("  "))
+        if is_of_t8:
+            console.print(Text(found["text"] if found else line), highlight=False)
         elif line == KILLED:
             console.print(Text(line, style="red"))
     console.print()

@@ -27,7 +27,7 @@ def _run(context: CommandContext) -> int:
     """Write the integrity report, and print its summary.
 
     report  # report.json and report.html, and a summary here
-    report --json  # report.json to standard output, and no file; docs/report.md lists the keys
+    report --json  # report.json to standard output, and no file; scrapy t8 help report lists the keys
     report --output /var/www/cars --check  # elsewhere; 3 if something is missing
 
     It works while the crawl runs, too.

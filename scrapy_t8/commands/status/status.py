@@ -37,7 +37,7 @@ def _run(context: CommandContext) -> int:
     """The progress of a job: its verdict, what failed, its runs, its rate, and its requests by state.
 
     status  # the job of this project
-    status --jobdir jobs/cars --json  # the same for programs; docs/commands.md lists the keys
+    status --jobdir jobs/cars --json  # the same for programs; scrapy t8 help commands lists the keys
     status --check --jobdir jobs/cars  # for cron: 3 if the job is neither running nor complete
     """
     with context.view() as view:
