@@ -61,7 +61,7 @@ def test_the_page_says_the_numbers_of_the_report(
     wanted = dict(numbers(report))
     with browser.visit(written(report)) as seen:
         figures = seen.page.evaluate(FIGURES)
-    assert len(figures) > 12
+    assert len(figures) > (4 if sample is empty else 20)  # of an empty report, most are 0 and left out
     for place, value, text in figures:
         assert json.loads(value) == wanted[place], place
         if isinstance(wanted[place], int) and not place.endswith(".bytes"):
