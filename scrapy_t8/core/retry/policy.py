@@ -114,10 +114,12 @@ class Decision(NamedTuple):
 
     :param due: when to try again, in Unix seconds; None to give up.
     :param charged: whether the failure counts against the retries of its kind.
+    :param uses_free: whether the next attempt is one of those that an outage has given back.
     """
 
     due: float | None
     charged: bool
+    uses_free: bool = False
 
 
 class HostState(NamedTuple):
@@ -200,6 +202,7 @@ class Policy:
         now: float,
         chance: float,
         host: HostState | None = None,
+        free: int = 0,
     ) -> Decision:
         """Decide on *failure* by *rule*.
 
@@ -210,10 +213,10 @@ class Policy:
         :param chance: drawn evenly from 0 to 1.
         :param host: the state of a host whose requests are held back; None if they are not.
         """
-        due = self.due(failure, earlier + 1, rule, now, chance)
-        if host is None or failure.kind not in WAITED_FOR or failure.final:
-            return Decision(due, charged=True)
-        if host.is_suspect and due is not None:
-            return Decision(max(due, host.opens), charged=True)
+        due, opens = self.due(failure, earlier + 1, rule, now, chance), host.opens if host else 0.0
+        is_down = host is not None and not host.is_suspect
+        is_last = host is not None and due is None
+        if failure.kind not in WAITED_FOR or failure.final or not (is_down or is_last or free):
+            return Decision(None if due is None else max(due, opens), charged=True)
         due = self.due(failure, 0, rule, now, chance)
-        return Decision(None if due is None else max(due, host.opens), charged=False)
+        return Decision(None if due is None else max(due, opens), charged=False, uses_free=not is_down and free > 0)

@@ -128,6 +128,7 @@ class Crawl:
         self._in_flight = 0
         self._failed = [0] * len(world.failures)
         self._charged = [0] * len(world.failures)
+        self._free = [0] * len(world.failures)
         self._attempts = [0] * len(world.failures)
 
     def run(self) -> Result:
@@ -161,8 +162,10 @@ class Crawl:
             now=self.now,
             chance=self.world.chance(page, self._charged[page]),
             host=host,
+            free=self._free[page],
         )
         self._charged[page] += decision.charged
+        self._free[page] -= decision.uses_free
         if decision.due is None:
             self.result.buried.add(page)
         else:
@@ -238,10 +241,13 @@ class WithBreaker(Crawl):
         known_page_from = self._known_page_from if self.result.had else None
         evidence = Evidence(page + 1, self._attempts[page] == 0, kind == NETWORK, known_page_from)
         self.breaker.failed("h", evidence, self.now)
-        self._charged[page] = max(0, self._charged[page] - self.breaker.refund("h", page + 1))
+        self._free[page] += self.breaker.refund("h", page + 1)
         if self.breaker.is_open("h", self.now):
             host = HostState(self.breaker.opens_at("h"), self.breaker["h"].is_suspect)
         super().fail(page, kind, host)
+
+    def _waits(self) -> bool:
+        return any(what == "due" for _, _, what, _ in self._events)
 
     def _known_page_ended(self, what: str) -> None:
         if what == "answered":
@@ -252,7 +258,7 @@ class WithBreaker(Crawl):
     def next_page(self) -> int | None:
         if self.breaker.takes("h", self.now):
             return self._take()
-        if not (self._fresh or self._again):
+        if not (self._fresh or self._again or (self.breaker["h"].is_suspect and self._waits())):
             return None
         if not self.breaker.wants_probe("h", self.now):
             if self.breaker["h"].probing is None:
@@ -265,7 +271,8 @@ class WithBreaker(Crawl):
             self.hit(-1, is_down=is_down)
             return None
         page = self._take()
-        assert page is not None
+        if page is None:
+            return None
         self.breaker.probe("h", page + 1)
         self.hit(page, is_down=is_down)
         return None
