@@ -24,6 +24,8 @@ class AttemptHistory:
     attempts: list[tuple[float, str, str]] = field(default_factory=list)
     """The latest failures: (Unix seconds, kind, error)."""
     counts: dict[str, int] = field(default_factory=dict)  # Failures charged to the request, by kind
+    free: int = 0
+    """Attempts that are not charged, in place of those that an outage has failed."""
     delivered: list[int] = field(default_factory=list)
     """Fingerprints of the records that are in the feeds although the page has failed."""
     task_type: str = ""
@@ -40,15 +42,14 @@ class AttemptHistory:
         if charged:
             self.counts[kind] = self.counts.get(kind, 0) + 1
 
-    def refund(self, kind: str, times: int) -> None:
-        """Take back failures that were charged."""
-        if times and kind in self.counts:
-            self.counts[kind] = max(0, self.counts[kind] - times)
+    def refund(self, times: int) -> None:
+        """Give the request as many attempts as were charged for an outage."""
+        self.free = min(self.free + times, sum(self.counts.values()))
 
     @property
     def retries(self) -> int:
-        """Failures charged so far, of all kinds."""
-        return sum(self.counts.values())
+        """Failures charged so far, of all kinds, without those that were given back."""
+        return sum(self.counts.values()) - self.free
 
     def dumps(self) -> str:
         return json.dumps({name: getattr(self, name) for name in self.__slots__})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import random
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
@@ -112,6 +113,8 @@ class Result:
     end: float = 0.0
     hits: list[tuple[float, bool]] = field(default_factory=list)
     """When each request was sent, and whether the host counted as down for sure."""
+    taken_for_own: Counter[int] = field(default_factory=Counter)
+    """How often an outage has failed each page, and the page was charged."""
 
 
 class Crawl:
@@ -226,6 +229,7 @@ class WithBreaker(Crawl):
         super().__init__(world)
         self.breaker = Breaker(failures=FAILURES, probe=PROBE, longest=LONGEST, give_up=86400.0)
         self._known_page_from = 0.0
+        self._sent_in_outage: dict[int, bool] = {}
 
     def ended(self, page: int, what: str) -> None:
         if page == -1:
@@ -241,10 +245,15 @@ class WithBreaker(Crawl):
         known_page_from = self._known_page_from if self.result.had else None
         evidence = Evidence(page + 1, self._attempts[page] == 0, kind == NETWORK, known_page_from)
         self.breaker.failed("h", evidence, self.now)
-        self._free[page] += self.breaker.refund("h", page + 1)
+        refund = self.breaker.refund("h", page + 1)
+        self._free[page] = min(self._free[page] + refund, self._charged[page])
+        self.result.taken_for_own[page] = max(0, self.result.taken_for_own[page] - refund)
         if self.breaker.is_open("h", self.now):
             host = HostState(self.breaker.opens_at("h"), self.breaker["h"].is_suspect)
+        charged = self._charged[page]
         super().fail(page, kind, host)
+        if self._sent_in_outage[page]:
+            self.result.taken_for_own[page] += self._charged[page] - charged
 
     def _waits(self) -> bool:
         return any(what == "due" for _, _, what, _ in self._events)
@@ -276,3 +285,7 @@ class WithBreaker(Crawl):
         self.breaker.probe("h", page + 1)
         self.hit(page, is_down=is_down)
         return None
+
+    def hit(self, page: int, *, is_down: bool = False) -> None:
+        self._sent_in_outage[page] = self.world.outage(self.now) is not None
+        super().hit(page, is_down=is_down)

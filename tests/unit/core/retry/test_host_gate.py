@@ -39,7 +39,7 @@ class Slots:
     """The hosts of requests, and their download slots, which do not tell ports apart."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, str]] = []
+        self.asked: list[str] = []
         self.has_known_page = False
 
     def name(self, request: Request) -> str:
@@ -48,8 +48,8 @@ class Slots:
     def slot(self, request: Request) -> str:
         return host(request).partition(":")[0]
 
-    def ask_known_page(self, name: str, slot: str) -> bool:
-        self.asked.append((name, slot))
+    def ask_known_page(self, name: str) -> bool:
+        self.asked.append(name)
         return self.has_known_page
 
 
@@ -99,7 +99,7 @@ def test_the_probe_is_a_page_that_was_had_before_if_there_is_one(clock: Clock) -
     assert gate.pop() is None
     clock.now += 10
     assert gate.pop() is None
-    assert slots.asked == [("down", "down")]
+    assert slots.asked == ["down"]
     assert gate.pop() is None
     assert len(slots.asked) == 1, "one probe at a time"
     breaker.known_page_answered("down", clock.now)
