@@ -155,8 +155,7 @@ class RetryDecisions:
         decision = self.policy.decide(
             failure, rule, earlier=earlier, now=now, chance=chance, host=host, free=history.free
         )
-        history.free -= decision.uses_free
-        history.add(now, failure.kind, failure.error, charged=decision.charged)
+        history.add(now, failure.kind, failure.error, charged=decision.charged, uses_free=decision.uses_free)
         history.max_retries = rule.times
         return decision.due
 

@@ -114,7 +114,7 @@ class Decision(NamedTuple):
 
     :param due: when to try again, in Unix seconds; None to give up.
     :param charged: whether the failure counts against the retries of its kind.
-    :param uses_free: whether the next attempt is one of those that an outage has given back.
+    :param uses_free: whether the next attempt is one of those that are not charged.
     """
 
     due: float | None
@@ -208,15 +208,19 @@ class Policy:
 
         A failure is not charged if its host is known to be down; the next attempt waits for the host. While a
         host is only suspected, failures are charged, but a request that has used up its retries has one attempt more.
+        A failure that is not charged is followed by the shortest delay, because the outage has taken longer anyway.
 
         :param earlier: failures of this kind that were charged before.
         :param chance: drawn evenly from 0 to 1.
         :param host: the state of a host whose requests are held back; None if they are not.
+        :param free: attempts that are not charged, in place of those that an outage has failed.
         """
-        due, opens = self.due(failure, earlier + 1, rule, now, chance), host.opens if host else 0.0
+        due = self.due(failure, earlier + 1, rule, now, chance)
+        if failure.kind not in WAITED_FOR or failure.final:
+            return Decision(due, charged=True)
         is_down = host is not None and not host.is_suspect
-        is_last = host is not None and due is None
-        if failure.kind not in WAITED_FOR or failure.final or not (is_down or is_last or free):
-            return Decision(None if due is None else max(due, opens), charged=True)
-        due = self.due(failure, 0, rule, now, chance)
-        return Decision(None if due is None else max(due, opens), charged=False, uses_free=not is_down and free > 0)
+        is_charged = not (is_down or free or (host is not None and due is None))
+        due = due if is_charged else self.due(failure, 0, rule, now, chance)
+        if due is not None and host is not None:
+            due = max(due, host.opens)
+        return Decision(due, is_charged, uses_free=free > 0 and not is_down)
