@@ -10,7 +10,7 @@ import heapq
 import random
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 from scrapy_t8.core.retry.breaker import KNOWN_PAGE, Breaker, Evidence
@@ -255,7 +255,7 @@ class WithBreaker(Crawl):
         if self._sent_in_outage[page]:
             self.result.taken_for_own[page] += self._charged[page] - charged
 
-    def _waits(self) -> bool:
+    def _is_any_waiting(self) -> bool:
         return any(what == "due" for _, _, what, _ in self._events)
 
     def _known_page_ended(self, what: str) -> None:
@@ -267,7 +267,8 @@ class WithBreaker(Crawl):
     def next_page(self) -> int | None:
         if self.breaker.takes("h", self.now):
             return self._take()
-        if not (self._fresh or self._again or (self.breaker["h"].is_suspect and self._waits())):
+        # A suspicion is tested as soon as any page waits, even if none is due.
+        if not (self._fresh or self._again or (self.breaker["h"].is_suspect and self._is_any_waiting())):
             return None
         if not self.breaker.wants_probe("h", self.now):
             if self.breaker["h"].probing is None:
@@ -289,3 +290,27 @@ class WithBreaker(Crawl):
     def hit(self, page: int, *, is_down: bool = False) -> None:
         self._sent_in_outage[page] = self.world.outage(self.now) is not None
         super().hit(page, is_down=is_down)
+
+
+def look_alike(world: World, ours: Result) -> World:
+    """Return a world that a policy which does not know the future cannot distinguish from *world*.
+
+    That a host is up or down shows only in a request. So whatever the policy is, with one probe per interval:
+
+    1. A probe just before the end of an outage fails, and the next one follows an interval later. Until then, all is as
+       if the outage lasted as long. Two outages are one if no probe falls between them.
+    2. A failure just before an outage is followed by a check in the outage: all is as if the outage had begun before
+       the failure. Besides, each check takes time, which plain backoff does not need, and an outage may begin just then.
+    3. A failure in an outage that is over before the check is a failure of the page, as far as anyone can see.
+
+    In any of these worlds the best crawl ends at some time, and a crawl that sees the same here cannot end sooner.
+    """
+    outages: list[Outage] = []
+    for outage in world.outages:
+        begin = max(0.0, outage.begin - PROBE)
+        if outages and begin <= outages[-1].end:
+            begin = outages.pop().begin
+        interval = min(max(PROBE, (outage.end - begin) / 3), LONGEST)
+        outages.append(replace(outage, begin=begin, end=outage.end + outage.takes + interval))
+    failures = [times + ours.taken_for_own[page] for page, times in enumerate(world.failures)]
+    return replace(world, failures=tuple(failures), outages=tuple(outages))

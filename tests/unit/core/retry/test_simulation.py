@@ -8,20 +8,19 @@ import pytest
 
 from scrapy_t8.core.retry.failure import HOST, NETWORK
 
-from .simulation import NEVER, PROBE, Clairvoyant, Crawl, Outage, Result, WithBreaker, World
+from .simulation import NEVER, PROBE, Clairvoyant, Crawl, Outage, WithBreaker, World, look_alike
 
-BUDGET = 63.0
-"""Seconds that the retries of a page take at the most: 1 + 2 + 4 + 8 + 16 + 32."""
-
-
-SLOW = 1e-3
-"""The part of the worlds in which the end may come later: an outage that ends when the budget of the last page does."""
+FACTOR = 1.5
+"""How much longer than plain backoff, or than the best that can be done, a crawl may take, whichever is longer."""
+UNAVOIDABLE = {0: 1, 1000: 1}
+"""The hosts of a test in which no policy can keep to that, because another world looks the same. No more than these."""
 
 
 def check(world: World) -> bool:
     """Compare what the project does with plain backoff, and with the best that can be done.
 
-    Return whether the end comes in time.
+    Return whether the end is in time for someone who knows the future. If not, the end must be in time in a world that
+    looks the same, and no crawl of that world may end in time for this one.
     """
     plain, best, ours = Crawl(world).run(), Clairvoyant(world).run(), WithBreaker(world).run()
     must = {page for page in best.had if world.can_be_had(page)}
@@ -29,25 +28,26 @@ def check(world: World) -> bool:
     for outage in world.outages:
         probes = [when for when, is_down in ours.hits if is_down and outage.begin <= when < outage.end]
         assert all(after - before >= PROBE - 1e-6 for before, after in pairwise(probes)), world
-    slowest = max([world.takes, *(outage.takes for outage in world.outages)])
-    return ours.end <= 1.5 * fair_end(world, plain, best, ours) + 2 * (PROBE + slowest)
+    latest = FACTOR * max(plain.end, best.end)
+    if ours.end <= latest:
+        return True
+    best_there = Clairvoyant(look_alike(world, ours)).run().end
+    assert latest < best_there, f"{world}: ended at {ours.end}, not by {latest}"
+    assert ours.end <= FACTOR * best_there, world
+    return False
 
 
-def fair_end(world: World, plain: Result, best: Result, ours: Result) -> float:
-    """Return when a crawl has to end. Whoever is a second slower may meet an outage that others escape."""
-    met = [outage.end for outage in world.outages if outage.begin < ours.end]
-    uses_all_retries = NEVER in world.failures or world.short_outages
-    return max(plain.end, best.end, *met, BUDGET if uses_all_retries else 0.0)
+def late(seeds: range) -> list[int]:
+    return [seed for seed in seeds if not check(World.of(seed))]
 
 
 def test_a_thousand_hosts() -> None:
-    assert all(check(World.of(seed)) for seed in range(1000))
+    assert len(late(range(1000))) <= UNAVOIDABLE[0]
 
 
 @pytest.mark.slow
 def test_ten_thousand_hosts() -> None:
-    late = [seed for seed in range(1000, 11_000) if not check(World.of(seed))]
-    assert len(late) <= SLOW * 10_000, late
+    assert len(late(range(1000, 11_000))) <= UNAVOIDABLE[1000]
 
 
 def world(failures: list[int], *outages: Outage, kind: str = HOST, at_once: int = 8, is_chain: bool = False) -> World:
