@@ -12,8 +12,8 @@ Failures say that a host is down only while nothing is answered in between, beca
 about its host. Failures of several requests open the breaker, and so do repeated failures of one request: a list may
 have one request at a time. Where the host has answered a page before, the breaker is *suspect* first: a request for
 that page is the first probe. If the page is answered, the host is up and the failures are those of the pages. A page
-that was answered lately is as good as a probe: failures of the same request say less then, and each probe that follows
-soon on another takes twice as many requests.
+that was answered lately is as good as a probe: failures of the same request say less then. If every request of a host
+fails at first, a probe for each few of them would cost more than the requests: each takes twice as many as the last.
 
 While a host is down, no attempt is charged to a request, and what was charged since the last answer is taken back. A
 host that stays down too long is given up: its requests are tried, charged and buried like any others, so that a crawl
@@ -58,7 +58,7 @@ class Health:
     trusted_until: float = 0.0
     """Until then failures say less: the known page was answered lately."""
     probes_answered: int = 0
-    """How often the known page was answered, each time before the time was over until which that says something."""
+    """How often the known page was answered since a request was."""
     probing: int | None = None
     """The fingerprint of the probe in flight."""
 
@@ -144,7 +144,7 @@ class Breaker:
         trusted_until = health.trusted_until if known is None else max(health.trusted_until, known + self._probe)
         if now < trusted_until and not evidence.is_first:
             return times > REPEATED
-        if len(health.failing) >= self._limit * 2 ** (health.probes_answered if now < health.trusted_until else 0):
+        if len(health.failing) >= self._limit << health.probes_answered:
             return True
         return times >= REPEATED if evidence.known_page_from is not None else evidence.is_silence and times >= SILENT
 
@@ -177,11 +177,7 @@ class Breaker:
             return False
         was_down = health.is_open and not health.is_suspect
         if max(health.paused_until, health.trusted_until) > now:
-            self._hosts[host] = Health(
-                paused_until=health.paused_until,
-                trusted_until=health.trusted_until,
-                probes_answered=health.probes_answered,
-            )
+            self._hosts[host] = Health(paused_until=health.paused_until, trusted_until=health.trusted_until)
         else:
             del self._hosts[host]
         if was_down:
@@ -191,9 +187,10 @@ class Breaker:
     def known_page_answered(self, host: str, now: float) -> bool:
         """Record that the probe with a known page was answered. Return whether the host was down until now."""
         health = self._hosts.setdefault(host, Health())
-        health.probes_answered = health.probes_answered + 1 if now < health.trusted_until else 0
         health.trusted_until = now + self._probe
-        return self.succeeded(host, now)
+        was_down = self.succeeded(host, now)
+        self._hosts[host].probes_answered = 0 if was_down else health.probes_answered + 1
+        return was_down
 
     def ended(self, host: str, request: int, now: float) -> None:
         """Record that *request* has ended: if it was a probe that says nothing, another probe follows."""
