@@ -144,7 +144,7 @@ class Breaker:
         trusted_until = health.trusted_until if known is None else max(health.trusted_until, known + self._probe)
         if now < trusted_until and not evidence.is_first:
             return times > REPEATED
-        if len(health.failing) >= self._limit << health.probes_answered:
+        if len(health.failing) >= self._limit << (health.probes_answered if evidence.is_first else 0):
             return True
         return times >= REPEATED if evidence.known_page_from is not None else evidence.is_silence and times >= SILENT
 
