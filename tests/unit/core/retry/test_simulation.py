@@ -14,7 +14,7 @@ from .simulation import FAILURES, NEVER, POLICY, PROBE, Clairvoyant, Crawl, Outa
 
 FACTOR = 1.5
 """How much longer than plain backoff, or than the best that can be done, a crawl may take, whichever is longer."""
-UNAVOIDABLE = {0: 13, 1000: 22, 3500: 24, 6000: 28, 8500: 27}
+UNAVOIDABLE = {0: 13, 1000: 33, 3500: 18, 6000: 28, 8500: 23}
 """By the first seed: in how many hosts no policy can keep to that, because another world looks the same."""
 
 
@@ -120,7 +120,7 @@ def test_a_host_of_which_every_page_fails_at_first_costs_few_probes(pages: int, 
 def test_two_outages_with_no_probe_between_them_look_like_one() -> None:
     """The best crawl ends between them. Whether another one can depends on when its probes happen to be."""
     ends = [200.0 + 4 * number for number in range(20)]
-    listed = [world([0] * 3, Outage(0.08, end), Outage(end + 2, end + 200), at_once=1, is_chain=True) for end in ends]
-    assert all(Clairvoyant(of_list).run().end < end + 2 for of_list, end in zip(listed, ends, strict=True))
+    listed = [world([0] * 3, Outage(0.08, end), Outage(end + 50, end + 200), at_once=1, is_chain=True) for end in ends]
+    assert all(Clairvoyant(of_list).run().end < end + 50 for of_list, end in zip(listed, ends, strict=True))
     assert {check(of_list) for of_list in listed} == {True, False}
     assert all(len(WithBreaker(of_list).run().had) == 3 for of_list in listed)
