@@ -12,18 +12,24 @@ OLDEST_TESTS := $(addprefix tests/, \
 # Python keeps what it has compiled, even where the environment forbids that: hundreds of processes would do it again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: test lint compiled all fast slow oldest torture torture-verdict torture-properties field demo bench scale clean browser
+.PHONY: test lint compiled package all fast slow oldest torture torture-verdict torture-properties field demo bench scale clean browser
 
-# What uses one core runs two at a time; but two pips at a time would write the same egg-info. The tests use all cores.
+# What uses one core runs two at a time; but two builds at a time would write the same egg-info. The tests use all cores.
 test:
 	$(MAKE) -j2 $(VENV)/.ready browser
-	$(MAKE) -j2 $(OLDEST)/.ready lint compiled
+	$(MAKE) -j2 BUILT=package package lint $(OLDEST)/.ready compiled
 	$(MAKE) all oldest
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Builds the sdist and the wheel in dist/, and checks both strictly.
+package: $(VENV)/.ready
+	rm -rf dist
+	$(BIN)/python -m build --quiet .
+	$(BIN)/python -m twine check --strict dist/*
 
 # Pytest compiles the tests in a form of its own. Workers that begin together would each compile all of them.
 compiled: $(VENV)/.ready
@@ -69,8 +75,11 @@ FIELD ?= ../shared/field
 field: $(VENV)/.ready
 	$(BIN)/python $(FIELD)/run.py --python $(abspath $(BIN)/python) --jobs 2 $(FIELD_OPTIONS)
 
-demo: $(VENV)/.ready
-	$(BIN)/python example_project/demo.py
+# The environment of the tests if it is there; else one with what the demo needs, a fifth of that.
+DEMO := $(if $(wildcard $(VENV)/.ready),$(VENV),.venv-demo)
+
+demo: $(DEMO)/.ready
+	$(DEMO)/bin/python example_project/demo.py
 
 bench: $(VENV)/.ready
 	$(BIN)/python -m benchmarks.overhead
@@ -83,10 +92,15 @@ $(VENV)/.ready: pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
 	touch $@
 
-$(OLDEST)/.ready: pyproject.toml
+.venv-demo/.ready: pyproject.toml
+	$(PYTHON) -m venv .venv-demo
+	.venv-demo/bin/python -m pip install --quiet --disable-pip-version-check -e ".[demo]"
+	touch $@
+
+$(OLDEST)/.ready: pyproject.toml | $(BUILT)
 	$(PYTHON) -m venv $(OLDEST)
 	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[test]" "scrapy[httpx]==2.18.0"
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(OLDEST) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(OLDEST) .venv-demo .venv-docs build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

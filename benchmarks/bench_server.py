@@ -14,6 +14,8 @@ from pathlib import Path
 from benchmarks.bench_site import build_site
 
 ROOT = Path(__file__).resolve().parent.parent
+HITS = b"/-/hits"
+"""The path that is answered with the number of requests that the server has answered."""
 NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -40,6 +42,8 @@ def serving(scenario: str, pages: int) -> Iterator[Site]:
 class Connection(asyncio.Protocol):
     """One keep-alive connection: GETs without a body in, prebuilt responses out."""
 
+    hits = 0
+
     def __init__(self, responses: dict[bytes, bytes]) -> None:
         self._responses = responses
         self._received = b""
@@ -54,6 +58,10 @@ class Connection(asyncio.Protocol):
         *requests, self._received = (self._received + data).split(b"\r\n\r\n")
         for request in requests:
             path = request.split(b" ", 2)[1]
+            if path == HITS:
+                self._transport.write(_response(str(Connection.hits)))
+                continue
+            Connection.hits += 1
             self._transport.write(self._responses.get(path, NOT_FOUND))
 
 

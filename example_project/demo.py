@@ -101,6 +101,7 @@ class Demo:
         print(f"\n{result.table()}\n")
         if not self._plain:
             self._tell_report()
+        print(result.sentence(), flush=True)
         return finished and all(kills) and result.complete()
 
     def _tell_report(self) -> None:

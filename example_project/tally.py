@@ -24,6 +24,12 @@ class Result:
     def complete(self) -> bool:
         return self.lost == self.duplicated == self.damaged == 0
 
+    def sentence(self) -> str:
+        kills = f"{self.kills} kill{'' if self.kills == 1 else 's'}"
+        if self.complete():
+            return f"All {self.cars} cars are in the feed, each once, after {kills} with SIGKILL."
+        return f"After {kills} with SIGKILL: {self.lost} cars lost, {self.duplicated} doubled, {self.damaged} damaged."
+
     def table(self) -> str:
         rows = {
             "cars on the site": self.cars,

@@ -19,6 +19,7 @@ from scrapy_t8.core.page import Page, current_page, inside, leave_page
 from scrapy_t8.errors import ConfigError
 from scrapy_t8.model.entry import QueueRecord
 from scrapy_t8.utils.log.loggers import get_logger
+from scrapy_t8.utils.text import counted
 
 from .dupefilter import adopt
 from .queues import queue_class
@@ -223,7 +224,7 @@ class T8Scheduler(Scheduler):
         assert self.dqs is not None
         frontier = self._job.frontier
         for record in filter(self._is_foreign, frontier.registry.all()):
-            logger.info("Moving %d requests to the queues of %s", record.stored, self.pqclass)
+            logger.info("Moving %s to the queues of %s", counted(record.stored, "request", "requests"), self.pqclass)
             for entry in frontier.read_all(record):
                 page = frontier.replaceable(entry.id, entry.story)
                 page.enter()

@@ -103,6 +103,7 @@ class Config:
     max_resume_points: int = 100  # maximum number of records of history
     resume_point_ttl: float = 604800.0  # seconds that a record of history is kept
     closespider_per_job: bool = False  # whether CLOSESPIDER_* counts over all runs of a job
+    job_stats: bool = False  # whether a run ends with the statistics of all runs of its job, as "t8/job/..."
     stop_grace: float = 8.0  # seconds that a stop waits for requests in flight; 0: without a limit
 
     item_key: Any = None  # a field, fields, a callable or its path; or a dict of these by class

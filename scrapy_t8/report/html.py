@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from scrapy_t8.errors import ConfigError, FormatError
 from scrapy_t8.model.json_document import Document
+from scrapy_t8.utils.text import install
 
 from . import charts
 from .text import MOST, legible, number, percent, time_of
@@ -61,7 +62,7 @@ def render(document: Mapping[str, Any]) -> str:
     try:
         from jinja2 import UndefinedError
     except ImportError as error:
-        raise ConfigError(f"report.html needs {error.name}: pip install scrapy-t8[report]") from None
+        raise ConfigError(f"report.html needs {error.name}: {install('report')}") from None
 
     limits = {"first": FIRST, "rows": ROWS, "examples": EXAMPLES}
     try:

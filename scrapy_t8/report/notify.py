@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 from scrapy_t8.errors import ConfigError
 from scrapy_t8.utils.log.loggers import get_logger
-from scrapy_t8.utils.text import one_line
+from scrapy_t8.utils.text import install, one_line
 from scrapy_t8.utils.threads import in_thread
 
 logger = get_logger(__name__)
@@ -72,7 +72,7 @@ class _Service:
         try:
             from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType
         except ImportError:
-            raise ConfigError(f"{SETTING} needs apprise: pip install scrapy-t8[notify]") from None
+            raise ConfigError(f"{SETTING} needs apprise: {install('notify')}") from None
         # Without async_mode, Apprise works in the calling thread, not in a pool that delays the exit of the process.
         asset = AppriseAsset(app_id="scrapy_t8", async_mode=False, service_timeout=0)
         with _captured_warnings():

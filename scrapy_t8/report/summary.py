@@ -125,10 +125,15 @@ def _urls(row: Mapping[str, Any]) -> str:
 
 
 def account_lines(accounts: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
-    """Yield for each account what its total consists of, as ``items: 3 scraped = 2 exported + 1 duplicate``."""
+    """Yield for each account what its total consists of, as ``items: 3 scraped = 2 exported + 1 duplicate``.
+
+    Parts that are 0 are left out; of a total of 0, only the first part stays.
+    """
     for name, account in accounts.items():
-        whole, *parts = [f"{count:,} {what}" for what, count in account.items() if what != "difference"]
-        yield f"  {name}: {whole} = {' + '.join(parts)}"
+        total, *parts = [(count, what) for what, count in account.items() if what != "difference"]
+        shown = [part for part in parts if part[0]] or parts[:1]
+        whole, *rest = [f"{count:,} {what}" for count, what in (total, *shown)]
+        yield f"  {name}: {whole} = {' + '.join(rest)}"
 
 
 def feed_lines(feeds: Sequence[Mapping[str, Any]]) -> Iterator[str]:

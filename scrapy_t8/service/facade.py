@@ -15,6 +15,7 @@ from scrapy_t8.errors import ConfigError, T8Error
 from scrapy_t8.report.alerts import Incidents, alert_lines
 from scrapy_t8.report.notify import Notifier
 from scrapy_t8.utils.classes import forwarded
+from scrapy_t8.utils.text import counted
 from scrapy_t8.utils.threads import in_loop, in_loop_thread, in_thread_or_here
 from scrapy_t8.utils.times import moment
 from scrapy_t8.validation.database import Database
@@ -26,6 +27,9 @@ from .logs import logger
 from .metrics import alerts, metrics
 from .retry_manager import RetryManager
 from .state_manager import StateManager
+
+POLL = 0.1
+"""Seconds between two looks at the tasks that are left."""
 
 
 class T8ResumeAndRetry:
@@ -77,6 +81,24 @@ class T8ResumeAndRetry:
             self._at_exit = atexit.register(partial(_stop_at_exit, WeakMethod(self.stop_service)))
         return started
 
+    def wait_for_retries(self, timeout: float | None = None) -> bool:
+        """Wait until no task is left whose type has a handler. Return whether that is so.
+
+        For the end of a collector: the service that stops leaves waiting tasks to the next one. In a running event
+        loop: ``await asyncio.to_thread(t8.wait_for_retries, 60)``.
+
+        :param timeout: seconds after which the wait ends; None: no limit.
+        :raises T8Error: if the service does not run.
+        """
+        if not self.retry_manager.is_running:
+            raise T8Error("no task is retried, because the service does not run: start_service() starts it")
+        end = float("inf") if timeout is None else time.monotonic() + timeout
+        while is_left := bool(self.retry_manager.waiting_types()):
+            if time.monotonic() >= end or not self.retry_manager.is_running:
+                break
+            time.sleep(POLL)
+        return not is_left
+
     def stop_service(self, timeout: float | None = None) -> None:
         """Stop retrying, and close the state.
 
@@ -86,7 +108,17 @@ class T8ResumeAndRetry:
             atexit.unregister(self._at_exit)
             self._at_exit = None
         self.retry_manager.stop(timeout)
+        self._log_what_waits()
         self.state_manager.close()
+
+    def _log_what_waits(self) -> None:
+        try:
+            waiting = self.state_manager.task_counts()[0] if self.state_manager.is_open else 0
+        except T8Error:
+            return  # the store has failed, or belongs to the process that forked
+        if waiting:
+            tasks = counted(waiting, "task waits", "tasks wait")
+            logger.info("%s for a retry. Tasks are tried only while a service runs", tasks)
 
     def __enter__(self) -> T8ResumeAndRetry:
         self.start_service()

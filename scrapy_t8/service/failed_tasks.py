@@ -28,7 +28,7 @@ from scrapy_t8.model.failed_task import (
 )
 from scrapy_t8.stores.shared.tasks import TaskBatch, Verdict
 from scrapy_t8.utils.checked import checked_metadata, checked_number, checked_text
-from scrapy_t8.utils.text import one_line, printable
+from scrapy_t8.utils.text import counted, one_line, printable
 
 from .context import StateContext
 from .logs import logger
@@ -265,7 +265,8 @@ class FailedTasks:
         crash = Failure(CRASH, "the process died while the handler was at work")
         freed = self._tasks.break_leases(self._holder.is_alive, lambda waiting: self._verdict(_leased(waiting), crash))
         if freed:
-            logger.warning("%d tasks of a process that has died were returned to the queue", freed)
+            tasks = counted(freed, "task was", "tasks were")
+            logger.warning("%s returned to the queue: the process that worked on them has died", tasks)
         return freed
 
     def _verdict(self, task: LeasedTask, failure: Failure) -> Verdict:
@@ -277,7 +278,8 @@ class FailedTasks:
         due = self._due(failure, task.record, earlier=earlier, now=now)
         history.add(now, failure.kind, failure.error, charged=True)
         if due is None:
-            logger.error("Task %s is given up after %d attempts: %s", name, task.attempt, printable(failure.error))
+            tries = counted(task.attempt, "attempt", "attempts")
+            logger.error("Task %s is given up after %s: %s", name, tries, printable(failure.error))
             return self._letter(task)
         message = "Task %s failed on attempt %d: %s. The next one is due in %.3g s"
         logger.warning(message, name, task.attempt, printable(failure.error), due - now)

@@ -15,7 +15,7 @@ from scrapy_t8.errors import ConfigError, StoreError, T8Error, remedy
 from scrapy_t8.stores.shared.tasks import SQLiteTasks
 from scrapy_t8.utils.checked import checked_text
 from scrapy_t8.utils.handler_call import Handler, HandlerCall, NoThread
-from scrapy_t8.utils.text import one_line, printable
+from scrapy_t8.utils.text import counted, one_line, printable
 from scrapy_t8.utils.threads import MORE_THREADS, OneThread, Workers, run_blocking
 
 from .failed_tasks import ANY, FailedTasks, LeasedTask
@@ -86,7 +86,9 @@ class RetryManager:
     def is_running(self) -> bool:
         return self._thread is not None and self._thread.is_alive()
 
-    # -- from other threads --------------------------------------------------------------------------------------
+    def waiting_types(self) -> set[str]:
+        """Return the task types that have a handler, and tasks that wait or are being retried."""
+        return self._stored.slots() & set(self._handlers)
 
     def start(self) -> bool:
         """Begin to retry. Return whether it does: not with ``enable_auto_retry`` off.
@@ -165,8 +167,6 @@ class RetryManager:
     @property
     def _stored(self) -> SQLiteTasks:
         return self._state.parts.context.stored_tasks
-
-    # -- in the thread of the service ----------------------------------------------------------------------------
 
     def _main(self, begun: Event) -> None:
         serving = self._serve(begun)
@@ -346,5 +346,5 @@ class RetryManager:
             for call in late:
                 call.hurry()
             await asyncio.wait(self._running)
-            message = "%d tasks were given back: their handlers took longer than the %g s that a stop may take"
-            logger.warning(message, len(late), self._grace)
+            message = "%s given back: their handlers took longer than the %g s that a stop may take"
+            logger.warning(message, counted(len(late), "task was", "tasks were"), self._grace)

@@ -86,7 +86,7 @@ class DetailSpider(T8SpiderMixin, Spider):
             found = True
             yield request
         if not found and before:
-            logger.info("All %d slugs are done or in the frontier. -s T8_RESUME=fresh begins anew", before)
+            logger.info("All slugs (%d) are done or in the frontier. -s T8_RESUME=fresh begins anew", before)
         elif not found:
             logger.warning("The spider has no slugs: nothing to do")
 

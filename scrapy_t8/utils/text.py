@@ -33,6 +33,11 @@ def counted(number: int, one: str, many: str) -> str:
     return f"{number:,} {one if number == 1 else many}"
 
 
+def install(extra: str) -> str:
+    """Return the command that installs an extra of scrapy_t8, in a form that every shell takes."""
+    return f'pip install "scrapy-t8[{extra}]"'
+
+
 def printable(text: str) -> str:
     """Return *text* on one line, with escapes in place of the characters that control a terminal."""
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

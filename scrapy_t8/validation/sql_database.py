@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from scrapy_t8.errors import ConfigError, DatabaseError
-from scrapy_t8.utils.text import one_line
+from scrapy_t8.utils.text import install, one_line
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Column, Connection, Engine
 
-INSTALL = 'pip install "scrapy_t8[sql]"'
+INSTALL = install("sql")
 DRIVERS = {"postgresql": ("psycopg2", "psycopg"), "mysql": ("MySQLdb", "pymysql")}
 """The drivers for a URL without one: the first that is installed, else the last."""
 PACKAGES = {"psycopg": '"psycopg[binary]"', "MySQLdb": "mysqlclient"}

@@ -36,7 +36,7 @@ PLANS = [*(poisoned(name, "0.05") for name in PAGES), *(poisoned(name, "1") for 
 
 @planned(PLANS)
 def test_a_page_that_kills_the_process_is_buried(plan: Plan, trial: Trial, done: Done) -> None:
-    figures = check(trial, buried=(plan.arguments["poison"],), errors=("1 requests became dead letters",))
+    figures = check(trial, buried=(plan.arguments["poison"],), errors=("1 request was given up: the process died",))
     assert len(trial.runs) <= BOUND
     assert all(run.died for run in trial.runs[:-1])
     done(figures)

@@ -12,7 +12,7 @@ from scrapy_t8.commands.registry import commands
 from scrapy_t8.config.settings import Config
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *ROOT.glob("docs/*.md"), ROOT / "example_project/README.md", ROOT / "benchmarks/README.md"]
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "example_project/README.md", ROOT / "benchmarks/README.md"]
 SETTINGS = {f"T8_{field.name.upper()}" for field in fields(Config)}
 EXAMPLES = {"T8_COMIT_INTERVAL", "T8_WORKERS"}
 """Names that docs/troubleshooting.md quotes as errors."""

@@ -10,6 +10,7 @@ from scrapy_t8.config.settings import effective
 from scrapy_t8.report.document import exit_status
 from scrapy_t8.report.files import DIRECTORY, HTML, JSON, read_report, write
 from scrapy_t8.report.summary import summary
+from scrapy_t8.utils.text import install
 
 
 @command(
@@ -43,7 +44,7 @@ def _run(context: CommandContext) -> int:
             terminal.print_line(line)
         terminal.print_line(f"  more in {page}")
         if page.name == JSON:
-            terminal.print_line(f"  for {HTML}: pip install 'scrapy-t8[report]'")
+            terminal.print_line(f"  for {HTML}: {install('report')}")
     return exit_status(document) if options.check else OK
 
 

@@ -17,6 +17,7 @@ from scrapy_t8.core.page import leave_page
 from scrapy_t8.utils import gc_freeze
 from scrapy_t8.utils.log.loggers import get_logger
 from scrapy_t8.utils.log.tracebacks import in_one_line
+from scrapy_t8.utils.text import counted
 from scrapy_t8.utils.times import local_time
 
 logger = get_logger(__name__)
@@ -67,21 +68,23 @@ class T8Checkpoint:
         found = self._job.recovery
         self._job.await_pipelines(scrapy_private.item_pipelines(self._job.crawler))
         if self._job.buried:
-            logger.error("%d requests became dead letters: the process died even when each ran alone", self._job.buried)
+            requests = counted(self._job.buried, "request was given up", "requests were given up")
+            logger.error("%s: the process died even when each ran alone", requests)
         if self._job.revived:
-            logger.info("The spider's code has changed: %d dead letters are revived", self._job.revived)
+            requests = counted(self._job.revived, "request that was given up is", "requests that were given up are")
+            logger.info("The spider's code has changed: %s tried again", requests)
         if found.last_run is None:
             return
         logger.info(
-            "Resuming %s in %s: run %d ended %s (%s). %d requests to do, %d of them in flight when it ended, %d dead",
+            "Resuming %s in %s: run %d ended %s (%s). %s%s%s",
             found.job.id,
             self._job.directory,
             found.last_run.id,
             local_time(found.last_run.ended),
             found.last_run.reason,
-            len(self._job.frontier),
-            found.recovered,
-            found.job.ledger.dead,
+            counted(len(self._job.frontier), "request to do", "requests to do"),
+            f", {found.recovered:,} of them in flight when it ended" if found.recovered else "",
+            f", {found.job.ledger.dead:,} given up" if found.job.ledger.dead else "",
         )
         if self._job.leaving.only_finishes():
             self._finish_and_begin_anew()

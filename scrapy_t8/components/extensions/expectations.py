@@ -19,7 +19,7 @@ from scrapy_t8.errors import ConfigError
 from scrapy_t8.model.items import RefetchStatus
 from scrapy_t8.utils.log.loggers import get_logger
 from scrapy_t8.utils.log.tracebacks import in_one_line
-from scrapy_t8.utils.text import escape_surrogates, lines_of
+from scrapy_t8.utils.text import counted, escape_surrogates, lines_of
 
 from .sitemaps import read_sitemap
 
@@ -92,7 +92,7 @@ class T8Expectations:
         # Durable in one commit with the last of the keys, or after it.
         self._read[f"expect:{path}"] = b"read"
         self._job.changed()
-        logger.info("%d items are expected by %s", count, path)
+        logger.info("%s expected by %s", counted(count, "item is", "items are"), path)
 
     def _refetch(self) -> None:
         """Crawl the requests for missing items that only the spider can make."""

@@ -170,13 +170,8 @@ class T8Report:
         assert stats is not None
         stats.set_value("t8/verdict", document["verdict"])
         stats.set_value("t8/exit_status", document["exit_status"])
-        for name, account in document["ledger"].items():
-            for what, count in account.items():
-                stats.set_value(f"t8/{name}/{what}", count)
-        for row in document["without_result"]["causes"]:
-            stats.set_value(f"t8/without_result/{row['cause']}", row["count"])
-        stats.set_value("t8/without_result", document["without_result"]["count"])
-        stats.set_value("t8/alerts", len(document["alerts"]))
+        for name, count in counts(document).items():
+            stats.set_value(f"t8/{name}", count)
         for alert in document["alerts"]:
             self._crawler.signals.send_catch_log(t8_alert, alert=alert, spider=self._crawler.spider)
         self._crawler.signals.send_catch_log(t8_run_ended, report=document, spider=self._crawler.spider)
@@ -192,6 +187,14 @@ class T8Report:
             self._job.store.items.add_past_job(past)
         except T8Error as error:
             logger.error("%s", error)
+
+
+def counts(document: Document) -> dict[str, int]:
+    """Return the numbers of *document* by their names below ``t8/``. A number that is 0 is left out."""
+    found = {f"{part}/{what}": count for part, account in document["ledger"].items() for what, count in account.items()}
+    found |= {f"without_result/{row['cause']}": row["count"] for row in document["without_result"]["causes"]}
+    found |= {"without_result": document["without_result"]["count"], "alerts": len(document["alerts"])}
+    return {name: count for name, count in found.items() if count}
 
 
 def _notifier(config: Config) -> Notifier | None:

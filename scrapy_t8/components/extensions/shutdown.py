@@ -10,6 +10,7 @@ from scrapy.utils.asyncio import CallLaterResult, call_later
 from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.utils.log.loggers import get_logger
+from scrapy_t8.utils.text import counted
 
 logger = get_logger(__name__)
 
@@ -49,5 +50,6 @@ class T8GracefulStop:
         # What is in flight was never settled: it is in the frontier still.
         count = self._job.give_back_in_flight()
         if count:
-            message = "%d requests still in flight %g s after the stop signal; returned to the queue"
-            logger.warning(message, count, self._seconds)
+            requests = counted(count, "request is", "requests are")
+            message = "%s still in flight %g s after the stop signal, and returned to the queue"
+            logger.warning(message, requests, self._seconds)

@@ -49,14 +49,15 @@ def merged(before: Mapping[str, float], now: Mapping[str, Any]) -> Totals:
 
 
 class T8JobStats:
-    """Keeps the statistics in every commit. At the end adds ``t8/job/...``: each statistic over all runs of the job."""
+    """Keeps the statistics in every commit. With T8_JOB_STATS, ends a run with those of all runs, as ``t8/job/...``."""
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> T8JobStats:
         job = Job.required(crawler)
         extension = cls(crawler, job)
         FailureSummary.begin(crawler, job)
-        crawler.signals.connect(extension.spider_closed, signals.spider_closed)
+        if job.config.job_stats:
+            crawler.signals.connect(extension.spider_closed, signals.spider_closed)
         return extension
 
     def __init__(self, crawler: Crawler, job: Job) -> None:
@@ -72,10 +73,9 @@ class T8JobStats:
         return {**before, NOW: msgpack.packb(self._numbers())}
 
     def spider_closed(self) -> None:
-        if self._before:
-            assert self._crawler.stats is not None
-            for name, value in merged(self._before, self._numbers()).items():
-                self._crawler.stats.set_value(JOB + name, value)
+        assert self._crawler.stats is not None
+        for name, value in merged(self._before, self._numbers()).items():
+            self._crawler.stats.set_value(JOB + name, value)
 
     def _numbers(self) -> Totals:
         assert self._crawler.stats is not None

@@ -12,6 +12,7 @@ from scrapy.extensions.feedexport import FeedSlot, FileFeedStorage
 from scrapy_t8.errors import FeedError
 from scrapy_t8.model.items import FeedBalance
 from scrapy_t8.utils.log.loggers import get_logger
+from scrapy_t8.utils.text import counted
 
 from .append_file import AppendFile
 from .file_proof import GONE, LONGER, REPLACED, SHORTER, FileProof, whole_rows
@@ -206,9 +207,9 @@ class AppendedFeed:
         unknown = 0 if is_pipe else max(0, self._total - self.slot.itemcount - known)
         self.balance.lost_batches = sum(ended.items for ended in changed) + unknown
         if changed or unknown:
-            message = "%d items of the feed %s were in files that are gone, were changed, or are unknown: %s"
+            message = "%s of the feed %s in files that are gone, were changed, or are unknown: %s"
             names = ", ".join(ended.path for ended in changed[:3]) or "their notes are gone"
-            logger.error(message, self.balance.lost_batches, self.slot.uri_template, names)
+            logger.error(message, counted(self.balance.lost_batches, "item", "items"), self.slot.uri_template, names)
 
     def _next_batch(self) -> None:
         self._file.flush()

@@ -24,7 +24,7 @@ from scrapy_t8.core.job.job import Job
 from scrapy_t8.core.page import leave_page
 from scrapy_t8.errors import CannotLoad, FeedError
 from scrapy_t8.utils.log.loggers import get_logger
-from scrapy_t8.utils.text import one_line
+from scrapy_t8.utils.text import counted, one_line
 
 from .appended import AppendedFeed
 from .feed_paths import FeedPaths, refuse_same_file
@@ -120,8 +120,8 @@ class T8FeedExporter(FeedExporter):
         before = feed.balance.late
         feed.balance.begin(exported)
         if feed.balance.late > before:
-            message = "%d items were exported when %s was not named, and are not in it: the crawl will not be complete"
-            logger.warning(message, feed.balance.late - before, name)
+            items = counted(feed.balance.late - before, "item was", "items were")
+            logger.warning("%s exported when %s was not named: the crawl will not be complete", items, name)
 
     def _is_appended(self, slot: FeedSlot) -> bool:
         return (

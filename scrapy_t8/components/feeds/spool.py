@@ -17,6 +17,7 @@ from scrapy_t8.errors import CannotStore
 from scrapy_t8.model.codec import Codec, is_intact
 from scrapy_t8.model.items import FeedBalance
 from scrapy_t8.utils.log.loggers import get_logger
+from scrapy_t8.utils.text import counted
 
 from .append_file import AppendFile
 from .file_proof import GONE, SHORTER, FileProof
@@ -68,8 +69,9 @@ class ItemSpool:
         self.balance.lost += lost
         self._count = len(frames)
         self._gaps = [*self._gaps, [len(frames), lost]]
-        message = "%s %s: %d items of the feeds that are written at the end of each run are lost. %s"
-        logger.error(message, path, "is gone" if change == GONE else "is cut short", lost, ADVICE)
+        items = counted(lost, "item", "items")
+        message = "%s %s: %s of the feeds that are written at the end of each run are lost. %s"
+        logger.error(message, path, "is gone" if change == GONE else "is cut short", items, ADVICE)
         return end
 
     def encode(self, item: Any) -> tuple[bytes, CannotStore | None]:
@@ -111,8 +113,9 @@ class ItemSpool:
         damaged = 0 if self._count is None else max(0, self._count - found)
         if damaged:
             self.balance.lost_batches = damaged
-            message = "%s is damaged: %d items of the feeds that are written at the end of each run cannot be read. %s"
-            logger.error(message, self._file.path, damaged, ADVICE)
+            items = counted(damaged, "item", "items")
+            message = "%s is damaged: %s of the feeds that are written at the end of each run cannot be read. %s"
+            logger.error(message, self._file.path, items, ADVICE)
 
     def close(self) -> None:
         self._file.close()

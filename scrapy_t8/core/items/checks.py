@@ -19,7 +19,7 @@ from itemadapter import ItemAdapter
 from scrapy_t8.config.parsing import load_callable
 from scrapy_t8.errors import ConfigError
 from scrapy_t8.utils.classes import record_class
-from scrapy_t8.utils.text import one_line
+from scrapy_t8.utils.text import install, one_line
 
 from .by_class import ANY, by_class, parse_json, part_for
 from .keys import fields_of
@@ -27,7 +27,7 @@ from .keys import fields_of
 REQUIRED, SCHEMA, COVERAGE = "T8_REQUIRED_FIELDS", "T8_ITEM_SCHEMA", "T8_FIELD_COVERAGE"
 MOST = 20
 """Problems of one item with its schema that are reported."""
-INSTALL = "pip install scrapy-t8[validation]"
+INSTALL = install("validation")
 
 SHOWN = Repr()
 """Shows any value, also one whose own repr fails, in a length that fits a report."""

@@ -13,6 +13,7 @@ from scrapy_t8.core.retry.system import RetrySystem
 from scrapy_t8.core.run import RunContext, RunControl
 from scrapy_t8.model.entry import Ending
 from scrapy_t8.utils.log.loggers import get_logger
+from scrapy_t8.utils.text import counted
 
 logger = get_logger(__name__)
 
@@ -88,8 +89,9 @@ class Leaving:
         if not self._ends_job(reason):
             return None
         if self._frontier.leased:
-            message = "%d requests have not ended, so the close reason %r does not end the job: the next run goes on"
-            logger.warning(message, len(self._frontier.leased), reason)
+            requests = counted(len(self._frontier.leased), "request has", "requests have")
+            message = "%s not ended, so the close reason %r does not end the job: the next run goes on"
+            logger.warning(message, requests, reason)
             return None
         return self._frontier.store.count_untried()
 

@@ -13,6 +13,7 @@ from scrapy_t8.model.job import Identity, JobRecord, PastJob, Recovery
 from scrapy_t8.stores.base import Store
 from scrapy_t8.stores.sqlite.file import check_access
 from scrapy_t8.utils.log.loggers import get_logger
+from scrapy_t8.utils.text import counted
 
 logger = get_logger(__name__)
 
@@ -82,10 +83,11 @@ def finish_run(
     """
     difference = record.ledger.difference(left)
     if difference:
-        logger.error("The ledger does not balance: %d requests are unaccounted for (%s)", difference, record.ledger)
+        requests = counted(difference, "request is", "requests are")
+        logger.error("The ledger does not balance: %s unaccounted for (%s)", requests, record.ledger)
     if record.ledger.item_difference:
-        problem = "The ledger does not balance: %d items are unaccounted for (%s)"
-        logger.error(problem, record.ledger.item_difference, record.ledger)
+        items = counted(record.ledger.item_difference, "item is", "items are")
+        logger.error("The ledger does not balance: %s unaccounted for (%s)", items, record.ledger)
     is_through = (untried is not None or (record.start_done and not left)) and is_complete and not difference
     # A job whose spider closes itself has finished. After a signal, the same command resumes the job.
     record.finished = record.unreported = is_through and reason != scrapy_private.SHUTDOWN
@@ -97,8 +99,8 @@ def finish_run(
         record.ledger.discarded += untried
     if reason == "finished" and not is_through:
         logger.error(
-            "Scrapy says finished, but the job is not: %d requests left, start() %s. Run the same command again",
-            left,
+            "Scrapy says finished, but the job is not: %s left, start() %s. Run the same command again",
+            counted(left, "request", "requests"),
             "read to its end" if record.start_done else "not read to its end",
         )
 
@@ -158,7 +160,7 @@ def _begin_job(
     if config.expect_last:
         count = store.items.expect_last(identity.spider, "last good job")
         if count:
-            logger.info("Expecting the %d items of the last good job", count)
+            logger.info("%s expected: those of the last good job", counted(count, "item is", "items are"))
     _log_beginning(old, directory)
 
 

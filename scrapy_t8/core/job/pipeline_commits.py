@@ -28,7 +28,7 @@ from scrapy_t8.errors import CannotLoad
 from scrapy_t8.model.entry import Ending, Outcome
 from scrapy_t8.utils.classes import path_of
 from scrapy_t8.utils.log.loggers import get_logger
-from scrapy_t8.utils.text import one_line
+from scrapy_t8.utils.text import counted, one_line
 from scrapy_t8.utils.threads import is_of_code
 
 from .commit_loop import HOOK, CommitLoop
@@ -167,7 +167,8 @@ class PipelineCommits:
         now = self._clock()
         if self._down_since is None:
             self._down_since = now
-            logger.warning("%s. No request is sent until it succeeds; %d pages wait", failure.error, len(pages))
+            waiting = counted(len(pages), "page waits", "pages wait")
+            logger.warning("%s. No request is sent until it succeeds; %s", failure.error, waiting)
         if now > self._down_since + self._config.breaker_give_up:
             logger.error("%s. Run the same command again when the service is up: nothing is lost", failure.error)
             scrapy_private.close_spider(self._crawler, DOWN)
@@ -226,7 +227,8 @@ class PipelineCommits:
             self._stop_timer.cancel()
         left = len(self._waiting) + len(self._in_call)
         if left:
-            logger.warning("%d pages come again in the next run: their item pipelines have not committed", left)
+            pages = counted(left, "page comes", "pages come")
+            logger.warning("%s again in the next run: the item pipelines have not committed", pages)
         for task in (*tasks, self._call):
             if task is not None:
                 task.cancel()

@@ -315,13 +315,12 @@ class RetryDecisions:
 
     def write_stats(self) -> None:
         """Write the retry statistics of the run, if anything failed."""
-        waiting = len(self._frontier.waiting)
         stats = self._crawler.stats
         assert stats is not None
-        succeeded, buried, untried = (stats.get_value(f"t8/retry/{what}", 0) for what in OUTCOMES)
-        if waiting or succeeded or buried:
+        if waiting := len(self._frontier.waiting):
             stats.set_value("t8/retry/waiting", waiting)
             stats.set_value("t8/retry/due", self._frontier.store.count_waiting(until=self._clock()))
+        succeeded, buried, untried = (stats.get_value(f"t8/retry/{what}", 0) for what in OUTCOMES)
         if retried := succeeded + buried - untried:
             stats.set_value("t8/retry/success_rate", round(succeeded / retried, 4))
 

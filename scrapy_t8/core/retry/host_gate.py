@@ -129,7 +129,7 @@ class HostGatedQueue:
         if held := self._held.get(host):
             return held.popleft()
         queue = next((queue for parked, queue in self._parked.values() if parked == host), None)
-        return None if queue is None else queue.pop()  # type: ignore[no-any-return]
+        return None if queue is None else queue.pop()
 
     def _pop_free(self, now: float) -> Request | None:
         while not self.is_full:

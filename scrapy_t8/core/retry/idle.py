@@ -12,6 +12,7 @@ from twisted.internet.task import LoopingCall
 
 from scrapy_t8.core.run import RunContext
 from scrapy_t8.utils.log.loggers import get_logger
+from scrapy_t8.utils.text import counted
 from scrapy_t8.utils.times import local_time
 
 from .breaker import Breaker
@@ -128,7 +129,8 @@ class IdlePolicy:
         now = self._clock()
         if now >= self._logged + LOGGED_EVERY:
             self._logged = now
-            logger.info("%d requests wait for a retry, the first until %s", len(self._timer), local_time(due))
+            requests = counted(len(self._timer), "request waits", "requests wait")
+            logger.info("%s for a retry, the first until %s", requests, local_time(due))
 
     # CLOSESPIDER_TIMEOUT_NO_ITEM: no items come because the crawl waits, not because the crawl has gone wrong.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import sys
 from collections.abc import Iterator
 from types import FrameType
@@ -34,6 +36,8 @@ def set_exit_status(crawl: object, status: int) -> None:
     """
     command = running_command()
     if command is not None:
+        if not _exit_statuses:
+            atexit.register(_insist, command)
         fails_by_itself = command.exitcode not in (0, _worst())
         _exit_statuses[crawl] = status
         command.exitcode = command.exitcode if fails_by_itself else _worst()
@@ -41,6 +45,16 @@ def set_exit_status(crawl: object, status: int) -> None:
 
 def _worst() -> int:
     return min(filter(None, _exit_statuses.values()), default=0)
+
+
+def _insist(command: ScrapyCommand) -> None:
+    """End the process with the status of its crawls, although code of the project may end it with ``sys.exit(0)``."""
+    if _worst() and command.exitcode == _worst():
+        atexit.unregister(_insist)
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(_worst())
 
 
 def is_inspection_command() -> bool:

@@ -90,7 +90,7 @@ def test_callbacks_of_many_requests_are_counted_only_on_demand(
 
 def test_status_as_text(t8: T8, stopped: Crawl) -> None:
     assert t8("status", "--jobdir", stopped.job) == 0
-    assert "requests: 54 admitted = 51 done + 0 ready + 1 waiting + 0 leased + 2 dead + 0 discarded" in t8.out
+    assert "requests: 54 admitted = 51 done + 1 waiting + 2 dead" in t8.out
     assert "parse_car" in t8.out
     assert "LIST_COLLECTION" in t8.out
     assert "stopped (retries_waiting)" in t8.out

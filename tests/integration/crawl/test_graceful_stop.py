@@ -31,7 +31,7 @@ def test_a_signal_with_held_answers_in_flight(crawl: Crawl, mode: str) -> None:
     stopped = run.wait()
     assert time.monotonic() - began >= 1.9
     assert (stopped.code, stopped.reason) == (0, "shutdown")
-    assert "8 requests still in flight 2 s after the stop signal; returned to the queue" in stopped.log
+    assert "8 requests are still in flight 2 s after the stop signal, and returned to the queue" in stopped.log
     assert "Error while removing request" not in stopped.log
     assert "Traceback" not in stopped.log
     crawl.site.release()

@@ -55,7 +55,7 @@ def test_a_state_that_cannot_be_stored_is_reported_by_its_key(crawl: Crawl) -> N
 
 def test_statistics_of_all_runs(crawl: Crawl) -> None:
     crawl.killed("page:20", "asking", paths=CARS, **ONE_BY_ONE)
-    run = crawl.run("asking", paths=CARS)
+    run = crawl.run("asking", paths=CARS, T8_JOB_STATS="1")
     totals = merged(*(msgpack.unpackb(ledger.kept(crawl.state_file, f"totals:{part}")) for part in ("before", "now")))
     assert totals["item_scraped_count"] >= 60
     assert run.stats["t8/job/item_scraped_count"] == totals["item_scraped_count"]

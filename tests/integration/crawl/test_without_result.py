@@ -86,6 +86,13 @@ def test_requests_that_a_handler_of_the_signal_refuses_are_named(lab: Lab) -> No
     assert crawl.values("page") == Counter(["refuses", "p/good"])
 
 
+@pytest.mark.parametrize("when", ["open", "item"])
+def test_code_that_ends_the_process_with_success_proves_nothing(lab: Lab, when: str) -> None:
+    crawl = lab.crawl("doubtful", kinds="harmless", ITEM_PIPELINES={f"{MODULE}.Exits": 1}, **PROVE)
+    assert crawl.run(variables={"EXITS": when}).code == 3
+    assert crawl.run().code == 0
+
+
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="a task does not say whether it was cancelled")
 def test_a_callback_that_is_cancelled_has_failed(lab: Lab) -> None:
     crawl = lab.crawl("doubtful", kinds="cancelled", **PROVE)

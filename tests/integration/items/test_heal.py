@@ -96,7 +96,7 @@ def test_the_last_good_job_lists_the_expected_items(tmp_path: Path) -> None:
     log = crawl(tmp_path, "map", site="data:,", T8_EXPECT_LAST="1", T8_RESUME="fresh")
     assert "of the last good job" not in log  # that was another spider's
     log = crawl(tmp_path, "slugs", T8_EXPECT_LAST="1", T8_RESUME="fresh")
-    assert "Expecting the 3 items of the last good job" in log
+    assert "3 items are expected: those of the last good job" in log
     assert causes(tmp_path)["B"] == "never_linked"
 
 

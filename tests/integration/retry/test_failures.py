@@ -40,7 +40,7 @@ def test_a_retry_beyond_the_wait_is_left_to_the_next_run(crawl: Crawl) -> None:
 
 def test_a_crawl_that_waits_for_retries_is_not_closed_for_yielding_no_items(crawl: Crawl) -> None:
     waiting = crawl.start(SPIDER, paths="later-600/x", CLOSESPIDER_TIMEOUT_NO_ITEM=1000, T8_RETRY_WAIT=1000)
-    waiting.until_log("requests wait for a retry").until(lambda: crawl.notes[-1:] == ["the clock stands"])
+    waiting.until_log("for a retry, the first until").until(lambda: crawl.notes[-1:] == ["the clock stands"])
     assert waiting.stop().reason == "shutdown"
     assert run(crawl, "later-600/x", switch="an hour later").reason == "finished"
     assert items(crawl) == both("later-600/x")
@@ -54,7 +54,7 @@ def test_the_log_does_not_grow_with_the_attempts(crawl: Crawl) -> None:
         paths = [f"flaky-{times}/{page}" for page in range(6)]
         done = run(crawl, *paths, LOGSTATS_INTERVAL=3600, LOG_LEVEL="INFO", **quick)
         assert done.stats["t8/retry/count"] == 6 * times
-        lines.append([line for line in done.lines("[scrapy_t8") if "wait for a retry" not in line])
+        lines.append([line for line in done.lines("[scrapy_t8") if "for a retry, the first" not in line])
     assert len(lines[0]) == len(lines[1])
 
 

@@ -44,7 +44,7 @@ def test_letters_are_revived_when_the_spiders_code_has_changed(crawl: Crawl) -> 
     code.write_text(code.read_text() + "# fixed\n")
     log = run(crawl, "ok/bug", "ok/g").log
     # Both jobs had finished, so that this is a third one. Its feed has the page once.
-    assert "The spider's code has changed: 1 dead letters are revived" in log
+    assert "The spider's code has changed: 1 request that was given up is tried again" in log
     assert items(crawl) == both("ok/g", "ok/g", "ok/g", "ok/bug") + Counter({"/ok/bug": 2})
     assert crawl.letters() == {}
 

@@ -201,7 +201,7 @@ def test_a_report_that_lacks_something_is_refused() -> None:
 
 def test_without_the_extra_one_line_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    with pytest.raises(ConfigError, match=r"^report.html needs jinja2: pip install scrapy-t8\[report\]$"):
+    with pytest.raises(ConfigError, match=r'^report.html needs jinja2: pip install "scrapy-t8\[report\]"$'):
         render(empty())
 
 

@@ -112,7 +112,7 @@ def test_an_invalid_url(caplog: pytest.LogCaptureFixture, url: Any, shown: str) 
 
 def test_without_apprise(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "apprise", None)
-    with pytest.raises(ConfigError, match=r"T8_NOTIFY_URLS needs apprise: pip install scrapy-t8\[notify\]"):
+    with pytest.raises(ConfigError, match=r'T8_NOTIFY_URLS needs apprise: pip install "scrapy-t8\[notify\]"'):
         Notifier(["json://127.0.0.1:9/"], 1)
 
 

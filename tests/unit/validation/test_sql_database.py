@@ -305,7 +305,7 @@ except scrapy_t8.T8Error as error:
     print(error)
 """
     done = run("-c", code)
-    assert done.stdout == 'SQLDatabase needs SQLAlchemy: pip install "scrapy_t8[sql]"\n', done.stderr
+    assert done.stdout == 'SQLDatabase needs SQLAlchemy: pip install "scrapy-t8[sql]"\n', done.stderr
 
 
 def test_the_package_does_not_import_sqlalchemy() -> None:

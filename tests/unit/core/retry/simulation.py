@@ -300,7 +300,7 @@ def look_alike(world: World, ours: Result) -> World:
     1. A probe just before the end of an outage fails, and the next one follows an interval later. Until then, all is as
        if the outage lasted as long. Two outages are one if no probe falls between them.
     2. A failure just before an outage is followed by a check in the outage: all is as if the outage had begun before
-       the failure. Besides, each check takes time, which plain backoff does not need, and an outage may begin just then.
+       the failure. Besides, a check takes time, which plain backoff does not need, and an outage may begin just then.
     3. A failure in an outage that is over before the check is a failure of the page, as far as anyone can see.
 
     In any of these worlds the best crawl ends at some time, and a crawl that sees the same here cannot end sooner.

@@ -118,7 +118,7 @@ def test_what_waits_is_logged_once_a_minute(run: RetryRun, clock: Clock, caplog:
             waits.due = clock.now + 1
             with pytest.raises(DontCloseSpider):
                 made.idle(None)
-    assert caplog.text.count("wait for a retry") == 2
+    assert caplog.text.count("for a retry, the first until") == 2
     assert len(waits.wakes) == 700
 
 

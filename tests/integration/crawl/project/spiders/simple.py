@@ -107,7 +107,7 @@ class Monitored(Simple):
 
     def run_ended(self, report: dict[str, Any]) -> None:
         stats = self.crawler.stats.get_stats()
-        heard = [report["verdict"], stats["t8/verdict"], stats["t8/items/exported"]]
+        heard = [report["verdict"], stats["t8/verdict"], stats.get("t8/items/exported", 0)]
         heard += [stats.get("t8/job/item_scraped_count"), stats["finish_reason"]]
         with open("heard", "a", encoding="utf-8") as file:
             file.write(json.dumps(heard) + "\n")

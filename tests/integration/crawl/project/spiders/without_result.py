@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import AsyncIterator, Iterable
 from typing import Any, ClassVar
 
@@ -241,3 +242,16 @@ class Hangs(ResumeValidator):
     async def validate(self, now: Any = None) -> dict[str, Any]:
         await asyncio.get_running_loop().create_future()
         return {}
+
+
+class Exits:
+    """A pipeline that ends the process, as it says with success."""
+
+    def open_spider(self) -> None:
+        if os.environ.get("EXITS") == "open":
+            sys.exit(0)
+
+    def process_item(self, item: Any) -> Any:
+        if os.environ.get("EXITS") == "item":
+            sys.exit(0)
+        return item
