@@ -104,6 +104,16 @@ def test_each_probe_takes_twice_as_many_requests_as_the_last(probes: int, needed
     assert made.suspects() == {"h"}
 
 
+def test_requests_that_had_failed_before_need_no_more_of_them() -> None:
+    """Otherwise the last pages of a crawl would use up their retries in an outage."""
+    made = breaker()
+    for number in range(5):
+        made.known_page_answered("h", 100.0 + 60 * number)
+    for request in (1, 2, 3):
+        made.failed("h", after_an_answer(request, is_first=False), 500)
+    assert made["h"].is_suspect
+
+
 def test_after_an_answer_or_an_outage_a_probe_takes_as_many_requests_as_the_first() -> None:
     made, again = breaker(), opened()
     made.known_page_answered("h", 100)
