@@ -8,11 +8,10 @@ from typing import Any
 from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 from scrapy.settings import BaseSettings
-from scrapy.utils.conf import build_component_list
-from scrapy.utils.misc import load_object
 
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.core.page import current_page
+from scrapy_t8.core.scrapy_private import components_in_order
 
 from .buffers import BufferWatch
 
@@ -23,8 +22,7 @@ class CountingPipeline:
     @classmethod
     def counts_items(cls, settings: BaseSettings) -> bool:
         """Whether it is this pipeline that counts."""
-        listed = build_component_list(settings.get_component_priority_dict_with_base("ITEM_PIPELINES"))
-        return list(takewhile(_can_count, map(load_object, listed)))[-1:] == [cls]
+        return list(takewhile(_can_count, components_in_order(settings, "ITEM_PIPELINES")))[-1:] == [cls]
 
 
 def _can_count(pipeline: Any) -> bool:

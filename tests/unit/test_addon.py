@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from scrapy.extensions.feedexport import FeedExporter
 from scrapy.settings import Settings
-from scrapy.utils.conf import build_component_list
 from scrapy.utils.misc import load_object
 
 import scrapy_t8
 from scrapy_t8.addon import T8Addon
+from scrapy_t8.core.scrapy_private import components_in_order
 
 PAGE = Path(__file__).parents[2] / "docs/how-it-works.md"
 CLASSES = ("SCHEDULER", "DUPEFILTER_CLASS")
@@ -57,11 +57,7 @@ def test_components_run_in_the_same_order_with_and_without_it(addon: Settings, w
     plain = Settings(written)
     for name in LISTS:
         # The order in the settings counts among components of the same priority.
-        orders = [
-            [load_object(path) for path in build_component_list(settings.get_component_priority_dict_with_base(name))]
-            for settings in (addon, plain)
-        ]
-        assert orders[0] == orders[1], name
+        assert components_in_order(addon, name) == components_in_order(plain, name), name
 
 
 @pytest.mark.parametrize(
@@ -71,8 +67,7 @@ def test_components_run_in_the_same_order_with_and_without_it(addon: Settings, w
 def test_what_the_project_switches_off_stays_off(name: str, component: type) -> None:
     settings = Settings({name: {f"scrapy_t8.{component.__name__}": None}})
     T8Addon().update_settings(settings)
-    listed = build_component_list(settings.get_component_priority_dict_with_base(name))
-    assert component not in [load_object(path) for path in listed]
+    assert component not in components_in_order(settings, name)
 
 
 class OwnExporter(FeedExporter):
@@ -89,9 +84,7 @@ def test_a_feed_exporter_of_the_project_is_the_only_one(
 ) -> None:
     settings = Settings({"EXTENSIONS": {FeedExporter: None, own: 0}})
     T8Addon().update_settings(settings)
-    listed = [
-        load_object(path) for path in build_component_list(settings.get_component_priority_dict_with_base("EXTENSIONS"))
-    ]
+    listed = components_in_order(settings, "EXTENSIONS")
     assert [found for found in listed if issubclass(found, FeedExporter)] == [own]
     lines = [record.getMessage() for record in caplog.records]
     assert (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -10,7 +11,6 @@ from scrapy import Request, signals
 from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 from scrapy.http.request import NO_CALLBACK
-from scrapy.utils.asyncio import sleep
 from w3lib.url import canonicalize_url
 
 from scrapy_t8.core.items.expectations import expecting
@@ -88,7 +88,7 @@ class T8Expectations:
         while batch := list(islice(keys, AT_A_TIME)):
             self._job.expect([(source, key, None) for key in batch])
             count += len(batch)
-            await sleep(0)
+            await asyncio.sleep(0)
         # Durable in one commit with the last of the keys, or after it.
         self._read[f"expect:{path}"] = b"read"
         self._job.changed()

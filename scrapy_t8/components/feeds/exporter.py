@@ -16,12 +16,12 @@ from scrapy import Spider, signals
 from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 from scrapy.exporters import BaseItemExporter
-from scrapy.extensions.feedexport import FeedExporter, FeedSlot, FileFeedStorage, ItemFilter, apply_uri_params
-from scrapy.utils.asyncio import sleep
+from scrapy.extensions.feedexport import FeedExporter, FeedSlot, FileFeedStorage, ItemFilter
 from scrapy.utils.misc import build_from_crawler
 
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.core.page import leave_page
+from scrapy_t8.core.scrapy_private import apply_uri_params
 from scrapy_t8.errors import CannotLoad, FeedError
 from scrapy_t8.utils.log.loggers import get_logger
 from scrapy_t8.utils.text import counted, one_line
@@ -297,7 +297,7 @@ class T8FeedExporter(FeedExporter):
             is_taken = self._appended or sum(slot.itemcount for slot in slots) > items
             spool.balance.untaken += self._errors > before and not is_taken
             if number % AT_A_TIME == 0:
-                await sleep(0)
+                await asyncio.sleep(0)
         for target in self._targets.values():
             self._job.add_sink(target)
         self._job.touch(spool)

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from scrapy.extensions.feedexport import FileFeedStorage, apply_uri_params
+from scrapy.extensions.feedexport import FileFeedStorage
 
+from scrapy_t8.core.scrapy_private import apply_uri_params
 from scrapy_t8.errors import FeedError
 
 PARAMETER = re.compile(r"%\(([^)]+)\)[-+ #0]*\d*(?:\.\d+)?[diouxXeEfFgGcrsa]")
@@ -32,7 +33,7 @@ class FeedPaths:
         names = dict.fromkeys(match[1] for match in PARAMETER.finditer(template))
         # Letters that no URI changes, in the place of each value.
         stands_for = {name: f"9075{number}9075" for number, name in enumerate(names)}
-        plain = PARAMETER.sub(lambda match: stands_for[match[1]], template)
+        plain = apply_uri_params(PARAMETER.sub(lambda match: stands_for[match[1]], template), {})
         values = {stands_for[name]: KNOWN.get(name) or _form(params.get(name)) for name in names}
         self._uri = _pattern(plain, values)
         path = path_of(plain)

@@ -7,6 +7,7 @@ from typing import Any
 
 from scrapy import Request, signals
 from scrapy.crawler import Crawler
+from scrapy.exceptions import DontCloseSpider
 from scrapy.utils.asyncio import AsyncioLoopingCall, call_later, create_looping_call
 from twisted.internet.task import LoopingCall
 
@@ -116,6 +117,7 @@ class T8StartMiddleware:
         if not self._listens:
             self._listens = True
             scrapy_private.call_around_close(self._job.crawler, self._closing, self._closed)
+            self._job.crawler.signals.connect(self.spider_idle, signals.spider_idle)
             for signal in (signals.item_scraped, signals.item_dropped, signals.item_error):
                 self._job.crawler.signals.connect(self.item_ended, signal)
 
@@ -127,6 +129,11 @@ class T8StartMiddleware:
     def _closed(self) -> None:
         if self._looking is not None and self._looking.running:
             self._looking.stop()
+
+    def spider_idle(self) -> None:
+        """Keep the spider open while items of ``start()`` are in the pipelines. Scrapy does so since 2.18."""
+        if self._items and scrapy_private.items_in_pipelines(self._job.crawler):
+            raise DontCloseSpider
 
     def item_ended(self) -> None:
         page = current_page()

@@ -65,8 +65,9 @@ def is_of_process_response(error: BaseException) -> bool:
 
 
 def _cause_of_frame(frame: FrameType) -> str:
-    owner = frame.f_locals.get("self")
-    if owner is None or not frame.f_code.co_name.startswith(HOOKS):
+    owner, name = frame.f_locals.get("self"), frame.f_code.co_name
+    # In Scrapy 2.15 functions of these names are inside of a method of the manager of the middlewares.
+    if owner is None or not name.startswith(HOOKS) or not hasattr(type(owner), name):
         return ""
     if str(frame.f_globals.get("__name__")).startswith("scrapy."):
         for cls, cause in OF_SCRAPY:

@@ -8,11 +8,11 @@ from contextlib import suppress
 from typing import Any
 
 from scrapy import Request
-from scrapy.downloadermiddlewares.retry import get_retry_request
 
 from scrapy_t8.core.frontier.frontier import Frontier
 from scrapy_t8.core.page import Page
 from scrapy_t8.core.run import RunContext
+from scrapy_t8.core.scrapy_private import retry_request
 from scrapy_t8.errors import CannotLoad, CannotStore, ConfigError
 from scrapy_t8.model.attempts import DETAIL, LIST, AttemptHistory, ScheduledRetry, request_task_id
 from scrapy_t8.model.dead_letter import DeadLetter
@@ -190,13 +190,12 @@ class RetryDecisions:
         self, request: Request, failure: Failure, priority_adjust: int | None, limit: int
     ) -> Request | None:
         """Return Scrapy's own retry request, with its statistics and log lines. None if *limit* is used up."""
-        return get_retry_request(
+        return retry_request(
             request,
             spider=self._spider,
             reason=failure.reason,
             max_retry_times=limit,
             priority_adjust=priority_adjust,
-            give_up_log_level=request.meta.get("give_up_log_level"),
         )
 
     def scheduled(self, request: Request, page: Page, due: float) -> ScheduledRetry:

@@ -19,16 +19,19 @@ from .engine import (
     watch,
 )
 from .names import TABLE, check
+from .releases import apply_uri_params, components_in_order, retry_request
 
 __all__ = [
     "SHUTDOWN",
     "TABLE",
+    "apply_uri_params",
     "call_around_close",
     "call_before_errback",
     "call_before_pipelines_close",
     "call_on_close_spider",
     "check",
     "close_spider",
+    "components_in_order",
     "end_on_base_exception",
     "end_wait_for_items",
     "is_inspection_command",
@@ -36,6 +39,7 @@ __all__ = [
     "items_in_pipelines",
     "release_in_flight",
     "replace_fingerprints",
+    "retry_request",
     "running_command",
     "schedule_next_call",
     "set_exit_status",

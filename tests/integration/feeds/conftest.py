@@ -41,8 +41,9 @@ def undisturbed(common: Path) -> Snapshots:
 
 @pytest.fixture(scope="session")
 def stopped(common: Path) -> Snapshots:
-    stops = [{"CLOSESPIDER_ITEMCOUNT": 20}, {"CLOSESPIDER_PAGECOUNT": 9}, {}]
-    return snapshots_of(common / "feeds-stopped", stops)
+    # Scrapy before 2.18 holds each response for 0.1 s: of more requests at once, none would be left to the last run.
+    stops = [{"CLOSESPIDER_ITEMCOUNT": 20}, {"CLOSESPIDER_PAGECOUNT": 9}]
+    return snapshots_of(common / "feeds-stopped", [*({**stop, "CONCURRENT_REQUESTS": 4} for stop in stops), {}])
 
 
 @pytest.fixture(scope="session")

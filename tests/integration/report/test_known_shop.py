@@ -62,7 +62,7 @@ def normalised(report: dict[str, Any]) -> dict[str, Any]:
     """A report without what differs from one crawl to the next: times and the id of the job, the runs and the alarm
     about their ends, how often something was tried or left out again, the numbers of letters."""
     left = copy.deepcopy(report)
-    for name in ("generated", "runs", "timeline", "retries"):
+    for name in ("generated", "runs", "timeline", "retries", "releases"):
         del left[name]
     for name in ("id", "begun"):
         del left["job"][name]
@@ -162,7 +162,18 @@ def test_the_page_in_a_browser(killed: tuple[Path, str]) -> None:
         for key in truth.CAUSES:
             assert key in text
         assert f"too cheap: {truth.SCRIPT}" in text
-        assert visit.page.query_selector("script") is None
+        assert visit.page.evaluate("document.scripts.length") == 1
+
+
+@pytest.mark.parametrize("how", ["calm", "killed"])
+def test_no_width_cuts_the_page(how: str, request: pytest.FixtureRequest) -> None:
+    work, _ = request.getfixturevalue(how)
+    with running() as browser:
+        for width, dark in ((390, False), (768, True), (1280, False)):
+            with browser.visit((work / "job/report/report.html").as_uri(), width=width, dark=dark) as visit:
+                assert visit.cut() == []
+                assert not visit.said
+                assert not visit.asked
 
 
 def at(report: Any, path: str) -> Any:
