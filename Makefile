@@ -12,7 +12,8 @@ OLDEST_TESTS := $(addprefix tests/, \
 # Python keeps what it has compiled, even where the environment forbids that: hundreds of processes would do it again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: test lint compiled package all fast slow oldest torture torture-verdict torture-properties field demo bench scale clean browser
+.PHONY: test lint compiled package all fast slow oldest torture torture-verdict torture-properties field demo docs \
+	pictures bench scale clean browser
 
 # What uses one core runs two at a time; but two builds at a time would write the same egg-info. The tests use all cores.
 test:
@@ -81,11 +82,19 @@ DEMO := $(if $(wildcard $(VENV)/.ready),$(VENV),.venv-demo)
 demo: $(DEMO)/.ready
 	$(DEMO)/bin/python example_project/demo.py
 
+# The documentation as a site in site/. A warning is an error: a link that leads nowhere, a page that is in no menu.
+docs: .venv-docs/.ready
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
+
 bench: $(VENV)/.ready
 	$(BIN)/python -m benchmarks.overhead
 
 scale: $(VENV)/.ready
 	$(BIN)/python -m benchmarks.scale
+
+# The pictures of the README, in docs/pictures: of real commands, and of a real report in a browser.
+pictures: $(VENV)/.ready browser
+	$(BIN)/python example_project/pictures.py
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -97,10 +106,15 @@ $(VENV)/.ready: pyproject.toml
 	.venv-demo/bin/python -m pip install --quiet --disable-pip-version-check -e ".[demo]"
 	touch $@
 
+.venv-docs/.ready: pyproject.toml
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check -e ".[docs]"
+	touch $@
+
 $(OLDEST)/.ready: pyproject.toml | $(BUILT)
 	$(PYTHON) -m venv $(OLDEST)
 	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[test]" "scrapy==2.15.0" httpx
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(OLDEST) .venv-demo .venv-docs build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(OLDEST) .venv-demo .venv-docs site build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -37,10 +37,15 @@ class Terminal:
         self._began = False
         self.mask: Mask | None = Mask(NAMES)
 
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a person reads the output, with lines of a certain width."""
+        return self._out.isatty()
+
     def print_line(self, line: str = "") -> None:
         """Print a line. A terminal shows its states in colour, and has no line break within a word."""
         text = self._display(line)
-        if self._out.isatty():
+        if self.is_terminal:
             self._print_wrapped(text)
         else:
             self._out.write(text + "\n")
@@ -89,6 +94,20 @@ class Terminal:
             console.print(table)
         for line in drawn.get().splitlines():
             self._out.write(line.rstrip() + "\n")
+
+    @property
+    def width(self) -> int | None:
+        """The width of the terminal in characters; None if the output is not a terminal."""
+        return self._console().width if self._out.isatty() else None
+
+    def print_markdown(self, text: str) -> None:
+        """Print Markdown: laid out on a terminal, and elsewhere as it is written."""
+        if not self._out.isatty():
+            self._out.write(text)
+            return
+        from rich.markdown import Markdown
+
+        self._console().print(Markdown(text, code_theme="ansi_dark", hyperlinks=False))
 
     def print_json(self, document: Any) -> None:
         self._out.write(json_text(self.masked(document), self._out, 1) + "\n")

@@ -19,7 +19,7 @@ from .context import CommandContext
 
 MODULES = (
     *("status.status", "failed.listing", "resume_points", "audit.report", "audit.verify", "audit.heal"),
-    *("transfer.export_import", "selfcheck.commands"),
+    *("transfer.export_import", "selfcheck.commands", "selfcheck.help"),
 )
 """In the order of the help."""
 

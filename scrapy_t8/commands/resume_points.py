@@ -19,7 +19,7 @@ from .context import CommandContext, Points
 from .registry import CHANGES, ERROR, OK, YES, Command, argument, command, flag
 
 PLACE = ("current_page", "last_cursor", "last_slug", "total_processed")
-COLUMNS = ("task type", "name", "#page", "*cursor", "*slug", "#processed", "?last update", "*metadata")
+COLUMNS = ("*task type", "*name", "#page", "*cursor", "*slug", "#processed", "?last update", "?*metadata")
 
 
 def _number(text: str) -> int:

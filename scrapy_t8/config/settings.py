@@ -58,92 +58,92 @@ THRESHOLDS = {"failed_task_ratio": 0.1, "retry_success_rate": 0.8, "data_integri
 
 @record_class(frozen=True, slots=True)
 class Config:
-    """The settings of one job. Each field ``x`` is the setting ``T8_X``, which docs/settings.md describes.
+    """The settings of one job. Each field ``x`` is the setting ``T8_X``; ``topics.py`` says what it is.
 
     :raises ConfigError: naming the setting whose value is invalid.
     """
 
-    durability: str = "process"  # "power": nothing is lost when the machine dies, either
-    commit_interval: float = 0.05  # maximum seconds between a change and its commit
-    commit_pages: int = 100  # maximum number of settled pages in one commit
-    unserializable: str = "memory"  # a request that cannot be stored runs from "memory", or is an "error"
-    allow_pickle: bool = False  # pickle values without a safe encoding; loading them can run code
-    stored_classes: list[Any] = field(default_factory=list)  # more classes whose objects are stored by attributes
-    crash_limit: int = 5  # deaths of the process during a page after which the page is tried alone
-    resume: str = "auto"  # "continue" in spite of other arguments or damage; "fresh": begin anew
-    done_reasons: list[Any] = field(default_factory=list)  # close reasons with which the job has finished
-    skip_finished: float = 0.0  # seconds for which a finished job is not begun anew
-    ignored_arguments: list[Any] = field(default_factory=list)  # spider arguments that do not tell jobs apart
-    gc_freeze: bool = True  # whether the garbage collector ignores what exists when the crawl begins
+    durability: str = "process"
+    commit_interval: float = 0.05
+    commit_pages: int = 100
+    unserializable: str = "memory"
+    allow_pickle: bool = False
+    stored_classes: list[Any] = field(default_factory=list)
+    crash_limit: int = 5
+    resume: str = "auto"
+    done_reasons: list[Any] = field(default_factory=list)
+    skip_finished: float = 0.0
+    ignored_arguments: list[Any] = field(default_factory=list)
+    gc_freeze: bool = True
 
-    retry_base: float = 1.0  # maximum seconds before the first retry
-    retry_factor: float = 2.0  # by which the maximum grows with each retry
-    retry_cap: float = 600.0  # maximum seconds before any retry
-    retry_jitter: float = 0.5  # the random part of each delay: 1 is full jitter, 0 none
-    retry_kinds: dict[str, Any] = field(default_factory=dict)  # other rules for some kinds: {"ban": {"times": 1}}
-    retry_types: dict[str, Any] = field(default_factory=dict)  # of the service: other rules for some task types
-    retry_after_cap: float = 3600.0  # maximum seconds that a Retry-After header can demand
-    retry_wait: float = 600.0  # an idle crawl stays open so many seconds, for retries and hosts that are down
-    retry_checks: list[Any] = field(default_factory=list)  # callables, or paths, that check each response
-    request_checks: list[Any] = field(default_factory=list)  # paths of checks that a request may name in its meta
-    retry_handlers: dict[str, Any] = field(default_factory=dict)  # by task type, what retries instead of the crawl
-    retry_handler_timeout: float = 300.0  # maximum seconds that a retry handler may take
-    outage_errors: list[Any] = field(default_factory=list)  # paths of errors of pipelines that are outages, too
-    breaker_failures: int = 5  # requests that fail with no answer in between: a host is down; 0: never
-    breaker_probe: float = 5.0  # minimum seconds between two probes of a host that is down
-    breaker_probe_cap: float = 300.0  # maximum seconds between two probes
-    breaker_give_up: float = 43200.0  # seconds after which a host that is down is given up
-    body_sample: int = 2000  # bytes of a response that a dead letter keeps
-    revive_on_code_change: bool = True  # try pages that failed by a bug again when the code has changed
-    failed_task_ttl: float = 2592000.0  # seconds that a dead letter is kept
-    max_failed_tasks: int = 1000  # maximum number of dead letters; the oldest go first
+    retry_base: float = 1.0
+    retry_factor: float = 2.0
+    retry_cap: float = 600.0
+    retry_jitter: float = 0.5
+    retry_kinds: dict[str, Any] = field(default_factory=dict)
+    retry_types: dict[str, Any] = field(default_factory=dict)
+    retry_after_cap: float = 3600.0
+    retry_wait: float = 600.0
+    retry_checks: list[Any] = field(default_factory=list)
+    request_checks: list[Any] = field(default_factory=list)
+    retry_handlers: dict[str, Any] = field(default_factory=dict)
+    retry_handler_timeout: float = 300.0
+    outage_errors: list[Any] = field(default_factory=list)
+    breaker_failures: int = 5
+    breaker_probe: float = 5.0
+    breaker_probe_cap: float = 300.0
+    breaker_give_up: float = 43200.0
+    body_sample: int = 2000
+    revive_on_code_change: bool = True
+    failed_task_ttl: float = 2592000.0
+    max_failed_tasks: int = 1000
 
-    cursor_waits_for: str = "admission"  # when a list page is done: after the "admission" of its requests, or their end
-    update_interval: float = 60.0  # seconds between two records of a resume point's history
-    max_resume_points: int = 100  # maximum number of records of history
-    resume_point_ttl: float = 604800.0  # seconds that a record of history is kept
-    closespider_per_job: bool = False  # whether CLOSESPIDER_* counts over all runs of a job
-    job_stats: bool = False  # whether a run ends with the statistics of all runs of its job, as "t8/job/..."
-    stop_grace: float = 8.0  # seconds that a stop waits for requests in flight; 0: without a limit
+    cursor_waits_for: str = "admission"
+    update_interval: float = 60.0
+    max_resume_points: int = 100
+    resume_point_ttl: float = 604800.0
+    closespider_per_job: bool = False
+    job_stats: bool = False
+    stop_grace: float = 8.0
 
-    item_key: Any = None  # a field, fields, a callable or its path; or a dict of these by class
-    item_key_exclude: list[Any] = field(default_factory=list)  # fields that do not count as content
-    dedup: str = "keyed"  # "keyed": drop an item whose key was exported before; "all": or its content
-    dedup_policy: str = "first"  # which of several items with one key stay: "first", "last", each "changed" one
-    dedup_scope: str = "job"  # a key is remembered for a "run", a "job" or all jobs of the "spider"
-    changed_field: str = ""  # the field for the names of changed fields; empty: none
-    expect_file: str = ""  # a file with the keys of the expected items, one in a line
-    expect_sitemaps: list[Any] = field(default_factory=list)  # URLs or files, with a URL for each item
-    expect_last: bool = False  # whether all items of the last good job are expected
+    item_key: Any = None
+    item_key_exclude: list[Any] = field(default_factory=list)
+    dedup: str = "keyed"
+    dedup_policy: str = "first"
+    dedup_scope: str = "job"
+    changed_field: str = ""
+    expect_file: str = ""
+    expect_sitemaps: list[Any] = field(default_factory=list)
+    expect_last: bool = False
 
-    enable_integrity_check: bool = True  # whether items are checked, and each run ends with a report
-    required_fields: Any = None  # fields of each item; or a dict of such lists by class
-    field_coverage: dict[str, Any] = field(default_factory=dict)  # by field, the part of the items that has it
-    item_schema: dict[str, Any] = field(default_factory=dict)  # by class, a JSON Schema or a pydantic model
-    invalid_items: str = "keep"  # "keep" and count them, "drop" them, or "bury" their page
-    validator: Any = None  # a subclass of ResumeValidator, or its import path
-    validator_timeout: float = 300.0  # maximum seconds that T8_VALIDATOR may take
-    accept: list[Any] = field(default_factory=list)  # causes for which requests may end without a result
-    report_dir: str = ""  # empty: "report" in the job directory
-    report_mask: list[Any] = field(default_factory=lambda: list(NAMES))  # parts of the names whose values nothing shows
-    alert_thresholds: dict[str, Any] = field(default_factory=THRESHOLDS.copy)  # missing ones keep their defaults
-    alert_items_drop: float = 0.1  # alert if more than this part is missing, compared with the last good job
-    alert_host_down: float = 3600.0  # alert if a host is down for more seconds; 0: never
-    alert_interval: float = 60.0  # seconds between two looks for alerts while a crawl runs; 0: only at its end
-    notify_urls: list[Any] = field(default_factory=list)  # URLs of Apprise to which alerts are sent
-    notify_timeout: float = 20.0  # maximum seconds that sending may take
-    exit_status: bool = False  # whether "scrapy crawl" exits with 3 if incomplete, with 4 if there are alerts
+    enable_integrity_check: bool = True
+    required_fields: Any = None
+    field_coverage: dict[str, Any] = field(default_factory=dict)
+    item_schema: dict[str, Any] = field(default_factory=dict)
+    invalid_items: str = "keep"
+    validator: Any = None
+    validator_timeout: float = 300.0
+    accept: list[Any] = field(default_factory=list)
+    report_dir: str = ""
+    report_mask: list[Any] = field(default_factory=lambda: list(NAMES))
+    alert_thresholds: dict[str, Any] = field(default_factory=THRESHOLDS.copy)
+    alert_items_drop: float = 0.1
+    alert_host_down: float = 3600.0
+    alert_interval: float = 60.0
+    notify_urls: list[Any] = field(default_factory=list)
+    notify_timeout: float = 20.0
+    exit_status: bool = False
 
-    env: str = ""  # the profile of defaults: development, testing, production; empty: none
-    state_dir: str = "data/state"  # of the service; a crawl has its job directory
-    max_workers: int = 3  # retry handlers that the service runs at the same time
-    retry_check_interval: float = 60.0  # seconds between two searches of the service for due tasks
-    enable_auto_retry: bool = True  # whether the service retries tasks, or only collects them
-    enable_metrics: bool = False  # whether the service logs its metrics and alerts at each search
-    log_level: str = "INFO"  # of the service
-    log_file: str = ""  # a file for the log of the service, beside the log of the program; empty: none
-    batch_update_size: int = 100  # maximum number of updates in one commit inside of a batch
-    enable_compression: bool = True  # whether large metadata is stored compressed
+    env: str = ""
+    state_dir: str = "data/state"
+    max_workers: int = 3
+    retry_check_interval: float = 60.0
+    enable_auto_retry: bool = True
+    enable_metrics: bool = False
+    log_level: str = "INFO"
+    log_file: str = ""
+    batch_update_size: int = 100
+    enable_compression: bool = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "alert_thresholds", THRESHOLDS | self.alert_thresholds)
@@ -190,11 +190,11 @@ class Effective(NamedTuple):
             found.append({"key": key, "setting": setting_name(key), "value": shown, "origin": origin})
         return found
 
-    def lines(self) -> Iterator[str]:
-        """Yield the lines of a table of all settings with value and origin."""
+    def lines(self, rows: list[dict[str, Any]] | None = None) -> Iterator[str]:
+        """Yield the lines of a table of settings with value and origin: of *rows*, or of all."""
         table = [
             (row["setting"], json.dumps(row["value"], ensure_ascii=False, default=repr), row["origin"])
-            for row in self.rows()
+            for row in (self.rows() if rows is None else rows)
         ]
         widths = [min(WIDEST, max(len(row[column]) for row in table)) for column in (0, 1)]
         for name, value, origin in table:

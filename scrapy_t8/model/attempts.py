@@ -14,6 +14,7 @@ DETAIL = "DETAIL_COLLECTION"  # Also the task type of a request that has none of
 IMAGE = "IMAGE_DOWNLOAD"
 DUE = "t8_due"
 """Key in the meta of a retry, between the retry middleware and the scheduler: when the retry is due."""
+GIVEN_BACK = "given back"
 HISTORY = 20  # Attempts of one request whose errors are kept
 
 
@@ -23,7 +24,8 @@ class AttemptHistory:
 
     attempts: list[tuple[float, str, str]] = field(default_factory=list)
     """The latest failures: (Unix seconds, kind, error)."""
-    counts: dict[str, int] = field(default_factory=dict)  # Failures charged to the request, by kind
+    counts: dict[str, int] = field(default_factory=dict)
+    """Failures charged to the request, by kind, and less than zero for those that were given back."""
     delivered: list[int] = field(default_factory=list)
     """Fingerprints of the records that are in the feeds although the page has failed."""
     task_type: str = ""
@@ -34,20 +36,33 @@ class AttemptHistory:
     reports: int = 0
     """How often a task of the service that waits already was reported as failed once more."""
 
-    def add(self, when: float, kind: str, error: str, *, charged: bool) -> None:
-        """Add a failed attempt, which counts against the retries of its *kind* if it is *charged*."""
+    def add(self, when: float, kind: str, error: str, *, charged: bool, uses_free: bool = False) -> None:
+        """Add a failed attempt, which counts against the retries of its *kind* if it is *charged*.
+
+        :param uses_free: whether one of the free attempts follows.
+        """
         self.attempts = [*self.attempts, (when, kind, error)][-HISTORY:]
         if charged:
-            self.counts[kind] = self.counts.get(kind, 0) + 1
+            self._count(kind, 1)
+        if uses_free:
+            self._count(GIVEN_BACK, 1)
 
-    def refund(self, kind: str, times: int) -> None:
-        """Take back failures that were charged."""
-        if times and kind in self.counts:
-            self.counts[kind] = max(0, self.counts[kind] - times)
+    def refund(self, times: int) -> None:
+        """Give back failures that were charged: as many attempts are free."""
+        if times:
+            self._count(GIVEN_BACK, -min(times, self.retries))
+
+    def _count(self, kind: str, times: int) -> None:
+        self.counts[kind] = self.counts.get(kind, 0) + times
+
+    @property
+    def free(self) -> int:
+        """Attempts that are not charged, in place of those that an outage has failed."""
+        return -self.counts.get(GIVEN_BACK, 0)
 
     @property
     def retries(self) -> int:
-        """Failures charged so far, of all kinds."""
+        """Failures charged so far, of all kinds, without those that were given back."""
         return sum(self.counts.values())
 
     def dumps(self) -> str:

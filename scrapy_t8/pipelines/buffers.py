@@ -74,7 +74,7 @@ class BufferWatch:
             for found in self._buffers.overfull(under_way):
                 logger.warning(
                     "%s keeps %d rows in %r, and %d items are under way: if it writes them later, a kill loses them "
-                    "although their pages are done. See 'A pipeline that collects rows' in docs/pipelines.md",
+                    "although their pages are done. See 'A pipeline that collects rows' in scrapy t8 help pipelines",
                     found.pipeline,
                     found.length,
                     found.attribute,

@@ -11,17 +11,19 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from html import escape
-from itertools import accumulate
-from typing import Any, TypeAlias
+from itertools import accumulate, pairwise
+from typing import Any, NamedTuple, TypeAlias
 
 from .text import legible, percent, short, time_of, width
 
 Row: TypeAlias = Mapping[str, Any]
 
-LABEL = 22
-"""Characters of a label beside a bar."""
-LABEL_WIDTH = 15
-"""Width of a label in units of the font size. Fewer characters are shown where they are wide."""
+FEWEST_BARS = 3
+"""A chart of fewer bars says no more than their numbers."""
+FEWEST_POINTS = 5
+"""The same for points in time."""
+BESIDE = 12
+"""Width of a label beside its bar, in units of the font size. If one is wider, all stand above their bars."""
 BARS = 12
 """Bars of one chart. The table below it has the others."""
 RUNS = 200
@@ -29,10 +31,14 @@ RUNS = 200
 
 WIDTH = 360
 """Width of a drawing in its own units, about the pixels of a phone. The page scales it."""
-FONT = 10.5
+FONT = 12
 """The largest font size that the page uses, in units of the drawing."""
 LINE = 18
 """Height of a row with its bar."""
+WIDEST = WIDTH / FONT - 1
+"""Width of a label above its bar, in units of the font size."""
+LINES = 3
+"""Lines of such a label."""
 MARGIN = 6
 PLOT = 165
 """Height of the chart of progress without its axis."""
@@ -68,39 +74,46 @@ def coverage(title: str, fields: Mapping[str, float]) -> str:
 def hosts(title: str, rows: Sequence[Row]) -> str:
     """Draw the requests of each host by their state, in the order of *rows*."""
     shown = [row for row in rows if any(row[state] for state in STATES)][:BARS]
-    if not shown:
+    if len(shown) < FEWEST_BARS:
         return ""
-    left, bottom = _space(_label(row["host"]) for row in shown), len(shown) * LINE
+    lanes = _Lanes.of([str(row["host"]) for row in shown])
+    left, tops = lanes.left, lanes.tops
+    bottom = tops[-1] - 2
     most = max(sum(row[state] for state in STATES) for row in shown)
     scale = (WIDTH - left - MARGIN) / most
-    parts = [_tick(left + tick * scale, bottom, short(tick)) for tick in _ticks(most, 4)]
+    parts = [*(_tick(left + tick * scale, bottom, short(tick)) for tick in _ticks(most, 4)), *lanes.texts()]
     for number, row in enumerate(shown):
-        parts.append(_text("label", left - 5, number * LINE + 13, _label(row["host"])))
         x = left
         for state, tone in STATES.items():
             if row[state]:
                 tip = f"{row['host']}: {row[state]:,} {state}"
-                parts.append(_bar(x, number * LINE + 2, row[state] * scale, tone, tip))
+                parts.append(_bar(x, tops[number], row[state] * scale, tone, tip))
                 x += row[state] * scale
     return _svg(title, bottom + 40, [*parts, *_legend(bottom + 34, STATES)])
 
 
-def progress(title: str, timeline: Sequence[Row]) -> str:
-    """Draw pages, items and retries up to each moment. A flat piece is a time in which nothing came."""
+def progress(title: str, timeline: Sequence[Row], begun: object, end: object) -> str:
+    """Draw pages, items and retries up to each moment. A flat piece is a time in which nothing came.
+
+    :param begun: when the job began. The first row of the timeline has the round time before that.
+    :param end: the last moment for which the last row counts.
+    """
     rows = sorted(((at.timestamp(), row) for row in timeline if (at := time_of(row["time"]))), key=lambda row: row[0])
-    if len(rows) < 2 or rows[0][0] == rows[-1][0]:
+    if len(rows) < FEWEST_POINTS or any(a[0] == b[0] for a, b in pairwise(rows)):
         return ""
-    sums = {name: list(accumulate(row[name] or 0 for _, row in rows)) for name in SERIES}
+    moments = _edges([moment for moment, _ in rows], time_of(begun), time_of(end))
+    sums = {name: [0, *accumulate(row[name] or 0 for _, row in rows)] for name in SERIES}
     most = max(1, *(counts[-1] for counts in sums.values()))
     ticks = _ticks(most, 5)
     left, scale = _space(map(short, ticks)), (PLOT - MARGIN) / most
-    parts, place = _time_axis(rows[0][0], rows[-1][0], left, PLOT)
+    parts, place = _time_axis(moments[0], moments[-1], left, PLOT)
     for tick in ticks:
         y = PLOT - tick * scale
         parts += [_line(left, y, WIDTH, y), _text("label", left - 5, y + 3, short(tick))]
     for name, tone in SERIES.items():
+        counts = [count for pair in pairwise(sums[name]) for count in pair]
         points = " ".join(
-            f"{place(at):.1f},{PLOT - count * scale:.1f}" for (at, _), count in zip(rows, sums[name], strict=True)
+            f"{place(at):.1f},{PLOT - count * scale:.1f}" for at, count in zip(moments, counts, strict=True)
         )
         parts.append(f'<polyline class="{tone}" points="{points}"/>')
     return _svg(title, PLOT + 40, [*parts, *_legend(PLOT + 34, SERIES)])
@@ -113,7 +126,7 @@ def runs(title: str, rows: Sequence[Row], timeline: Sequence[Row], now: str | No
     :param now: the end of a run that still goes on.
     """
     spans = _spans(rows[-RUNS:], timeline, now)
-    if not spans:
+    if len(spans) < FEWEST_BARS:
         return ""
     first = spans[0][0]
     parts, place = _time_axis(first, max(first + 1, *(end for _, end, _ in spans)), MARGIN, 36)
@@ -155,6 +168,17 @@ def _ticks(most: float, count: int) -> list[float]:
     return [step * number for number in range(int(most / step) + 1)]
 
 
+def _edges(begins: list[float], begun: datetime | None, end: datetime | None) -> list[float]:
+    """Return beginning and end of each row of the timeline; of the first and the last row, as far as they are known."""
+    length = min(later - earlier for earlier, later in pairwise(begins))
+    edges = [edge for begin in begins for edge in (begin, begin + length)]
+    if begun is not None:
+        edges[0] = min(begun.timestamp(), edges[1])
+    if end is not None:
+        edges[-1] = max(edges[-2], min(edges[-1], end.timestamp()))
+    return edges
+
+
 def _time_axis(first: float, last: float, left: float, bottom: float) -> tuple[list[str], Callable[[float], float]]:
     """Return an axis with a few round moments in UTC, and the function that gives a moment its place on it."""
     step = next((step for step in TIME_STEPS if (last - first) / step <= 4), TIME_STEPS[-1])
@@ -179,18 +203,49 @@ def _tick(x: float, bottom: float, text: str) -> str:
 # -- parts ---------------------------------------------------------------------------------------------------------
 
 
+class _Lanes(NamedTuple):
+    """The rows of a chart of bars, each with its label: beside the bars, or above them if a label is long."""
+
+    labels: list[list[str]]
+    left: float
+
+    @classmethod
+    def of(cls, names: list[str]) -> _Lanes:
+        """Return the rows of these labels. A long label takes several lines."""
+        names = [legible(name) for name in names]
+        if max(map(width, names)) <= BESIDE:
+            return cls([[name] for name in names], _space(names))
+        return cls([_lines(name) for name in names], 0.0)
+
+    @property
+    def tops(self) -> list[float]:
+        """Where each bar begins; and last, the height of all."""
+        above = [0 if self.left else len(lines) * LINE for lines in self.labels]
+        ends = [0, *accumulate(height + LINE + (0 if self.left else 4) for height in above)]
+        return [*(end + height + 2 for end, height in zip(ends, above, strict=False)), ends[-1] + 2]
+
+    def texts(self) -> list[str]:
+        """Return the labels as parts of the drawing."""
+        parts = []
+        for top, lines in zip(self.tops, self.labels, strict=False):
+            if self.left:
+                parts.append(_text("label", self.left - 5, top + 11, lines[0]))
+            else:
+                first = top - len(lines) * LINE + 12
+                parts += [_text("name", 0, first + at * LINE, line) for at, line in enumerate(lines)]
+        return parts
+
+
 def _bars(title: str, rows: Sequence[tuple[str, float]], most: float, form: Callable[[Any], str]) -> str:
-    if not rows:
+    if len(rows) < FEWEST_BARS:
         return ""
-    left = _space(_label(label) for label, _ in rows)
-    scale = (WIDTH - left - _space(form(value) for _, value in rows)) / most
-    parts = []
-    for number, (label, value) in enumerate(rows):
-        y = number * LINE
-        parts.append(_text("label", left - 5, y + 13, _label(label)))
-        parts.append(_bar(left, y + 2, value * scale, "plain", f"{label}: {form(value)}"))
-        parts.append(_text("value", left + value * scale + 5, y + 13, form(value)))
-    return _svg(title, len(rows) * LINE + 2, parts)
+    lanes = _Lanes.of([label for label, _ in rows])
+    scale = (WIDTH - lanes.left - _space(form(value) for _, value in rows)) / most
+    parts = lanes.texts()
+    for (label, value), y in zip(rows, lanes.tops, strict=False):
+        parts.append(_bar(lanes.left, y, value * scale, "plain", f"{label}: {form(value)}"))
+        parts.append(_text("value", lanes.left + value * scale + 5, y + 11, form(value)))
+    return _svg(title, lanes.tops[-1], parts)
 
 
 def _svg(title: str, height: float, parts: Iterable[str]) -> str:
@@ -222,9 +277,22 @@ def _legend(y: float, tones: Mapping[str, str]) -> list[str]:
     return parts
 
 
-def _label(text: str) -> str:
-    clean = legible(text, LABEL)
-    return legible(text, min(LABEL, int(LABEL * LABEL_WIDTH / max(1.0, width(clean)))))
+def _lines(text: str) -> list[str]:
+    """Return *text* on lines that a drawing has a place for. The page has all of the text elsewhere."""
+    lines = [""]
+    for word in text.split():
+        if lines[-1] and width(f"{lines[-1]} {word}") > WIDEST:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}".lstrip()
+    shown = lines[:LINES]
+    if len(lines) > LINES:
+        shown[-1] += " …"
+    return [_cut(line) for line in shown]
+
+
+def _cut(line: str) -> str:
+    kept = sum(reached <= WIDEST for reached in accumulate(map(width, line)))
+    return line if kept == len(line) else line[: kept - 1] + "…"
 
 
 def _space(texts: Iterable[str]) -> float:

@@ -5,8 +5,13 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+import msgpack
+
+from scrapy_t8.config import releases
 from scrapy_t8.config.causes import FEED, Accepted
 from scrapy_t8.core.items import coverage, problems
 from scrapy_t8.core.items.ledger import DUPLICATES, duplicates_of
@@ -47,6 +52,7 @@ def collect(
         "version": VERSION,
         "generator": generator,
         "generated": iso(now),
+        "releases": _releases(reader),
         "running": running,
         "job": job_row(job),
         "runs": run_rows(reader.runs(), running=running),
@@ -170,6 +176,12 @@ def _ledger(ledger: Ledger, missing: Missing, stored: int, waiting: int, leased:
     }
 
 
+def _releases(reader: Reader) -> dict[str, str]:
+    """Return the releases that the last run used. A state of an earlier release of scrapy_t8 does not have them."""
+    packed = reader.kept(releases.KEPT).get(releases.KEPT)
+    return dict(msgpack.unpackb(packed)) if packed else {}
+
+
 def _losses(reader: Reader) -> Document:
     rows: dict[str, list[Document]] = {"dropped": [], "failed": []}
     for loss in reader.losses():
@@ -191,7 +203,7 @@ def _feeds(reader: Reader, ledger: Ledger, accepted: Accepted) -> Iterable[Docum
         if kind in ("feed", "target"):
             items = record.get("total", record["items"]) if kind == "feed" else record.get("items")
             balance = FeedBalance.of(record)
-            row = {"uri": record["uri"], "format": record.get("format", ""), "items": items}
+            row = {"uri": record["uri"], "format": record.get("format", ""), "items": items, "bytes": _length(record)}
             lost, missing = balance.lost, balance.missing(ledger.exported)
             if kind == "target":
                 lost += spool.lost + spool.lost_batches
@@ -205,6 +217,16 @@ def _feeds(reader: Reader, ledger: Ledger, accepted: Accepted) -> Iterable[Docum
                 "foreign": balance.foreign,
             }
             yield {**row, **counts, "doubts": [name for name in _doubts(counts) if name not in accepted]}
+
+
+def _length(record: Mapping[str, Any]) -> int | None:
+    """Return the length of a feed in bytes, if the feed is one local file."""
+    if record["batch"] > 1 if "batch" in record else not record.get("path"):
+        return None
+    with suppress(OSError):
+        length = record.get("length")
+        return Path(record["path"]).stat().st_size if length is None else int(length)
+    return None
 
 
 def _doubts(feed: Document) -> Iterable[str]:

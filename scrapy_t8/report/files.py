@@ -54,7 +54,7 @@ def write_report(jobdir: str | Path, directory: str | Path | None = None) -> Doc
     :raises WriteError: if a file cannot be written; else as :func:`read_report`.
     """
     document = read_report(jobdir)
-    write(document, Path(directory) if directory is not None else Path(jobdir) / DIRECTORY)
+    write(document, Path(directory) if directory is not None else Path(jobdir) / DIRECTORY, Path(jobdir))
     return document
 
 
@@ -98,14 +98,17 @@ def doubt(document: Document, reasons: Iterable[str]) -> None:
     document["exit_status"] = exit_status(document)
 
 
-def write(document: Document, directory: Path) -> Path:
-    """Write *document* and return the file for people: report.html, or report.json without the extra ``report``."""
+def write(document: Document, directory: Path, jobdir: Path) -> Path:
+    """Write *document* and return the file for people: report.html, or report.json without the extra ``report``.
+
+    :param jobdir: the job of the commands in report.html.
+    """
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with replacing(directory / JSON) as file:
             file.write(json.dumps(document, ensure_ascii=False, indent=1, default=str) + "\n")
         try:
-            page = render(document)
+            page = render(document, jobdir)
         except ConfigError as error:
             logger.info("%s", error)
             return directory / JSON

@@ -1,15 +1,19 @@
-"""The report as a page for people: one file that needs neither network nor scripts.
+"""The report as a page for people: one file that needs no network.
 
-Values of the crawl are not trusted: wherever they stand, they are cleaned of illegal characters, cut and escaped. Every
-number of the document carries its place in it (``data-figure``) and its value (``data-value``), so that a program can
+Values of the crawl are not trusted: wherever they stand, they are cleaned of illegal characters, cut and escaped. The
+only script copies a command; its hash is in the policy of the page, so that a browser runs no other. Every number of
+the document carries its place in it (``data-figure``) and its value (``data-value``), so that a program can
 check that the page agrees with report.json.
 """
 
 from __future__ import annotations
 
 import json
+from base64 import b64encode
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +22,8 @@ from scrapy_t8.model.json_document import Document
 from scrapy_t8.utils.text import install
 
 from . import charts
-from .text import MOST, legible, number, percent, time_of
+from .next_steps import next_steps, show_command, what_follows
+from .text import MOST, legible, number, percent, size, span, time_of
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -35,13 +40,17 @@ ROWS = 200
 """Rows of a table that the page has at all. report.json has the others."""
 EXAMPLES = 50
 """Examples that the page has of one cause."""
+LONG = 30
+"""Characters of a word that may be broken in a table."""
+COMMAND = 20_000
+"""Characters of a command that are shown."""
 
 NOTHING: tuple[object, ...] = (None, "", [])
 
 CAUSES = {
     "not_fetched": ("not fetched yet", "The request is still in the queue: run the same command again."),
     "waiting": ("waiting for a retry", "The request failed and is tried again when it is due."),
-    "dead": ("given up", "The request is in the dead-letter box and can be revived from there."),
+    "dead": ("dead", "The request was given up, and is in the dead-letter box."),
     "no_item": ("page without the item", "The page was fetched, but yielded no item with this key."),
     "dropped": ("dropped by a pipeline", "The item was scraped, and a pipeline dropped it."),
     "failed": ("pipeline failed", "The item was scraped, and a pipeline raised an exception."),
@@ -51,25 +60,54 @@ CAUSES = {
 }
 """The causes in words: briefly, and what they mean."""
 
+ENDINGS = {
+    "status": "The response had this status, and no callback handles it.",
+    "failure": "There was no response, or the response could not be processed.",
+    "failure:network": "No response came.",
+    "failure:parse": "The callback or the errback raised an exception.",
+    "failure:pipeline": "A pipeline raised an exception for an item of the page.",
+    "ignored": "This middleware, handler or signal handler raised IgnoreRequest.",
+    "redirects": "The request was redirected too often, or in a circle.",
+    "swallowed": "The callback raised this exception, and a spider middleware handled it.",
+    "replaced": "A middleware returned another request, which was then dropped.",
+    "item": "This pipeline lost an item that belongs to no request.",
+    "media": "A file came after its item had been exported without it.",
+    "unknown": "A part of a damaged state file could not be read.",
+}
+"""What it means that requests ended for a cause, by the cause or its first word."""
 
-def render(document: Mapping[str, Any]) -> str:
-    """Return the page for a report as in report.json.
+NEWER: dict[str, Any] = {"left": {"count": 0, "reason": ""}, "releases": {}, "unproven": []}
+"""Parts that a report of an earlier release does not have."""
+
+
+def render(document: Mapping[str, Any], jobdir: Path) -> str:
+    """Return the page for a report as in report.json. Its commands are for the job in *jobdir*.
 
     :raises ConfigError: if the extra ``report`` is not installed.
     :raises FormatError: for a document of another version, or one that lacks a field.
     """
     Document("report", document)
+    document = {**NEWER, **document}
     try:
         from jinja2 import UndefinedError
     except ImportError as error:
         raise ConfigError(f"report.html needs {error.name}: {install('report')}") from None
 
+    words: dict[str, Any] = {"causes": CAUSES, "endings": ENDINGS}
     limits = {"first": FIRST, "rows": ROWS, "examples": EXAMPLES}
     try:
+        # For a template, ``ledger.items`` would be the method of the dict if there were no such part.
+        words["things"] = document["ledger"]["items"]
         page = _templates().get_template("page.html")
-        return page.render(document, charts=charts, show=_Show(document), causes=CAUSES, **limits)
+        return page.render(document, charts=charts, show=_Show(document, jobdir), **_script(), **words, **limits)
     except (UndefinedError, KeyError, IndexError) as error:
         raise FormatError(f"this report does not have the form that docs/report.md describes: {error}") from error
+
+
+def _script() -> dict[str, str]:
+    """Return the script of the page, and the hash by which the policy of the page allows it."""
+    script = (PAGE / "copy.js").read_text(encoding="utf-8")
+    return {"script": script, "script_hash": b64encode(sha256(script.encode()).digest()).decode()}
 
 
 def _templates() -> Environment:
@@ -98,8 +136,19 @@ def _templates() -> Environment:
 class _Show:
     """Writes the values of one document as markup. An unknown value is shown as unknown."""
 
-    def __init__(self, document: Mapping[str, Any]) -> None:
+    def __init__(self, document: Mapping[str, Any], jobdir: Path) -> None:
         self._document = document
+        self.steps = next_steps(document, jobdir)
+        self.follows = what_follows(document)
+        self._jobdir = jobdir
+
+    def command(self, text: str) -> Markup:
+        """Return a command, which must not be cut as other texts are."""
+        return _markup("<code>{}</code>", legible(text, COMMAND))
+
+    def letter(self, number: int) -> str:
+        """Return the command that shows a dead letter."""
+        return show_command(number, self._jobdir)
 
     def figure(self, place: str, *more: str | int) -> Markup:
         """Return the number at *place* (names with dots between) and the names after it."""
@@ -116,19 +165,25 @@ class _Show:
             return _markup('<span class="unknown">-</span>')
         if kind == "part":
             return self.part(place, row, name)
-        if kind == "number" or (isinstance(value, (int, float)) and not isinstance(value, bool)):
+        if kind == "size":
+            return self._marked(size, place, (row, name))
+        if kind in ("number", "problem") or (isinstance(value, (int, float)) and not isinstance(value, bool)):
             return self.figure(place, row, name)
         writers: dict[str, Callable[[Any], Markup]] = {"time": self.time, "url": self.url}
         return writers.get(kind, self.text)(value)
 
-    def cause(self, row: Mapping[str, Any]) -> str:
-        """Return the cause and the detail of a row of ``missing.causes``, on one line."""
-        words, _ = CAUSES.get(row["cause"], (row["cause"], ""))
-        return f"{words}: {row['detail']}" if row["detail"] else str(words)
+    def counts(self, causes: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
+        """Return each of *causes* with its detail, on one line, and its count."""
+        words = [(str(CAUSES.get(row["cause"], (row["cause"],))[0]), row.get("detail")) for row in causes]
+        names = [f"{name}: {detail}" if detail else name for name, detail in words]
+        return [(name, row["count"]) for name, row in zip(names, causes, strict=True)]
 
-    def has(self, rows: Sequence[Mapping[str, Any]], name: str) -> bool:
-        """Whether a row has a value in this field."""
-        return any(row.get(name) not in NOTHING for row in rows)
+    def has(self, rows: Sequence[Mapping[str, Any]], name: str, kind: str) -> bool:
+        """Whether a row has a value in this field that says more than others: no problems, or a key that is the URL."""
+        if kind == "key":
+            return any(row.get(name) not in (*NOTHING, row.get("url")) for row in rows)
+        nothing = (*NOTHING, 0) if kind == "problem" else NOTHING
+        return any(row.get(name) not in nothing for row in rows)
 
     def time(self, value: object) -> Markup:
         """Return a time to the second, in UTC."""
@@ -138,23 +193,35 @@ class _Show:
         return _markup('<time datetime="{}">{}</time>', f"{moment:%FT%TZ}", f"{moment:%F %T}")
 
     def duration(self, start: object, end: object) -> str:
-        begun, ended = time_of(start), time_of(end)
-        if begun is None or ended is None:
-            return "-"
-        seconds = max(0, round((ended - begun).total_seconds()))
-        hours, minutes = seconds // 3600, seconds // 60 % 60
-        return f"{hours:,} h {minutes:02} min" if hours else f"{minutes} min {seconds % 60:02} s"
+        """Return the time between two moments in words."""
+        seconds = _seconds(start, end)
+        return "-" if seconds is None else span(seconds)
+
+    def work(self) -> str:
+        """Return how long all runs together have worked, as far as that is known."""
+        runs, now = self._document["runs"], self._document["generated"]
+        ends = [now if run["end"] == "running" else run["ended"] for run in runs]
+        known = [_seconds(run["started"], end) for run, end in zip(runs, ends, strict=True)]
+        return span(sum(seconds for seconds in known if seconds is not None))
+
+    def ends(self) -> str:
+        """Return the number of runs, and how many ended in which way."""
+        counts = Counter(str(run["end"]) for run in self._document["runs"])
+        if counts.total() == 1:
+            return f"1, {next(iter(counts))}"
+        return f"{counts.total():,}: " + ", ".join(f"{count:,} {end}" for end, count in counts.items())
 
     def url(self, value: str) -> Markup:
         """Return a URL as text; as a link only if it is http or https, and complete."""
         if len(value) <= MOST and legible(value) == value and value.startswith(("http://", "https://")):
-            form = '<a class="cut" href="{0}" rel="noopener noreferrer"><bdi>{0}</bdi></a>'
-            return _markup(form, value)
+            return _markup('<a href="{0}" rel="noopener noreferrer"><bdi>{0}</bdi></a>', value)
         return self.text(value)
 
     def text(self, value: object) -> Markup:
-        """Return any other value. Its writing direction ends with it."""
-        return _markup('<bdi class="cut">{}</bdi>', legible(_in_words(value)))
+        """Return any other value. Its writing direction ends with it. Only a long word may be broken."""
+        shown = legible(_in_words(value))
+        is_long = max(map(len, shown.split()), default=0) > LONG
+        return _markup('<bdi class="long">{}</bdi>' if is_long else "<bdi>{}</bdi>", shown)
 
     def _at(self, place: Sequence[str | int]) -> Any:
         found: Any = self._document
@@ -176,6 +243,11 @@ class _Show:
         return _markup(
             '<span class="figure" data-figure="{}" data-value="{}">{}</span>', path, json.dumps(value), form(value)
         )
+
+
+def _seconds(start: object, end: object) -> float | None:
+    begun, ended = time_of(start), time_of(end)
+    return None if begun is None or ended is None else max(0.0, (ended - begun).total_seconds())
 
 
 def _in_words(value: object) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
-from scrapy_t8.config.causes import LEFT, Accepted
+from scrapy_t8.config.causes import LEFT
 from scrapy_t8.utils.text import counted
+
+from .next_steps import accept_step, heal_step, open_causes, revive_step, what_follows
 
 MOST = 8
 """Causes, and alerts, that have a line each."""
@@ -42,6 +43,8 @@ def _lines(document: dict[str, Any], jobdir: Path) -> Iterator[str]:
         yield f"    {row['count']:,} {cause}: {names}{', ...' if row['count'] > 3 else ''}"
     if len(causes) > MOST:
         yield f"    and {len(causes) - MOST} other causes"
+    if step := heal_step(document, jobdir):
+        yield f"    {step}"
     yield from without_result_lines(document, jobdir)
     # A report of an earlier release has no such part.
     if left := document.get("left", {}).get("count"):
@@ -55,8 +58,8 @@ def _lines(document: dict[str, Any], jobdir: Path) -> Iterator[str]:
     yield from account_lines({"items": ledger["items"], "requests": ledger["requests"]})
     yield from difference_lines(ledger)
     yield from feed_lines(document["feeds"])
-    if not _open_causes(document) and any(feed["doubts"] for feed in document["feeds"]):
-        yield _accepting(document)
+    if not open_causes(document) and (step := accept_step(document)):
+        yield f"    {step}"
     if document["job"].get("doubt"):
         yield f"  DOUBT: {document['job']['doubt']}"
     for alert in document["alerts"][:MOST]:
@@ -65,51 +68,24 @@ def _lines(document: dict[str, Any], jobdir: Path) -> Iterator[str]:
         yield f"  next: {follows}"
 
 
-def what_follows(document: Mapping[str, Any]) -> str:
-    """Return what the same command does after this run of a job that is not complete; else an empty text."""
-    requests, is_finished = document["ledger"]["requests"], document["job"]["finished"]
-    if document["running"] or (is_finished and document["verdict"] == "complete"):
-        return ""
-    if is_finished:
-        return "this job has finished, so the same command alone begins a new one"
-    left = requests["ready"] + requests["waiting"] + requests["leased"]
-    are = counted(left, "request is", "requests are")
-    return f"the same command continues this job: {are} left" if left else "the same command finishes this job"
-
-
 def without_result_lines(document: Mapping[str, Any], jobdir: Path) -> Iterator[str]:
     """Yield lines about requests without a result: those not accepted, what to do about them, those accepted."""
-    causes, open_causes = document["without_result"]["causes"], _open_causes(document)
-    if open_causes:
+    causes, shown = document["without_result"]["causes"], open_causes(document)
+    if shown:
         yield f"  {document['without_result']['count']:,} without a result:"
-    for row in open_causes[:MOST]:
+    for row in shown[:MOST]:
         yield f"    {row['count']:,} {row['cause']}{_what(row)}{_urls(row)}"
         for error in row["errors"][:3] if len(row["errors"]) > 1 else ():
             yield f"      {error['count']:,} in {error['callback']}: {error['error']}"
-    if len(open_causes) > MOST:
-        yield f"    and {len(open_causes) - MOST} other causes"
-    if any(row["dead"] for row in open_causes):
-        yield f"    try again: scrapy t8 failed revive --jobdir {quote(str(jobdir))}, then the same crawl"
-    if open_causes:
-        yield _accepting(document)
+    if len(shown) > MOST:
+        yield f"    and {len(shown) - MOST} other causes"
+    steps = (revive_step(document, jobdir), accept_step(document) if shown else None)
+    yield from (f"    {step}" for step in steps if step)
     accepted = [
         f"{row['count']:,} {row['cause']}" for row in causes if row["accepted"] and not row["cause"].startswith(LEFT)
     ]
     if accepted:
         yield f"  accepted without a result: {', '.join(accepted[:MOST])}{', ...' if len(accepted) > MOST else ''}"
-
-
-def _open_causes(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the causes of requests without a result that are not accepted."""
-    return [row for row in document["without_result"]["causes"] if not row["accepted"]]
-
-
-def _accepting(document: Mapping[str, Any]) -> str:
-    """Return the line that accepts all causes at once, those of requests and those of feeds."""
-    names = [row["cause"] for row in _open_causes(document)]
-    names += [cause for feed in document["feeds"] for cause in feed["doubts"]]
-    line = Accepted(document["without_result"]["accept"]).line_with(names)
-    return f"    accept these causes, in settings.py: {line}"
 
 
 def _what(row: Mapping[str, Any]) -> str:

@@ -19,6 +19,31 @@ OPTIONS = (
 )
 
 
+UNFOLD = "document.querySelectorAll('details').forEach(one => one.open = true)"
+OUTSIDE = """
+[...document.querySelectorAll('.chart svg')].flatMap(svg => {
+    const room = svg.getBoundingClientRect();
+    return [...svg.querySelectorAll('text, rect, circle, polyline')].filter(one => {
+        const box = one.getBoundingClientRect();
+        return box.left < room.left - 1 || box.right > room.right + 1
+            || box.top < room.top - 1 || box.bottom > room.bottom + 1;
+    }).map(one => svg.ariaLabel + ': ' + one.textContent);
+})
+"""
+"""What is outside of its drawing."""
+CLIPPED = """
+[...document.body.querySelectorAll('*:not(svg *)')].filter(one => {
+    const style = getComputedStyle(one), scrolls = one.closest('.scroll');
+    const isWider = one.clientWidth && one.scrollWidth > one.clientWidth + 1;
+    const isCut = style.overflowY === 'hidden' && one.scrollHeight > one.clientHeight + 1;
+    const box = one.getBoundingClientRect();
+    const isOutside = !scrolls && box.width && (box.left < -1 || box.right > innerWidth + 1);
+    return isCut || isOutside || isWider && (style.overflowX === 'hidden' || !scrolls);
+}).map(one => one.tagName + '.' + one.className + ': ' + one.textContent.slice(0, 60))
+"""
+"""What is wider than its place, or cut. Tables may scroll."""
+
+
 @dataclass
 class Visit:
     """A page that is open, what the browser has said about it, and what it has asked for beside the page itself."""
@@ -26,6 +51,13 @@ class Visit:
     page: Page
     said: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+
+    def cut(self) -> list[str]:
+        """Return each part of the unfolded page that is not to be seen in full."""
+        self.page.evaluate(UNFOLD)
+        found: list[str] = self.page.evaluate(OUTSIDE) + self.page.evaluate(CLIPPED)
+        width = self.page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        return found + [f"the page is {width} pixels too wide"] * (width > 0)
 
 
 def program() -> str:

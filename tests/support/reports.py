@@ -25,6 +25,7 @@ def empty() -> Report:
         "version": 1,
         "generator": "scrapy_t8 0.1.0",
         "generated": at(0),
+        "releases": {"Scrapy": "2.19.0", "scrapy_t8": "0.1.0", "Python": "3.12.1"},
         "verdict": "complete",
         "running": False,
         "exit_status": 0,
@@ -140,8 +141,8 @@ def rich() -> Report:
             "examples": [{"key": "vw-golf-2021", "fields": ["price", "mileage"]}, {"key": "kia-ev6", "fields": []}],
         },
         "feeds": [
-            {"uri": "file:///data/cars.jsonl", "format": "jsonlines", "items": 11_873, **WHOLE},
-            {"uri": "s3://archive/cars.csv", "format": "csv", "items": 11_873, **WHOLE},
+            {"uri": "file:///data/cars.jsonl", "format": "jsonlines", "items": 11_873, "bytes": 4_120_512, **WHOLE},
+            {"uri": "s3://archive/cars.csv", "format": "csv", "items": 11_873, "bytes": None, **WHOLE},
         ],
         "totals": [
             {"source": "list of all cars", "announced": 12_000, "keys": 11_988, "collected": 11_802, "missing": 198},
@@ -289,7 +290,7 @@ NASTY = (
 def spoiled(part: Any, counter: Any = None) -> Any:
     counter = counter or count()
     if isinstance(part, dict):
-        known = ("time", "first", "last", "until", "next_due", "begun", "last_update", "open_since", "cause")
+        known = ("time", "first", "last", "until", "next_due", "begun", "last_update", "open_since", "cause", "accept")
         names = ("http_503", "timeout", "price", "note", "country")
         return {
             NASTY[next(counter) % len(NASTY)] + name if name in names else name: value

@@ -27,7 +27,7 @@ def _run(context: CommandContext) -> int:
     """Write the integrity report, and print its summary.
 
     report  # report.json and report.html, and a summary here
-    report --json  # report.json to standard output, and no file; docs/report.md lists the keys
+    report --json  # report.json to standard output, and no file; scrapy t8 help report lists the keys
     report --output /var/www/cars --check  # elsewhere; 3 if something is missing
 
     It works while the crawl runs, too.
@@ -36,7 +36,7 @@ def _run(context: CommandContext) -> int:
     document = read_report(context.directory, context.accepted)
     if options.output or not options.json:
         given = options.output or effective(context.settings).config.report_dir
-        page = write(document, Path(given) if given else context.directory / DIRECTORY)
+        page = write(document, Path(given) if given else context.directory / DIRECTORY, context.directory)
     if options.json:
         terminal.print_json(document)
     else:

@@ -46,7 +46,7 @@ def _run(context: CommandContext) -> int:
     else:
         words = {True: "ok", False: "DIFFERENT", None: "not counted"}
         cells = [(words[check.ok], check.what, check.books, check.found, check.note) for check in checks]
-        context.terminal.print_table("Counted anew", ("result", "what", "#books", "#found", "*note"), cells)
+        context.terminal.print_table("Counted anew", ("result", "*what", "#books", "#found", "?*note"), cells)
         result = f"{differences} of {len(checks)} differ." if differences else "All counts match."
         context.terminal.print_line(result)
     return MISMATCH if differences else OK

@@ -20,6 +20,7 @@ LETTER_COLUMNS = ("#id", "?buried at", "kind", "?#status", "*error", "*url", "?c
 TASK_COLUMNS = ("task id", "state", "*target", "*error", "#retries", "#of", "?next try")
 REQUEST_COLUMNS = ("task id", "?kind", "?host", "*url", "*error", "#attempts", "#of", "?next try")
 GROUP_COLUMNS = ("#count", "kind", "*error", "?host", "?callback", "?first", "?last", "#example")
+TASK_GROUP_COLUMNS = ("#count", "state", "?task type", "*error", "?first", "?last", "example")
 
 
 @command("list", selection.add_filters, has_json=True)
@@ -89,7 +90,8 @@ def _groups(context: CommandContext) -> int:
     else:
         for row in groups:
             row |= {"first": when(row["first"]), "last": when(row["last"]), "example": str(row["example"])}
-        terminal.print_table("By cause", GROUP_COLUMNS, [[*row.values()] for row in groups])
+        columns = TASK_GROUP_COLUMNS if are_tasks else GROUP_COLUMNS
+        terminal.print_table("By cause", columns, [[*row.values()] for row in groups])
     return OK
 
 

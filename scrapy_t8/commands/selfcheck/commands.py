@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 from scrapy_t8.commands.context import CommandContext
-from scrapy_t8.commands.registry import ERROR, OK, argument, command
+from scrapy_t8.commands.registry import ERROR, OK, argument, command, flag
+from scrapy_t8.config.parsing import DEFAULT
 from scrapy_t8.config.settings import CHOICES, Effective, effective
 from scrapy_t8.config.sources import PROFILES
+from scrapy_t8.config.topics import TOPICS
 
 HERE = "the command line"
 ARGUMENTS = (
@@ -40,20 +45,42 @@ def _selftest(call: CommandContext) -> int:
     return OK if selftest(_effective(call).config, call.terminal.print_line, log_level=level) else ERROR
 
 
-@command("config", *ARGUMENTS, finds_job=False, has_json=True)
+@command(
+    "config",
+    *ARGUMENTS,
+    flag("--changed", text="only settings that do not have their default"),
+    finds_job=False,
+    has_json=True,
+)
 def _config(call: CommandContext) -> int:
-    """The configuration that holds, and where each value comes from.
+    """The configuration that holds, by topic, and where each value comes from.
 
     config  # all settings
+    config --changed  # what differs from the defaults
     config --env production --json  # as JSON, with the profile for production
     """
     found = _effective(call)
+    rows = [row for row in found.rows() if not (call.options.changed and row["origin"] == DEFAULT)]
     if call.options.json:
-        call.terminal.print_json({"version": 1, "settings": found.rows()})
+        call.terminal.print_json({"version": 1, "settings": rows})
         return OK
-    for line in found.lines():
+    if not rows:
+        call.terminal.print_line("All settings have their defaults.")
+    lines = _by_topic({row["key"]: row for row in rows}) if call.terminal.is_terminal else found.lines(rows)
+    for line in lines if rows else ():
         call.terminal.print_line(line)
     return OK
+
+
+def _by_topic(rows: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """Yield *rows* by topic, as lines that could be in settings.py."""
+    for topic, meanings in TOPICS.items():
+        shown = [(rows[key], meaning) for key, meaning in meanings.items() if key in rows]
+        if shown:
+            yield f"{topic}:"
+        for row, meaning in shown:
+            origin = "" if row["origin"] == DEFAULT else f" ({row['origin']})"
+            yield f"  {row['setting']} = {row['value']!r}{origin}  # {meaning}"
 
 
 def _effective(call: CommandContext) -> Effective:

@@ -14,13 +14,15 @@ from scrapy_t8.commands.failed.selection import positive
 from scrapy_t8.commands.registry import MISMATCH, OK, argument, command, flag
 from scrapy_t8.commands.tables import MARKS
 from scrapy_t8.report.files import read_report
-from scrapy_t8.report.summary import account_lines, difference_lines, what_follows, without_result_lines
+from scrapy_t8.report.next_steps import heal_step, what_follows
+from scrapy_t8.report.summary import account_lines, difference_lines, without_result_lines
+from scrapy_t8.report.text import span
 
 from .document import Document, counts
 
 LATEST = 5  # Runs that are shown
 ROWS = 20
-STATES = ("ready", "waiting", "leased", "dead", "done")
+STATES = ("?#ready", "?#waiting", "?#leased", "#dead", "#done")
 
 
 @command(
@@ -35,7 +37,7 @@ def _run(context: CommandContext) -> int:
     """The progress of a job: its verdict, what failed, its runs, its rate, and its requests by state.
 
     status  # the job of this project
-    status --jobdir jobs/cars --json  # the same for programs; docs/commands.md lists the keys
+    status --jobdir jobs/cars --json  # the same for programs; scrapy t8 help commands lists the keys
     status --check --jobdir jobs/cars  # for cron: 3 if the job is neither running nor complete
     """
     with context.view() as view:
@@ -66,16 +68,16 @@ def _print_tables(document: Document, terminal: Terminal, limit: int) -> None:
         {"run": run["id"], "started": when(run["started"]), "ended": when(run["ended"]), "how": _end(run)}
         for run in runs[-LATEST:]
     ]
-    _table(terminal, "Runs", ("#run", "started", "ended", "how"), rows, len(runs))
+    _table(terminal, "Runs", ("#run", "?started", "?ended", "*how"), rows, len(runs))
     if document["kind"] == "crawl":
         _counts(terminal, "By host", "host", document["hosts"], limit)
         note = "" if document["callbacks_exact"] else ": too many requests, --exact counts ready and waiting"
         _counts(terminal, f"By callback{note}", "callback", document["callbacks"], limit)
     else:
-        _table(terminal, "Failed tasks", ("task_type", "#waiting", "#leased", "#dead"), document["task_types"])
-        columns = ("task_type", "?run_id", "status", "#total_items", "#processed_items", "#failed_items")
+        _table(terminal, "Failed tasks", ("*task_type", "#waiting", "?#leased", "#dead"), document["task_types"])
+        columns = ("*task_type", "?run_id", "status", "?#total_items", "#processed_items", "?#failed_items")
         _table(terminal, "Collections", columns, document["collections"])
-    fields = ("task_type", "name", "#current_page", "*last_cursor", "*last_slug", "#total_processed", "?last_update")
+    fields = ("*task_type", "*name", "#current_page", "*last_cursor", "*last_slug", "#total_processed", "?last_update")
     points = [{**point, "last_update": when(point["last_update"])} for point in document["points"]]
     _table(terminal, "Resume points", fields, points[:limit], len(points))
 
@@ -98,6 +100,8 @@ def _lines(document: Document, report: Document, directory: Path) -> Iterator[st
     if document["next_due"]:
         yield f"  the next retry is due {when(document['next_due'])}"
     if report:
+        if step := heal_step(report, directory):
+            yield f"  {step}"
         yield from without_result_lines(report, directory)
         for reason in report["unproven"]:
             yield f"  NOT PROVEN: {reason}"
@@ -133,7 +137,7 @@ def _end(run: Document) -> str:
 
 def _counts(terminal: Terminal, title: str, column: str, rows: list[Document], limit: int) -> None:
     named = [{**row, column: row[column] or "(any)"} for row in rows[:limit]]
-    _table(terminal, title, (column, *(f"#{state}" for state in STATES), "#items"), named, len(rows))
+    _table(terminal, title, (f"*{column}", *STATES, "#items"), named, len(rows))
 
 
 def _table(
@@ -148,15 +152,6 @@ def _table(
 def when(time: str | None) -> str | None:
     """Return a time in ISO 8601 as a local date and time."""
     return None if time is None else datetime.fromisoformat(time).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-
-
-def span(seconds: float) -> str:
-    """Return a number of seconds in hours, minutes and seconds."""
-    whole = round(seconds)
-    hours, minutes = divmod(whole // 60, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {whole % 60} s" if minutes else f"{seconds:.1f} s"
 
 
 COMMANDS = (_run,)

@@ -13,6 +13,7 @@ from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 
 from scrapy_t8.components.signals import t8_alert, t8_run_ended
+from scrapy_t8.config import releases
 from scrapy_t8.config.causes import Accepted
 from scrapy_t8.config.parsing import load_callable
 from scrapy_t8.config.settings import Config
@@ -68,7 +69,8 @@ class T8Report:
         self._running_alerts = RunningAlerts(crawler, job, self._notifier)
         self._custom: Document = {}
         self._hidden = [str(name) for name in job.config.report_mask]
-        self._kept = {KEPT: msgpack.packb(self._hidden), ACCEPT: msgpack.packb(self._accepted.patterns)}
+        kept = {KEPT: self._hidden, ACCEPT: self._accepted.patterns, releases.KEPT: releases.releases()}
+        self._kept = {name: msgpack.packb(value) for name, value in kept.items()}
         self._unproven: list[str] = []
         job.persist(self)
 
@@ -107,7 +109,7 @@ class T8Report:
 
     def write(self) -> None:
         """Write the report of a process that ends at once, and log what the same command does next."""
-        from scrapy_t8.report.summary import what_follows
+        from scrapy_t8.report.next_steps import what_follows
 
         try:
             document, _ = self._write()
@@ -155,7 +157,7 @@ class T8Report:
         more = ""
         if config.enable_integrity_check:
             try:
-                path = write(document, Path(config.report_dir or job.directory / DIRECTORY))
+                path = write(document, Path(config.report_dir or job.directory / DIRECTORY), job.directory)
                 more = f"\n  more in {path}"
             except WriteError as error:
                 self._log_absence(error)

@@ -12,7 +12,8 @@ Failures say that a host is down only while nothing is answered in between, beca
 about its host. Failures of several requests open the breaker, and so do repeated failures of one request: a list may
 have one request at a time. Where the host has answered a page before, the breaker is *suspect* first: a request for
 that page is the first probe. If the page is answered, the host is up and the failures are those of the pages. A page
-that was answered lately is as good as a probe: failures of the same request say less then.
+that was answered lately is as good as a probe: failures of the same request say less then. If every request of a host
+fails at first, a probe for each few of them would cost more than the requests: each takes twice as many as the last.
 
 While a host is down, no attempt is charged to a request, and what was charged since the last answer is taken back. A
 host that stays down too long is given up: its requests are tried, charged and buried like any others, so that a crawl
@@ -55,7 +56,9 @@ class Health:
     is_suspect: bool = False
     """Whether the breaker is open for the first probe only, and that has not ended yet."""
     trusted_until: float = 0.0
-    """Until then requests that had failed before say less: the known page was answered lately."""
+    """Until then failures say less: the known page was answered lately."""
+    probes_answered: int = 0
+    """How often the known page was answered since a request was."""
     probing: int | None = None
     """The fingerprint of the probe in flight."""
 
@@ -112,6 +115,10 @@ class Breaker:
         """Return the hosts that are failing, down or paused."""
         return dict(self._hosts)
 
+    def suspects(self) -> set[str]:
+        """Return the hosts that may be down, and whose first probe has not ended yet."""
+        return {host for host, health in self._hosts.items() if health.is_suspect}
+
     # -- results of requests -------------------------------------------------------------------------------------
 
     def failed(self, host: str, evidence: Evidence, now: float) -> bool:
@@ -137,7 +144,7 @@ class Breaker:
         trusted_until = health.trusted_until if known is None else max(health.trusted_until, known + self._probe)
         if now < trusted_until and not evidence.is_first:
             return times > REPEATED
-        if len(health.failing) >= self._limit:
+        if len(health.failing) >= self._limit << (health.probes_answered if evidence.is_first else 0):
             return True
         return times >= REPEATED if evidence.known_page_from is not None else evidence.is_silence and times >= SILENT
 
@@ -179,8 +186,11 @@ class Breaker:
 
     def known_page_answered(self, host: str, now: float) -> bool:
         """Record that the probe with a known page was answered. Return whether the host was down until now."""
-        self._hosts.setdefault(host, Health()).trusted_until = now + self._probe
-        return self.succeeded(host, now)
+        health = self._hosts.setdefault(host, Health())
+        health.trusted_until = now + self._probe
+        was_down = self.succeeded(host, now)
+        self._hosts[host].probes_answered = 0 if was_down else health.probes_answered + 1
+        return was_down
 
     def ended(self, host: str, request: int, now: float) -> None:
         """Record that *request* has ended: if it was a probe that says nothing, another probe follows."""
@@ -254,6 +264,10 @@ class Breaker:
         if health is None:
             return 0.0
         return max(health.probe_at if health.is_open else 0.0, health.paused_until)
+
+    def next_test(self, now: float) -> float | None:
+        """Return when the next suspicion can be tested, in Unix seconds; None if no suspicion has to wait."""
+        return min((when for when in map(self.opens_at, self.suspects()) if when > now), default=None)
 
     # -- the stored form -----------------------------------------------------------------------------------------
 

@@ -97,7 +97,7 @@ class RetryDecisions:
                 self._frontier.fingerprint(request),
                 is_first=is_first,
                 is_silence=failure.kind == NETWORK,
-                known_page_from=self.hosts.known_page_from(host, self.slot(request)),
+                known_page_from=self.hosts.known_page_from(host),
             )
             if self.breaker.failed(host, evidence, now):
                 self._warn_of_outage(host, failure.error)
@@ -131,7 +131,7 @@ class RetryDecisions:
             state = self.pipelines.failed(self._frontier.fingerprint(request), failure, history)
             return self._decide(request, history, failure, now=now, host=state)
         self._note_host(request, host, failure, now=now, is_first=not history.attempts)
-        history.refund(failure.kind, self.breaker.refund(host, self._frontier.fingerprint(request)))
+        history.refund(self.breaker.refund(host, self._frontier.fingerprint(request)))
         state = None
         if self.breaker.is_open(host, now) and failure.reason != HANDLED:
             state = HostState(self.breaker.opens_at(host), self.breaker[host].is_suspect)
@@ -152,8 +152,10 @@ class RetryDecisions:
             logger.error("%s: %s", request, error)
             rule = self.policy.rule(failure.kind, {})
         earlier, chance = history.counts.get(failure.kind, 0), self._random.random()
-        decision = self.policy.decide(failure, rule, earlier=earlier, now=now, chance=chance, host=host)
-        history.add(now, failure.kind, failure.error, charged=decision.charged)
+        decision = self.policy.decide(
+            failure, rule, earlier=earlier, now=now, chance=chance, host=host, free=history.free
+        )
+        history.add(now, failure.kind, failure.error, charged=decision.charged, uses_free=decision.uses_free)
         history.max_retries = rule.times
         return decision.due
 

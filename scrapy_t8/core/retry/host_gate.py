@@ -26,7 +26,7 @@ class HostGatedQueue:
     host that shares its download slot with other ports.
 
     :param hosts: the download slot and the host of a request.
-    :param ask_known_page: called with a host that is to be probed and its slot; whether that has begun a probe.
+    :param ask_known_page: called with a host that is to be probed; whether that has begun a probe.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class HostGatedQueue:
         breaker: Breaker,
         hosts: Hosts,
         *,
-        ask_known_page: Callable[[str, str], bool],
+        ask_known_page: Callable[[str], bool],
         fingerprint: Callable[[Request], int],
         clock: Callable[[], float],
     ) -> None:
@@ -112,19 +112,24 @@ class HostGatedQueue:
         self._parked[slot] = host, self.queue.pqueues.pop(slot, None) or self.queue.pqfactory(slot)
 
     def _probe(self, now: float) -> Request | None:
-        for host in self.parked:
+        # A suspicion is tested at once. Later, another outage may have begun, to which it does not belong.
+        for host in self.parked | self._breaker.suspects():
             if not self._breaker.wants_probe(host, now):
                 continue
-            held = self._held.get(host)
-            slot = self._slot_of(held[0]) if held else next(s for s, (h, _) in self._parked.items() if h == host)
-            if self._ask_known_page(host, slot):
+            if self._ask_known_page(host):
                 self._breaker.probe(host)
                 continue
-            request: Request | None = held.popleft() if held else self._parked[slot][1].pop()
+            request = self._pop_parked(host)
             if request is not None:
                 self._breaker.probe(host, self._fingerprint(request))
                 return request
         return None
+
+    def _pop_parked(self, host: str) -> Request | None:
+        if held := self._held.get(host):
+            return held.popleft()
+        queue = next((queue for parked, queue in self._parked.values() if parked == host), None)
+        return None if queue is None else queue.pop()
 
     def _pop_free(self, now: float) -> Request | None:
         while not self.is_full:

@@ -83,22 +83,26 @@ class Hosts:
         """Return the hosts that have answered in this run."""
         return {self.name(request) for pages in self._answered.values() for _, request in pages}
 
-    def known_page_from(self, host: str, slot: str) -> float | None:
+    def _pages(self, host: str) -> list[tuple[float, Request]]:
+        """Return the pages that are remembered of the slot of *host*, which may have other hosts."""
+        return self._answered.get(host) or self._answered.get(host.rpartition(":")[0], [])
+
+    def known_page_from(self, host: str) -> float | None:
         """Return when a page of *host* may be requested again, in Unix seconds; None if none was answered."""
         if host in self._unaskable:
             return None
-        asked = [when for when, request in self._answered.get(slot, ()) if self.name(request) == host]
+        asked = [when for when, request in self._pages(host) if self.name(request) == host]
         return min(asked) + self._pause if asked else None
 
-    def known_page(self, host: str, slot: str) -> Request | None:
+    def known_page(self, host: str) -> Request | None:
         """Return a request for a page that *host* has answered, the one that was requested longest ago; None if none.
 
         No page is requested again sooner than a retry would be.
         """
-        ready = self.known_page_from(host, slot)
+        ready = self.known_page_from(host)
         if ready is None or ready > self._clock():
             return None
-        pages = self._answered[slot]
+        pages = self._pages(host)
         answered = next(page for page in pages if page[0] + self._pause == ready and self.name(page[1]) == host)
         pages.remove(answered)
         pages.append((self._clock(), answered[1]))
@@ -123,20 +127,24 @@ class ProbeResults(Protocol):
 
 
 class KnownPageProbes:
-    """Probes hosts that may be down with pages that were answered before. A probe belongs to no page of the job."""
+    """Probes hosts that may be down with pages that were answered before. A probe belongs to no page of the job.
 
-    def __init__(self, crawler: Crawler, results: ProbeResults) -> None:
+    :param has_requests: whether any request of the job waits. No host is probed for nothing.
+    """
+
+    def __init__(self, crawler: Crawler, results: ProbeResults, *, has_requests: Callable[[], bool]) -> None:
         self._crawler = crawler
         self._results = results
+        self._has_requests = has_requests
         self._tasks: set[asyncio.Task[None]] = set()
 
     def __bool__(self) -> bool:
         """Whether a probe is in flight."""
         return bool(self._tasks)
 
-    def begin(self, host: str, slot: str) -> bool:
-        """Probe *host*, whose requests are in *slot*. Return whether there is a page for a probe."""
-        known = self._results.hosts.known_page(host, slot)
+    def begin(self, host: str) -> bool:
+        """Probe *host*. Return whether there is a page for a probe."""
+        known = self._results.hosts.known_page(host) if self._has_requests() else None
         if known is None:
             return False
         task = Context().run(asyncio.get_running_loop().create_task, self._probe(host, known))

@@ -114,10 +114,12 @@ class Decision(NamedTuple):
 
     :param due: when to try again, in Unix seconds; None to give up.
     :param charged: whether the failure counts against the retries of its kind.
+    :param uses_free: whether the next attempt is one of those that are not charged.
     """
 
     due: float | None
     charged: bool
+    uses_free: bool = False
 
 
 class HostState(NamedTuple):
@@ -200,20 +202,25 @@ class Policy:
         now: float,
         chance: float,
         host: HostState | None = None,
+        free: int = 0,
     ) -> Decision:
         """Decide on *failure* by *rule*.
 
         A failure is not charged if its host is known to be down; the next attempt waits for the host. While a
         host is only suspected, failures are charged, but a request that has used up its retries has one attempt more.
+        A failure that is not charged is followed by the shortest delay, because the outage has taken longer anyway.
 
         :param earlier: failures of this kind that were charged before.
         :param chance: drawn evenly from 0 to 1.
         :param host: the state of a host whose requests are held back; None if they are not.
+        :param free: attempts that are not charged, in place of those that an outage has failed.
         """
         due = self.due(failure, earlier + 1, rule, now, chance)
-        if host is None or failure.kind not in WAITED_FOR or failure.final:
+        if failure.kind not in WAITED_FOR or failure.final:
             return Decision(due, charged=True)
-        if host.is_suspect and due is not None:
-            return Decision(max(due, host.opens), charged=True)
-        due = self.due(failure, 0, rule, now, chance)
-        return Decision(None if due is None else max(due, host.opens), charged=False)
+        is_down = host is not None and not host.is_suspect
+        is_charged = not (is_down or free or (host is not None and due is None))
+        due = due if is_charged else self.due(failure, 0, rule, now, chance)
+        if due is not None and host is not None:
+            due = max(due, host.opens)
+        return Decision(due, is_charged, uses_free=free > 0 and not is_down)

@@ -86,15 +86,11 @@ class RetrySystem(CommitParticipant):
             self.breaker.forget_given_up(context.clock())
         self.decisions = RetryDecisions(context, frontier, policy=policy, breaker=self.breaker)
         self.pipelines = self.decisions.pipelines
-        self._probes = KnownPageProbes(context.crawler, self.decisions)
+        self._probes = KnownPageProbes(context.crawler, self.decisions, has_requests=self._has_requests)
         self.handlers = Handlers(handlers, config.retry_handler_timeout, self.handler_ended)
         self.timer = RetryTimer(context, control, frontier, handlers=self.handlers)
         self._idle_policy = IdlePolicy(
-            context,
-            self.timer,
-            handlers=self.handlers,
-            breaker=self.breaker,
-            answered=self.decisions.hosts.answered,
+            context, self.timer, handlers=self.handlers, breaker=self.breaker, answered=self.decisions.hosts.answered
         )
 
     # -- a run begins and ends -----------------------------------------------------------------------------------
@@ -156,10 +152,14 @@ class RetrySystem(CommitParticipant):
         )
         return self._gate
 
+    def _has_requests(self) -> bool:
+        return len(self.timer) > 0 or (self._gate is not None and bool(self._gate.parked))
+
     def wait_for_hosts(self) -> None:
-        """Be awake when the first paused host may be asked again."""
-        if self._gate is not None and self._gate.parked:
+        """Be awake when the first paused host may be asked again, and when the first suspicion can be tested."""
+        if self._gate is not None:
             self.timer.wake_at(self._gate.next_opening())
+            self.timer.wake_at(self.breaker.next_test(self._clock()))
 
     def idle(self) -> None:
         """Decide what an idle spider does, as :meth:`IdlePolicy.idle` says. A probe in flight will tell."""

@@ -31,6 +31,16 @@ def test_config_tells_value_and_origin(t8: T8, monkeypatch: pytest.MonkeyPatch) 
     ]
 
 
+def test_config_shows_what_was_changed(t8: T8) -> None:
+    assert t8("config", "--changed") == 0
+    before = set(t8.out.splitlines())
+    assert t8("config", "--changed", settings={"T8_COMMIT_PAGES": 7}) == 0
+    assert {line.split()[0] for line in set(t8.out.splitlines()) - before if line.startswith("T8_")} == {
+        "T8_COMMIT_PAGES"
+    }
+    assert not any("the default" in line.split("  ") for line in t8.out.splitlines())
+
+
 def test_invalid_options(t8: T8) -> None:
     for command in ("config", "demo", "selftest"):
         line = t8.refused(2, command, "--env", "staging")

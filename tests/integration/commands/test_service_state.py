@@ -70,6 +70,10 @@ def test_list_and_show(t8: T8, filled: T8ResumeAndRetry) -> None:
     assert [(row["count"], row["state"], row["error"]) for row in groups] == [
         *((3, "waiting", "API请求超时 token=***"), (2, "dead", "\x1b[1mgone")),
     ]
+    assert t8("failed", "groups") == 0
+    names, first = t8.out.splitlines()[1:3]
+    assert names.split() == ["count", "state", "task", "type", "error", "first", "last", "example"]
+    assert first[names.index("state") :].startswith("waiting ")
     assert t8("failed", "list") == 0
     assert "\x1b" not in t8.out
     assert "hunter2" not in t8.out

@@ -104,3 +104,18 @@ def test_an_old_job_that_is_incomplete_counts_for_the_exit_status(lab: Lab) -> N
     assert run.lines(BEGINS_ANEW)
     assert run.code == 3
     assert run.stats["t8/verdict"] == "complete"
+
+
+def test_killed_between_the_old_job_and_the_new_one(lab: Lab) -> None:
+    """The restart finishes the old job once more; the crawl after it begins the new one. No item is there twice."""
+    crawl = lab.crawl("monitored")
+    first = die_before_the_end(crawl)
+    pages = len(crawl.pages)
+    crawl.killed("reported", **LATER)
+    crawl.finished(**LATER)
+    assert crawl.last.lines(FINISHES)
+    assert crawl.state().record["id"] == first
+    assert (len(crawl.pages), crawl.lines) == (pages, ALL)
+    crawl.finished(**LATER)
+    assert crawl.last.lines(f"The last job here ({first}) has finished: a new one begins")
+    assert (len(crawl.pages), crawl.lines) == (2 * pages, ALL)

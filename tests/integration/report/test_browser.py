@@ -19,19 +19,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 SAMPLES = [empty, rich, hostile]
-UNFOLD = "document.querySelectorAll('details').forEach(one => one.open = true)"
+JOB = Path("jobs/cars")
 FIGURES = """
 [...document.querySelectorAll('[data-figure]')].map(one => [one.dataset.figure, one.dataset.value, one.textContent])
-"""
-CUT = """
-[...document.querySelectorAll('.chart svg')].flatMap(svg => {
-    const room = svg.getBoundingClientRect();
-    return [...svg.querySelectorAll('text, rect, circle, polyline')].filter(one => {
-        const box = one.getBoundingClientRect();
-        return box.left < room.left - 1 || box.right > room.right + 1
-            || box.top < room.top - 1 || box.bottom > room.bottom + 1;
-    }).map(one => svg.ariaLabel + ': ' + one.textContent);
-})
 """
 COLOURS = """
 [getComputedStyle(document.body).backgroundColor,
@@ -44,7 +34,7 @@ COLOURS = """
 def written(tmp_path: Path) -> Callable[[Report], str]:
     def write(report: Report) -> str:
         path = tmp_path / "report.html"
-        path.write_text(render(report), encoding="utf-8", errors="backslashreplace")
+        path.write_text(render(report, JOB), encoding="utf-8", errors="backslashreplace")
         return path.as_uri()
 
     return write
@@ -56,11 +46,11 @@ def test_a_page_logs_nothing_and_loads_nothing(
     browser: Chromium, written: Callable[[Report], str], sample: Callable[[], Report], dark: bool
 ) -> None:
     with browser.visit(written(sample()), dark=dark) as seen:
-        seen.page.evaluate(UNFOLD)
+        assert seen.page.get_by_role("button").count() == seen.page.locator(".command").count()
         seen.page.screenshot(full_page=True)
         assert seen.said == []
         assert seen.asked == []
-        assert seen.page.evaluate("document.scripts.length + document.images.length") == 0
+        assert seen.page.evaluate("document.scripts.length + document.images.length") == 1
 
 
 @pytest.mark.parametrize("sample", SAMPLES)
@@ -71,10 +61,10 @@ def test_the_page_says_the_numbers_of_the_report(
     wanted = dict(numbers(report))
     with browser.visit(written(report)) as seen:
         figures = seen.page.evaluate(FIGURES)
-    assert len(figures) > 20
+    assert len(figures) > (4 if sample is empty else 20)  # of an empty report, most are 0 and left out
     for place, value, text in figures:
         assert json.loads(value) == wanted[place], place
-        if isinstance(wanted[place], int):
+        if isinstance(wanted[place], int) and not place.endswith(".bytes"):
             assert text == f"{wanted[place]:,}", place
 
 
@@ -87,16 +77,6 @@ def test_a_tag_in_a_key_is_shown_as_text(browser: Chromium, written: Callable[[R
         assert seen.page.get_by_text(tag, exact=True).first.is_visible()
         assert seen.page.title() == "Incomplete: cars"
         assert seen.said == []
-
-
-@pytest.mark.parametrize("sample", SAMPLES)
-@pytest.mark.parametrize("width", [320, 360, 768])
-def test_nothing_overflows_sideways(
-    browser: Chromium, written: Callable[[Report], str], sample: Callable[[], Report], width: int
-) -> None:
-    with browser.visit(written(sample()), width=width) as seen:
-        seen.page.evaluate(UNFOLD)
-        assert seen.page.evaluate("document.documentElement.scrollWidth") == width
 
 
 def wide() -> Report:
@@ -116,12 +96,25 @@ def wide() -> Report:
 
 
 @pytest.mark.parametrize("sample", [*SAMPLES, wide])
-@pytest.mark.parametrize("width", [320, 700, 1100])
-def test_no_drawing_is_cut(
+@pytest.mark.parametrize("width", [320, 390, 768, 1280])
+def test_nothing_is_cut(
     browser: Chromium, written: Callable[[Report], str], sample: Callable[[], Report], width: int
 ) -> None:
     with browser.visit(written(sample()), width=width) as seen:
-        assert seen.page.evaluate(CUT) == []
+        assert seen.cut() == []
+
+
+def test_a_button_copies_its_command(browser: Chromium, written: Callable[[Report], str]) -> None:
+    with browser.visit(written(rich())) as seen:
+        first = seen.page.locator(".command").first
+        command = first.locator("code").inner_text()
+        first.get_by_role("button").click()
+        assert first.get_by_role("button").inner_text() == "Copied"
+        assert seen.page.evaluate("getSelection().toString()") == command
+        seen.page.evaluate("document.body.innerHTML = '<textarea></textarea>'")
+        seen.page.locator("textarea").focus()
+        seen.page.keyboard.press("Control+V")
+        assert seen.page.locator("textarea").input_value() == command == "scrapy t8 failed revive --jobdir jobs/cars"
 
 
 def test_dark_mode_changes_every_colour(browser: Chromium, written: Callable[[Report], str]) -> None:

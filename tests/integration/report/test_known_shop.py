@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import scrapy
 
 from scrapy_t8 import read_report
 from tests.support.browser import running
@@ -62,7 +63,7 @@ def normalised(report: dict[str, Any]) -> dict[str, Any]:
     """A report without what differs from one crawl to the next: times and the id of the job, the runs and the alarm
     about their ends, how often something was tried or left out again, the numbers of letters."""
     left = copy.deepcopy(report)
-    for name in ("generated", "runs", "timeline", "retries"):
+    for name in ("generated", "runs", "timeline", "retries", "releases"):
         del left[name]
     for name in ("id", "begun"):
         del left["job"][name]
@@ -73,6 +74,8 @@ def normalised(report: dict[str, Any]) -> dict[str, Any]:
             del row[name]
     for row in left["hosts"]:
         del row["retries"]
+    for row in left["feeds"]:
+        del row["bytes"]
     for row in left["missing"]["causes"]:
         for example in row["examples"]:
             example.pop("letter", None)
@@ -136,6 +139,8 @@ def test_the_feed_and_the_site_agree_with_the_report(how: str, request: pytest.F
         for line in file:
             feed[json.loads(line)["id"]] += 1
     report = report_of(work)
+    assert report["feeds"][0]["bytes"] == (work / "items.jsonl").stat().st_size
+    assert report["releases"]["Scrapy"] == scrapy.__version__
     assert set(feed.values()) == {1}
     assert set(feed) == set(truth.GOOD)
     assert report["ledger"]["items"]["exported"] == feed.total() == report["feeds"][0]["items"]
@@ -162,7 +167,18 @@ def test_the_page_in_a_browser(killed: tuple[Path, str]) -> None:
         for key in truth.CAUSES:
             assert key in text
         assert f"too cheap: {truth.SCRIPT}" in text
-        assert visit.page.query_selector("script") is None
+        assert visit.page.evaluate("document.scripts.length") == 1
+
+
+@pytest.mark.parametrize("how", ["calm", "killed"])
+def test_no_width_cuts_the_page(how: str, request: pytest.FixtureRequest) -> None:
+    work, _ = request.getfixturevalue(how)
+    with running() as browser:
+        for width, dark in ((390, False), (768, True), (1280, False)):
+            with browser.visit((work / "job/report/report.html").as_uri(), width=width, dark=dark) as visit:
+                assert visit.cut() == []
+                assert not visit.said
+                assert not visit.asked
 
 
 def at(report: Any, path: str) -> Any:

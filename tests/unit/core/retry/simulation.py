@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import heapq
 import random
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 from scrapy_t8.core.retry.breaker import KNOWN_PAGE, Breaker, Evidence
@@ -112,6 +113,8 @@ class Result:
     end: float = 0.0
     hits: list[tuple[float, bool]] = field(default_factory=list)
     """When each request was sent, and whether the host counted as down for sure."""
+    taken_for_own: Counter[int] = field(default_factory=Counter)
+    """How often an outage has failed each page, and the page was charged."""
 
 
 class Crawl:
@@ -128,6 +131,7 @@ class Crawl:
         self._in_flight = 0
         self._failed = [0] * len(world.failures)
         self._charged = [0] * len(world.failures)
+        self._free = [0] * len(world.failures)
         self._attempts = [0] * len(world.failures)
 
     def run(self) -> Result:
@@ -161,8 +165,10 @@ class Crawl:
             now=self.now,
             chance=self.world.chance(page, self._charged[page]),
             host=host,
+            free=self._free[page],
         )
         self._charged[page] += decision.charged
+        self._free[page] -= decision.uses_free
         if decision.due is None:
             self.result.buried.add(page)
         else:
@@ -223,6 +229,7 @@ class WithBreaker(Crawl):
         super().__init__(world)
         self.breaker = Breaker(failures=FAILURES, probe=PROBE, longest=LONGEST, give_up=86400.0)
         self._known_page_from = 0.0
+        self._sent_in_outage: dict[int, bool] = {}
 
     def ended(self, page: int, what: str) -> None:
         if page == -1:
@@ -238,10 +245,18 @@ class WithBreaker(Crawl):
         known_page_from = self._known_page_from if self.result.had else None
         evidence = Evidence(page + 1, self._attempts[page] == 0, kind == NETWORK, known_page_from)
         self.breaker.failed("h", evidence, self.now)
-        self._charged[page] = max(0, self._charged[page] - self.breaker.refund("h", page + 1))
+        refund = self.breaker.refund("h", page + 1)
+        self._free[page] = min(self._free[page] + refund, self._charged[page])
+        self.result.taken_for_own[page] = max(0, self.result.taken_for_own[page] - refund)
         if self.breaker.is_open("h", self.now):
             host = HostState(self.breaker.opens_at("h"), self.breaker["h"].is_suspect)
+        charged = self._charged[page]
         super().fail(page, kind, host)
+        if self._sent_in_outage[page]:
+            self.result.taken_for_own[page] += self._charged[page] - charged
+
+    def _is_any_waiting(self) -> bool:
+        return any(what == "due" for _, _, what, _ in self._events)
 
     def _known_page_ended(self, what: str) -> None:
         if what == "answered":
@@ -252,7 +267,8 @@ class WithBreaker(Crawl):
     def next_page(self) -> int | None:
         if self.breaker.takes("h", self.now):
             return self._take()
-        if not (self._fresh or self._again):
+        # A suspicion is tested as soon as any page waits, even if none is due.
+        if not (self._fresh or self._again or (self.breaker["h"].is_suspect and self._is_any_waiting())):
             return None
         if not self.breaker.wants_probe("h", self.now):
             if self.breaker["h"].probing is None:
@@ -265,7 +281,36 @@ class WithBreaker(Crawl):
             self.hit(-1, is_down=is_down)
             return None
         page = self._take()
-        assert page is not None
+        if page is None:
+            return None
         self.breaker.probe("h", page + 1)
         self.hit(page, is_down=is_down)
         return None
+
+    def hit(self, page: int, *, is_down: bool = False) -> None:
+        self._sent_in_outage[page] = self.world.outage(self.now) is not None
+        super().hit(page, is_down=is_down)
+
+
+def look_alike(world: World, ours: Result) -> World:
+    """Return a world that a policy which does not know the future cannot distinguish from *world*.
+
+    That a host is up or down shows only in a request. So whatever the policy is, with one probe per interval:
+
+    1. A probe just before the end of an outage fails, and the next one follows an interval later. Until then, all is as
+       if the outage lasted as long. Two outages are one if no probe falls between them.
+    2. A failure just before an outage is followed by a check in the outage: all is as if the outage had begun before
+       the failure. Besides, a check takes time, which plain backoff does not need, and an outage may begin just then.
+    3. A failure in an outage that is over before the check is a failure of the page, as far as anyone can see.
+
+    In any of these worlds the best crawl ends at some time, and a crawl that sees the same here cannot end sooner.
+    """
+    outages: list[Outage] = []
+    for outage in world.outages:
+        begin = max(0.0, outage.begin - PROBE)
+        if outages and begin <= outages[-1].end:
+            begin = outages.pop().begin
+        interval = min(max(PROBE, (outage.end - begin) / 3), LONGEST)
+        outages.append(replace(outage, begin=begin, end=outage.end + outage.takes + interval))
+    failures = [times + ours.taken_for_own[page] for page, times in enumerate(world.failures)]
+    return replace(world, failures=tuple(failures), outages=tuple(outages))

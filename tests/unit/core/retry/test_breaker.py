@@ -93,6 +93,51 @@ def test_pages_that_fail_for_the_first_time_say_more_than_a_page_that_was_answer
     assert made["h"].is_suspect
 
 
+@pytest.mark.parametrize(("probes", "needed"), [(0, 3), (1, 6), (2, 12), (5, 96)])
+def test_each_probe_takes_twice_as_many_requests_as_the_last(probes: int, needed: int) -> None:
+    made = breaker()
+    for number in range(probes):
+        assert not made.known_page_answered("h", 100.0 + 60 * number)
+    assert not any(made.failed("h", after_an_answer(request), 500) for request in range(1, needed))
+    assert made.takes("h", 500)
+    made.failed("h", after_an_answer(needed), 500)
+    assert made.suspects() == {"h"}
+
+
+def test_requests_that_had_failed_before_need_no_more_of_them() -> None:
+    """Otherwise the last pages of a crawl would use up their retries in an outage."""
+    made = breaker()
+    for number in range(5):
+        made.known_page_answered("h", 100.0 + 60 * number)
+    for request in (1, 2, 3):
+        made.failed("h", after_an_answer(request, is_first=False), 500)
+    assert made["h"].is_suspect
+
+
+def test_after_an_answer_or_an_outage_a_probe_takes_as_many_requests_as_the_first() -> None:
+    made, again = breaker(), opened()
+    made.known_page_answered("h", 100)
+    made.succeeded("h", 101)
+    again.probe("h")
+    assert again.known_page_answered("h", 106)
+    for after in (made, again):
+        for request in (1, 2, 3):
+            after.failed("h", after_an_answer(request), 110)
+        assert after["h"].is_suspect
+
+
+def test_when_a_suspicion_can_be_tested() -> None:
+    made = breaker()
+    for _ in range(REPEATED):
+        made.failed("h", Evidence(1, known_page_from=100.7), 100)
+    assert made.next_test(100) == 100.7
+    assert made.next_test(100.7) is None, "at once"
+    made.probe("h")
+    made.probe_failed("h", 101)
+    assert made.suspects() == set(), "a host that is down for sure is probed for requests that are due"
+    assert made.next_test(101) is None
+
+
 def test_a_known_page_that_fails_shows_that_the_host_is_down() -> None:
     made = suspect()
     made.probe("h")

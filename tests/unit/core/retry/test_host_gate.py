@@ -10,7 +10,7 @@ import pytest
 from scrapy import Request
 from scrapy.pqueues import DownloaderAwarePriorityQueue
 
-from scrapy_t8.core.retry.breaker import Breaker, Evidence
+from scrapy_t8.core.retry.breaker import KNOWN_PAGE, REPEATED, Breaker, Evidence
 from scrapy_t8.core.retry.host_gate import HELD, HELD_OF_PORT, HostGatedQueue
 from tests.support.clock import Clock
 
@@ -39,7 +39,7 @@ class Slots:
     """The hosts of requests, and their download slots, which do not tell ports apart."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, str]] = []
+        self.asked: list[str] = []
         self.has_known_page = False
 
     def name(self, request: Request) -> str:
@@ -48,8 +48,8 @@ class Slots:
     def slot(self, request: Request) -> str:
         return host(request).partition(":")[0]
 
-    def ask_known_page(self, name: str, slot: str) -> bool:
-        self.asked.append((name, slot))
+    def ask_known_page(self, name: str) -> bool:
+        self.asked.append(name)
         return self.has_known_page
 
 
@@ -99,11 +99,27 @@ def test_the_probe_is_a_page_that_was_had_before_if_there_is_one(clock: Clock) -
     assert gate.pop() is None
     clock.now += 10
     assert gate.pop() is None
-    assert slots.asked == [("down", "down")]
+    assert slots.asked == ["down"]
     assert gate.pop() is None
     assert len(slots.asked) == 1, "one probe at a time"
     breaker.known_page_answered("down", clock.now)
     assert gate.pop() is not None
+
+
+def test_a_suspicion_is_tested_although_no_request_is_due(clock: Clock) -> None:
+    slots = Slots()
+    gate, breaker = gated(clock, slots=slots)
+    for _ in range(REPEATED):
+        breaker.failed("down", Evidence(1, known_page_from=clock.now + 1), clock.now)
+    assert gate.pop() is None
+    assert slots.asked == [], "the page was requested too recently"
+    clock.now += 1
+    assert gate.pop() is None
+    assert slots.asked == ["down"]
+    assert breaker["down"].probing is None, "no page was there to ask for"
+    slots.has_known_page = True
+    assert gate.pop() is None
+    assert breaker["down"].probing == KNOWN_PAGE
 
 
 @pytest.mark.parametrize("queue", [Plain, BySlot])

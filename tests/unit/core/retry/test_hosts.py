@@ -75,7 +75,7 @@ def test_a_known_page_is_asked_for_without_side_effects() -> None:
     hosts = hosts_of(crawler())
     meta = {"cookiejar": 1, "download_slot": "a", "t8_point": {}}
     hosts.remember("a", Request("http://a/1", callback=print, headers={"X-Key": "1"}, meta=meta))
-    known = hosts.known_page("a", "a")
+    known = hosts.known_page("a")
     assert known is not None
     assert (known.url, known.callback, known.headers["X-Key"]) == ("http://a/1", None, b"1")
     assert known.meta["download_slot"] == "a"
@@ -96,7 +96,7 @@ def test_a_known_page_is_asked_for_without_side_effects() -> None:
 def test_not_every_page_is_asked_for_again(answered: Request) -> None:
     hosts = hosts_of(crawler())
     hosts.remember("a", answered)
-    assert hosts.known_page("a", "a") is None
+    assert hosts.known_page("a") is None
 
 
 def test_known_pages_take_turns_and_none_is_asked_for_again_too_soon() -> None:
@@ -105,12 +105,12 @@ def test_known_pages_take_turns_and_none_is_asked_for_again_too_soon() -> None:
     for number in range(PAGES + 5):
         hosts.remember("a", Request(f"http://a/{number}"))
         clock.now += 0.1
-    assert hosts.known_page("a", "a") is None
-    assert hosts.known_page_from("a", "a") == 103.0
+    assert hosts.known_page("a") is None
+    assert hosts.known_page_from("a") == 103.0
     asked = []
     for _ in range(PAGES + 1):
         clock.now += 3
-        known = hosts.known_page("a", "a")
+        known = hosts.known_page("a")
         asked.append(known and known.url)
     assert asked == [f"http://a/{number % PAGES}" for number in range(PAGES + 1)]
 
@@ -119,7 +119,7 @@ def test_a_page_that_a_middleware_keeps_back_is_no_probe_any_more() -> None:
     hosts = hosts_of(crawler())
     hosts.remember("a", Request("http://a/1"))
     hosts.ask_no_more("a")
-    assert hosts.known_page("a", "a") is None
+    assert hosts.known_page("a") is None
 
 
 def test_few_hosts_are_remembered() -> None:
@@ -150,12 +150,16 @@ def test_the_result_of_a_probe(monkeypatch: pytest.MonkeyPatch, answer: Any, res
         known_page_failed=lambda host, error: found.append(f"failed {error}"),
         known_page_not_asked=lambda host: found.append("not asked"),
     )
-    probes = KnownPageProbes(made, results)
+    waits = False
+    probes = KnownPageProbes(made, results, has_requests=lambda: waits)
 
     async def probe() -> None:
-        assert not probes.begin("a", "a")
+        nonlocal waits
         results.hosts.remember("a", Request("http://a/1"))
-        assert probes.begin("a", "a")
+        assert not probes.begin("a"), "no request waits"
+        waits = True
+        assert not probes.begin("b")
+        assert probes.begin("a")
         assert probes
         await asyncio.gather(*probes._tasks)
 

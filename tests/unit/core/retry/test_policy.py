@@ -167,6 +167,26 @@ def test_decisions(kind: str, earlier: int, host: HostState | None, due: float |
     assert decision == Decision(due, charged)
 
 
+@pytest.mark.parametrize(
+    ("kind", "earlier", "host", "expected"),
+    [
+        ("host", 6, None, Decision(NOW + 1, charged=False, uses_free=True)),
+        ("host", 2, None, Decision(NOW + 1, charged=False, uses_free=True)),
+        ("host", 6, HostState(NOW + 3, is_suspect=True), Decision(NOW + 3, charged=False, uses_free=True)),
+        ("host", 2, HostState(NOW + 60), Decision(NOW + 60, charged=False)),
+        ("http", 1, None, Decision(NOW + 2, charged=True)),
+    ],
+    ids=["no retry is left", "retries are left", "the host is suspect", "the host is down again", "another kind"],
+)
+def test_an_attempt_that_was_given_back_follows_soon(
+    kind: str, earlier: int, host: HostState | None, expected: Decision
+) -> None:
+    """The delays were waited for before, so a page that never works ends soon after an outage."""
+    rule = policy().rule(kind, {})
+    decision = policy().decide(Failure(kind, ""), rule, earlier=earlier, now=NOW, chance=1, host=host, free=2)
+    assert decision == expected
+
+
 def test_a_final_failure_is_given_up() -> None:
     rule = policy().rule("host", {})
     assert policy().decide(Failure("host", "", final=True), rule, earlier=0, now=NOW, chance=1).due is None

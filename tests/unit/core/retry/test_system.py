@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 
 import pytest
 from scrapy import Request
 
 from scrapy_t8.core.page import Outcome, Page
+from scrapy_t8.core.retry.breaker import REPEATED, Evidence
 from scrapy_t8.core.retry.failure import BAN, HANDLED, HOST, NETWORK, PARSE, THROTTLED, Failure
 from scrapy_t8.core.retry.system import RetrySystem
 from scrapy_t8.core.run import RunContext
@@ -118,6 +120,25 @@ def test_an_outage_is_charged_to_no_request(run: RetryRun, clock: Clock) -> None
     assert run.retries.breaker.is_open("a", clock.now)
     charged = [page.history.retries for page in pages if page.history is not None]
     assert charged == [1] * (failures - 1) + [0] * 4
+
+
+def test_a_host_is_probed_only_if_a_request_waits(run: RetryRun, clock: Clock) -> None:
+    asked: list[str] = []
+    run.retries.decisions.hosts.known_page = asked.append  # type: ignore[method-assign, assignment]
+    assert not run.retries._probes.begin("a")
+    assert asked == []
+    run.frontier.lease_in_memory(page := Page(1), request := Request("http://a/memory"))
+    run.retries.schedule(request, page, clock.now + 30, in_memory=True)
+    assert not run.retries._probes.begin("a")
+    assert asked == ["a"]
+
+
+def test_a_suspicion_that_cannot_be_tested_yet_wakes_the_crawl(run: RetryRun, clock: Clock) -> None:
+    for _ in range(REPEATED):
+        run.retries.breaker.failed("a", Evidence(1, known_page_from=clock.now + 3), clock.now)
+    run.retries.gate(deque())
+    run.retries.wait_for_hosts()
+    assert run.retries.timer._timer_due == clock.now + 3
 
 
 def test_a_proxy_that_fails_says_nothing_about_the_host(run: RetryRun, clock: Clock) -> None:
