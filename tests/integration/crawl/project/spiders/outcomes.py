@@ -132,7 +132,8 @@ class Ignored(NotingSpider):
         note(f"page ignored: {page_of(failure.request)}")
         may_end(f"errback of {page_of(failure.request)}")
         yield {"ignored": page_of(failure.request)}
-        yield self.to("p/after-ignored", self.leaf)
+        # Which errback is the first to ask for this page is chance. It must not show in the size of the requests.
+        yield self.to("p/after-ignored", self.leaf, meta={"referrer_policy": "no-referrer"})
 
 
 class IgnoreInDownloader:
