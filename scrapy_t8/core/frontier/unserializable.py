@@ -70,7 +70,7 @@ class UnserializableRequests:
         logger.warning(
             "%s runs from memory, and so does every request before it, back to start(). T8 cannot resume such a "
             "chain: after a kill or a stop it begins at its first request again, however long it was. The first: %s. "
-            "%s; name a class of your own in T8_STORED_CLASSES (docs/pipelines.md)",
+            "%s; name a class of your own in T8_STORED_CLASSES (scrapy t8 help pipelines)",
             request,
             first.get(source, culprit),
             REMEDY,
