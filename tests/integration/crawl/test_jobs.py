@@ -7,6 +7,7 @@ import re
 from collections import Counter
 
 import pytest
+from scrapy import version_info
 
 from tests.support import ledger
 from tests.support.crawl import Crawl, Run
@@ -108,7 +109,8 @@ def test_a_stopped_job_is_resumed_and_says_so(lab: Lab) -> None:
     assert message
     assert 0 < int(message[1]) < 240
     # In flight are the downloads, the callbacks that run, and what has settled since the last commit.
-    assert 0 < int(message[2]) < 40
+    # Scrapy before 2.18 holds each response for 0.1 s, so more of them are in flight.
+    assert 0 < int(message[2]) < (40 if version_info >= (2, 18) else 120)
     assert crawl.lines == ALL
 
 
