@@ -118,11 +118,11 @@ def run(command: Sequence[str], folder: Path, site: Site, most: int | None) -> b
     """
     before, deadline = hits(site), time.monotonic() + TIME_LIMIT
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT, env=environment())
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, env=environment())
     try:
-        while process.poll() is None:
+        while (status := process.poll()) is None:
             if most is not None and hits(site) - before >= most:
-                process.send_signal(signal.SIGKILL)
+                process.kill()
                 return process.wait() == -signal.SIGKILL
             if time.monotonic() > deadline:
                 raise KillsError(f"a run did not end in {TIME_LIMIT:g} s")
@@ -130,9 +130,9 @@ def run(command: Sequence[str], folder: Path, site: Site, most: int | None) -> b
     finally:
         process.kill()
         process.wait()
-    if process.returncode:
-        last = (folder / "log").read_text(errors="replace").strip().splitlines()[-1]
-        raise KillsError(f"its command ended with {process.returncode}: {last[:150]}")
+    if status:
+        last = (folder / "log").read_text(errors="replace").strip().splitlines()[-1:]
+        raise KillsError(f"its command ended with {status}: {''.join(last)[:150]}")
     return False
 
 

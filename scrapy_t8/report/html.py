@@ -101,7 +101,9 @@ def render(document: Mapping[str, Any], jobdir: Path) -> str:
         page = _templates().get_template("page.html")
         return page.render(document, charts=charts, show=_Show(document, jobdir), **_script(), **words, **limits)
     except (UndefinedError, KeyError, IndexError) as error:
-        raise FormatError(f"this report does not have the form that `scrapy t8 help report` describes: {error}") from error
+        raise FormatError(
+            f"this report does not have the form that `scrapy t8 help report` describes: {error}"
+        ) from error
 
 
 def _script() -> dict[str, str]:

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.slow
 SMALLEST = (
     "books --crawls 1 --pages 600",
     "keys --keys 500 --items 200",
+    "kills --only scrapy_t8 --pages 60 --kills 1",
     "letters --letters 200 --runs 1",
     "overhead --scenario links --modes memory,t8 --rounds 2 --pages 20",
     "overhead --scenario pages --modes core,integrity --rounds 1 --pages 20",

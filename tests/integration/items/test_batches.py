@@ -91,7 +91,7 @@ def test_an_outage_holds_the_crawl_and_loses_nothing(tmp_path: Path) -> None:
 def test_a_stop_does_not_wait_for_a_commit_that_hangs(tmp_path: Path) -> None:
     made = crawl(tmp_path, T8_STOP_GRACE=0.5)
     run = made.stopped("it hangs", switch="hangs")
-    assert run.lines("come again in the next run: their item pipelines have not committed")
+    assert run.lines("again in the next run: the item pipelines have not committed")
     assert set(exported(made)) <= rows(tmp_path) < ALL
     made.finished(T8_STOP_GRACE=600)
     assert rows(tmp_path) == ALL

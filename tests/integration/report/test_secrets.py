@@ -74,7 +74,7 @@ def job(tmp_path: Path) -> Path:
 
 def published(jobdir: Path, document: dict[str, Any]) -> list[str]:
     """All that is said in public."""
-    write(document, jobdir / "report")
+    write(document, jobdir / "report", jobdir)
     files = [(jobdir / "report" / name).read_text(encoding="utf-8") for name in ("report.json", "report.html")]
     return [*files, summary(document, Path("job"))]
 
