@@ -1,7 +1,8 @@
 # Everything a fresh machine needs is python3 (with venv) and make.
 PYTHON ?= python3
 VENV := .venv
-OLDEST := .venv-oldest
+OLDEST ?= .venv-oldest
+OLDEST_SCRAPY ?= "scrapy[httpx]==2.18.0"
 BIN := $(VENV)/bin
 XDIST := -n 4 --dist worksteal
 OLDEST_TESTS := $(addprefix tests/, \
@@ -113,7 +114,7 @@ $(VENV)/.ready: pyproject.toml
 
 $(OLDEST)/.ready: pyproject.toml | $(BUILT)
 	$(PYTHON) -m venv $(OLDEST)
-	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[test]" "scrapy==2.15.0" httpx
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[test]" $(OLDEST_SCRAPY)
 	touch $@
 
 clean:
