@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import platform
+import sys
 
 import scrapy
 
@@ -13,4 +13,4 @@ KEPT = "releases"  # The store keeps those of the last run under this name, for 
 
 def releases() -> dict[str, str]:
     """Return the releases of Scrapy, scrapy_t8 and Python, by their names."""
-    return {"Scrapy": scrapy.__version__, "scrapy_t8": __version__, "Python": platform.python_version()}
+    return {"Scrapy": scrapy.__version__, "scrapy_t8": __version__, "Python": ".".join(map(str, sys.version_info[:3]))}

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from shlex import quote
-from typing import Any, NamedTuple
+from typing import Any
 
 from scrapy_t8.config.causes import Accepted
+from scrapy_t8.utils.classes import record_class
 from scrapy_t8.utils.text import counted
 
 HEALED = ("no_item", "dropped", "failed", "discarded", "never_linked")
@@ -16,7 +17,8 @@ HEALED = ("no_item", "dropped", "failed", "discarded", "never_linked")
 Document = Mapping[str, Any]
 
 
-class Step(NamedTuple):
+@record_class(frozen=True, slots=True)
+class Step:
     """One thing to do.
 
     :param text: a command, or a line of settings.py.

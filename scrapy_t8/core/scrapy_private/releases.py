@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from functools import cache
 from typing import Any
 
 from scrapy import Request
@@ -19,13 +20,15 @@ except ImportError:  # before Scrapy 2.18
         return uri_template % uri_params
 
 
-_HAS_LOG_LEVEL = "give_up_log_level" in inspect.signature(get_retry_request).parameters
-"""Scrapy 2.17 is the first release that has it."""
+@cache
+def _has_log_level() -> bool:
+    """Whether ``get_retry_request`` takes the level of its last log line, as since Scrapy 2.17."""
+    return "give_up_log_level" in inspect.signature(get_retry_request).parameters
 
 
 def retry_request(request: Request, **options: Any) -> Request | None:
     """Return what Scrapy's ``get_retry_request`` does. The request names the level of the last log line, if any."""
-    if _HAS_LOG_LEVEL:
+    if _has_log_level():
         options["give_up_log_level"] = request.meta.get("give_up_log_level")
     return get_retry_request(request, **options)
 
