@@ -98,11 +98,11 @@ class Terminal:
     @property
     def width(self) -> int | None:
         """The width of the terminal in characters; None if the output is not a terminal."""
-        return self._console().width if self._out.isatty() else None
+        return self._console().width if self.is_terminal else None
 
     def print_markdown(self, text: str) -> None:
         """Print Markdown: laid out on a terminal, and elsewhere as it is written."""
-        if not self._out.isatty():
+        if not self.is_terminal:
             self._out.write(text)
             return
         from rich.markdown import Markdown

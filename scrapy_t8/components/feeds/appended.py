@@ -207,7 +207,7 @@ class AppendedFeed:
         unknown = 0 if is_pipe else max(0, self._total - self.slot.itemcount - known)
         self.balance.lost_batches = sum(ended.items for ended in changed) + unknown
         if changed or unknown:
-            message = "%s of the feed %s in files that are gone, were changed, or are unknown: %s"
+            message = "Lost: %s of the feed %s, in files that are gone, were changed, or are unknown: %s"
             names = ", ".join(ended.path for ended in changed[:3]) or "their notes are gone"
             logger.error(message, counted(self.balance.lost_batches, "item", "items"), self.slot.uri_template, names)
 

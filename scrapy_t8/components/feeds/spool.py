@@ -70,7 +70,7 @@ class ItemSpool:
         self._count = len(frames)
         self._gaps = [*self._gaps, [len(frames), lost]]
         items = counted(lost, "item", "items")
-        message = "%s %s: %s of the feeds that are written at the end of each run are lost. %s"
+        message = "%s %s. Lost: %s of the feeds that are written at the end of each run. %s"
         logger.error(message, path, "is gone" if change == GONE else "is cut short", items, ADVICE)
         return end
 
