@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from textwrap import wrap
 from typing import IO, TYPE_CHECKING, Any
 
 from scrapy_t8.errors import CommandError
 from scrapy_t8.utils.log.mask import NAMES, Mask
 from scrapy_t8.utils.text import escape_surrogates, printable
 
-from .tables import Table
+from .tables import Table, wrapped
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -56,9 +55,7 @@ class Terminal:
         from rich.text import Text
 
         console = self._console()
-        indent = " " * (len(line) - len(line.lstrip()) + 4)
-        parts = wrap(line, console.width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
-        for part in parts or [""]:
+        for part in wrapped(line, console.width):
             text = Text(part)
             for words, style in STYLES.items():
                 text.highlight_words(words, style)

@@ -1,8 +1,9 @@
-"""Tables that fit a terminal: texts are cut, and columns that matter less are left out."""
+"""Tables and lines that fit a terminal: texts are cut, columns that matter less are left out, lines are wrapped."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 SHORTEST = 24
@@ -94,3 +95,26 @@ def _cut(text: str, length: int) -> str:
     shown = Text(text)
     shown.truncate(length, overflow="ellipsis")
     return shown.plain
+
+
+def wrapped(line: str, width: int) -> Iterator[str]:
+    """Yield *line* in parts that fit *width*. A word that does not fit stays whole.
+
+    A Chinese or Japanese character takes two columns. What only points at the line above, as a traceback does, would
+    point at nothing in a line of its own: it is left out if it does not fit.
+    """
+    if _length(line) <= width or not line.strip():
+        yield line
+        return
+    if set(line) <= set(" ^~"):
+        return
+    begin = line[: len(line) - len(line.lstrip())]
+    first, *rest = re.split(r"(\s+)", line.strip())
+    part = begin + first
+    for gap, word in zip(rest[::2], rest[1::2], strict=True):
+        if _length(part + gap + word) <= width:
+            part += gap + word
+        else:
+            yield part
+            part = f"{begin}    {word}"
+    yield part

@@ -22,7 +22,7 @@ from scrapy_t8.core.frontier.endings import ACCEPT
 from scrapy_t8.core.items.checks import coverage_thresholds
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.errors import ConfigError, T8Error, WriteError
-from scrapy_t8.model.job import PastJob
+from scrapy_t8.model.job import SKIP, PastJob
 from scrapy_t8.report.alerts import alert_thresholds, alerts_of
 from scrapy_t8.utils.log.loggers import get_logger
 from scrapy_t8.utils.log.mask import KEPT, Mask
@@ -69,7 +69,8 @@ class T8Report:
         self._running_alerts = RunningAlerts(crawler, job, self._notifier)
         self._custom: Document = {}
         self._hidden = [str(name) for name in job.config.report_mask]
-        kept = {KEPT: self._hidden, ACCEPT: self._accepted.patterns, releases.KEPT: releases.releases()}
+        kept: dict[str, Any] = {KEPT: self._hidden, ACCEPT: self._accepted.patterns, SKIP: job.config.skip_finished}
+        kept[releases.KEPT] = releases.releases()
         self._kept = {name: msgpack.packb(value) for name, value in kept.items()}
         self._unproven: list[str] = []
         job.persist(self)

@@ -48,6 +48,17 @@ def test_the_last_line_says_what_the_same_command_does(left: int, finished: bool
     assert ([] if not line else [f"  next: {line}"]) == [text for text in lines if text.startswith("  next:")]
 
 
+@pytest.mark.parametrize(
+    ("made", "begins"), [("2026-11-28T10:00:00+00:00", False), ("2026-11-28T12:00:00+00:00", True)]
+)
+def test_within_the_time_of_skip_finished_the_same_command_requests_nothing(made: str, begins: bool) -> None:
+    document = {**empty(), "verdict": "incomplete", "generated": made}
+    document["job"] |= {"finished": True, "kept_until": "2026-11-28T11:00:00+00:00"}
+    text = summary(document, Path("job"))
+    assert ("begins a new one" in text) == begins
+    assert ("T8_SKIP_FINISHED" in text) != begins
+
+
 def test_after_a_complete_job_there_is_nothing_to_say() -> None:
     document = {**empty(), "verdict": "complete", "running": False}
     document["job"]["finished"] = True
