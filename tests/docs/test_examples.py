@@ -30,6 +30,9 @@ class Site(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         url = urlsplit(self.path)
+        if url.path.startswith("/pictures/"):
+            self.answer("image/png", picture(url.path))
+            return
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
         text = "<p>"
         if "tag" in query and int(query["page"]) <= 2:
@@ -41,8 +44,6 @@ class Site(BaseHTTPRequestHandler):
             text += '<a class="next" href="/?page=2">' if query["page"] == "1" else ""
         elif url.path.startswith("/cars/"):
             text += f'<h1>{url.path}</h1><img src="/pictures/{url.path[-1]}.png">'
-        elif url.path.startswith("/pictures/"):
-            return self.answer("image/png", picture(url.path))
         elif url.path == "/token":
             text = '{"token": "t"}'
         elif self.headers["Authorization"] == "t":
