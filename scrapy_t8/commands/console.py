@@ -75,7 +75,7 @@ class Terminal:
         console = self._console()
         shown = Table.of(columns, ([self._display(_text(value)) for value in row] for row in rows))
         if console.is_terminal:
-            shown = shown.fitted(console.width)
+            shown = shown.fitted(console.width, self._in_encoding("…", "..."))
         else:
             console.width = WIDE
         table = rich_table.Table(box=SIMPLE_HEAD if console.is_terminal else None, pad_edge=False, header_style="bold")
@@ -86,8 +86,9 @@ class Terminal:
             table.add_row(*map(Text, row))
         self._out.write("\n" if self._began else "")
         self._began = True
-        console.print(Text(self._display(title), style="bold"))
+        # Rich ends the process when a pipe has no reader; write() raises BrokenPipeError, as everywhere else.
         with console.capture() as drawn:
+            console.print(Text(self._display(title), style="bold"))
             console.print(table)
         for line in drawn.get().splitlines():
             self._out.write(line.rstrip() + "\n")
@@ -131,7 +132,16 @@ class Terminal:
         return False
 
     def _display(self, text: str) -> str:
-        return printable(text if self.mask is None else self.mask.text(text))
+        return self._in_encoding(printable(text if self.mask is None else self.mask.text(text)))
+
+    def _in_encoding(self, text: str, instead: str | None = None) -> str:
+        """Return *text*, or what the output shows for characters that its encoding lacks: escapes, or *instead*."""
+        encoding = getattr(self._out, "encoding", None) or "utf-8"
+        try:
+            text.encode(encoding)
+        except UnicodeEncodeError:
+            return text.encode(encoding, "backslashreplace").decode(encoding) if instead is None else instead
+        return text
 
 
 def json_text(document: Any, file: IO[str], indent: int | None = None) -> str:

@@ -8,7 +8,7 @@ from dataclasses import MISSING, Field, fields
 from os import PathLike
 from typing import Any
 
-from scrapy.settings import BaseSettings
+from scrapy.settings import BaseSettings, default_settings
 from scrapy.utils.misc import load_object
 
 from scrapy_t8.errors import ConfigError
@@ -62,7 +62,11 @@ def unknown(name: str, known: Iterable[str]) -> ConfigError:
     from difflib import get_close_matches  # slow to import, and needed for a wrong setting alone
 
     near = get_close_matches(name, list(known), n=1)
-    hint = f"did you mean {near[0]}?" if near else "the settings are " + ", ".join(sorted(known))
+    of_scrapy = name.removeprefix(PREFIX)
+    if hasattr(default_settings, of_scrapy):
+        hint = f"{of_scrapy} is a setting of Scrapy" + (f"; or did you mean {near[0]}?" if near else "")
+    else:
+        hint = f"did you mean {near[0]}?" if near else "scrapy t8 help settings lists all"
     return ConfigError(f"there is no setting {name}: {hint}")
 
 

@@ -23,7 +23,10 @@ def _run(context: CommandContext) -> int:
     options, terminal = context.options, context.terminal
     with context.view() as view:
         if view.is_service:
-            raise CommandError("heal is about crawls, and this is the state of a service")
+            raise CommandError(
+                f"{context.directory} has the state of a service, and heal is for crawls: scrapy t8 failed revive "
+                "tries the tasks of a service again"
+            )
         dead = view.job.ledger.dead
     healing = would_heal(context.directory) if options.dry_run else heal(context.directory)
     if options.json:

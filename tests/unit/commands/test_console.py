@@ -81,3 +81,22 @@ def test_marks_below_a_line_of_code_stay_below_it_or_are_left_out(screen: Screen
     Terminal(screen).print_line(f"{'^^^':>30}")
     Terminal(screen).print_line(f"{'^^^':>60}")
     assert screen.getvalue() == f"{'^^^':>30}\n"
+
+
+def test_characters_that_the_encoding_lacks_are_escaped_before_a_line_is_wrapped(
+    monkeypatch: pytest.MonkeyPatch, screen: Screen
+) -> None:
+    monkeypatch.setattr(Screen, "encoding", "ascii")
+    Terminal(screen).print_line("  " + "не найдено " * 6)
+    Terminal(screen).print_table("Failed", ("id", "*error"), [["1", "не найдено " * 6]])
+    assert screen.getvalue().isascii()
+    assert all(len(COLOUR.sub("", line)) <= 40 for line in screen.getvalue().splitlines())
+
+
+def test_a_table_whose_reader_has_ended_is_a_broken_pipe() -> None:
+    class Ended(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        Terminal(Ended()).print_table("Failed", ("id",), [["1"]])

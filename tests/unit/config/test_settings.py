@@ -48,5 +48,9 @@ def test_a_bad_value_names_its_setting(name: str, value: object, expected: str) 
 
 
 def test_an_unknown_name_gets_a_suggestion() -> None:
+    with pytest.raises(ConfigError, match="no setting T8_RETRY_TIMES: RETRY_TIMES is a setting of Scrapy"):
+        Config.from_settings(Settings({"T8_RETRY_TIMES": 3}))
+    with pytest.raises(ConfigError, match="no setting T8_ZZZ: scrapy t8 help settings lists all"):
+        Config.from_settings(Settings({"T8_ZZZ": 3}))
     with pytest.raises(ConfigError, match="no setting T8_COMMIT_INTERVALL: did you mean T8_COMMIT_INTERVAL"):
         Config.from_settings(Settings({"T8_COMMIT_INTERVALL": 1}))
