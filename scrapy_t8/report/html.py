@@ -23,7 +23,7 @@ from scrapy_t8.utils.text import install
 
 from . import charts
 from .next_steps import next_steps, show_command, what_follows
-from .text import MOST, legible, number, percent, size, span, time_of
+from .text import legible, number, percent, size, span, time_of
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -44,6 +44,10 @@ LONG = 30
 """Characters of a word that may be broken in a table."""
 COMMAND = 20_000
 """Characters of a command that are shown."""
+HEAD, TAIL = 110, 50
+"""Characters of a URL that are shown: of its beginning, and of its end."""
+LINK = 2000
+"""Characters of the longest URL that is a link."""
 
 NOTHING: tuple[object, ...] = (None, "", [])
 
@@ -214,10 +218,11 @@ class _Show:
         return f"{counts.total():,}: " + ", ".join(f"{count:,} {end}" for end, count in counts.items())
 
     def url(self, value: str) -> Markup:
-        """Return a URL as text; as a link only if it is http or https, and complete."""
-        if len(value) <= MOST and legible(value) == value and value.startswith(("http://", "https://")):
-            return _markup('<a href="{0}" rel="noopener noreferrer"><bdi>{0}</bdi></a>', value)
-        return self.text(value)
+        """Return a URL as text; as a link only if http or https, and complete. A long one is cut in the middle."""
+        shown = f"{value[:HEAD]}…{value[-TAIL:]}" if len(value) > HEAD + TAIL else value
+        if legible(value, LINK) == value and value.startswith(("http://", "https://")):
+            return _markup('<a href="{}" rel="noopener noreferrer"><bdi>{}</bdi></a>', value, shown)
+        return self.text(shown)
 
     def text(self, value: object) -> Markup:
         """Return any other value. Its writing direction ends with it. Only a long word may be broken."""

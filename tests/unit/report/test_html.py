@@ -183,13 +183,21 @@ def test_only_whole_addresses_of_the_web_are_links() -> None:
         "https://a.example/?x=1&y='2",
         "javascript:alert(1)",
         "http://a.example/\x00",
-        "https://" + "a" * 600,
+        "https://" + "a" * 3000,
         "ftp://a",
     ]
     report["dropped"] = [{**report["dropped"][0], "url": url} for url in urls]
     report["missing"]["causes"] = report["failed"] = report["without_result"]["causes"] = []
     assert [link["href"] for link in Reader(render(report, JOB)).links] == urls[:1]
     assert all(link["rel"] == "noopener noreferrer" for link in reader_of(rich).links)
+
+
+def test_the_middle_of_a_long_url_is_not_shown() -> None:
+    report, url = rich(), f"{SHOP}/{'a' * 300}?last=17"
+    report["dropped"] = [{**report["dropped"][0], "url": url}]
+    page = render(report, JOB)
+    assert url in [link["href"] for link in Reader(page).links]
+    assert f"{url[:110]}…{url[-50:]}</bdi>" in page
 
 
 def test_the_page_of_a_large_report_is_small() -> None:
