@@ -34,7 +34,8 @@ def summary(document: dict[str, Any], jobdir: Path) -> str:
 
 def _lines(document: dict[str, Any], jobdir: Path) -> Iterator[str]:
     ledger, causes, expected = document["ledger"], document["missing"]["causes"], document["ledger"]["expected"]
-    yield f"Integrity report of {document['job']['id']}: {document['verdict'].upper()}"
+    now = " (running)" if document["running"] else ""
+    yield f"Integrity report of {document['job']['id']}: {document['verdict'].upper()}{now}"
     if expected["expected"]:
         yield "  {collected:,} of {expected:,} expected items are there, {missing:,} are missing".format(**expected)
     for row in causes[:MOST]:

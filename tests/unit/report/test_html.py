@@ -360,3 +360,16 @@ def test_text_is_legible() -> None:
     assert legible("a\x00b\ud800c") == "ab\\ud800c"
     assert len(legible("x" * 10_000)) == MOST
     assert legible("tab\tand \U0001f697") == "tab\tand \U0001f697"
+
+
+def test_the_page_of_a_running_job_says_that_the_job_runs() -> None:
+    report = {**rich(), "running": True, "verdict": "incomplete"}
+    report["ledger"]["requests"]["leased"] = 4
+    report["runs"][-1] |= {"ended": None, "reason": None, "end": "running"}
+    page = render(report, JOB)
+    assert "<title>Running: cars</title>" in page
+    text = " ".join(unescape(re.sub("<[^>]*>", "", page)).split())
+    assert "Running." in text
+    assert "4 are in flight" in text
+    assert "- - running -" in text
+    assert summary(report, JOB).splitlines()[0].endswith(": INCOMPLETE (running)")
