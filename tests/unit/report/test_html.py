@@ -371,5 +371,5 @@ def test_the_page_of_a_running_job_says_that_the_job_runs() -> None:
     text = " ".join(unescape(re.sub("<[^>]*>", "", page)).split())
     assert "Running." in text
     assert "4 are in flight" in text
-    assert "- - running -" in text
+    assert "- - running" in text
     assert summary(report, JOB).splitlines()[0].endswith(": INCOMPLETE (running)")
