@@ -16,7 +16,7 @@ MOST = 8
 WORDS = {
     "not_fetched": "not yet fetched",
     "waiting": "waiting for another try",
-    "dead": "dead",
+    "dead": "given up,",
     "no_item": "fetched, but no item yielded",
     "dropped": "dropped by",
     "failed": "failed in",
@@ -37,7 +37,8 @@ def _lines(document: dict[str, Any], jobdir: Path) -> Iterator[str]:
     now = " (running)" if document["running"] else ""
     yield f"Integrity report of {document['job']['id']}: {document['verdict'].upper()}{now}"
     if expected["expected"]:
-        yield "  {collected:,} of {expected:,} expected items are there, {missing:,} are missing".format(**expected)
+        missing = counted(expected["missing"], "is", "are")
+        yield f"  {expected['collected']:,} of {expected['expected']:,} expected items are there, {missing} missing"
     for row in causes[:MOST]:
         cause = " ".join(filter(None, (WORDS.get(row["cause"], row["cause"]), row["detail"])))
         names = ", ".join(str(example.get("key", example.get("source"))) for example in row["examples"][:3])

@@ -32,7 +32,7 @@ def _run(context: CommandContext) -> int:
     if options.json:
         terminal.print_json({"version": 1, "dry_run": options.dry_run, "total": healing.total, **asdict(healing)})
     elif not healing.total:
-        left = f": {healing.under_way:,} are under way anyway" if healing.under_way else ""
+        left = f": {counted(healing.under_way, 'is', 'are')} under way anyway" if healing.under_way else ""
         terminal.print_line(f"There is nothing to heal{left}.")
         if dead:
             given_up = counted(dead, "request was given up", "requests were given up")
