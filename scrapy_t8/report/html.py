@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from scrapy_t8.errors import ConfigError, FormatError
 from scrapy_t8.model.json_document import Document
-from scrapy_t8.utils.text import install
+from scrapy_t8.utils.text import install, shortened
 
 from . import charts
 from .next_steps import next_steps, show_command, what_follows
@@ -44,8 +44,6 @@ LONG = 30
 """Characters of a word that may be broken in a table."""
 COMMAND = 20_000
 """Characters of a command that are shown."""
-HEAD, TAIL = 110, 50
-"""Characters of a URL that are shown: of its beginning, and of its end."""
 LINK = 2000
 """Characters of the longest URL that is a link."""
 
@@ -219,7 +217,7 @@ class _Show:
 
     def url(self, value: str) -> Markup:
         """Return a URL as text; as a link only if http or https, and complete. A long one is cut in the middle."""
-        shown = f"{value[:HEAD]}…{value[-TAIL:]}" if len(value) > HEAD + TAIL else value
+        shown = shortened(value)
         if legible(value, LINK) == value and value.startswith(("http://", "https://")):
             return _markup('<a href="{}" rel="noopener noreferrer"><bdi>{}</bdi></a>', value, shown)
         return self.text(shown)

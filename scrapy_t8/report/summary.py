@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from scrapy_t8.config.causes import LEFT
-from scrapy_t8.utils.text import counted
+from scrapy_t8.utils.text import counted, shortened
 
 from .next_steps import accept_step, heal_step, open_causes, revive_step, what_follows
 
@@ -98,7 +98,7 @@ def _what(row: Mapping[str, Any]) -> str:
 
 
 def _urls(row: Mapping[str, Any]) -> str:
-    urls = [example["url"] for example in row["examples"] if example["url"]][:3]
+    urls = [shortened(example["url"]) for example in row["examples"] if example["url"]][:3]
     return f": {', '.join(urls)}{', ...' if row['count'] > len(urls) else ''}" if urls else ""
 
 
