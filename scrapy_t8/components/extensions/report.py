@@ -103,10 +103,10 @@ class T8Report:
         if self._job.config.exit_status:
             scrapy_private.set_exit_status(self._crawler, document["exit_status"])
 
-    def _log_absence(self, error: T8Error) -> None:
+    def _log_absence(self, error: T8Error, what: str = "There is no integrity report") -> None:
         # If the state or the disk has failed, that was logged as an error already.
         level = logging.ERROR if self._job.error is None else logging.WARNING
-        logger.log(level, "There is no integrity report: %s", error)
+        logger.log(level, "%s: %s", what, error)
 
     def write(self) -> None:
         """Write the report of a process that ends at once, and log what the same command does next."""
@@ -161,7 +161,7 @@ class T8Report:
                 path = write(document, Path(config.report_dir or job.directory / DIRECTORY), job.directory)
                 more = f"\n  more in {path}"
             except WriteError as error:
-                self._log_absence(error)
+                self._log_absence(error, "The report is only in this log")
                 doubt(document, [str(error)])
         return document, summary(document, job.directory) + more
 
