@@ -117,8 +117,8 @@ def write(document: Document, directory: Path, jobdir: Path) -> Path:
     except OSError as error:
         raise WriteError(
             f"the report cannot be written to {directory}: {error.strerror or error}. Make room there or set "
-            "T8_REPORT_DIR, then write the report with scrapy t8 report: the state of the job is stored, and if the job "
-            "has finished, another run would begin a new one"
+            "T8_REPORT_DIR, then write the report with scrapy t8 report: the state of the job is stored, and if the "
+            "job has finished, another run would begin a new one"
         ) from error
     return directory / HTML
 
