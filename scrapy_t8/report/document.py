@@ -54,7 +54,7 @@ def collect(
         "generated": iso(now),
         "releases": _releases(reader),
         "running": running,
-        "job": {**job_row(job), "kept_until": iso(_kept_until(reader, job))},
+        "job": job_row(reader, job),
         "runs": run_rows(reader.runs(), running=running),
         "ledger": ledger,
         **_losses(reader),
@@ -108,9 +108,9 @@ def iso(seconds: float | None) -> str | None:
     return None if seconds is None else moment(seconds).isoformat()
 
 
-def job_row(job: JobRecord) -> Document:
+def job_row(reader: Reader, job: JobRecord) -> Document:
     row = {name: getattr(job, name) for name in ("id", "spider", "arguments", "begun", "finished", "follows", "doubt")}
-    return {**row, "begun": iso(job.begun)}
+    return {**row, "begun": iso(job.begun), "kept_until": iso(_kept_until(reader, job))}
 
 
 def run_rows(runs: list[Run], *, running: bool) -> list[Document]:
