@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from scrapy_t8.errors import ConfigError, FormatError
 from scrapy_t8.model.json_document import Document
+from scrapy_t8.utils.log.mask import HIDDEN
 from scrapy_t8.utils.text import install, shortened
 
 from . import charts
@@ -218,7 +219,8 @@ class _Show:
     def url(self, value: str) -> Markup:
         """Return a URL as text; as a link only if http or https, and complete. A long one is cut in the middle."""
         shown = shortened(value)
-        if legible(value, LINK) == value and value.startswith(("http://", "https://")):
+        is_whole = legible(value, LINK) == value and HIDDEN not in value
+        if is_whole and value.startswith(("http://", "https://")):
             return _markup('<a href="{}" rel="noopener noreferrer"><bdi>{}</bdi></a>', value, shown)
         return self.text(shown)
 

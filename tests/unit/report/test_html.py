@@ -184,6 +184,7 @@ def test_only_whole_addresses_of_the_web_are_links() -> None:
         "javascript:alert(1)",
         "http://a.example/\x00",
         "https://" + "a" * 3000,
+        "https://a.example/?token=***",
         "ftp://a",
     ]
     report["dropped"] = [{**report["dropped"][0], "url": url} for url in urls]
