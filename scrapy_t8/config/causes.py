@@ -18,6 +18,8 @@ DUPLICATE, OFFSITE, ROBOTS, DEPTH, URL_LENGTH = "duplicate", "offsite", "robotst
 DISCARDED, RESOLVED = "discarded", "resolved"
 LEFT = "left"  # With the close reason: T8_DONE_REASONS names it
 FEED = "feed"
+AGAIN = f"{ITEM}:again"
+"""Items without a key that may be in the feeds twice."""
 
 WITH_NAME = {
     STATUS: "404",

@@ -91,9 +91,13 @@ class Page:
     """Whether the store remembers children of this page."""
     delivered: tuple[int, ...] = ()
     """Fingerprints of the records that are in the feeds although the page has failed."""
+    keyless: str | None = None
+    """The URL of an exported item without a key, if earlier attempts have delivered items."""
     _items: PageItems | None = None
     _undelivered: Counter[int] | None = None
     """Records that earlier attempts have delivered, and this attempt has not yielded yet."""
+    _has_other_records: bool = False
+    """Whether this attempt has yielded records that no earlier attempt has delivered."""
 
     def __post_init__(self) -> None:
         if self.parent is not None:
@@ -245,8 +249,11 @@ class Page:
 
     def stage(self, sink: str, data: bytes, directory: Path) -> None:
         """Keep one record for *sink* until the page settles, unless an earlier attempt has delivered the record."""
-        if self.history is None or not self.was_delivered(sink, data):
-            self.own_items().stage(sink, data, directory)
+        if self.history is not None and self.history.delivered:
+            if self.was_delivered(sink, data):
+                return
+            self._has_other_records = True
+        self.own_items().stage(sink, data, directory)
 
     def was_delivered(self, sink: str, identity: bytes) -> bool:
         """Whether an earlier attempt has delivered the record with *identity*. Each record counts once."""
@@ -258,6 +265,20 @@ class Page:
         was_delivered = self._undelivered[fingerprint] > 0
         self._undelivered[fingerprint] -= was_delivered
         return was_delivered
+
+    def note_keyless(self, url: str) -> None:
+        """Note that an item without a key was exported, if earlier attempts have delivered items."""
+        if self.history is not None and self.history.delivered:
+            self.keyless = url
+
+    @property
+    def may_repeat_items(self) -> bool:
+        """Whether this attempt has yielded other records without a key than earlier ones, in place of some of theirs.
+
+        If a value of an item differs each time, such as the time, the item cannot be recognised.
+        """
+        is_other = self.keyless is not None and self._has_other_records
+        return is_other and (self._undelivered is None or self._undelivered.total() > 0)
 
     def add_delivered(self, sink: str, identities: Sequence[bytes]) -> None:
         """Remember records that are in a feed, in case the page is revived."""

@@ -50,8 +50,8 @@ def _change(context: CommandContext, change: Change) -> int:
         line = f"{what} would be {change.done}." if number else f"There is no such {noun}: nothing was changed."
         terminal.print_line(line)
         return OK
-    is_named = number == 1 and bool(options.ids)
-    if not terminal.confirm(f"{change.verb} {what}?", yes=options.yes or (is_named and change is REVIVAL)):
+    # A revival takes nothing away. A script that could not answer would go on, and its crawl begin a new job.
+    if not terminal.confirm(f"{change.verb} {what}?", yes=options.yes or change is REVIVAL):
         return ERROR
     # Only the letters that the user has confirmed: more requests may have failed since.
     with context.open_for_changes(is_service=selected.is_service) as owned:
@@ -90,9 +90,7 @@ def revive(context: CommandContext) -> int:
 
     failed revive 17  # one dead letter
     failed revive --kind host --since 1h --dry-run  # how many would it be?
-    failed revive --kind host --since 1h --yes  # all of these, without a question
-
-    It asks first, unless a single ID is given.
+    failed revive --kind host --since 1h  # all of these
     """
     return _change(context, REVIVAL)
 

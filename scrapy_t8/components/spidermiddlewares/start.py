@@ -11,15 +11,18 @@ from scrapy.exceptions import DontCloseSpider
 from scrapy.utils.asyncio import AsyncioLoopingCall, call_later, create_looping_call
 from twisted.internet.task import LoopingCall
 
+from scrapy_t8.config.causes import AGAIN
 from scrapy_t8.core import scrapy_private
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.core.page import Page, current_page
 from scrapy_t8.errors import CannotStore, T8Error
+from scrapy_t8.model.entry import Ending
 from scrapy_t8.utils.hashes import content_fingerprint
 from scrapy_t8.utils.threads import is_of_code
 
 from .begin import RunBeginning
 
+OTHER_ITEMS = "start() has yielded other items than in the run that was killed: the same item may be there twice"
 LOOK = 0.1  # Seconds between two looks whether a spider that is being closed has items of start() in the pipelines
 
 
@@ -41,6 +44,8 @@ class T8StartMiddleware:
         self._items: set[Page] = set()
         self._listens = False
         self._beginning: RunBeginning | None = None
+        self._keyless = 0
+        """Items without a key that no earlier reading of ``start()`` has brought."""
         self._looking: LoopingCall | AsyncioLoopingCall | None = None
 
     def spider_opened(self) -> None:
@@ -89,6 +94,8 @@ class T8StartMiddleware:
             raise
         else:
             job.frontier.replay.pair(page)
+            if self._keyless and job.frontier.replay.has_unclaimed_items(page):
+                page.doubt(Ending(AGAIN, callback="start", note=OTHER_ITEMS))
             job.frontier.sharing.end_of_start(page)
             job.end(page)
         finally:
@@ -100,6 +107,7 @@ class T8StartMiddleware:
         fingerprint = content_fingerprint(self._content(item))
         if self._job.frontier.replay.is_known_child(start, fingerprint):
             return None
+        self._keyless += start.is_replay and not self._job.items.ledger.has_key(item)
         page = self._job.frontier.new_page(None, parent=start)
         page.stand_for_start_item(fingerprint)
         self._listen()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgpack
 
-from scrapy_t8.config.causes import REPLACED, UNKNOWN, Accepted
+from scrapy_t8.config.causes import AGAIN, REPLACED, UNKNOWN, Accepted
 from scrapy_t8.core.page import Page
 from scrapy_t8.model.attempts import ScheduledRetry
 from scrapy_t8.model.batch import CommitBatch
@@ -27,6 +27,7 @@ CAUSES = 300
 OTHERS = "(others)"
 EXAMPLES = 5
 """Requests of one cause that are kept as examples."""
+OTHER_ITEMS = "the page has yielded other items than in the attempt that failed: the same item may be there twice"
 KEPT = "causes"
 """Name under which the store keeps the examples."""
 ACCEPT = "accept"
@@ -82,6 +83,11 @@ class Endings:
                 self._discard(end)
             else:
                 self._outbox.bury(end)
+
+    def book_repeats(self, page: Page) -> None:
+        """Book that items of *page* may be in the feeds twice, if that cannot be ruled out."""
+        if page.may_repeat_items:
+            self.add(Ending(AGAIN, page.keyless or "", note=OTHER_ITEMS), BESIDES)
 
     def _discard(self, ending: Ending) -> None:
         self._record.ledger.discarded += 1

@@ -280,6 +280,7 @@ class Frontier(CommitParticipant):
         self.seen.settle(page)
         self.sharing.settle(page)
         if page.outcome is not Outcome.RETRY:
+            self.endings.book_repeats(page)
             for doubt in page.doubts:
                 self.endings.add(doubt, BESIDES)
             for retry in page.new_retries:

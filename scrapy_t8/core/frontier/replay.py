@@ -172,6 +172,10 @@ class ReplayGuard:
         self._reclaimed.add(child)
         self._rows.append((page.entry, key, child, page.attempt))
 
+    def has_unclaimed_items(self, page: Page) -> bool:
+        """Whether earlier readings of ``start()``, the *page*, have brought items that this one has not yielded."""
+        return page.entry is not None and bool(self._read(page, -(1 << 63), (1 << 63) - 1))
+
     # -- requests that are held back -----------------------------------------------------------------------------
 
     def _hold_back(self, page: Page, key: bytes, request: Request, remembered: Remembered) -> None:

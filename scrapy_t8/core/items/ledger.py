@@ -107,8 +107,10 @@ class ItemLedger:
 
     def takes_again(self, item: Any) -> bool:
         """Whether *item* has a key under which a later version of the item is exported as well."""
-        if self._dedup.which == "off" or self._dedup.policy == "first":
-            return False
+        return self._dedup.which != "off" and self._dedup.policy != "first" and self.has_key(item)
+
+    def has_key(self, item: Any) -> bool:
+        """Whether *item* has a key."""
         try:
             return self._keys.key(item) is not None
         except NoKey:

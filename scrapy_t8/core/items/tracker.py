@@ -162,6 +162,8 @@ class ItemTracker:
         if self._find_problems is not None and outcome == EXPORTED:
             problems = self._find_problems(item)
         noted = self.ledger.outcome_of(outcome, item, page, None, problems)
+        if page.history is not None and outcome == EXPORTED and (noted.key is None or noted.key.text is None):
+            page.note_keyless(url_of(response))
         page.own_items().passed += 1
         self._add(page, noted)
 

@@ -157,7 +157,7 @@ def test_revived_requests_are_fetched_by_the_next_run(t8: T8, mine: Crawl) -> No
     assert (printed["dead"], printed["waiting"], printed["difference"]) == (1, 2, 0)
 
 
-def test_a_letter_named_by_id_is_revived_without_a_question(t8: T8, mine: Crawl) -> None:
+def test_letters_are_revived_without_a_question(t8: T8, mine: Crawl) -> None:
     assert t8("failed", "revive", "1", "--jobdir", mine.job) == 0
     with open_dead_letters(mine.job) as letters:
         assert [letter.id for letter in letters.list()] == [2]

@@ -9,9 +9,12 @@ from unittest.mock import ANY
 import pytest
 from scrapy import version_info
 
+from scrapy_t8.core.offline.dead_letters import open_dead_letters
+from scrapy_t8.model.dead_letter import LetterFilter
 from tests.support.ledger import Committed
 
 from .compare import Lab
+from .test_done_reasons import report_of
 
 pytestmark = pytest.mark.slow
 
@@ -64,6 +67,39 @@ def test_many_start_urls(lab: Lab) -> None:
     crawl.finished()
     assert crawl.lines == Counter(json.dumps({"page": f"{number}"}) for number in range(400))
     assert crawl.last.stats["response_received_count"] < 240
+
+
+@pytest.mark.parametrize(
+    ("value", "settings", "is_certain"),
+    [("time", {}, False), ("some", {}, True), ("none", {}, True), ("time", {"T8_ITEM_KEY": "start"}, True)],
+)
+def test_items_of_start_that_differ_in_each_run_are_named(
+    lab: Lab, value: str, settings: dict[str, str], is_certain: bool
+) -> None:
+    """They cannot be recognised without a key: the crawl is not complete, and says why."""
+    crawl = lab.crawl("timed", value=value)
+    crawl.stopped("start 3", **settings)
+    crawl.finished(**settings)
+    report = report_of(crawl)
+    items = [json.loads(line) for line in crawl.lines.elements()]
+    assert (sum("start" in item for item in items) == 6) is is_certain
+    assert [entry["cause"] for entry in report["without_result"]["causes"]] == ([] if is_certain else ["item:again"])
+    assert report["verdict"] == ("complete" if is_certain else "incomplete")
+
+
+@pytest.mark.parametrize(("value", "is_certain"), [("time", False), ("none", True)])
+def test_items_of_a_page_that_has_failed_and_differ_in_its_next_attempt_are_named(
+    lab: Lab, value: str, is_certain: bool
+) -> None:
+    crawl = lab.crawl("fragile", value=value)
+    crawl.run()
+    with open_dead_letters(crawl.job) as letters:
+        assert letters.revive(LetterFilter()) == 1
+    crawl.run(switch="fixed")
+    report = report_of(crawl)
+    assert crawl.lines.total() == (3 if is_certain else 5)
+    assert [entry["cause"] for entry in report["without_result"]["causes"]] == ([] if is_certain else ["item:again"])
+    assert report["verdict"] == ("complete" if is_certain else "incomplete")
 
 
 def test_items_of_start_that_are_slow_in_a_pipeline(lab: Lab) -> None:

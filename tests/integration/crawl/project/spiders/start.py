@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any, ClassVar
 
@@ -40,6 +41,38 @@ class Patient(NotingSpider):
         yield from self.leaf(response)
         kind = self.last if name == "p/5" else "slow/500"
         yield self.to(f"{kind}/of/{name}", self.leaf, dont_filter=True)
+
+
+class Timed(NotingSpider):
+    """Its ``start()`` yields items that have another *value* in each run."""
+
+    name = "timed"
+    value = "time"
+
+    async def start(self) -> AsyncIterator[Any]:
+        for number in range(6):
+            values = {"time": time.time_ns(), "none": 0, "some": time.time_ns() if number > 4 else 0}
+            yield {"start": number, "value": values[self.value]}
+            yield self.to(f"p/{number}", self.leaf)
+            await asyncio.sleep(0.12)
+            may_end(f"start {number}")
+
+
+class Fragile(NotingSpider):
+    """Its callback yields two items that have another *value* in each run, and raises in the first run."""
+
+    name = "fragile"
+    value = "time"
+
+    async def start(self) -> AsyncIterator[Any]:
+        yield self.to("p/0")
+
+    def parse(self, response: Any) -> Any:
+        for number in range(2):
+            yield {"page": number, "value": time.time_ns() if self.value == "time" else 0}
+        if not switched_on("fixed"):
+            raise ValueError("not yet")
+        yield {"page": "more", "value": 0}
 
 
 class Sieve:
