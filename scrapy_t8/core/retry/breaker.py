@@ -133,7 +133,7 @@ class Breaker:
             return False
         if evidence.known_page_from is not None:
             health.is_suspect, health.interval = True, self._probe
-            health.probe_at = max(now, evidence.known_page_from)
+            health.probe_at = now if evidence.is_first and health.failing[request] == 1 else max(now, evidence.known_page_from)
             return False
         self._count_as_down(host, health, now)
         self._refunds[host][request] -= 1  # the failure that has opened the breaker is not charged

@@ -275,7 +275,7 @@ class WithBreaker(Crawl):
                 self.at(self.breaker.opens_at("h"), "wake")
             return None
         is_down = not self.breaker["h"].is_suspect
-        if self.result.had and self._known_page_from <= self.now:
+        if self.result.had and (not is_down or self._known_page_from <= self.now):
             self._known_page_from = self.now + POLICY.rule(HOST, {}).base
             self.breaker.probe("h")
             self.hit(-1, is_down=is_down)
