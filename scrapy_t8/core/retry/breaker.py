@@ -14,6 +14,7 @@ have one request at a time. Where the host has answered a page before, the break
 that page is the first probe. If the page is answered, the host is up and the failures are those of the pages. A page
 that was answered lately is as good as a probe: failures of the same request say less then. If every request of a host
 fails at first, a probe for each few of them would cost more than the requests: each takes twice as many as the last.
+Such a probe does not wait until its page may be requested again, because all requests would wait with it.
 
 While a host is down, no attempt is charged to a request, and what was charged since the last answer is taken back. A
 host that stays down too long is given up: its requests are tried, charged and buried like any others, so that a crawl
@@ -133,7 +134,8 @@ class Breaker:
             return False
         if evidence.known_page_from is not None:
             health.is_suspect, health.interval = True, self._probe
-            health.probe_at = now if evidence.is_first and health.failing[request] == 1 else max(now, evidence.known_page_from)
+            is_of_many = evidence.is_first and health.failing[request] == 1
+            health.probe_at = now if is_of_many else max(now, evidence.known_page_from)
             return False
         self._count_as_down(host, health, now)
         self._refunds[host][request] -= 1  # the failure that has opened the breaker is not charged

@@ -280,12 +280,20 @@ class WithBreaker(Crawl):
             self.breaker.probe("h")
             self.hit(-1, is_down=is_down)
             return None
-        page = self._take()
+        page = self._take_for_probe()
         if page is None:
             return None
         self.breaker.probe("h", page + 1)
         self.hit(page, is_down=is_down)
         return None
+
+    def _take_for_probe(self) -> int | None:
+        """Take the page that has failed most often: each retry has a lower priority than the last."""
+        if not self._again:
+            return self._take()
+        page = max(self._again, key=self._attempts.__getitem__)
+        self._again.remove(page)
+        return page
 
     def hit(self, page: int, *, is_down: bool = False) -> None:
         self._sent_in_outage[page] = self.world.outage(self.now) is not None

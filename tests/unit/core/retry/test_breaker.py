@@ -67,6 +67,30 @@ def test_a_known_page_is_not_asked_for_again_at_once() -> None:
     assert made.wants_probe("h", 100.7)
 
 
+def test_failures_of_many_new_requests_are_checked_at_once() -> None:
+    """Where every page fails at first, all requests would wait until the known page may be requested again."""
+    made, repeated = breaker(), breaker()
+    for request in (1, 2, 3):
+        made.failed("h", Evidence(request, known_page_from=100.7), 100)
+        repeated.failed("h", Evidence(1, is_first=False, known_page_from=100.7), 100)
+    assert (made["h"].is_suspect, repeated["h"].is_suspect) == (True, True)
+    assert made.wants_probe("h", 100)
+    assert not repeated.wants_probe("h", 100)
+
+
+@pytest.mark.parametrize("probes", range(4))
+def test_such_a_check_takes_twice_as_many_requests_each_time_and_none_waits(probes: int) -> None:
+    made, requests = breaker(), 0
+    for number in range(probes + 1):
+        while made.takes("h", 100):
+            requests += 1
+            made.failed("h", Evidence(requests, known_page_from=100.7), 100)
+        assert requests == sum(3 << earlier for earlier in range(number + 1))
+        assert made.wants_probe("h", 100), "at the time of the failure"
+        made.probe("h")
+        assert not made.known_page_answered("h", 100)
+
+
 def test_a_known_page_that_is_answered_shows_that_the_host_is_up() -> None:
     made = suspect()
     made.probe("h")

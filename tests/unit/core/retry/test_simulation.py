@@ -10,7 +10,7 @@ import pytest
 
 from scrapy_t8.core.retry.failure import HOST, NETWORK
 
-from .simulation import FAILURES, NEVER, POLICY, PROBE, Clairvoyant, Crawl, Outage, WithBreaker, World, look_alike
+from .simulation import FAILURES, NEVER, PROBE, Clairvoyant, Crawl, Outage, WithBreaker, World, look_alike
 
 FACTOR = 1.5
 """How much longer than plain backoff, or than the best that can be done, a crawl may take, whichever is longer."""
@@ -105,16 +105,43 @@ def test_a_suspicion_is_tested_when_it_arises() -> None:
     assert ours.end <= Crawl(of_tail).run().end + 1.0
 
 
-@pytest.mark.parametrize("at_once", [1, 16])
-@pytest.mark.parametrize("pages", [100, 3000])
-def test_a_host_of_which_every_page_fails_at_first_costs_few_probes(pages: int, at_once: int) -> None:
-    """Each probe takes twice as many failures as the one before, and at most a second until a page may be fetched."""
-    of_first = world([0] + [1] * (pages - 1), at_once=at_once)
+SIZES = [5, 10, 20, 40, 100, 500, pytest.param(5000, marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("kind", [HOST, NETWORK])
+@pytest.mark.parametrize("times", [1, 2, 3])
+@pytest.mark.parametrize("at_once", [1, 4, 16])
+@pytest.mark.parametrize("pages", SIZES)
+def test_a_host_of_which_every_page_fails_at_first_is_as_fast_as_with_plain_backoff(
+    pages: int, at_once: int, times: int, kind: str
+) -> None:
+    """Each probe takes twice as many new failures as the one before. Later, there is at most one in PROBE seconds."""
+    for takes in (0.02, 0.3):
+        of_first = replace(world([0] + [times] * (pages - 1), kind=kind, at_once=at_once), takes=takes)
+        plain, best, ours = Crawl(of_first).run(), Clairvoyant(of_first).run(), WithBreaker(of_first).run()
+        assert ours.had == plain.had
+        assert ours.end <= FACTOR * max(plain.end, best.end)
+        probes = len(ours.hits) - len(plain.hits)
+        assert probes <= log2(max(pages / FAILURES, 1)) + 2 + ours.end / PROBE
+
+
+@pytest.mark.parametrize("kind", [HOST, NETWORK])
+@pytest.mark.parametrize("times", [1, 2, 3])
+@pytest.mark.parametrize("at_once", [1, 4, 16])
+@pytest.mark.parametrize("pages", SIZES)
+def test_where_the_first_page_fails_too_the_host_seems_to_be_down_until_one_page_is_answered(
+    pages: int, at_once: int, times: int, kind: str
+) -> None:
+    """A probe is a page that has failed, not a new one, which would fail. So it takes *times* intervals at the most.
+
+    No policy with one probe in each interval can distinguish this from an outage that ends at the first answer.
+    """
+    of_first = world([times] * pages, kind=kind, at_once=at_once)
     plain, ours = Crawl(of_first).run(), WithBreaker(of_first).run()
-    probes = len(ours.hits) - len(plain.hits)
-    assert probes <= log2(pages / FAILURES) + 2
-    assert ours.end <= FACTOR * plain.end + probes * POLICY.rule(HOST, {}).base
+    looks_alike = replace(of_first, outages=(Outage(0.0, (PROBE + 1) * times),))
     assert ours.had == plain.had
+    assert ours.end <= FACTOR * Clairvoyant(looks_alike).run().end
+    assert [when for when, is_down in ours.hits if is_down][times:] == []
 
 
 def test_two_outages_with_no_probe_between_them_look_like_one() -> None:
