@@ -62,6 +62,8 @@ class Health:
     """How often the known page was answered since a request was."""
     probing: int | None = None
     """The fingerprint of the probe in flight."""
+    probes: int = 0
+    """How many requests of the crawl were probes since the breaker opened."""
 
     @property
     def is_open(self) -> bool:
@@ -258,7 +260,9 @@ class Breaker:
 
     def probe(self, host: str, request: int = KNOWN_PAGE) -> None:
         """Record that a request goes to a host that is down."""
-        self._hosts[host].probing = request
+        health = self._hosts[host]
+        health.probing = request
+        health.probes += request != KNOWN_PAGE
 
     def opens_at(self, host: str) -> float:
         """Return when the next request may go to *host*, in Unix seconds; a time in the past if now."""

@@ -135,15 +135,16 @@ class HostGatedQueue:
         return None
 
     def _pop_parked(self, host: str) -> Request | None:
-        """Take the probe of *host*: a request that has failed before, if there is one.
+        """Take the probe of *host*: by turns the request that has failed most often, and the next one.
 
-        If each page fails at first, a probe with a new page says nothing. Each retry has a lower priority than the
-        attempt before, so the request that has failed most often is the last.
+        Each retry has a lower priority than the attempt before. If every page fails at first, only a page that has
+        failed before can show that the host is up. If those pages never work, only another page can.
         """
+        is_retry = self._breaker[host].probes % 2 == 0
         if held := self._held.get(host):
-            return _take_retry(held)
+            return _take_retry(held) if is_retry else held.popleft()
         queue = next((queue for parked, queue in self._parked.values() if parked == host), None)
-        if isinstance(queue, ScrapyPriorityQueue):
+        if is_retry and isinstance(queue, ScrapyPriorityQueue):
             return scrapy_private.pop_last(queue)
         return None if queue is None else queue.pop()
 

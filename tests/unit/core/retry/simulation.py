@@ -288,8 +288,8 @@ class WithBreaker(Crawl):
         return None
 
     def _take_for_probe(self) -> int | None:
-        """Take the page that has failed most often: each retry has a lower priority than the last."""
-        if not self._again:
+        """Take by turns the page that has failed most often, whose priority is the lowest, and the next page."""
+        if not self._again or self.breaker["h"].probes % 2:
             return self._take()
         page = max(self._again, key=self._attempts.__getitem__)
         self._again.remove(page)

@@ -137,7 +137,7 @@ def test_a_suspicion_is_tested_although_no_request_is_due(clock: Clock) -> None:
 
 @pytest.mark.parametrize("is_start", [False, True])
 @pytest.mark.parametrize("queue", [Plain, ByPriority])
-def test_the_probe_is_the_request_that_has_failed_most_often(
+def test_probes_are_the_request_that_has_failed_most_often_and_the_next_one_by_turns(
     clock: Clock, queue: type[Plain | ByPriority], is_start: bool
 ) -> None:
     """Where every page fails at first, a new page would fail, too. The other requests keep their order."""
@@ -147,13 +147,21 @@ def test_the_probe_is_the_request_that_has_failed_most_often(
         gate.push(Request(f"http://down/{number}", priority=-failed, meta=meta))
     take_down(breaker, "down", clock)
     assert gate.pop() is None
-    clock.now += 10
-    probe = gate.pop()
-    assert probe is not None
-    assert probe.url == "http://down/3"
+    assert _probes(gate, breaker, clock, 4) == ["3", "0", "2", "1"]
     breaker.succeeded("down", clock.now)
-    rest = [request.url[-1] for request in iter(gate.pop, None)]
-    assert rest == (["0", "1", "5", "2", "4"] if queue is ByPriority else ["0", "1", "2", "4", "5"])
+    assert [request.url[-1] for request in iter(gate.pop, None)] == (["5", "4"] if queue is ByPriority else ["4", "5"])
+
+
+def _probes(gate: HostGatedQueue, breaker: Breaker, clock: Clock, times: int) -> list[str]:
+    """Return the pages of so many probes, each of which fails."""
+    found = []
+    for _ in range(times):
+        clock.now = breaker.opens_at("down")
+        probe = gate.pop()
+        assert probe is not None
+        found.append(probe.url[-1])
+        breaker.failed("down", Evidence(hash(probe.url)), clock.now)
+    return found
 
 
 @pytest.mark.parametrize("queue", [Plain, BySlot])

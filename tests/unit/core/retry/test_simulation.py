@@ -132,16 +132,27 @@ def test_a_host_of_which_every_page_fails_at_first_is_as_fast_as_with_plain_back
 def test_where_the_first_page_fails_too_the_host_seems_to_be_down_until_one_page_is_answered(
     pages: int, at_once: int, times: int, kind: str
 ) -> None:
-    """A probe is a page that has failed, not a new one, which would fail. So it takes *times* intervals at the most.
+    """Every other probe is a page that has failed before: a new one would fail, too.
 
-    No policy with one probe in each interval can distinguish this from an outage that ends at the first answer.
+    No policy with one probe in each interval can distinguish this from an outage that ends with the last failed probe.
     """
     of_first = world([times] * pages, kind=kind, at_once=at_once)
     plain, ours = Crawl(of_first).run(), WithBreaker(of_first).run()
-    looks_alike = replace(of_first, outages=(Outage(0.0, (PROBE + 1) * times),))
     assert ours.had == plain.had
+    probes = [when for when, is_down in ours.hits if is_down]
+    assert len(probes) <= 2 * times - 1
+    looks_alike = replace(of_first, outages=(Outage(0.0, probes[-1] if probes else 0.0),))
     assert ours.end <= FACTOR * Clairvoyant(looks_alike).run().end
-    assert [when for when, is_down in ours.hits if is_down][times:] == []
+
+
+@pytest.mark.parametrize("at_once", [1, 4, 16])
+def test_pages_that_never_work_do_not_hide_a_host_that_is_up(at_once: int) -> None:
+    """The first pages of a list of URLs are bad. Every other probe is a new page."""
+    listed = world([NEVER] * 20 + [0] * 100, at_once=at_once)
+    ours = WithBreaker(listed).run()
+    assert ours.had == set(range(20, 120))
+    assert ours.buried == set(range(20))
+    assert len([when for when, is_down in ours.hits if is_down]) <= 2 * 20
 
 
 def test_two_outages_with_no_probe_between_them_look_like_one() -> None:

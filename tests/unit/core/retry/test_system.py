@@ -124,12 +124,16 @@ def test_an_outage_is_charged_to_no_request(run: RetryRun, clock: Clock) -> None
 
 def test_a_host_is_probed_only_if_a_request_waits(run: RetryRun, clock: Clock) -> None:
     asked: list[str] = []
-    run.retries.decisions.hosts.known_page = asked.append  # type: ignore[method-assign, assignment]
-    assert not run.retries._probes.begin("a")
+
+    def known_page(host: str, *, at_once: bool) -> None:
+        asked.append(host)
+
+    run.retries.decisions.hosts.known_page = known_page  # type: ignore[method-assign]
+    assert not run.retries._probes.begin("a", at_once=False)
     assert asked == []
     run.frontier.lease_in_memory(page := Page(1), request := Request("http://a/memory"))
     run.retries.schedule(request, page, clock.now + 30, in_memory=True)
-    assert not run.retries._probes.begin("a")
+    assert not run.retries._probes.begin("a", at_once=False)
     assert asked == ["a"]
 
 
