@@ -25,12 +25,14 @@ A host is also *paused* when it demands a pause (Retry-After), whether it is dow
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import field
 from typing import Any, NamedTuple
 
 from scrapy_t8.utils.classes import record_class
 
 STORED = ("since", "interval", "probe_at", "paused_until", "is_given_up")
+REFUNDS = "refunds"
 
 REPEATED = 2
 """Failures of one request, with no answer to any, that make a host suspect which has answered a page before."""
@@ -64,6 +66,11 @@ class Health:
     """The fingerprint of the probe in flight."""
     probes: int = 0
     """How many requests of the crawl were probes since the breaker opened."""
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Health:
+        """Return the health that is stored as *record*."""
+        return cls(**{name: record[name] for name in STORED if name in record})
 
     @property
     def is_open(self) -> bool:
@@ -140,7 +147,9 @@ class Breaker:
             health.probe_at = now if is_of_many else max(now, evidence.known_page_from)
             return False
         self._count_as_down(host, health, now)
-        self._refunds[host][request] -= 1  # the failure that has opened the breaker is not charged
+        self.refund(host, request)  # the failure that has opened the breaker is not charged
+        if (charged := health.failing[request] - 1) > 0:
+            self._refunds[host][request] = charged
         return True
 
     def _is_enough(self, health: Health, evidence: Evidence, now: float) -> bool:
@@ -220,15 +229,20 @@ class Breaker:
 
     def refund(self, host: str, request: int) -> int:
         """Take back what *request* was charged before it was clear that its host was down. Return how often it was."""
-        return self._refunds.get(host, {}).pop(request, 0)
+        times = self._refunds.get(host, {}).pop(request, 0)
+        if times:
+            self.changed.add(host)
+        return times
 
     def give_up(self, host: str) -> None:
         """Stop waiting for a host that is down."""
         self._hosts[host].is_given_up = True
         self.changed.add(host)
 
-    def forget_given_up(self, now: float) -> None:
-        """Forget that hosts were given up: another job tries them anew."""
+    def begin_job(self, now: float) -> None:
+        """Forget that hosts were given up and what was charged: another job tries everything anew."""
+        self.changed |= self._refunds.keys()
+        self._refunds.clear()
         for host, health in self.hosts().items():
             if health.is_open and not self.is_open(host, now):
                 del self._hosts[host]
@@ -283,12 +297,15 @@ class Breaker:
         return {host: self._record(host) for host in changed}
 
     def _record(self, host: str) -> dict[str, Any] | None:
-        health = self._hosts.get(host)
-        if health is None:
+        health, refunds = self._hosts.get(host), self._refunds.get(host)
+        if health is None and not refunds:
             return None
-        record = {name: getattr(health, name) for name in STORED}
-        return {**record, "interval": 0.0, "probe_at": 0.0} if health.is_suspect else record
+        record = {name: getattr(health or Health(), name) for name in STORED}
+        if health is not None and health.is_suspect:
+            record |= {"interval": 0.0, "probe_at": 0.0}
+        return {**record, REFUNDS: list(refunds.items())} if refunds else record
 
     def load(self, hosts: dict[str, dict[str, Any]]) -> None:
         """Load what an earlier run has stored."""
-        self._hosts = {host: Health(**record) for host, record in hosts.items()}
+        self._refunds = {host: dict(record[REFUNDS]) for host, record in hosts.items() if REFUNDS in record}
+        self._hosts = {host: health for host in hosts if (health := Health.of(hosts[host])) != Health()}

@@ -131,7 +131,7 @@ class RetryDecisions:
             state = self.pipelines.failed(self._frontier.fingerprint(request), failure, history)
             return self._decide(request, history, failure, now=now, host=state)
         self._note_host(request, host, failure, now=now, is_first=not history.attempts)
-        history.refund(self.breaker.refund(host, self._frontier.fingerprint(request)))
+        history.refund(self.breaker.refund(host, self._frontier.fingerprint(request)), OF_THE_HOST)
         state = None
         if self.breaker.is_open(host, now) and failure.reason != HANDLED:
             state = HostState(self.breaker.opens_at(host), self.breaker[host].is_suspect)
@@ -153,7 +153,7 @@ class RetryDecisions:
             rule = self.policy.rule(failure.kind, {})
         earlier, chance = history.counts.get(failure.kind, 0), self._random.random()
         decision = self.policy.decide(
-            failure, rule, earlier=earlier, now=now, chance=chance, host=host, free=history.free
+            failure, rule, earlier=earlier, now=now, chance=chance, host=host, free=history.free(failure.kind)
         )
         history.add(now, failure.kind, failure.error, charged=decision.charged, uses_free=decision.uses_free)
         history.max_retries = rule.times

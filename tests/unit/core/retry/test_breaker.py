@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from scrapy_t8.core.retry.breaker import KNOWN_PAGE, REPEATED, SILENT, Breaker, Evidence
@@ -168,7 +170,14 @@ def test_a_known_page_that_fails_shows_that_the_host_is_down() -> None:
     assert made.probe_failed("h", 101)
     assert not made["h"].is_suspect
     assert made.opens_at("h") == 106
-    assert made.dump()["h"] == {"since": 101, "interval": 5, "probe_at": 106, "paused_until": 0.0, "is_given_up": False}
+    assert made.dump()["h"] == {
+        "since": 101,
+        "interval": 5,
+        "probe_at": 106,
+        "paused_until": 0.0,
+        "is_given_up": False,
+        "refunds": [(1, 2)],
+    }
 
 
 def test_what_was_charged_before_the_host_counted_as_down_is_taken_back() -> None:
@@ -252,10 +261,10 @@ def test_a_host_that_stays_down_is_given_up() -> None:
 
 def test_a_host_can_be_given_up_at_any_time_and_is_tried_anew_by_another_job() -> None:
     made = opened()
-    made.forget_given_up(110)
+    made.begin_job(110)
     made.give_up("h")
     assert made.takes("h", 110)
-    made.forget_given_up(110)
+    made.begin_job(110)
     assert not made
     assert made.dump() == {"h": None}
 
@@ -270,7 +279,29 @@ def test_it_survives_a_restart() -> None:
     again.load({host: record for host, record in stored.items() if record is not None})
     assert (again.takes("h", 104), again.wants_probe("h", 105), again.takes("p", 299)) == (False, True, False)
     again.succeeded("h", 106)
+    assert [again.refund("h", request) for request in (1, 2, 3)] == [1, 1, 0], "a kill takes no attempt from a request"
     assert again.dump() == {"h": None}
+
+
+def test_what_is_to_be_given_back_survives_restarts_and_the_end_of_the_outage() -> None:
+    made = opened()
+    made.probe("h", 3)
+    assert made.succeeded("h", 106)
+    for request in (1, 2):
+        stored = json.loads(json.dumps(made.dump()["h"]))
+        made = breaker()
+        made.load({"h": stored})
+        assert not made, "the host is up"
+        assert made.refund("h", request) == 1
+    assert made.dump() == {"h": None}
+
+
+def test_another_job_gives_nothing_back() -> None:
+    made = opened()
+    made.succeeded("h", 106)
+    made.begin_job(110)
+    assert made.refund("h", 1) == 0
+    assert made.dump() == {"h": None}
 
 
 @pytest.mark.parametrize("evidence", [Evidence(1), after_an_answer(1)])
