@@ -48,6 +48,10 @@ class Health:
 
     failing: dict[int, int] = field(default_factory=dict)
     """How often each request has failed since the last answer."""
+    unanswered: dict[int, int] = field(default_factory=dict)
+    """The same before, since a request was answered that is no probe with a known page."""
+    checked: set[int] = field(default_factory=set)
+    """Requests that have made the host suspect when they were to be given up, since an outage or such an answer."""
     since: float = 0.0
     """When the breaker opened."""
     interval: float = 0.0
@@ -75,6 +79,10 @@ class Health:
     @property
     def is_open(self) -> bool:
         return self.interval > 0
+
+    def failures(self, request: int) -> int:
+        """Return how often *request* has failed since a request of the crawl was answered."""
+        return self.failing.get(request, 0) + self.unanswered.get(request, 0)
 
 
 class Evidence(NamedTuple):
@@ -142,9 +150,8 @@ class Breaker:
         if health.is_suspect or not self._is_enough(health, evidence, now):
             return False
         if evidence.known_page_from is not None:
-            health.is_suspect, health.interval = True, self._probe
             is_of_many = evidence.is_first and health.failing[request] == 1
-            health.probe_at = now if is_of_many else max(now, evidence.known_page_from)
+            self._suspect(health, now if is_of_many else max(now, evidence.known_page_from))
             return False
         self._count_as_down(host, health, now)
         self.refund(host, request)  # the failure that has opened the breaker is not charged
@@ -152,10 +159,36 @@ class Breaker:
             self._refunds[host][request] = charged
         return True
 
+    def check(self, host: str, request: int, known_page_from: float | None, *, charged: int, now: float) -> bool:
+        """Make *host* suspect because *request* is to be given up. Return whether the host is suspect now.
+
+        A list has one request at a time, and short outages may have failed some of its attempts. So there is a check
+        only if no other request was answered or has failed since the first failure. There is one until an outage or an
+        answer: a page whose failures take long would be retried for ever.
+
+        :param charged: failures that were charged to the request.
+        """
+        health = self._hosts.get(host)
+        if health is None or health.is_open or known_page_from is None or request in health.checked:
+            return False
+        failures, is_alone = health.failures(request), {request} == health.failing.keys() | health.unanswered.keys()
+        if not is_alone or failures <= REPEATED or failures < charged:
+            return False
+        if now < self._trusted_until(health, known_page_from):
+            return False
+        health.checked.add(request)
+        self._suspect(health, max(now, known_page_from))
+        return True
+
+    def _suspect(self, health: Health, probe_at: float) -> None:
+        health.is_suspect, health.interval, health.probe_at = True, self._probe, probe_at
+
+    def _trusted_until(self, health: Health, known_page_from: float | None) -> float:
+        return max(health.trusted_until, 0.0 if known_page_from is None else known_page_from + self._probe)
+
     def _is_enough(self, health: Health, evidence: Evidence, now: float) -> bool:
-        times, known = health.failing[evidence.request], evidence.known_page_from
-        trusted_until = health.trusted_until if known is None else max(health.trusted_until, known + self._probe)
-        if now < trusted_until and not evidence.is_first:
+        times = health.failing[evidence.request]
+        if now < self._trusted_until(health, evidence.known_page_from) and not evidence.is_first:
             return times > REPEATED
         if len(health.failing) >= self._limit << (health.probes_answered if evidence.is_first else 0):
             return True
@@ -202,7 +235,10 @@ class Breaker:
         health = self._hosts.setdefault(host, Health())
         health.trusted_until = now + self._probe
         was_down = self.succeeded(host, now)
-        self._hosts[host].probes_answered = 0 if was_down else health.probes_answered + 1
+        after = self._hosts[host]
+        after.unanswered = {**health.unanswered, **{each: health.failures(each) for each in health.failing}}
+        if not was_down:
+            after.probes_answered, after.checked = health.probes_answered + 1, health.checked
         return was_down
 
     def ended(self, host: str, request: int, now: float) -> None:

@@ -148,6 +148,11 @@ class Crawl:
         self.result.end = self.now
         return self.result
 
+    @property
+    def failures(self) -> list[int]:
+        """How often each page has failed."""
+        return self._attempts
+
     def ended(self, page: int, what: str) -> None:
         """Act on the end of an attempt."""
         if what == "answered":
@@ -248,6 +253,9 @@ class WithBreaker(Crawl):
         refund = self.breaker.refund("h", page + 1)
         self._free[page] = min(self._free[page] + refund, self._charged[page])
         self.result.taken_for_own[page] = max(0, self.result.taken_for_own[page] - refund)
+        charged = self._charged[page] + 1
+        if not self._free[page] and charged > POLICY.rule(kind, {}).times:
+            self.breaker.check("h", page + 1, known_page_from, charged=charged, now=self.now)
         if self.breaker.is_open("h", self.now):
             host = HostState(self.breaker.opens_at("h"), self.breaker["h"].is_suspect)
         charged = self._charged[page]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -150,6 +151,74 @@ def test_after_an_answer_or_an_outage_a_probe_takes_as_many_requests_as_the_firs
         for request in (1, 2, 3):
             after.failed("h", after_an_answer(request), 110)
         assert after["h"].is_suspect
+
+
+def failing_alone(times: int) -> Breaker:
+    """One of whose host one request has failed so often, with nothing answered but probes."""
+    made = breaker()
+    for number in range(times):
+        made.failed("h", after_an_answer(1, is_first=number == 0), 200 + 10 * number)
+        if made["h"].is_suspect:
+            made.probe("h")
+            made.known_page_answered("h", 200 + 10 * number)
+    return made
+
+
+def check(made: Breaker, now: float, *, charged: int = 7, known_page_from: float | None = 99.0) -> bool:
+    return made.check("h", 1, known_page_from, charged=charged, now=now)
+
+
+def test_a_request_that_is_to_be_given_up_is_a_reason_for_a_check() -> None:
+    """Two attempts fall into one outage and one attempt into another: no failure is repeated in the second one."""
+    made = failing_alone(7)
+    assert not made["h"].is_suspect
+    assert check(made, 270)
+    assert (made["h"].is_suspect, made.wants_probe("h", 270)) == (True, True)
+    made.probe("h")
+    assert made.probe_failed("h", 270), "there is an outage"
+    assert made.refund("h", 1) == 1
+
+
+def test_there_is_one_such_check_until_an_outage_or_an_answer() -> None:
+    """Each attempt takes longer than a probe is trusted. Without the limit there would be no end."""
+    made = failing_alone(7)
+    assert check(made, 270)
+    made.probe("h")
+    made.known_page_answered("h", 270)
+    made.failed("h", after_an_answer(1, is_first=False), 280)
+    assert not check(made, 280)
+    made.succeeded("h", 281)
+    for now in range(282, 289):
+        made.failed("h", after_an_answer(1, is_first=False), now)
+        made.known_page_answered("h", now)
+    assert check(made, 300)
+    made.probe("h")
+    made.probe_failed("h", 300)
+    made.known_page_answered("h", 310)
+    assert check(made, 320), "an outage has ended"
+
+
+def test_no_check_where_another_request_has_failed_too() -> None:
+    """Many pages that never work would be checked one after the other, and each check takes time from all of them."""
+    made = failing_alone(7)
+    made.failed("h", after_an_answer(2), 261)
+    assert not made["h"].is_open
+    assert not check(made, 270)
+
+
+@pytest.mark.parametrize(
+    ("times", "now", "options"),
+    [
+        (6, 270, {}),
+        (6, 254, {"charged": 6}),
+        (2, 270, {"charged": 2}),
+        (7, 270, {"known_page_from": None}),
+        (7, 270, {"known_page_from": 268.0}),
+    ],
+    ids=["another was answered", "a probe was answered lately", "few retries", "no known page", "answered lately"],
+)
+def test_no_check_before_a_request_is_given_up(times: int, now: float, options: dict[str, Any]) -> None:
+    assert not check(failing_alone(times), now, **options)
 
 
 def test_when_a_suspicion_can_be_tested() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from scrapy_t8.core.retry.failure import HOST, NETWORK
 
-from .simulation import FAILURES, NEVER, PROBE, Clairvoyant, Crawl, Outage, WithBreaker, World, look_alike
+from .simulation import FAILURES, NEVER, POLICY, PROBE, Clairvoyant, Crawl, Outage, WithBreaker, World, look_alike
 
 FACTOR = 1.5
 """How much longer than plain backoff, or than the best that can be done, a crawl may take, whichever is longer."""
@@ -153,6 +153,28 @@ def test_pages_that_never_work_do_not_hide_a_host_that_is_up(at_once: int) -> No
     assert ours.had == set(range(20, 120))
     assert ours.buried == set(range(20))
     assert len([when for when, is_down in ours.hits if is_down]) <= 2 * 20
+
+
+@pytest.mark.parametrize("second", [100.0, 130.0, 160.0])
+def test_a_page_of_a_list_outlasts_two_outages_that_a_few_of_its_attempts_hit(second: float) -> None:
+    """The page fails four times by itself, twice in the first outage, and once in the second."""
+    silences = [Outage(40.0, 68.0, takes=10.0), Outage(second - 2, second + 20, takes=10.0)]
+    late = []
+    for begin in range(10, 35):
+        own = [0] * begin + [4, 0, 0]
+        listed = replace(world(own, *silences, kind=NETWORK, at_once=1, is_chain=True), takes=1.0, seed=begin)
+        late += [begin] if len(WithBreaker(listed).run().had) < len(own) else []
+    assert late == []
+
+
+@pytest.mark.parametrize("takes", [0.02, 1.0, 6.0, 30.0])
+@pytest.mark.parametrize("is_chain", [False, True])
+def test_a_page_that_never_works_is_tried_at_most_twice_more_than_its_retries(takes: float, is_chain: bool) -> None:
+    """However long an attempt takes, the page is given up."""
+    listed = replace(world([0] * 5 + [NEVER], kind=NETWORK, at_once=1, is_chain=is_chain), takes=takes)
+    crawl = WithBreaker(listed)
+    assert crawl.run().buried == {5}
+    assert max(crawl.failures) <= 1 + POLICY.rule(NETWORK, {}).times + 2
 
 
 def test_two_outages_with_no_probe_between_them_look_like_one() -> None:
