@@ -20,6 +20,8 @@ pytestmark = pytest.mark.slow
 
 SAMPLES = [empty, rich, hostile]
 JOB = Path("jobs/cars")
+A4 = 718
+"""Pixels beside each other on a sheet of paper, without its margins."""
 FIGURES = """
 [...document.querySelectorAll('[data-figure]')].map(one => [one.dataset.figure, one.dataset.value, one.textContent])
 """
@@ -102,6 +104,17 @@ def test_nothing_is_cut(
 ) -> None:
     with browser.visit(written(sample()), width=width) as seen:
         assert seen.cut() == []
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_nothing_is_cut_in_print(
+    browser: Chromium, written: Callable[[Report], str], sample: Callable[[], Report]
+) -> None:
+    with browser.visit(written(sample()), width=A4, dark=True) as seen:
+        seen.page.emulate_media(media="print")
+        assert seen.cut() == []
+        colours = "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]"
+        assert seen.page.evaluate(colours) == ["rgb(255, 255, 255)", "rgb(0, 0, 0)"]
 
 
 def test_a_button_copies_its_command(browser: Chromium, written: Callable[[Report], str]) -> None:
