@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import field
 from hashlib import blake2b
 from typing import NamedTuple
@@ -15,6 +16,7 @@ IMAGE = "IMAGE_DOWNLOAD"
 DUE = "t8_due"
 """Key in the meta of a retry, between the retry middleware and the scheduler: when the retry is due."""
 GIVEN_BACK = "given back"
+"""Before the name of a kind: key of the failures that were given back, less those whose free attempts were used."""
 HISTORY = 20  # Attempts of one request whose errors are kept
 
 
@@ -25,7 +27,7 @@ class AttemptHistory:
     attempts: list[tuple[float, str, str]] = field(default_factory=list)
     """The latest failures: (Unix seconds, kind, error)."""
     counts: dict[str, int] = field(default_factory=dict)
-    """Failures charged to the request, by kind, and less than zero for those that were given back."""
+    """Failures charged to the request, by kind, and less than zero for those of a kind that were given back."""
     delivered: list[int] = field(default_factory=list)
     """Fingerprints of the records that are in the feeds although the page has failed."""
     task_type: str = ""
@@ -45,20 +47,21 @@ class AttemptHistory:
         if charged:
             self._count(kind, 1)
         if uses_free:
-            self._count(GIVEN_BACK, 1)
+            self._count(f"{GIVEN_BACK} {kind}", 1)
 
-    def refund(self, times: int) -> None:
-        """Give back failures that were charged: as many attempts are free."""
-        if times:
-            self._count(GIVEN_BACK, -min(times, self.retries))
+    def refund(self, times: int, kinds: Collection[str]) -> None:
+        """Give back the latest failures of *kinds* that were charged: as many attempts of each kind are free."""
+        latest = [kind for _, kind, _ in reversed(self.attempts) if kind in kinds][:times]
+        for kind in set(latest):
+            if given_back := min(latest.count(kind), self.counts.get(kind, 0) - self.free(kind)):
+                self._count(f"{GIVEN_BACK} {kind}", -given_back)
 
     def _count(self, kind: str, times: int) -> None:
         self.counts[kind] = self.counts.get(kind, 0) + times
 
-    @property
-    def free(self) -> int:
-        """Attempts that are not charged, in place of those that an outage has failed."""
-        return -self.counts.get(GIVEN_BACK, 0)
+    def free(self, kind: str) -> int:
+        """Return how many failures of *kind* are not charged, in place of those that an outage has brought about."""
+        return -self.counts.get(f"{GIVEN_BACK} {kind}", 0)
 
     @property
     def retries(self) -> int:

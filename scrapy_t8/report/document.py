@@ -292,7 +292,7 @@ def _tallies(reader: Reader, job: JobRecord) -> Document:
     }
     hosts = busiest("host", of_hosts, *health)[:HOSTS]
     for row in hosts:
-        known = Health(**health.get(row["host"], {}))
+        known = Health.of(health.get(row["host"], {}))
         row["open_since"] = iso(known.since) if known.is_open else None
     of_callbacks = {what: tallies.get(f"callback/{what}", {}) for what in ("done", "dead", "items")}
     outcomes = tallies.get(OUTCOMES, {})

@@ -118,7 +118,7 @@ def _requests(view: JobView, exact: bool, *, running: bool) -> Document:
 
 def _hosts_down(hosts: Mapping[str, Mapping[str, Any]]) -> Iterator[Document]:
     for host, record in sorted(hosts.items()):
-        health = Health(**record)
+        health = Health.of(record)
         if health.is_open:
             yield {
                 "host": host,

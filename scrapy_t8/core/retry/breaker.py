@@ -14,6 +14,7 @@ have one request at a time. Where the host has answered a page before, the break
 that page is the first probe. If the page is answered, the host is up and the failures are those of the pages. A page
 that was answered lately is as good as a probe: failures of the same request say less then. If every request of a host
 fails at first, a probe for each few of them would cost more than the requests: each takes twice as many as the last.
+Such a probe does not wait until its page may be requested again, because all requests would wait with it.
 
 While a host is down, no attempt is charged to a request, and what was charged since the last answer is taken back. A
 host that stays down too long is given up: its requests are tried, charged and buried like any others, so that a crawl
@@ -24,12 +25,14 @@ A host is also *paused* when it demands a pause (Retry-After), whether it is dow
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import field
 from typing import Any, NamedTuple
 
 from scrapy_t8.utils.classes import record_class
 
 STORED = ("since", "interval", "probe_at", "paused_until", "is_given_up")
+REFUNDS = "refunds"
 
 REPEATED = 2
 """Failures of one request, with no answer to any, that make a host suspect which has answered a page before."""
@@ -45,6 +48,10 @@ class Health:
 
     failing: dict[int, int] = field(default_factory=dict)
     """How often each request has failed since the last answer."""
+    unanswered: dict[int, int] = field(default_factory=dict)
+    """The same before, since a request was answered that is no probe with a known page."""
+    checked: set[int] = field(default_factory=set)
+    """Requests that have made the host suspect when they were to be given up, since an outage or such an answer."""
     since: float = 0.0
     """When the breaker opened."""
     interval: float = 0.0
@@ -61,10 +68,21 @@ class Health:
     """How often the known page was answered since a request was."""
     probing: int | None = None
     """The fingerprint of the probe in flight."""
+    probes: int = 0
+    """How many requests of the crawl were probes since the breaker opened."""
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Health:
+        """Return the health that is stored as *record*."""
+        return cls(**{name: record[name] for name in STORED if name in record})
 
     @property
     def is_open(self) -> bool:
         return self.interval > 0
+
+    def failures(self, request: int) -> int:
+        """Return how often *request* has failed since a request of the crawl was answered."""
+        return self.failing.get(request, 0) + self.unanswered.get(request, 0)
 
 
 class Evidence(NamedTuple):
@@ -132,17 +150,45 @@ class Breaker:
         if health.is_suspect or not self._is_enough(health, evidence, now):
             return False
         if evidence.known_page_from is not None:
-            health.is_suspect, health.interval = True, self._probe
-            health.probe_at = max(now, evidence.known_page_from)
+            is_of_many = evidence.is_first and health.failing[request] == 1
+            self._suspect(health, now if is_of_many else max(now, evidence.known_page_from))
             return False
         self._count_as_down(host, health, now)
-        self._refunds[host][request] -= 1  # the failure that has opened the breaker is not charged
+        self.refund(host, request)  # the failure that has opened the breaker is not charged
+        if (charged := health.failing[request] - 1) > 0:
+            self._refunds[host][request] = charged
         return True
 
+    def check(self, host: str, request: int, known_page_from: float | None, *, charged: int, now: float) -> bool:
+        """Make *host* suspect because *request* is to be given up. Return whether the host is suspect now.
+
+        A list has one request at a time, and short outages may have failed some of its attempts. So there is a check
+        only if no other request was answered or has failed since the first failure. There is one until an outage or an
+        answer: a page whose failures take long would be retried for ever.
+
+        :param charged: failures that were charged to the request.
+        """
+        health = self._hosts.get(host)
+        if health is None or health.is_open or known_page_from is None or request in health.checked:
+            return False
+        failures, is_alone = health.failures(request), {request} == health.failing.keys() | health.unanswered.keys()
+        if not is_alone or failures <= REPEATED or failures < charged:
+            return False
+        if now < self._trusted_until(health, known_page_from):
+            return False
+        health.checked.add(request)
+        self._suspect(health, max(now, known_page_from))
+        return True
+
+    def _suspect(self, health: Health, probe_at: float) -> None:
+        health.is_suspect, health.interval, health.probe_at = True, self._probe, probe_at
+
+    def _trusted_until(self, health: Health, known_page_from: float | None) -> float:
+        return max(health.trusted_until, 0.0 if known_page_from is None else known_page_from + self._probe)
+
     def _is_enough(self, health: Health, evidence: Evidence, now: float) -> bool:
-        times, known = health.failing[evidence.request], evidence.known_page_from
-        trusted_until = health.trusted_until if known is None else max(health.trusted_until, known + self._probe)
-        if now < trusted_until and not evidence.is_first:
+        times = health.failing[evidence.request]
+        if now < self._trusted_until(health, evidence.known_page_from) and not evidence.is_first:
             return times > REPEATED
         if len(health.failing) >= self._limit << (health.probes_answered if evidence.is_first else 0):
             return True
@@ -189,7 +235,10 @@ class Breaker:
         health = self._hosts.setdefault(host, Health())
         health.trusted_until = now + self._probe
         was_down = self.succeeded(host, now)
-        self._hosts[host].probes_answered = 0 if was_down else health.probes_answered + 1
+        after = self._hosts[host]
+        after.unanswered = {**health.unanswered, **{each: health.failures(each) for each in health.failing}}
+        if not was_down:
+            after.probes_answered, after.checked = health.probes_answered + 1, health.checked
         return was_down
 
     def ended(self, host: str, request: int, now: float) -> None:
@@ -216,15 +265,20 @@ class Breaker:
 
     def refund(self, host: str, request: int) -> int:
         """Take back what *request* was charged before it was clear that its host was down. Return how often it was."""
-        return self._refunds.get(host, {}).pop(request, 0)
+        times = self._refunds.get(host, {}).pop(request, 0)
+        if times:
+            self.changed.add(host)
+        return times
 
     def give_up(self, host: str) -> None:
         """Stop waiting for a host that is down."""
         self._hosts[host].is_given_up = True
         self.changed.add(host)
 
-    def forget_given_up(self, now: float) -> None:
-        """Forget that hosts were given up: another job tries them anew."""
+    def begin_job(self, now: float) -> None:
+        """Forget that hosts were given up and what was charged: another job tries everything anew."""
+        self.changed |= self._refunds.keys()
+        self._refunds.clear()
         for host, health in self.hosts().items():
             if health.is_open and not self.is_open(host, now):
                 del self._hosts[host]
@@ -256,7 +310,9 @@ class Breaker:
 
     def probe(self, host: str, request: int = KNOWN_PAGE) -> None:
         """Record that a request goes to a host that is down."""
-        self._hosts[host].probing = request
+        health = self._hosts[host]
+        health.probing = request
+        health.probes += request != KNOWN_PAGE
 
     def opens_at(self, host: str) -> float:
         """Return when the next request may go to *host*, in Unix seconds; a time in the past if now."""
@@ -277,12 +333,15 @@ class Breaker:
         return {host: self._record(host) for host in changed}
 
     def _record(self, host: str) -> dict[str, Any] | None:
-        health = self._hosts.get(host)
-        if health is None:
+        health, refunds = self._hosts.get(host), self._refunds.get(host)
+        if health is None and not refunds:
             return None
-        record = {name: getattr(health, name) for name in STORED}
-        return {**record, "interval": 0.0, "probe_at": 0.0} if health.is_suspect else record
+        record = {name: getattr(health or Health(), name) for name in STORED}
+        if health is not None and health.is_suspect:
+            record |= {"interval": 0.0, "probe_at": 0.0}
+        return {**record, REFUNDS: list(refunds.items())} if refunds else record
 
     def load(self, hosts: dict[str, dict[str, Any]]) -> None:
         """Load what an earlier run has stored."""
-        self._hosts = {host: Health(**record) for host, record in hosts.items()}
+        self._refunds = {host: dict(record[REFUNDS]) for host, record in hosts.items() if REFUNDS in record}
+        self._hosts = {host: health for host in hosts if (health := Health.of(hosts[host])) != Health()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from contextlib import suppress
-from typing import Any
+from functools import partial
 
 from scrapy import Request
 
@@ -20,7 +20,7 @@ from scrapy_t8.utils.log.loggers import get_logger
 from scrapy_t8.utils.text import counted
 
 from .breaker import KNOWN_PAGE, Breaker, Evidence
-from .failure import HANDLED, NETWORK, OF_THE_HOST, OUTAGE, THROTTLED, Failure, code_of
+from .failure import HANDLED, NETWORK, OF_THE_HOST, OUTAGE, THROTTLED, Failure, code_of, lineage
 from .hosts import Hosts
 from .pipeline_outages import PipelineOutages
 from .policy import HostState, Policy
@@ -131,7 +131,7 @@ class RetryDecisions:
             state = self.pipelines.failed(self._frontier.fingerprint(request), failure, history)
             return self._decide(request, history, failure, now=now, host=state)
         self._note_host(request, host, failure, now=now, is_first=not history.attempts)
-        history.refund(self.breaker.refund(host, self._frontier.fingerprint(request)))
+        history.refund(self.breaker.refund(host, self._frontier.fingerprint(request)), OF_THE_HOST)
         state = None
         if self.breaker.is_open(host, now) and failure.reason != HANDLED:
             state = HostState(self.breaker.opens_at(host), self.breaker[host].is_suspect)
@@ -152,12 +152,21 @@ class RetryDecisions:
             logger.error("%s: %s", request, error)
             rule = self.policy.rule(failure.kind, {})
         earlier, chance = history.counts.get(failure.kind, 0), self._random.random()
-        decision = self.policy.decide(
-            failure, rule, earlier=earlier, now=now, chance=chance, host=host, free=history.free
-        )
+        decide = partial(self.policy.decide, failure, rule, earlier=earlier, now=now, chance=chance)
+        decision = decide(host=host, free=history.free(failure.kind))
+        if decision.due is None and host is None and self._is_checked(request, failure, charged=earlier + 1, now=now):
+            decision = decide(host=HostState(self.breaker.opens_at(self.hosts.name(request)), is_suspect=True))
         history.add(now, failure.kind, failure.error, charged=decision.charged, uses_free=decision.uses_free)
         history.max_retries = rule.times
         return decision.due
+
+    def _is_checked(self, request: Request, failure: Failure, *, charged: int, now: float) -> bool:
+        """Whether *request*, which is to be given up, is tried once more, after a check whether its host is up."""
+        if failure.final or not self._is_evidence(request, failure):
+            return False
+        host, fingerprint = self.hosts.name(request), self._frontier.fingerprint(request)
+        known_from = self.hosts.known_page_from(host)
+        return self.breaker.check(host, fingerprint, known_from, charged=charged, now=now)
 
     def next_attempt(
         self, request: Request, page: Page, failure: Failure, *, due: float, priority_adjust: int | None = None
@@ -224,11 +233,8 @@ class RetryDecisions:
         :raises CannotStore: if *request* has no stored form.
         """
         now = self._clock()
-        payload, slot, entry = (
-            self._frontier.codec.encode_request(request),
-            self.slot(request),
-            self._frontier.next_id(0),
-        )
+        payload, slot = self._frontier.codec.encode_request(request), self.slot(request)
+        entry = self._frontier.next_id(0)
         history = self._new_history(request, entry)
         due = self._decide(request, history, failure, now=now)
         self._count("count", failure.kind)
@@ -281,7 +287,7 @@ class RetryDecisions:
             task_type=history.task_type or self._task_type(request),
             target=history.target or self._target(request),
             story=history.dumps(),
-            detail=json.dumps({**_lineage(request), **failure.detail}, ensure_ascii=False, default=str),
+            detail=json.dumps({**lineage(request), **failure.detail}, ensure_ascii=False, default=str),
         )
 
     # -- what is remembered --------------------------------------------------------------------------------------
@@ -334,14 +340,3 @@ class RetryDecisions:
 def callback_of(request: Request) -> str:
     """Return the name of the spider's method that handles the response to *request*."""
     return getattr(request.callback, "__name__", None) or "parse"
-
-
-def _lineage(request: Request) -> dict[str, Any]:
-    """Return how the crawl reached *request*."""
-    meta = request.meta
-    known = {
-        "referer": (request.headers.get("Referer") or b"").decode("latin-1"),
-        "depth": meta.get("depth"),
-        "redirects": [str(url) for url in meta.get("redirect_urls", ())],
-    }
-    return {name: value for name, value in known.items() if value}

@@ -16,7 +16,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from scrapy import Spider
+from scrapy import Request, Spider
 from scrapy.exceptions import (
     CannotResolveHostError,
     DownloadConnectionRefusedError,
@@ -246,3 +246,14 @@ def code_of(spider: Spider) -> str:
             except OSError:
                 continue
     return digest.hexdigest()
+
+
+def lineage(request: Request) -> dict[str, Any]:
+    """Return how the crawl reached *request*."""
+    meta = request.meta
+    known = {
+        "referer": (request.headers.get("Referer") or b"").decode("latin-1"),
+        "depth": meta.get("depth"),
+        "redirects": [str(url) for url in meta.get("redirect_urls", ())],
+    }
+    return {name: value for name, value in known.items() if value}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from scrapy import Request
-from scrapy.pqueues import DownloaderAwarePriorityQueue
+from scrapy.pqueues import DownloaderAwarePriorityQueue, ScrapyPriorityQueue
+
+from scrapy_t8.core import scrapy_private
 
 from .breaker import Breaker
 from .hosts import Hosts
@@ -18,6 +20,12 @@ HELD_OF_PORT = 1000
 """The same of one host whose download slot may have other hosts: the same name with another port."""
 
 
+class AskKnownPage(Protocol):
+    """Begins a probe of a host with a page that was answered before. Returns whether there is such a page."""
+
+    def __call__(self, host: str, *, at_once: bool) -> bool: ...
+
+
 class HostGatedQueue:
     """A priority queue of Scrapy that returns only requests of hosts to which requests may go now.
 
@@ -26,7 +34,7 @@ class HostGatedQueue:
     host that shares its download slot with other ports.
 
     :param hosts: the download slot and the host of a request.
-    :param ask_known_page: called with a host that is to be probed; whether that has begun a probe.
+    :param ask_known_page: called with a host that is to be probed.
     """
 
     def __init__(
@@ -35,7 +43,7 @@ class HostGatedQueue:
         breaker: Breaker,
         hosts: Hosts,
         *,
-        ask_known_page: Callable[[str], bool],
+        ask_known_page: AskKnownPage,
         fingerprint: Callable[[Request], int],
         clock: Callable[[], float],
     ) -> None:
@@ -116,7 +124,8 @@ class HostGatedQueue:
         for host in self.parked | self._breaker.suspects():
             if not self._breaker.wants_probe(host, now):
                 continue
-            if self._ask_known_page(host):
+            # When to test a suspicion is decided by the breaker: at once if it is of many requests.
+            if self._ask_known_page(host, at_once=self._breaker[host].is_suspect):
                 self._breaker.probe(host)
                 continue
             request = self._pop_parked(host)
@@ -126,9 +135,17 @@ class HostGatedQueue:
         return None
 
     def _pop_parked(self, host: str) -> Request | None:
+        """Take the probe of *host*: by turns the request that has failed most often, and the next one.
+
+        Each retry has a lower priority than the attempt before. If every page fails at first, only a page that has
+        failed before can show that the host is up. If those pages never work, only another page can.
+        """
+        is_retry = self._breaker[host].probes % 2 == 0
         if held := self._held.get(host):
-            return held.popleft()
+            return _take_retry(held) if is_retry else held.popleft()
         queue = next((queue for parked, queue in self._parked.values() if parked == host), None)
+        if is_retry and isinstance(queue, ScrapyPriorityQueue):
+            return scrapy_private.pop_last(queue)
         return None if queue is None else queue.pop()
 
     def _pop_free(self, now: float) -> Request | None:
@@ -147,3 +164,10 @@ class HostGatedQueue:
         held.append(request)
         if self._by_slot and len(held) >= HELD_OF_PORT:
             self._park(self._slot_of(request), host)
+
+
+def _take_retry(held: deque[Request]) -> Request:
+    """Take the request that has failed most often; the first if none has."""
+    request = max(held, key=lambda request: request.meta.get("retry_times", 0))
+    held.remove(request)
+    return request

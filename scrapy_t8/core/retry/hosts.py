@@ -94,13 +94,13 @@ class Hosts:
         asked = [when for when, request in self._pages(host) if self.name(request) == host]
         return min(asked) + self._pause if asked else None
 
-    def known_page(self, host: str) -> Request | None:
+    def known_page(self, host: str, *, at_once: bool = False) -> Request | None:
         """Return a request for a page that *host* has answered, the one that was requested longest ago; None if none.
 
-        No page is requested again sooner than a retry would be.
+        No page is requested again sooner than a retry would be, unless *at_once*.
         """
         ready = self.known_page_from(host)
-        if ready is None or ready > self._clock():
+        if ready is None or (ready > self._clock() and not at_once):
             return None
         pages = self._pages(host)
         answered = next(page for page in pages if page[0] + self._pause == ready and self.name(page[1]) == host)
@@ -142,9 +142,12 @@ class KnownPageProbes:
         """Whether a probe is in flight."""
         return bool(self._tasks)
 
-    def begin(self, host: str) -> bool:
-        """Probe *host*. Return whether there is a page for a probe."""
-        known = self._results.hosts.known_page(host) if self._has_requests() else None
+    def begin(self, host: str, *, at_once: bool) -> bool:
+        """Probe *host*. Return whether there is a page for a probe.
+
+        :param at_once: whether the page may have been requested just now.
+        """
+        known = self._results.hosts.known_page(host, at_once=at_once) if self._has_requests() else None
         if known is None:
             return False
         task = Context().run(asyncio.get_running_loop().create_task, self._probe(host, known))

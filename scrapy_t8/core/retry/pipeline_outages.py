@@ -11,7 +11,7 @@ from scrapy_t8.model.attempts import AttemptHistory
 from scrapy_t8.utils.log.loggers import get_logger
 
 from .breaker import Breaker, Evidence
-from .failure import Failure
+from .failure import OUTAGE, Failure
 from .policy import HostState
 
 logger = get_logger(__name__)
@@ -60,7 +60,7 @@ class PipelineOutages:
             scrapy_private.close_spider(self._crawler, DOWN)
         opens = self._breaker.opens_at(pipeline)
         self._wake(opens)
-        history.refund(self._breaker.refund(pipeline, request))
+        history.refund(self._breaker.refund(pipeline, request), (OUTAGE,))
         return HostState(opens)
 
     def page_ended(self, request: int, *, has_items: bool) -> None:

@@ -213,7 +213,7 @@ class Policy:
         :param earlier: failures of this kind that were charged before.
         :param chance: drawn evenly from 0 to 1.
         :param host: the state of a host whose requests are held back; None if they are not.
-        :param free: attempts that are not charged, in place of those that an outage has failed.
+        :param free: failures of this kind that are not charged, in place of those that an outage has brought about.
         """
         due = self.due(failure, earlier + 1, rule, now, chance)
         if failure.kind not in WAITED_FOR or failure.final:

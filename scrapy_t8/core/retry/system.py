@@ -83,7 +83,7 @@ class RetrySystem(CommitParticipant):
         )
         self.breaker.load(frontier.store.hosts())
         if context.recovery.last_run is None:
-            self.breaker.forget_given_up(context.clock())
+            self.breaker.begin_job(context.clock())
         self.decisions = RetryDecisions(context, frontier, policy=policy, breaker=self.breaker)
         self.pipelines = self.decisions.pipelines
         self._probes = KnownPageProbes(context.crawler, self.decisions, has_requests=self._has_requests)

@@ -19,6 +19,7 @@ from .engine import (
     watch,
 )
 from .names import TABLE, check
+from .queues import pop_last
 from .releases import apply_uri_params, components_in_order, retry_request
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "is_inspection_command",
     "item_pipelines",
     "items_in_pipelines",
+    "pop_last",
     "release_in_flight",
     "replace_fingerprints",
     "retry_request",

@@ -18,7 +18,7 @@ from scrapy.dupefilters import RFPDupeFilter
 from scrapy.extensions.closespider import CloseSpider
 from scrapy.extensions.feedexport import FeedExporter
 from scrapy.pipelines import ItemPipelineManager
-from scrapy.pqueues import DownloaderAwarePriorityQueue
+from scrapy.pqueues import DownloaderAwarePriorityQueue, ScrapyPriorityQueue
 from scrapy.utils.asyncio import is_asyncio_available
 
 from scrapy_t8.errors import ScrapyChanged
@@ -57,6 +57,7 @@ TABLE: tuple[tuple[type | str, str, str], ...] = (
     (Downloader, "slots per_slot_settings", "AutoThrottle's delays are kept across runs."),
     (Scheduler, "dqs", "Assigned: the durable queue is there without a JOBDIR of Scrapy's own."),
     (DownloaderAwarePriorityQueue, "pqueues pqfactory", "The queue of a host that is down is set aside."),
+    (ScrapyPriorityQueue, "queues _start_queues curprio", "Assigned: a request that has failed is the probe."),
     (CloseSpider, "counter close_on", "Assigned: limits of the job begin with what earlier runs counted."),
     (RFPDupeFilter, "fingerprints file", "Assigned: what a filter of the project has seen is part of the commits."),
     (CookiesMiddleware, "jars", "Cookie jars are kept across runs."),

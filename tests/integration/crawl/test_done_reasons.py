@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.crawl import Crawl
+from tests.support.releases import prompt_callbacks
 
 from .compare import Lab
 
@@ -31,6 +32,7 @@ def ends_complete(crawl: Crawl, **options: Any) -> None:
     assert not run.complaints
 
 
+@prompt_callbacks
 @pytest.mark.parametrize("switch", ["enough", "engine"])
 def test_the_job_has_finished_and_the_next_run_begins_a_new_one(lab: Lab, switch: str) -> None:
     crawl = lab.crawl("daily", T8_DONE_REASONS=["enough"])
@@ -77,6 +79,7 @@ def test_any_other_reason_leaves_the_job_open(lab: Lab) -> None:
     assert set(crawl.values("page").values()) == {1}
 
 
+@prompt_callbacks
 def test_what_was_tried_is_not_left_on_purpose(lab: Lab) -> None:
     """The job has finished, but a page that waits for a retry is no page that nobody wanted."""
     crawl = lab.crawl("daily", T8_DONE_REASONS=["enough"], **WAITS)
@@ -100,6 +103,7 @@ def test_a_job_that_has_finished_so_is_kept(lab: Lab) -> None:
         assert crawl.pages == pages
 
 
+@prompt_callbacks
 def test_expected_items_of_pages_that_are_left_are_not_missing(lab: Lab) -> None:
     crawl = lab.crawl("daily", T8_DONE_REASONS=["enough"], T8_ITEM_KEY="page")
     ends_complete(crawl, switch="enough,expecting")
@@ -108,6 +112,7 @@ def test_expected_items_of_pages_that_are_left_are_not_missing(lab: Lab) -> None
     assert (cause["cause"], cause["detail"], cause["accepted"]) == ("left", "enough", True)
 
 
+@prompt_callbacks
 def test_requests_that_run_from_memory_are_left_and_their_page_keeps_its_items(lab: Lab) -> None:
     crawl = lab.crawl("daily", T8_DONE_REASONS=["enough"])
     run = crawl.run(switch="enough,lambda")

@@ -13,6 +13,7 @@ from scrapy_t8 import read_report
 from scrapy_t8.utils.times import moment
 from tests.support import ledger
 from tests.support.crawl import Crawl, Run
+from tests.support.releases import prompt_callbacks
 
 from .compare import Lab
 
@@ -148,6 +149,7 @@ def test_a_job_killed_while_it_reports_stands_in_the_way_of_no_other(lab: Lab) -
     assert crawl.last.lines("has finished: a new one begins")
 
 
+@prompt_callbacks
 def test_stopped_again_and_again(lab: Lab) -> None:
     """The limits of Scrapy's closespider extension count for each run by itself. Trap 19."""
     crawl = lab.crawl("simple", CLOSESPIDER_ITEMCOUNT=100)

@@ -13,6 +13,7 @@ from scrapy_t8.components.extensions.stats import merged
 from scrapy_t8.model.codec import Codec
 from tests.support import ledger
 from tests.support.crawl import Crawl
+from tests.support.releases import prompt_callbacks
 from tests.support.site import Server
 
 pytestmark = pytest.mark.slow
@@ -62,7 +63,9 @@ def test_statistics_of_all_runs(crawl: Crawl) -> None:
     assert run.stats["item_scraped_count"] < 60
 
 
-@pytest.mark.parametrize(("limit", "reason"), [("ITEMCOUNT", "itemcount"), ("PAGECOUNT", "pagecount")])
+@pytest.mark.parametrize(
+    ("limit", "reason"), [pytest.param("ITEMCOUNT", "itemcount", marks=prompt_callbacks), ("PAGECOUNT", "pagecount")]
+)
 def test_limits_of_a_job(crawl: Crawl, limit: str, reason: str) -> None:
     assert crawl.site is not None
     settings = {f"CLOSESPIDER_{limit}": 30, "T8_CLOSESPIDER_PER_JOB": "1", **ONE_BY_ONE}

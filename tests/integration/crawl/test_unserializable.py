@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.releases import prompt_callbacks
+
 from .compare import Lab
 
 pytestmark = pytest.mark.slow
@@ -62,6 +64,7 @@ def test_unserializable_is_an_error(lab: Lab) -> None:
     assert crawl.lines == plain.lines
 
 
+@prompt_callbacks
 def test_pickle_where_it_is_allowed(lab: Lab) -> None:
     """T8_ALLOW_PICKLE stores what only pickle can; without it such a request is buried, never loaded."""
     plain, *_, (crawl,) = _pickled(lab)

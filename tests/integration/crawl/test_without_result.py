@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from scrapy_t8 import read_report
+from tests.support.releases import prompt_callbacks
 
 from .compare import Lab
 
@@ -134,7 +135,15 @@ def test_what_is_harmless_leaves_a_job_complete(lab: Lab) -> None:
     assert report["without_result"]["filtered"]["duplicate"] > 0
 
 
-@pytest.mark.parametrize("where", ["callback", "errback", "memory", "last in memory"])
+@pytest.mark.parametrize(
+    "where",
+    [
+        "callback",
+        pytest.param("errback", marks=prompt_callbacks),
+        pytest.param("memory", marks=prompt_callbacks),
+        "last in memory",
+    ],
+)
 def test_a_page_that_closes_the_spider_comes_again(lab: Lab, where: str) -> None:
     plain, crawl = lab.crawl("banned", t8=False, where=where), lab.crawl("banned", where=where)
     plain.run()

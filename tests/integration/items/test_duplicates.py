@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.releases import prompt_callbacks
+
 from .crawls import FIFO, crawl
 
 pytestmark = pytest.mark.slow
@@ -47,6 +49,7 @@ def test_the_last_item_stays(tmp_path: Path, feed: str) -> None:
     assert (tmp_path / feed).read_text().count("\n") >= 4
 
 
+@prompt_callbacks
 def test_a_changed_item_is_exported_with_its_changed_fields(tmp_path: Path) -> None:
     pages = [[{"id": 1, "value": "12"}], [{"id": 1, "value": "12"}], [{"id": 1, "value": "13"}], [{"id": 2}]]
     run = crawl(tmp_path, pages, T8_DEDUP_POLICY="changed", T8_CHANGED_FIELD="changes", **FIFO, **KEY)
@@ -63,6 +66,7 @@ def test_a_changed_item_is_exported_with_its_changed_fields(tmp_path: Path) -> N
     }
 
 
+@prompt_callbacks
 def test_an_item_that_changes_back_is_exported_too(tmp_path: Path) -> None:
     pages = [[{"id": 1, "value": value}] for value in "ABABBA"]
     run = crawl(tmp_path, pages, T8_DEDUP_POLICY="changed", T8_CHANGED_FIELD="changes", **FIFO, **KEY)
@@ -85,6 +89,7 @@ def test_a_change_within_a_page_is_named(tmp_path: Path) -> None:
     assert run.report["duplicates"]["changed"] == 1
 
 
+@prompt_callbacks
 def test_changes_are_known_after_a_kill(tmp_path: Path) -> None:
     pages: list[Any] = [
         [{"id": 1, "value": 1}],

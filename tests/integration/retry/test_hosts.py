@@ -64,6 +64,22 @@ def test_an_outage_charges_no_attempts(crawl: Crawl, variant: str) -> None:
     assert crawl.site.most_at_once <= AT_ONCE
 
 
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_host_of_which_each_page_fails_once_is_not_probed_with_new_pages_alone(crawl: Crawl, variant: str) -> None:
+    """Each new page fails. So the host would count as down until all pages have been probes."""
+    paths = [f"flaky-1/{n}" for n in range(60)]
+    limits = {
+        "CONCURRENT_REQUESTS": AT_ONCE,
+        "T8_BREAKER_PROBE": 0.5,
+        "T8_BREAKER_PROBE_CAP": 0.5,
+        "T8_RETRY_BASE": 0.1,
+    }
+    run(crawl, *paths, **limits, **VARIANTS[variant])
+    assert items(crawl) == both(*paths)
+    statuses = [hit.status for hit in crawl.site.hits]
+    assert FAILURES <= statuses.index(200) <= FAILURES + AT_ONCE + 2
+
+
 def test_a_bad_page_of_a_host_that_answers_is_no_outage(crawl: Crawl) -> None:
     """In the end only bad pages are left. A page that was answered before shows that the host is up."""
     bad = [f"status/503/{n}" for n in range(FAILURES - 1)]

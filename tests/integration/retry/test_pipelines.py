@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.crawl import Crawl
+from tests.support.releases import prompt_callbacks
 
 from .pages import balanced, both, items, run
 
@@ -22,6 +23,7 @@ def test_an_outage_of_a_pipeline_costs_no_page(crawl: Crawl) -> None:
     assert not done.lines("looks down")
 
 
+@prompt_callbacks
 def test_a_full_box_ends_the_run_and_loses_no_letter(crawl: Crawl) -> None:
     paths = [f"ok/{number}/bug" for number in range(20)]
     options = {"CONCURRENT_REQUESTS": 1, "T8_REVIVE_ON_CODE_CHANGE": False}

@@ -148,6 +148,11 @@ class Crawl:
         self.result.end = self.now
         return self.result
 
+    @property
+    def failures(self) -> list[int]:
+        """How often each page has failed."""
+        return self._attempts
+
     def ended(self, page: int, what: str) -> None:
         """Act on the end of an attempt."""
         if what == "answered":
@@ -248,6 +253,9 @@ class WithBreaker(Crawl):
         refund = self.breaker.refund("h", page + 1)
         self._free[page] = min(self._free[page] + refund, self._charged[page])
         self.result.taken_for_own[page] = max(0, self.result.taken_for_own[page] - refund)
+        charged = self._charged[page] + 1
+        if not self._free[page] and charged > POLICY.rule(kind, {}).times:
+            self.breaker.check("h", page + 1, known_page_from, charged=charged, now=self.now)
         if self.breaker.is_open("h", self.now):
             host = HostState(self.breaker.opens_at("h"), self.breaker["h"].is_suspect)
         charged = self._charged[page]
@@ -275,17 +283,25 @@ class WithBreaker(Crawl):
                 self.at(self.breaker.opens_at("h"), "wake")
             return None
         is_down = not self.breaker["h"].is_suspect
-        if self.result.had and self._known_page_from <= self.now:
+        if self.result.had and (not is_down or self._known_page_from <= self.now):
             self._known_page_from = self.now + POLICY.rule(HOST, {}).base
             self.breaker.probe("h")
             self.hit(-1, is_down=is_down)
             return None
-        page = self._take()
+        page = self._take_for_probe()
         if page is None:
             return None
         self.breaker.probe("h", page + 1)
         self.hit(page, is_down=is_down)
         return None
+
+    def _take_for_probe(self) -> int | None:
+        """Take by turns the page that has failed most often, whose priority is the lowest, and the next page."""
+        if not self._again or self.breaker["h"].probes % 2:
+            return self._take()
+        page = max(self._again, key=self._attempts.__getitem__)
+        self._again.remove(page)
+        return page
 
     def hit(self, page: int, *, is_down: bool = False) -> None:
         self._sent_in_outage[page] = self.world.outage(self.now) is not None

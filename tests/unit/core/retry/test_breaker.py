@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 
 from scrapy_t8.core.retry.breaker import KNOWN_PAGE, REPEATED, SILENT, Breaker, Evidence
@@ -67,6 +70,30 @@ def test_a_known_page_is_not_asked_for_again_at_once() -> None:
     assert made.wants_probe("h", 100.7)
 
 
+def test_failures_of_many_new_requests_are_checked_at_once() -> None:
+    """Where every page fails at first, all requests would wait until the known page may be requested again."""
+    made, repeated = breaker(), breaker()
+    for request in (1, 2, 3):
+        made.failed("h", Evidence(request, known_page_from=100.7), 100)
+        repeated.failed("h", Evidence(1, is_first=False, known_page_from=100.7), 100)
+    assert (made["h"].is_suspect, repeated["h"].is_suspect) == (True, True)
+    assert made.wants_probe("h", 100)
+    assert not repeated.wants_probe("h", 100)
+
+
+@pytest.mark.parametrize("probes", range(4))
+def test_such_a_check_takes_twice_as_many_requests_each_time_and_none_waits(probes: int) -> None:
+    made, requests = breaker(), 0
+    for number in range(probes + 1):
+        while made.takes("h", 100):
+            requests += 1
+            made.failed("h", Evidence(requests, known_page_from=100.7), 100)
+        assert requests == sum(3 << earlier for earlier in range(number + 1))
+        assert made.wants_probe("h", 100), "at the time of the failure"
+        made.probe("h")
+        assert not made.known_page_answered("h", 100)
+
+
 def test_a_known_page_that_is_answered_shows_that_the_host_is_up() -> None:
     made = suspect()
     made.probe("h")
@@ -126,6 +153,74 @@ def test_after_an_answer_or_an_outage_a_probe_takes_as_many_requests_as_the_firs
         assert after["h"].is_suspect
 
 
+def failing_alone(times: int) -> Breaker:
+    """One of whose host one request has failed so often, with nothing answered but probes."""
+    made = breaker()
+    for number in range(times):
+        made.failed("h", after_an_answer(1, is_first=number == 0), 200 + 10 * number)
+        if made["h"].is_suspect:
+            made.probe("h")
+            made.known_page_answered("h", 200 + 10 * number)
+    return made
+
+
+def check(made: Breaker, now: float, *, charged: int = 7, known_page_from: float | None = 99.0) -> bool:
+    return made.check("h", 1, known_page_from, charged=charged, now=now)
+
+
+def test_a_request_that_is_to_be_given_up_is_a_reason_for_a_check() -> None:
+    """Two attempts fall into one outage and one attempt into another: no failure is repeated in the second one."""
+    made = failing_alone(7)
+    assert not made["h"].is_suspect
+    assert check(made, 270)
+    assert (made["h"].is_suspect, made.wants_probe("h", 270)) == (True, True)
+    made.probe("h")
+    assert made.probe_failed("h", 270), "there is an outage"
+    assert made.refund("h", 1) == 1
+
+
+def test_there_is_one_such_check_until_an_outage_or_an_answer() -> None:
+    """Each attempt takes longer than a probe is trusted. Without the limit there would be no end."""
+    made = failing_alone(7)
+    assert check(made, 270)
+    made.probe("h")
+    made.known_page_answered("h", 270)
+    made.failed("h", after_an_answer(1, is_first=False), 280)
+    assert not check(made, 280)
+    made.succeeded("h", 281)
+    for now in range(282, 289):
+        made.failed("h", after_an_answer(1, is_first=False), now)
+        made.known_page_answered("h", now)
+    assert check(made, 300)
+    made.probe("h")
+    made.probe_failed("h", 300)
+    made.known_page_answered("h", 310)
+    assert check(made, 320), "an outage has ended"
+
+
+def test_no_check_where_another_request_has_failed_too() -> None:
+    """Many pages that never work would be checked one after the other, and each check takes time from all of them."""
+    made = failing_alone(7)
+    made.failed("h", after_an_answer(2), 261)
+    assert not made["h"].is_open
+    assert not check(made, 270)
+
+
+@pytest.mark.parametrize(
+    ("times", "now", "options"),
+    [
+        (6, 270, {}),
+        (6, 254, {"charged": 6}),
+        (2, 270, {"charged": 2}),
+        (7, 270, {"known_page_from": None}),
+        (7, 270, {"known_page_from": 268.0}),
+    ],
+    ids=["another was answered", "a probe was answered lately", "few retries", "no known page", "answered lately"],
+)
+def test_no_check_before_a_request_is_given_up(times: int, now: float, options: dict[str, Any]) -> None:
+    assert not check(failing_alone(times), now, **options)
+
+
 def test_when_a_suspicion_can_be_tested() -> None:
     made = breaker()
     for _ in range(REPEATED):
@@ -144,7 +239,14 @@ def test_a_known_page_that_fails_shows_that_the_host_is_down() -> None:
     assert made.probe_failed("h", 101)
     assert not made["h"].is_suspect
     assert made.opens_at("h") == 106
-    assert made.dump()["h"] == {"since": 101, "interval": 5, "probe_at": 106, "paused_until": 0.0, "is_given_up": False}
+    assert made.dump()["h"] == {
+        "since": 101,
+        "interval": 5,
+        "probe_at": 106,
+        "paused_until": 0.0,
+        "is_given_up": False,
+        "refunds": [(1, 2)],
+    }
 
 
 def test_what_was_charged_before_the_host_counted_as_down_is_taken_back() -> None:
@@ -228,10 +330,10 @@ def test_a_host_that_stays_down_is_given_up() -> None:
 
 def test_a_host_can_be_given_up_at_any_time_and_is_tried_anew_by_another_job() -> None:
     made = opened()
-    made.forget_given_up(110)
+    made.begin_job(110)
     made.give_up("h")
     assert made.takes("h", 110)
-    made.forget_given_up(110)
+    made.begin_job(110)
     assert not made
     assert made.dump() == {"h": None}
 
@@ -246,7 +348,29 @@ def test_it_survives_a_restart() -> None:
     again.load({host: record for host, record in stored.items() if record is not None})
     assert (again.takes("h", 104), again.wants_probe("h", 105), again.takes("p", 299)) == (False, True, False)
     again.succeeded("h", 106)
+    assert [again.refund("h", request) for request in (1, 2, 3)] == [1, 1, 0], "a kill takes no attempt from a request"
     assert again.dump() == {"h": None}
+
+
+def test_what_is_to_be_given_back_survives_restarts_and_the_end_of_the_outage() -> None:
+    made = opened()
+    made.probe("h", 3)
+    assert made.succeeded("h", 106)
+    for request in (1, 2):
+        stored = json.loads(json.dumps(made.dump()["h"]))
+        made = breaker()
+        made.load({"h": stored})
+        assert not made, "the host is up"
+        assert made.refund("h", request) == 1
+    assert made.dump() == {"h": None}
+
+
+def test_another_job_gives_nothing_back() -> None:
+    made = opened()
+    made.succeeded("h", 106)
+    made.begin_job(110)
+    assert made.refund("h", 1) == 0
+    assert made.dump() == {"h": None}
 
 
 @pytest.mark.parametrize("evidence", [Evidence(1), after_an_answer(1)])

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from scrapy import Request
-from scrapy.pqueues import DownloaderAwarePriorityQueue
+from scrapy.pqueues import DownloaderAwarePriorityQueue, ScrapyPriorityQueue
+from scrapy.squeues import FifoMemoryQueue
+from scrapy.utils.test import get_crawler
 
 from scrapy_t8.core.retry.breaker import KNOWN_PAGE, REPEATED, Breaker, Evidence
 from scrapy_t8.core.retry.host_gate import HELD, HELD_OF_PORT, HostGatedQueue
@@ -48,7 +51,7 @@ class Slots:
     def slot(self, request: Request) -> str:
         return host(request).partition(":")[0]
 
-    def ask_known_page(self, name: str) -> bool:
+    def ask_known_page(self, name: str, *, at_once: bool) -> bool:
         self.asked.append(name)
         return self.has_known_page
 
@@ -64,11 +67,21 @@ class BySlot(DownloaderAwarePriorityQueue):
         return sum(map(len, self.pqueues.values()))
 
     def push(self, request: Request) -> None:
-        self.pqueues.setdefault(Slots().slot(request), Plain()).push(request)
+        slot = Slots().slot(request)
+        self.pqueues.setdefault(slot, self.pqfactory(slot)).push(request)
 
     def pop(self) -> Request | None:
         filled = [queue for queue in self.pqueues.values() if len(queue)]
         return filled[0].pop() if filled else None
+
+
+class ByPriority(BySlot):
+    """Scrapy's queue by slot with Scrapy's queues by priority, in memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        make: Any = partial(ScrapyPriorityQueue, get_crawler(), FifoMemoryQueue, start_queue_cls=FifoMemoryQueue)
+        self.pqfactory = make  # type: ignore[method-assign]
 
 
 def gated(clock: Clock, queue: Any = None, slots: Slots | None = None) -> tuple[HostGatedQueue, Breaker]:
@@ -120,6 +133,35 @@ def test_a_suspicion_is_tested_although_no_request_is_due(clock: Clock) -> None:
     slots.has_known_page = True
     assert gate.pop() is None
     assert breaker["down"].probing == KNOWN_PAGE
+
+
+@pytest.mark.parametrize("is_start", [False, True])
+@pytest.mark.parametrize("queue", [Plain, ByPriority])
+def test_probes_are_the_request_that_has_failed_most_often_and_the_next_one_by_turns(
+    clock: Clock, queue: type[Plain | ByPriority], is_start: bool
+) -> None:
+    """Where every page fails at first, a new page would fail, too. The other requests keep their order."""
+    gate, breaker = gated(clock, queue())
+    for number, failed in enumerate((0, 0, 1, 2, 1, 0)):
+        meta = {"retry_times": failed, "is_start_request": is_start}
+        gate.push(Request(f"http://down/{number}", priority=-failed, meta=meta))
+    take_down(breaker, "down", clock)
+    assert gate.pop() is None
+    assert _probes(gate, breaker, clock, 4) == ["3", "0", "2", "1"]
+    breaker.succeeded("down", clock.now)
+    assert [request.url[-1] for request in iter(gate.pop, None)] == (["5", "4"] if queue is ByPriority else ["4", "5"])
+
+
+def _probes(gate: HostGatedQueue, breaker: Breaker, clock: Clock, times: int) -> list[str]:
+    """Return the pages of so many probes, each of which fails."""
+    found = []
+    for _ in range(times):
+        clock.now = breaker.opens_at("down")
+        probe = gate.pop()
+        assert probe is not None
+        found.append(probe.url[-1])
+        breaker.failed("down", Evidence(hash(probe.url)), clock.now)
+    return found
 
 
 @pytest.mark.parametrize("queue", [Plain, BySlot])

@@ -107,12 +107,15 @@ def test_known_pages_take_turns_and_none_is_asked_for_again_too_soon() -> None:
         clock.now += 0.1
     assert hosts.known_page("a") is None
     assert hosts.known_page_from("a") == 103.0
+    at_once = hosts.known_page("a", at_once=True)
+    assert at_once is not None
+    assert at_once.url == "http://a/0"
     asked = []
     for _ in range(PAGES + 1):
         clock.now += 3
         known = hosts.known_page("a")
         asked.append(known and known.url)
-    assert asked == [f"http://a/{number % PAGES}" for number in range(PAGES + 1)]
+    assert asked == [f"http://a/{number % PAGES}" for number in range(1, PAGES + 2)]
 
 
 def test_a_page_that_a_middleware_keeps_back_is_no_probe_any_more() -> None:
@@ -156,10 +159,10 @@ def test_the_result_of_a_probe(monkeypatch: pytest.MonkeyPatch, answer: Any, res
     async def probe() -> None:
         nonlocal waits
         results.hosts.remember("a", Request("http://a/1"))
-        assert not probes.begin("a"), "no request waits"
+        assert not probes.begin("a", at_once=False), "no request waits"
         waits = True
-        assert not probes.begin("b")
-        assert probes.begin("a")
+        assert not probes.begin("b", at_once=False)
+        assert probes.begin("a", at_once=False)
         assert probes
         await asyncio.gather(*probes._tasks)
 

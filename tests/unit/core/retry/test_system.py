@@ -122,14 +122,37 @@ def test_an_outage_is_charged_to_no_request(run: RetryRun, clock: Clock) -> None
     assert charged == [1] * (failures - 1) + [0] * 4
 
 
+def test_a_kill_takes_no_attempt_from_a_request_that_an_outage_has_failed(run: RetryRun, clock: Clock) -> None:
+    """The run ends before the request is tried again. In the next run the host is up, and the page fails by itself."""
+    requests = [Request(f"http://a/{number}") for number in range(run.context.config.breaker_failures)]
+    pages = [run.lease(request) for request in requests]
+    for request in requests:
+        run.retries.retry(request, TIMEOUT, None)
+    run.commit()
+    assert pages[0].history is not None
+    after = RetryRun(run.context)
+    after.retries.breaker.load(run.context.store.hosts())
+    after.retries.breaker.succeeded("a", clock.now)
+    page = after.lease(requests[0])
+    history = page.begin_history(AttemptHistory.loads(pages[0].history.dumps()))
+    for failures, charged in enumerate((1, 2), 2):
+        after.retries.retry(requests[0], TIMEOUT, None)
+        assert (len(history.attempts), history.counts[NETWORK]) == (failures, charged)
+        assert history.retries == charged, "the attempt that was given back is used"
+
+
 def test_a_host_is_probed_only_if_a_request_waits(run: RetryRun, clock: Clock) -> None:
     asked: list[str] = []
-    run.retries.decisions.hosts.known_page = asked.append  # type: ignore[method-assign, assignment]
-    assert not run.retries._probes.begin("a")
+
+    def known_page(host: str, *, at_once: bool) -> None:
+        asked.append(host)
+
+    run.retries.decisions.hosts.known_page = known_page  # type: ignore[method-assign]
+    assert not run.retries._probes.begin("a", at_once=False)
     assert asked == []
     run.frontier.lease_in_memory(page := Page(1), request := Request("http://a/memory"))
     run.retries.schedule(request, page, clock.now + 30, in_memory=True)
-    assert not run.retries._probes.begin("a")
+    assert not run.retries._probes.begin("a", at_once=False)
     assert asked == ["a"]
 
 
