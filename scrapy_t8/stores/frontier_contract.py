@@ -47,6 +47,8 @@ class NewJob(NamedTuple):
 
     :param arguments: JSON of the spider's arguments.
     :param is_fifo: whether requests of the same priority go first in, first out.
+    :param limit: concurrent requests of a download slot, over all workers, where nothing else is said.
+    :param delay: seconds between two requests of a slot, over all workers, where nothing else is said.
     """
 
     id: str
@@ -54,6 +56,8 @@ class NewJob(NamedTuple):
     arguments: str
     begun: float
     is_fifo: bool = False
+    limit: int = 8
+    delay: float = 0.0
 
 
 class Session(NamedTuple):
@@ -153,7 +157,7 @@ class WorkerBatch:
     """Changes of the accounts. The engine itself counts the requests that it admits."""
     hosts: dict[str, HostChange] = field(default_factory=dict)
     limits: dict[str, tuple[int, float]] = field(default_factory=dict)
-    """Of download slots: the number of concurrent requests, and the seconds between two of them."""
+    """Of download slots with limits of their own: the concurrent requests, and the seconds between two requests."""
     kept: dict[str, bytes] = field(default_factory=dict)
     seeds: Seeds | None = None
     cold: bytes = b""

@@ -68,7 +68,7 @@ class RedisFrontier:
         warnings = check_server(self._client, self._where)
         token = uuid.uuid4().hex
         new = [] if job is None else _fields(job)
-        status, *reply = self._run("join", worker, token, place, self._ttl, self._horizon, int(job is not None), *new)
+        status, *reply = self._run("join", worker, token, place, self._ttl, int(job is not None), *new)
         if status == "busy":
             raise JobLocked(
                 f"Worker {worker} is alive at {text(reply[0])}: each worker needs a JOBDIR of its own, and a copy of a "
@@ -107,10 +107,10 @@ class RedisFrontier:
         return bool(self._run("beat", session.worker, session.name, self._ttl)[0] == "ok")
 
     def leave(self, session: Session) -> bool:
-        return bool(self._run("leave", session.worker, session.name, self._horizon)[0] == "ok")
+        return bool(self._run("leave", session.worker, session.name)[0] == "ok")
 
     def reclaim(self) -> Mapping[str, int]:
-        return {text(worker): count for worker, count in self._run("reclaim", self._horizon)[1]}
+        return {text(worker): count for worker, count in self._run("reclaim")[1]}
 
     # -- commits -------------------------------------------------------------------------------------------------
 
@@ -145,9 +145,11 @@ class RedisFrontier:
         """Wait until the server has synced its append-only file. WAITAOF does that, where the server has it."""
         with answers("save its data", self._where):
             try:
-                self._client.waitaof(1, 0, milliseconds(FSYNC))
+                synced: Any = self._client.waitaof(1, 0, milliseconds(FSYNC))
             except redis.exceptions.ResponseError:  # an older server, or no append-only file
-                self._sleep(FSYNC)
+                synced = (0, 0)
+        if not int(synced[0]):
+            self._sleep(FSYNC)
 
     def _mend_restarted(self) -> None:
         """Let a server that has restarted write its append-only file anew, before anything is added to it.
@@ -205,6 +207,8 @@ def _fields(job: NewJob) -> list[str]:
         "arguments": job.arguments,
         "begun": repr(job.begun),
         "order": "fifo" if job.is_fifo else "lifo",
+        "limit": str(max(1, job.limit)),
+        "delay": str(milliseconds(job.delay)),
     }
     return [part for field in fields.items() for part in field]
 

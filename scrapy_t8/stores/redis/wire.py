@@ -23,10 +23,17 @@ from scrapy_t8.stores.frontier_contract import (
 
 BUCKET_BITS = 16
 """A set of integers takes 8 bytes a number as long as it is small: so fingerprints lie in 65,536 sets."""
-SEED_SLOT = "\0seeds"
+SEED_SLOT = " seeds"
 """The slot of seeds, which are no requests yet."""
 SEED_MARK = b"s"
 """The first byte of the body of a seed. What a worker admits begins with another one."""
+
+
+MIDDLE, MOST = 5_000_000_000, 2_400_000_000
+"""The score of priority 0, and the highest priority that keeps its place in the order: more than an int of C has."""
+HEAD = 17
+"""The bytes of an entry before its name: the order of admission, crashes (3 digits), what it has been through (1)."""
+SCORE = 10
 
 
 def bucket_of(number: int) -> int:
@@ -34,17 +41,26 @@ def bucket_of(number: int) -> int:
     return number >> (63 - BUCKET_BITS)
 
 
-def score_of(priority: int, *, is_start: bool) -> int:
-    """Return by what ready requests are sorted: the highest priority first, and requests of ``start()`` last in it."""
-    return -2 * priority + is_start
+def name_of(slot: str, priority: int, *, is_start: bool = False) -> bytes:
+    """Return by what ready requests are sorted: slot, highest priority first, requests of ``start()`` last in it.
+
+    The name of a slot ends with a zero byte.
+    """
+    score = MIDDLE + max(-MOST, min(MOST, -priority)) * 2 + is_start
+    return b"%s\0%010d" % (slot_name(slot).encode("utf-8", "surrogateescape"), score)
 
 
 def pack_batch(batch: WorkerBatch) -> bytes:
     """Return *batch* as MessagePack of the old kind, which Lua's library reads. Numbers of 63 bits become text."""
+    added = batch.added
     document = {
-        "added": [_added(request) for request in batch.added],
+        "added": _columns(added),
+        "slots": list({slot_name(request.slot) for request in added}),
+        "marked": [n for n, r in enumerate(added, 1) if (r.is_marked or r.replaces is not None) and r.fingerprint],
+        "replaces": [[n, str(r.replaces)] for n, r in enumerate(added, 1) if r.replaces is not None],
+        "children": [[n, str(r.parent), r.key] for n, r in enumerate(added, 1) if r.parent is not None],
         "added_waiting": [
-            [str(r.id), r.slot, score_of(r.priority, is_start=r.is_start), r.body, milliseconds(delay)]
+            [str(r.id), name_of(r.slot, r.priority, is_start=r.is_start) + r.body, milliseconds(delay)]
             for r, delay in batch.added_waiting
         ],
         "done": [str(number) for number in batch.done],
@@ -53,34 +69,29 @@ def pack_batch(batch: WorkerBatch) -> bytes:
         "delays": [milliseconds(retried.delay) for retried in batch.retried],
         "bodies": [retried.body for retried in batch.retried],
         "spawned": [[str(parent), key, str(child)] for parent, key, child in batch.spawned],
-        "keys": [[bucket_of(key), str(key)] for key in batch.keys],
+        "keys": [[str(bucket_of(key)), str(key)] for key in batch.keys],
         "feeds": _flat((name, json.dumps(record)) for name, record in batch.feeds.items()),
         "kept": _flat(batch.kept.items()),
         "ledger": batch.ledger,
-        "hosts": [[slot, h.record or b"", milliseconds(h.pause)] for slot, h in batch.hosts.items()],
-        "limits": {slot: f"{max(1, limit)}:{milliseconds(delay)}" for slot, (limit, delay) in batch.limits.items()},
+        "hosts": [[slot_name(slot), h.record or b"", milliseconds(h.pause)] for slot, h in batch.hosts.items()],
+        "limits": {slot_name(slot): [max(1, n), milliseconds(delay)] for slot, (n, delay) in batch.limits.items()},
         "seeds": _seeds(batch.seeds),
-        "seed_slot": SEED_SLOT,
-        "seed_mark": SEED_MARK,
+        "seed": name_of(SEED_SLOT, 0) + SEED_MARK,
         "cold": batch.cold,
     }
     packed: bytes = msgpack.packb(document, use_bin_type=False, unicode_errors="surrogateescape")
     return packed
 
 
-def _added(request: AddedRequest) -> list[Any]:
-    fingerprint = request.fingerprint
+def _columns(added: Sequence[AddedRequest]) -> list[list[Any]]:
+    """Return ids, names, names with bodies, buckets and fingerprints of requests: lists are cheaper than records."""
+    names = [name_of(request.slot, request.priority, is_start=request.is_start) for request in added]
     return [
-        str(request.id),
-        request.slot,
-        score_of(request.priority, is_start=request.is_start),
-        request.body,
-        0 if fingerprint is None else bucket_of(fingerprint),
-        "" if fingerprint is None else str(fingerprint),
-        int(request.is_marked or request.replaces is not None),
-        "" if request.replaces is None else str(request.replaces),
-        "" if request.parent is None else str(request.parent),
-        request.key,
+        [str(request.id) for request in added],
+        names,
+        [name + request.body for name, request in zip(names, added, strict=True)],
+        ["" if request.fingerprint is None else str(bucket_of(request.fingerprint)) for request in added],
+        ["" if request.fingerprint is None else str(request.fingerprint) for request in added],
     ]
 
 
@@ -90,6 +101,11 @@ def _seeds(seeds: Seeds | None) -> list[str]:
 
 def _flat(pairs: Iterable[tuple[str, Any]]) -> list[Any]:
     return list(chain.from_iterable(pairs))
+
+
+def slot_name(slot: str) -> str:
+    """Return the name of a slot without zero bytes, which end the name in the keys."""
+    return slot.replace("\0", "%00")
 
 
 def milliseconds(seconds: float) -> int:
@@ -124,11 +140,9 @@ def answer_of(status: CommitStatus, reply: Sequence[Any]) -> Answer:
 def _lease(number: bytes, entry: bytes, turn: int, spawned: Sequence[bytes]) -> Lease:
     if not entry:
         return Lease(int(number), None, 0, turn / 1000)
-    unpacker = msgpack.Unpacker(raw=True)
-    unpacker.feed(entry[:1024])
-    header = unpacker.unpack()
+    body = entry.index(b"\0", HEAD) + 1 + SCORE
     children = {key: int(child) for key, child in pairs(spawned)}
-    return Lease(int(number), entry[unpacker.tell() :], header[3], turn / 1000, children)
+    return Lease(int(number), entry[body:], int(entry[HEAD - 4 : HEAD - 1]), turn / 1000, children)
 
 
 def counts_of(counts: Sequence[int]) -> Counts:

@@ -174,7 +174,7 @@ def test_a_request_is_admitted_once(engine: Engine) -> None:
     assert one.begin(first, near).dropped == []
     again = two.new(fingerprint=FINGERPRINT)
     assert two.commit(added=[again, two.new(), two.new()]).dropped == [again.id]
-    assert engine.ledger() == {"admitted": 4, "ready": 4, "leased": 0}
+    assert engine.ledger() == {"admitted": 4, "leased": 0}
 
 
 @pytest.mark.parametrize(("is_fifo", "expected"), [(False, "cba"), (True, "abc")])
@@ -269,7 +269,7 @@ def test_large_batches_are_whole(engine: Engine) -> None:
         one.commit(started=list(one.held))
         one.commit(done=list(one.held), feeds={f"feed {n}": n for n in range(1500)})
     assert leased == 5000
-    assert engine.ledger() == {"admitted": 5000, "ready": 0, "leased": 0}
+    assert engine.ledger() == {"admitted": 5000, "leased": 0}
 
 
 def test_the_ledger_and_the_log_grow_with_the_commits(engine: Engine) -> None:
@@ -277,7 +277,7 @@ def test_the_ledger_and_the_log_grow_with_the_commits(engine: Engine) -> None:
     one.commit(ledger={"done": 2, "exported": 3}, cold=b"1")
     two.commit(ledger={"done": -1, "exported": 1}, cold=b"2")
     one.commit(cold=b"\xff3")
-    assert engine.ledger() == {"ready": 1, "done": 1, "exported": 4}
+    assert engine.ledger() == {"done": 1, "exported": 4}
     assert one.frontier.log(1, 2) == [b"2", b"\xff3"]
 
 

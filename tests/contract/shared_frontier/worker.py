@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import redis
 
 from scrapy_t8.stores.frontier_contract import (
@@ -59,16 +60,14 @@ class Engine:
         prefix, client = self.prefix, self.client
         entries: Any = client.hkeys(f"{prefix}entry")
         found: Any = list(client.scan_iter(f"{prefix}*", count=1000))
-        ready = [m[16:] for key in found if b":t8:ready:" in key for m in client.zrange(key, 0, -1)]  # type: ignore[union-attr]
+        ready: Any = [member.partition(b"\0")[2][23:] for member in client.zrange(f"{prefix}ready", 0, -1)]  # type: ignore[union-attr]
         leased = [i for key in found if b":t8:lease:" in key for i in client.hkeys(key)]  # type: ignore[union-attr]
         waiting: Any = client.zrange(f"{prefix}waiting", 0, -1)
         assert sorted(entries) == sorted([*ready, *leased, *waiting])
         ledger = self.ledger()
-        counted = (ledger.get("ready", 0), ledger.get("leased", 0), ledger.get("waiting", 0))
-        assert counted == (len(ready), len(leased), len(waiting))
-        per_slot: Any = client.hgetall(f"{prefix}leased")
-        assert sum(int(count) for count in per_slot.values()) == len(leased)
-        assert all(int(count) > 0 for count in per_slot.values())
+        assert ledger.get("leased", 0) == len(leased)
+        slots: Any = [msgpack.unpackb(state) for state in client.hvals(f"{prefix}slots")]
+        assert sum(slot[2] for slot in slots) == len(leased)
 
 
 class Worker:

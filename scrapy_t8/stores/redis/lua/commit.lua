@@ -56,13 +56,14 @@ for _, ids in ipairs({batch.done, batch.started, batch.waits}) do
     end
   end
 end
-local waits = {} -- of each entry that is to wait, the header
+local waits = {} -- of each entry that is to wait, what comes before its body
 for i, id in ipairs(batch.waits) do
   local entry = call('HGET', P .. 'entry', id)
   if not entry then
     return {'broken', id}
   end
-  waits[i] = header_of(entry)
+  local name = name_of(entry)
+  waits[i] = entry_of(tonumber(string.sub(entry, 1, 13)), tonumber(string.sub(entry, 14, 16)), AGAIN, name)
 end
 local seeds = batch.seeds -- nothing, or: key, type, id, id...
 if #seeds > 0 then
@@ -79,9 +80,10 @@ for _, key in ipairs(batch.keys) do
     conflicts[#conflicts + 1] = {'key', key[2]}
   end
 end
-for _, a in ipairs(batch.added) do
-  if a[7] == 1 and a[6] ~= '' and call('SISMEMBER', P .. 'seen:' .. a[5], a[6]) == 1 then
-    conflicts[#conflicts + 1] = {'request', a[1]}
+local ids, names_of, bodies, buckets, fingerprints = unpack(batch.added)
+for _, i in ipairs(batch.marked) do
+  if call('SISMEMBER', P .. 'seen:' .. buckets[i], fingerprints[i]) == 1 then
+    conflicts[#conflicts + 1] = {'request', ids[i]}
   end
 end
 if #conflicts > 0 then
@@ -89,57 +91,63 @@ if #conflicts > 0 then
 end
 
 -- From here on nothing may fail.
-local ready, leased, waiting = 0, 0, 0
-for slot, limits in pairs(batch.limits) do
-  call('HSET', P .. 'limits', slot, limits)
-  slot_of(slot)
+local leased, wanted = 0, {}
+for _, name in pairs(slot_by_id) do
+  wanted[#wanted + 1] = name
+end
+load_slots(wanted)
+for name, limits in pairs(batch.limits) do
+  local slot = slot_of(name)
+  slot[LIMIT], slot[DELAY] = limits[1], limits[2]
+end
+
+for _, name in ipairs(batch.slots) do
+  open[name] = true
 end
 
 local dropped, admitted, own = {}, 0, {}
-local order = tonumber(job[3] or 0)
-local entries = {}
-for _, a in ipairs(batch.added) do -- id, slot, score, body, bucket, fingerprint, is marked, replaces, parent, child key
-  local id = a[1]
-  if a[6] == '' or call('SADD', P .. 'seen:' .. a[5], a[6]) == 1 then
+local order, is_fifo = tonumber(job[3] or 0), job[2] == 'fifo'
+local entries, seen, replaced = {}, P .. 'seen:', {}
+for _, r in ipairs(batch.replaces) do -- index, old entry
+  replaced[r[1]] = r[2]
+end
+for i, id in ipairs(ids) do
+  if fingerprints[i] == '' or call('SADD', seen .. buckets[i], fingerprints[i]) == 1 then
     order = order + 1
-    local header = {a[2], a[3], order, 0, a[8] ~= '' and AGAIN or NEW}
+    admitted = admitted + 1
     entries[#entries + 1] = id
-    entries[#entries + 1] = cmsgpack.pack(header) .. a[4]
-    own[id] = true
-    put_ready(id, header, job[2])
-    ready = ready + 1
-    if a[8] ~= '' then
-      if call('EXISTS', P .. 'spawn:' .. a[8]) == 1 then
-        call('RENAME', P .. 'spawn:' .. a[8], P .. 'spawn:' .. id)
-        own[id] = nil
-      end
-    else
-      admitted = admitted + 1
-    end
-    if a[9] ~= '' then
-      call('HSET', P .. 'spawn:' .. a[9], a[10], id)
-    end
+    entries[#entries + 1] = entry_of(order, 0, replaced[i] and AGAIN or NEW, bodies[i])
+    own[id] = not replaced[i]
+    put_ready(id, names_of[i], order, is_fifo)
   else
     dropped[#dropped + 1] = id
+  end
+end
+for i, old in pairs(replaced) do -- a request that takes a place is not another one
+  admitted = admitted - 1
+  if call('EXISTS', P .. 'spawn:' .. old) == 1 then
+    call('RENAME', P .. 'spawn:' .. old, P .. 'spawn:' .. ids[i])
+  end
+end
+for _, c in ipairs(batch.children) do -- index, parent, key
+  if own[ids[c[1]]] ~= nil then
+    call('HSET', P .. 'spawn:' .. c[2], c[3], ids[c[1]])
   end
 end
 for _, s in ipairs(batch.spawned) do -- parent, child key, child
   call('HSET', P .. 'spawn:' .. s[1], s[2], s[3])
 end
 for i, id in ipairs(batch.waits) do -- the entry keeps its place in the order; its body has another attempt
-  local header = waits[i]
-  header[5] = AGAIN
   entries[#entries + 1] = id
-  entries[#entries + 1] = cmsgpack.pack(header) .. batch.bodies[i]
+  entries[#entries + 1] = waits[i] .. batch.bodies[i]
   call('ZADD', P .. 'waiting', now + batch.delays[i], id)
 end
-for _, a in ipairs(batch.added_waiting) do -- id, slot, score, body, delay ms
+for _, a in ipairs(batch.added_waiting) do -- id, name and body, delay ms
   order = order + 1
   entries[#entries + 1] = a[1]
-  entries[#entries + 1] = cmsgpack.pack({a[2], a[3], order, 0, NEW}) .. a[4]
-  call('ZADD', P .. 'waiting', now + a[5], a[1])
+  entries[#entries + 1] = entry_of(order, 0, NEW, a[2])
+  call('ZADD', P .. 'waiting', now + a[3], a[1])
 end
-waiting = waiting + #batch.waits + #batch.added_waiting
 admitted = admitted + #batch.added_waiting
 for i = 3, #seeds do -- a seed is never only in memory: here it becomes an entry
   local raw
@@ -154,32 +162,37 @@ for i = 3, #seeds do -- a seed is never only in memory: here it becomes an entry
     break
   end
   order = order + 1
-  local header = {batch.seed_slot, 0, order, 0, NEW}
   entries[#entries + 1] = seeds[i]
-  entries[#entries + 1] = cmsgpack.pack(header) .. batch.seed_mark .. raw
-  put_ready(seeds[i], header, 'fifo')
-  ready, admitted = ready + 1, admitted + 1
+  entries[#entries + 1] = entry_of(order, 0, NEW, batch.seed .. raw)
+  put_entry_ready(seeds[i], entries[#entries], true)
+  admitted = admitted + 1
 end
 each('HSET', P .. 'entry', entries)
 
+local spawns, gone = {}, {}
 for _, ids in ipairs({batch.done, batch.waits}) do
   for _, id in ipairs(ids) do
     local slot = slot_of(slot_by_id[id])
-    slot.leased = slot.leased - 1
+    slot[LEASED] = slot[LEASED] - 1
+    open[slot_by_id[id]] = true
+    gone[id] = true
   end
   each('HDEL', L, ids)
   leased = leased - #ids
 end
-each('HDEL', P .. 'entry', batch.done)
 for _, id in ipairs(batch.done) do
-  call('UNLINK', P .. 'spawn:' .. id)
+  spawns[#spawns + 1] = P .. 'spawn:' .. id
   if id == '0' then
     call('HSET', P .. 'job', 'start_done', 1)
   end
 end
+each('HDEL', P .. 'entry', batch.done)
+for first = 1, #spawns, CHUNK do
+  call('UNLINK', unpack(spawns, first, math.min(first + CHUNK - 1, #spawns)))
+end
 local started = {}
 for _, id in ipairs(batch.started) do
-  if call('HEXISTS', L, id) == 1 then
+  if not gone[id] then
     started[#started + 1] = id
     started[#started + 1] = '1' .. slot_by_id[id]
   end
@@ -204,13 +217,9 @@ for _, h in ipairs(batch.hosts) do -- slot, record, ms for which nothing is leas
   else
     call('HSET', P .. 'hosts', h[1], h[2])
   end
-  if h[3] > 0 then
-    call('HSET', P .. 'paused', h[1], now + h[3])
-  else
-    call('HDEL', P .. 'paused', h[1])
-  end
-  call('ZREM', P .. 'turns', h[1]) -- the slot is written anew, with its pause
-  slot_of(h[1])
+  slot_of(h[1])[PAUSED] = h[3] > 0 and now + h[3] or 0
+  call('ZREM', P .. 'turns', h[1])
+  open[h[1]] = true
 end
 if batch.cold ~= '' then
   call('RPUSH', P .. 'log', batch.cold)
@@ -221,75 +230,95 @@ local due = call('ZRANGEBYSCORE', P .. 'waiting', '-inf', now, 'LIMIT', 0, CHUNK
 for _, id in ipairs(due) do
   local entry = call('HGET', P .. 'entry', id)
   if entry then
-    put_ready(id, header_of(entry), job[2])
-    ready = ready + 1
+    put_entry_ready(id, entry, is_fifo)
   end
 end
-if #due > 0 then
-  each('ZREM', P .. 'waiting', due)
-  waiting = waiting - #due
-end
-write_slots(now, horizon)
+each('ZREM', P .. 'waiting', due)
+write_ready(now)
 
 -- Leases: slots take turns; each gives what its limits allow.
-local leases, answer, given, served = {}, {}, 0, 0
+local picked, taken, served = {}, {}, {}
 
--- Lease up to most requests of a slot. Return how many it gave, and the turn that comes next.
-local function lease(name, most, turn, delay)
-  local popped, ids, held = call('ZPOPMIN', P .. 'ready:' .. name, most), {}, {}
-  for i = 1, #popped, 2 do
-    ids[#ids + 1] = id_of(popped[i])
+-- Take up to most requests of a slot, and the turns for them. Return whether more are ready.
+local function take(name, slot, most)
+  local found = call('ZRANGEBYLEX', P .. 'ready', '[' .. name .. '\0', '(' .. name .. '\1', 'LIMIT', 0, most + 1)
+  local turn = math.max(now, slot[TURN])
+  for i = 1, math.min(most, #found) do
+    taken[#taken + 1] = found[i]
+    picked[#picked + 1] = {id_of(found[i], name), name, turn}
+    turn = turn + slot[DELAY]
+    slot[LEASED] = slot[LEASED] + 1
   end
-  local values = #ids > 0 and call('HMGET', P .. 'entry', unpack(ids)) or {}
-  for i, id in ipairs(ids) do
-    local past = own[id] and NEW or values[i] and header_of(values[i])[5] or NEW
-    -- What a dead worker has left may have killed it at once: it counts as sent from the beginning.
-    held[#held + 1] = id
-    held[#held + 1] = (past == LEFT and '1' or '0') .. name
-    answer[#answer + 1] = id
-    answer[#answer + 1] = turn
-    leases[#leases + 1] = {id, own[id] and '' or values[i], turn - now, past ~= NEW and spawn_of(id) or {}}
-    turn = turn + delay
+  if slot[DELAY] > 0 then
+    slot[TURN] = turn
   end
-  each('HSET', L, held)
-  return #ids, turn
+  return #found > most
+end
+
+-- Ask slots for up to so many requests each. Those that may have more come into served.
+local function ask(asked, share)
+  for _, name in ipairs(asked) do
+    local slot = slot_of(name)
+    local most = math.min(share, want - #picked, spare_of(slot))
+    if slot[PAUSED] > now then
+      most = 0
+    elseif slot[DELAY] > 0 then
+      most = math.min(most, math.floor((now + horizon - math.max(now, slot[TURN])) / slot[DELAY]) + 1)
+    end
+    if most <= 0 or take(name, slot, most) then
+      served[#served + 1] = name
+    end
+  end
 end
 
 want = math.min(want, CHUNK)
-for _ = 1, 16 do
-  local turns = given < want and call('ZRANGEBYSCORE', P .. 'turns', '-inf', now + 1, 'LIMIT', 0, 16) or {}
-  local share, before = math.ceil((want - given) / #turns), given
-  for _, name in ipairs(turns) do
-    local limit, delay = limits_of(name)
-    local taken = tonumber(call('HGET', P .. 'leased', name) or 0)
-    local most = math.min(share, want - given, most_leased(limit) - taken)
-    local turn = now
-    if delay > 0 then
-      turn = math.max(now, tonumber(call('HGET', P .. 'next', name) or 0))
-      most = math.min(most, math.floor((now + horizon - turn) / delay) + 1)
-    end
-    if most > 0 then
-      local count
-      count, turn = lease(name, most, turn, delay)
-      given = given + count
-      call('HINCRBY', P .. 'leased', name, count)
-      if delay > 0 then
-        call('HSET', P .. 'next', name, turn)
-      end
-    end
-    -- Who was asked just now comes after all others.
-    served = served + 1
-    call('ZREM', P .. 'turns', name)
-    refresh(name, now + served / 1000, horizon)
-  end
-  if given == before then
+while #picked < want do
+  local asked = call('ZRANGEBYSCORE', P .. 'turns', '-inf', now + 1, 'LIMIT', 0, math.min(want - #picked, 100))
+  if #asked == 0 then
+    -- All have been asked. What is still wanted, they give without a thought of the others.
+    each('ZREM', P .. 'ready', taken)
+    asked, served, taken = served, {}, {}
+    ask(asked, want)
     break
   end
+  load_slots(asked)
+  call('ZREM', P .. 'turns', unpack(asked))
+  ask(asked, math.ceil((want - #picked) / #asked))
 end
-ready, leased = ready - given, leased + given
-add_to_ledger('ready', ready)
-add_to_ledger('leased', leased)
-add_to_ledger('waiting', waiting)
+each('ZREM', P .. 'ready', taken)
+
+local leased_ids, values, held, leases, answer = {}, {}, {}, {}, {}
+for i, lease in ipairs(picked) do
+  leased_ids[i] = lease[1]
+end
+if #leased_ids > 0 then
+  values = call('HMGET', P .. 'entry', unpack(leased_ids))
+end
+for i, lease in ipairs(picked) do
+  local id, name, turn = lease[1], lease[2], lease[3]
+  local past = own[id] and NEW or values[i] and past_of(values[i]) or NEW
+  -- What a dead worker has left may have killed it at once: it counts as sent from the beginning.
+  held[#held + 1] = id
+  held[#held + 1] = (past == LEFT and '1' or '0') .. name
+  answer[#answer + 1] = id
+  answer[#answer + 1] = turn
+  leases[i] = {id, own[id] and '' or values[i], turn - now, past ~= NEW and spawn_of(id) or {}}
+end
+each('HSET', L, held)
+
+-- Who was asked just now comes after all others. A slot whose limit is reached is asked again when a request ends.
+local again = {}
+for i, name in ipairs(served) do
+  local slot = slots[name]
+  if spare_of(slot) > 0 then
+    again[#again + 1] = turn_of(slot, now, horizon) + i / (#served + 1)
+    again[#again + 1] = name
+  end
+end
+each('ZADD', P .. 'turns', again)
+write_slots(now)
+
+add_to_ledger('leased', leased + #picked)
 call('HSET', P .. 'job', 'next', order)
 call('HSET', P .. 'applied', W, n)
 call('HSET', P .. 'answer', W, cmsgpack.pack({dropped, answer}))

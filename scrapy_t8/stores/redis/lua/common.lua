@@ -5,7 +5,7 @@
 local P = KEYS[1]
 local call = redis.call
 local CHUNK = 1000
-local LATEST = 999999999999999
+local LATEST = 9999999999999
 
 local function now_ms()
   local time = call('TIME')
@@ -26,87 +26,131 @@ local function each(command, key, arguments)
 end
 
 -- What an entry has been through: nothing; a page may have yielded children for it; a dead worker has left it.
-local NEW, AGAIN, LEFT = 0, 1, 2
+local NEW, AGAIN, LEFT = '0', '1', '2'
 
--- An entry is a header {slot, score, order, crashes, past} of MessagePack, and a body that only Python reads.
-local function header_of(entry)
-  local offset, header = cmsgpack.unpack_one(entry, 0)
-  return header, offset < 0 and '' or string.sub(entry, offset + 1)
+-- An entry is one text: the order of its admission (13 digits), the number of crashes (3), what it has been through (1),
+-- its name, its body. The name is the slot, a zero byte, and the score (10 digits), by which ready requests are sorted.
+local function entry_of(order, crashes, past, rest)
+  return string.format('%013.0f%03d%s', order, math.min(crashes, 999), past) .. rest
 end
 
--- Entries of one slot and one priority are sorted by the order in which they were admitted.
-local function member(id, order, is_fifo)
-  return string.format('%015.0f:', is_fifo and order or LATEST - order) .. id
+local function name_of(entry)
+  return string.match(entry, '^[^%z]*%z%d%d%d%d%d%d%d%d%d%d', 18)
 end
 
-local function id_of(name)
-  return string.sub(name, 17)
+local function slot_in(name)
+  return string.sub(name, 1, -12)
 end
 
--- Requests of start() have a queue of their own: first in, first out. An odd score marks them.
-local function is_fifo(score, job_order)
-  return job_order == 'fifo' or score % 2 == 1
+local function past_of(entry)
+  return string.sub(entry, 17, 17)
 end
 
--- Changes of slots, gathered, so that each slot is written once.
-local slots = {}
-local function slot_of(name)
-  local slot = slots[name]
-  if not slot then
-    slot = {ready = {}, leased = 0}
-    slots[name] = slot
+-- The member of the set of ready requests: one set has all slots. Requests of start() go first in, first out: an odd
+-- score marks them.
+local function member(id, name, order, is_fifo)
+  if not is_fifo and string.byte(name, -1) % 2 == 0 then
+    order = LATEST - order
   end
-  return slot
+  return name .. string.format('%013.0f', order) .. id
 end
 
-local function put_ready(id, header, job_order)
-  local ready = slot_of(header[1]).ready
-  ready[#ready + 1] = header[2]
-  ready[#ready + 1] = member(id, header[3], is_fifo(header[2], job_order))
+local function id_of(found, slot)
+  return string.sub(found, #slot + 25)
 end
 
-local function limits_of(slot)
-  local limit, delay = string.match(call('HGET', P .. 'limits', slot) or '', '^(%d+):(%d+)$')
-  return tonumber(limit or 8), tonumber(delay or 0)
+-- The state of each slot that a script touches, read and written once: {limit, delay in ms, number of leased requests,
+-- when the next turn is free, until when its host is paused}. Only a state that differs from that of an unused slot is
+-- stored.
+local LIMIT, DELAY, LEASED, TURN, PAUSED = 1, 2, 3, 4, 5
+local slots, names, default, workers = {}, {}, nil, nil
+
+local function load_slots(wanted)
+  if not default then
+    local limits = call('HMGET', P .. 'job', 'limit', 'delay')
+    default = {tonumber(limits[1] or 8), tonumber(limits[2] or 0)}
+    workers = call('ZCARD', P .. 'alive')
+  end
+  local missing = {}
+  for _, name in ipairs(wanted) do
+    if slots[name] == nil then
+      slots[name] = false
+      names[#names + 1] = name
+      missing[#missing + 1] = name
+    end
+  end
+  for first = 1, #missing, CHUNK do
+    local last = math.min(first + CHUNK - 1, #missing)
+    local stored = call('HMGET', P .. 'slots', unpack(missing, first, last))
+    for i = first, last do
+      local state = stored[i - first + 1]
+      slots[missing[i]] = state and cmsgpack.unpack(state) or {default[LIMIT], default[DELAY], 0, 0, 0}
+    end
+  end
+end
+
+local function slot_of(name)
+  if not slots[name] then
+    load_slots({name})
+  end
+  return slots[name]
 end
 
 -- With one worker, the limit is kept by the worker's own downloader: the worker may hold more, to be busy.
 local SPARE = 8
-local function most_leased(limit)
-  return call('ZCARD', P .. 'alive') > 1 and limit or limit * SPARE
+local function spare_of(slot)
+  return (workers > 1 and slot[LIMIT] or slot[LIMIT] * SPARE) - slot[LEASED]
 end
 
--- When a slot may be asked next, in ms: turns that are reserved ahead (download delay), or a pause of its host.
-local function turn_of(slot, delay, now, horizon)
-  local turn = math.max(now, tonumber(call('HGET', P .. 'paused', slot) or 0))
-  if delay == 0 then
-    return turn
-  end
-  return math.max(turn, tonumber(call('HGET', P .. 'next', slot) or 0) - horizon)
+-- When a slot may be asked next, in ms: not before turns that are given out (download delay), nor in a pause.
+local function turn_of(slot, now, horizon)
+  local turn = math.max(now, slot[PAUSED])
+  return slot[DELAY] == 0 and turn or math.max(turn, slot[TURN] - horizon)
 end
 
--- Put a slot among those that are asked for requests, or take it out: nothing is ready, or too much is leased.
-local function refresh(slot, now, horizon)
-  local limit, delay = limits_of(slot)
-  local leased = tonumber(call('HGET', P .. 'leased', slot) or 0)
-  if leased < most_leased(limit) and call('EXISTS', P .. 'ready:' .. slot) == 1 then
-    call('ZADD', P .. 'turns', 'NX', turn_of(slot, delay, now, horizon), slot)
-  else
-    call('ZREM', P .. 'turns', slot)
-  end
-end
-
-local function write_slots(now, horizon)
-  for name, slot in pairs(slots) do
-    each('ZADD', P .. 'ready:' .. name, slot.ready)
-    if slot.leased ~= 0 then
-      if call('HINCRBY', P .. 'leased', name, slot.leased) == 0 then
-        call('HDEL', P .. 'leased', name)
-      end
+local function write_slots(now)
+  local stored, unused = {}, {}
+  for _, name in ipairs(names) do
+    local s = slots[name]
+    s[TURN], s[PAUSED] = s[TURN] > now and s[TURN] or 0, s[PAUSED] > now and s[PAUSED] or 0
+    if s[LEASED] + s[TURN] + s[PAUSED] == 0 and s[LIMIT] == default[LIMIT] and s[DELAY] == default[DELAY] then
+      unused[#unused + 1] = name
+    else
+      stored[#stored + 1] = name
+      stored[#stored + 1] = cmsgpack.pack(s)
     end
-    refresh(name, now, horizon)
   end
-  slots = {}
+  each('HSET', P .. 'slots', stored)
+  each('HDEL', P .. 'slots', unused)
+  slots, names = {}, {}
+end
+
+-- What becomes ready, and the slots that are to be asked for requests: written by write_ready.
+local ready, open = {}, {}
+
+local function put_ready(id, name, order, is_fifo)
+  ready[#ready + 1] = 0
+  ready[#ready + 1] = member(id, name, order, is_fifo)
+end
+
+local function put_entry_ready(id, entry, is_fifo)
+  local name = name_of(entry)
+  put_ready(id, name, tonumber(string.sub(entry, 1, 13)), is_fifo)
+  open[slot_in(name)] = true
+  return slot_in(name)
+end
+
+local function write_ready(now)
+  each('ZADD', P .. 'ready', ready)
+  local turns = {}
+  for name in pairs(open) do
+    turns[#turns + 1] = now
+    turns[#turns + 1] = name
+  end
+  for first = 1, #turns, CHUNK do
+    call('ZADD', P .. 'turns', 'NX', unpack(turns, first, math.min(first + CHUNK - 1, #turns)))
+  end
+  ready, open = {}, {}
 end
 
 local function add_to_ledger(name, change)
@@ -116,35 +160,32 @@ local function add_to_ledger(name, change)
 end
 
 -- Give back what a worker has leased. With charge, a crash is counted for each entry whose request was sent.
-local function release(worker, charge, now, horizon)
+local function release(worker, charge, now)
   local key = P .. 'lease:' .. worker
-  local job_order, leased = call('HGET', P .. 'job', 'order'), call('HGETALL', key)
+  local is_fifo, leased = call('HGET', P .. 'job', 'order') == 'fifo', call('HGETALL', key)
   local count = 0
   for i = 1, #leased, 2 do
     local id, entry = leased[i], call('HGET', P .. 'entry', leased[i])
     if entry then
-      local header, body = header_of(entry)
+      local order, crashes = tonumber(string.sub(entry, 1, 13)), tonumber(string.sub(entry, 14, 16))
       if charge and string.sub(leased[i + 1], 1, 1) == '1' then
-        header[4] = header[4] + 1
+        crashes = crashes + 1
       end
-      header[5] = charge and LEFT or AGAIN
-      call('HSET', P .. 'entry', id, cmsgpack.pack(header) .. body)
-      put_ready(id, header, job_order)
-      local slot = slot_of(header[1])
-      slot.leased = slot.leased - 1
+      call('HSET', P .. 'entry', id, entry_of(order, crashes, charge and LEFT or AGAIN, string.sub(entry, 18)))
+      local slot = slot_of(put_entry_ready(id, entry, is_fifo))
+      slot[LEASED] = slot[LEASED] - 1
       count = count + 1
     end
   end
-  write_slots(now, horizon)
+  write_ready(now)
+  write_slots(now)
   call('DEL', key)
-  add_to_ledger('ready', count)
   add_to_ledger('leased', -count)
   return count
 end
 
 local function counts()
-  local ledger = call('HMGET', P .. 'ledger', 'ready', 'leased', 'waiting')
-  local job = call('HMGET', P .. 'job', 'start_done', 'state')
-  local workers = call('ZCARD', P .. 'alive')
-  return {tonumber(ledger[1] or 0), tonumber(ledger[2] or 0), tonumber(ledger[3] or 0), tonumber(job[1] or 0), workers}
+  return {
+    call('ZCARD', P .. 'ready'), tonumber(call('HGET', P .. 'ledger', 'leased') or 0), call('ZCARD', P .. 'waiting'),
+    tonumber(call('HGET', P .. 'job', 'start_done') or 0), call('ZCARD', P .. 'alive')}
 end
