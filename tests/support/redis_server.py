@@ -71,6 +71,8 @@ class RedisServer:
     def _answers(self) -> bool:
         try:
             return bool(self.client().ping())
+        except redis.exceptions.AuthenticationError:
+            return True
         except redis.exceptions.RedisError:
             return False
 

@@ -19,7 +19,7 @@ from .worker import JOB, Engine, Worker
 
 PAGES = 120
 NAMES = ("one", "two", "three")
-EXAMPLES = 25
+EXAMPLES = 8
 
 
 def links(page: int) -> list[int]:
@@ -172,7 +172,12 @@ class World:
         raise AssertionError("the job does not end")
 
 
-@pytest.mark.parametrize("number", range(EXAMPLES))
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "number" in metafunc.fixturenames:
+        trials = metafunc.config.getoption("--trials")
+        metafunc.parametrize("number", range(EXAMPLES if trials <= 14 else trials))
+
+
 def test_nothing_is_lost_and_nothing_comes_twice(engine: Engine, number: int) -> None:
     world = World(engine, random.Random(number))
     for _ in range(100):

@@ -13,7 +13,8 @@ from tests.support.redis_server import binaries
 from .lab import Lab, torture
 
 pytestmark = pytest.mark.slow
-FEW = 3
+FEW = 2
+"""Trials of a usual session: the others are for the torture."""
 
 
 @pytest.fixture(params=["redis", "valkey"])
@@ -33,7 +34,7 @@ def lab(tmp_path: Path, binary: str) -> Iterator[Lab]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "trial" in metafunc.fixturenames:
         trials = metafunc.config.getoption("--trials")
-        metafunc.parametrize("trial", range(FEW if trials < 100 else trials))
+        metafunc.parametrize("trial", range(FEW if trials <= 14 else trials))
 
 
 def test_nothing_is_lost_and_nothing_comes_twice(lab: Lab, trial: int, request: pytest.FixtureRequest) -> None:
