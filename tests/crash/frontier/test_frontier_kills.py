@@ -37,8 +37,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("trial", range(FEW if trials <= 14 else trials))
 
 
-def test_nothing_is_lost_and_nothing_comes_twice(lab: Lab, trial: int, request: pytest.FixtureRequest) -> None:
-    seed = f"{request.config.getoption('--seed')} {trial}"
-    print("seed", seed)
-    torture(lab, random.Random(seed), moments=6)
+def test_nothing_is_lost_and_nothing_comes_twice(lab: Lab, trial: int, pytestconfig: pytest.Config) -> None:
+    lab.what.append(f"seed {pytestconfig.getoption('--seed')}, trial {trial}")
+    torture(lab, random.Random(lab.what[0]), moments=6)
     lab.check()

@@ -148,7 +148,7 @@ def main() -> int:
     except FeedIsShort:
         return 3
     except StoreError as error:
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         return 4
     except Exception as error:
         if "is finished" in str(error):
