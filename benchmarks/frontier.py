@@ -8,7 +8,6 @@ import os
 import platform
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -16,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from subprocess import DEVNULL, Popen
 from typing import Any
 
 import redis
@@ -173,7 +173,7 @@ def _server(binary: str, fsync: str) -> Iterator[str]:
             "--appendfsync",
             "everysec" if fsync == "no" else fsync,
         ]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        process = Popen(command, stdout=DEVNULL)
         url = f"unix://{directory}/socket"
         try:
             while not _answers(url):
