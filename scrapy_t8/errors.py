@@ -11,6 +11,7 @@
     +-- StoreError           the state cannot be read or written
     |   +-- StoreDamaged     the state file is not (or no longer) a database
     |   +-- StoreVersion     the state was written by another version
+    |   +-- NoAnswer         the server does not answer: what it has done is not known
     +-- WriteError           a file cannot be written: a report, an export
     |   +-- FeedError        a feed file cannot be written
     +-- CannotStore          a value has no safe encoding
@@ -65,6 +66,10 @@ class StoreDamaged(StoreError):
 
 class StoreVersion(StoreError):
     reason = "t8_store_version"
+
+
+class NoAnswer(StoreError):
+    reason = "t8_store_silent"
 
 
 class WriteError(T8Error):

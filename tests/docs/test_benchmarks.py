@@ -21,6 +21,7 @@ pytestmark = pytest.mark.slow
 
 SMALLEST = (
     "books --crawls 1 --pages 600",
+    "frontier --pages 30 --batch 5 --workers 1 --slots 50 --seen 10000",
     "keys --keys 500 --items 200",
     "kills --only scrapy_t8 --pages 60 --kills 1",
     "letters --letters 200 --runs 1",

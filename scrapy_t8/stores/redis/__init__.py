@@ -1,0 +1,1 @@
+"""The shared frontier of many workers, in Redis."""
