@@ -19,7 +19,7 @@ from .engine import (
     watch,
 )
 from .names import TABLE, check
-from .releases import apply_uri_params, components_in_order, retry_request
+from .older_scrapy import apply_uri_params, components_in_order, retry_request
 
 __all__ = [
     "SHUTDOWN",
