@@ -20,7 +20,7 @@ from .support.site import Server, Site, serving
 
 TRIALS = 14
 """One of each form of the command."""
-VERDICTS = 100
+VERDICTS = 60
 SEED = 1000
 """The seed of sessions with no more trials than these, which are the same in each of them: no test fails by chance."""
 # How long a machine takes for an example says nothing about the code.
