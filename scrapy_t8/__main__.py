@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         found = effective({name: value for name, value in given.items() if value is not None}, "the command line")
         if options.mode == "demo":
-            return 0 if demo(found.config, _print_line) else 1
+            return 0 if demo(found.config, _print_line, log_level=options.log_level) else 1
         if options.mode == "test":
             level = (options.log_level or "CRITICAL").upper()
             return 0 if selftest(found.config, _print_line, log_level=level) else 1

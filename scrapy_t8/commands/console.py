@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from textwrap import wrap
 from typing import IO, TYPE_CHECKING, Any
 
 from scrapy_t8.errors import CommandError
 from scrapy_t8.utils.log.mask import NAMES, Mask
 from scrapy_t8.utils.text import escape_surrogates, printable
 
-from .tables import Table
+from .tables import Table, wrapped
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -56,9 +55,7 @@ class Terminal:
         from rich.text import Text
 
         console = self._console()
-        indent = " " * (len(line) - len(line.lstrip()) + 4)
-        parts = wrap(line, console.width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
-        for part in parts or [""]:
+        for part in wrapped(line, console.width):
             text = Text(part)
             for words, style in STYLES.items():
                 text.highlight_words(words, style)
@@ -78,7 +75,7 @@ class Terminal:
         console = self._console()
         shown = Table.of(columns, ([self._display(_text(value)) for value in row] for row in rows))
         if console.is_terminal:
-            shown = shown.fitted(console.width)
+            shown = shown.fitted(console.width, self._in_encoding("…", "..."))
         else:
             console.width = WIDE
         table = rich_table.Table(box=SIMPLE_HEAD if console.is_terminal else None, pad_edge=False, header_style="bold")
@@ -89,8 +86,9 @@ class Terminal:
             table.add_row(*map(Text, row))
         self._out.write("\n" if self._began else "")
         self._began = True
-        console.print(Text(self._display(title), style="bold"))
+        # Rich ends the process when a pipe has no reader; write() raises BrokenPipeError, as everywhere else.
         with console.capture() as drawn:
+            console.print(Text(self._display(title), style="bold"))
             console.print(table)
         for line in drawn.get().splitlines():
             self._out.write(line.rstrip() + "\n")
@@ -134,7 +132,16 @@ class Terminal:
         return False
 
     def _display(self, text: str) -> str:
-        return printable(text if self.mask is None else self.mask.text(text))
+        return self._in_encoding(printable(text if self.mask is None else self.mask.text(text)))
+
+    def _in_encoding(self, text: str, instead: str | None = None) -> str:
+        """Return *text*, or what the output shows for characters that its encoding lacks: escapes, or *instead*."""
+        encoding = getattr(self._out, "encoding", None) or "utf-8"
+        try:
+            text.encode(encoding)
+        except UnicodeEncodeError:
+            return text.encode(encoding, "backslashreplace").decode(encoding) if instead is None else instead
+        return text
 
 
 def json_text(document: Any, file: IO[str], indent: int | None = None) -> str:

@@ -1,8 +1,9 @@
-"""Tables that fit a terminal: texts are cut, and columns that matter less are left out."""
+"""Tables and lines that fit a terminal: texts are cut, columns that matter less are left out, lines are wrapped."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 SHORTEST = 24
@@ -44,8 +45,8 @@ class Table(NamedTuple):
         """Return the table of columns with marks, as :meth:`Column.of` reads them."""
         return cls([Column.of(name) for name in columns], [list(row) for row in rows])
 
-    def fitted(self, width: int) -> Table:
-        """Return this table for a terminal with *width* columns of characters."""
+    def fitted(self, width: int, mark: str = "…") -> Table:
+        """Return this table for a terminal with *width* columns of characters. Where a text is cut is a *mark*."""
         lengths = [max(map(_length, column)) for column in zip(*self.rows, self._names(), strict=True)]
         kept = self._kept(lengths, width)
         texts = [at for at in kept if self.columns[at].is_text]
@@ -54,7 +55,7 @@ class Table(NamedTuple):
             lengths[at] = max(1, min(lengths[at], room // len(texts)))
             room -= lengths[at]
             texts = texts[1:]
-        rows = [[_cut(row[at], lengths[at]) for at in kept] for row in self.rows]
+        rows = [[_cut(row[at], lengths[at], mark) for at in kept] for row in self.rows]
         return Table([self.columns[at] for at in kept], rows)
 
     def _names(self) -> list[str]:
@@ -83,14 +84,35 @@ def _length(text: str) -> int:
     return cell_len(text)
 
 
-def _cut(text: str, length: int) -> str:
-    from rich.text import Text
-
+def _cut(text: str, length: int, mark: str) -> str:
     """Return *text* with at most *length* characters. The end of a URL says more than its beginning."""
+    from rich.cells import set_cell_size
+
     if _length(text) <= length:
         return text
     if text.startswith(("http://", "https://")):
-        return "…" + text[len(text) - length + 1 :]
-    shown = Text(text)
-    shown.truncate(length, overflow="ellipsis")
-    return shown.plain
+        return (mark + text[len(text) - length + len(mark) :])[:length]
+    return (set_cell_size(text, length - len(mark)).rstrip() + mark)[:length] if length > len(mark) else mark[:length]
+
+
+def wrapped(line: str, width: int) -> Iterator[str]:
+    """Yield *line* in parts that fit *width*. A word that does not fit stays whole.
+
+    A Chinese or Japanese character takes two columns. What only points at the line above, as a traceback does, would
+    point at nothing in a line of its own: it is left out if it does not fit.
+    """
+    if _length(line) <= width or not line.strip():
+        yield line
+        return
+    if set(line) <= set(" ^~"):
+        return
+    begin = line[: len(line) - len(line.lstrip())]
+    first, *rest = re.split(r"(\s+)", line.strip())
+    part = begin + first
+    for gap, word in zip(rest[::2], rest[1::2], strict=True):
+        if _length(part + gap + word) <= width:
+            part += gap + word
+        else:
+            yield part
+            part = f"{begin}    {word}"
+    yield part

@@ -8,7 +8,7 @@ from dataclasses import MISSING, Field, fields
 from os import PathLike
 from typing import Any
 
-from scrapy.settings import BaseSettings
+from scrapy.settings import BaseSettings, default_settings
 from scrapy.utils.misc import load_object
 
 from scrapy_t8.errors import ConfigError
@@ -17,8 +17,16 @@ from .sources import ENV, PREFIX, layers
 
 SHUTDOWN = "shutdown"  # The reason with which Scrapy closes the spider after a signal
 DEFAULT = "the default"  # The origin of a value that no source has
+NEAR = 0.75  # How much of two names is the same if one is taken for the other misspelt
 BOOLEANS = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off", ""), False)
-EXPECTED = {bool: "true or false", dict: "a dict, or one as JSON", list: "a list, or one as JSON"}
+EXPECTED = {
+    bool: "true or false",
+    dict: "a dict, or one as JSON",
+    float: "a number",
+    int: "a whole number",
+    list: "a list, or one as JSON",
+    str: "text",
+}
 
 
 def read_layers(record: type, given: Mapping[str, Any], origin: str) -> tuple[dict[str, Any], dict[str, str]]:
@@ -61,8 +69,12 @@ def unknown(name: str, known: Iterable[str]) -> ConfigError:
     """Return the error for a *name* that is not among the *known* ones."""
     from difflib import get_close_matches  # slow to import, and needed for a wrong setting alone
 
-    near = get_close_matches(name, list(known), n=1)
-    hint = f"did you mean {near[0]}?" if near else "the settings are " + ", ".join(sorted(known))
+    near = get_close_matches(name, list(known), n=1, cutoff=NEAR)
+    of_scrapy = name.removeprefix(PREFIX)
+    if hasattr(default_settings, of_scrapy):
+        hint = f"{of_scrapy} is a setting of Scrapy" + (f"; or did you mean {near[0]}?" if near else "")
+    else:
+        hint = f"did you mean {near[0]}?" if near else "scrapy t8 help settings lists all"
     return ConfigError(f"there is no setting {name}: {hint}")
 
 
@@ -113,7 +125,7 @@ def _typed(field: Field[Any], value: Any) -> Any:
             raise ValueError
         return kind(value)
     except (TypeError, ValueError, KeyError):
-        raise bad_value(field.name, value, EXPECTED.get(kind, f"of type {kind.__name__}")) from None
+        raise bad_value(field.name, value, EXPECTED[kind]) from None
 
 
 def _collection(kind: type, value: Any) -> Any:

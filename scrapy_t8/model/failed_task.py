@@ -122,7 +122,10 @@ def record_of(payload: bytes) -> TaskRecord:
     except (ValueError, TypeError, zlib.error):
         record = None
     if record is None:
-        raise StoreError(f"the state has a task that cannot be read: {payload!r:.60}")
+        raise StoreError(
+            f"the state has a task that cannot be read, {payload!r:.60}: another program or release has written it. "
+            "Use that release, or put the state back from a copy"
+        )
     return record
 
 

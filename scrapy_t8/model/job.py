@@ -12,6 +12,7 @@ from scrapy_t8.utils.classes import record_class
 from .entry import Entry
 
 SERVICE = "t8-service"  # The spider's name in the job of a service
+SKIP = "skip_finished"  # The store keeps the setting of the last run under this name, for reports
 
 
 class PastJob(NamedTuple):

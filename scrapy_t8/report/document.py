@@ -19,7 +19,7 @@ from scrapy_t8.core.items.statistics import OUTCOMES
 from scrapy_t8.core.items.tracker import VALIDATION
 from scrapy_t8.core.retry.breaker import Health
 from scrapy_t8.model.items import FeedBalance, integrity_score
-from scrapy_t8.model.job import JobRecord, Ledger, Run
+from scrapy_t8.model.job import SKIP, JobRecord, Ledger, Run
 from scrapy_t8.stores.reader.reader import Reader
 from scrapy_t8.utils.times import moment
 
@@ -54,7 +54,7 @@ def collect(
         "generated": iso(now),
         "releases": _releases(reader),
         "running": running,
-        "job": job_row(job),
+        "job": job_row(reader, job),
         "runs": run_rows(reader.runs(), running=running),
         "ledger": ledger,
         **_losses(reader),
@@ -108,9 +108,9 @@ def iso(seconds: float | None) -> str | None:
     return None if seconds is None else moment(seconds).isoformat()
 
 
-def job_row(job: JobRecord) -> Document:
+def job_row(reader: Reader, job: JobRecord) -> Document:
     row = {name: getattr(job, name) for name in ("id", "spider", "arguments", "begun", "finished", "follows", "doubt")}
-    return {**row, "begun": iso(job.begun)}
+    return {**row, "begun": iso(job.begun), "kept_until": iso(_kept_until(reader, job))}
 
 
 def run_rows(runs: list[Run], *, running: bool) -> list[Document]:
@@ -180,6 +180,13 @@ def _releases(reader: Reader) -> dict[str, str]:
     """Return the releases that the last run used. A state of an earlier release of scrapy_t8 does not have them."""
     packed = reader.kept(releases.KEPT).get(releases.KEPT)
     return dict(msgpack.unpackb(packed)) if packed else {}
+
+
+def _kept_until(reader: Reader, job: JobRecord) -> float | None:
+    """Return until when the finished *job* is not crawled anew; None if that is possible at any time."""
+    packed = reader.kept(SKIP).get(SKIP)
+    seconds = msgpack.unpackb(packed) if packed else 0
+    return job.ended + seconds if job.finished and seconds else None
 
 
 def _losses(reader: Reader) -> Document:

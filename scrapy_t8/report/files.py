@@ -116,8 +116,9 @@ def write(document: Document, directory: Path, jobdir: Path) -> Path:
             file.write(page)
     except OSError as error:
         raise WriteError(
-            f"the report cannot be written to {directory}: {error}. Mend that, then write it with scrapy t8 report: "
-            "the state of the job is stored, and if the job has finished, another run would begin a new one"
+            f"the report cannot be written to {directory}: {error.strerror or error}. Make room there or set "
+            "T8_REPORT_DIR, then write the report with scrapy t8 report: the state of the job is stored, and if the "
+            "job has finished, another run would begin a new one"
         ) from error
     return directory / HTML
 

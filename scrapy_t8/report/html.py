@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 from scrapy_t8.errors import ConfigError, FormatError
 from scrapy_t8.model.json_document import Document
-from scrapy_t8.utils.text import install
+from scrapy_t8.utils.log.mask import HIDDEN
+from scrapy_t8.utils.text import install, shortened
 
 from . import charts
 from .next_steps import next_steps, show_command, what_follows
-from .text import MOST, legible, number, percent, size, span, time_of
+from .text import legible, number, percent, size, span, time_of
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -44,6 +45,8 @@ LONG = 30
 """Characters of a word that may be broken in a table."""
 COMMAND = 20_000
 """Characters of a command that are shown."""
+LINK = 2000
+"""Characters of the longest URL that is a link."""
 
 NOTHING: tuple[object, ...] = (None, "", [])
 
@@ -214,10 +217,12 @@ class _Show:
         return f"{counts.total():,}: " + ", ".join(f"{count:,} {end}" for end, count in counts.items())
 
     def url(self, value: str) -> Markup:
-        """Return a URL as text; as a link only if it is http or https, and complete."""
-        if len(value) <= MOST and legible(value) == value and value.startswith(("http://", "https://")):
-            return _markup('<a href="{0}" rel="noopener noreferrer"><bdi>{0}</bdi></a>', value)
-        return self.text(value)
+        """Return a URL as text; as a link only if http or https, and complete. A long one is cut in the middle."""
+        shown = shortened(value)
+        is_whole = legible(value, LINK) == value and HIDDEN not in value
+        if is_whole and value.startswith(("http://", "https://")):
+            return _markup('<a href="{}" rel="noopener noreferrer"><bdi>{}</bdi></a>', value, shown)
+        return self.text(shown)
 
     def text(self, value: object) -> Markup:
         """Return any other value. Its writing direction ends with it. Only a long word may be broken."""

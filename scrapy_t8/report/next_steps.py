@@ -10,6 +10,7 @@ from typing import Any
 from scrapy_t8.config.causes import Accepted
 from scrapy_t8.utils.classes import record_class
 from scrapy_t8.utils.text import counted
+from scrapy_t8.utils.times import local_time, parse_time
 
 HEALED = ("no_item", "dropped", "failed", "discarded", "never_linked")
 """Causes of missing items for which ``heal`` requests the item again. Dead letters are revived."""
@@ -45,6 +46,10 @@ def what_follows(document: Document) -> str:
     if document["running"] or (is_finished and document["verdict"] == "complete"):
         return ""
     if is_finished:
+        kept_until = document["job"].get("kept_until")  # a report of an earlier release does not have it
+        if kept_until and parse_time(kept_until) > parse_time(document["generated"]):
+            until = local_time(parse_time(kept_until).timestamp())
+            return f"this job has finished, so the same command alone requests nothing until {until} (T8_SKIP_FINISHED)"
         return "this job has finished, so the same command alone begins a new one"
     left = requests["ready"] + requests["waiting"] + requests["leased"]
     are = counted(left, "request is", "requests are")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from scrapy_t8.config.causes import LEFT
-from scrapy_t8.utils.text import counted
+from scrapy_t8.utils.text import counted, shortened
 
 from .next_steps import accept_step, heal_step, open_causes, revive_step, what_follows
 
@@ -16,7 +16,7 @@ MOST = 8
 WORDS = {
     "not_fetched": "not yet fetched",
     "waiting": "waiting for another try",
-    "dead": "dead",
+    "dead": "given up,",
     "no_item": "fetched, but no item yielded",
     "dropped": "dropped by",
     "failed": "failed in",
@@ -34,9 +34,11 @@ def summary(document: dict[str, Any], jobdir: Path) -> str:
 
 def _lines(document: dict[str, Any], jobdir: Path) -> Iterator[str]:
     ledger, causes, expected = document["ledger"], document["missing"]["causes"], document["ledger"]["expected"]
-    yield f"Integrity report of {document['job']['id']}: {document['verdict'].upper()}"
+    now = " (running)" if document["running"] else ""
+    yield f"Integrity report of {document['job']['id']}: {document['verdict'].upper()}{now}"
     if expected["expected"]:
-        yield "  {collected:,} of {expected:,} expected items are there, {missing:,} are missing".format(**expected)
+        missing = counted(expected["missing"], "is", "are")
+        yield f"  {expected['collected']:,} of {expected['expected']:,} expected items are there, {missing} missing"
     for row in causes[:MOST]:
         cause = " ".join(filter(None, (WORDS.get(row["cause"], row["cause"]), row["detail"])))
         names = ", ".join(str(example.get("key", example.get("source"))) for example in row["examples"][:3])
@@ -96,7 +98,7 @@ def _what(row: Mapping[str, Any]) -> str:
 
 
 def _urls(row: Mapping[str, Any]) -> str:
-    urls = [example["url"] for example in row["examples"] if example["url"]][:3]
+    urls = [shortened(example["url"]) for example in row["examples"] if example["url"]][:3]
     return f": {', '.join(urls)}{', ...' if row['count'] > len(urls) else ''}" if urls else ""
 
 

@@ -53,7 +53,10 @@ class StoredRun:
         try:
             return cls(**json.loads(data))
         except (TypeError, ValueError) as error:
-            raise StoreError(f"the run {data!r:.60} cannot be read: {error}") from None
+            raise StoreError(
+                f"the state has a run that cannot be read, {data!r:.60}: {error}. Another program or release has "
+                "written it: use that release, or put the state back from a copy"
+            ) from None
 
     @classmethod
     def of(cls, state: CollectionState) -> StoredRun:

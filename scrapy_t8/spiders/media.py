@@ -22,6 +22,7 @@ from scrapy_t8.errors import ConfigError
 from scrapy_t8.model.attempts import IMAGE
 from scrapy_t8.model.entry import Ending
 from scrapy_t8.utils.log.loggers import get_logger
+from scrapy_t8.utils.text import install
 
 from .base import outputs
 from .detail import DetailSpider
@@ -97,7 +98,8 @@ class MediaSpider(DetailSpider):
         try:
             self._files  # noqa: B018
         except NotConfigured as error:
-            raise ConfigError(f"{self.name}: {error}") from None
+            way = f": {install('images')}" if "Pillow" in str(error) else ""
+            raise ConfigError(f"{self.name}: {error}{way}") from None
         async for output in super().start():
             yield output
 

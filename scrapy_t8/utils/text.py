@@ -20,12 +20,18 @@ MARKS = {
 }
 """Byte order marks, and the encoding that each stands for."""
 LONGEST_MARK = 4
+HEAD, TAIL = 110, 50  # Characters of a long URL that are shown
 
 
 def one_line(error: object, length: int = 300) -> str:
     """Return the text of *error* as one line of at most *length* characters."""
     text = " ".join(str(error).split())
     return text if len(text) <= length else text[: length - 3] + "..."
+
+
+def shortened(url: str) -> str:
+    """Return *url*, or its beginning and its end if it is long."""
+    return f"{url[:HEAD]}…{url[-TAIL:]}" if len(url) > HEAD + TAIL else url
 
 
 def counted(number: int, one: str, many: str) -> str:

@@ -99,12 +99,12 @@ def test_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
     ("line", "message"),
     [
         ("T8_MAX_WORKER=3", "there is no setting T8_MAX_WORKER: did you mean T8_MAX_WORKERS?"),
-        ("T8_MAX_WORKERS=many", "T8_MAX_WORKERS is 'many', but must be of type int"),
+        ("T8_MAX_WORKERS=many", "T8_MAX_WORKERS is 'many', but must be a whole number"),
         ("T8_MAX_WORKERS=0", "T8_MAX_WORKERS is 0, but must be a whole number of at least 1"),
         ("T8_ENV=staging", "T8_ENV is 'staging', but must be one of development, testing, production"),
         ("T8_LOG_LEVEL=LOUD", "T8_LOG_LEVEL is 'LOUD', but must be one of DEBUG"),
         ("T8_ALERT_THRESHOLDS=[1]", "T8_ALERT_THRESHOLDS is '[1]', but must be a dict"),
-        ("T8_STATE_DIR", "T8_STATE_DIR is None, but must be of type str"),
+        ("T8_STATE_DIR", "T8_STATE_DIR is None, but must be text"),
         ("T8_ENABLE_METRICS=perhaps", "T8_ENABLE_METRICS is 'perhaps', but must be true or false"),
     ],
 )

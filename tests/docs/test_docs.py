@@ -10,6 +10,7 @@ from pathlib import Path
 
 import scrapy_t8
 from scrapy_t8 import spiders
+from scrapy_t8.commands.failed.selection import ALL_KINDS
 from scrapy_t8.commands.registry import commands
 from scrapy_t8.config.settings import Config
 
@@ -38,6 +39,11 @@ def test_every_setting_is_in_the_table_with_its_default() -> None:
         default = field.default if field.default is not MISSING else field.default_factory()  # type: ignore[misc]
         text = documented[f"T8_{field.name.upper()}"].replace("True", "true").replace("False", "false")
         assert json.loads(text) == default, field.name
+
+
+def test_every_kind_of_failure_is_in_the_table() -> None:
+    rows = re.findall(r"^\| (`.+?`) \|.*\| \d+ \|$", (ROOT / "docs/failures.md").read_text(), re.MULTILINE)
+    assert sorted(re.findall(r"`(\w+)`", " ".join(rows))) == sorted(ALL_KINDS)
 
 
 def test_every_setting_that_the_docs_name_exists() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from PIL import Image
 
 from scrapy_t8 import T8ResumeAndRetry, read_report
 from tests.support.process import environment, run
@@ -28,6 +30,9 @@ class Site(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         url = urlsplit(self.path)
+        if url.path.startswith("/pictures/"):
+            self.answer("image/png", picture(url.path))
+            return
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
         text = "<p>"
         if "tag" in query and int(query["page"]) <= 2:
@@ -38,18 +43,27 @@ class Site(BaseHTTPRequestHandler):
             text += f'<b class="page">{query["page"]}</b><a class="item" href="/cars/{query["page"]}">'
             text += '<a class="next" href="/?page=2">' if query["page"] == "1" else ""
         elif url.path.startswith("/cars/"):
-            text += f"<h1>{url.path}</h1>"
+            text += f'<h1>{url.path}</h1><img src="/pictures/{url.path[-1]}.png">'
         elif url.path == "/token":
             text = '{"token": "t"}'
         elif self.headers["Authorization"] == "t":
             text = '{"orders": ["/orders/1", "/orders/2"]}'
+        self.answer("text/html" if text.startswith("<") else "application/json", text.encode())
+
+    def answer(self, content_type: str, body: bytes) -> None:
         self.send_response(200)
-        self.send_header("Content-Type", "text/html" if text.startswith("<") else "application/json")
+        self.send_header("Content-Type", content_type)
         self.end_headers()
-        self.wfile.write(text.encode())
+        self.wfile.write(body)
 
     def log_message(self, *args: Any) -> None:
         pass
+
+
+def picture(path: str) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (20, 20), "red" if "a" in path else "blue").save(file, "PNG")
+    return file.getvalue()
 
 
 @pytest.fixture
@@ -92,6 +106,19 @@ def test_a_spider_of_the_page_finds_everything(words: str, names: list[str], sit
     done = run(*arguments, cwd=tmp_path, env=environment())
     items = [json.loads(line)["name"] for line in (tmp_path / "items.jsonl").read_text().splitlines()]
     assert sorted(items) == names, done.stderr
+    assert read_report(tmp_path / "job")["verdict"] == "complete"
+
+
+@pytest.mark.slow
+def test_a_spider_of_the_page_collects_pictures(site: str, tmp_path: Path) -> None:
+    (tmp_path / "slugs.txt").write_text("a\nb\n")
+    (tmp_path / "spider.py").write_text(block("spiders.md", "class CarPictures(").replace(SITE, site))
+    arguments = [*"-m scrapy runspider spider.py -O items.jsonl -s JOBDIR=job".split(), *ADDON.split(" ", 1)]
+    done = run(*arguments, cwd=tmp_path, env=environment())
+    items = [json.loads(line) for line in (tmp_path / "items.jsonl").read_text().splitlines()]
+    urls = {item["slug"]: item["image_urls"] for item in items}
+    assert urls == {slug: [f"{site}/pictures/{slug}.png"] for slug in "ab"}, done.stderr
+    assert all((tmp_path / "pictures" / item["images"][0]["path"]).is_file() for item in items)
     assert read_report(tmp_path / "job")["verdict"] == "complete"
 
 

@@ -23,13 +23,16 @@ def _run(context: CommandContext) -> int:
     options, terminal = context.options, context.terminal
     with context.view() as view:
         if view.is_service:
-            raise CommandError("heal is about crawls, and this is the state of a service")
+            raise CommandError(
+                f"{context.directory} has the state of a service, and heal is for crawls: scrapy t8 failed revive "
+                "tries the tasks of a service again"
+            )
         dead = view.job.ledger.dead
     healing = would_heal(context.directory) if options.dry_run else heal(context.directory)
     if options.json:
         terminal.print_json({"version": 1, "dry_run": options.dry_run, "total": healing.total, **asdict(healing)})
     elif not healing.total:
-        left = f": {healing.under_way:,} are under way anyway" if healing.under_way else ""
+        left = f": {counted(healing.under_way, 'is', 'are')} under way anyway" if healing.under_way else ""
         terminal.print_line(f"There is nothing to heal{left}.")
         if dead:
             given_up = counted(dead, "request was given up", "requests were given up")

@@ -46,7 +46,11 @@ def _run(context: CommandContext) -> int:
     else:
         words = {True: "ok", False: "DIFFERENT", None: "not counted"}
         cells = [(words[check.ok], check.what, check.books, check.found, check.note) for check in checks]
-        context.terminal.print_table("Counted anew", ("result", "*what", "#books", "#found", "?*note"), cells)
+        context.terminal.print_table("Counted anew", ("result", "what", "#books", "#found", "?*note"), cells)
+        if context.terminal.is_terminal:  # where the column of notes is cut, or left out
+            for check in checks:
+                if check.note and not check.ok:
+                    context.terminal.print_line(f"{check.what}: {check.note}")
         result = f"{differences} of {len(checks)} differ." if differences else "All counts match."
         context.terminal.print_line(result)
     return MISMATCH if differences else OK

@@ -16,6 +16,7 @@ from .change import discard, revive
 from .show import export, show
 
 ROWS = 50  # Rows that people see without ``--limit``
+MANY = 10  # From more rows on, the list names the command that groups them
 LETTER_COLUMNS = ("#id", "?buried at", "kind", "?#status", "*error", "*url", "?callback")
 TASK_COLUMNS = ("task id", "state", "*target", "*error", "#retries", "#of", "?next try")
 REQUEST_COLUMNS = ("task id", "?kind", "?host", "*url", "*error", "#attempts", "#of", "?next try")
@@ -46,9 +47,16 @@ def _list(context: CommandContext) -> int:
             terminal.print_line(f"Nothing {'of that kind ' if total or selection.is_filtered(options) else ''}failed.")
             return OK
         title, columns = _heading(view, are_tasks=are_tasks)
-        shown = f"{title} ({len(cells):,} of {total:,}; --limit shows more)" if len(cells) < total else title
-        terminal.print_table(shown, columns, cells)
+        hint = ("failed groups: by cause",) if len(cells) > MANY else ()
+        terminal.print_table(_titled(title, len(cells), total, *hint), columns, cells)
     return OK
+
+
+def _titled(title: str, shown: int, total: int, *hints: str) -> str:
+    """Return the title of a table that shows so many rows of *total*."""
+    left_out = (f"{shown:,} of {total:,}", "--limit shows more") if shown < total else ()
+    notes = "; ".join((*left_out, *hints))
+    return f"{title} ({notes})" if notes else title
 
 
 def _heading(view: JobView, *, are_tasks: bool) -> tuple[str, tuple[str, ...]]:
@@ -80,18 +88,18 @@ def _groups(context: CommandContext) -> int:
     terminal = context.terminal
     with context.view() as view:
         are_tasks = selection.are_tasks(view, context.options)
-        groups = _by_error(view, context.options) if are_tasks else _by_cause(view, context.options)
-        groups = groups[: context.options.limit]
-        document = {"version": 1, "kind": view.kind, "groups": groups}
+        found = _by_error(view, context.options) if are_tasks else _by_cause(view, context.options)
+    groups = found[: context.options.limit]
     if context.options.json:
-        terminal.print_json(document)
+        terminal.print_json({"version": 1, "kind": view.kind, "groups": groups})
     elif not groups:
         terminal.print_line("Nothing failed.")
     else:
-        for row in groups:
+        shown = groups[:ROWS] if context.options.limit is None else groups
+        for row in shown:
             row |= {"first": when(row["first"]), "last": when(row["last"]), "example": str(row["example"])}
         columns = TASK_GROUP_COLUMNS if are_tasks else GROUP_COLUMNS
-        terminal.print_table("By cause", columns, [[*row.values()] for row in groups])
+        terminal.print_table(_titled("By cause", len(shown), len(found)), columns, [[*row.values()] for row in shown])
     return OK
 
 

@@ -17,6 +17,11 @@ from scrapy_t8.utils.text import counted
 from . import selection
 from .frames import project_frames
 
+PARTS = ("attempts", "detail", "request")  # They have lines of their own
+TIMES = ("buried_at", "created_at", "next_retry_time")
+INTERNAL = {"entry": "request number", "fingerprint": "fingerprint", "code": "hash of code"}
+"""What only ``--full`` shows, with the names for people."""
+NAMES = {**INTERNAL, "counts": "tries"}
 SECRETS = flag("--secrets", text="do not hide credentials, cookies and tokens")
 
 
@@ -45,7 +50,7 @@ def _letters(context: CommandContext, view: JobView) -> Iterator[dict[str, Any]]
     argument("ids", nargs="+", metavar="ID", help="the number of a dead letter, or the id of a task"),
     lambda parser: parser.set_defaults(limit=None, **{name: None for name in selection.NAMES if name != "ids"}),
     SECRETS,
-    flag("--full", text="also the frames of Scrapy and Twisted in tracebacks"),
+    flag("--full", text="also the frames of Scrapy and Twisted in tracebacks, and internal numbers"),
     has_json=True,
 )
 def show(context: CommandContext) -> int:
@@ -70,10 +75,8 @@ def show(context: CommandContext) -> int:
 
 
 def _print(facts: dict[str, Any], terminal: Terminal, *, is_full: bool) -> None:
-    for name, value in facts.items():
-        if name not in ("attempts", "detail", "request") and value not in (None, "", {}):
-            shown = value if isinstance(value, str) else json.dumps(value)
-            terminal.print_line(f"{name.replace('_', ' '):<16}{shown}")
+    for name, value in _shown(facts, is_full=is_full):
+        terminal.print_line(f"{name:<16}{value}")
     for line in _request_lines(facts.get("request") or {}):
         terminal.print_line(line)
     for attempt in facts.get("attempts", ()):
@@ -87,6 +90,20 @@ def _print(facts: dict[str, Any], terminal: Terminal, *, is_full: bool) -> None:
         if left_out:
             frames = counted(left_out, "frame", "frames")
             terminal.print_line(f"    ({frames} of Scrapy and Twisted left out: --full shows them)")
+
+
+def _shown(facts: dict[str, Any], *, is_full: bool) -> Iterator[tuple[str, str]]:
+    """Yield the facts that have a line each, with their names for people. ``--json`` has the names of the formats."""
+    for name, value in facts.items():
+        is_repeated = name == "target" and value == facts.get("url")
+        if name in PARTS or value in (None, "", {}) or is_repeated or (name in INTERNAL and not is_full):
+            continue
+        if name == "counts":
+            value = ", ".join(f"{count} {kind}" for kind, count in value.items())
+        elif name in TIMES:
+            value = when(value)
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        yield NAMES.get(name, name.replace("_", " ")), text
 
 
 def _request_lines(request: dict[str, Any]) -> Iterator[str]:

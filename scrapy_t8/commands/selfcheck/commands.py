@@ -24,11 +24,12 @@ def _demo(call: CommandContext) -> int:
     """See a collector killed and resumed, and a failing target tried again.
 
     demo  # takes some seconds
-    demo --log-level warning  # with less of the service's log
+    demo --log-level info  # with the log of the service
     """
     from .demo import demo
 
-    return OK if demo(_effective(call).config, call.terminal.print_line) else ERROR
+    found = _effective(call)
+    return OK if demo(found.config, call.terminal.print_line, log_level=call.options.log_level) else ERROR
 
 
 @command("selftest", *ARGUMENTS, finds_job=False, statuses={ERROR: "something does not work"})

@@ -18,12 +18,15 @@ DELAY = 0.1
 KILL_AT = 5  # Pages after which the collector is killed
 
 
-def demo(config: Config, say: Callable[[str], None]) -> bool:
-    """Run the demonstration, with log level and workers of *config*. Return whether all cars were collected."""
+def demo(config: Config, say: Callable[[str], None], *, log_level: str | None = None) -> bool:
+    """Run the demonstration, with the workers of *config*. Return whether all cars were collected.
+
+    :param log_level: of the service's log, which is between the lines of the demonstration. None: only errors.
+    """
     with tempfile.TemporaryDirectory(prefix="t8-demo-") as folder:
         state, out = Path(folder, "state"), Path(folder, "out")
         _collect(state, out, say)
-        _retry(state, out, config, say)
+        _retry(state, out, say, {"log_level": (log_level or "ERROR").upper(), "max_workers": config.max_workers})
         collected = {slug for line in lines(out) for slug in line.split(": ")[1].split()}
     expected = {slug for page in range(1, PAGES + 1) for slug in cars(page)}
     missing = len(expected - collected)
@@ -41,7 +44,7 @@ def _collect(state: Path, out: Path, say: Callable[[str], None]) -> None:
     say(f"It went on with {lines(out)[done].split(':')[0]} and ended with exit status {status}.")
 
 
-def _retry(state: Path, out: Path, config: Config, say: Callable[[str], None]) -> None:
+def _retry(state: Path, out: Path, say: Callable[[str], None], settings: dict[str, Any]) -> None:
     tries = 0
 
     def handler(target: str, metadata: dict[str, Any]) -> bool:
@@ -54,7 +57,6 @@ def _retry(state: Path, out: Path, config: Config, say: Callable[[str], None]) -
             file.write(f"retry: {target}\n")
         return True
 
-    settings = {"log_level": config.log_level, "max_workers": config.max_workers}
     with T8ResumeAndRetry({"state_dir": str(state), "retry_base": 0.2, "retry_cap": 1.0, **settings}) as t8:
         say("The retry service starts. What failed is tried again, later each time:")
         t8.retry_manager.register_retry_handler(DETAIL, handler)

@@ -28,7 +28,7 @@ def pages(places: Sequence[Path] = PLACES) -> dict[str, Path]:
     """Return the file of each topic, in the order of the list. The first place that has pages counts."""
     folder = next((place for place in places if (place / "settings.md").exists()), None)
     if folder is None:
-        raise CommandError(f"the pages of the documentation are not installed: there is no {places[0]}")
+        raise CommandError(f"there is no {places[0]} with the pages of the documentation: install scrapy_t8 again")
     files = [*folder.glob("*.md"), *folder.glob("howto/*.md"), *folder.glob("reference/*.md")]
     topics = {file.stem: file for file in files if file.stem not in LEFT_OUT}
     order = {name: number for number, name in enumerate(FIRST)}

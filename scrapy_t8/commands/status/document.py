@@ -49,7 +49,7 @@ def counts(view: JobView, directory: Path, now: float, *, exact: bool = False) -
         "generated": iso(now),
         "running": running,
         "state": _state(rows, running=running, finished=job.finished),
-        "job": {**job_row(job), "number": job.number},
+        "job": {**job_row(reader, job), "number": job.number},
         "runs": rows,
         "last_run": rows[-1] if rows else None,
         "next_due": iso(reader.sizes()[2]),

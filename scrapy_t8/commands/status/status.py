@@ -144,7 +144,8 @@ def _table(
     terminal: Terminal, title: str, columns: tuple[str, ...], rows: list[dict[str, Any]], total: int | None = None
 ) -> None:
     if rows:
-        title = f"{title} ({len(rows)} of {total:,})" if total is not None and total > len(rows) else title
+        if total is not None and total > len(rows):
+            title = f"{title} ({len(rows)} of {total:,}{'; --limit shows more' if len(rows) != LATEST else ''})"
         names = [name.replace("_", " ") for name in columns]
         terminal.print_table(title, names, [[row[name.lstrip(MARKS)] for name in columns] for row in rows])
 

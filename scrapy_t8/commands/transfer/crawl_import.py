@@ -38,7 +38,7 @@ class ImportSummary(NamedTuple):
         names = ("resume_points", "failed_tasks", "states", "dead_letters")
         yield "Imported: " + ", ".join(f"{getattr(self, name):,} {name.replace('_', ' ')}" for name in names)
         if self.left:
-            yield f"{self.left:,} were left out: a crawl has no tasks that wait, a service no dead letters"
+            yield f"left out: {self.left:,}; a crawl has no tasks that wait, a service no dead letters"
 
 
 def import_into_crawl(directory: Path, document: Any) -> ImportSummary:

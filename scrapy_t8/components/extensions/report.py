@@ -22,7 +22,7 @@ from scrapy_t8.core.frontier.endings import ACCEPT
 from scrapy_t8.core.items.checks import coverage_thresholds
 from scrapy_t8.core.job.job import Job
 from scrapy_t8.errors import ConfigError, T8Error, WriteError
-from scrapy_t8.model.job import PastJob
+from scrapy_t8.model.job import SKIP, PastJob
 from scrapy_t8.report.alerts import alert_thresholds, alerts_of
 from scrapy_t8.utils.log.loggers import get_logger
 from scrapy_t8.utils.log.mask import KEPT, Mask
@@ -69,7 +69,8 @@ class T8Report:
         self._running_alerts = RunningAlerts(crawler, job, self._notifier)
         self._custom: Document = {}
         self._hidden = [str(name) for name in job.config.report_mask]
-        kept = {KEPT: self._hidden, ACCEPT: self._accepted.patterns, releases.KEPT: releases.releases()}
+        kept: dict[str, Any] = {KEPT: self._hidden, ACCEPT: self._accepted.patterns, SKIP: job.config.skip_finished}
+        kept[releases.KEPT] = releases.releases()
         self._kept = {name: msgpack.packb(value) for name, value in kept.items()}
         self._unproven: list[str] = []
         job.persist(self)
@@ -102,10 +103,10 @@ class T8Report:
         if self._job.config.exit_status:
             scrapy_private.set_exit_status(self._crawler, document["exit_status"])
 
-    def _log_absence(self, error: T8Error) -> None:
+    def _log_absence(self, error: T8Error, what: str = "There is no integrity report") -> None:
         # If the state or the disk has failed, that was logged as an error already.
         level = logging.ERROR if self._job.error is None else logging.WARNING
-        logger.log(level, "There is no integrity report: %s", error)
+        logger.log(level, "%s: %s", what, error)
 
     def write(self) -> None:
         """Write the report of a process that ends at once, and log what the same command does next."""
@@ -160,7 +161,7 @@ class T8Report:
                 path = write(document, Path(config.report_dir or job.directory / DIRECTORY), job.directory)
                 more = f"\n  more in {path}"
             except WriteError as error:
-                self._log_absence(error)
+                self._log_absence(error, "The report is only in this log")
                 doubt(document, [str(error)])
         return document, summary(document, job.directory) + more
 

@@ -14,6 +14,7 @@ from scrapy_t8.stores.base import Store
 from scrapy_t8.stores.sqlite.file import check_access
 from scrapy_t8.utils.log.loggers import get_logger
 from scrapy_t8.utils.text import counted
+from scrapy_t8.utils.times import local_time
 
 logger = get_logger(__name__)
 
@@ -51,7 +52,13 @@ def resume_or_begin(
     """
     old = store.job()
     if old is not None and _is_kept(old, identity, config, clock_time):
-        logger.info("The job %s has finished already: no new job begins before T8_SKIP_FINISHED has passed", old.id)
+        until = local_time(old.ended + config.skip_finished)
+        logger.info(
+            "The job %s has finished already: with T8_SKIP_FINISHED no new job begins until %s, except with -s "
+            "T8_RESUME=fresh",
+            old.id,
+            until,
+        )
         _check_policy(old, config.dedup_policy, directory)
     elif old is None or _is_over(old, identity) or config.resume == "fresh":
         _begin_job(store, old, identity, directory, clock_time, config)

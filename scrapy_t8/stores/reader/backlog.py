@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from scrapy_t8.errors import StoreError
+from scrapy_t8.errors import StoreError, remedy
 from scrapy_t8.stores.sqlite.inflight_log import ids_in
 from scrapy_t8.stores.statements import load_statements
 
@@ -42,7 +42,7 @@ class Backlog:
         try:
             data = path.read_bytes() if path.exists() else b""
         except OSError as error:
-            raise StoreError(f"cannot read the state in {self._directory}: {error}") from error
+            raise StoreError(f"cannot read the state in {self._directory}: {error}. {remedy(error)}") from error
         rows = (self._db.execute(ask.LEASED_ENTRY, (entry,)).fetchone() for entry in ids_in(data)[1:])
         return [(slot, payload) for slot, payload in filter(None, rows)]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 from urllib.parse import quote
 
-from scrapy_t8.errors import StoreError
+from scrapy_t8.errors import StoreError, remedy
 from scrapy_t8.model.attempts import ScheduledRetry
 from scrapy_t8.model.dead_letter import LetterGroup
 from scrapy_t8.model.items import ItemLoss
@@ -223,7 +223,7 @@ def open_read_only(directory: Path) -> Iterator[Reader]:
     try:
         check_file(path)
     except OSError as error:
-        raise StoreError(f"cannot read the state in {directory}: {error}") from error
+        raise StoreError(f"cannot read the state in {directory}: {error}. {remedy(error)}") from error
     # An OSError of the block is not about the state: it comes from the files that the caller writes meanwhile.
     try:
         db = sqlite3.connect(f"file:{quote(str(path.absolute()))}?{_mode(path)}", uri=True, isolation_level=None)
@@ -236,7 +236,7 @@ def open_read_only(directory: Path) -> Iterator[Reader]:
         finally:
             db.close()
     except sqlite3.Error as error:
-        raise StoreError(f"cannot read the state in {directory}: {error}") from error
+        raise StoreError(f"cannot read the state in {directory}: {error}. {remedy(error)}") from error
 
 
 def _mode(path: Path) -> str:

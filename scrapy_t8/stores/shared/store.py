@@ -137,7 +137,10 @@ class SharedStore(StateFile):
     def _job(self) -> JobRecord:
         job = self.job()
         if job is None:
-            raise StoreError(f"there is no job in {self._directory}: it was taken away while it was in use")
+            raise StoreError(
+                f"there is no job in {self._directory}: another program has taken it away while it was in use. Put it "
+                "back, or start again with what is there"
+            )
         return job
 
     @contextmanager

@@ -187,7 +187,7 @@ class SQLiteStore(StateFile):
         with self._guard("recover"):
             job, last = self.job(), self.last_run()
             if job is None:
-                raise StoreError(f"there is no job in {self._directory}")
+                raise StoreError(f"there is no job in {self._directory}: use another JOBDIR")
             marked_by, in_flight = self._marks.read()
             recovered = 0
             with transaction(self._db) as db:

@@ -15,11 +15,12 @@ NAMES = (
 )
 """Parts of the names whose values are hidden unless a project names others."""
 KNOWN, SHORT = 2000, 200  # How many masked texts are remembered, and the longest text that is
+LONGEST = 100  # Characters of a name after its telling part. A limit keeps the time proportional to the text
 HEADERS = re.compile("authorization|cookie", re.IGNORECASE)
 # user:password@ of a URL. Greedy: a password may contain an @. A URL may be a parameter of another one.
 CREDENTIALS = re.compile(r"(?<=://)[^/\s?#]+@")
 # As an error names a host: "invalid hostname: user:password@example.com".
-HOST_CREDENTIALS = re.compile(r"(?<![\w:/@%.-])(?!mailto:)[\w.~%+-]+:[^\s/@\"'<>]+@(?=[\w\[])", re.IGNORECASE)
+HOST_CREDENTIALS = re.compile(r"(?<![\w:/@%.~+-])(?!mailto:)[\w.~%+-]+:[^\s/@\"'<>]+@(?=[\w\[])", re.IGNORECASE)
 INNER_CREDENTIALS = re.compile(r"(?<=%3A%2F%2F)(?:(?!%2F|%3F|%23)[^/\s?#&])+%40", re.IGNORECASE)
 HEADER = re.compile(r"((?:proxy-)?authorization|(?:set-)?cookie)([\"']?\s*[:=]\s*)[^\r\n]+", re.IGNORECASE)
 # A number of a page may have these names, too: only a long value is a secret.
@@ -41,18 +42,18 @@ class Mask:
 
     @cached_property
     def _pairs(self) -> re.Pattern[str]:
-        """A name and its value. Compiled when the first text has such a name."""
+        """The end of a name, from its telling part on, and the value. Compiled when the first text has such a name."""
         # In a URL in a URL, = and & are written %3D and %26, and so on.
         value = r"(?:(?!%(?:25)*(?:26|22))[^&;,\s\"'<>)}])+"
-        name = rf"([\w.%\[\]-]*(?:{self._parts})[\w.\[\]-]*)"
+        name = rf"((?:{self._parts})[\w.\[\]-]{{,{LONGEST}}})"
         return re.compile(rf"{name}([\"']?\s*(?:=|:|%(?:25)*3D)\s*)(\"[^\"]*\"|'[^']*'|{value})", re.IGNORECASE)
 
     @cached_property
     def _segments(self) -> re.Pattern[str]:
-        """A name and its value as in ``/token/Ab12...``."""
+        """The end of a name and the value, as in ``/token/Ab12...``."""
         # What follows may be a title as well, as in /session/how-we-did-it: no title looks like this.
         segment = r"[\da-f-]{16,}|(?=[^/]*\d)(?=[^/]*[a-z])(?=[^/]*[A-Z])[\w.~%=-]{16,}"
-        return re.compile(rf"(?<![\w.-])([\w.-]*(?i:{self._parts})[\w.-]*/)(?:{segment})(?=[/?#\s\"'>),]|$)")
+        return re.compile(rf"((?i:{self._parts})[\w.-]{{,{LONGEST}}}/)(?:{segment})(?=[/?#\s\"'>),]|$)")
 
     def text(self, text: str) -> str:
         """Return *text* without secrets."""

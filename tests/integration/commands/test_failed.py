@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from scrapy_t8 import open_dead_letters, read_report
+from scrapy_t8.commands.failed import listing
 from tests.support.command import T8
 from tests.support.crawl import Crawl
 
@@ -113,6 +114,24 @@ def test_show(t8: T8, stopped: Crawl) -> None:
     assert t8("failed", "show", letters["http"], "--secrets", "--jobdir", stopped.job) == 0
     assert "gone?token=hunter2" in t8.out
     assert "Basic hunter2" in t8.out
+
+
+def test_internal_numbers_are_shown_on_demand(t8: T8, stopped: Crawl) -> None:
+    internal = ("request number", "fingerprint", "hash of code")
+    assert t8("failed", "show", "1", "2", "--jobdir", stopped.job) == 0
+    assert not [name for name in (*internal, "entry", "code", "target") if f"\n{name} " in t8.out]
+    assert t8("failed", "show", "1", "2", "--full", "--jobdir", stopped.job) == 0
+    assert all(f"\n{name} " in t8.out for name in internal)
+
+
+def test_a_long_list_names_the_command_that_groups(t8: T8, stopped: Crawl, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert t8("failed", "list", "--jobdir", stopped.job) == 0
+    assert t8.out.splitlines()[0] == "Dead letters"
+    monkeypatch.setattr(listing, "MANY", 1)
+    assert t8("failed", "list", "--jobdir", stopped.job) == 0
+    assert t8.out.splitlines()[0] == "Dead letters (failed groups: by cause)"
+    assert t8("failed", "groups", "--limit", "1", "--jobdir", stopped.job) == 0
+    assert t8.out.splitlines()[0] == "By cause (1 of 2; --limit shows more)"
 
 
 def test_export(t8: T8, stopped: Crawl) -> None:

@@ -74,7 +74,7 @@ def test_the_selftest(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
 
 @pytest.mark.slow
 def test_the_demo(tmp_path: Path) -> None:
-    done = run("-m", "scrapy_t8", "--env", "testing", "--mode", "demo")
+    done = run("-m", "scrapy_t8", "--env", "testing", "--mode", "demo", "--log-level", "info")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "kill -9 after page" in done.stdout
     assert "car-model-013, try 3: here it is" in done.stdout

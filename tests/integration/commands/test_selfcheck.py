@@ -58,6 +58,7 @@ def test_demo_and_selftest_in_a_project(tmp_path: Path) -> None:
     done = spawn("demo", "--env", "testing", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "60 of 60 cars collected, 0 lost." in done.stdout
+    assert done.stderr == ""
     done = spawn("selftest", "--log-level", "error", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count(" ok ") == 5

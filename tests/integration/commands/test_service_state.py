@@ -144,7 +144,7 @@ def test_the_command_exports_what_the_service_exports(t8: T8, filled: T8ResumeAn
 
 def test_report_and_heal(t8: T8, filled: T8ResumeAndRetry) -> None:
     assert t8("report", "--output", "report") == 0
-    assert "heal is about crawls" in t8.refused(2, "heal")
+    assert "heal is for crawls" in t8.refused(2, "heal")
 
 
 KILLED = """

@@ -60,7 +60,7 @@ def test_an_export_is_imported_into_another_job(t8: T8, stopped: Crawl, server: 
     assert t8("import", "state.json", *at) == 0
     assert t8.out.splitlines() == [
         "Imported: 1 resume points, 0 failed tasks, 0 states, 2 dead letters",
-        "1 were left out: a crawl has no tasks that wait, a service no dead letters",
+        "left out: 1; a crawl has no tasks that wait, a service no dead letters",
     ]
     printed = t8.json("status", *at)
     assert printed["points"][0]["current_page"] == 6

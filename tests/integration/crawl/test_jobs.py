@@ -9,6 +9,8 @@ from collections import Counter
 import pytest
 from scrapy import version_info
 
+from scrapy_t8 import read_report
+from scrapy_t8.utils.times import moment
 from tests.support import ledger
 from tests.support.crawl import Crawl, Run
 
@@ -58,6 +60,7 @@ def test_a_job_that_has_finished_lately_is_kept(lab: Lab) -> None:
     for _ in range(2):
         crawl.finished()
         assert crawl.last.lines(f"The job {first['id']} has finished already")
+        assert moment(first["ended"] + 86400).isoformat() == read_report(crawl.job)["job"]["kept_until"]
         assert crawl.last.stats["t8/verdict"] == "complete"
         state = crawl.state().record
         assert (state["id"], state["ended"], state["finished"]) == (first["id"], first["ended"], True)

@@ -78,7 +78,7 @@ def test_a_report_that_cannot_be_written_does_not_fail_the_crawl(tmp_path: Path)
     (tmp_path / "taken").write_text("a file")
     run = crawl(tmp_path, PAGES, T8_REPORT_DIR="taken")
     assert run.code == 0
-    assert "There is no integrity report: the report cannot be written to taken" in run.log
+    assert "The report is only in this log: the report cannot be written to taken" in run.log
     assert "Traceback" not in run.log
     assert len(run.items) == 3
 

@@ -17,7 +17,14 @@ def document(site: str) -> dict[str, Any]:
         "version": 1,
         "generator": GENERATOR,
         "running": False,
-        "job": {"spider": "shop", "arguments": {"site": site}, "finished": True, "follows": "", "doubt": ""},
+        "job": {
+            "spider": "shop",
+            "arguments": {"site": site},
+            "finished": True,
+            "follows": "",
+            "doubt": "",
+            "kept_until": None,
+        },
         "ledger": {
             # 4 lists, the pages of 42 cars, 8 of them twice.
             "requests": {

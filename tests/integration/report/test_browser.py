@@ -21,6 +21,8 @@ pytestmark = pytest.mark.slow
 
 SAMPLES = [empty, rich, hostile]
 JOB = Path("jobs/cars")
+A4 = 718
+"""Pixels beside each other on a sheet of paper, without its margins."""
 FIGURES = """
 [...document.querySelectorAll('[data-figure]')].map(one => [one.dataset.figure, one.dataset.value, one.textContent])
 """
@@ -110,6 +112,17 @@ def test_nothing_is_cut(shown: tuple[Report, Visit]) -> None:
     for width in (320, 390, 768, 1280):
         seen.resize(width)
         assert seen.cut() == [], width
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_nothing_is_cut_in_print(
+    browser: Chromium, written: Callable[[Report], str], sample: Callable[[], Report]
+) -> None:
+    with browser.visit(written(sample()), width=A4, dark=True) as seen:
+        seen.page.emulate_media(media="print")
+        assert seen.cut() == []
+        colours = "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]"
+        assert seen.page.evaluate(colours) == ["rgb(255, 255, 255)", "rgb(0, 0, 0)"]
 
 
 def test_a_button_copies_its_command(browser: Chromium, written: Callable[[Report], str]) -> None:

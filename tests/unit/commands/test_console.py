@@ -6,6 +6,7 @@ import io
 import re
 
 import pytest
+from rich.cells import cell_len
 
 from scrapy_t8.commands.console import Terminal
 
@@ -66,3 +67,36 @@ def test_a_table_on_a_terminal_is_cut_and_in_a_file_is_whole(screen: Screen) -> 
         assert (error in whole) == (out is not screen)
         assert ("shop.example" in whole) == (out is not screen)
     assert all(len(line) <= 40 for line in COLOUR.sub("", screen.getvalue()).splitlines())
+
+
+def test_a_line_of_wide_characters_fits_the_terminal(screen: Screen) -> None:
+    line = "  " + "価格が見つかり ません " * 6
+    Terminal(screen).print_line(line)
+    lines = screen.getvalue().splitlines()
+    assert all(cell_len(line) <= 40 for line in lines)
+    assert [word for line in lines for word in line.split()] == line.split()
+
+
+def test_marks_below_a_line_of_code_stay_below_it_or_are_left_out(screen: Screen) -> None:
+    Terminal(screen).print_line(f"{'^^^':>30}")
+    Terminal(screen).print_line(f"{'^^^':>60}")
+    assert screen.getvalue() == f"{'^^^':>30}\n"
+
+
+def test_characters_that_the_encoding_lacks_are_escaped_before_a_line_is_wrapped(
+    monkeypatch: pytest.MonkeyPatch, screen: Screen
+) -> None:
+    monkeypatch.setattr(Screen, "encoding", "ascii")
+    Terminal(screen).print_line("  " + "не да " * 6)
+    Terminal(screen).print_table("Failed", ("id", "*error"), [["1", "не да " * 6]])
+    assert screen.getvalue().isascii()
+    assert all(len(COLOUR.sub("", line)) <= 40 for line in screen.getvalue().splitlines())
+
+
+def test_a_table_whose_reader_has_ended_is_a_broken_pipe() -> None:
+    class Ended(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        Terminal(Ended()).print_table("Failed", ("id",), [["1"]])

@@ -183,13 +183,22 @@ def test_only_whole_addresses_of_the_web_are_links() -> None:
         "https://a.example/?x=1&y='2",
         "javascript:alert(1)",
         "http://a.example/\x00",
-        "https://" + "a" * 600,
+        "https://" + "a" * 3000,
+        "https://a.example/?token=***",
         "ftp://a",
     ]
     report["dropped"] = [{**report["dropped"][0], "url": url} for url in urls]
     report["missing"]["causes"] = report["failed"] = report["without_result"]["causes"] = []
     assert [link["href"] for link in Reader(render(report, JOB)).links] == urls[:1]
     assert all(link["rel"] == "noopener noreferrer" for link in reader_of(rich).links)
+
+
+def test_the_middle_of_a_long_url_is_not_shown() -> None:
+    report, url = rich(), f"{SHOP}/{'a' * 300}?last=17"
+    report["dropped"] = [{**report["dropped"][0], "url": url}]
+    page = render(report, JOB)
+    assert url in [link["href"] for link in Reader(page).links]
+    assert f"{url[:110]}…{url[-50:]}</bdi>" in page
 
 
 def test_the_page_of_a_large_report_is_small() -> None:
@@ -352,3 +361,16 @@ def test_text_is_legible() -> None:
     assert legible("a\x00b\ud800c") == "ab\\ud800c"
     assert len(legible("x" * 10_000)) == MOST
     assert legible("tab\tand \U0001f697") == "tab\tand \U0001f697"
+
+
+def test_the_page_of_a_running_job_says_that_the_job_runs() -> None:
+    report = {**rich(), "running": True, "verdict": "incomplete"}
+    report["ledger"]["requests"]["leased"] = 4
+    report["runs"][-1] |= {"ended": None, "reason": None, "end": "running"}
+    page = render(report, JOB)
+    assert "<title>Running: cars</title>" in page
+    text = " ".join(unescape(re.sub("<[^>]*>", "", page)).split())
+    assert "Running." in text
+    assert "4 are in flight" in text
+    assert "- - running" in text
+    assert summary(report, JOB).splitlines()[0].endswith(": INCOMPLETE (running)")

@@ -25,6 +25,18 @@ def test_requests_without_a_result_are_grouped_with_what_can_be_done() -> None:
     ]
 
 
+def test_one_missing_item_is_named_in_the_singular_with_its_cause() -> None:
+    document = {**empty(), "verdict": "incomplete"}
+    document["ledger"]["expected"] = {"expected": 3, "collected": 2, "missing": 1, "difference": 0}
+    cause = {"cause": "dead", "detail": "host: 500 Internal Server Error", "count": 1, "accepted": False}
+    document["missing"] = {"count": 1, "causes": [{**cause, "examples": [{"key": "7"}]}]}
+    lines = summary(document, Path("job")).splitlines()
+    assert lines[1:3] == [
+        "  2 of 3 expected items are there, 1 is missing",
+        "    1 given up, host: 500 Internal Server Error: 7",
+    ]
+
+
 def test_a_complete_job_has_nothing_to_say_of_that() -> None:
     text = summary(empty(), Path("job"))
     assert "without a result" not in text
@@ -46,6 +58,17 @@ def test_the_last_line_says_what_the_same_command_does(left: int, finished: bool
     document["job"]["finished"], document["ledger"]["requests"]["waiting"] = finished, left
     lines = summary(document, Path("job")).splitlines()
     assert ([] if not line else [f"  next: {line}"]) == [text for text in lines if text.startswith("  next:")]
+
+
+@pytest.mark.parametrize(
+    ("made", "begins"), [("2026-11-28T10:00:00+00:00", False), ("2026-11-28T12:00:00+00:00", True)]
+)
+def test_within_the_time_of_skip_finished_the_same_command_requests_nothing(made: str, begins: bool) -> None:
+    document = {**empty(), "verdict": "incomplete", "generated": made}
+    document["job"] |= {"finished": True, "kept_until": "2026-11-28T11:00:00+00:00"}
+    text = summary(document, Path("job"))
+    assert ("begins a new one" in text) == begins
+    assert ("T8_SKIP_FINISHED" in text) != begins
 
 
 def test_after_a_complete_job_there_is_nothing_to_say() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,14 @@ from typing import Any
 import pytest
 from scrapy import Request, Spider
 from scrapy.crawler import Crawler
+from scrapy.exceptions import NotConfigured
 from scrapy.http import HtmlResponse
 from scrapy.pipelines.files import FilesPipeline
 from scrapy.pipelines.images import ImagesPipeline
 from scrapy.utils.test import get_crawler
 
+from scrapy_t8.errors import ConfigError
+from scrapy_t8.spiders.media import MediaSpider
 from scrapy_t8.spiders.media_files import ItemFiles, file_urls
 
 PAGE = HtmlResponse("https://shop.example/cars/1", body=b"")
@@ -121,3 +125,15 @@ def test_requests_of_an_own_pipeline(tmp_path: Path) -> None:
     (request,) = files.requests({"one": "https://shop.example/a"}, PAGE)
     assert (request.headers["Referer"], request.meta, request.errback) == (b"https://shop.example/", {"sku": 1}, None)
     assert files.requests({}, PAGE) == []
+
+
+def test_a_missing_library_for_pictures_is_named_with_the_extra() -> None:
+    class Pictures(MediaSpider):
+        name = "pictures"
+
+        @property
+        def _files(self) -> Any:
+            raise NotConfigured("ImagesPipeline requires installing Pillow 8.3.2 or later")
+
+    with pytest.raises(ConfigError, match=r'requires installing Pillow.*: pip install "scrapy-t8\[images\]"'):
+        asyncio.run(anext(Pictures().start()))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from scrapy_t8.errors import ConfigError
-from scrapy_t8.utils.text import encoding_of_file, escape_surrogates, lines_of, one_line, printable, to_json
+from scrapy_t8.utils.text import encoding_of_file, escape_surrogates, lines_of, one_line, printable, shortened, to_json
 from scrapy_t8.utils.times import isoformat, moment, parse_time
 
 
@@ -79,3 +79,11 @@ def test_a_file_with_the_mark_of_another_encoding(tmp_path: Path) -> None:
     assert encoding_of_file(path)[0] == "utf-16-le"
     with pytest.raises(ConfigError, match="begins as utf-16-le, but is not"):
         list(lines_of(path))
+
+
+def test_a_long_url_loses_its_middle() -> None:
+    url = f"https://shop.example/{'a' * 300}?last=17"
+    assert shortened(url[:160]) == url[:160]
+    assert len(shortened(url)) == 161
+    assert shortened(url).startswith(url[:110])
+    assert shortened(url).endswith("?last=17")
