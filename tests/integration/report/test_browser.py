@@ -118,8 +118,9 @@ def test_nothing_is_cut(shown: tuple[Report, Visit]) -> None:
 def test_nothing_is_cut_in_print(
     browser: Chromium, written: Callable[[Report], str], sample: Callable[[], Report]
 ) -> None:
-    with browser.visit(written(sample()), width=A4, dark=True) as seen:
-        seen.page.emulate_media(media="print")
+    with browser.visit(written(sample())) as seen:
+        seen.resize(A4)
+        seen.page.emulate_media(media="print", color_scheme="dark")
         assert seen.cut() == []
         colours = "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]"
         assert seen.page.evaluate(colours) == ["rgb(255, 255, 255)", "rgb(0, 0, 0)"]
