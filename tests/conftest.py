@@ -20,13 +20,13 @@ from .support.site import Server, Site, serving
 
 TRIALS = 14
 """One of each form of the command."""
-VERDICTS = 100
+VERDICTS = 60
 SEED = 1000
 """The seed of sessions with no more trials than these, which are the same in each of them: no test fails by chance."""
 # How long a machine takes for an example says nothing about the code.
 PROFILE: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-settings.register_profile("random", max_examples=200, **PROFILE)
-settings.register_profile("the same each time", derandomize=True, **PROFILE)
+settings.register_profile("random", max_examples=300, **PROFILE)
+settings.register_profile("the same each time", derandomize=True, max_examples=40, **PROFILE)
 settings.load_profile("the same each time")
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from scrapy_t8.service.retries.retry_manager import RetryManager
+
 from .facade import T8ResumeAndRetry
-from .retry_manager import RetryManager
 from .state_manager import StateManager
 
 __all__ = ["RetryManager", "StateManager", "T8ResumeAndRetry"]

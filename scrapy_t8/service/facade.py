@@ -14,6 +14,8 @@ from scrapy_t8.config.settings import Config, from_dict
 from scrapy_t8.errors import ConfigError, T8Error
 from scrapy_t8.report.alerts import Incidents, alert_lines
 from scrapy_t8.report.notify import Notifier
+from scrapy_t8.service.retries.failed_tasks import rules_of
+from scrapy_t8.service.retries.retry_manager import RetryManager
 from scrapy_t8.utils.classes import forwarded
 from scrapy_t8.utils.text import counted
 from scrapy_t8.utils.threads import in_loop, in_loop_thread, in_thread_or_here
@@ -22,10 +24,8 @@ from scrapy_t8.validation.database import Database
 from scrapy_t8.validation.validator import ResumeValidator
 
 from . import logs
-from .failed_tasks import rules_of
 from .logs import logger
 from .metrics import alerts, metrics
-from .retry_manager import RetryManager
 from .state_manager import StateManager
 
 POLL = 0.1

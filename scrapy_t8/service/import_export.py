@@ -19,10 +19,10 @@ from scrapy_t8.errors import FormatError
 from scrapy_t8.model.failed_task import FailedTask
 from scrapy_t8.model.json_document import VERSION
 from scrapy_t8.model.resume_point import CollectionState, ResumePoint
+from scrapy_t8.service.retries.failed_tasks import ANY, FailedTasks
 from scrapy_t8.utils.checked import checked_metadata, checked_number, checked_text
 from scrapy_t8.utils.times import isoformat, moment
 
-from .failed_tasks import ANY, FailedTasks
 from .resume_points import StoredResumePoints, check_point
 from .runs import NUMBERS, Runs, StoredRun, checked_status
 from .write_batch import EVERYTHING

@@ -14,13 +14,13 @@ from typing import Any
 from scrapy_t8.config.settings import Config
 from scrapy_t8.errors import StoreError
 from scrapy_t8.model.resume_point import CollectionState
+from scrapy_t8.service.retries.failed_tasks import FailedTasks
 from scrapy_t8.stores.locks import LeaseHolder
 from scrapy_t8.utils.classes import forwarded
 from scrapy_t8.utils.files import replacing
 from scrapy_t8.utils.text import to_json
 
 from .context import StateContext
-from .failed_tasks import FailedTasks
 from .import_export import Source, export_document, import_plan, read_plan
 from .logs import logger
 from .resume_points import StoredResumePoints

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.conftest import TRIALS
+
 from .checks import Done, check
 from .options import planned
 from .plan import SMALL, VARIANTS, Plan, interrupt, interrupt_twice, kill, terminate
@@ -11,7 +13,8 @@ from .trial import Trial
 
 pytestmark = pytest.mark.slow
 
-MOMENTS = [0.05 + number * 0.105 for number in range(12)]
+FEW, MANY = 6, 24
+"""Moments of a start that are tried: usually, and where there are more trials than usual."""
 KINDS = ("jsonl", "json", "reactorless")
 TAR = {"tar": "1"}
 """A page is held by the site, so that asking alone does not end the process."""
@@ -23,7 +26,13 @@ def sweep(moment: float) -> Plan:
     return Plan(f"{moment:.3f}s", ends, lists=SMALL, fresh=True)
 
 
-@planned([sweep(moment) for moment in MOMENTS])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if metafunc.function is test_one_interrupt_at_any_moment_of_a_start:
+        count = FEW if metafunc.config.getoption("trials") <= TRIALS else MANY
+        plans = [sweep(0.05 + number * 1.155 / (count - 1)) for number in range(count)]
+        metafunc.parametrize("plan", plans, ids=[plan.name for plan in plans])
+
+
 def test_one_interrupt_at_any_moment_of_a_start(plan: Plan, trial: Trial, done: Done) -> None:
     done(check(trial))
 

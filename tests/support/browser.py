@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
 
 from playwright.sync_api import Browser, Dialog, Page, Request, sync_playwright
 
@@ -19,6 +18,8 @@ OPTIONS = (
 )
 
 
+HEIGHT = 800
+"""Of a window."""
 UNFOLD = "document.querySelectorAll('details').forEach(one => one.open = true)"
 OUTSIDE = """
 [...document.querySelectorAll('.chart svg')].flatMap(svg => {
@@ -52,6 +53,12 @@ class Visit:
     said: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
 
+    def resize(self, width: int) -> None:
+        self.page.set_viewport_size({"width": width, "height": HEIGHT})
+
+    def colour(self, *, dark: bool) -> None:
+        self.page.emulate_media(color_scheme="dark" if dark else "light")
+
     def cut(self) -> list[str]:
         """Return each part of the unfolded page that is not to be seen in full."""
         self.page.evaluate(UNFOLD)
@@ -74,10 +81,9 @@ class Chromium:
         self.browser = browser
 
     @contextmanager
-    def visit(self, url: str, width: int = 1100, dark: bool = False) -> Iterator[Visit]:
-        """*url* in a window of that width."""
-        scheme: Literal["dark", "light"] = "dark" if dark else "light"
-        page = self.browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    def visit(self, url: str) -> Iterator[Visit]:
+        """*url* in a window of its own."""
+        page = self.browser.new_page(viewport={"width": 1100, "height": HEIGHT}, color_scheme="light")
         page.set_default_timeout(HANG * 1000)
         seen = Visit(page)
 

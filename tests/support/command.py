@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from scrapy.cmdline import execute
+from scrapy import cmdline
 from scrapy.settings import Settings
 
 from .process import run
+
+cmdline.entry_points = cache(cmdline.entry_points)  # else each call reads the metadata of all that is installed
 
 
 class T8:
@@ -25,7 +28,7 @@ class T8:
     def __call__(self, *arguments: str | Path, settings: dict[str, Any] | None = None) -> int:
         """Call it, and return the exit status."""
         with pytest.raises(SystemExit) as ended:
-            execute(["scrapy", "t8", *map(str, arguments)], Settings(settings))
+            cmdline.execute(["scrapy", "t8", *map(str, arguments)], Settings(settings))
         self.out, self.err = self._capsys.readouterr()
         code = ended.value.code
         assert isinstance(code, int)

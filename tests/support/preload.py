@@ -9,7 +9,8 @@ import gc
 import sys
 import warnings
 from contextlib import suppress
-from importlib import import_module
+from functools import cache
+from importlib import import_module, metadata
 from pkgutil import walk_packages
 
 PACKAGES = (
@@ -27,6 +28,8 @@ MODULES = (
 
 
 def preload() -> None:
+    # Scrapy reads the metadata of all that is installed for each command: a fifth of what a crawl takes to begin.
+    metadata.entry_points, metadata.version = cache(metadata.entry_points), cache(metadata.version)
     for package in PACKAGES:
         for module in walk_packages(import_module(package).__path__, f"{package}."):
             with suppress(ImportError):
@@ -34,6 +37,8 @@ def preload() -> None:
     for name in MODULES:
         with suppress(ImportError):
             import_module(name)
+    metadata.entry_points(group="scrapy.commands")
+    import_module("scrapy.utils.versions").get_versions()
     assert "twisted.internet.reactor" not in sys.modules
 
 

@@ -16,6 +16,8 @@ pytestmark = pytest.mark.slow
 
 FOUND = (106, 132, 123101, 456165, 456263, 456531)
 """Seeds that have found something, kept."""
+RARE = (1094, 1097)
+"""Seeds that draw a fault and a hazard which none of the usual seeds does: the state is gone, a feed has no storage."""
 GROUP = 5
 """Plans of one test."""
 
@@ -34,6 +36,10 @@ def test_the_verdict_is_a_proof(server: Server, tmp_path: Path, seeds: range) ->
 
 def test_what_was_found_is_mended(server: Server, tmp_path: Path) -> None:
     check(server, tmp_path, FOUND)
+
+
+def test_what_is_drawn_seldom(server: Server, tmp_path: Path) -> None:
+    check(server, tmp_path, RARE)
 
 
 def check(server: Server, directory: Path, seeds: Iterable[int]) -> None:

@@ -19,8 +19,8 @@ from .engine import (
     watch,
 )
 from .names import TABLE, check
+from .older_scrapy import apply_uri_params, components_in_order, retry_request
 from .queues import pop_last
-from .releases import apply_uri_params, components_in_order, retry_request
 
 __all__ = [
     "SHUTDOWN",

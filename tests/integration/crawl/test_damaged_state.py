@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 def broken(lab: Lab) -> Crawl:
     """A job that was killed in the middle. To be copied, not used."""
     crawl = lab.crawl("simple", weight="1500")
-    crawl.killed("page:90", T8_COMMIT_INTERVAL=0.01)
+    crawl.killed("page:45", T8_COMMIT_PAGES=10)
     with sqlite3.connect(crawl.state_file) as db:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     db.close()
@@ -93,7 +93,7 @@ def test_damaged_state(lab: Lab, broken: Crawl, damage: Callable[[Path], None]) 
     assert [line for line in run.complaints if "the part that cannot be read" not in line] == []
     (aside,) = crawl.state_file.parent.glob("state.db.damaged-*[0-9]")
     assert aside.read_bytes() == before
-    assert {"0", "of-119"} <= set(crawl.pages)
+    assert {"0", "of-59"} <= set(crawl.pages)
     crawl.check_ledger()
     if damage is not cut_in_half:
         # Nothing could be read: the whole crawl was done anew.
@@ -113,14 +113,14 @@ def test_overwritten_in_the_middle(lab: Lab, broken: Crawl) -> None:
     crawl.check_ledger()
     # The items of pages that were done are not taken away.
     assert set(broken.lines) <= set(crawl.lines)
-    assert len(crawl.lines) > 200
+    assert len(crawl.lines) > 100
     assert "T8_RESUME=continue" in complaint
 
 
 def test_killed_in_the_middle_of_a_checkpoint(lab: Lab) -> None:
     """SQLite writes the first page first, with the number of pages; the other pages are still in the WAL."""
     crawl = lab.crawl("simple", weight="5000")
-    crawl.killed("page:90", T8_COMMIT_INTERVAL=0.01)
+    crawl.killed("page:45", T8_COMMIT_PAGES=10)
     checkpoint_first_page(crawl.state_file)
     crawl.finished()
     assert _pages(crawl) == _pages_of_all()
@@ -143,7 +143,7 @@ def test_state_that_was_lost_between_runs(lab: Lab, lost: str) -> None:
     """A state that has lost a part is never taken for a new job, nor for an earlier state of this one."""
     crawl = lab.crawl("simple")
     crawl.feeds = ("-O", "items.jsonl")
-    crawl.killed("page:90", T8_COMMIT_INTERVAL=0.01)
+    crawl.killed("page:45", T8_COMMIT_PAGES=10)
     log = crawl.state_file.with_name("state.db-wal")
     if lost == "the end of the log":
         os.truncate(log, log.stat().st_size // 2)
@@ -194,7 +194,7 @@ def test_a_second_process_is_refused(lab: Lab) -> None:
 def test_a_callback_that_was_renamed(lab: Lab) -> None:
     """Its requests go to the dead-letter box, and the rest completes. Trap 26."""
     crawl = lab.crawl("renamed")
-    crawl.killed("page:150", T8_COMMIT_INTERVAL=0.01)
+    crawl.killed("page:75", T8_COMMIT_PAGES=10)
     run = crawl.run(switch="renamed")
     assert (run.code, run.reason) == (0, "finished")
     dead = crawl.query("SELECT kind, error FROM dead")
@@ -205,7 +205,7 @@ def test_a_callback_that_was_renamed(lab: Lab) -> None:
     assert crawl.state().record["ledger"]["dead"] == len(dead)
     crawl.check_ledger()
     pages = set(crawl.pages)
-    assert {f"{kind}{number}" for number in range(120) for kind in ("", "of-")} <= pages
+    assert {f"{kind}{number}" for number in range(60) for kind in ("", "of-")} <= pages
 
 
 def _pages(crawl: Crawl) -> set[str]:

@@ -16,8 +16,8 @@ from .compare import Lab
 
 pytestmark = pytest.mark.slow
 
-WEIGHT = {"weight": "5000"}
-SIZE = {"size": "60000"}
+WEIGHT = {"weight": "10000"}
+SIZE = {"size": "120000"}
 
 
 class Disk:
@@ -116,7 +116,7 @@ def test_a_read_only_disk(lab: Lab, disk: Disk, weighty: Counter[str]) -> None:
     _assert_refused(crawl)
     disk.grow()
     subprocess.run(["mount", "-o", "remount,rw", str(disk.path)], check=True)
-    crawl.killed("page:50")
+    crawl.killed("page:25")
     disk.lock()
     _assert_refused(crawl)
     subprocess.run(["mount", "-o", "remount,rw", str(disk.path)], check=True)

@@ -19,7 +19,7 @@ from .compare import Lab
 
 pytestmark = pytest.mark.slow
 
-ALL = Counter(json.dumps({"page": f"{kind}{number}", "size": ""}) for number in range(120) for kind in ("", "of-"))
+ALL = Counter(json.dumps({"page": f"{kind}{number}", "size": ""}) for number in range(60) for kind in ("", "of-"))
 
 
 def assert_refused(run: Run, *parts: str) -> None:
@@ -36,7 +36,7 @@ def assert_refused(run: Run, *parts: str) -> None:
 def broken(lab: Lab) -> Crawl:
     """A job that was killed in the middle."""
     crawl = lab.crawl("simple")
-    crawl.killed("page:90", T8_COMMIT_INTERVAL=0.01)
+    crawl.killed("page:45", T8_COMMIT_PAGES=10)
     return crawl
 
 
@@ -78,17 +78,17 @@ def test_a_job_that_has_finished_lately_is_kept(lab: Lab) -> None:
 def test_a_signal_says_that_the_verdict_is_there(lab: Lab) -> None:
     """All statistics are there then: those of Scrapy, of the report, and of all runs of the job."""
     crawl = lab.crawl("monitored", T8_JOB_STATS=True)
-    crawl.stopped("page:60")
+    crawl.stopped("page:30")
     crawl.finished()
     first, second = (json.loads(line) for line in (crawl.work / "heard").read_text().splitlines())
     assert (first[0], first[1], first[4]) == ("incomplete", "incomplete", "shutdown")
-    assert second == ["complete", "complete", 240, 240, "finished"]
+    assert second == ["complete", "complete", 120, 120, "finished"]
 
 
 def test_without_jobdir_other_arguments_have_another_directory(lab: Lab) -> None:
     crawl = lab.crawl("simple", JOBDIR="")
     for tag in ("red", "blue"):
-        crawl.stopped("page:60", tag=tag)
+        crawl.stopped("page:30", tag=tag)
     for tag in ("red", "blue"):
         run = crawl.run(tag=tag)
         assert (run.code, run.reason) == (0, "finished"), run.log
@@ -101,9 +101,9 @@ def test_without_jobdir_other_arguments_have_another_directory(lab: Lab) -> None
 def test_a_stopped_job_is_resumed_and_says_so(lab: Lab) -> None:
     """When and how the last run ended, and what is left. Traps 1, 2, 4, 5, 18."""
     crawl = lab.crawl("simple")
-    crawl.stopped("page:60")
+    crawl.stopped("page:30")
     (left,) = crawl.query("SELECT count(*) FROM entry")[0]
-    crawl.killed("page:60", T8_COMMIT_PAGES=1)
+    crawl.killed("page:30", T8_COMMIT_PAGES=1)
     (line,) = crawl.last.lines("Resuming")
     assert re.search(rf"Resuming job_\w+ in job: run 1 ended [\d-]+ [\d:]+ \(shutdown\)\. {left} requests to do$", line)
     # It goes on at once: there is no beat of the engine's heart to wait for.
@@ -111,10 +111,10 @@ def test_a_stopped_job_is_resumed_and_says_so(lab: Lab) -> None:
     (line,) = crawl.last.lines("Resuming")
     message = re.search(r"run 2 ended [\d-]+ [\d:]+ \(died\)\. (\d+) requests to do, (\d+) of them in flight", line)
     assert message
-    assert 0 < int(message[1]) < 240
+    assert 0 < int(message[1]) < 120
     # In flight are the downloads, the callbacks that run, and what has settled since the last commit.
     # Scrapy before 2.18 holds each response for 0.1 s, so more of them are in flight.
-    assert 0 < int(message[2]) < (40 if version_info >= (2, 18) else 120)
+    assert 0 < int(message[2]) < (40 if version_info >= (2, 18) else 60)
     assert crawl.lines == ALL
 
 
@@ -137,7 +137,7 @@ def test_killed_while_it_reports(lab: Lab) -> None:
     assert crawl.state().record["id"] == first
     assert crawl.last.stats["t8/verdict"] == "complete"
     assert crawl.lines == ALL
-    assert Counter(crawl.pages) == Counter(f"{kind}{number}" for number in range(120) for kind in ("", "of-"))
+    assert Counter(crawl.pages) == Counter(f"{kind}{number}" for number in range(60) for kind in ("", "of-"))
     crawl.finished()
     assert crawl.last.lines(f"The last job here ({first}) has finished: a new one begins")
 
@@ -152,7 +152,7 @@ def test_a_job_killed_while_it_reports_stands_in_the_way_of_no_other(lab: Lab) -
 @prompt_callbacks
 def test_stopped_again_and_again(lab: Lab) -> None:
     """The limits of Scrapy's closespider extension count for each run by itself. Trap 19."""
-    crawl = lab.crawl("simple", CLOSESPIDER_ITEMCOUNT=100)
+    crawl = lab.crawl("simple", CLOSESPIDER_ITEMCOUNT=45)
     reasons = [crawl.run().reason for _ in range(3)]
     assert reasons == ["closespider_itemcount", "closespider_itemcount", "finished"]
     assert crawl.lines == ALL
@@ -163,12 +163,12 @@ def test_other_arguments(lab: Lab) -> None:
     """Refused, with the difference and the two ways on; both of them work."""
     crawls = [lab.crawl("simple") for _ in range(2)]
     for crawl in crawls:
-        crawl.killed("page:90")
+        crawl.killed("page:45")
     going_on, anew = crawls
     before = ledger.content(going_on.state_file)
     assert_refused(going_on.run(tag="b"), "tag was None, is 'b'", "T8_RESUME=continue", "T8_RESUME=fresh", "JOBDIR")
     assert ledger.content(going_on.state_file) == before
-    run = going_on.run(tag="b", T8_RESUME="continue", end="stop:page:110")
+    run = going_on.run(tag="b", T8_RESUME="continue", end="stop:page:55")
     assert (run.code, run.reason) == (0, "shutdown")
     # From then on it is the one with these arguments.
     assert_refused(going_on.run(), "tag was 'b', is None")
@@ -187,8 +187,8 @@ def test_other_arguments(lab: Lab) -> None:
 def test_arguments_that_differ_in_each_run(lab: Lab) -> None:
     """Those of a platform, and those that the settings name, tell no jobs apart."""
     crawl = lab.crawl("simple", T8_IGNORED_ARGUMENTS=["night"])
-    crawl.killed("page:90", _job="a1", night="Monday")
-    run = crawl.run(_job="b2", _version="7", night="Tuesday", end="stop:page:110")
+    crawl.killed("page:45", _job="a1", night="Monday")
+    run = crawl.run(_job="b2", _version="7", night="Tuesday", end="stop:page:55")
     assert (run.code, run.reason) == (0, "shutdown")
     assert_refused(crawl.run(_job="c3", tag="b"), "arguments: tag was None, is 'b'. To go on")
     crawl.finished(night="Wednesday")
@@ -213,7 +213,7 @@ def test_fresh_gives_up_an_unfinished_job(broken: Crawl) -> None:
 def test_without_a_job_directory(lab: Lab) -> None:
     """The job lives with Scrapy's other data, by the name of the spider."""
     crawl = lab.crawl("simple", JOBDIR="")
-    crawl.killed("page:90")
+    crawl.killed("page:45")
     assert (crawl.work / ".scrapy" / "t8" / "simple" / "t8" / "state.db").exists()
     run = crawl.run()
     assert run.reason == "finished"

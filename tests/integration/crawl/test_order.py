@@ -118,7 +118,7 @@ def _on_disk(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {**disk, "SCHEDULER_START_DISK_QUEUE": settings[start]} if start in settings else disk
 
 
-def _stopped_in_the_middle(crawl: Crawl, page: int = 30) -> None:
+def _stopped_in_the_middle(crawl: Crawl, page: int = 20) -> None:
     crawl.stopped(f"page:{page}")
     crawl.finished()
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from tests.support.reports import Report, empty, hostile, rich
 from tests.unit.report.test_html import numbers
 
 if TYPE_CHECKING:
-    from tests.support.browser import Chromium
+    from tests.support.browser import Chromium, Visit
 
 pytestmark = pytest.mark.slow
 
@@ -34,36 +35,44 @@ COLOURS = """
 
 @pytest.fixture
 def written(tmp_path: Path) -> Callable[[Report], str]:
-    def write(report: Report) -> str:
-        path = tmp_path / "report.html"
-        path.write_text(render(report, JOB), encoding="utf-8", errors="backslashreplace")
-        return path.as_uri()
-
-    return write
+    return partial(written_to, tmp_path)
 
 
-@pytest.mark.parametrize("sample", SAMPLES)
-@pytest.mark.parametrize("dark", [False, True])
-def test_a_page_logs_nothing_and_loads_nothing(
-    browser: Chromium, written: Callable[[Report], str], sample: Callable[[], Report], dark: bool
-) -> None:
-    with browser.visit(written(sample()), dark=dark) as seen:
-        assert seen.page.get_by_role("button").count() == seen.page.locator(".command").count()
+def written_to(directory: Path, report: Report) -> str:
+    """Write the page of a report, and return its address."""
+    path = directory / "report.html"
+    path.write_text(render(report, JOB), encoding="utf-8", errors="backslashreplace")
+    return path.as_uri()
+
+
+@pytest.fixture(scope="module")
+def shown(
+    request: pytest.FixtureRequest, browser: Chromium, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Report, Visit]]:
+    """The report that the test is parametrised with, and its page, which is opened once for all tests."""
+    report = request.param()
+    with browser.visit(written_to(tmp_path_factory.mktemp("report"), report)) as seen:
+        yield report, seen
+
+
+@pytest.mark.parametrize("shown", SAMPLES, indirect=True)
+def test_a_page_logs_nothing_and_loads_nothing(shown: tuple[Report, Visit]) -> None:
+    _, seen = shown
+    assert seen.page.get_by_role("button").count() == seen.page.locator(".command").count()
+    for dark in (True, False):
+        seen.colour(dark=dark)
         seen.page.screenshot(full_page=True)
         assert seen.said == []
         assert seen.asked == []
-        assert seen.page.evaluate("document.scripts.length + document.images.length") == 1
+    assert seen.page.evaluate("document.scripts.length + document.images.length") == 1
 
 
-@pytest.mark.parametrize("sample", SAMPLES)
-def test_the_page_says_the_numbers_of_the_report(
-    browser: Chromium, written: Callable[[Report], str], sample: Callable[[], Report]
-) -> None:
-    report = sample()
+@pytest.mark.parametrize("shown", SAMPLES, indirect=True)
+def test_the_page_says_the_numbers_of_the_report(shown: tuple[Report, Visit]) -> None:
+    report, seen = shown
     wanted = dict(numbers(report))
-    with browser.visit(written(report)) as seen:
-        figures = seen.page.evaluate(FIGURES)
-    assert len(figures) > (4 if sample is empty else 20)  # of an empty report, most are 0 and left out
+    figures = seen.page.evaluate(FIGURES)
+    assert len(figures) > (20 if report["runs"] else 4)  # of an empty report, most are 0 and left out
     for place, value, text in figures:
         assert json.loads(value) == wanted[place], place
         if isinstance(wanted[place], int) and not place.endswith(".bytes"):
@@ -97,21 +106,21 @@ def wide() -> Report:
     return report
 
 
-@pytest.mark.parametrize("sample", [*SAMPLES, wide])
-@pytest.mark.parametrize("width", [320, 390, 768, 1280])
-def test_nothing_is_cut(
-    browser: Chromium, written: Callable[[Report], str], sample: Callable[[], Report], width: int
-) -> None:
-    with browser.visit(written(sample()), width=width) as seen:
-        assert seen.cut() == []
+@pytest.mark.parametrize("shown", [*SAMPLES, wide], indirect=True)
+def test_nothing_is_cut(shown: tuple[Report, Visit]) -> None:
+    _, seen = shown
+    for width in (320, 390, 768, 1280):
+        seen.resize(width)
+        assert seen.cut() == [], width
 
 
 @pytest.mark.parametrize("sample", SAMPLES)
 def test_nothing_is_cut_in_print(
     browser: Chromium, written: Callable[[Report], str], sample: Callable[[], Report]
 ) -> None:
-    with browser.visit(written(sample()), width=A4, dark=True) as seen:
-        seen.page.emulate_media(media="print")
+    with browser.visit(written(sample())) as seen:
+        seen.resize(A4)
+        seen.page.emulate_media(media="print", color_scheme="dark")
         assert seen.cut() == []
         colours = "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]"
         assert seen.page.evaluate(colours) == ["rgb(255, 255, 255)", "rgb(0, 0, 0)"]
@@ -131,9 +140,10 @@ def test_a_button_copies_its_command(browser: Chromium, written: Callable[[Repor
 
 
 def test_dark_mode_changes_every_colour(browser: Chromium, written: Callable[[Report], str]) -> None:
-    url = written(rich())
-    with browser.visit(url) as light, browser.visit(url, dark=True) as dark:
-        colours = list(zip(light.page.evaluate(COLOURS), dark.page.evaluate(COLOURS), strict=True))
+    with browser.visit(written(rich())) as seen:
+        light = seen.page.evaluate(COLOURS)
+        seen.colour(dark=True)
+        colours = list(zip(light, seen.page.evaluate(COLOURS), strict=True))
     assert len(colours) > 50
     for by_day, by_night in colours:
         assert by_day != by_night

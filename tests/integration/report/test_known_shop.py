@@ -12,7 +12,7 @@ import pytest
 import scrapy
 
 from scrapy_t8 import read_report
-from tests.support.browser import running
+from tests.support.browser import Visit, running
 from tests.support.crawl import Crawl
 from tests.support.site import Server, Site
 
@@ -151,34 +151,32 @@ def test_the_feed_and_the_site_agree_with_the_report(how: str, request: pytest.F
     assert report["ledger"]["items"]["duplicate"] == good_twice
 
 
-def test_the_page_in_a_browser(killed: tuple[Path, str]) -> None:
-    work, _ = killed
-    report = report_of(work)
-    with running() as browser, browser.visit((work / "job/report/report.html").as_uri()) as visit:
-        assert not visit.said
-        assert not visit.asked
-        figures = visit.page.eval_on_selector_all(
-            "[data-figure]", "all => all.map(one => [one.dataset.figure, one.dataset.value])"
-        )
-        assert len(figures) > 50
-        for path, value in figures:
-            assert float(value) == float(at(report, path)), path
-        text = visit.page.inner_text("body")
-        for key in truth.CAUSES:
-            assert key in text
-        assert f"too cheap: {truth.SCRIPT}" in text
-        assert visit.page.evaluate("document.scripts.length") == 1
-
-
-@pytest.mark.parametrize("how", ["calm", "killed"])
-def test_no_width_cuts_the_page(how: str, request: pytest.FixtureRequest) -> None:
-    work, _ = request.getfixturevalue(how)
+def test_the_page_in_a_browser(calm: tuple[Path, str], killed: tuple[Path, str]) -> None:
+    """It says what the report says, and no width cuts it."""
     with running() as browser:
-        for width, dark in ((390, False), (768, True), (1280, False)):
-            with browser.visit((work / "job/report/report.html").as_uri(), width=width, dark=dark) as visit:
-                assert visit.cut() == []
+        for work, _ in (killed, calm):
+            with browser.visit((work / "job/report/report.html").as_uri()) as visit:
+                check_page(visit, report_of(work))
+                for width, dark in ((390, False), (768, True), (1280, False)):
+                    visit.resize(width)
+                    visit.colour(dark=dark)
+                    assert visit.cut() == []
                 assert not visit.said
                 assert not visit.asked
+
+
+def check_page(visit: Visit, report: dict[str, Any]) -> None:
+    figures = visit.page.eval_on_selector_all(
+        "[data-figure]", "all => all.map(one => [one.dataset.figure, one.dataset.value])"
+    )
+    assert len(figures) > 50
+    for path, value in figures:
+        assert float(value) == float(at(report, path)), path
+    text = visit.page.inner_text("body")
+    for key in truth.CAUSES:
+        assert key in text
+    assert f"too cheap: {truth.SCRIPT}" in text
+    assert visit.page.evaluate("document.scripts.length") == 1
 
 
 def at(report: Any, path: str) -> Any:

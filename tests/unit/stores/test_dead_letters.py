@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from scrapy_t8.errors import StoreError
@@ -459,7 +459,6 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
 @given(STEPS)
 def test_the_ledger_balances_whatever_is_done(steps: list[tuple[str, Any]]) -> None:
     with tempfile.TemporaryDirectory() as directory:

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scrapy.exporters import CsvItemExporter
 from scrapy.extensions.feedexport import FileFeedStorage
@@ -92,7 +92,6 @@ def _exporter(file: Any, **options: Any) -> CsvItemExporter:
 STEP = st.one_of(st.integers(1, 9), st.sampled_from(["commit", "kill", "kill in a row"]))
 
 
-@settings(max_examples=150, deadline=None)
 @given(
     steps=st.lists(STEP, max_size=40),
     limit=st.integers(0, 4),
@@ -124,7 +123,6 @@ def test_each_committed_row_stands_once(
         assert len(found) <= max(len(batches), old)
 
 
-@settings(max_examples=150, deadline=None)
 @given(steps=st.lists(st.one_of(STEP, st.just("other")), max_size=40), overwrite=st.booleans())
 def test_what_others_append_is_never_cut_off(steps: list[Any], overwrite: bool) -> None:
     with tempfile.TemporaryDirectory() as directory:

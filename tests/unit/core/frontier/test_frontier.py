@@ -174,4 +174,4 @@ class LineMachine(FrontierMachine):
 
 TestStack = FrontierMachine.TestCase
 TestLine = LineMachine.TestCase
-TestStack.settings = TestLine.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestStack.settings = TestLine.settings = settings(stateful_step_count=40, deadline=None)

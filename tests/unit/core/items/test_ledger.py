@@ -211,7 +211,7 @@ class Machine(RuleBasedStateMachine):
 
 
 TestBooks = Machine.TestCase
-TestBooks.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestBooks.settings = settings(stateful_step_count=25, deadline=None)
 
 
 def test_an_item_that_is_dropped_later_makes_no_other_a_duplicate(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from scrapy.exceptions import CloseSpider
 
 from tests.support.probe import note, resident
 
-OUTPUTS = 25_000
+OUTPUTS = 12_000
 OFTEN = 100
 """Outputs between two looks at memory and event loop."""
 

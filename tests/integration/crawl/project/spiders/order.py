@@ -31,7 +31,7 @@ class Order(NotingSpider):
         self._live = int(live)
 
     async def start(self) -> AsyncIterator[Any]:
-        for number in range(6):
+        for number in range(4):
             yield self.request(f"{number}", number)
 
     def request(self, name: str, number: int) -> Request:

@@ -14,7 +14,7 @@ from scrapy import Request
 from scrapy_t8 import t8_run_ended
 from tests.support.probe import may_end, note, switched_on
 
-PAGES = 120
+PAGES = 60
 
 
 class Simple(NotingSpider):

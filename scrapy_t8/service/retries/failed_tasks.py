@@ -26,12 +26,11 @@ from scrapy_t8.model.failed_task import (
     task_of_letter,
     task_of_waiting,
 )
+from scrapy_t8.service.context import StateContext
+from scrapy_t8.service.logs import logger
 from scrapy_t8.stores.shared.tasks import TaskBatch, Verdict
 from scrapy_t8.utils.checked import checked_metadata, checked_number, checked_text
 from scrapy_t8.utils.text import counted, one_line, printable
-
-from .context import StateContext
-from .logs import logger
 
 CRASH = "crash"
 """The kind of a failure that has killed the process."""

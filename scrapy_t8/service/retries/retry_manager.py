@@ -6,21 +6,21 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from threading import Event, Lock, Thread, current_thread
 from typing import Any, TypeVar
 
 from scrapy_t8.config.settings import Config
-from scrapy_t8.errors import ConfigError, StoreError, T8Error, remedy
+from scrapy_t8.errors import ConfigError, T8Error, remedy
+from scrapy_t8.service.logs import logger
+from scrapy_t8.service.state_manager import StateManager
 from scrapy_t8.stores.shared.tasks import SQLiteTasks
 from scrapy_t8.utils.checked import checked_text
-from scrapy_t8.utils.handler_call import Handler, HandlerCall, NoThread
-from scrapy_t8.utils.text import counted, one_line, printable
-from scrapy_t8.utils.threads import MORE_THREADS, OneThread, Workers, run_blocking
+from scrapy_t8.utils.handler_call import Handler
+from scrapy_t8.utils.text import one_line, printable
+from scrapy_t8.utils.threads import MORE_THREADS, OneThread, run_blocking
 
-from .failed_tasks import ANY, FailedTasks, LeasedTask
-from .logs import logger
-from .state_manager import StateManager
+from .failed_tasks import ANY, FailedTasks
+from .running_handlers import RunningHandlers
 
 T = TypeVar("T")
 
@@ -60,12 +60,17 @@ class RetryManager:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake: asyncio.Event | None = None
         self._work: OneThread | None = None
-        self._workers = Workers(self._config.max_workers, "T8_MAX_WORKERS")
         self._stopping = False
         self._grace = 0.0
         self._next_look = float("inf")
-        self._running: dict[asyncio.Task[None], HandlerCall] = {}
-        self._overdue: dict[int, tuple[LeasedTask, HandlerCall]] = {}
+        self._running = RunningHandlers(
+            state_manager,
+            self._config,
+            clock=clock,
+            aside=self._aside,
+            wake=self.wake,
+            is_patient=lambda: self._loop is not None and not self._stopping,
+        )
         state_manager.on_new_task(self._wake_for)
 
     def register_retry_handler(self, task_type: str, handler: Handler) -> None:
@@ -81,6 +86,8 @@ class RetryManager:
         self._handlers[task_type] = handler
         self._unhandled.discard(task_type)
         self.wake()
+
+    # -- begin and end -------------------------------------------------------------------------------------------------
 
     @property
     def is_running(self) -> bool:
@@ -142,7 +149,7 @@ class RetryManager:
     def wake(self) -> None:
         """Look for due tasks now."""
         loop, wake = self._loop, self._wake
-        if loop is not None and wake is not None and self.is_running:
+        if loop is not None and wake is not None:
             with suppress(RuntimeError):  # it has just ended
                 loop.call_soon_threadsafe(wake.set)
 
@@ -159,6 +166,8 @@ class RetryManager:
     def _wake_for(self, task_type: str, due: float) -> None:
         if due < self._next_look and (task_type == ANY or task_type in self._handlers):
             self.wake()
+
+    # -- the loop ------------------------------------------------------------------------------------------------------
 
     @property
     def _tasks(self) -> FailedTasks:
@@ -187,7 +196,7 @@ class RetryManager:
         begun.set()
         try:
             await self._look_until_stopped()
-            await self._finish()
+            await self._running.finish(self._grace)
         finally:
             self._work.close()
             self._work = None
@@ -212,7 +221,7 @@ class RetryManager:
             pause = max(0.0, min(pause, next_check - time.monotonic()))
             self._next_look = self._clock() + pause
             message = "Searched for due tasks: %d handlers running, the next search in %.3g s"
-            logger.debug(message, len(self._running), pause)
+            logger.debug(message, self._running.count, pause)
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), pause)
 
@@ -225,12 +234,12 @@ class RetryManager:
         await self._aside(self._check)
         while started := await self._start_due():
             count += started
-            await asyncio.wait(self._running)
+            await self._running.wait()
         return count
 
     def _check(self) -> None:
         """Do the work that is due every ``retry_check_interval`` seconds."""
-        self._workers.restore()
+        self._running.restore_workers()
         self._tasks.break_leases()
         self._state.prune()
         for task_type in sorted(self._stored.slots() - set(self._handlers) - self._unhandled):
@@ -241,110 +250,19 @@ class RetryManager:
 
     async def _start_due(self) -> int:
         """Start the handlers of due tasks, as far as there are workers. Return how many."""
-        await self._fail_overdue()
-        if shortage := self._workers.shortage():
-            logger.warning("%s", shortage)
-        free = self._workers.limit - len(self._running)
+        await self._running.fail_overdue()
+        self._running.warn_of_shortage()
+        free = self._running.free_workers
         if free <= 0 or not self._handlers:
             return 0
         leased = await self._aside(self._tasks.lease, list(self._handlers), free)
         for task in leased:
-            self._start(task)
+            self._running.start(task, self._handlers[task.record.task_type])
         return len(leased)
 
     async def _pause(self) -> float:
         """Return the seconds until the next look, unless something wakes us earlier."""
-        if len(self._running) >= self._workers.limit:
+        if self._running.free_workers <= 0:
             return self._config.retry_check_interval
         due = await self._aside(self._stored.next_due, list(self._handlers))
         return self._config.retry_check_interval if due is None else max(0.0, due - self._clock())
-
-    def _start(self, task: LeasedTask) -> None:
-        record, handler = task.record, self._handlers[task.record.task_type]
-        message, name = "Retrying task %s, attempt %d of %d: %s", printable(record.task_id)
-        logger.info(message, name, task.attempt, record.max_retries, printable(record.target))
-        self._state.handler_started()
-        limit, ended = self._config.retry_handler_timeout, partial(self._handler_ended, task)
-        call = HandlerCall(handler, record.target, record.metadata, limit=limit, ended=ended)
-        work = asyncio.get_running_loop().create_task(self._retry(task, call))
-        self._running[work] = call
-        work.add_done_callback(self._retried)
-
-    def _retried(self, work: asyncio.Task[None]) -> None:
-        del self._running[work]
-        if self._wake is not None:
-            self._wake.set()
-        if not work.cancelled() and work.exception() is not None:
-            logger.error("The retry service could not record a result", exc_info=work.exception())
-
-    async def _retry(self, task: LeasedTask, call: HandlerCall) -> None:
-        try:
-            in_time = await call.run()
-        except NoThread:
-            self._workers.lose(len(self._running))
-            self._state.handler_ended()
-            await self._write(lambda: self._stored.release(task.entry))
-            return
-        answer, ended = call.answer, call.answer is not None
-        if answer is not None and answer.succeeded:
-            await self._write(lambda: self._tasks.succeed(task))
-        elif in_time is not None:
-            await self._write(lambda: self._tasks.fail(task, in_time.error))
-        elif call.is_hurried:
-            # The service stops, which is not charged. A handler that has taken too long is.
-            await self._write(lambda: (self._stored.release if ended else self._stored.give_back)(task.entry))
-        else:
-            await self._write(lambda: self._tasks.fail(task, call.no_answer, keep=not ended))
-        if not ended:
-            self._overdue[task.entry] = (task, call)
-            if call.answer is not None:
-                await self._write(lambda: self._take_late_answer(task, call))
-
-    async def _write(self, write: Callable[[], Any]) -> None:
-        """Write a result, trying until it is written: the work is done, and must not be repeated for a full disk."""
-        while True:
-            try:
-                await self._aside(write)
-                return
-            except StoreError as error:
-                logger.error("A result could not be written: %s", error)
-                if self._stopping or self._wake is None:
-                    raise
-                await asyncio.sleep(min(1.0, self._config.retry_check_interval))
-
-    async def _fail_overdue(self) -> None:
-        """Charge each handler that has not ended although its task is due again with one more failure."""
-        for entry, (task, call) in list(self._overdue.items()):
-            if (stored := await self._aside(self._tasks.reload, task)) is None:
-                self._overdue.pop(entry, None)
-            elif stored[1] <= self._clock() and time.monotonic() - call.began > self._config.retry_handler_timeout:
-                error = "the retry handler is still at work on an earlier attempt"
-                await self._write(partial(self._tasks.fail, stored[0], error, keep=True))
-
-    def _handler_ended(self, task: LeasedTask, call: HandlerCall) -> None:
-        """A handler has ended, in time or not, in whatever thread."""
-        try:
-            self._take_late_answer(task, call)
-        except T8Error as error:
-            logger.error("A late result could not be written: %s", error)
-        finally:
-            self._state.handler_ended()
-
-    def _take_late_answer(self, task: LeasedTask, call: HandlerCall) -> None:
-        if self._overdue.pop(task.entry, None) is None or not self._state.is_open or call.answer is None:
-            return
-        if call.answer.succeeded:
-            self._tasks.succeed(task)
-        else:
-            self._stored.release(task.entry)
-        self.wake()
-
-    async def _finish(self) -> None:
-        if self._running:
-            await asyncio.wait(self._running, timeout=self._grace)
-        if late := list(self._running.values()):
-            for call in late:
-                call.hurry()
-            await asyncio.wait(self._running)
-            message = "%s given back: their handlers took longer than the %g s that a stop may take"
-            logger.warning(message, counted(len(late), "task was", "tasks were"), self._grace)

@@ -1,4 +1,4 @@
-"""What newer releases of Scrapy have, for each release that T8 supports."""
+"""Functions of newer releases of Scrapy, on each release that T8 supports."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""The failed tasks of the service, and their retries."""
