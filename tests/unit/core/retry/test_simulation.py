@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, product
 from math import log2
 
 import pytest
@@ -105,13 +105,15 @@ def test_a_suspicion_is_tested_when_it_arises() -> None:
     assert ours.end <= Crawl(of_tail).run().end + 1.0
 
 
-SIZES = [5, 10, 20, 40, 100, 500, pytest.param(5000, marks=pytest.mark.slow)]
+SHAPES = [
+    *product([5, 10, 20, 40, 100, 500], [1, 4, 16], [1, 2, 3]),
+    *(pytest.param(5000, *shape, marks=pytest.mark.slow) for shape in [(1, 1), (16, 3)]),
+]
+"""Pages, how many are requested at once, and how often each fails."""
 
 
 @pytest.mark.parametrize("kind", [HOST, NETWORK])
-@pytest.mark.parametrize("times", [1, 2, 3])
-@pytest.mark.parametrize("at_once", [1, 4, 16])
-@pytest.mark.parametrize("pages", SIZES)
+@pytest.mark.parametrize(("pages", "at_once", "times"), SHAPES)
 def test_a_host_of_which_every_page_fails_at_first_is_as_fast_as_with_plain_backoff(
     pages: int, at_once: int, times: int, kind: str
 ) -> None:
@@ -126,9 +128,7 @@ def test_a_host_of_which_every_page_fails_at_first_is_as_fast_as_with_plain_back
 
 
 @pytest.mark.parametrize("kind", [HOST, NETWORK])
-@pytest.mark.parametrize("times", [1, 2, 3])
-@pytest.mark.parametrize("at_once", [1, 4, 16])
-@pytest.mark.parametrize("pages", SIZES)
+@pytest.mark.parametrize(("pages", "at_once", "times"), SHAPES)
 def test_where_the_first_page_fails_too_the_host_seems_to_be_down_until_one_page_is_answered(
     pages: int, at_once: int, times: int, kind: str
 ) -> None:
