@@ -50,7 +50,7 @@ def main() -> int:
 
 def _pages(url: str, options: argparse.Namespace) -> bool:
     client = connect(url)
-    client.flushall()
+    client.flushall(asynchronous=False)
     context = multiprocessing.get_context("spawn")
     with context.Pool(options.workers) as pool:
         pool.map(_fill, [(url, number, options) for number in range(options.workers)])
@@ -133,7 +133,7 @@ class _Worker:
 def _seen(url: str, count: int) -> bool:
     """Measure the seen-set alone: fingerprints as the scripts keep them."""
     client: Any = connect(url)
-    client.flushall()
+    client.flushall(asynchronous=False)
     before, chance = int(client.info("memory")["used_memory"]), random.Random(1)
     for _ in range(0, count, 10_000):
         with client.pipeline(transaction=False) as pipeline:

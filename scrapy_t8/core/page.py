@@ -261,7 +261,7 @@ class Page:
             return False
         if self._undelivered is None:
             self._undelivered = Counter(self.history.delivered)
-        fingerprint = record_fingerprint(sink, identity)
+        fingerprint = _delivery(sink, identity)
         was_delivered = self._undelivered[fingerprint] > 0
         self._undelivered[fingerprint] -= was_delivered
         return was_delivered
@@ -277,12 +277,14 @@ class Page:
 
         If a value of an item differs each time, such as the time, the item cannot be recognised.
         """
-        is_other = self.keyless is not None and self._has_other_records
-        return is_other and (self._undelivered is None or self._undelivered.total() > 0)
+        if self.keyless is None or not self._has_other_records or self.history is None:
+            return False
+        left = Counter(self.history.delivered) if self._undelivered is None else self._undelivered
+        return any(count for fingerprint, count in left.items() if fingerprint % 2)
 
     def add_delivered(self, sink: str, identities: Sequence[bytes]) -> None:
         """Remember records that are in a feed, in case the page is revived."""
-        self.delivered += tuple(record_fingerprint(sink, identity) for identity in identities)
+        self.delivered += tuple(_delivery(sink, identity) for identity in identities)
 
     @property
     def may_lack_items(self) -> bool:
@@ -292,6 +294,11 @@ class Page:
     def enter(self) -> None:
         """Attribute the following outputs to this page, here and in every task begun from here."""
         _current.set(self)
+
+
+def _delivery(sink: str, identity: bytes) -> int:
+    """Return the fingerprint of a record that was delivered: odd for a record of a feed, even for an item's outcome."""
+    return record_fingerprint(sink, identity) | 1 if sink != ITEMS else record_fingerprint(sink, identity) & ~1
 
 
 def current_page() -> Page | None:

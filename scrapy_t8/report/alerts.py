@@ -109,7 +109,9 @@ def _ledger(ledger: Mapping[str, Mapping[str, Any]]) -> Iterator[Alert]:
     off = {name: account["difference"] for name, account in ledger.items() if account.get("difference")}
     if off:
         differences = ", ".join(f"{name} by {difference}" for name, difference in off.items())
-        message = f"the ledger does not balance: {differences}, not 0; please report it as a bug of scrapy_t8"
+        message = (
+            f"the ledger does not balance: {differences}, not 0: rows are gone from a feed, or it is a bug of scrapy_t8"
+        )
         value = sum(abs(difference) for difference in off.values())
         yield Alert("ledger_unbalanced", None, value, 0, message)
 

@@ -109,7 +109,10 @@ def iso(seconds: float | None) -> str | None:
 
 
 def job_row(reader: Reader, job: JobRecord) -> Document:
-    row = {name: getattr(job, name) for name in ("id", "spider", "arguments", "begun", "finished", "follows", "doubt")}
+    row = {
+        name: getattr(job, name)
+        for name in ("id", "spider", "arguments", "begun", "finished", "start_done", "follows", "doubt")
+    }
     return {**row, "begun": iso(job.begun), "kept_until": iso(_kept_until(reader, job))}
 
 

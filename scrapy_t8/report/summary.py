@@ -52,6 +52,8 @@ def _lines(document: dict[str, Any], jobdir: Path) -> Iterator[str]:
     if left := document.get("left", {}).get("count"):
         requests = counted(left, "request was", "requests were")
         yield f"  {requests} left on purpose: close reason {document['left']['reason']!r}"
+    if not (document["running"] or document["job"].get("start_done", True)):
+        yield "  start() was not read to its end"
     for reason in document["unproven"]:
         yield f"  NOT PROVEN: {reason}"
     if document["healing"]["asked"]:
@@ -115,18 +117,18 @@ def account_lines(accounts: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
 
 
 def feed_lines(feeds: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield a line for each feed that lacks items, or has data that are not counted."""
+    """Yield a line for each feed that lacks items, or has data that are not counted, also if that is accepted."""
     for feed in feeds:
-        if feed["doubts"]:
-            refused = [f"{count:,} not taken ({why})" for why, count in feed["refused"].items()]
-            rest = feed["missing"] - feed["lost"] - feed["batches"] - sum(feed["refused"].values())
-            why = [f"{feed['lost']:,} lost"] * bool(feed["lost"]) + refused
-            why += [f"{feed['batches']:,} lost with their batches"] * bool(feed["batches"])
-            why += [f"{rest:,} exported when it was not named"] * bool(rest)
-            parts = [f"lacks {feed['missing']:,} items: {'; '.join(why)}"] * bool(feed["missing"])
-            parts += [f"holds {feed['altered']:,} items with a value kept as text"] * bool(feed["altered"])
-            parts += [f"holds {feed['foreign']:,} bytes that other programs have written"] * bool(feed["foreign"])
-            yield f"  FEED {feed['uri']} {'. It '.join(parts)}"
+        refused = [f"{count:,} not taken ({why})" for why, count in feed["refused"].items()]
+        rest = feed["missing"] - feed["lost"] - feed["batches"] - sum(feed["refused"].values())
+        why = [f"{feed['lost']:,} lost"] * bool(feed["lost"]) + refused
+        why += [f"{feed['batches']:,} lost with their batches"] * bool(feed["batches"])
+        why += [f"{rest:,} exported when it was not named"] * bool(rest)
+        parts = [f"lacks {feed['missing']:,} items: {'; '.join(why)}"] * bool(feed["missing"])
+        parts += [f"holds {feed['altered']:,} items with a value kept as text"] * bool(feed["altered"])
+        parts += [f"holds {feed['foreign']:,} bytes that other programs have written"] * bool(feed["foreign"])
+        if parts:
+            yield f"  {'FEED' if feed['doubts'] else 'accepted: feed'} {feed['uri']} {'. It '.join(parts)}"
 
 
 def difference_lines(accounts: Mapping[str, Mapping[str, int]]) -> Iterator[str]:

@@ -208,11 +208,11 @@ def url_of(response: Any) -> str:
     return escape_surrogates(getattr(response, "url", None) or "")
 
 
-def pipeline_of_traceback(trace: TracebackType | None) -> str:
-    """Return the class of the pipeline that has raised an exception, by the traceback."""
+def pipeline_of_traceback(trace: TracebackType | None, method: str = "process_item") -> str:
+    """Return the class of the pipeline whose *method* has raised an exception, by the traceback."""
     found = ""
     for frame, _ in walk_tb(trace):
-        if frame.f_code.co_name == "process_item" and "self" in frame.f_locals:
+        if frame.f_code.co_name == method and "self" in frame.f_locals:
             found = type(frame.f_locals["self"]).__qualname__
     return found
 

@@ -14,11 +14,12 @@ from scrapy.http import Response
 from scrapy.spidermiddlewares.httperror import HttpError, HttpErrorMiddleware
 from twisted.python.failure import Failure as TwistedFailure
 
-from scrapy_t8.config.causes import IGNORED, OFFSITE, REPLACED
+from scrapy_t8.config.causes import IGNORED, ITEM, OFFSITE, REPLACED, UNKNOWN
 from scrapy_t8.core import scrapy_private
+from scrapy_t8.core.frontier.endings import BESIDES
 from scrapy_t8.core.frontier.frontier import Frontier
 from scrapy_t8.core.frontier.set_aside import MOST, is_same_work, takes_over
-from scrapy_t8.core.items.tracker import ItemTracker, end_cancelled_items
+from scrapy_t8.core.items.tracker import ItemTracker, end_cancelled_items, pipeline_of_traceback
 from scrapy_t8.core.page import Page, enter_request, leave_page
 from scrapy_t8.core.resume_points import marks_of
 from scrapy_t8.core.retry.decisions import callback_of
@@ -67,6 +68,7 @@ class EngineWatch:
         scrapy_private.watch(context.crawler, self.arrived, self.left)
         scrapy_private.end_on_base_exception(context.crawler, self.broken_off)
         scrapy_private.call_before_errback(context.crawler, self.callback_is_skipped)
+        scrapy_private.call_if_pipelines_do_not_close(context.crawler, self.pipeline_is_not_closed)
         end_cancelled_items(context.crawler)
 
     def arrived(self, request: Request, result: object) -> Request | None:
@@ -174,6 +176,13 @@ class EngineWatch:
         """Record that *request* has failed before its callback, unless that is recorded. An errback proves nothing."""
         if isinstance(error, Exception) and not isinstance(error, (IgnoreRequest, HttpError)):
             self._retries.record_first_failure(request, of_code(PARSE, error, None, body_sample=self._body_sample))
+
+    def pipeline_is_not_closed(self, error: Exception) -> None:
+        """Record that ``close_spider`` of a pipeline has raised *error*: what the pipeline holds may be lost."""
+        cause = f"{ITEM}:{pipeline_of_traceback(error.__traceback__, 'close_spider') or UNKNOWN}"
+        note = f"close_spider has raised {one_line(repr(error))}"
+        self._frontier.endings.add(Ending(cause, callback="close_spider", note=note), BESIDES)
+        self._control.changed()
 
     def broken_off(self, request: Request, error: BaseException) -> None:
         """Record that a callback or errback of *request* has ended with a BaseException that is not an Exception."""

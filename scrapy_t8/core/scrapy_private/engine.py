@@ -71,6 +71,21 @@ def call_before_pipelines_close(crawler: Crawler, before: Callable[[], Awaitable
     itemproc.close_spider_async = close_after
 
 
+def call_if_pipelines_do_not_close(crawler: Crawler, failed: Callable[[Exception], object]) -> None:
+    """Call *failed* with the exception that a pipeline raises as it closes."""
+    itemproc: Any = crawler.engine.scraper.itemproc
+    close = itemproc.close_spider_async
+
+    async def close_and_report() -> None:
+        try:
+            await close()
+        except Exception as error:
+            failed(error)
+            raise
+
+    itemproc.close_spider_async = close_and_report
+
+
 def call_on_close_spider(crawler: Crawler, raised: Callable[[Request, str], object]) -> None:
     """Call *raised* with each request whose callback or errback raises CloseSpider, and with the close reason."""
     scraper: Any = crawler.engine.scraper

@@ -44,6 +44,7 @@ def test_a_start_that_raises(lab: Lab) -> None:
     assert crawl.run().reason == plain.run().reason == reason
     assert crawl.lines == plain.lines
     assert not crawl.state().record["finished"]
+    assert "start() was not read to its end" in crawl.last.log
     assert bool(crawl.last.complaints) == (reason == "finished"), "T8 contradicts Scrapy"
     crawl.finished(switch="fixed")
     assert crawl.lines == Counter(
@@ -100,6 +101,16 @@ def test_items_of_a_page_that_has_failed_and_differ_in_its_next_attempt_are_name
     assert crawl.lines.total() == (3 if is_certain else 5)
     assert [entry["cause"] for entry in report["without_result"]["causes"]] == ([] if is_certain else ["item:again"])
     assert report["verdict"] == ("complete" if is_certain else "incomplete")
+
+
+def test_a_pipeline_that_raises_as_it_closes(lab: Lab) -> None:
+    """What the pipeline holds may be lost: the crawl is not complete, and names the pipeline."""
+    crawl = lab.crawl("fragile", value="none", ITEM_PIPELINES={"spiders.start.DoesNotClose": 100})
+    crawl.run(switch="fixed")
+    (cause,) = report_of(crawl)["without_result"]["causes"]
+    assert (cause["cause"], cause["count"]) == ("item:DoesNotClose", 1)
+    assert "close_spider has raised OSError('the disk is full')" in crawl.last.log
+    assert report_of(crawl)["verdict"] == "incomplete"
 
 
 def test_items_of_start_that_are_slow_in_a_pipeline(lab: Lab) -> None:

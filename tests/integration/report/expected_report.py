@@ -21,6 +21,7 @@ def document(site: str) -> dict[str, Any]:
             "spider": "shop",
             "arguments": {"site": site},
             "finished": True,
+            "start_done": True,
             "follows": "",
             "doubt": "",
             "kept_until": None,

@@ -73,6 +73,25 @@ def test_a_page_without_items_makes_no_container(tmp_path: Path) -> None:
     assert page.items is NO_ITEMS
 
 
+def test_items_may_come_twice_if_others_without_a_key_take_their_place(tmp_path: Path) -> None:
+    for delivered, staged, keyless, expected in (
+        ([b"a", b"b"], [b"a", b"x"], "http://a", True),
+        ([b"a", b"b"], [b"a", b"x"], None, False),
+        ([b"a"], [b"a", b"x"], "http://a", False),
+        ([b"a", b"b"], [b"a"], "http://a", False),
+        ([], [b"x"], "http://a", False),
+    ):
+        first, again = Page(1), Page(1)
+        first.add_delivered("feed", delivered)
+        first.add_delivered(ITEMS, [b"an outcome, which may be that of an item that was lost"])
+        again.begin_history(AttemptHistory(delivered=list(first.delivered)))
+        for record in staged:
+            again.stage("feed", record, tmp_path)
+        if keyless is not None:
+            again.note_keyless(keyless)
+        assert again.may_repeat_items is expected
+
+
 def test_what_was_delivered_is_not_staged_again(tmp_path: Path) -> None:
     first = Page(1)
     first.add_delivered("feed", [b"a", b"a"])

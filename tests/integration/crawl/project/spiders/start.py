@@ -75,6 +75,16 @@ class Fragile(NotingSpider):
         yield {"page": "more", "value": 0}
 
 
+class DoesNotClose:
+    """Raises an exception as it closes."""
+
+    def process_item(self, item: Any) -> Any:
+        return item
+
+    def close_spider(self) -> None:
+        raise OSError("the disk is full")
+
+
 class Sieve:
     """Takes longer for an item than ``start()`` for the next one."""
 
