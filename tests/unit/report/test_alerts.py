@@ -83,7 +83,8 @@ def alerts(
             "ledger_unbalanced",
             3,
             0,
-            "the ledger does not balance: requests by -2, items by 1, not 0: rows are gone from a feed, or it is a bug of scrapy_t8",
+            "the ledger does not balance: requests by -2, items by 1, not 0: rows are gone from a feed, or it is a bug of "
+            "scrapy_t8",
         ),
         (
             {"runs": [*[{**RUN, "end": "killed"}] * 3, RUN]},

@@ -107,7 +107,9 @@ def test_a_feed_that_is_in_doubt_has_one_line(doubt: dict[str, Any], line: str) 
 
 
 def test_a_feed_whose_loss_is_accepted_has_a_line() -> None:
-    assert list(feed_lines([feed(missing=172, lost=172, doubts=[])])) == ["  accepted: feed cars.jsonl lacks 172 items: 172 lost"]
+    assert list(feed_lines([feed(missing=172, lost=172, doubts=[])])) == [
+        "  accepted: feed cars.jsonl lacks 172 items: 172 lost"
+    ]
 
 
 def test_a_feed_that_is_not_in_doubt_has_no_line() -> None:
