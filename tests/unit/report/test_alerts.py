@@ -54,6 +54,9 @@ def alerts(
     return alerts_of(document, {}, history or [], items_drop=0.1, host_down=host_down, now=NOW, **more)
 
 
+GONE = "rows are gone from a feed, or it is a bug of scrapy_t8"
+
+
 @pytest.mark.parametrize(
     ("changes", "name", "value", "threshold", "message"),
     [
@@ -83,8 +86,7 @@ def alerts(
             "ledger_unbalanced",
             3,
             0,
-            "the ledger does not balance: requests by -2, items by 1, not 0: rows are gone from a feed, or it is a bug of "
-            "scrapy_t8",
+            f"the ledger does not balance: requests by -2, items by 1, not 0: {GONE}",
         ),
         (
             {"runs": [*[{**RUN, "end": "killed"}] * 3, RUN]},
