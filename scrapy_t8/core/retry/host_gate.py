@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from scrapy import Request
 from scrapy.pqueues import DownloaderAwarePriorityQueue, ScrapyPriorityQueue
@@ -20,12 +20,6 @@ HELD_OF_PORT = 1000
 """The same of one host whose download slot may have other hosts: the same name with another port."""
 
 
-class AskKnownPage(Protocol):
-    """Begins a probe of a host with a page that was answered before. Returns whether there is such a page."""
-
-    def __call__(self, host: str, *, at_once: bool) -> bool: ...
-
-
 class HostGatedQueue:
     """A priority queue of Scrapy that returns only requests of hosts to which requests may go now.
 
@@ -34,7 +28,8 @@ class HostGatedQueue:
     host that shares its download slot with other ports.
 
     :param hosts: the download slot and the host of a request.
-    :param ask_known_page: called with a host that is to be probed.
+    :param ask_known_page: called with a host that is to be probed, and *at_once*: begins a probe with a page that was
+        answered before, and returns whether there is such a page.
     """
 
     def __init__(
@@ -43,7 +38,7 @@ class HostGatedQueue:
         breaker: Breaker,
         hosts: Hosts,
         *,
-        ask_known_page: AskKnownPage,
+        ask_known_page: Callable[..., bool],
         fingerprint: Callable[[Request], int],
         clock: Callable[[], float],
     ) -> None:
