@@ -107,7 +107,7 @@ class T8StartMiddleware:
         fingerprint = content_fingerprint(self._content(item))
         if self._job.frontier.replay.is_known_child(start, fingerprint):
             return None
-        self._keyless += start.is_replay and not self._job.items.ledger.has_key(item)
+        self._keyless += start.is_replay and not self._job.items.ledger.is_told_by_key(item)
         page = self._job.frontier.new_page(None, parent=start)
         page.stand_for_start_item(fingerprint)
         self._listen()

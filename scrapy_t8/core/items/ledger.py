@@ -73,6 +73,8 @@ class ItemLedger:
         self._dedup = dedup
         self.compares = dedup.policy == "changed"
         """Whether the earlier content of an item matters: then everything that has ended must be settled first."""
+        self.drops_by_key = dedup.which != "off"
+        """Whether duplicates of items with a key are dropped."""
         self._drops = dedup.which != "off" and dedup.policy != "last"
         self._coverage = Coverage(store)
         self._problems = ProblemCounter(store)
@@ -107,12 +109,12 @@ class ItemLedger:
 
     def takes_again(self, item: Any) -> bool:
         """Whether *item* has a key under which a later version of the item is exported as well."""
-        return self._dedup.which != "off" and self._dedup.policy != "first" and self.has_key(item)
+        return self._dedup.policy != "first" and self.is_told_by_key(item)
 
-    def has_key(self, item: Any) -> bool:
-        """Whether *item* has a key."""
+    def is_told_by_key(self, item: Any) -> bool:
+        """Whether *item* has a key by which duplicates are dropped."""
         try:
-            return self._keys.key(item) is not None
+            return self.drops_by_key and self._keys.key(item) is not None
         except NoKey:
             return False
 

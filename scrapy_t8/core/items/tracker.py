@@ -162,7 +162,8 @@ class ItemTracker:
         if self._find_problems is not None and outcome == EXPORTED:
             problems = self._find_problems(item)
         noted = self.ledger.outcome_of(outcome, item, page, None, problems)
-        if page.history is not None and outcome == EXPORTED and (noted.key is None or noted.key.text is None):
+        is_told_by_key = self.ledger.drops_by_key and noted.key is not None and noted.key.text is not None
+        if page.history is not None and outcome == EXPORTED and not is_told_by_key:
             page.note_keyless(url_of(response))
         page.own_items().passed += 1
         self._add(page, noted)

@@ -56,7 +56,9 @@ def pack_batch(batch: WorkerBatch) -> bytes:
     document = {
         "added": _columns(added),
         "slots": list({slot_name(request.slot) for request in added}),
-        "marked": [n for n, r in enumerate(added, 1) if (r.is_marked or r.replaces is not None) and r.fingerprint],
+        "marked": [
+            n for n, r in enumerate(added, 1) if (r.is_marked or r.replaces is not None) and r.fingerprint is not None
+        ],
         "replaces": [[n, str(r.replaces)] for n, r in enumerate(added, 1) if r.replaces is not None],
         "children": [[n, str(r.parent), r.key] for n, r in enumerate(added, 1) if r.parent is not None],
         "added_waiting": [

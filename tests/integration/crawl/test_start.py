@@ -72,7 +72,13 @@ def test_many_start_urls(lab: Lab) -> None:
 
 @pytest.mark.parametrize(
     ("value", "settings", "is_certain"),
-    [("time", {}, False), ("some", {}, True), ("none", {}, True), ("time", {"T8_ITEM_KEY": "start"}, True)],
+    [
+        ("time", {}, False),
+        ("some", {}, True),
+        ("none", {}, True),
+        ("time", {"T8_ITEM_KEY": "start"}, True),
+        ("time", {"T8_ITEM_KEY": "start", "T8_DEDUP": "off"}, False),
+    ],
 )
 def test_items_of_start_that_differ_in_each_run_are_named(
     lab: Lab, value: str, settings: dict[str, str], is_certain: bool
