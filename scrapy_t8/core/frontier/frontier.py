@@ -279,8 +279,8 @@ class Frontier(CommitParticipant):
         """Remove a page whose outputs have all ended from the frontier, or keep its entry as the outcome demands."""
         self.seen.settle(page)
         self.sharing.settle(page)
+        self.endings.book_repeats(page)
         if page.outcome is not Outcome.RETRY:
-            self.endings.book_repeats(page)
             for doubt in page.doubts:
                 self.endings.add(doubt, BESIDES)
             for retry in page.new_retries:
